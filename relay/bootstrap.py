@@ -1,0 +1,38 @@
+"""First import of every program: says in one line what to run when the requirements are not installed.
+
+Uses nothing but the standard library, and no syntax newer than Python 3.8, so that it can speak at all.
+"""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+NEEDED = ("fastapi", "uvicorn", "httpx", "sqlalchemy", "pydantic", "phonenumbers", "twilio", "telegram", "rich")
+
+
+def complaint(missing: "list[str]", version: "tuple[int, int]", folder: Path) -> "str | None":
+    """The one line to print when this Python cannot run the product, or None when it can."""
+    if version < (3, 11):
+        return "This needs Python 3.11 or newer; this one is {}.{}.".format(*version)
+    if not missing:
+        return None
+    windows = sys.platform == "win32"
+    python = folder / ".venv" / ("Scripts/python.exe" if windows else "bin/python")
+    program = Path(sys.argv[0]).name or "start_all_servers.py"
+    shown = "{} is not installed for {}.".format(", ".join(missing), sys.executable or "this Python")
+    if python.exists():
+        return f"{shown} Run: {python.relative_to(folder)} {program}"
+    if windows:
+        return shown + " Run: py -m venv .venv; .venv\\Scripts\\python -m pip install -r requirements.lock"
+    return shown + " Run: make setup"
+
+
+def check() -> None:
+    """End the program with one line when the requirements are missing."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    line = complaint(missing, (sys.version_info[0], sys.version_info[1]), Path(__file__).resolve().parent.parent)
+    if line:
+        raise SystemExit(line)
+
+
+check()

@@ -1,0 +1,49 @@
+"""What a channel must be able to do, so that the conversation and the outbox need not know which one it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from relay.messages import Decision, InboundMessage, Part, PlannedPart, Platform, Receipt, User, UserId
+
+
+class Channel(Protocol):
+    """Text and HTTP of one provider. It reads and writes no row."""
+
+    platform: Platform
+    can_settle: bool
+    """Whether `settle` can ever tell; where it cannot, a part is repeated once after an unknown outcome."""
+
+    def decide(self, message: InboundMessage, user: User | None) -> Decision:
+        """What this message asks for: commands, keywords, registration. Pure; `user` is None for a first contact."""
+        ...
+
+    def system_prompt(self, user: User | None) -> str:
+        """How the model should write for this channel and this person."""
+        ...
+
+    def plan(self, markdown: str) -> list[PlannedPart]:
+        """Cut and format a whole reply into parts that the provider takes; never empty, whatever the text."""
+        ...
+
+    def typing(self, user_id: UserId) -> AbstractAsyncContextManager[None]:
+        """Show the person that an answer is being written, as long as the context lasts; never raises."""
+        ...
+
+    async def send(self, part: Part) -> Receipt:
+        """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when nobody can tell."""
+        ...
+
+    async def settle(self, part: Part) -> Receipt | None:
+        """Find out whether an earlier attempt was sent; None when it was not.
+
+        Raises SendError, OutcomeUnknown included, when the provider cannot tell now.
+        """
+        ...
+
+
+def said(parts: Sequence[PlannedPart]) -> str:
+    """The form in which a reply enters the history: what the person reads, without the numbers of the parts."""
+    return "".join(part.source for part in parts)

@@ -1,0 +1,119 @@
+"""The error tree of the relay.
+
+    RelayError
+    |-- SettingsError          a setting is unknown, missing or has a bad value; the text says what to do
+    |-- StorageError           the database cannot be used now: nothing was committed, try again later
+    |-- PayloadError           a provider sent something that cannot be parsed; it becomes a dead letter
+    |-- LeaseLost              somebody else works on this row now; do not send, do not record
+    |-- SendError              a provider refused a part, for sure; `kind` says what that means for us
+    |   `-- OutcomeUnknown     the part may or may not have been sent; settle before sending it again
+    `-- ModelError             the LLM server gave no answer; `kind` says why
+
+Only the entry files turn these into HTTP answers; only the conversation and the outbox turn them into states.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class RelayError(Exception):
+    """Base of every error that this product raises on purpose."""
+
+
+class SettingsError(RelayError):
+    """A setting is unknown, missing or has a bad value; the text is one sentence that says what to do."""
+
+
+class StorageError(RelayError):
+    """The database cannot be used now (locked, full, read-only, gone); nothing of the verb was committed."""
+
+
+class PayloadError(RelayError):
+    """A provider's payload cannot be understood; whoever receives it keeps it raw as a dead letter."""
+
+
+class LeaseLost(RelayError):
+    """The lease on a claimed row has passed to somebody else; neither send nor record."""
+
+
+class SendFailure(StrEnum):
+    """What a refused send means for us, whatever the provider calls it."""
+
+    CONFIG = "config"  # our account or sender is wrong: every part would fail, pause the channel
+    RECIPIENT = "recipient"  # this person can never be reached under this address
+    OPTED_OUT = "opted_out"  # this person told the provider to stop us; wait for START or /start
+    BLOCKED = "blocked"  # this person blocked our bot; wait until they come back
+    REJECTED = "rejected"  # this very text will never be accepted: do not repeat it
+    BUSY = "busy"  # nothing was sent; the same part may be sent again after a pause
+    LATER = "later"  # nothing arrived; one careful repetition much later is worth it
+    UNKNOWN = "unknown"  # it may have been sent: settle first
+
+
+class SendError(RelayError):
+    """A provider did not take a part.
+
+    code: the provider's own error code or HTTP status as text ("21610", "429", "timeout").
+    retry_after: seconds the provider asked us to wait, if it did.
+    """
+
+    def __init__(
+        self,
+        kind: SendFailure,
+        code: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        moved_to: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+        self.moved_to = moved_to  # Telegram's migrate_to_chat_id: the group's new address
+
+
+class OutcomeUnknown(SendError):
+    """The request left us and no answer told its fate (timeout, 5xx, broken body): settle before repeating."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(SendFailure.UNKNOWN, code, message)
+
+
+class ModelFailure(StrEnum):
+    """Why there is no answer from a model; the LLM server sends these words as `kind`."""
+
+    AUTH = "auth"
+    CREDITS = "credits"
+    RATE_LIMIT = "rate_limit"
+    CONTEXT_TOO_LONG = "context_too_long"
+    REFUSED = "refused"
+    NOT_FOUND = "not_found"
+    UNAVAILABLE = "unavailable"
+    TIMEOUT = "timeout"
+    CANNOT_SEE = "cannot_see"
+    BAD_REQUEST = "bad_request"
+
+
+class ModelError(RelayError):
+    """The model gave no usable answer.
+
+    retry_after: seconds to wait before asking again, when the source said so.
+    """
+
+    def __init__(self, kind: ModelFailure, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.retry_after = retry_after
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same question may well be answered later without anybody changing the question."""
+        return self.kind not in {
+            ModelFailure.CONTEXT_TOO_LONG,
+            ModelFailure.REFUSED,
+            ModelFailure.CANNOT_SEE,
+            ModelFailure.BAD_REQUEST,
+        }

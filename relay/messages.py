@@ -1,0 +1,270 @@
+"""The values that travel through the house: what came in, what was decided, what goes out.
+
+All of them are frozen; ids and states have types of their own. Times are seconds since the Unix epoch, as float.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NewType
+
+UserId = NewType("UserId", str)
+"""Address of a person on a platform: E.164 ("+12345678900") for SMS, the chat id in decimal for Telegram."""
+
+InboundId = NewType("InboundId", int)
+"""Row id of a stored inbound message."""
+
+PartId = NewType("PartId", str)
+"""Our own name of one part of a reply (32 hex digits); it rides in the status callback's URL."""
+
+ReplyId = NewType("ReplyId", str)
+"""Our own name of one reply (32 hex digits), shared by its parts."""
+
+
+class Platform(StrEnum):
+    """The two channels; their conversations never mix."""
+
+    SMS = "sms"
+    TELEGRAM = "telegram"
+
+
+class Kind(StrEnum):
+    """What an inbound message is, as far as the channel can tell from its form alone."""
+
+    TEXT = "text"
+    MEDIA = "media"  # a picture, a voice note ... that came without any text
+    EDITED = "edited"  # a message the person changed after sending it
+    SERVICE = "service"  # nothing to answer: a channel post, a member who joined, a delivery note
+    LEFT = "left"  # the person blocked the bot or removed it
+    RETURNED = "returned"  # the person unblocked the bot or added it again
+
+
+class UserState(StrEnum):
+    """Whether we may write to a person, and whether we know a name."""
+
+    NEW = "new"  # has written, has no name yet
+    ACTIVE = "active"
+    STOPPED = "stopped"  # opted out at the provider (STOP); START brings back
+    BLOCKED = "blocked"  # blocked the bot; /start brings back
+    UNREACHABLE = "unreachable"  # the provider says that this address cannot be reached; any message brings back
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMessage:
+    """One message from a person, parsed from a provider's payload.
+
+    external_id is unique per platform and makes a repeated delivery a no-op. user_id is the lane: messages with
+    the same one are answered in order, one at a time. reply_to is the provider's own id of this message, for
+    channels whose answers may quote it. attachments holds content types ("image/jpeg"). options holds what the channel
+    alone understands (SMS: {"opt_out": "STOP"}; Telegram: {"chat_type": "private"}).
+    """
+
+    platform: Platform
+    external_id: str
+    user_id: UserId
+    text: str
+    received_at: float
+    kind: Kind = Kind.TEXT
+    name: str | None = None
+    username: str | None = None
+    language: str | None = None
+    reply_to: str | None = None
+    attachments: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An inbound message that is ours until lease_until; tries counts the claims and is the fence of this one.
+
+    failures counts the answers that did not come about; noticed says that the person was told to wait.
+    """
+
+    id: InboundId
+    message: InboundMessage
+    owner: str
+    tries: int
+    failures: int
+    noticed: bool
+    lease_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """What we know about a person on one platform. message_count counts the rows of the history, both roles."""
+
+    platform: Platform
+    user_id: UserId
+    name: str | None
+    username: str | None
+    state: UserState
+    message_count: int
+    created_at: float
+    updated_at: float
+    last_message_at: float | None = None
+    language: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One line of the history. role is "user" or "assistant"."""
+
+    role: str
+    message: str
+    timestamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a channel decides about one inbound message without the model.
+
+    Exactly one of: `say` (answer with this Markdown), `ask` (give this text to the model), or neither (stay silent;
+    `reason` says why). The other fields are changes to the person, committed together with the answer.
+    """
+
+    say: str | None = None
+    ask: str | None = None
+    reason: str = ""
+    name: str | None = None
+    state: UserState | None = None
+    clear_history: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPart:
+    """One part of a reply, cut and formatted by its channel, ready to be stored.
+
+    text is what is sent. source is what of it belongs into the history: without numbers like "(1/3)", in such a way
+    that the sources of all parts, joined with nothing between, are the whole reply as the person reads it.
+    style is the channel's own formatting as JSON text (Telegram: the entities), None for plain text.
+    segments is what the part will be billed as (SMS); 1 elsewhere.
+    """
+
+    text: str
+    source: str
+    style: str | None = None
+    segments: int = 1
+
+
+class Origin(StrEnum):
+    """Why a reply is sent."""
+
+    ANSWER = "answer"  # the model's
+    COMMAND = "command"  # our own words to a command, a registration, a refusal
+    NOTICE = "notice"  # our own words because an answer is late or will not come
+    OPERATOR = "operator"  # written by hand
+
+
+class PartState(StrEnum):
+    """Life of one part. planned, sending and unknown are open; the others say what became of it.
+
+    accepted (the provider took it) -> sent -> delivered -> read only move forward; undelivered, failed, delivered, read
+    and canceled are final, save that delivered may still become read.
+    """
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    ACCEPTED = "accepted"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    UNDELIVERED = "undelivered"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+OPEN_PART_STATES = (PartState.PLANNED, PartState.SENDING, PartState.UNKNOWN)
+
+_RANK = {
+    PartState.PLANNED: 0,
+    PartState.SENDING: 1,
+    PartState.UNKNOWN: 1,
+    PartState.ACCEPTED: 2,
+    PartState.SENT: 3,
+    PartState.DELIVERED: 5,
+    PartState.READ: 6,
+    PartState.UNDELIVERED: 5,
+    PartState.FAILED: 5,
+    PartState.CANCELED: 5,
+}
+
+
+def advance(current: PartState, reported: PartState) -> PartState:
+    """The state after a report: reports come late, twice and out of order, so a state only ever moves forward."""
+    return reported if _RANK[reported] > _RANK[current] else current
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a reply, claimed for sending.
+
+    number runs from 1 to count. attempts counts the sends including this one and is the fence of the claim; lease_until
+    is when the claim ends. unsettled says that an earlier attempt may have been sent (then attempted_at is when).
+    resends counts the repetitions after an unknown outcome.
+    """
+
+    id: PartId
+    platform: Platform
+    user_id: UserId
+    number: int
+    count: int
+    text: str
+    style: str | None
+    reply_to: str | None
+    created_at: float
+    owner: str
+    attempts: int
+    lease_until: float
+    unsettled: bool = False
+    attempted_at: float | None = None
+    resends: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A provider took a part: its own id of the message, and the state it reported."""
+
+    provider_id: str
+    state: PartState = PartState.ACCEPTED
+    segments: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryEvent:
+    """A provider's later word about a part, found by our part id when it carries one, else by the provider's id."""
+
+    platform: Platform
+    provider_id: str
+    state: PartState
+    received_at: float
+    part_id: PartId | None = None
+    error_code: str | None = None
+    error: str | None = None
+    user_state: UserState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model said, and what it took.
+
+    text is Markdown as the model wrote it. cost_usd is None when nobody knows. degraded is True when the answer came
+    from a last resort instead of the source that was asked for.
+    """
+
+    text: str
+    model: str = ""
+    source: str = ""
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    cost_usd: float | None = None
+    first_token_seconds: float | None = None
+    total_seconds: float = 0.0
+    degraded: bool = False
+
+
+def storable(text: str) -> str:
+    """The text without what no database takes: NUL, and halves of surrogate pairs (they become U+FFFD)."""
+    return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")

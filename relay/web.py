@@ -1,0 +1,368 @@
+"""What every server has: route classes, one shape of error, limits on bodies, health, metrics, start and stop.
+
+Every route belongs to exactly one class (DESIGN: who may do what), given as a dependency of the route or its router:
+`PUBLIC`, `INTERNAL` or `ADMIN`. A test walks all routes of all servers and finds one on each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from html import escape
+from typing import Any
+from urllib.parse import urlsplit
+
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from relay.errors import StorageError
+from relay.metrics import CONTENT_TYPE_LATEST, Metrics
+from relay.settings import Settings
+
+log = logging.getLogger("relay.web")
+
+COOKIE = "relay_console"
+COOKIE_SECONDS = 12 * 3600
+_FORWARDING = ("forwarded", "via", "x-real-ip", "true-client-ip")
+_FORWARDING_PREFIXES = ("x-forwarded-", "cf-", "x-ngrok-", "ngrok-", "fly-", "x-envoy-")
+
+
+class ApiError(Exception):
+    """An answer other than success: status, what is wrong, and a hint that says what to do."""
+
+    def __init__(
+        self, status: int, error: str, hint: str = "", *, headers: Mapping[str, str] | None = None, **extra: Any
+    ) -> None:
+        super().__init__(error)
+        self.status = status
+        self.body = {"error": error, **({"hint": hint} if hint else {}), **extra}
+        self.headers = dict(headers or {})
+
+
+# -- who may do what ---------------------------------------------------------------------------------------------------
+
+
+def _is_loopback(host: str | None) -> bool:
+    if host is None:
+        return False
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def is_direct_from_this_machine(request: Request) -> bool:
+    """Whether the request was made on this machine, by no proxy or tunnel and by no foreign web page.
+
+    A tunnel's requests come from loopback too, so the address alone proves nothing: the Host must be a loopback name
+    (else DNS rebinding works), no forwarding header may be there, and an Origin must be our own.
+    """
+    if not _is_loopback(request.client.host if request.client else None):
+        return False
+    host = request.headers.get("host", "")
+    if not _is_loopback(urlsplit(f"//{host}").hostname):
+        return False
+    if any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIXES) for name in request.headers):
+        return False
+    return _origin_is_ours(request)
+
+
+def _origin_is_ours(request: Request) -> bool:
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+
+
+def bearer(request: Request) -> str:
+    """The token of `Authorization: Bearer ...`, or an empty string."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def same_secret(given: str, wanted: str) -> bool:
+    """Compare two secrets in constant time."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode("utf-8", "surrogateescape"))
+
+
+def new_cookie(admin_token: str, now: float | None = None) -> str:
+    """Value of the console's login cookie: an expiry time, signed with the admin token."""
+    expires = str(int((time.time() if now is None else now) + COOKIE_SECONDS))
+    return f"{expires}.{_cookie_mark(admin_token, expires)}"
+
+
+def _cookie_mark(admin_token: str, expires: str) -> str:
+    return hmac.new(admin_token.encode(), f"console {expires}".encode(), hashlib.sha256).hexdigest()
+
+
+def valid_cookie(cookie: str, admin_token: str, now: float | None = None) -> bool:
+    expires, _, mark = cookie.partition(".")
+    fresh = expires.isascii() and expires.isdigit() and int(expires) > (time.time() if now is None else now)
+    return same_secret(mark, _cookie_mark(admin_token, expires)) and fresh
+
+
+async def public(request: Request) -> None:
+    """Anybody. Webhooks bring a proof of their own (a signature, a secret token) that their route checks first."""
+
+
+async def internal(request: Request) -> None:
+    """The other servers: with the internal token when one is set, else only from this machine."""
+    settings: Settings = request.app.state.settings
+    if settings.internal_token is not None:
+        if not same_secret(bearer(request), settings.internal_token.get_secret_value()):
+            raise ApiError(401, "this route wants the internal token", "send Authorization: Bearer INTERNAL_TOKEN")
+    elif not is_direct_from_this_machine(request):
+        raise ApiError(
+            403,
+            "this route answers only to programs on this machine",
+            "call it as http://127.0.0.1, or set internal_token and send it as a bearer token",
+        )
+
+
+async def admin(request: Request) -> None:
+    """The operator: with the admin token when one is set, else only this machine, and only when nothing is exposed."""
+    settings: Settings = request.app.state.settings
+    if settings.admin_token is not None:
+        token = settings.admin_token.get_secret_value()
+        cookie = request.cookies.get(COOKIE, "")
+        if same_secret(bearer(request), token) or (cookie and valid_cookie(cookie, token) and _origin_is_ours(request)):
+            return
+        raise ApiError(403, "this route wants the admin token", "send Authorization: Bearer ADMIN_TOKEN")
+    if settings.public_url is not None:
+        raise ApiError(
+            403,
+            "admin routes are closed while public_url is set and admin_token is not",
+            "set admin_token, then send it as a bearer token",
+        )
+    if not is_direct_from_this_machine(request):
+        raise ApiError(
+            403,
+            "admin routes answer only to this machine",
+            "call http://localhost directly, not through a proxy or tunnel, or set admin_token and send it as a bearer",
+        )
+
+
+PUBLIC, INTERNAL, ADMIN = Depends(public), Depends(internal), Depends(admin)
+
+
+# -- the app -----------------------------------------------------------------------------------------------------------
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+Readiness = Callable[[], Awaitable[dict[str, Any]]]
+
+
+def build_app(title: str, settings: Settings, lifespan: Lifespan, *, description: str = "") -> FastAPI:
+    """An app with our errors, limits and metrics; `app.state.settings` and `app.state.metrics` are set."""
+    app = FastAPI(
+        title=title, description=description, lifespan=lifespan, redoc_url=None, docs_url=None, openapi_url=None
+    )
+    app.state.settings = settings
+    app.state.metrics = Metrics()
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(StorageError, _storage_error)
+    app.add_middleware(Limits, metrics=app.state.metrics, max_body_bytes=settings.max_body_bytes)
+    return app
+
+
+def add_common_routes(app: FastAPI, ready: Readiness) -> None:
+    """GET /health, /ready, /metrics, /docs and /openapi.json.
+
+    `ready` gives {"ready": bool, ...} and never raises; /ready answers 503 as long as it is false.
+    """
+    routes = APIRouter()
+
+    @routes.get("/health", dependencies=[PUBLIC], summary="Is the process alive?")
+    async def health() -> dict[str, str]:
+        return {"status": "ok", "server": app.title}
+
+    @routes.get("/ready", dependencies=[PUBLIC], summary="Can the server do its work now?")
+    async def readiness() -> JSONResponse:
+        state = await ready()
+        return JSONResponse(state, 200 if state.get("ready") else 503)
+
+    @routes.get("/metrics", dependencies=[ADMIN], summary="Counters in Prometheus' text format.")
+    async def metrics() -> Response:
+        return Response(app.state.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    @routes.get("/openapi.json", dependencies=[ADMIN], include_in_schema=False)
+    async def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    @routes.get("/docs", dependencies=[ADMIN], include_in_schema=False)
+    async def docs() -> Response:
+        return Response(_docs_page(app), media_type="text/html")
+
+    app.include_router(routes)
+
+
+def _docs_page(app: FastAPI) -> str:
+    """The routes of this server as one plain page; Swagger's own page would load its script from the internet."""
+    rows = []
+    for path, verbs in app.openapi()["paths"].items():
+        for verb, operation in verbs.items():
+            summary, text = escape(operation.get("summary", "")), escape(operation.get("description", ""))
+            rows.append(
+                f"<tr><td><code>{verb.upper()}</code><td><code>{escape(path)}</code><td>{summary}<br><small>{text}</small>"
+            )
+    return _DOCS_PAGE.format(title=escape(app.title), text=escape(app.description), rows="".join(rows))
+
+
+_DOCS_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }}
+td {{ padding: .4rem; vertical-align: top; border-top: 1px solid #ccc }}
+</style>
+<h1>{title}</h1><p>{text}</p>
+<p>Machine-readable: <a href="openapi.json">openapi.json</a></p><table>{rows}</table></html>
+"""
+
+
+async def _api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101 (tells the type checker what the registration guarantees)
+    return JSONResponse(error.body, error.status, headers=error.headers)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    hints = {
+        404: "the routes of this server are listed at /docs",
+        405: f"{request.method} is not offered here; see /docs",
+    }
+    body = {"error": str(error.detail).lower()}
+    if error.status_code in hints:
+        body["hint"] = hints[error.status_code]
+    return JSONResponse(body, error.status_code, headers=dict(error.headers or {}))
+
+
+async def _validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    problems = []
+    for detail in error.errors():
+        where = ".".join(str(step) for step in detail["loc"] if step not in ("body", "query", "path"))
+        problems.append(f"{where}: {detail['msg']}" if where else str(detail["msg"]))
+    return JSONResponse({"error": "; ".join(problems), "hint": "the fields of this route are described at /docs"}, 422)
+
+
+async def _storage_error(_: Request, error: Exception) -> Response:
+    log.error("storage: %s", error)
+    body = {
+        "error": "the database cannot be used now, nothing was stored",
+        "hint": "try again in a moment; see the log of this server",
+    }
+    return JSONResponse(body, 503, headers={"Retry-After": "5"})
+
+
+class Limits:
+    """ASGI middleware: refuses bodies over the limit, turns an unforeseen error into a plain 500, counts requests."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._max = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+        seen = 0
+
+        async def counted_receive() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._max:
+                raise _BodyTooLarge
+            return message
+
+        async def noted_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            if _declared_length(scope) > self._max:
+                raise _BodyTooLarge
+            await self._app(scope, counted_receive, noted_send)
+        except _BodyTooLarge:
+            body = {"error": f"the body is larger than {self._max} bytes", "hint": "send less, or raise max_body_bytes"}
+            await JSONResponse(body, 413, headers={"Connection": "close"})(scope, receive, noted_send)
+        except Exception:
+            log.exception("unforeseen error in %s %s", scope["method"], scope["path"])
+            if status != 500:
+                raise  # the answer has begun; the server can only cut it off
+            body = {"error": "something went wrong on our side", "hint": "the log of this server says more"}
+            await JSONResponse(body, 500)(scope, receive, noted_send)
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            self._metrics.requests.labels(route, str(status)).inc()
+            self._metrics.request_seconds.labels(route).observe(time.perf_counter() - started)
+
+
+class _BodyTooLarge(HTTPException):
+    """The body passed the limit while it was read; an HTTPException, because FastAPI lets only those pass unchanged."""
+
+    def __init__(self) -> None:
+        super().__init__(413, "the body is larger than this server reads")
+
+
+def _declared_length(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+# -- start and stop ----------------------------------------------------------------------------------------------------
+
+
+def serve(app: FastAPI, settings: Settings, port: int) -> None:
+    """Run one server until a signal, or until the launcher that started it is gone."""
+    _watch_lifeline(settings.stop_seconds)
+    uvicorn.run(
+        app,
+        host=settings.bind_host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # or anybody could claim to be loopback with X-Forwarded-For
+        server_header=False,
+        timeout_graceful_shutdown=max(1, int(settings.stop_seconds / 2)),
+    )
+
+
+def _watch_lifeline(stop_seconds: float) -> None:
+    """Under the launcher stdin is a pipe that ends with it, kill -9 included: then this server stops as well."""
+    if os.environ.get("RELAY_SUPERVISED") != "1":
+        return
+
+    def watch() -> None:
+        while sys.stdin.buffer.raw.read(64):  # type: ignore[union-attr]  # (stdin is a file here)
+            pass
+        log.warning("the launcher is gone, stopping")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(stop_seconds + 4)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
