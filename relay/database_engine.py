@@ -1,0 +1,143 @@
+"""Opens the database of a URL: connections as the queue needs them, migrations under a lock, a file that may vanish.
+
+Only this file knows how SQLite and PostgreSQL differ in being opened; `relay.transactions` knows how in use.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from relay.errors import StorageError
+from relay.schema import HEAD_REVISION
+from relay.transactions import GroupCommit, Pooled, Transactions, storage_error
+
+_MIGRATION_LOCK = 0x72656C6179  # any number, the same in every process
+
+
+def open_transactions(url: str, timeout: float) -> Transactions:
+    """Ready to use, but nothing is opened yet: `prepare` makes or migrates the tables.
+
+    timeout: seconds to wait for a lock or a connection.
+    """
+    if url.startswith("sqlite:///"):
+        file = SqliteFile(Path(url.removeprefix("sqlite:///")), timeout)
+        return GroupCommit(file.engine("BEGIN IMMEDIATE"), file.engine("BEGIN"), file.check, file.prepare)
+    engine = _postgresql_engine(url, timeout)
+    return Pooled(engine, lambda: _prepare_postgresql(engine))
+
+
+class SqliteFile:
+    """One SQLite file: WAL and full sync, never created by accident, noticed when it is taken away or replaced."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self._path = path.absolute()
+        self._timeout = timeout
+        self._inode: tuple[int, int] | None = None
+        self._engines: list[Engine] = []
+
+    def engine(self, begin: str) -> Engine:
+        """Connections to the file as it is; with mode=rw a missing file is an error, not a new and empty database."""
+        return self._engine("rw", begin)
+
+    def _engine(self, mode: str, begin: str) -> Engine:
+        def connect() -> sqlite3.Connection:
+            name = f"file:{quote(str(self._path))}?mode={mode}"
+            connection = sqlite3.connect(
+                name, uri=True, timeout=self._timeout, check_same_thread=False, isolation_level=None
+            )
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+            return connection
+
+        engine = create_engine("sqlite://", creator=connect)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        self._engines.append(engine)
+        return engine
+
+    def prepare(self) -> None:
+        """Create or migrate the tables. Raises StorageError with a sentence when the file cannot be used."""
+        engine = self._engine("rwc", "BEGIN EXCLUSIVE")
+        try:
+            with engine.begin() as connection:
+                migrate(connection)
+            self._inode = self._identity()
+        except (SQLAlchemyError, OSError) as error:
+            raise StorageError(f"the database file {self._path} cannot be used: {storage_error(error)}") from error
+        finally:
+            engine.dispose()
+            self._engines.remove(engine)
+
+    def check(self) -> None:
+        """Refuse to write into a file that is no longer there: it would be lost with its last open handle."""
+        try:
+            identity = self._identity()
+        except OSError as error:
+            raise StorageError(
+                f"the database file {self._path} is gone: put it back, or restart the servers"
+            ) from error
+        if identity != self._inode:
+            for engine in self._engines:
+                engine.dispose()  # another file was put in its place: talk to that one
+            self._inode = identity
+
+    def _identity(self) -> tuple[int, int]:
+        status = self._path.stat()
+        return status.st_dev, status.st_ino
+
+
+def _postgresql_engine(url: str, timeout: float) -> Engine:
+    seconds = max(1, int(timeout))
+    return create_engine(
+        url,
+        pool_size=8,
+        max_overflow=2,
+        pool_timeout=timeout,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": seconds,
+            "options": f"-c lock_timeout={seconds}s -c statement_timeout={seconds * 2}s",
+        },
+    )
+
+
+def _prepare_postgresql(engine: Engine) -> None:
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            migrate(connection)
+    except SQLAlchemyError as error:
+        raise StorageError(f"the database cannot be used: {storage_error(error)}") from error
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the tables to the newest revision within the caller's transaction, which must hold the lock."""
+    found = _revision(connection)
+    if found == HEAD_REVISION:
+        return
+    # Alembic costs 10 MB and a quarter of a second, and is needed only on the day of a migration.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StorageError(
+            f"revision {found} of the database is unknown here: it was made by a newer version"
+        ) from error
+
+
+def _revision(connection: Connection) -> str | None:
+    if not connection.dialect.has_table(connection, "alembic_version"):
+        return None
+    row: Any = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+    return str(row[0]) if row else None

@@ -1,0 +1,256 @@
+"""The rows of the outbox inside a transaction: parts are planned, claimed, moved from state to state, never backwards.
+
+Every change of a state goes through `move_part`, which keeps the counters true. Whether a reply is still what the
+person saw is decided here as well: `mend_history` takes out of the history what could not be sent.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, cast
+
+from sqlalchemy import Row, delete, select, update
+
+from relay.errors import LeaseLost, SendError
+from relay.history import add_line, count_lines
+from relay.messages import (
+    OPEN_PART_STATES,
+    Answer,
+    Claim,
+    DeliveryEvent,
+    Origin,
+    Part,
+    PartId,
+    PartState,
+    PlannedPart,
+    Platform,
+    Receipt,
+    ReplyId,
+    UserId,
+    UserState,
+    advance,
+    storable,
+)
+from relay.schema import conversations, delivery_events, outbound, users
+from relay.transactions import Tx, of_person
+
+_SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
+
+
+def plan_parts(
+    tx: Tx,
+    platform: Platform,
+    user_id: UserId,
+    parts: Sequence[PlannedPart],
+    origin: Origin,
+    claim: Claim | None,
+    answer: Answer | None = None,
+    *,
+    in_context: bool = False,
+    remember: bool = True,
+) -> ReplyId | None:
+    """Plan the parts of one reply and write it into the history as the person will read it."""
+    if not parts:
+        return None
+    reply_id = ReplyId(uuid.uuid4().hex)
+    common = {
+        "reply_id": reply_id,
+        "platform": platform,
+        "user_id": user_id,
+        "inbound_id": claim.id if claim else None,
+        "reply_to": claim.message.reply_to if claim else None,
+        "origin": origin,
+        "part_count": len(parts),
+        "state": PartState.PLANNED,
+        "due": tx.now,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+    }
+    rows = [
+        {
+            **common,
+            "part_id": uuid.uuid4().hex,
+            "number": number,
+            "text": storable(part.text),
+            "source": storable(part.source),
+            "style": part.style,
+            "segments": part.segments,
+        }
+        for number, part in enumerate(parts, 1)
+    ]
+    tx.connection.execute(outbound.insert(), rows)
+    tx.count(platform, f"part:{PartState.PLANNED}", len(rows))
+    if remember:
+        words = "".join(part.source for part in parts)
+        add_line(tx, platform, user_id, "assistant", words, in_context=in_context, reply_id=reply_id, answer=answer)
+    return reply_id
+
+
+def claim_part(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: float) -> Part | None:
+    open_rows = of_person(outbound, platform, user_id) & outbound.c.state.in_(OPEN_PART_STATES)
+    head = tx.run(select(outbound).where(open_rows).order_by(outbound.c.id).limit(1).with_for_update()).first()
+    if head is None or head.due > tx.now or head.lease_until >= tx.now:
+        return None
+    unsettled = head.state != PartState.PLANNED
+    changes: dict[str, Any] = {"owner": owner, "lease_until": tx.now + lease, "attempts": head.attempts + 1}
+    if not unsettled:
+        changes["attempted_at"] = tx.now
+    state = PartState.UNKNOWN if unsettled else PartState.SENDING
+    return to_part(move_part(tx, head, state, **changes), unsettled=unsettled)
+
+
+def to_part(row: Row[Any], *, unsettled: bool) -> Part:
+    return Part(
+        id=PartId(row.part_id),
+        platform=Platform(row.platform),
+        user_id=UserId(row.user_id),
+        number=row.number,
+        count=row.part_count,
+        text=row.text,
+        style=row.style,
+        reply_to=row.reply_to,
+        created_at=row.created_at,
+        owner=row.owner,
+        attempts=row.attempts,
+        lease_until=row.lease_until,
+        unsettled=unsettled,
+        attempted_at=row.attempted_at,
+        resends=row.resends,
+    )
+
+
+def move_part(tx: Tx, row: Row[Any], state: PartState, **changes: Any) -> Row[Any]:
+    """Change a part and keep the counters of the states true."""
+    statement = update(outbound).where(outbound.c.id == row.id).values(state=state, updated_at=tx.now, **changes)
+    if state != row.state:
+        platform = Platform(row.platform)
+        tx.count(platform, f"part:{row.state}", -1)
+        tx.count(platform, f"part:{state}")
+    return cast("Row[Any]", tx.run(statement.returning(outbound)).one())
+
+
+def _locked(tx: Tx, part_id: PartId) -> Row[Any] | None:
+    return cast(
+        "Row[Any] | None", tx.run(select(outbound).where(outbound.c.part_id == part_id).with_for_update()).first()
+    )
+
+
+def update_claimed_part(tx: Tx, part: Part, changes: dict[str, Any]) -> Row[Any]:
+    """Change a claimed part if the claim still holds: owner and attempts are the fence."""
+    row = _locked(tx, part.id)
+    if row is None or row.owner != part.owner or row.attempts != part.attempts or row.state not in OPEN_PART_STATES:
+        raise LeaseLost(f"part {part.id} is no longer ours")
+    return move_part(tx, row, **changes)
+
+
+def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
+    row = _locked(tx, part.id)
+    if row is None:
+        return  # forgotten meanwhile, together with the person
+    _note_acceptance(tx, row, receipt.provider_id, receipt.state, receipt.segments)
+    early = (delivery_events.c.platform == part.platform) & (delivery_events.c.provider_id == receipt.provider_id)
+    for event in tx.run(
+        select(delivery_events).where(early, delivery_events.c.applied.is_(False)).order_by(delivery_events.c.id)
+    ).all():
+        _apply_report(tx, part.id, PartState(event.state), event.error_code, event.error, None)
+        tx.run(update(delivery_events).where(delivery_events.c.id == event.id).values(applied=True))
+
+
+def _note_acceptance(tx: Tx, row: Row[Any], provider_id: str, state: PartState, segments: int | None) -> None:
+    """The provider has the part; a report that came earlier may already have brought it further."""
+    changes: dict[str, Any] = {"provider_id": provider_id, "lease_until": 0}
+    if row.accepted_at is None:
+        changes["accepted_at"] = tx.now
+        tx.count(Platform(row.platform), "segments", segments or row.segments)
+    if segments:
+        changes["segments"] = segments
+    move_part(tx, row, advance(PartState(row.state), state), **changes)
+
+
+def put_off_part(tx: Tx, part: Part, state: PartState, due: float, error: SendError) -> None:
+    update_claimed_part(
+        tx,
+        part,
+        {"state": state, "due": due, "lease_until": 0, "error_code": error.code, "error": storable(error.message)},
+    )
+
+
+def fail_part(tx: Tx, part: Part, error: SendError, user_state: UserState | None) -> None:
+    changes = {"error_code": error.code, "error": storable(error.message), "lease_until": 0}
+    row = update_claimed_part(tx, part, {"state": PartState.FAILED, **changes})
+    _after_failure(tx, row, user_state)
+
+
+def _after_failure(tx: Tx, row: Row[Any], user_state: UserState | None) -> None:
+    """What follows when a part will not be seen: the rest of the reply, the history, the person."""
+    cancel_parts(tx, outbound.c.reply_id == row.reply_id, "an earlier part could not be sent")
+    mend_history(tx, ReplyId(row.reply_id))
+    if user_state is not None:
+        person = (Platform(row.platform), UserId(row.user_id))
+        tx.run(update(users).where(of_person(users, *person)).values(state=user_state, updated_at=tx.now))
+        cancel_parts(tx, of_person(outbound, *person), f"the person is {user_state}")
+
+
+def cancel_parts(tx: Tx, which: Any, reason: str) -> None:
+    """Cancel the planned parts among `which`, and take their replies out of the history as far as nobody saw them."""
+    rows = tx.run(select(outbound).where(which, outbound.c.state == PartState.PLANNED).with_for_update()).all()
+    for row in rows:
+        move_part(tx, row, PartState.CANCELED, error=reason, lease_until=0)
+    for reply_id in {row.reply_id for row in rows}:
+        mend_history(tx, ReplyId(reply_id))
+
+
+def mend_history(tx: Tx, reply_id: ReplyId) -> None:
+    """Leave of a broken reply what the person saw: its parts that were accepted, or no line at all."""
+    line = tx.run(select(conversations).where(conversations.c.reply_id == reply_id)).first()
+    if line is None:
+        return
+    parts = select(outbound.c.source).where(outbound.c.reply_id == reply_id, outbound.c.state.in_(_SEEN))
+    seen = [row.source for row in tx.run(parts.order_by(outbound.c.number)).all()]
+    if seen:
+        tx.run(update(conversations).where(conversations.c.id == line.id).values(message="".join(seen)))
+    else:
+        tx.run(delete(conversations).where(conversations.c.id == line.id))
+        count_lines(tx, Platform(line.platform), UserId(line.user_id), -1)
+
+
+def keep_report(tx: Tx, event: DeliveryEvent) -> bool:
+    part_id = event.part_id
+    if part_id is None:
+        known = select(outbound.c.part_id).where(
+            outbound.c.platform == event.platform, outbound.c.provider_id == event.provider_id
+        )
+        row = tx.run(known).first()
+        part_id = PartId(row.part_id) if row else None
+    statement = tx.insert(delivery_events).values(
+        platform=event.platform,
+        provider_id=event.provider_id,
+        part_id=part_id,
+        state=event.state,
+        error_code=event.error_code or "",
+        error=storable(event.error) if event.error else None,
+        received_at=event.received_at,
+        applied=part_id is not None,
+    )
+    if tx.run(statement.on_conflict_do_nothing().returning(delivery_events.c.id)).first() is None:
+        return False
+    tx.count(event.platform, "delivery_events")
+    if part_id is not None:
+        row = _locked(tx, part_id)
+        if row is not None and row.accepted_at is None:
+            _note_acceptance(tx, row, event.provider_id, PartState.ACCEPTED, None)
+        _apply_report(tx, part_id, event.state, event.error_code, event.error, event.user_state)
+    return True
+
+
+def _apply_report(
+    tx: Tx, part_id: PartId, state: PartState, code: str | None, error: str | None, user_state: UserState | None
+) -> None:
+    row = _locked(tx, part_id)
+    if row is None or advance(PartState(row.state), state) == row.state:
+        return
+    changes = {"error_code": code, "error": storable(error or "")} if code else {}
+    moved = move_part(tx, row, state, **changes)
+    if state in {PartState.FAILED, PartState.UNDELIVERED}:
+        _after_failure(tx, moved, user_state)

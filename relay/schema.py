@@ -1,0 +1,199 @@
+"""The tables of the messaging database, as SQLAlchemy Core; the revisions in `migrations/` build exactly these.
+
+Times are seconds since the Unix epoch (double precision), so that both databases compare them alike. Open rows have
+partial indexes: finished ones, however many, cost the queue nothing.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+HEAD_REVISION = "0001"
+
+metadata = MetaData()
+
+# SQLite counts rows by itself only in a column that is declared INTEGER.
+_RowId = BigInteger().with_variant(Integer, "sqlite")
+
+users = Table(
+    "users",
+    metadata,
+    Column("platform", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("name", Text),
+    Column("username", Text),
+    Column("language", Text),
+    Column("state", Text, nullable=False, server_default="new"),
+    Column("settings", JSON, nullable=False, server_default=text("'{}'")),
+    Column("message_count", Integer, nullable=False, server_default="0"),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("last_message_at", Double),
+    PrimaryKeyConstraint("platform", "user_id", name="users_pk"),
+)
+Index("users_recent", users.c.platform, users.c.last_message_at)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("user_id", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("timestamp", Double, nullable=False),
+    Column("reply_id", Text),
+    Column("in_context", Boolean, nullable=False),  # false for commands and notices: the model is not shown them
+    Column("source", Text),
+    Column("model", Text),
+    Column("prompt_tokens", Integer),
+    Column("answer_tokens", Integer),
+    Column("cost_usd", Double),
+    Column("first_token_seconds", Double),
+    Column("total_seconds", Double),
+    sqlite_autoincrement=True,
+)
+Index("conversations_person", conversations.c.platform, conversations.c.user_id, conversations.c.id)
+Index("conversations_reply", conversations.c.reply_id)
+
+inbound = Table(
+    "inbound",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("platform", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("user_id", Text),
+    Column("state", Text, nullable=False),
+    Column("body", JSON),
+    Column("raw", Text),
+    Column("received_at", Double, nullable=False),
+    Column("due", Double, nullable=False),
+    Column("owner", Text),
+    Column("lease_until", Double, nullable=False, server_default="0"),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("noticed_at", Double),
+    Column("outcome", Text),
+    Column("error", Text),
+    Column("finished_at", Double),
+    UniqueConstraint("platform", "external_id", name="inbound_once"),
+    sqlite_autoincrement=True,
+)
+_inbound_is_open = text("state = 'received'")
+Index(
+    "inbound_open",
+    inbound.c.platform,
+    inbound.c.user_id,
+    inbound.c.id,
+    sqlite_where=_inbound_is_open,
+    postgresql_where=_inbound_is_open,
+)
+_inbound_is_dead = text("state = 'dead'")
+Index(
+    "inbound_dead",
+    inbound.c.platform,
+    inbound.c.id,
+    sqlite_where=_inbound_is_dead,
+    postgresql_where=_inbound_is_dead,
+)
+
+outbound = Table(
+    "outbound",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("part_id", Text, nullable=False, unique=True),
+    Column("reply_id", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("inbound_id", BigInteger),
+    Column("origin", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("part_count", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("style", Text),
+    Column("segments", Integer, nullable=False, server_default="1"),
+    Column("reply_to", Text),
+    Column("state", Text, nullable=False),
+    Column("provider_id", Text),
+    Column("error_code", Text),
+    Column("error", Text),
+    Column("due", Double, nullable=False),
+    Column("owner", Text),
+    Column("lease_until", Double, nullable=False, server_default="0"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("resends", Integer, nullable=False, server_default="0"),
+    Column("attempted_at", Double),
+    Column("created_at", Double, nullable=False),
+    Column("accepted_at", Double),
+    Column("updated_at", Double, nullable=False),
+    sqlite_autoincrement=True,
+)
+_outbound_is_open = text("state IN ('planned', 'sending', 'unknown')")
+Index(
+    "outbound_open",
+    outbound.c.platform,
+    outbound.c.user_id,
+    outbound.c.id,
+    sqlite_where=_outbound_is_open,
+    postgresql_where=_outbound_is_open,
+)
+_outbound_is_trouble = text("state IN ('failed', 'undelivered')")
+Index(
+    "outbound_trouble",
+    outbound.c.platform,
+    outbound.c.id,
+    sqlite_where=_outbound_is_trouble,
+    postgresql_where=_outbound_is_trouble,
+)
+Index("outbound_provider", outbound.c.platform, outbound.c.provider_id)
+Index("outbound_reply", outbound.c.reply_id)
+
+delivery_events = Table(
+    "delivery_events",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("platform", Text, nullable=False),
+    Column("provider_id", Text, nullable=False),
+    Column("part_id", Text),
+    Column("state", Text, nullable=False),
+    Column("error_code", Text, nullable=False, server_default=""),
+    Column("error", Text),
+    Column("received_at", Double, nullable=False),
+    Column("applied", Boolean, nullable=False),
+    UniqueConstraint("platform", "provider_id", "state", "error_code", name="delivery_events_once"),
+    sqlite_autoincrement=True,
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("platform", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Double, nullable=False),
+    PrimaryKeyConstraint("platform", "name", name="counters_pk"),
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("platform", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", JSON, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    PrimaryKeyConstraint("platform", "name", name="notes_pk"),
+)
