@@ -1,0 +1,216 @@
+"""Sends what was planned, part after part, and records what became of each.
+
+A part is marked before it is sent and recorded after; one whose fate is unknown is settled with the provider before it
+may be sent again. What an error means is the channel's knowledge, when to try again is `relay.retry`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from relay.channel import Channel
+from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
+from relay.lanes import Lanes
+from relay.messages import InboundId, Part, PartId, Platform, Receipt, UserId, UserState
+from relay.metrics import Metrics
+from relay.retry import next_send
+from relay.settings import Settings
+
+log = logging.getLogger("relay.outbox")
+
+SETTLE_AFTER_SECONDS = 2.0
+"""How long a status callback gets to tell the fate of a send before we ask the provider."""
+
+MOST_RESENDS = 1
+"""How often a part is repeated after an unknown outcome that the provider cannot settle."""
+
+PAUSED = "paused"
+
+_RECORD_PAUSE_SECONDS = 1.0
+
+_PERSON_AFTER = {
+    SendFailure.OPTED_OUT: UserState.STOPPED,
+    SendFailure.BLOCKED: UserState.BLOCKED,
+    SendFailure.RECIPIENT: UserState.UNREACHABLE,
+}
+
+
+class PartStore(Protocol):
+    """The verbs of the database that sending needs."""
+
+    async def claim_next_part(self, platform: Platform, user_id: UserId) -> Part | None: ...
+    async def begin_resend(self, part: Part) -> Part: ...
+    async def people_with_parts(self, platform: Platform) -> list[UserId]: ...
+    async def record_accepted(self, part: Part, receipt: Receipt) -> None: ...
+    async def record_retry(self, part: Part, due: float, error: SendError) -> None: ...
+    async def record_unknown(self, part: Part, due: float, error: SendError) -> None: ...
+    async def record_failed(self, part: Part, error: SendError, user_state: UserState | None = None) -> None: ...
+    async def move_person(self, platform: Platform, old: UserId, new: UserId) -> None: ...
+    async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None: ...
+    async def put_note(self, platform: Platform, name: str, value: Any) -> None: ...
+
+
+class Outbox:
+    """One channel's outgoing parts. Its lanes are woken when parts were planned."""
+
+    def __init__(
+        self,
+        store: PartStore,
+        channel: Channel,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._channel = channel
+        self._platform = channel.platform
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._sleep = sleep
+        self._chance = chance
+        self._claimed: set[PartId] = set()
+        self._paused_until = 0.0
+        self.paused_reason: str | None = None
+        self.lanes = Lanes(
+            f"{self._platform}-outbox",
+            self._step,
+            self._due,
+            concurrency=settings.max_concurrent_answers,
+            renew=self._renew,
+            sleep=sleep,
+        )
+
+    async def _due(self) -> list[UserId]:
+        if self._clock() < self._paused_until:
+            return []
+        return await self._store.people_with_parts(self._platform)
+
+    async def _renew(self) -> None:
+        await self._store.renew_leases([], sorted(self._claimed))
+
+    async def _step(self, user_id: UserId) -> bool:
+        """Send the head of this person's line, if it is due."""
+        if self._clock() < self._paused_until:
+            return False
+        part = await self._store.claim_next_part(self._platform, user_id)
+        if part is None:
+            return False
+        self._claimed.add(part.id)
+        try:
+            return await (self._settle(part) if part.unsettled else self._send(part))
+        except LeaseLost as error:
+            log.warning("%s", error)
+            return True
+        finally:
+            self._claimed.discard(part.id)
+
+    async def _send(self, part: Part) -> bool:
+        """Send a part that was marked, and record the outcome whatever it is."""
+        if self._clock() >= part.lease_until:
+            raise LeaseLost(f"the lease on part {part.id} ended before it was sent")
+        try:
+            receipt = await self._channel.send(part)
+        except SendError as error:
+            return await self._refused(part, error)
+        await self._accepted(part, receipt)
+        return True
+
+    async def _accepted(self, part: Part, receipt: Receipt) -> None:
+        self._metrics.sends.labels(self._platform, "accepted").inc()
+        if self.paused_reason is not None:
+            await self._resume()
+        await self._record(lambda: self._store.record_accepted(part, receipt))
+
+    async def _settle(self, part: Part) -> bool:
+        """An earlier attempt may have been sent: find out; what the provider cannot tell is repeated once."""
+        wait = (part.attempted_at or 0.0) + SETTLE_AFTER_SECONDS - self._clock()
+        if wait > 0:
+            error = OutcomeUnknown("waiting", "a report on the last attempt may still come")
+            await self._record(lambda: self._store.record_unknown(part, self._clock() + wait, error))
+            self.lanes.wake_in(wait, part.user_id)
+            return False
+        if not self._channel.can_settle:
+            if part.resends >= MOST_RESENDS:
+                return await self._fail(part, OutcomeUnknown("unknown", "nobody can tell whether this part arrived"))
+            return await self._send(await self._store.begin_resend(part))
+        try:
+            receipt = await self._channel.settle(part)
+        except SendError as error:
+            return await self._put_off(part, OutcomeUnknown(error.code, error.message))
+        if receipt is None:
+            return await self._send(await self._store.begin_resend(part))
+        await self._accepted(part, receipt)
+        return True
+
+    async def _refused(self, part: Part, error: SendError) -> bool:
+        """Decide what a failed send means, and commit that."""
+        self._metrics.sends.labels(self._platform, error.kind).inc()
+        if error.moved_to is not None:
+            await self._record(lambda: self._store.record_retry(part, self._clock(), error))
+            await self._record(
+                lambda: self._store.move_person(self._platform, part.user_id, UserId(error.moved_to or ""))
+            )
+            self.lanes.wake(UserId(error.moved_to))
+            return False
+        return await self._put_off(part, error)
+
+    async def _put_off(self, part: Part, error: SendError) -> bool:
+        """Plan the next attempt, or give up; True when this person's next part may go."""
+        pause = next_send(
+            error.kind,
+            attempts=part.attempts,
+            age=self._clock() - part.created_at,
+            give_up_after=self._settings.send_give_up_seconds,
+            retry_after=error.retry_after,
+            chance=self._chance,
+        )
+        if pause is None:
+            return await self._fail(part, error)
+        due = self._clock() + pause
+        if error.kind is SendFailure.CONFIG:
+            await self._pause(error, pause)
+        log.warning("part %s: %s (%s); next try in %.1f s", part.id, error.message, error.code, pause)
+        if error.kind is SendFailure.UNKNOWN:
+            await self._record(lambda: self._store.record_unknown(part, due, error))
+        else:
+            await self._record(lambda: self._store.record_retry(part, due, error))
+        self.lanes.wake_in(pause, part.user_id)
+        return False
+
+    async def _fail(self, part: Part, error: SendError) -> bool:
+        log.error("part %s is given up: %s (%s)", part.id, error.message, error.code)
+        await self._record(lambda: self._store.record_failed(part, error, _PERSON_AFTER.get(error.kind)))
+        return True
+
+    async def _pause(self, error: SendError, seconds: float) -> None:
+        """Our own account is wrong: every part would fail alike, so stop trying, loudly, for a while."""
+        if self.paused_reason is None:
+            log.error("sending on %s is PAUSED: %s (%s). Nothing is lost.", self._platform, error.message, error.code)
+        self._paused_until = self._clock() + seconds
+        self.paused_reason = f"{error.message} ({error.code})"
+        await self._store.put_note(self._platform, PAUSED, {"reason": self.paused_reason, "until": self._paused_until})
+
+    async def _resume(self) -> None:
+        log.info("sending on %s works again", self._platform)
+        self.paused_reason, self._paused_until = None, 0.0
+        await self._store.put_note(self._platform, PAUSED, None)
+
+    async def _record(self, verb: Callable[[], Awaitable[None]]) -> None:
+        """Write down what became of a send; while the database is away, try until it is back or the server stops."""
+        while True:
+            try:
+                await verb()
+            except StorageError as error:
+                log.warning("cannot record what became of a send yet: %s", error)
+                await self._sleep(_RECORD_PAUSE_SECONDS)
+            else:
+                return

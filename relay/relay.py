@@ -1,0 +1,62 @@
+"""One channel's relay: its conversation and its outbox, started and stopped together.
+
+A server stores a message and calls `wake`; it plans a message by hand and calls `send_soon`. Neither waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from relay.channel import Channel
+from relay.conversation import Conversation, Inbox, Model
+from relay.errors import StorageError
+from relay.messages import Platform, UserId
+from relay.metrics import Metrics
+from relay.outbox import Outbox, PartStore
+from relay.settings import Settings
+
+log = logging.getLogger("relay")
+
+
+class Store(Inbox, PartStore, Protocol):
+    """The verbs of the database that a relay needs."""
+
+    async def release_leases(self, platform: Platform) -> None: ...
+
+
+class Relay:
+    """The way of a message between the store and the provider, for one platform."""
+
+    def __init__(self, store: Store, channel: Channel, model: Model, settings: Settings, metrics: Metrics) -> None:
+        self._store = store
+        self._platform = channel.platform
+        self._stop_seconds = settings.stop_seconds
+        self.outbox = Outbox(store, channel, settings, metrics)
+        self.conversation = Conversation(store, channel, model, settings, metrics, planned=self.outbox.lanes.wake)
+
+    async def start(self) -> None:
+        """Take up at once what an earlier life of this process was working on, and whatever is due."""
+        await self._release()
+        self.outbox.lanes.start()
+        self.conversation.lanes.start()
+
+    def wake(self, user_id: UserId) -> None:
+        """This person has a new message in the inbox."""
+        self.conversation.lanes.wake(user_id)
+
+    def send_soon(self, user_id: UserId) -> None:
+        """This person has a new part in the outbox."""
+        self.outbox.lanes.wake(user_id)
+
+    async def stop(self) -> None:
+        """Let what is under way end, within `stop_seconds` in all; what does not is taken up after the next start."""
+        await self.conversation.lanes.stop(self._stop_seconds / 2)
+        await self.outbox.lanes.stop(self._stop_seconds / 4)
+        await self._release()
+
+    async def _release(self) -> None:
+        try:
+            await self._store.release_leases(self._platform)
+        except StorageError as error:
+            log.warning("leases of %s end by themselves: %s", self._platform, error)
