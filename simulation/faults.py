@@ -1,0 +1,84 @@
+"""Faults that can be switched on: which requests they strike, how often, and what they do.
+
+Decides only; the stand-ins carry it out.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Target = Literal["twilio", "telegram", "twilio_webhook", "twilio_callback", "telegram_update"]
+Effect = Literal["status", "slow", "cut", "broken", "lose", "duplicate", "disorder"]
+When = Literal["before", "after"]
+
+API_EFFECTS = frozenset({"status", "slow", "cut", "broken"})
+DELIVERY_EFFECTS = frozenset({"lose", "duplicate", "disorder", "slow"})
+
+
+def fits(target: Target, effect: Effect) -> bool:
+    """Whether this effect makes sense for this target."""
+    return effect in (API_EFFECTS if target in {"twilio", "telegram"} else DELIVERY_EFFECTS)
+
+
+@dataclass(slots=True)
+class Fault:
+    """One switch. count is how often it still strikes; None is until it is removed."""
+
+    id: int
+    target: Target
+    effect: Effect
+    method: str = "*"
+    when: When = "before"
+    status: int = 429
+    code: int | None = None
+    retry_after: int | None = None
+    seconds: float = 2.0
+    count: int | None = None
+    chance: float = 1.0
+    contains: str | None = None
+    used: int = 0
+
+    def shown(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def matches(self, target: Target, method: str, text: str) -> bool:
+        return (
+            self.target == target
+            and self.method.lower() in {"*", method.lower()}
+            and self.count != 0
+            and (self.contains is None or self.contains in text)
+        )
+
+
+class FaultBook:
+    """All faults that are switched on, in the order in which they were."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.faults: list[Fault] = []
+        self._chance = chance
+        self._last_id = 0
+
+    def add(self, target: Target, effect: Effect, **details: Any) -> Fault:
+        self._last_id += 1
+        fault = Fault(self._last_id, target, effect, **details)
+        self.faults.append(fault)
+        return fault
+
+    def remove(self, fault_id: int | None = None) -> int:
+        """Switch off one fault, or all; the number that was removed."""
+        before = len(self.faults)
+        self.faults = [] if fault_id is None else [fault for fault in self.faults if fault.id != fault_id]
+        return before - len(self.faults)
+
+    def strike(self, target: Target, method: str = "*", text: str = "") -> Fault | None:
+        """The first fault that hits this request, counted as used; a spent one is removed."""
+        for fault in self.faults:
+            if fault.matches(target, method, text) and self._chance.random() < fault.chance:
+                fault.used += 1
+                if fault.count is not None:
+                    fault.count -= 1
+                    self.faults = [kept for kept in self.faults if kept.count != 0]
+                return fault
+        return None

@@ -1,0 +1,86 @@
+"""The simulator put together: one world, the two providers in it, and what starts and stops them."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import httpx
+
+from relay.settings import Settings
+from simulation.telegram_chats import Chats
+from simulation.telegram_methods import BotApi
+from simulation.telegram_phone import TelegramPhones
+from simulation.telegram_push import Pusher
+from simulation.telegram_updates import Updates
+from simulation.twilio_network import TwilioNetwork
+from simulation.twilio_webhooks import WebhookCaller
+from simulation.world import World
+
+
+class Simulator:
+    """Twilio, Telegram and the phones, sharing one world. Building it opens nothing."""
+
+    def __init__(
+        self, settings: Settings, client: httpx.AsyncClient, clock: Callable[[], float], chance: random.Random
+    ) -> None:
+        self.settings = settings
+        self.world = World(settings, clock, chance)
+        token = settings.twilio_auth_token
+        caller = WebhookCaller(client, token.get_secret_value() if token else "")
+        self.twilio = TwilioNetwork(self.world, caller)
+        self.chats = Chats(self.world)
+        self.updates = Updates(self.world)
+        self.pusher = Pusher(self.world, self.updates, client)
+        self.bot = BotApi(self.world, self.chats, self.updates, self.pusher)
+        self.telegram = TelegramPhones(self.world, self.chats, self.updates, self.bot)
+
+    def start(self) -> None:
+        self.world.spawn(self.pusher.run(), lasting=True)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forget people, messages, updates, faults and counters; ids keep rising."""
+        self.world.reset(seed)
+        self.chats.clear()
+        self.updates.clear()
+        self.bot.clear()
+        self.twilio.book.clear()
+
+    def stop_waiting(self) -> None:
+        """End every long poll, wait and event stream, so that the server can stop at once."""
+        self.world.stop()
+        self.updates.arrived.set()
+
+    async def close(self) -> None:
+        self.stop_waiting()
+        await self.world.close()
+
+
+@contextlib.contextmanager
+def hearing_signals(call: Callable[[], None]) -> Iterator[None]:
+    """Run `call` at once on SIGTERM and SIGINT, before the handler that was there.
+
+    uvicorn tells its app of a stop only when all requests are over, and a long poll or an event stream is never over.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        call()
+        earlier = before[signal.Signals(number)]
+        if callable(earlier):
+            earlier(number, frame)
+
+    for number in before:
+        signal.signal(number, heard)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

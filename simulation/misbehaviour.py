@@ -1,0 +1,75 @@
+"""Carries out faults on the stand-in APIs: late answers, no answers, broken answers, refusals.
+
+A connection can only be cut where the server's transport can be reached, hence the middleware.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from fastapi.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from simulation.faults import Fault
+from simulation.world import World
+
+log = logging.getLogger("simulator")
+
+_TRANSPORT = "simulation.transport"
+_HALF_A_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Ga"
+
+
+class Severable:
+    """ASGI middleware that lets a response cut its own connection. It must stand next to the server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            # uvicorn's receive is a method of its request cycle, the only one that knows the connection.
+            scope[_TRANSPORT] = getattr(getattr(receive, "__self__", None), "transport", None)
+        await self._app(scope, receive, send)
+
+
+class CutOff(Response):
+    """No answer at all: the connection just ends."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        transport = scope.get(_TRANSPORT)
+        if transport is None:
+            log.error("this server cannot cut a connection; the request gets an error instead")
+            await super().__call__(scope, receive, send)
+            return
+        transport.close()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+Accept = Callable[[], Awaitable[Response]]
+Refuse = Callable[[Fault], Response]
+
+
+async def misbehave(world: World, fault: Fault | None, accept: Accept, refuse: Refuse) -> Response:
+    """Answer a request as the fault wants it; `accept` does the work, `refuse` makes the provider's error."""
+    if fault is None:
+        return await accept()
+    if fault.when == "before":
+        if fault.effect != "slow":
+            return _spoiled(fault, None, refuse)
+        await world.pause(fault.seconds)
+        return await accept()
+    answer = await accept()
+    if fault.effect == "slow":
+        await world.pause(fault.seconds)
+        return answer
+    return _spoiled(fault, answer, refuse)
+
+
+def _spoiled(fault: Fault, answer: Response | None, refuse: Refuse) -> Response:
+    if fault.effect == "cut":
+        return CutOff(status_code=502)
+    if fault.effect == "broken":
+        return Response(_HALF_A_PAGE, answer.status_code if answer else 200, media_type="text/html")
+    return refuse(fault)

@@ -1,0 +1,254 @@
+// The page: who is chosen, what the two phones show, and the live stream that keeps them so.
+
+import { get, post } from "/page/api.js";
+import { setUpFaults, showFaults } from "/page/faults.js";
+import { Phone, setUpComposer } from "/page/phones.js";
+import { element } from "/page/render.js";
+
+const byId = (id) => document.getElementById(id);
+const state = { people: [], groups: [], number: "", bot: {}, person: null, chat: null, editing: null, unread: new Map() };
+
+function report(problem) {
+  const notice = byId("notice");
+  notice.textContent = problem ? problem.message || String(problem) : "";
+  notice.hidden = !problem;
+  clearTimeout(report.timer);
+  if (problem) report.timer = setTimeout(() => report(null), 12000);
+}
+
+const sms = new Phone("sms", { emptyText: "No messages yet. Say hello!" });
+const telegram = new Phone("telegram", {
+  emptyText: "Nothing here yet. Press Start.",
+  press: (bubble, data) => post("telegram/press", { chat_id: state.chat, message_id: bubble.message_id, data }).catch(report),
+  stop: () => post("telegram/stop", { chat_id: state.chat }).catch(report),
+  edit: (bubble) => startEditing(bubble),
+});
+
+// -- people --------------------------------------------------------------------------------------------------------
+
+function drawPeople() {
+  byId("people").replaceChildren(...state.people.map((person) => {
+    const marks = [person.opted_out ? "said STOP" : "", person.blocked ? "blocked the bot" : ""].filter(Boolean).join(", ");
+    const unread = state.unread.get(person.id) || 0;
+    return element("li", {}, element("button", {
+      type: "button", class: "person", "aria-pressed": String(person.id === state.person?.id),
+      "data-testid": "person", "data-person": person.id, onclick: () => choose(person.id),
+      title: marks || `${person.phone_number}, chat ${person.chat_id}`,
+    }, person.name, marks ? element("small", {}, marks) : "",
+      unread ? element("span", { class: "count" }, element("span", { class: "hidden" }, "unread: "), String(unread)) : ""));
+  }));
+}
+
+function drawChats() {
+  const select = byId("telegram-chat");
+  const chats = [[state.person.chat_id, "Private chat"], ...state.groups.map((group) => [group.chat_id, group.title])];
+  select.hidden = chats.length < 2;
+  select.replaceChildren(...chats.map(([id, title]) => element("option", { value: id, selected: id === state.chat }, title)));
+}
+
+function drawAbout() {
+  const { person } = state;
+  byId("sms-about").textContent = `${person.name}, ${person.phone_number} → ${state.number}`;
+  byId("telegram-about").textContent = `${person.name} → @${state.bot.username || "bot"}`;
+  byId("telegram-title").textContent = state.bot.name || "Telegram";
+  const block = byId("telegram-block");
+  block.textContent = person.blocked ? "Unblock" : "Block";
+  block.setAttribute("aria-pressed", String(person.blocked));
+  byId("telegram-start-row").hidden = person.started || state.chat !== person.chat_id;
+}
+
+async function loadPeople() {
+  const data = await get("people");
+  Object.assign(state, { people: data.people, groups: data.groups, number: data.number, bot: data.bot });
+  state.person = state.people.find((one) => one.id === state.person?.id) || state.people[0];
+  const chats = [state.person.chat_id, ...state.groups.map((group) => group.chat_id)];
+  if (!chats.includes(state.chat)) state.chat = state.person.chat_id;
+  drawPeople();
+  drawChats();
+  drawAbout();
+}
+
+async function loadTranscripts() {
+  const [texts, chat] = await Promise.all([
+    get(`transcript?platform=sms&person=${encodeURIComponent(state.person.phone_number)}`),
+    get(`transcript?platform=telegram&person=${state.chat}`),
+  ]);
+  sms.show(texts);
+  telegram.show(chat);
+}
+
+async function choose(id) {
+  state.person = state.people.find((one) => one.id === id);
+  state.chat = state.person.chat_id;
+  state.unread.delete(id);
+  stopEditing();
+  drawPeople();
+  drawChats();
+  drawAbout();
+  await loadTranscripts().catch(report);
+}
+
+function setUpPeople() {
+  const dialog = byId("person-dialog");
+  byId("add-person").addEventListener("click", () => {
+    byId("person-form").reset();
+    byId("person-error").textContent = "";
+    dialog.showModal();
+  });
+  byId("person-form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const given = Object.fromEntries([...new FormData(event.target)].filter(([, value]) => value.trim()));
+    try {
+      const { person } = await post("people", given);
+      dialog.close();
+      await loadPeople();
+      await choose(person.id);
+    } catch (problem) {
+      byId("person-error").textContent = problem.message;
+    }
+  });
+}
+
+// -- writing -------------------------------------------------------------------------------------------------------
+
+async function sendSms(body, media = []) {
+  try {
+    const result = await post("sms/send", { from: state.person.phone_number, body, media });
+    if (result.error) report(new Error(`The text was not taken: ${result.error}. Is the SMS server running?`));
+    else if (result.webhook_status >= 400) report(new Error(`The webhook answered ${result.webhook_status}.`));
+  } catch (problem) {
+    report(problem);
+  }
+}
+
+async function sendTelegram(fields) {
+  const editing = state.editing;
+  stopEditing();
+  const extra = editing ? { edit_of: editing } : state.chat < 0 ? { from: state.person.chat_id } : {};
+  try {
+    await post("telegram/send", { chat_id: state.chat, ...extra, ...fields });
+    if (!state.person.started) await loadPeople();
+  } catch (problem) {
+    report(problem);
+  }
+}
+
+function startEditing(bubble) {
+  state.editing = bubble.message_id;
+  byId("telegram-editing").hidden = false;
+  byId("telegram-input").value = bubble.text;
+  byId("telegram-input").focus();
+}
+
+function stopEditing() {
+  state.editing = null;
+  byId("telegram-editing").hidden = true;
+}
+
+function drawMenu() {
+  const item = (label, detail, run) => element("button", { type: "button", role: "menuitem", onclick: () => { toggleMenu(false); run(); } },
+    element("b", {}, label), element("span", {}, detail));
+  const commands = (state.bot.commands || []).map((one) =>
+    item(`/${one.command}`, one.description, () => sendTelegram({ text: `/${one.command}` })));
+  const kinds = ["photo", "sticker", "voice", "document", "location"].map((kind) =>
+    item(kind, "send one", () => sendTelegram({ kind })));
+  byId("telegram-commands").replaceChildren(
+    element("p", {}, commands.length ? "Commands" : "The bot has no command menu yet"), ...commands,
+    element("p", {}, "Attach"), ...kinds);
+}
+
+function toggleMenu(open) {
+  const menu = byId("telegram-commands");
+  if (open) drawMenu();
+  menu.hidden = !open;
+  byId("telegram-menu").setAttribute("aria-expanded", String(open));
+  if (open) menu.querySelector("button")?.focus();
+}
+
+function setUpWriting() {
+  setUpComposer("sms", (text) => sendSms(text));
+  setUpComposer("telegram", (text) => sendTelegram({ text }));
+  byId("sms-picture").addEventListener("click", () => {
+    const input = byId("sms-input");
+    sendSms(input.value, ["image/jpeg"]);
+    input.value = "";
+  });
+  byId("telegram-start").addEventListener("click", () => sendTelegram({ text: "/start" }));
+  byId("telegram-edit-cancel").addEventListener("click", () => { stopEditing(); byId("telegram-input").value = ""; });
+  byId("telegram-menu").addEventListener("click", () => toggleMenu(byId("telegram-commands").hidden));
+  byId("telegram-commands").addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { toggleMenu(false); byId("telegram-menu").focus(); }
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#telegram-commands, #telegram-menu")) toggleMenu(false);
+  });
+  byId("telegram-block").addEventListener("click", () =>
+    post(`telegram/${state.person.blocked ? "unblock" : "block"}`, { chat_id: state.person.chat_id }).catch(report));
+  byId("telegram-chat").addEventListener("change", (event) => {
+    state.chat = Number(event.target.value);
+    stopEditing();
+    drawAbout();
+    loadTranscripts().catch(report);
+  });
+}
+
+function setUpSwitch() {
+  const buttons = [...document.querySelectorAll("[data-show]")];
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      document.body.dataset.view = button.dataset.show;
+      for (const one of buttons) one.setAttribute("aria-pressed", String(one === button));
+      for (const phone of [sms, telegram]) phone.toEnd();
+    });
+  }
+  for (const button of document.querySelectorAll("[data-close]")) {
+    button.addEventListener("click", () => button.closest("dialog").close());
+  }
+}
+
+// -- news ----------------------------------------------------------------------------------------------------------
+
+function countUnread(event) {
+  if (event.bubble.direction !== "out" || event.bubble.edited || event.bubble.deleted) return;
+  const owner = state.people.find((one) => one.phone_number === event.key || String(one.chat_id) === event.key);
+  const first = ["queued", "accepted"].includes(event.bubble.status) || event.platform === "telegram";
+  if (!owner || owner.id === state.person.id || !first) return;
+  state.unread.set(owner.id, (state.unread.get(owner.id) || 0) + 1);
+  drawPeople();
+}
+
+let reloading = null;
+function reloadSoon() {
+  reloading ??= setTimeout(async () => {
+    reloading = null;
+    await loadPeople().then(loadTranscripts).catch(report);
+  }, 60);
+}
+
+function take(event) {
+  const phone = event.platform === "sms" ? sms : telegram;
+  const shown = event.platform === "sms" ? state.person.phone_number : String(state.chat);
+  if (event.type === "bubble" && event.key === shown) phone.update(event.bubble);
+  else if (event.type === "bubble") countUnread(event);
+  else if (event.type === "typing" && event.key === shown) phone.showLive(true, null, event.seconds);
+  else if (event.type === "draft" && event.key === shown) phone.showLive(false, event.draft);
+  else if (event.type === "people") loadPeople().catch(report);
+  else if (event.type === "faults") showFaults(report).catch(report);
+  else if (event.type === "reload") reloadSoon();
+  if (event.type === "bubble" && event.bubble.sender === "twilio") loadPeople().catch(report);
+}
+
+function listen() {
+  const connection = byId("connection");
+  const source = new EventSource("/sim/events");
+  const say = (name, text) => { connection.dataset.state = name; connection.textContent = text; };
+  source.addEventListener("hello", () => { say("on", "live"); reloadSoon(); showFaults(report).catch(report); });
+  source.addEventListener("error", () => say("off", "reconnecting"));
+  source.addEventListener("message", (message) => take(JSON.parse(message.data)));
+}
+
+setUpPeople();
+setUpWriting();
+setUpSwitch();
+setUpFaults(report);
+loadPeople().then(loadTranscripts).then(listen).catch((problem) => { report(problem); listen(); });

@@ -1,0 +1,50 @@
+"""The page in the browser: three files, served from this folder and from nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from relay.web import PUBLIC
+
+FOLDER = Path(__file__).parent / "page"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_HEADERS = {
+    # What people send is put into the page as text; this is the second lock on the same door.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def page_routes() -> APIRouter:
+    """GET / and its files. They hold no data: that comes from /sim/, which is for the operator."""
+    routes = APIRouter(dependencies=[PUBLIC], include_in_schema=False)
+
+    @routes.get("/")
+    async def page() -> Response:
+        return _file("index.html")
+
+    @routes.get("/page/{name}")
+    async def part(name: str) -> Response:
+        return _file(name)
+
+    return routes
+
+
+def _file(name: str) -> Response:
+    found = {path.name: path for path in FOLDER.iterdir() if path.suffix in TYPES}
+    if name not in found:
+        raise HTTPException(404, "no such file")
+    return Response(found[name].read_bytes(), media_type=TYPES[found[name].suffix], headers=_HEADERS)

@@ -1,0 +1,124 @@
+"""Who can write: people with a phone and a Telegram account, and groups. What they wrote is the transcript's."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+FIRST_CHAT = 700_000_001
+FIRST_GROUP = -4_000_000_001
+_PHONE_PREFIX = "+1202555"
+
+
+class Taken(Exception):
+    """Somebody else has this phone number or chat id already."""
+
+
+@dataclass(slots=True)
+class Person:
+    """One person; started says that they wrote to the bot, blocked and opted_out that they want no more."""
+
+    id: str
+    name: str
+    phone_number: str
+    chat_id: int
+    username: str | None = None
+    language: str = "en"
+    started: bool = False
+    blocked: bool = False
+    opted_out: bool = False
+
+    def shown(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class Group:
+    """A group, supergroup or channel; moved_to is its new address once it became a supergroup."""
+
+    chat_id: int
+    title: str
+    kind: str = "group"
+    members: list[int] = field(default_factory=list)
+    moved_to: int | None = None
+    removed: bool = False
+
+    def shown(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class People:
+    """Everybody the simulator knows; two of them from the start."""
+
+    def __init__(self) -> None:
+        self.everybody: list[Person] = []
+        self.groups: dict[int, Group] = {}
+        self._by_phone: dict[str, Person] = {}
+        self._by_chat: dict[int, Person] = {}
+        self.add("Ada", username="ada")
+        self.add("Ben", username="ben")
+
+    def add(
+        self,
+        name: str,
+        *,
+        phone_number: str | None = None,
+        chat_id: int | None = None,
+        username: str | None = None,
+        language: str = "en",
+    ) -> Person:
+        """A new person; what is not given is made up. Raises Taken."""
+        phone_number = phone_number or self._free_phone()
+        chat_id = chat_id if chat_id is not None else self._free_chat()
+        if phone_number in self._by_phone:
+            raise Taken(f"{phone_number} belongs to {self._by_phone[phone_number].name} already")
+        if chat_id in self._by_chat or chat_id in self.groups:
+            raise Taken(f"chat {chat_id} exists already")
+        person = Person(f"p{len(self.everybody) + 1}", name, phone_number, chat_id, username, language)
+        self.everybody.append(person)
+        self._by_phone[phone_number] = person
+        self._by_chat[chat_id] = person
+        return person
+
+    def add_group(
+        self, title: str, *, chat_id: int | None = None, members: list[int] | None = None, kind: str = "group"
+    ) -> Group:
+        """A new group or channel. Raises Taken."""
+        chat_id = chat_id if chat_id is not None else FIRST_GROUP - len(self.groups)
+        if chat_id in self.groups:
+            raise Taken(f"chat {chat_id} exists already")
+        self.groups[chat_id] = Group(chat_id, title, kind, list(members or []))
+        return self.groups[chat_id]
+
+    def with_phone(self, phone_number: str) -> Person:
+        """The owner of a number; a number that nobody has gets an owner now."""
+        return self._by_phone.get(phone_number) or self.add(phone_number, phone_number=phone_number)
+
+    def with_chat(self, chat_id: int) -> Person | None:
+        return self._by_chat.get(chat_id)
+
+    def find(self, text: str) -> Person | None:
+        """Look somebody up by phone number, chat id, id or name."""
+        text = text.strip()
+        if text in self._by_phone:
+            return self._by_phone[text]
+        if re.fullmatch(r"\d{1,15}", text):
+            return self._by_chat.get(int(text)) or self._by_phone.get(f"+{text}")
+        matches = (one for one in self.everybody if text in {one.id, one.name})
+        return next(matches, None)
+
+    def _free_phone(self) -> str:
+        number = len(self.everybody)
+        while True:
+            number += 1
+            # 555-0100 to 555-0199 are kept free for fiction; beyond a hundred people the rest of the block is used.
+            phone = f"{_PHONE_PREFIX}{100 + number if number < 100 else number + 1000:04d}"
+            if phone not in self._by_phone:
+                return phone
+
+    def _free_chat(self) -> int:
+        chat_id = FIRST_CHAT + len(self.everybody)
+        while chat_id in self._by_chat:
+            chat_id += 1
+        return chat_id

@@ -1,0 +1,188 @@
+"""Telegram's chats and the messages in them: who is where, what a message looks like, what may be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from relay.messages import Platform
+from simulation.people import Group, Person
+from simulation.telegram_entities import Entity, found_in
+from simulation.telegram_params import BotError, bad_request
+from simulation.telegram_updates import first_id
+from simulation.transcript import Bubble
+from simulation.world import World
+
+BOT_NAME = "Simulated relay"
+BOT_USERNAME = "simulated_relay_bot"
+
+
+@dataclass(slots=True)
+class ChatMessage:
+    """One message in a chat; sender is None for the bot's own."""
+
+    message_id: int
+    chat_id: int
+    at: float
+    sender: Person | None
+    text: str
+    bubble: Bubble
+    entities: list[Entity] = field(default_factory=list)
+    content: dict[str, Any] = field(default_factory=dict)
+    markup: dict[str, Any] | None = None
+    reply_to: int | None = None
+    thread: int | None = None
+    edited_at: float | None = None
+
+
+class Chats:
+    """All chats of the one bot; message ids rise over all of them."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._messages: dict[tuple[int, int], ChatMessage] = {}
+        self._threads: set[tuple[int, int]] = set()
+        self._next_message_id = first_id(world.clock())
+
+    def clear(self) -> None:
+        """Forget the messages; ids keep rising."""
+        self._messages.clear()
+        self._threads.clear()
+
+    def next_message_id(self) -> int:
+        self._next_message_id += 1
+        return self._next_message_id
+
+    # -- who -----------------------------------------------------------------------------------------------------------
+
+    def bot(self) -> dict[str, Any]:
+        token = self._world.settings.telegram_bot_token
+        number = token.get_secret_value().partition(":")[0] if token else "0"
+        return {"id": int(number), "is_bot": True, "first_name": BOT_NAME, "username": BOT_USERNAME}
+
+    @staticmethod
+    def user(person: Person) -> dict[str, Any]:
+        shown = {"id": person.chat_id, "is_bot": False, "first_name": person.name, "language_code": person.language}
+        return {**shown, **({"username": person.username} if person.username else {})}
+
+    def chat(self, chat_id: int) -> dict[str, Any]:
+        group = self._world.people.groups.get(chat_id)
+        if group is not None:
+            return {"id": chat_id, "type": group.kind, "title": group.title}
+        person = self._world.people.with_chat(chat_id)
+        names = {"first_name": person.name} if person else {}
+        username = {"username": person.username} if person and person.username else {}
+        return {"id": chat_id, "type": "private", **names, **username}
+
+    def writable(self, chat_id: int) -> None:
+        """Raise BotError unless the bot may write to this chat now."""
+        group = self._world.people.groups.get(chat_id)
+        if group is not None:
+            self._writable_group(group)
+            return
+        person = self._world.people.with_chat(chat_id)
+        if person is None:
+            raise bad_request("chat not found")
+        if person.blocked:
+            raise BotError(403, "Forbidden: bot was blocked by the user")
+        if not person.started:
+            raise BotError(403, "Forbidden: bot can't initiate conversation with a user")
+
+    @staticmethod
+    def _writable_group(group: Group) -> None:
+        if group.moved_to is not None:
+            description = "Bad Request: group chat was upgraded to a supergroup chat"
+            raise BotError(400, description, migrate_to_chat_id=group.moved_to)
+        if group.removed:
+            raise BotError(403, f"Forbidden: bot was kicked from the {group.kind} chat")
+
+    # -- messages ------------------------------------------------------------------------------------------------------
+
+    def find(self, chat_id: int, message_id: int) -> ChatMessage | None:
+        return self._messages.get((chat_id, message_id))
+
+    def known_thread(self, chat_id: int, thread: int) -> bool:
+        return (chat_id, thread) in self._threads
+
+    def add(
+        self,
+        chat_id: int,
+        text: str,
+        sender: Person | None,
+        *,
+        entities: list[Entity] | None = None,
+        content: dict[str, Any] | None = None,
+        kind: str = "text",
+        markup: dict[str, Any] | None = None,
+        reply_to: int | None = None,
+        thread: int | None = None,
+    ) -> ChatMessage:
+        """A new message, and its bubble in the transcript of the chat."""
+        message_id = self.next_message_id()
+        if entities is None:
+            entities = found_in(text)
+        if thread is not None and sender is not None:
+            self._threads.add((chat_id, thread))
+        bubble = Bubble(
+            Platform.TELEGRAM,
+            str(chat_id),
+            "in" if sender else "out",
+            text,
+            message_id,
+            "sent" if sender else "delivered",
+            sender="person" if sender else "bot",
+            entities=entities,
+            kind=kind,
+            author=sender.name if sender else BOT_NAME,
+            reply_to=reply_to,
+            thread=thread,
+            buttons=_buttons(markup),
+        )
+        self._world.board.add(bubble)
+        message = ChatMessage(message_id, chat_id, bubble.at, sender, text, bubble, entities, content or {}, markup)
+        message.reply_to, message.thread = reply_to, thread
+        self._messages[chat_id, message_id] = message
+        return message
+
+    def edit(self, message: ChatMessage, text: str, entities: list[Entity], markup: dict[str, Any] | None) -> None:
+        message.text, message.entities, message.markup = text, entities, markup
+        message.edited_at = self._world.clock()
+        bubble = message.bubble
+        bubble.text, bubble.entities, bubble.edited, bubble.buttons = text, entities, True, _buttons(markup)
+        self._world.board.tell_of(bubble)
+
+    def delete(self, message: ChatMessage) -> None:
+        self._messages.pop((message.chat_id, message.message_id), None)
+        self._world.board.remove(message.bubble)
+
+    def shown(self, message: ChatMessage, *, with_reply: bool = True) -> dict[str, Any]:
+        """The JSON of a Message."""
+        channel = self.chat(message.chat_id)["type"] == "channel"
+        author = self.bot() if message.sender is None else self.user(message.sender)
+        caption = bool(message.content)
+        body: dict[str, Any] = {
+            "message_id": message.message_id,
+            **({"sender_chat": self.chat(message.chat_id)} if channel else {"from": author}),
+            "chat": self.chat(message.chat_id),
+            "date": int(message.at),
+            **message.content,
+        }
+        if message.text:
+            body["caption" if caption else "text"] = message.text
+        if message.entities:
+            body["caption_entities" if caption else "entities"] = message.entities
+        if message.edited_at is not None:
+            body["edit_date"] = int(message.edited_at)
+        if message.thread is not None:
+            body |= {"message_thread_id": message.thread, "is_topic_message": True}
+        if message.markup is not None and "inline_keyboard" in message.markup:
+            body["reply_markup"] = message.markup
+        answered = self.find(message.chat_id, message.reply_to) if message.reply_to and with_reply else None
+        if answered is not None:
+            body["reply_to_message"] = self.shown(answered, with_reply=False)
+        return body
+
+
+def _buttons(markup: dict[str, Any] | None) -> list[list[dict[str, Any]]]:
+    rows = (markup or {}).get("inline_keyboard") or []
+    return [[dict(button) for button in row] for row in rows]

@@ -1,0 +1,291 @@
+"""The Bot API's methods that this product uses (https://core.telegram.org/bots/api), with their refusals and limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from relay.messages import Platform
+from simulation.floods import Family, Floods
+from simulation.telegram_chats import BOT_NAME, ChatMessage, Chats
+from simulation.telegram_entities import MAX_TEXT, MOST_SHOWN, Entity, checked, trimmed
+from simulation.telegram_html import parse_html
+from simulation.telegram_markdown import MarkdownV2, parse_old_markdown
+from simulation.telegram_params import BotError, Params, bad_request
+from simulation.telegram_push import Pusher
+from simulation.telegram_updates import Updates
+from simulation.world import World
+
+CHAT_ACTIONS = frozenset(
+    [
+        "typing",
+        "upload_photo",
+        "record_video",
+        "upload_video",
+        "record_voice",
+        "upload_voice",
+        "upload_document",
+        "choose_sticker",
+        "find_location",
+        "record_video_note",
+        "upload_video_note",
+    ]
+)
+DELETE_SECONDS = 48 * 3600
+Result = Any
+Method = Callable[[Params], Result] | Callable[[Params], Awaitable[Result]]
+
+
+class BotApi:
+    """The methods by their names in small letters, as the Bot API compares them."""
+
+    def __init__(self, world: World, chats: Chats, updates: Updates, pusher: Pusher) -> None:
+        self._world = world
+        self._chats = chats
+        self._updates = updates
+        self._pusher = pusher
+        self.floods = Floods(world.clock)
+        self.commands: dict[tuple[str, str], list[dict[str, str]]] = {}
+        self.presses: set[str] = set()
+        self.methods: dict[str, Method] = {
+            "getme": self.get_me,
+            "getupdates": updates.poll,
+            "setwebhook": pusher.set_webhook,
+            "deletewebhook": pusher.delete_webhook,
+            "getwebhookinfo": pusher.info,
+            "sendmessage": self.send_message,
+            "sendmessagedraft": self.send_draft,
+            "editmessagetext": self.edit_text,
+            "deletemessage": self.delete_message,
+            "sendchataction": self.send_chat_action,
+            "setmycommands": self.set_commands,
+            "getmycommands": self.get_commands,
+            "deletemycommands": self.delete_commands,
+            "getchat": self.get_chat,
+            "getfile": self.get_file,
+            "answercallbackquery": self.answer_press,
+            "logout": self.leave,
+            "close": self.leave,
+        }
+
+    def clear(self) -> None:
+        """Forget what a reset forgets; the webhook and the commands are the bot's and stay."""
+        self.floods = Floods(self._world.clock)
+        self.presses.clear()
+
+    def _within_limits(self, chat_id: int, family: Family) -> None:
+        if not self._world.options.telegram_limits:
+            return
+        wait = self.floods.retry_after(chat_id, family)
+        if wait is not None:
+            raise BotError(429, f"Too Many Requests: retry after {wait}", retry_after=wait)
+
+    # -- messages ------------------------------------------------------------------------------------------------------
+
+    def send_message(self, params: Params) -> Result:
+        chat_id = params.chat_id()
+        self._chats.writable(chat_id)
+        text, entities = formatted(params)
+        markup = _checked_markup(params)
+        reply_to = self._answered(chat_id, params)
+        thread = self._thread(chat_id, params)
+        self._within_limits(chat_id, Family.MESSAGE)
+        message = self._chats.add(
+            chat_id, text, None, entities=entities, markup=markup, reply_to=reply_to, thread=thread
+        )
+        return self._chats.shown(message)
+
+    def _answered(self, chat_id: int, params: Params) -> int | None:
+        """The message that this one answers. Raises BotError when there is none and it is wanted."""
+        reply = params.structure("reply_parameters")
+        if isinstance(reply, dict):
+            wanted, tolerant = reply.get("message_id"), bool(reply.get("allow_sending_without_reply"))
+        else:
+            wanted, tolerant = params.integer("reply_to_message_id"), params.flag("allow_sending_without_reply")
+        if not wanted:
+            return None
+        if not isinstance(wanted, int):
+            raise bad_request("can't parse reply parameters")
+        if self._chats.find(chat_id, wanted) is not None:
+            return wanted
+        if tolerant:
+            return None
+        raise bad_request("message to be replied not found")
+
+    def _thread(self, chat_id: int, params: Params) -> int | None:
+        thread = params.integer("message_thread_id")
+        if thread and not self._chats.known_thread(chat_id, thread):
+            raise bad_request("message thread not found")
+        return thread or None
+
+    def _own(self, params: Params, verb: str) -> ChatMessage:
+        """The message that the call names. Raises BotError."""
+        chat_id = params.chat_id()
+        self._chats.writable(chat_id)
+        message = self._chats.find(chat_id, params.integer("message_id"))
+        if message is None:
+            raise bad_request(f"message to {verb} not found")
+        if message.sender is not None and verb == "edit":
+            raise bad_request("message can't be edited")
+        return message
+
+    def edit_text(self, params: Params) -> Result:
+        message = self._own(params, "edit")
+        text, entities = formatted(params)
+        markup = _checked_markup(params)
+        if (text, entities, markup) == (message.text, message.entities, message.markup):
+            raise bad_request("message is not modified: the new content and reply markup are the same as the old ones")
+        self._within_limits(message.chat_id, Family.EDIT)
+        self._chats.edit(message, text, entities, markup)
+        return self._chats.shown(message)
+
+    def delete_message(self, params: Params) -> Result:
+        message = self._own(params, "delete")
+        if self._world.clock() - message.at > DELETE_SECONDS:
+            raise bad_request("message can't be deleted for everyone")
+        self._chats.delete(message)
+        return True
+
+    def send_draft(self, params: Params) -> Result:
+        chat_id = params.chat_id()
+        if chat_id < 0:
+            raise bad_request("drafts are for private chats only")
+        self._chats.writable(chat_id)
+        draft_id = params.integer("draft_id")
+        if draft_id == 0:
+            raise bad_request("draft_id must be non-zero")
+        text, entities = formatted(params, empty_allowed=True)
+        self._within_limits(chat_id, Family.COSMETIC)
+        can_stop = params.flag("can_stop")
+        self._world.board.show_draft(Platform.TELEGRAM, str(chat_id), draft_id, text, entities, can_stop=can_stop)
+        return True
+
+    def send_chat_action(self, params: Params) -> Result:
+        chat_id = params.chat_id()
+        self._chats.writable(chat_id)
+        if params.text("action") not in CHAT_ACTIONS:
+            raise bad_request("wrong parameter action in request")
+        self._within_limits(chat_id, Family.COSMETIC)
+        self._world.board.show_typing(Platform.TELEGRAM, str(chat_id))
+        return True
+
+    def answer_press(self, params: Params) -> Result:
+        query = params.text("callback_query_id")
+        if query not in self.presses:
+            raise bad_request("query is too old and response timeout expired or query ID is invalid")
+        if len(params.text("text")) > 200:
+            raise bad_request("MESSAGE_TOO_LONG")
+        self.presses.discard(query)
+        return True
+
+    # -- the bot and its chats -----------------------------------------------------------------------------------------
+
+    def get_me(self, _: Params) -> Result:
+        return {
+            **self._chats.bot(),
+            "can_join_groups": True,
+            "can_read_all_group_messages": True,
+            "supports_inline_queries": False,
+            "can_connect_to_business": False,
+            "has_main_web_app": False,
+            "has_topics_enabled": False,
+        }
+
+    def get_chat(self, params: Params) -> Result:
+        chat_id = params.chat_id()
+        if self._world.people.with_chat(chat_id) is None and chat_id not in self._world.people.groups:
+            raise bad_request("chat not found")
+        return {**self._chats.chat(chat_id), "accent_color_id": 0, "max_reaction_count": 11}
+
+    def get_file(self, params: Params) -> Result:
+        file_id = params.text("file_id")
+        if not file_id.startswith("simulated-"):
+            raise bad_request("invalid file_id")
+        return {"file_id": file_id, "file_unique_id": file_id, "file_size": 70, "file_path": f"photos/{file_id}.png"}
+
+    def leave(self, _: Params) -> Result:
+        return True
+
+    def set_commands(self, params: Params) -> Result:
+        commands = params.structure("commands")
+        if not isinstance(commands, list) or len(commands) > 100:
+            raise bad_request("can't parse commands: an Array of up to 100 BotCommand is expected")
+        self.commands[_scope(params)] = [_checked_command(one) for one in commands]
+        self._world.board.announce({"type": "people"})
+        return True
+
+    def get_commands(self, params: Params) -> Result:
+        return self.commands.get(_scope(params), [])
+
+    def delete_commands(self, params: Params) -> Result:
+        self.commands.pop(_scope(params), None)
+        self._world.board.announce({"type": "people"})
+        return True
+
+    def menu(self, language: str = "") -> list[dict[str, str]]:
+        """The commands that a person's app shows: the narrowest scope and the own language first."""
+        scopes = ("all_private_chats", "default")
+        found = (self.commands.get((scope, lang)) for scope in scopes for lang in (language, ""))
+        return next((commands for commands in found if commands), [])
+
+    def about(self) -> dict[str, Any]:
+        return {**self._chats.bot(), "name": BOT_NAME, "commands": self.menu(), "webhook": self._pusher.url}
+
+
+def formatted(params: Params, *, empty_allowed: bool = False) -> tuple[str, list[Entity]]:
+    """Text and entities as the reader sees them. Raises BotError."""
+    source, mode = params.text("text").replace("\r\n", "\n").replace("\0", ""), params.text("parse_mode").lower()
+    if mode == "html":
+        text, entities = parse_html(source)
+    elif mode == "markdownv2":
+        text, entities = MarkdownV2(source).parse()
+    elif mode == "markdown":
+        text, entities = parse_old_markdown(source)
+    elif mode:
+        raise bad_request("unsupported parse_mode")
+    else:
+        text, entities = source, checked(source, params.structure("entities"))
+    text, entities = trimmed(text, entities)
+    if not text and not empty_allowed:
+        raise bad_request("message text is empty")
+    if len(text) > MAX_TEXT:
+        raise bad_request("message is too long")
+    return text, entities[:MOST_SHOWN]
+
+
+def _checked_markup(params: Params) -> dict[str, Any] | None:
+    markup = params.structure("reply_markup")
+    if markup is None:
+        return None
+    if not isinstance(markup, dict):
+        raise bad_request("object expected as reply markup")
+    rows = markup.get("inline_keyboard", [])
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        raise bad_request("can't parse inline keyboard: an Array of Array of InlineKeyboardButton is expected")
+    for button in (button for row in rows for button in row):
+        if not isinstance(button, dict) or not button.get("text"):
+            raise bad_request("can't parse inline keyboard button: text is required")
+        if len(str(button.get("callback_data", "")).encode()) > 64:
+            raise bad_request("BUTTON_DATA_INVALID")
+    return markup
+
+
+def _scope(params: Params) -> tuple[str, str]:
+    scope = params.structure("scope")
+    if scope is not None and not (isinstance(scope, dict) and isinstance(scope.get("type"), str)):
+        raise bad_request("can't parse BotCommandScope")
+    kind = scope["type"] if scope else "default"
+    chat = scope.get("chat_id") if scope else None
+    return (f"{kind} {chat}" if chat is not None else kind, params.text("language_code"))
+
+
+def _checked_command(raw: Any) -> dict[str, str]:
+    if not isinstance(raw, dict):
+        raise bad_request("can't parse BotCommand: an object is expected")
+    command, description = str(raw.get("command", "")).removeprefix("/"), str(raw.get("description", ""))
+    if not re.fullmatch(r"[a-z0-9_]{1,32}", command):
+        raise bad_request("BOT_COMMAND_INVALID")
+    if not 1 <= len(description) <= 256:
+        raise bad_request("BOT_COMMAND_DESCRIPTION_INVALID")
+    return {"command": command, "description": description}

@@ -1,0 +1,192 @@
+"""What people do in Telegram: write, edit, send pictures, press buttons, block the bot. Each becomes an update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from relay.messages import Platform
+from simulation.people import Group, Person
+from simulation.telegram_chats import Chats
+from simulation.telegram_entities import Entity, found_in
+from simulation.telegram_methods import BotApi
+from simulation.telegram_updates import Updates
+from simulation.world import World
+
+KINDS = ("text", "photo", "sticker", "voice", "video", "document", "location", "contact", "channel_post")
+_FILE: dict[str, Any] = {"file_id": "simulated-file", "file_unique_id": "simulated-file", "file_size": 70}
+_CONTENT: dict[str, dict[str, Any]] = {
+    "photo": {"photo": [{**_FILE, "width": 90, "height": 90}, {**_FILE, "width": 320, "height": 320}]},
+    "sticker": {
+        "sticker": {
+            **_FILE,
+            "type": "regular",
+            "width": 512,
+            "height": 512,
+            "is_animated": False,
+            "is_video": False,
+            "emoji": "👍",
+        }
+    },
+    "voice": {"voice": {**_FILE, "duration": 3, "mime_type": "audio/ogg"}},
+    "video": {"video": {**_FILE, "width": 320, "height": 240, "duration": 3, "mime_type": "video/mp4"}},
+    "document": {"document": {**_FILE, "file_name": "notes.pdf", "mime_type": "application/pdf"}},
+    "location": {"location": {"latitude": 52.52, "longitude": 13.405}},
+    "contact": {"contact": {"phone_number": "+12025550199", "first_name": "Sam"}},
+}
+
+
+class NoSuch(Exception):
+    """There is no such chat, message or draft; the text says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a person writes."""
+
+    text: str = ""
+    kind: str = "text"
+    reply_to: int | None = None
+    thread: int | None = None
+    entities: list[Entity] | None = field(default=None)
+
+
+class TelegramPhones:
+    """Everybody's Telegram app. update_id is None when the bot did not ask for that kind of update."""
+
+    def __init__(self, world: World, chats: Chats, updates: Updates, bot: BotApi) -> None:
+        self._world = world
+        self._chats = chats
+        self._updates = updates
+        self._bot = bot
+
+    def _author(self, chat_id: int, sender: int | None) -> Person:
+        """Who writes; somebody unknown appears with their first message, like a stranger at the door."""
+        people = self._world.people
+        if chat_id < 0 and chat_id not in people.groups:
+            people.add_group(f"Group {-chat_id}", chat_id=chat_id)
+            self._world.board.announce({"type": "people"})
+        own = sender if sender is not None else chat_id
+        if own < 0:
+            own = people.everybody[0].chat_id
+        person = people.with_chat(own)
+        if person is None:
+            person = people.add(f"Person {own}", chat_id=own)
+            self._world.board.announce({"type": "people"})
+        return person
+
+    def write(self, chat_id: int, written: Written, sender: int | None = None) -> tuple[int | None, int]:
+        """Send a message; the ids of the update and the message."""
+        person = self._author(chat_id, sender)
+        person.started = True
+        group = self._world.people.groups.get(chat_id)
+        if written.kind == "channel_post":
+            group = group or self._world.people.add_group("Channel", chat_id=chat_id)
+            group.kind = "channel"
+        message = self._chats.add(
+            chat_id,
+            written.text,
+            person,
+            entities=written.entities,
+            content=_CONTENT.get(written.kind),
+            kind=written.kind,
+            reply_to=written.reply_to,
+            thread=written.thread,
+        )
+        name = "channel_post" if written.kind == "channel_post" else "message"
+        body = {name: self._chats.shown(message)}
+        update_id = self._updates.put(body, chat_id, text=written.text, bubble=message.bubble)
+        return update_id, message.message_id
+
+    def edit(self, chat_id: int, message_id: int, text: str) -> tuple[int | None, int]:
+        """Change a message that a person wrote. Raises NoSuch."""
+        message = self._chats.find(chat_id, message_id)
+        if message is None or message.sender is None:
+            raise NoSuch(f"nobody wrote message {message_id} in chat {chat_id}")
+        self._chats.edit(message, text, found_in(text), None)
+        body = {"edited_message": self._chats.shown(message)}
+        return self._updates.put(body, chat_id, text=text, bubble=message.bubble), message_id
+
+    def raw(self, body: dict[str, Any]) -> int | None:
+        """Queue any update, however odd."""
+        inner = next((value for name, value in body.items() if name != "update_id"), None)
+        chat = inner.get("chat") if isinstance(inner, dict) else None
+        lane = chat.get("id") if isinstance(chat, dict) else None
+        return self._updates.put(body, lane if isinstance(lane, int) else 0)
+
+    def set_blocked(self, chat_id: int, blocked: bool) -> int | None:
+        """Block or unblock the bot, or remove it from a group. Raises NoSuch."""
+        person = self._world.people.with_chat(chat_id)
+        group = self._world.people.groups.get(chat_id)
+        if person is None and group is None:
+            raise NoSuch(f"there is no chat {chat_id}")
+        if person is not None:
+            person.blocked = blocked
+        if group is not None:
+            group.removed = blocked
+        self._world.board.announce({"type": "people"})
+        author = person or self._author(chat_id, None)
+        states = ("member", "left" if group else "kicked") if blocked else ("left" if group else "kicked", "member")
+        body = {
+            "my_chat_member": {
+                "chat": self._chats.chat(chat_id),
+                "from": self._chats.user(author),
+                "date": int(self._world.clock()),
+                "old_chat_member": self._member(states[0]),
+                "new_chat_member": self._member(states[1]),
+            }
+        }
+        return self._updates.put(body, chat_id)
+
+    def _member(self, status: str) -> dict[str, Any]:
+        return {"user": self._chats.bot(), "status": status, **({"until_date": 0} if status == "kicked" else {})}
+
+    def press(self, chat_id: int, message_id: int, data: str) -> int | None:
+        """Press an inline button. Raises NoSuch."""
+        message = self._chats.find(chat_id, message_id)
+        buttons = [button for row in (message.bubble.buttons if message else []) for button in row]
+        if message is None or not any(button.get("callback_data") == data for button in buttons):
+            raise NoSuch(f"message {message_id} in chat {chat_id} has no such button")
+        query_id = str(self._chats.next_message_id())
+        self._bot.presses.add(query_id)
+        body = {
+            "callback_query": {
+                "id": query_id,
+                "from": self._chats.user(self._author(chat_id, None)),
+                "message": self._chats.shown(message),
+                "chat_instance": str(chat_id),
+                "data": data,
+            }
+        }
+        return self._updates.put(body, chat_id, text=data)
+
+    def stop_draft(self, chat_id: int) -> int | None:
+        """Press Stop on a draft that offers it. Raises NoSuch."""
+        draft = self._world.board.conversation(Platform.TELEGRAM, str(chat_id)).draft
+        if draft is None or not draft.can_stop or draft.until < self._world.clock():
+            raise NoSuch(f"chat {chat_id} shows no draft that can be stopped")
+        self._world.board.drop_draft(Platform.TELEGRAM, str(chat_id))
+        body = {"stopped_message_generation": {"chat": self._chats.chat(chat_id), "draft_id": draft.draft_id}}
+        return self._updates.put(body, chat_id)
+
+    def migrate(self, chat_id: int) -> tuple[int | None, int]:
+        """Turn a group into a supergroup: a new address, told by a service message. Raises NoSuch."""
+        group = self._world.people.groups.get(chat_id)
+        if group is None or group.moved_to is not None:
+            raise NoSuch(f"there is no group {chat_id}")
+        new = self._new_address(group)
+        message: dict[str, Any] = {
+            "message_id": self._chats.next_message_id(),
+            "from": self._chats.user(self._author(chat_id, None)),
+            "chat": self._chats.chat(chat_id),
+            "date": int(self._world.clock()),
+            "migrate_to_chat_id": new,
+        }
+        return self._updates.put({"message": message}, chat_id), new
+
+    def _new_address(self, group: Group) -> int:
+        new = -1_000_000_000_000 + group.chat_id
+        group.moved_to = new
+        self._world.people.add_group(group.title, chat_id=new, members=group.members, kind="supergroup")
+        self._world.board.announce({"type": "people"})
+        return new

@@ -1,0 +1,187 @@
+"""Telegram's webhook: setting it, and pushing updates to it, again and again until they are taken."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+
+from relay.http_client import never_left, words_of
+from simulation.telegram_params import Params, bad_request
+from simulation.telegram_updates import Update, Updates
+from simulation.world import World
+
+log = logging.getLogger("simulator.telegram")
+
+PUSH_SECONDS = 30.0
+LONGEST_PAUSE = 60.0
+PORTS = (443, 80, 88, 8443)
+_CONNECTIONS = 40
+
+
+@dataclass(slots=True)
+class Webhook:
+    """Where updates go, and how that went lately."""
+
+    url: str
+    secret: str
+    connections: int
+    error_at: float | None = None
+    error: str = ""
+    failures: dict[int, int] = field(default_factory=dict)
+    due: dict[int, float] = field(default_factory=dict)
+
+
+class Pusher:
+    """Pushes what waits; the updates of one chat one after the other, chats side by side."""
+
+    def __init__(self, world: World, updates: Updates, client: httpx.AsyncClient) -> None:
+        self._world = world
+        self._updates = updates
+        self._client = client
+        self._webhook: Webhook | None = None
+        self._busy: set[int] = set()
+
+    @property
+    def url(self) -> str:
+        return self._webhook.url if self._webhook else ""
+
+    # -- methods of the Bot API ----------------------------------------------------------------------------------------
+
+    def set_webhook(self, params: Params) -> Any:
+        url, secret = params.text("url").strip(), params.text("secret_token")
+        if not url:
+            return self.delete_webhook(params)
+        _check_url(url)
+        if secret and not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", secret):
+            raise bad_request("secret token contains unallowed characters")
+        connections = params.integer("max_connections", _CONNECTIONS)
+        if not 1 <= connections <= 100:
+            raise bad_request("max_connections must be between 1 and 100")
+        self._updates.allow(params)
+        self._drop_if_wanted(params)
+        self._webhook = Webhook(url, secret, connections)
+        self._updates.webhook_is_set = True
+        self._updates.arrived.set()
+        return True
+
+    def delete_webhook(self, params: Params) -> Any:
+        self._webhook = None
+        self._updates.webhook_is_set = False
+        self._drop_if_wanted(params)
+        return True
+
+    def _drop_if_wanted(self, params: Params) -> None:
+        if params.flag("drop_pending_updates"):
+            self._updates.clear()
+
+    def info(self, _: Params) -> Any:
+        hook = self._webhook
+        shown: dict[str, Any] = {
+            "url": self.url,
+            "has_custom_certificate": False,
+            "pending_update_count": len(self._updates.waiting),
+        }
+        if hook is not None:
+            shown |= {"max_connections": hook.connections, "ip_address": "127.0.0.1"}
+            if hook.error_at is not None:
+                shown |= {"last_error_date": int(hook.error_at), "last_error_message": hook.error}
+        return {**shown, **({"allowed_updates": self._updates.allowed} if self._updates.allowed else {})}
+
+    # -- pushing -------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Push until the simulator stops."""
+        while not self._world.stopping.is_set():
+            wait = self._start_pushes()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._updates.arrived.wait()
+                    self._updates.arrived.clear()
+            except TimeoutError:
+                continue
+
+    def _start_pushes(self) -> float | None:
+        """Start what can be pushed now; seconds until something else is due, None when nothing is."""
+        hook, now = self._webhook, self._world.clock()
+        if hook is None:
+            return None
+        self._updates.forget_old()
+        later: list[float] = []
+        seen = set(self._busy)
+        for update in self._updates.waiting:
+            due = hook.due.get(update.id, 0.0)
+            if update.lane in seen or len(self._busy) >= hook.connections:
+                continue
+            seen.add(update.lane)
+            if due > now:
+                later.append(due - now)
+                continue
+            self._busy.add(update.lane)
+            self._world.spawn(self._push(hook, update))
+        return min(later) if later else None
+
+    async def _push(self, hook: Webhook, update: Update) -> None:
+        problem = "Connection closed"
+        try:
+            problem = await self._post(hook, update)
+        finally:
+            self._busy.discard(update.lane)
+            self._updates.arrived.set()
+        if not problem:
+            hook.failures.pop(update.id, None)
+            self._updates.confirm(update)
+            return
+        failures = hook.failures[update.id] = hook.failures.get(update.id, 0) + 1
+        hook.error_at, hook.error = self._world.clock(), problem
+        pause = min(LONGEST_PAUSE, self._world.options.telegram_retry_seconds * 2 ** min(failures - 1, 10))
+        hook.due[update.id] = self._world.clock() + pause
+
+    async def _post(self, hook: Webhook, update: Update) -> str:
+        """An empty string when the bot took it, else what getWebhookInfo tells about it."""
+        secret = {"X-Telegram-Bot-Api-Secret-Token": hook.secret} if hook.secret else {}
+        headers = {"Content-Type": "application/json", **secret}
+        try:
+            answer = await self._client.post(
+                hook.url, content=json.dumps(update.shown()), headers=headers, timeout=PUSH_SECONDS
+            )
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+            problem = "Connection refused" if never_left(error) else words_of(error)
+        else:
+            problem = "" if answer.is_success else f"Wrong response from the webhook: {answer.status_code}"
+            self._world.stats.pushes[str(answer.status_code)] += 1
+            return problem
+        self._world.stats.pushes["failed"] += 1
+        return problem
+
+
+def _check_url(url: str) -> None:
+    """HTTPS on a public port, as at Telegram; plain HTTP is taken for this machine only."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise bad_request("bad webhook: the URL cannot be parsed") from None
+    if _is_loopback(host) and parts.scheme in {"http", "https"}:
+        return
+    if parts.scheme != "https" or not host:
+        raise bad_request("bad webhook: an HTTPS URL must be provided for webhook")
+    if port is not None and port not in PORTS:
+        raise bad_request("bad webhook: webhook can be set up only on ports 80, 88, 443 or 8443")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,159 @@
+"""The queue of updates that wait for the bot, and the long poll that fetches them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from simulation.telegram_params import BotError, Params, bad_request
+from simulation.transcript import Bubble
+from simulation.world import World
+
+KEPT_SECONDS = 24 * 3600  # the Bot API keeps updates for a day
+MOST_IN_A_BATCH = 100
+LONGEST_POLL = 50
+_ONLY_WHEN_ASKED = frozenset({"chat_member", "message_reaction", "message_reaction_count"})
+_IDS_BEGIN = 1_782_864_000  # 2026-07-01; ids count from here so that they fit 32 bits for years
+_IDS_A_SECOND = 40
+
+
+def first_id(now: float) -> int:
+    """Where ids start: above everything that an earlier run gave out."""
+    return max(1, int((now - _IDS_BEGIN) * _IDS_A_SECOND))
+
+
+@dataclass(slots=True)
+class Update:
+    """One update. lane is its chat; forced ones are delivered once more, whatever was confirmed already."""
+
+    id: int
+    body: dict[str, Any]
+    lane: int
+    at: float
+    bubble: Bubble | None = None
+    forced: bool = False
+
+    def shown(self) -> dict[str, Any]:
+        return {"update_id": self.id, **self.body}
+
+
+class Updates:
+    """What happened and was not confirmed by the bot."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.waiting: list[Update] = []
+        self.allowed: list[str] = []
+        self.webhook_is_set = False
+        self.arrived = asyncio.Event()
+        self._next_id = first_id(world.clock())
+        self._poll = 0
+
+    def clear(self) -> None:
+        """Forget what waits; ids keep rising."""
+        self.waiting = []
+
+    def allow(self, params: Params) -> None:
+        """Remember allowed_updates when it was given; it works for what happens from now on."""
+        names = params.structure("allowed_updates")
+        if names is None:
+            return
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise bad_request("can't parse allowed_updates: an Array of strings is expected")
+        self.allowed = names
+
+    def _wanted(self, body: dict[str, Any]) -> bool:
+        if self.allowed:
+            return any(name in self.allowed for name in body)
+        return not _ONLY_WHEN_ASKED.intersection(body)
+
+    def put(self, body: dict[str, Any], lane: int, *, text: str = "", bubble: Bubble | None = None) -> int | None:
+        """Queue an update; its id, or None when the bot does not want this kind."""
+        if not self._wanted(body):
+            return None
+        given = body.get("update_id")
+        self._next_id += 1
+        number = given if isinstance(given, int) else self._next_id
+        content = {name: value for name, value in body.items() if name != "update_id"}
+        update = Update(number, content, lane, self._world.clock(), bubble, forced=isinstance(given, int))
+        fault = self._world.faults.strike("telegram_update", next(iter(content), "*"), text)
+        effect = fault.effect if fault else None
+        if effect in {"disorder", "slow"} and fault:
+            self._world.spawn(self._bring_late(update, fault.seconds))
+        elif effect != "lose":
+            self._enqueue(update)
+        if effect == "duplicate":
+            self._enqueue(Update(number, content, lane, update.at, bubble, forced=True))
+        return number
+
+    def _enqueue(self, update: Update) -> None:
+        self.waiting.append(update)
+        self.arrived.set()
+
+    async def _bring_late(self, update: Update, seconds: float) -> None:
+        await self._world.pause(seconds)
+        update.forced = True
+        self._enqueue(update)
+
+    def confirm(self, update: Update) -> None:
+        """The bot has this one for good."""
+        if update in self.waiting:
+            self.waiting.remove(update)
+        if update.bubble is not None and update.bubble.status == "sent":
+            update.bubble.status = "delivered"
+            self._world.board.tell_of(update.bubble)
+
+    def forget_old(self) -> None:
+        oldest = self._world.clock() - KEPT_SECONDS
+        self.waiting = [update for update in self.waiting if update.at > oldest]
+
+    # -- long polling --------------------------------------------------------------------------------------------------
+
+    async def poll(self, params: Params) -> list[dict[str, Any]]:
+        """Answer getUpdates. Raises BotError 409 when a webhook is set, or when somebody else polls meanwhile."""
+        if self.webhook_is_set:
+            raise BotError(
+                409,
+                "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete it first",
+            )
+        self.allow(params)
+        self._poll += 1
+        mine = self._poll
+        self.arrived.set()  # whoever polls already finds out that they were replaced
+        offset = self._moved_to(params.integer("offset"))
+        limit = min(MOST_IN_A_BATCH, max(1, params.integer("limit", MOST_IN_A_BATCH)))
+        await self._wait_for_news(mine, offset, min(LONGEST_POLL, max(0, params.integer("timeout"))))
+        if mine != self._poll:
+            raise BotError(
+                409, "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
+            )
+        return [update.shown() for update in self._batch(offset, limit)]
+
+    def _moved_to(self, offset: int) -> int:
+        """Confirm what the offset says; a negative one forgets all but the last ones."""
+        self.forget_old()
+        if offset < 0:
+            offset = self.waiting[offset].id if -offset <= len(self.waiting) else 0
+        for update in [one for one in self.waiting if one.id < offset and not one.forced]:
+            self.confirm(update)
+        return offset
+
+    async def _wait_for_news(self, mine: int, offset: int, seconds: int) -> None:
+        def news() -> bool:
+            others = mine != self._poll or self._world.stopping.is_set() or self.webhook_is_set
+            return others or any(one.id >= offset or one.forced for one in self.waiting)
+
+        try:
+            async with asyncio.timeout(seconds):
+                while not news():
+                    self.arrived.clear()
+                    await self.arrived.wait()
+        except TimeoutError:
+            return
+
+    def _batch(self, offset: int, limit: int) -> list[Update]:
+        batch = [one for one in self.waiting if one.id >= offset or one.forced][:limit]
+        for update in batch:
+            update.forced = False
+        return batch

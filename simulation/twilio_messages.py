@@ -1,0 +1,162 @@
+"""Twilio's record of messages: the Message resource, its list, its JSON."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from simulation.transcript import Bubble
+from simulation.twilio_rules import TEXTS, TwilioRefusal, segments
+
+API_VERSION = "2010-04-01"
+PRICE_PER_SEGMENT = 0.0083
+PAGE_SIZE, LARGEST_PAGE = 50, 1000
+
+
+def new_sid(prefix: str = "SM") -> str:
+    """A fresh identifier; never one of an earlier run, so that no database takes it for a repeat."""
+    return prefix + uuid.uuid4().hex
+
+
+@dataclass(slots=True)
+class TextMessage:
+    """One message in Twilio's books, inbound or outbound."""
+
+    sid: str
+    account_sid: str
+    direction: str
+    sender: str
+    to: str
+    body: str
+    status: str
+    created: float
+    updated: float
+    sent: float | None = None
+    media: list[str] = field(default_factory=list)
+    error_code: int | None = None
+    callback: str = ""
+    service_sid: str | None = None
+    bubble: Bubble | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """The JSON of the Message resource."""
+        path = f"/{API_VERSION}/Accounts/{self.account_sid}/Messages/{self.sid}"
+        unknown_sender = self.service_sid is not None and self.status == "accepted"
+        count = 0 if unknown_sender else segments(self.body)
+        billed = self.sent is not None
+        return {
+            "account_sid": self.account_sid,
+            "api_version": API_VERSION,
+            "body": self.body,
+            "date_created": _rfc2822(self.created),
+            "date_sent": _rfc2822(self.sent),
+            "date_updated": _rfc2822(self.updated),
+            "direction": self.direction,
+            "error_code": self.error_code,
+            "error_message": TEXTS.get(self.error_code) if self.error_code else None,
+            "from": None if unknown_sender else self.sender,
+            "messaging_service_sid": self.service_sid,
+            "num_media": str(len(self.media)),
+            "num_segments": str(count),
+            "price": f"-{count * PRICE_PER_SEGMENT:.5f}" if billed else None,
+            "price_unit": "USD",
+            "sid": self.sid,
+            "status": self.status,
+            "subresource_uris": {"media": f"{path}/Media.json"},
+            "to": self.to,
+            "uri": f"{path}.json",
+        }
+
+
+def _rfc2822(moment: float | None) -> str | None:
+    return None if moment is None else format_datetime(datetime.fromtimestamp(int(moment), UTC))
+
+
+class MessageBook:
+    """All messages of the account, newest last."""
+
+    def __init__(self) -> None:
+        self._messages: dict[str, TextMessage] = {}
+
+    def add(self, message: TextMessage) -> TextMessage:
+        self._messages[message.sid] = message
+        return message
+
+    def get(self, sid: str) -> TextMessage:
+        """Raises TwilioRefusal 20404."""
+        try:
+            return self._messages[sid]
+        except KeyError:
+            raise TwilioRefusal(20404) from None
+
+    def delete(self, sid: str) -> None:
+        self.get(sid)
+        del self._messages[sid]
+
+    def clear(self) -> None:
+        self._messages.clear()
+
+    def page(self, account_path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """One page of the list resource, newest first, filtered by To, From and DateSent."""
+        found = [one for one in reversed(self._messages.values()) if _matches(one, query)]
+        size = _number(query.get("PageSize", ""), PAGE_SIZE, least=1, most=LARGEST_PAGE)
+        number = _number(query.get("Page", ""), 0, least=0, most=10**9)
+        shown = [one.shown() for one in found[number * size : (number + 1) * size]]
+        return paged("messages", shown, f"{account_path}/Messages.json", query, number, size, len(found))
+
+
+def paged(
+    key: str, shown: list[dict[str, Any]], path: str, query: Mapping[str, str], number: int, size: int, total: int
+) -> dict[str, Any]:
+    """Twilio's envelope around one page of a list."""
+
+    def uri(page: int) -> str:
+        return f"{path}?{urlencode({**query, 'PageSize': size, 'Page': page})}"
+
+    return {
+        key: shown,
+        "first_page_uri": uri(0),
+        "previous_page_uri": uri(number - 1) if number > 0 else None,
+        "next_page_uri": uri(number + 1) if (number + 1) * size < total else None,
+        "uri": uri(number),
+        "page": number,
+        "page_size": size,
+        "start": number * size,
+        "end": number * size + max(0, len(shown) - 1),
+    }
+
+
+def _number(text: str, default: int, *, least: int, most: int) -> int:
+    return min(most, max(least, int(text))) if text.isascii() and text.isdigit() else default
+
+
+def _matches(message: TextMessage, query: Mapping[str, str]) -> bool:
+    return (
+        query.get("To", message.to) == message.to
+        and query.get("From", message.sender) == message.sender
+        and all(_in_time(message, name, value) for name, value in _date_filters(query))
+    )
+
+
+def _date_filters(query: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    return ((name, query[name]) for name in ("DateSent", "DateSent>", "DateSent<") if query.get(name))
+
+
+def _in_time(message: TextMessage, name: str, value: str) -> bool:
+    """Bounds are inclusive; a bare DateSent means that day (UTC). Twilio's times are whole seconds."""
+    try:
+        bound = datetime.fromisoformat(value)
+    except ValueError:
+        raise TwilioRefusal(20404, 400, f"{name} is not a date") from None
+    bound = bound if bound.tzinfo else bound.replace(tzinfo=UTC)
+    moment = datetime.fromtimestamp(int(message.sent or message.created), UTC)
+    if name == "DateSent>":
+        return moment >= bound
+    if name == "DateSent<":
+        return moment <= (bound.replace(hour=23, minute=59, second=59) if len(value) == len("2026-01-01") else bound)
+    return moment.date() == bound.date()

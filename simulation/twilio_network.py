@@ -1,0 +1,296 @@
+"""Twilio's inside: takes messages to people's phones, tells how it went, and brings people's texts to the webhook."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from xml.etree import ElementTree as ET
+
+from relay.messages import Platform
+from simulation.faults import Fault
+from simulation.people import Person
+from simulation.transcript import Bubble
+from simulation.twilio_messages import API_VERSION, MessageBook, TextMessage, new_sid
+from simulation.twilio_rules import MAX_UNITS, TEXTS, TwilioRefusal, keyword, later_failure, segments, units
+from simulation.twilio_webhooks import Outcome, WebhookCaller
+from simulation.world import World
+
+log = logging.getLogger("simulator.twilio")
+
+_KEYWORD_ANSWERS = {
+    "STOP": "You are unsubscribed and will get no more messages from this number. Text START to subscribe again.",
+    "START": "You are subscribed again. Text HELP for help, STOP to unsubscribe.",
+    "HELP": "Text STOP to unsubscribe. Message and data rates may apply.",
+}
+_PLACE_FIELDS = ("City", "State", "Zip", "Country")
+
+
+class TwilioNetwork:
+    """One account with one number."""
+
+    def __init__(self, world: World, caller: WebhookCaller) -> None:
+        self._world = world
+        self._caller = caller
+        self.book = MessageBook()
+        settings = world.settings
+        self.account_sid = settings.twilio_account_sid or ""
+        self.number = settings.twilio_phone_number or ""
+
+    # -- to the phones -------------------------------------------------------------------------------------------------
+
+    def accept(
+        self,
+        to: str,
+        body: str,
+        *,
+        media: Sequence[str] = (),
+        callback: str = "",
+        service_sid: str | None = None,
+        direction: str = "outbound-api",
+    ) -> TextMessage:
+        """Take a checked message and start it on its way. Raises TwilioRefusal 21610 for somebody who said STOP."""
+        person = self._world.people.with_phone(to)
+        if person.opted_out:
+            raise TwilioRefusal(21610)
+        now = self._world.clock()
+        status = "accepted" if service_sid else "queued"
+        message = TextMessage(
+            new_sid("MM" if media else "SM"),
+            self.account_sid,
+            direction,
+            self.number,
+            to,
+            body,
+            status,
+            now,
+            now,
+            media=list(media),
+            callback=callback,
+            service_sid=service_sid,
+        )
+        message.bubble = self._show(message, person)
+        self.book.add(message)
+        self._world.spawn(self._travel(message))
+        return message
+
+    def _show(self, message: TextMessage, person: Person, sender: str = "bot") -> Bubble:
+        bubble = Bubble(
+            Platform.SMS,
+            person.phone_number,
+            "out",
+            message.body,
+            message.sid,
+            message.status,
+            sender=sender,
+            media=message.media,
+            part_key=_part_of(message.callback),
+        )
+        return self._world.board.add(bubble)
+
+    async def _travel(self, message: TextMessage) -> None:
+        """Walk through the states; each is reported, and no report holds up the next state."""
+        failure = later_failure(message.to)
+        last = "undelivered" if failure else "delivered"
+        for status in (*(("queued",) if message.service_sid else ()), "sending", "sent", last):
+            await self._world.pause(self._world.options.status_seconds)
+            if self._world.stopping.is_set():
+                return
+            self._advance(message, status, failure if status == last else None)
+
+    def _advance(self, message: TextMessage, status: str, failure: int | None) -> None:
+        now = self._world.clock()
+        message.status, message.updated, message.error_code = status, now, failure
+        if status == "sent":
+            message.sent = now
+        if message.bubble is not None:
+            message.bubble.status, message.bubble.error_code = status, failure
+            self._world.board.tell_of(message.bubble)
+        if message.callback:
+            self._world.spawn(self._report(message, self._report_form(message)))
+
+    def _report_form(self, message: TextMessage) -> dict[str, str]:
+        form = {
+            "ApiVersion": API_VERSION,
+            "AccountSid": self.account_sid,
+            "MessageSid": message.sid,
+            "SmsSid": message.sid,
+            "MessageStatus": message.status,
+            "SmsStatus": message.status,
+            "From": message.sender,
+            "To": message.to,
+        }
+        if message.service_sid:
+            form["MessagingServiceSid"] = message.service_sid
+        if message.error_code:
+            form["ErrorCode"] = str(message.error_code)
+            form["ErrorMessage"] = TEXTS.get(message.error_code, "")
+        if message.status in {"delivered", "undelivered"}:
+            moment = datetime.fromtimestamp(message.updated, UTC)
+            form["RawDlrDoneDate"] = moment.strftime("%y%m%d%H%M")
+        return form
+
+    async def _report(self, message: TextMessage, form: dict[str, str]) -> None:
+        """Best effort, as Twilio says: one try, and nothing is done about a failure."""
+        fault = self._world.faults.strike("twilio_callback", form["MessageStatus"], message.body)
+        for _ in range(await self._times(fault)):
+            outcome = await self._caller.post(message.callback, form)
+            self._world.stats.callbacks[_name(outcome)] += 1
+
+    async def _times(self, fault: Fault | None) -> int:
+        """How often a delivery with this fault is made, after the pause that it asks for."""
+        if fault is None:
+            return 1
+        if fault.effect in {"slow", "disorder"}:
+            await self._world.pause(fault.seconds)
+        return {"lose": 0, "duplicate": 2}.get(fault.effect, 1)
+
+    # -- from the phones -----------------------------------------------------------------------------------------------
+
+    async def text(
+        self,
+        sender: str,
+        body: str,
+        *,
+        media: Sequence[str] = (),
+        sid: str | None = None,
+        unsigned: bool = False,
+        opt_out_type: str | None = None,
+    ) -> tuple[str, Outcome]:
+        """A person texts the number; returns the MessageSid and what became of the webhook. Never raises."""
+        person = self._world.people.with_phone(sender)
+        while units(body) > MAX_UNITS:
+            body = body[:-1]
+        message = self._receive(person, body, media, sid)
+        form = self._inbound_form(message)
+        if opt_out_type:
+            form["OptOutType"] = opt_out_type
+        self._answer_keyword(person, body)
+        fault = self._world.faults.strike("twilio_webhook", "*", body)
+        if fault is not None and fault.effect == "disorder":
+            self._world.spawn(self._bring_late(message, form, unsigned, fault))
+            return message.sid, Outcome(None, error="held back by a fault")
+        return message.sid, await self._bring(message, form, unsigned, await self._times(fault))
+
+    def _receive(self, person: Person, body: str, media: Sequence[str], sid: str | None) -> TextMessage:
+        now = self._world.clock()
+        sid = sid or new_sid("MM" if media else "SM")
+        message = TextMessage(
+            sid, self.account_sid, "inbound", person.phone_number, self.number, body, "received", now, now, now
+        )
+        message.media = list(media)
+        try:
+            message.bubble = self.book.get(sid).bubble  # a repetition is the same bubble
+        except TwilioRefusal:
+            message.bubble = self._world.board.add(
+                Bubble(
+                    Platform.SMS,
+                    person.phone_number,
+                    "in",
+                    body,
+                    sid,
+                    "received",
+                    sender="person",
+                    media=list(media),
+                    kind="text" if body or not media else "media",
+                )
+            )
+        return self.book.add(message)
+
+    def _inbound_form(self, message: TextMessage) -> dict[str, str]:
+        """All fields that Twilio sends; it knows no place for most numbers, and then sends them empty."""
+        form = {f"{side}{place}": "" for side in ("From", "To") for place in _PLACE_FIELDS}
+        form |= {"FromCountry": "US", "ToCountry": "US"} if message.sender.startswith("+1") else {}
+        form |= {
+            "ToCountry": "US",
+            "MessageSid": message.sid,
+            "SmsMessageSid": message.sid,
+            "SmsSid": message.sid,
+            "AccountSid": self.account_sid,
+            "From": message.sender,
+            "To": message.to,
+            "Body": message.body,
+            "NumMedia": str(len(message.media)),
+            "NumSegments": str(segments(message.body)),
+            "SmsStatus": "received",
+            "ApiVersion": API_VERSION,
+        }
+        for number, content_type in enumerate(message.media):
+            form[f"MediaUrl{number}"] = self._media_url(message.sid, number)
+            form[f"MediaContentType{number}"] = content_type
+        return form
+
+    def _media_url(self, sid: str, number: int) -> str:
+        path = f"/{API_VERSION}/Accounts/{self.account_sid}/Messages/{sid}/Media/ME{number:032x}"
+        return self._world.settings.simulator_url + path
+
+    def _answer_keyword(self, person: Person, body: str) -> None:
+        """STOP, START and HELP are Twilio's own business; START says something only to who had stopped."""
+        word = keyword(body)
+        if word is None or (word == "START" and not person.opted_out) or (word == "STOP" and person.opted_out):
+            return
+        if word != "HELP":
+            person.opted_out = word == "STOP"
+        now = self._world.clock()
+        answer = TextMessage(
+            new_sid(),
+            self.account_sid,
+            "outbound-reply",
+            self.number,
+            person.phone_number,
+            _KEYWORD_ANSWERS[word],
+            "delivered",
+            now,
+            now,
+            now,
+        )
+        answer.bubble = self._show(answer, person, sender="twilio")
+        self.book.add(answer)
+
+    async def _bring_late(self, message: TextMessage, form: dict[str, str], unsigned: bool, fault: Fault) -> None:
+        await self._bring(message, form, unsigned, await self._times(fault))
+
+    async def _bring(self, message: TextMessage, form: dict[str, str], unsigned: bool, times: int) -> Outcome:
+        options = self._world.options
+        outcome = Outcome(None, error="lost by a fault")
+        for _ in range(times):
+            outcome = await self._caller.post(
+                options.twilio_webhook_url, form, signed=not unsigned, read_seconds=options.twilio_read_seconds
+            )
+            self._world.stats.webhooks[_name(outcome)] += 1
+            self._reply(message, outcome)
+        if times and message.bubble is not None:
+            message.bubble.status = "received" if outcome.good else "failed"
+            message.bubble.error_code = None if outcome.good else 11200
+            self._world.board.tell_of(message.bubble)
+        return outcome
+
+    def _reply(self, message: TextMessage, outcome: Outcome) -> None:
+        """Text what the TwiML of the webhook's answer says."""
+        if not outcome.good or "<Message" not in outcome.body:
+            return
+        for body in _replies(outcome.body):
+            try:
+                self.accept(message.sender, body, direction="outbound-reply")
+            except TwilioRefusal as refusal:
+                log.info("a reply to %s was refused: %s", message.sender, refusal.message)
+
+
+def _replies(twiml: str) -> list[str]:
+    try:
+        root = ET.fromstring(twiml)  # noqa: S314 (comes from our own server; expat limits entity expansion)
+    except ET.ParseError:
+        log.warning("12100: the webhook's answer is not XML")
+        return []
+    return ["".join(element.itertext()).strip() for element in root.iter("Message")]
+
+
+def _part_of(callback: str) -> str | None:
+    values: Any = parse_qs(urlsplit(callback).query).get("part")
+    return values[0] if values else None
+
+
+def _name(outcome: Outcome) -> str:
+    return str(outcome.status) if outcome.status is not None else "failed"

@@ -1,0 +1,183 @@
+"""Twilio's rules for text messages: what is refused with which code, keywords, segments.
+
+Codes: https://www.twilio.com/docs/api/errors. Magic numbers: https://www.twilio.com/docs/iam/test-credentials.
+Keywords: https://help.twilio.com/articles/223134027.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+import phonenumbers
+
+MAX_UNITS = 1600
+MAX_MEDIA = 10
+STOP_WORDS = frozenset({"STOP", "STOPALL", "UNSUBSCRIBE", "END", "QUIT", "CANCEL", "REVOKE", "OPTOUT"})
+START_WORDS = frozenset({"START", "YES", "UNSTOP"})
+HELP_WORDS = frozenset({"HELP", "INFO"})
+REFUSED_NUMBERS = {
+    "+15005550001": 21211,
+    "+15005550002": 21612,
+    "+15005550003": 21408,
+    "+15005550004": 21610,
+    "+15005550008": 21611,
+    "+15005550009": 21614,
+}
+TEXTS = {
+    11200: "HTTP retrieval failure",
+    20003: "Authenticate",
+    20404: "The requested resource was not found",
+    20429: "Too Many Requests",
+    20500: "An internal server error has occurred",
+    20503: "Service is unavailable",
+    21211: "The 'To' number is not a valid phone number",
+    21266: "'To' and 'From' must not be the same number",
+    21408: "Permission to send to the region of the 'To' number is not enabled",
+    21602: "A message body is required",
+    21603: "A 'From' number or a MessagingServiceSid is required",
+    21604: "A 'To' number is required",
+    21606: "The 'From' number is not a message-capable number of this account",
+    21609: "The 'StatusCallback' URL is not valid",
+    21610: "The recipient has opted out of messages from this number",
+    21611: "The 'From' number has too many messages in its queue",
+    21612: "The 'To' number cannot be reached from this 'From' number",
+    21614: "The 'To' number is not a mobile number",
+    21617: "The message body exceeds the limit of 1600 characters",
+    21623: "Too many media files",
+    21626: "The validity period is not within 1 to 36000 seconds",
+    21705: "The Messaging Service SID is not valid",
+    30003: "Unreachable destination handset",
+    30004: "Message blocked",
+    30005: "Unknown destination handset",
+    30006: "Landline or unreachable carrier",
+    30007: "Message filtered",
+    30008: "Unknown error",
+    63007: "No channel with the 'From' address",
+}
+_STATUS_OF = {20003: 401, 20404: 404, 20429: 429, 20500: 500, 20503: 503, 63038: 429}
+_CODE_OF = {400: 21211, 401: 20003, 403: 20003, 404: 20404, 429: 20429, 503: 20503}
+
+_GSM_BASIC = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_GSM_DOUBLE = "^{}\\[~]|€\f"
+
+
+class TwilioRefusal(Exception):
+    """A request that Twilio answers with an error."""
+
+    def __init__(self, code: int, status: int | None = None, message: str | None = None) -> None:
+        self.code = code
+        self.status = status or _STATUS_OF.get(code, 400)
+        self.message = message or TEXTS.get(code, f"Error {code}")
+        super().__init__(self.message)
+
+
+def code_for(status: int) -> int:
+    """The error code that goes with a plain HTTP status."""
+    return _CODE_OF.get(status, 20500)
+
+
+def units(text: str) -> int:
+    """Length in UTF-16 units, the strict reading of "characters"."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def check_message(params: Mapping[str, str], media: Sequence[str], own_numbers: Sequence[str]) -> None:
+    """Raise TwilioRefusal for a send that Twilio would not take, whoever it is for."""
+    _check_to(params.get("To", ""))
+    _check_sender(params, own_numbers)
+    body = params.get("Body", "")
+    if not body and not media:
+        raise TwilioRefusal(21602)
+    if units(body) > MAX_UNITS:
+        raise TwilioRefusal(21617)
+    if len(media) > MAX_MEDIA:
+        raise TwilioRefusal(21623)
+    _check_callback(params.get("StatusCallback", ""))
+    validity = params.get("ValidityPeriod", "1")
+    if not (validity.isascii() and validity.isdigit() and 1 <= int(validity) <= 36_000):
+        raise TwilioRefusal(21626)
+
+
+def _check_to(to: str) -> None:
+    if not to:
+        raise TwilioRefusal(21604)
+    if to.startswith(("whatsapp:", "messenger:", "rcs:")):
+        raise TwilioRefusal(63007)
+    if to in REFUSED_NUMBERS:
+        raise TwilioRefusal(REFUSED_NUMBERS[to])
+    if re.fullmatch(r"\d{3,8}", to):
+        raise TwilioRefusal(21614)
+    if not is_phone_number(to):
+        raise TwilioRefusal(21211, message=f"{TEXTS[21211]}: {to[:40]}")
+
+
+def _check_sender(params: Mapping[str, str], own_numbers: Sequence[str]) -> None:
+    service, sender = params.get("MessagingServiceSid", ""), params.get("From", "")
+    if service:
+        if not re.fullmatch(r"MG[0-9a-f]{32}", service):
+            raise TwilioRefusal(21705)
+    elif not sender:
+        raise TwilioRefusal(21603)
+    elif sender == params.get("To"):
+        raise TwilioRefusal(21266)
+    elif sender not in own_numbers:
+        raise TwilioRefusal(21606)
+
+
+def _check_callback(url: str) -> None:
+    if not url:
+        return
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise TwilioRefusal(21609) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "_" in parts.hostname:
+        raise TwilioRefusal(21609)
+
+
+def is_phone_number(text: str) -> bool:
+    """Whether this is E.164 and could be somebody's number (fictional ones included)."""
+    if not re.fullmatch(r"\+[1-9]\d{6,14}", text):
+        return False
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(text))
+    except phonenumbers.NumberParseException:
+        return False
+
+
+def later_failure(to: str) -> int | None:
+    """The error code that a magic number asks for after its message was accepted."""
+    match = re.fullmatch(r"\+150055([236]\d{4})", to)
+    return int(match.group(1)) if match else None
+
+
+def keyword(body: str) -> str | None:
+    """STOP, START or HELP when the whole body is one of Twilio's keywords."""
+    word = body.strip().upper()
+    for name, words in (("STOP", STOP_WORDS), ("START", START_WORDS), ("HELP", HELP_WORDS)):
+        if word in words:
+            return name
+    return None
+
+
+def segments(text: str) -> int:
+    """How many segments a text is billed as: GSM-7 160 or 153 each, UCS-2 70 or 67; a pair never splits."""
+    if all(char in _GSM_BASIC or char in _GSM_DOUBLE for char in text):
+        return _pieces([2 if char in _GSM_DOUBLE else 1 for char in text], 160, 153)
+    return _pieces([units(char) for char in text], 70, 67)
+
+
+def _pieces(sizes: list[int], single: int, each: int) -> int:
+    if sum(sizes) <= single:
+        return 1
+    count, used = 1, 0
+    for size in sizes:
+        if used + size > each:
+            count, used = count + 1, 0
+        used += size
+    return count

@@ -1,0 +1,100 @@
+"""Twilio's own HTTP requests: signed form POSTs, with the limits and retries that the URL's fragment asks for.
+
+Rules: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides. Without a fragment only a failed
+connection is tried a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+import aiohttp
+import httpx
+from twilio.request_validator import RequestValidator
+
+from relay.http_client import never_left, words_of
+
+MOST_BODY = 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a webhook: the HTTP answer, or the error when there was none."""
+
+    status: int | None
+    body: str = ""
+    error: str | None = None
+    failure: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.status is not None and self.status < 400
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Connection overrides: seconds to connect, to read, in all; retries and what they are for."""
+
+    connect: float = 5.0
+    read: float = 15.0
+    total: float = 15.0
+    retries: int = 1
+    policy: frozenset[str] = frozenset({"ct"})
+
+    @classmethod
+    def of(cls, fragment: str, read_seconds: float) -> Overrides:
+        given = {name: values[-1] for name, values in parse_qs(fragment).items()}
+        return cls(
+            connect=_milliseconds(given.get("ct"), 5.0, 10.0),
+            read=min(read_seconds, _milliseconds(given.get("rt"), 15.0, 15.0)),
+            total=min(read_seconds, _milliseconds(given.get("tt"), 15.0, 15.0)),
+            retries=min(5, int(given["rc"])) if given.get("rc", "").isdigit() else 1,
+            policy=frozenset(given.get("rp", "ct").split(",")),
+        )
+
+    def again_after(self, outcome: Outcome) -> bool:
+        return "all" in self.policy or outcome.failure in self.policy
+
+
+def _milliseconds(text: str | None, default: float, most: float) -> float:
+    return min(most, max(0.1, int(text) / 1000)) if text and text.isdigit() else default
+
+
+class WebhookCaller:
+    """Posts forms as Twilio does."""
+
+    def __init__(self, client: httpx.AsyncClient, auth_token: str) -> None:
+        self._client = client
+        self._validator = RequestValidator(auth_token)
+
+    async def post(self, url: str, form: dict[str, str], *, signed: bool = True, read_seconds: float = 15.0) -> Outcome:
+        """POST and, where the overrides say so, POST again; never raises."""
+        address, _, fragment = url.partition("#")
+        overrides = Overrides.of(fragment, read_seconds)
+        headers = {"I-Twilio-Idempotency-Token": str(uuid.uuid4()), "User-Agent": "TwilioProxy/1.1 (simulated)"}
+        if signed:
+            headers["X-Twilio-Signature"] = self._validator.compute_signature(address, form)
+        outcome = Outcome(None, error="not tried")
+        try:
+            async with asyncio.timeout(overrides.total):
+                for _ in range(overrides.retries + 1):
+                    outcome = await self._once(address, form, headers, overrides)
+                    if outcome.good or not overrides.again_after(outcome):
+                        break
+        except TimeoutError:
+            return outcome if outcome.error != "not tried" else Outcome(None, error="no answer in time", failure="rt")
+        return outcome
+
+    async def _once(self, url: str, form: dict[str, str], headers: dict[str, str], overrides: Overrides) -> Outcome:
+        timeout = httpx.Timeout(overrides.read, connect=overrides.connect)
+        try:
+            answer = await self._client.post(url, data=form, headers=headers, timeout=timeout, follow_redirects=True)
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
+            if never_left(error):
+                return Outcome(None, error="nobody answers at this address", failure="ct")
+            return Outcome(None, error=words_of(error), failure="rt")
+        failure = f"{answer.status_code // 100}xx" if answer.status_code >= 400 else ""
+        return Outcome(answer.status_code, answer.text[:MOST_BODY], None, failure)

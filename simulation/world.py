@@ -1,0 +1,95 @@
+"""What the stand-ins share: people, transcripts, faults, options, counters, the clock, and the way to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from relay.settings import Settings
+from simulation.faults import FaultBook
+from simulation.people import People
+from simulation.stats import Stats
+from simulation.transcript import Board
+
+log = logging.getLogger("simulator")
+
+
+@dataclass(slots=True)
+class Options:
+    """What tests and the curious may turn while it runs; seconds."""
+
+    twilio_webhook_url: str
+    status_seconds: float = 0.15
+    telegram_limits: bool = True
+    telegram_retry_seconds: float = 1.0
+    twilio_read_seconds: float = 15.0
+
+
+class World:
+    """The state that a reset renews, and the tasks that a stop ends."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float], chance: random.Random) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.chance = chance
+        self.stopping = asyncio.Event()
+        self.board = Board(clock)
+        self.people = People()
+        self.faults = FaultBook(chance)
+        self.stats = Stats()
+        self.options = self._default_options()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lasting: set[asyncio.Task[None]] = set()
+
+    def _default_options(self) -> Options:
+        return Options(f"http://127.0.0.1:{self.settings.sms_server_port}/sms/webhook")
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forget everything but the options, what is on its way included; `seed` makes chances repeat themselves."""
+        for task in self._tasks - self._lasting:
+            task.cancel()
+        if seed is not None:
+            self.chance.seed(seed)
+        self.people = People()
+        self.faults.remove()
+        self.stats = Stats()
+        self.board.clear()
+
+    def spawn(self, work: Coroutine[Any, Any, None], *, lasting: bool = False) -> None:
+        """Run something in the background until it is done or the simulator stops; a reset ends what is not lasting."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        if lasting:
+            self._lasting.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._lasting.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("background work failed", exc_info=error)
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep, but never longer than the simulator runs."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+
+    def stop(self) -> None:
+        """Let everything that waits come to an end; called at the first sign of a stop."""
+        self.stopping.set()
+        self.board.announce({"type": "stopping"})
+        self.board.wake_all()
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait for its end."""
+        self.stop()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

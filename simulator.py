@@ -1,0 +1,82 @@
+"""The simulator, port 8043: plays Twilio, Telegram and the phones of people, in a browser page and for tests.
+
+Wires the parts in `simulation/` to routes and to a port; what they do is theirs. It listens on
+127.0.0.1 and nowhere else.
+"""
+
+from __future__ import annotations
+
+import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+
+from relay.http_client import open_http_client
+from relay.logs import setup_logging
+from relay.settings import Settings, load_or_exit
+from relay.web import add_common_routes, build_app, serve
+from simulation.control_api import control_routes
+from simulation.house import Simulator, hearing_signals
+from simulation.misbehaviour import Severable
+from simulation.page_routes import page_routes
+from simulation.telegram_api import TelegramApi, telegram_routes
+from simulation.twilio_api import TwilioApi, twilio_routes
+
+WEBHOOKS_AT_ONCE = 400
+DESCRIPTION = "Plays Twilio's and Telegram's APIs and the phones of the people who write. Nothing here is real."
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The app; opens nothing until it is started. Real credentials in `settings` are left out."""
+    settings = _simulated(settings or load_or_exit())
+    client = open_http_client(max_connections=WEBHOOKS_AT_ONCE)
+    simulator = Simulator(settings, client, time.time, random.Random())  # noqa: S311 (chances of faults, no secrets)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+
+        def stop_waiting() -> None:
+            loop.call_soon_threadsafe(simulator.stop_waiting)
+
+        with hearing_signals(stop_waiting):
+            simulator.start()
+            try:
+                yield
+            finally:
+                async with asyncio.timeout(settings.stop_seconds):
+                    await simulator.close()
+                    await client.aclose()
+
+    async def ready() -> dict[str, Any]:
+        return {"ready": True, "simulated": True, "people": len(simulator.world.people.everybody)}
+
+    app = build_app("Simulator", settings, lifespan, description=DESCRIPTION)
+    app.add_middleware(Severable)
+    app.include_router(page_routes())
+    app.include_router(control_routes(simulator))
+    app.include_router(twilio_routes(TwilioApi(simulator.world, simulator.twilio)))
+    app.include_router(telegram_routes(TelegramApi(simulator.world, simulator.bot)))
+    add_common_routes(app, ready)
+    return app
+
+
+def _simulated(settings: Settings) -> Settings:
+    settings = settings if settings.simulated else settings.for_simulator()
+    return settings.model_copy(update={"bind_host": "127.0.0.1"})
+
+
+def main() -> None:
+    settings = _simulated(load_or_exit())
+    setup_logging(settings, "simulator")
+    serve(create_app(settings), settings, settings.simulator_port)
+
+
+if __name__ == "__main__":
+    main()

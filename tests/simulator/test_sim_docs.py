@@ -1,0 +1,30 @@
+"""docs/SIMULATOR.md keeps step with the code."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from relay.settings import Settings
+from simulation.faults import Effect, Target
+from simulation.world import Options
+from simulator import create_app
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "SIMULATOR.md").read_text(encoding="utf-8")
+PATHS = sorted(path for path in create_app(Settings()).openapi()["paths"] if path.startswith("/sim/"))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_control_route_is_described(path: str) -> None:
+    """By its path, or as a sister of the one before it."""
+    short = path.removeprefix("/sim/telegram")
+    assert path.replace("{fault_id}", "{id}") in PAGE or f"`{short}`" in PAGE
+
+
+@pytest.mark.parametrize("word", [*get_args(Target), *get_args(Effect), *(field.name for field in fields(Options))])
+def test_every_fault_and_option_is_described(word: str) -> None:
+    """With its own name."""
+    assert f"`{word}`" in PAGE

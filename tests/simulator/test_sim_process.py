@@ -1,0 +1,95 @@
+"""simulator.py as a process: it listens on this machine alone, and stops at once whatever is open."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from relay.settings import SIMULATED_BOT_TOKEN
+
+Start = Callable[..., "tuple[subprocess.Popen[str], str]"]
+
+
+@pytest.fixture
+def start(project_folder: Path, house_environ: dict[str, str], wait_for_health: Callable[..., None]) -> Iterator[Start]:
+    """Starts simulator.py with more environment; the process, and its address."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(**environ: str) -> tuple[subprocess.Popen[str], str]:
+        process = subprocess.Popen(
+            [sys.executable, "simulator.py"],
+            cwd=project_folder,
+            env={**house_environ, **environ},
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        started.append(process)
+        wait_for_health(house_environ["SIMULATOR_PORT"])
+        return process, f"http://127.0.0.1:{house_environ['SIMULATOR_PORT']}"
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_open_polls_waits_and_event_streams_do_not_hold_up_the_stop(start: Start) -> None:
+    """SIGTERM ends them politely; nothing has to be cancelled."""
+    process, base = start()
+    poll = f"{base}/bot{SIMULATED_BOT_TOKEN}/getUpdates?timeout=50"
+    urls = (poll, f"{base}/sim/wait?platform=sms&person=Ada&timeout=60", f"{base}/sim/events")
+    with ThreadPoolExecutor() as pool:
+        clients = [pool.submit(httpx.get, url, timeout=30) for url in urls]
+        while len(psutil.Process(process.pid).net_connections()) < 4:
+            time.sleep(0.02)  # another process: there is no event to await
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=10)
+        outputs = [client.result(10).text for client in clients]
+    assert "graceful shutdown exceeded" not in log
+    assert '{"ok":true,"result":[]}' in outputs[0]
+    assert '"reached":false' in outputs[1]
+    assert "simulated" in outputs[2]
+
+
+def test_it_listens_on_this_machine_alone(start: Start) -> None:
+    """Whatever bind_host says."""
+    process, _ = start(BIND_HOST="0.0.0.0")
+    listening = [one.laddr.ip for one in psutil.Process(process.pid).net_connections() if one.status == "LISTEN"]
+    assert listening == ["127.0.0.1"]
+
+
+def test_real_credentials_are_left_out(start: Start) -> None:
+    """A token of a real bot opens nothing here, and is not printed."""
+    process, base = start(TELEGRAM_BOT_TOKEN="123456789:" + "r" * 35)
+    assert httpx.get(f"{base}/bot123456789:{'r' * 35}/getMe").status_code == 401
+    assert httpx.get(f"{base}/bot{SIMULATED_BOT_TOKEN}/getMe").json()["ok"]
+    os.kill(process.pid, signal.SIGINT)
+    _, log = process.communicate(timeout=10)
+    assert "r" * 35 not in log
+
+
+def test_a_bad_setting_is_one_sentence(project_folder: Path, house_environ: dict[str, str]) -> None:
+    """Exit status 2, no traceback."""
+    done = subprocess.run(
+        [sys.executable, "simulator.py"],
+        cwd=project_folder,
+        env={**house_environ, "SIMULATOR_PORT": "no"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "simulator_port" in done.stderr
+    assert "Traceback" not in done.stderr
