@@ -1,0 +1,43 @@
+"""The one HTTP client of a process, and the one question its errors leave open: did the request leave the house?"""
+
+from __future__ import annotations
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+# Raised while a connection was still being made, so no byte of the request was written.
+_BEFORE_THE_REQUEST = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientProxyConnectionError)
+
+
+def open_http_client(*, timeout: httpx.Timeout | None = None, max_connections: int = 100) -> httpx.AsyncClient:
+    """A client to be shared by all of a process and closed at its end; proxies of the environment are not used."""
+    limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
+    transport = AiohttpTransport(limits=limits, trust_env=False)
+    return httpx.AsyncClient(transport=transport, timeout=timeout or httpx.Timeout(20.0, connect=5.0), trust_env=False)
+
+
+def never_left(error: Exception) -> bool:
+    """Whether the request was certainly not sent, so that repeating it cannot do anything twice.
+
+    The transport reports a connection that was cut after the request as ConnectTimeout, so its own name for an error
+    is not to be trusted here: what aiohttp raised decides. Without a cause from aiohttp, httpx's word is taken.
+    Errors of aiohttp that the transport does not translate may be given as they are.
+    """
+    origin = error if isinstance(error, aiohttp.ClientError) else error.__cause__
+    if isinstance(origin, aiohttp.ClientError):
+        return isinstance(origin, _BEFORE_THE_REQUEST)
+    return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol))
+
+
+def words_of(error: BaseException) -> str:
+    """What went wrong, in the fewest words that help: aiohttp's own text repeats addresses and inner lists."""
+    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        return "there is no such host"
+    inner = cause.os_error if isinstance(cause, aiohttp.ClientConnectorError) else cause
+    if isinstance(inner, ConnectionRefusedError):
+        return "nothing listens there"
+    if isinstance(inner, (TimeoutError, aiohttp.ConnectionTimeoutError, httpx.TimeoutException)) and not str(inner):
+        return "no answer in time"
+    return " ".join(str(inner).split()) or type(inner).__name__

@@ -1,0 +1,61 @@
+"""The rule for what a person may be called, the same on every channel.
+
+Any script, 1 to a given number of characters, nothing that could break a line or turn the text around, and no word
+that the channel needs for itself. How a name is asked for, and which words are taken, is the channel's business.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection
+
+from relay.errors import RelayError
+
+DEFAULT_MAX_LENGTH = 50
+
+# Cc: control, Cs: half a character, Co: private use, Zl and Zp: line and paragraph separators.
+_FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Zl", "Zp"})
+# They turn the writing direction around for whatever is written after the name.
+_DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Letters by category, yet they show nothing at all: fillers of Hangul, the blank of Braille.
+_BLANKS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+_PUNCTUATION = " .,!?;:\"'()[]*_-\u2018\u2019\u201c\u201d"
+
+
+class NameRefused(RelayError):
+    """A name was not accepted; the text is a friendly sentence that tells the person why."""
+
+
+def valid_name(text: str, max_length: int = DEFAULT_MAX_LENGTH, *, reserved: Collection[str] = ()) -> str:
+    """The name as it is kept: trimmed and composed (NFC). Raises NameRefused with a sentence for the person.
+
+    reserved: words in lower case that cannot be a name by themselves, with or without punctuation around them.
+    """
+    name = unicodedata.normalize("NFC", text.strip())
+    if not any(_shows(char) for char in name):
+        raise NameRefused("A name needs at least one letter.")
+    if len(name) > max_length:
+        raise NameRefused(f"That name is too long: please keep it to {max_length} characters.")
+    if any(unicodedata.category(char) in _FORBIDDEN_CATEGORIES or char in _DIRECTION_MARKS for char in name):
+        raise NameRefused("A name must fit on one line, without line breaks, tabs or other control characters.")
+    if name.strip(_PUNCTUATION).casefold() in reserved:
+        raise NameRefused(f"Sorry, {name} is a word with a meaning of its own here, so it cannot be a name.")
+    return name
+
+
+def name_or_none(text: str | None, max_length: int = DEFAULT_MAX_LENGTH) -> str | None:
+    """A name that a provider reports, made to fit our rule: cut and cleaned, or None when nothing is left of it."""
+    allowed = "".join(
+        char
+        for char in text or ""
+        if unicodedata.category(char) not in _FORBIDDEN_CATEGORIES and char not in _DIRECTION_MARKS
+    )
+    try:
+        return valid_name(allowed.strip()[:max_length], max_length)
+    except NameRefused:
+        return None
+
+
+def _shows(char: str) -> bool:
+    """Whether a reader sees anything: letters, digits, emoji; not blanks and not invisible joiners."""
+    return unicodedata.category(char)[0] not in "ZCPM" and char not in _BLANKS

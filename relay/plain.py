@@ -1,0 +1,165 @@
+"""Markdown as models write it, told in plain text for telephones that show nothing else.
+
+Nothing that carries meaning is lost: links keep their address, lists their marks, tables become lines, code stays as it
+is. Raw HTML stays visible, because a person who asks about HTML wants to read it. How long a text may be, and in which
+letters, is relay/text.py's business.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyromark
+
+_OPTIONS = pyromark.Options.ENABLE_TABLES | pyromark.Options.ENABLE_STRIKETHROUGH | pyromark.Options.ENABLE_TASKLISTS
+_BREAK_TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
+_SHOWN_SCHEMES = ("http://", "https://", "mailto:", "tel:")
+# Deeper levels are told without their marks; the nonsense of ten thousand nested quotes then costs no time.
+_DEEPEST = 6
+
+
+def escaped(text: str) -> str:
+    """The text as Markdown that reads as the text itself, whatever it holds."""
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def plain_text(markdown: str) -> str:
+    """The Markdown as plain text; blocks are separated by an empty line."""
+    teller = _Teller(markdown.encode("utf-8", "replace"))
+    for event, where in pyromark.events_with_range(teller.source.decode(), options=_OPTIONS):
+        teller.tell(event, where["start"])
+    return teller.frames[0].text
+
+
+@dataclass(slots=True)
+class _Frame:
+    """An element that is being read: its kind, its details, and what it says so far."""
+
+    kind: str
+    details: Any = None
+    start: int = 0
+    text: str = ""
+    ended_block: bool = False
+    ended_heading: bool = False
+    rows: list[list[str]] = field(default_factory=list)
+
+    def inline(self, text: str) -> None:
+        if self.ended_block and text:
+            self.text, self.ended_block = self.text + "\n", False
+        self.text += text
+
+    def block(self, text: str, *, heading: bool = False) -> None:
+        """Add a block; within a list item, and after a heading, blocks stand close together."""
+        if not text.strip("\n"):
+            return
+        if self.text:
+            close = self.kind == "Item" or self.ended_heading
+            self.text = self.text.rstrip("\n") + ("\n" if close else "\n\n")
+        self.text += text
+        self.ended_block, self.ended_heading = True, heading
+
+
+class _Teller:
+    """Reads the parser's events in order; `frames[0]` is the document."""
+
+    def __init__(self, source: bytes) -> None:
+        self.source = source
+        self.frames = [_Frame("Document")]
+
+    def tell(self, event: Any, start: int) -> None:
+        name, value = _named(event)
+        top = self.frames[-1]
+        match name:
+            case "Start":
+                self.frames.append(_Frame(*_named(value), start))
+            case "End":
+                self._end(self.frames.pop())
+            case "Text" | "Code" | "InlineMath" | "DisplayMath":
+                top.inline(value)
+            case "InlineHtml" | "Html":
+                top.inline(_BREAK_TAG.sub("\n", value))
+            case "SoftBreak" | "HardBreak":
+                top.inline("\n")
+            case "TaskListMarker":
+                top.inline("[x] " if value else "[ ] ")
+            case "FootnoteReference":
+                top.inline(f"[{value}]")
+            case _:
+                pass  # a rule between two blocks: the empty line says as much
+
+    def _end(self, done: _Frame) -> None:
+        top = self.frames[-1]
+        match done.kind:
+            case "Emphasis":
+                mark = "*" if self._is_product(done) else ""
+                top.inline(f"{mark}{done.text}{mark}")
+            case "Strong" | "Strikethrough" | "Superscript" | "Subscript":
+                top.inline(done.text)
+            case "Link" | "Image":
+                top.inline(_with_address(done.text, done.details["dest_url"]))
+            case "Item":
+                top.inline(self._item(top, done.text))
+            case "BlockQuote":
+                top.block(_prefixed(done.text, "> ") if self._depth("BlockQuote") < _DEEPEST else done.text)
+            case "TableCell":
+                top.rows.append([done.text.replace("\n", " ").strip()])
+            case "TableHead" | "TableRow":
+                top.rows.append([cell for [cell] in done.rows])
+            case "Table":
+                top.block(_table_lines(done.rows))
+            case _:
+                top.block(done.text.rstrip("\n"), heading=done.kind == "Heading")
+
+    def _depth(self, kind: str) -> int:
+        return sum(frame.kind == kind for frame in self.frames[-2 * _DEEPEST :])
+
+    def _is_product(self, emphasis: _Frame) -> bool:
+        """Whether the asterisks of 2*3*4 were read as emphasis."""
+        before, after = self.source[max(emphasis.start - 1, 0) : emphasis.start], self.source[emphasis.start + 1 :][:1]
+        return before.isdigit() and after.isdigit()
+
+    def _item(self, top: _Frame, text: str) -> str:
+        """One line of a list, further lines indented; the list's own frame counts the numbers."""
+        mark = "- "
+        if top.details is not None:
+            mark = f"{top.details}. "
+            top.details += 1
+        body = text.strip("\n")
+        if self._depth("Item") < _DEEPEST:
+            body = body.replace("\n", "\n  ")
+        return f"\n{mark}{body}" if top.text else f"{mark}{body}"
+
+
+def _named(event: Any) -> tuple[str, Any]:
+    """The parser names an event, or gives {name: value}."""
+    return next(iter(event.items())) if isinstance(event, dict) else (event, None)
+
+
+def _prefixed(text: str, prefix: str) -> str:
+    return "\n".join(f"{prefix}{line}".rstrip() for line in text.split("\n"))
+
+
+def _with_address(text: str, address: str) -> str:
+    """The words of a link and where it leads, once if they are the same; addresses that lead nowhere are left out."""
+    if not address.lower().startswith(_SHOWN_SCHEMES):
+        return text
+    bare = re.sub(r"^(https?://(www\.)?|mailto:|tel:)", "", address, flags=re.IGNORECASE).rstrip("/")
+    shown = address if address.lower().startswith("http") else bare
+    words = re.sub(r"^(https?://)?(www\.)?", "", text.strip(), flags=re.IGNORECASE).rstrip("/")
+    return shown if words in {"", bare} else f"{text} ({shown})"
+
+
+def _table_lines(rows: list[list[str]]) -> str:
+    """Two columns read as "A: B"; with more, each row names its columns."""
+    head, body = rows[0], rows[1:]
+    if len(head) <= 2 or not body:
+        return "\n".join(": ".join(cell for cell in row if cell) for row in rows if any(row))
+    return "\n".join(_row_line(head, row) for row in body if any(row))
+
+
+def _row_line(head: list[str], row: list[str]) -> str:
+    named = [f"{name}: {cell}" if name else cell for name, cell in zip(head[1:], row[1:], strict=False) if cell]
+    return " - ".join(said for said in (row[0], ", ".join(named)) if said)

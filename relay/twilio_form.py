@@ -1,0 +1,179 @@
+"""Twilio's webhooks before they mean anything: the form, its signature, and who the sender is.
+
+What a message asks for is sms_service.py's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import phonenumbers
+from twilio.request_validator import (
+    HMAC_SHA1,
+    HMAC_SHA256,
+    RequestValidator,
+    add_port,
+    get_signature_algorithm,
+    remove_port,
+)
+
+from relay.errors import PayloadError
+from relay.messages import UserId
+from relay.text import without_controls
+
+MOST_FIELDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a form in their order, blank and repeated ones included: all of them are signed."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.pairs)
+
+    def getlist(self, name: str) -> list[str]:
+        """Every value of a field; the name of this verb is the one that the SDK's validator looks for."""
+        return [value for key, value in self.pairs if key == name]
+
+    def one(self, *names: str) -> str:
+        """The value of the first of these fields that is there, or "". Raises PayloadError for two different values."""
+        for name in names:
+            values = set(self.getlist(name))
+            if len(values) > 1:
+                msg = f"the field {name} came with {len(values)} different values"
+                raise PayloadError(msg)
+            if values:
+                return values.pop()
+        return ""
+
+
+def read_form(body: bytes, content_type: str = "") -> Form:
+    """Read an urlencoded body; broken UTF-8 becomes U+FFFD. Raises PayloadError for what is no form at all."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind.startswith("multipart/") or kind.endswith("json"):
+        msg = f"expected a form (application/x-www-form-urlencoded), got {kind}"
+        raise PayloadError(msg)
+    try:
+        text = body.decode("utf-8", "replace")
+        return Form(tuple(parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=MOST_FIELDS)))
+    except ValueError as error:
+        msg = f"the form cannot be read: {error}"
+        raise PayloadError(msg) from None
+
+
+# -- the signature -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """Checks X-Twilio-Signature. https://www.twilio.com/docs/usage/webhooks/webhooks-security
+
+    tokens: the account's auth token, and the secondary one while it is rotated. With a shared key (of the Webhooks API)
+    only its SHA-256 signatures count, whatever a request's header says: an attacker must not choose.
+    """
+
+    tokens: tuple[str, ...]
+    shared_key: str | None = None
+
+    def valid(self, url: str, form: Form, signature: str | None, settings_header: str = "", body: bytes = b"") -> bool:
+        """Whether one of our secrets made this signature of this URL and form; compared in constant time."""
+        algorithm = get_signature_algorithm(settings_header).upper()
+        secrets, wanted = self.tokens, HMAC_SHA1
+        if self.shared_key is not None:
+            secrets, wanted = (self.shared_key,), HMAC_SHA256
+        if algorithm != wanted or not signature:
+            return False
+        signed_hash = parse_qs(urlsplit(url).query).get("bodySHA256")
+        if signed_hash is not None:
+            form = Form(())
+            if not _same(hashlib.sha256(body).hexdigest(), signed_hash[0]):
+                return False
+        made = [sign(secret, variant, form, wanted) for secret in secrets for variant in _variants(url)]
+        return any(_same(one, signature) for one in made)
+
+
+def sign(secret: str, url: str, form: Form, algorithm: str = HMAC_SHA1) -> str:
+    """The signature that Twilio would send."""
+    return str(RequestValidator(secret).compute_signature(url, form, algorithm))
+
+
+def _variants(url: str) -> Sequence[str]:
+    """Twilio signs the URL with or without its port, so both are right (the SDK's validator does the same)."""
+    try:
+        parsed = urlsplit(url)
+        return list(dict.fromkeys((url, str(add_port(parsed)), str(remove_port(parsed)))))
+    except ValueError:
+        return [url]
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode("utf-8", "surrogateescape"))
+
+
+# -- the sender --------------------------------------------------------------------------------------------------------
+
+
+class SenderKind(StrEnum):
+    """What kind of address a message came from; only telephones are answered."""
+
+    PHONE = "phone"
+    OWN = "own"
+    SHORT_CODE = "short_code"
+    ALPHANUMERIC = "alphanumeric"
+    OTHER_CHANNEL = "other_channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    kind: SenderKind
+    user_id: UserId
+
+
+_TELEPHONE = re.compile(r"\+?[\d\s().\-/]+")
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_OTHER_CHANNEL = re.compile(r"[a-z]+:", re.IGNORECASE)
+
+
+def normal_number(text: str, region: str) -> UserId | None:
+    """A telephone number as people write it, in E.164; None for short codes, names and numbers that cannot exist.
+
+    A leading space was a plus: forms that a person writes by hand lose it ("From=+1..." decodes to " 1...").
+    """
+    if text.startswith(" ") and text.strip()[:1].isdigit() and len(re.sub(r"\D", "", text)) >= 10:
+        text = "+" + text
+    compact = re.sub(r"\s", "", text)
+    if not _TELEPHONE.fullmatch(compact) or compact.count("+") > 1:
+        return None
+    if not compact.startswith("+") and len(re.sub(r"\D", "", compact)) <= 8:
+        return None  # a short code: with a region it would turn into a number that belongs to somebody else
+    try:
+        number = phonenumbers.parse(compact, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return UserId(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def sender_of(text: str, region: str, own: frozenset[str]) -> Sender:
+    """Who wrote. Raises PayloadError when the field is empty."""
+    bare = without_controls(text).strip()
+    if not bare:
+        raise PayloadError("the field From is missing or empty")
+    if _OTHER_CHANNEL.match(bare):
+        return Sender(SenderKind.OTHER_CHANNEL, UserId(bare[:64]))
+    number = normal_number(text, region)
+    if number is None and _E164.fullmatch(bare):
+        number = UserId(bare)  # a country that phonenumbers does not know yet: never drop a real text
+    if number is not None:
+        return Sender(SenderKind.OWN if number in own else SenderKind.PHONE, number)
+    digits_only = bare.lstrip("+").isdigit()
+    return Sender(SenderKind.SHORT_CODE if digits_only else SenderKind.ALPHANUMERIC, UserId(bare[:64]))

@@ -1,0 +1,194 @@
+"""Twilio's REST API over our own HTTP client: every refusal becomes a SendError, every doubt an OutcomeUnknown.
+
+The SDK makes the requests and reads the answers; this transport obeys timeouts and never repeats a request by itself,
+which the SDK's own asynchronous one does not (a repeated POST is a second text on the bill). Twilio has no idempotency
+key, so what is certain and what is not is decided here: https://www.twilio.com/docs/api/errors
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+from twilio.http import AsyncHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+
+from relay.errors import OutcomeUnknown, SendError, SendFailure
+from relay.http_client import never_left
+
+SEND_SECONDS = 20.0
+
+CONFIG, RECIPIENT, OPTED_OUT = SendFailure.CONFIG, SendFailure.RECIPIENT, SendFailure.OPTED_OUT
+REJECTED, BUSY, LATER = SendFailure.REJECTED, SendFailure.BUSY, SendFailure.LATER
+
+TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
+    20003: (CONFIG, "Twilio refused our credentials: check twilio_account_sid and twilio_auth_token"),
+    20404: (CONFIG, "Twilio does not know this account or service: check twilio_account_sid"),
+    20429: (BUSY, "Twilio asks for fewer requests at once"),
+    21211: (RECIPIENT, "this is not a telephone number"),
+    21408: (CONFIG, "this country is not enabled: Twilio console, Messaging, Geo permissions"),
+    21602: (REJECTED, "the text was empty"),
+    21603: (CONFIG, "no sender: set twilio_phone_number or twilio_messaging_service_sid"),
+    21606: (CONFIG, "twilio_phone_number is not a number of this account that can send texts"),
+    21608: (CONFIG, "a trial account texts verified numbers only: verify this one, or upgrade the account"),
+    21610: (OPTED_OUT, "this person has opted out; only a START from them brings them back"),
+    21611: (BUSY, "the queue of our number is full"),
+    21612: (RECIPIENT, "our number cannot reach this one"),
+    21614: (RECIPIENT, "this is not a mobile number"),
+    21617: (REJECTED, "the text was longer than 1,600 characters"),
+    21619: (REJECTED, "the text was empty"),
+    21623: (REJECTED, "too many pictures"),
+    21635: (RECIPIENT, "this is a landline"),
+    21659: (CONFIG, "twilio_phone_number is not a number of this account"),
+    21660: (CONFIG, "twilio_phone_number belongs to another account"),
+    21703: (CONFIG, "the Messaging Service has no number in its pool"),
+    21705: (CONFIG, "twilio_messaging_service_sid is not a Messaging Service of this account"),
+    21910: (REJECTED, "sender and person are on different channels"),
+    14107: (REJECTED, "Twilio stopped a conversation that looks like two machines"),
+    14109: (REJECTED, "too many answers to one text"),
+    30001: (BUSY, "the queue of our number is full"),
+    30002: (CONFIG, "the Twilio account is suspended"),
+    30003: (LATER, "the phone is off or out of reach"),
+    30004: (RECIPIENT, "this number does not take our texts"),
+    30005: (RECIPIENT, "this number does not exist"),
+    30006: (RECIPIENT, "this is a landline, or its carrier cannot be reached"),
+    30007: (REJECTED, "the carrier took the text for spam"),
+    30008: (LATER, "the carrier gave no reason"),
+    30019: (LATER, "the text was too large for the carrier"),
+    30022: (BUSY, "the registered campaign sends too many texts a minute"),
+    30023: (LATER, "the carrier's daily limit is reached"),
+    30032: (CONFIG, "our toll-free number is not verified yet"),
+    30034: (CONFIG, "our number is not registered for A2P 10DLC: Twilio console, Messaging, Regulatory compliance"),
+    30035: (LATER, "our number is being registered"),
+    30036: (REJECTED, "the text was too old to be delivered"),
+    30410: (LATER, "the carrier did not answer in time"),
+    30450: (CONFIG, "Twilio blocks this country to protect against SMS pumping"),
+    30610: (LATER, "quiet hours of this person"),
+    63018: (BUSY, "too many messages a second"),
+    63038: (LATER, "the account's daily limit is reached"),
+}
+"""What each code means for us, and what to tell the operator. A code is looked up before the HTTP status."""
+
+
+def refusal(code: int, fallback: SendFailure, said: str, retry_after: float | None = None) -> SendError:
+    """The error for a code of Twilio's; for an unknown one the fallback and Twilio's own words."""
+    kind, advice = TWILIO_ERRORS.get(code, (fallback, ""))
+    return SendError(kind, str(code), advice or said, retry_after=retry_after)
+
+
+class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # (the SDK carries no types)
+    """What the SDK sends through: our shared client, our base URL, our timeouts, one request for one call."""
+
+    def __init__(self, http: httpx.AsyncClient, base_url: str, seconds: float = SEND_SECONDS) -> None:
+        super().__init__(logging.getLogger("relay.twilio"), is_async=True)
+        self._http = http
+        self._base = base_url
+        self._seconds = seconds
+
+    async def request(
+        self,
+        method: str,
+        uri: str,
+        params: dict[str, object] | None = None,
+        data: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109, ARG002 (the SDK names it; ours is in force)
+        allow_redirects: bool = False,  # noqa: ARG002 (the SDK names it; a redirect is never followed)
+    ) -> Response:
+        """Raises SendError or OutcomeUnknown for everything but a success with a JSON object in it."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                response = await self._http.request(
+                    method,
+                    self._base + urlsplit(uri).path,
+                    params=_sendable(params),
+                    data=_sendable(data),
+                    headers=headers,
+                    auth=auth,
+                    timeout=httpx.Timeout(self._seconds, connect=self._seconds / 4, pool=self._seconds / 4),
+                    follow_redirects=False,
+                )
+        except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError) as error:
+            raise _unanswered(error) from None
+        except TimeoutError:
+            raise OutcomeUnknown("timeout", f"Twilio did not answer within {self._seconds:g} s") from None
+        return Response(response.status_code, _checked(response), response.headers)
+
+
+def _sendable(values: dict[str, object] | None) -> Any:
+    return {name: value for name, value in (values or {}).items() if value is not None} or None
+
+
+def _unanswered(error: Exception) -> SendError:
+    said = str(error) or type(error).__name__
+    if never_left(error):
+        return SendError(SendFailure.BUSY, "unreachable", f"Twilio cannot be reached: {said}")
+    code = "timeout" if isinstance(error, httpx.ReadTimeout) else "cut off"
+    return OutcomeUnknown(code, f"Twilio took the request and did not answer: {said}")
+
+
+def _checked(response: httpx.Response) -> str:
+    """The body of a success. 429 was never processed and is safe to repeat; nobody knows what a 5xx did."""
+    status = response.status_code
+    payload = _object(response)
+    if response.is_success:
+        if payload is None:
+            raise OutcomeUnknown(f"{status}", "Twilio's answer was a success, but not one that can be read")
+        return response.text
+    if (status >= 500 or status == 408) and _code(payload) not in TWILIO_ERRORS:
+        raise OutcomeUnknown(str(_code(payload) or status), _words(payload) or f"Twilio answered with {status}")
+    raise _refused(status, payload, response.headers)
+
+
+def _refused(status: int, payload: dict[str, Any] | None, headers: Mapping[str, str]) -> SendError:
+    said = _words(payload) or f"Twilio answered with {status}"
+    retry_after = _seconds(headers.get("retry-after"))
+    if status == 429:
+        return refusal(_code(payload) or status, BUSY, said, retry_after)
+    if status < 400:
+        return SendError(CONFIG, str(status), "Twilio's address answers with a redirect: check twilio_api_base_url")
+    fallback = CONFIG if status in {401, 403, 404, 405, 407} else REJECTED
+    return refusal(_code(payload) or status, fallback, said, retry_after)
+
+
+def _object(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        payload = json.loads(response.content)
+    except ValueError:
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def _code(payload: dict[str, Any] | None) -> int | None:
+    code = (payload or {}).get("code")
+    return code if isinstance(code, int) else None
+
+
+def _words(payload: dict[str, Any] | None) -> str:
+    """Twilio's own sentence, cut to what fits a log line."""
+    found = (payload or {}).get("message") or (payload or {}).get("detail") or ""
+    return found[:300] if isinstance(found, str) else ""
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After when it is a number of seconds; Twilio sends no dates."""
+    if retry_after is None:
+        return None
+    try:
+        return max(0.0, min(float(retry_after), 86_400.0))
+    except ValueError:
+        return None
+
+
+def open_client(http: httpx.AsyncClient, base_url: str, account_sid: str, auth_token: str) -> Client:
+    """The SDK's client over our transport; it reads no environment of its own."""
+    # An empty mapping would make the SDK look into the real environment for an edge and a region.
+    return Client(account_sid, auth_token, http_client=TwilioTransport(http, base_url), environment={"TWILIO_EDGE": ""})

@@ -1,0 +1,398 @@
+"""The SMS server: takes Twilio's webhooks in, starts the relay, and shows and steers it by HTTP.
+
+It owns the routes, the start and the stop. What Twilio means is the SMS service's knowledge, what is stored the
+database's; how a message is answered and sent happens in `relay`.
+"""
+
+from __future__ import annotations
+
+import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+
+import hashlib
+import logging
+import re
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from messaging_database import MessagingDatabase, open_database
+from relay import reports
+from relay.errors import PayloadError, SettingsError, StorageError
+from relay.http_client import open_http_client
+from relay.llm_client import LlmClient
+from relay.logs import setup_logging
+from relay.messages import PlannedPart, Platform, UserId, UserState
+from relay.metrics import Metrics
+from relay.people import SILENT_STATES
+from relay.relay import Relay
+from relay.settings import Settings, load_or_exit, load_settings
+from relay.text import without_controls
+from relay.twilio_form import Form, normal_number, read_form
+from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, is_direct_from_this_machine, serve
+from sms_service import SmsService, callback_base, credentials, external_id, is_delivery
+
+log = logging.getLogger("relay.sms.server")
+
+# An empty document: the answer goes by the REST API, because a model may need longer than Twilio's 15 seconds.
+EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
+SHOWN_PROBLEMS = 10
+
+routes = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the routes need, made at the start of the server."""
+
+    settings: Settings
+    database: MessagingDatabase
+    service: SmsService
+    model: LlmClient
+    relay: Relay
+    metrics: Metrics
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The server as an ASGI app. Raises SettingsError when it could not do its work with these settings."""
+    settings = settings or load_settings()
+    credentials(settings)
+    app = build_app(
+        "SMS server", settings, _lifespan, description="Relays text messages over Twilio to the LLM server."
+    )
+    app.include_router(routes)
+
+    async def ready() -> dict[str, Any]:
+        return await _readiness(_rooms(app))
+
+    add_common_routes(app, ready)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    _warn(settings)
+    http = open_http_client()
+    database = open_database(settings, "sms_server")
+    service, model = SmsService(settings, http), LlmClient(http, settings)
+    relay_ = Relay(database, service, model, settings, app.state.metrics)
+    app.state.rooms = Rooms(settings, database, service, model, relay_, app.state.metrics)
+    await database.start()
+    await relay_.start()
+    yield
+    await relay_.stop()
+    await database.stop()
+    await http.aclose()
+
+
+def _warn(settings: Settings) -> None:
+    """Say at the start what works less well than the operator may think."""
+    if not settings.check_signatures and not settings.simulated:
+        log.warning("validate_twilio_signature is off: anybody who finds this server can write in anybody's name")
+    if callback_base(settings) is None:
+        log.warning(
+            "no delivery reports: set public_url to the https:// address under which Twilio reaches this server"
+        )
+
+
+def _rooms(app: FastAPI) -> Rooms:
+    rooms: Rooms = app.state.rooms
+    return rooms
+
+
+# -- what everybody may see --------------------------------------------------------------------------------------------
+
+
+@routes.api_route("/", methods=["GET", "HEAD"], dependencies=[PUBLIC], summary="What this server is, and how it is.")
+async def home(request: Request) -> dict[str, Any]:
+    rooms = _rooms(request.app)
+    readiness = await _readiness(rooms)
+    return {
+        "server": "SMS server",
+        "status": "ok" if readiness["ready"] else "trouble",
+        "about": "People text a number, and an AI answers.",
+        "links": {"webhook": "/sms/webhook", "status": "/sms/status", "health": "/health", "routes": "/docs"},
+        "simulated": rooms.settings.simulated,
+    }
+
+
+async def _readiness(rooms: Rooms) -> dict[str, Any]:
+    """Ready is who can store what comes; that a model or Twilio is away for a while loses no message."""
+    try:
+        await rooms.database.check()
+    except StorageError:
+        database = "cannot be written now"
+    else:
+        database = "ok"
+    return {
+        "ready": database == "ok",
+        "database": database,
+        "sending_paused": rooms.relay.outbox.paused_reason is not None,
+        "simulated": rooms.settings.simulated,
+    }
+
+
+# -- Twilio's webhooks -------------------------------------------------------------------------------------------------
+
+
+@routes.post(
+    "/sms/webhook",
+    dependencies=[PUBLIC],
+    summary="Where Twilio posts what people text.",
+    description="Signed by Twilio. Answers an empty TwiML document as soon as the message is stored.",
+)
+async def receive_sms(request: Request) -> Response:
+    rooms = _rooms(request.app)
+    body = await request.body()
+    form = _proven_form(request, rooms, body)
+    try:
+        if form is not None and is_delivery(form):
+            return await _take_delivery(request, rooms, form)
+        message = rooms.service.parse_inbound(form or read_form(body, request.headers.get("content-type", "")))
+    except PayloadError as error:
+        await _keep_unread(rooms, form, body, error)
+        return _twiml()
+    stored = await rooms.database.store_inbound(message, body.decode("utf-8", "replace"))
+    rooms.metrics.inbound.labels(Platform.SMS, "repeated" if stored is None else "stored").inc()
+    rooms.relay.wake(message.user_id)
+    return _twiml()
+
+
+@routes.post(
+    "/sms/delivery",
+    dependencies=[PUBLIC],
+    summary="Where Twilio reports what became of our texts.",
+    description="Signed by Twilio. Reports may come early, late and twice.",
+)
+async def receive_delivery(request: Request) -> Response:
+    rooms = _rooms(request.app)
+    form = _proven_form(request, rooms, await request.body())
+    return await _take_delivery(request, rooms, form or Form(()))
+
+
+async def _take_delivery(request: Request, rooms: Rooms, form: Form) -> Response:
+    """Keep a report; one that cannot be understood is counted, and answered 200 so that Twilio logs no error."""
+    try:
+        event = rooms.service.parse_delivery(form, request.query_params.get("part"))
+        person = normal_number(form.one("To"), rooms.settings.default_region)
+    except PayloadError as error:
+        log.warning("a delivery report cannot be used: %s", error)
+        rooms.metrics.delivery.labels(Platform.SMS, "not understood").inc()
+        return _twiml()
+    fresh = await rooms.database.record_delivery(event)
+    rooms.metrics.delivery.labels(Platform.SMS, event.state if fresh else "repeated").inc()
+    if fresh and person is not None:
+        rooms.relay.send_soon(person)  # the report may have settled what the next part waits for
+    return _twiml()
+
+
+async def _keep_unread(rooms: Rooms, form: Form | None, body: bytes, error: PayloadError) -> None:
+    """Keep what cannot be parsed where the operator sees it; the same bytes twice are kept once."""
+    log.warning("an inbound message cannot be understood: %s", error)
+    rooms.metrics.inbound.labels(Platform.SMS, "not understood").inc()
+    try:
+        name = external_id(form) if form is not None else ""
+    except PayloadError:
+        name = ""
+    name = name or f"unread-{hashlib.sha256(body).hexdigest()[:32]}"
+    await rooms.database.store_dead_letter(Platform.SMS, name, body.decode("utf-8", "replace"), str(error))
+
+
+def _twiml() -> Response:
+    return Response(EMPTY_TWIML, media_type="text/xml")
+
+
+def _proven_form(request: Request, rooms: Rooms, body: bytes) -> Form | None:
+    """The form of a webhook that may be believed; None when it is no form. Raises ApiError 403 for all others."""
+    try:
+        form = read_form(body, request.headers.get("content-type", ""))
+    except PayloadError:
+        form = None
+    signature = request.headers.get("x-twilio-signature")
+    settings = rooms.settings
+    if settings.check_signatures or (settings.simulated and signature is not None):
+        header = request.headers.get("x-twilio-webhooks-signature-settings", "")
+        url = _signed_url(request, settings)
+        if not rooms.service.signatures.valid(url, form or Form(()), signature, header, body):
+            raise _unproven(settings, url, signed=signature is not None)
+    elif settings.simulated and not is_direct_from_this_machine(request):
+        raise ApiError(
+            403,
+            "in try-out mode unsigned messages are taken from this machine only",
+            "call http://localhost directly, not through a proxy or tunnel, or configure a Twilio account",
+        )
+    return form
+
+
+def _signed_url(request: Request, settings: Settings) -> str:
+    """What Twilio was told to call, to the letter: behind a tunnel our own idea of the host would be wrong."""
+    raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    path = raw_path.decode("latin-1")
+    query = request.scope["query_string"].decode("latin-1")
+    base = settings.public_url or f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return f"{base}{path}?{query}" if query else f"{base}{path}"
+
+
+def _unproven(settings: Settings, url: str, *, signed: bool) -> ApiError:
+    error = "the signature does not fit" if signed else "the request carries no X-Twilio-Signature"
+    if not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~-]*)*(\?[\w=&.-]*)?", url, re.ASCII):
+        url = f"http://127.0.0.1:{settings.sms_server_port}/sms/webhook"  # never a stranger's words in a command
+    hint = (
+        f"Twilio signs the URL {url} with the auth token: the webhook of the number must be this URL, and public_url "
+        f"what the internet calls us. To send a signed message by hand: {signed_command(settings, url)}"
+    )
+    return ApiError(403, error, hint)
+
+
+def signed_command(settings: Settings, url: str) -> str:
+    """A command that sends a signed message; it reads the secret from the environment and holds no double quote.
+
+    JSON would show a double quote with a backslash, and the command could not be copied as it is printed.
+    """
+    secret, digest, extra = "TWILIO_AUTH_TOKEN", "sha1", ""
+    if settings.twilio_shared_key is not None:
+        secret, digest = "TWILIO_SHARED_KEY", "sha256"
+        extra = "-H X-Twilio-Webhooks-Signature-Settings:algorithm=HMAC_SHA256 "
+    signed = f"'{url}Bodytest messageFrom+12345678900'"
+    signature = f"$(printf %s {signed} | openssl dgst -{digest} -hmac ${secret} -binary | base64)"
+    return f"curl '{url}' -d From=%2B12345678900 -d 'Body=test message' {extra}-H X-Twilio-Signature:{signature}"
+
+
+# -- what the operator may do ------------------------------------------------------------------------------------------
+
+
+@routes.get("/sms/status", dependencies=[ADMIN], summary="Figures, people, cost and trouble.")
+async def status(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=reports.PAGE_LIMIT)] = 50,
+    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+) -> dict[str, Any]:
+    rooms = _rooms(request.app)
+    settings = rooms.settings
+    figures = await rooms.database.report(lambda c: reports.status(c, Platform.SMS, time.time()))
+    users = await rooms.database.report(lambda c: reports.list_users(c, Platform.SMS, limit, offset))
+    cost = figures.pop("cost")
+    return {
+        **figures,
+        "users": users,
+        "limit": limit,
+        "offset": offset,
+        "cost": {**cost, "sms_usd_estimate": round(cost["segments"] * settings.sms_segment_usd, 4)},
+        "simulated": settings.simulated,
+        "phone_number": settings.twilio_phone_number,
+        "messaging_service_sid": settings.twilio_messaging_service_sid,
+        "signatures_checked": settings.check_signatures,
+        "delivery_reports_to": callback_base(settings),
+        "sending_paused": rooms.relay.outbox.paused_reason,
+        "model": await rooms.model.health(),
+        "last_errors": await _last_errors(rooms.database),
+    }
+
+
+async def _last_errors(database: MessagingDatabase) -> dict[str, Any]:
+    """The newest parts that failed and messages that were given up, without what people wrote."""
+    failed = await database.report(lambda c: reports.failed_parts(c, SHOWN_PROBLEMS))
+    dead = await database.report(lambda c: reports.dead_letters(c, SHOWN_PROBLEMS))
+    part_keys = ("id", "user_id", "state", "error_code", "error", "created_at")
+    letter_keys = ("id", "external_id", "user_id", "outcome", "error", "received_at")
+    return {
+        "parts": [{key: row[key] for key in part_keys} for row in failed if row["platform"] == Platform.SMS],
+        "messages": [{key: row[key] for key in letter_keys} for row in dead if row["platform"] == Platform.SMS],
+    }
+
+
+class Message(BaseModel):
+    """What to send, and to whom."""
+
+    phone_number: str = Field(description="A telephone number, best as +12345678900.")
+    message: str = Field(description="Plain text; it is sent as it stands.")
+
+
+@routes.post(
+    "/sms/send",
+    dependencies=[ADMIN],
+    status_code=202,
+    summary="Text somebody.",
+    description="It goes through the outbox. The answer has its id and the state of its parts.",
+)
+async def send(request: Request, message: Message) -> dict[str, Any]:
+    rooms = _rooms(request.app)
+    person = _recipient(rooms.settings, message.phone_number)
+    planned = _planned(rooms, message.message)
+    user = await rooms.database.find_user(Platform.SMS, person)
+    if user is not None and user.state in SILENT_STATES:
+        raise _unwilling(person, user.state)
+    reply_id = await rooms.database.plan_message(Platform.SMS, person, planned)
+    rooms.relay.send_soon(person)
+    parts = await rooms.database.report(lambda c: reports.reply(c, reply_id))
+    return {
+        "id": reply_id,
+        "state": parts[-1]["state"] if parts else "planned",
+        "phone_number": person,
+        "parts": [{"id": part["id"], "state": part["state"], "segments": part["segments"]} for part in parts],
+        "simulated": rooms.settings.simulated,
+    }
+
+
+def _recipient(settings: Settings, written: str) -> UserId:
+    number = normal_number(written, settings.default_region)
+    if number is None:
+        raise ApiError(422, "phone_number is not a telephone number", "write it with + and country: +12345678900")
+    if number == settings.twilio_phone_number:
+        raise ApiError(422, "phone_number is our own number", "give the number of the person")
+    return number
+
+
+def _planned(rooms: Rooms, text: str) -> list[PlannedPart]:
+    planned = rooms.service.plan_text(text)
+    most = rooms.settings.sms_max_parts
+    if not planned:
+        raise ApiError(422, "the message is empty", "put some text into message")
+    if len(planned) > most:
+        raise ApiError(
+            422,
+            f"the message would take {len(planned)} texts, and the most is {most}",
+            "shorten it, send it in several messages, or raise sms_max_parts",
+        )
+    return planned
+
+
+def _unwilling(person: UserId, state: UserState) -> ApiError:
+    if state is UserState.STOPPED:
+        return ApiError(409, f"{person} has opted out", "nothing can be sent until they text START")
+    return ApiError(409, f"{person} is {state}", "nothing can be sent until they text us again")
+
+
+@routes.delete("/sms/user/{phone_number}/history", dependencies=[ADMIN], summary="Forget a conversation.")
+async def clear_history(request: Request, phone_number: str) -> dict[str, Any]:
+    rooms = _rooms(request.app)
+    # Short codes and names have histories too, although they are never answered.
+    person = normal_number(phone_number, rooms.settings.default_region) or UserId(
+        without_controls(phone_number).strip()
+    )
+    removed = await rooms.database.clear_history(Platform.SMS, person)
+    if removed is None:
+        raise ApiError(404, f"nobody is known under {person}", "write +12345678900; GET /sms/status lists the people")
+    return {"phone_number": person, "removed": removed}
+
+
+def main() -> None:
+    """Run the server until a signal; a setting that is missing or wrong ends it with its sentence and status 2."""
+    settings = load_or_exit()
+    setup_logging(settings, "sms_server")
+    try:
+        app = create_app(settings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 (a sentence for the operator, not a line of the log)
+        raise SystemExit(2) from None
+    serve(app, settings, settings.sms_server_port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,648 @@
+"""What Twilio's payloads mean and what they ask for: recorded forms, keywords, registration, planned answers."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Mapping
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twilio.request_validator import RequestValidator
+
+import sms_service
+from relay.channel import said
+from relay.errors import PayloadError, SettingsError
+from relay.messages import InboundMessage, Kind, PartState, Platform, User, UserId, UserState
+from relay.settings import Settings
+from relay.text import segments
+from relay.twilio_form import Form, Signatures, normal_number, read_form, sign
+from sms_service import RESERVED_WORDS, SmsService, is_delivery
+
+SID = "SM" + "0" * 32
+PERSON = UserId("+12345678900")
+
+# The fields of a real webhook, as Twilio documents and sends them; empty ones are there and are signed.
+RECORDED = {
+    "ToCountry": "US",
+    "ToState": "",
+    "SmsMessageSid": SID,
+    "NumMedia": "0",
+    "ToCity": "",
+    "FromZip": "45701",
+    "SmsSid": SID,
+    "FromState": "OH",
+    "SmsStatus": "received",
+    "FromCity": "ATHENS",
+    "Body": "Hello there",
+    "FromCountry": "US",
+    "To": "+15550100000",
+    "ToZip": "",
+    "NumSegments": "1",
+    "MessageSid": SID,
+    "AccountSid": "AC" + "1" * 32,
+    "From": "+12345678900",
+    "ApiVersion": "2010-04-01",
+}
+CALLBACK = {
+    "SmsSid": SID,
+    "SmsStatus": "delivered",
+    "MessageStatus": "delivered",
+    "To": "+12345678900",
+    "MessageSid": SID,
+    "AccountSid": "AC" + "1" * 32,
+    "From": "+15550100000",
+    "ApiVersion": "2010-04-01",
+}
+
+
+def form(fields: Mapping[str, str] = RECORDED, /, **changes: str) -> Form:
+    return Form(tuple({**fields, **changes}.items()))
+
+
+def configured(**changes: object) -> Settings:
+    values: dict[str, object] = {
+        "twilio_account_sid": "AC" + "1" * 32,
+        "twilio_auth_token": "12345",
+        "twilio_phone_number": "+15550100000",
+    }
+    return Settings.model_validate(values | changes)
+
+
+def service_with(**changes: object) -> SmsService:
+    return SmsService(configured(**changes), httpx.AsyncClient(), clock=lambda: 1000.0, new_id=lambda: "id")
+
+
+SERVICE = service_with()
+
+
+def person(name: str | None = "Ann", state: UserState = UserState.ACTIVE) -> User:
+    return User(Platform.SMS, PERSON, name, None, state, 0, 0.0, 0.0)
+
+
+def text_from(body: str, **changes: str) -> InboundMessage:
+    return SERVICE.parse_inbound(form(Body=body, **changes))
+
+
+# -- forms -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_recorded_webhook_becomes_a_message() -> None:
+    """The fields that matter are taken, the rest is left alone."""
+    message = SERVICE.parse_inbound(form())
+    assert message == InboundMessage(
+        platform=Platform.SMS,
+        external_id=SID,
+        user_id=PERSON,
+        text="Hello there",
+        received_at=1000.0,
+        options={"sender": "phone"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"From=%2B12345678900&Body=caf%C3%A9", "café"),
+        ("From=%2B12345678900&Body=café".encode(), "café"),
+        (b"From=%2B12345678900&Body=%FF%FE", "\ufffd\ufffd"),
+        (b"From=%2B12345678900&Body=\xff", "\ufffd"),
+        (b"From=%2B12345678900&Body=a%00b", "ab"),
+        (b"From=%2B12345678900&Body=%D7%A9%D7%9C%D7%95%D7%9D", "שלום"),
+        (b"From=%2B12345678900&Body=one%0D%0Atwo", "one\ntwo"),
+        (b"From=%2B12345678900&Body=a&Body=a", "a"),
+        (b"From=%2B12345678900", ""),
+    ],
+)
+def test_bodies_of_every_kind_are_read(body: bytes, text: str) -> None:
+    """Escaped or raw, broken UTF-8, NUL, right to left, repeated or missing: the text that is there."""
+    assert SERVICE.parse_inbound(read_form(body)).text == text
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"", ""),
+        (b"garbage", ""),
+        (b"From=&Body=x", ""),
+        (b"From=%2B12345678900&From=%2B12345678901&Body=x", ""),
+        (b"From=%2B12345678900&Body=x&Body=y", ""),
+        (b"From=%2B12345678900&Body=x", "application/json"),
+        (b"--x\r\n", "multipart/form-data; boundary=x"),
+        (b"&".join(b"a=%d" % number for number in range(600)), ""),
+        (b"From=%2B12345678900&MessageSid=SM1&MessageStatus=sent", ""),
+    ],
+)
+def test_what_holds_no_message_is_a_payload_error(body: bytes, content_type: str) -> None:
+    """Empty, ambiguous, of another type, endless, or a status callback."""
+    with pytest.raises(PayloadError):
+        SERVICE.parse_inbound(read_form(body, content_type))
+
+
+@given(st.binary(max_size=300))
+def test_no_body_at_all_breaks_the_reader(body: bytes) -> None:
+    """Whatever bytes arrive: a message or a PayloadError."""
+    with contextlib.suppress(PayloadError):
+        SERVICE.parse_inbound(read_form(body))
+
+
+def test_a_plus_that_was_not_escaped_is_still_a_plus() -> None:
+    """A form of curl -d "From=+1..." holds a space; the number is meant all the same, whatever the region."""
+    service = service_with(default_region="DE", twilio_phone_number="+15550100000")
+    assert service.parse_inbound(read_form(b"From=+12345678900&Body=test message")).user_id == PERSON
+
+
+def test_a_form_by_hand_without_an_id_is_a_message_of_its_own() -> None:
+    """Without a MessageSid nothing can be recognised as a repetition."""
+    assert SERVICE.parse_inbound(form({"From": "+12345678900", "Body": "x"})).external_id == "by-hand-id"
+
+
+def test_a_picture_without_words_is_media() -> None:
+    """The content types are kept, the kind says that there is no text."""
+    media = {"NumMedia": "2", "MediaContentType0": "image/jpeg", "MediaUrl0": "https://...", "Body": " "}
+    message = SERVICE.parse_inbound(form(**media))
+    assert (message.kind, message.attachments) == (Kind.MEDIA, ("image/jpeg", "unknown"))
+
+
+def test_a_picture_with_words_is_text() -> None:
+    """The words are answered."""
+    assert text_from("look", NumMedia="1", MediaContentType0="image/png").kind is Kind.TEXT
+
+
+@pytest.mark.parametrize("count", ["-1", "x", "99999999999", "", "²"])
+def test_a_broken_media_count_harms_nothing(count: str) -> None:
+    """Nonsense counts as none."""
+    assert text_from("hi", NumMedia=count).attachments == ()
+
+
+# -- numbers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("+12345678900", "+12345678900"),
+        ("(234) 567-8900", "+12345678900"),
+        ("1 234 567 8900", "+12345678900"),
+        (" 12345678900", "+12345678900"),
+        ("+44 7911 123456", "+447911123456"),
+        ("+15550100000", "+15550100000"),
+        ("12345", None),
+        ("", None),
+        ("Ann", None),
+        ("1-800-FLOWERS", None),
+        ("+1 234 567 8900 x5", None),
+        ("whatsapp:+12345678900", None),
+        ("++12345678900", None),
+        ("+999999999999999999", None),
+        ("+1", None),
+    ],
+)
+def test_numbers_are_normalised_or_refused(written: str, number: str | None) -> None:
+    """E.164 out of what people write; never a number invented out of a short code or a word."""
+    assert normal_number(written, "US") == number
+
+
+@pytest.mark.parametrize(
+    ("sender", "reason"),
+    [
+        ("12345", "short code"),
+        ("+12345", "short code"),
+        ("ACME", "name instead of a number"),
+        ("whatsapp:+12345678900", "WhatsApp"),
+        ("messenger:1234", "WhatsApp"),
+        ("+15550100000", "ourselves"),
+    ],
+)
+def test_machines_and_other_channels_get_silence_with_a_reason(sender: str, reason: str) -> None:
+    """Nothing is said, nothing is asked of the model, and the operator can see why."""
+    decision = SERVICE.decide(text_from("hello", From=sender), None)
+    assert decision.say is None
+    assert decision.ask is None
+    assert reason in decision.reason
+
+
+def test_a_country_that_the_library_does_not_know_is_answered() -> None:
+    """A real text is never dropped because a table of numbers is old."""
+    assert SERVICE.decide(text_from("hi", From="+99912345678"), None).say is not None
+
+
+def test_the_number_that_was_texted_counts_as_ours() -> None:
+    """With a Messaging Service we may not know our numbers, but To is one of them."""
+    assert "ourselves" in SERVICE.decide(text_from("hi", From="+12345678900", To="+12345678900"), None).reason
+
+
+# -- keywords ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", sorted(RESERVED_WORDS))
+@pytest.mark.parametrize("spelling", [str.upper, str.capitalize, lambda word: f" {word}\n"])
+@pytest.mark.parametrize("user", [None, person(None, UserState.NEW), person(), person(state=UserState.STOPPED)])
+def test_every_keyword_is_met_with_silence(word: str, spelling: object, user: User | None) -> None:
+    """Twilio answers these itself; no registration, no model, whoever sends them."""
+    assert callable(spelling)
+    decision = SERVICE.decide(text_from(spelling(word)), user)
+    assert (decision.say, decision.ask, decision.name) == (None, None, None)
+    assert decision.reason
+
+
+@pytest.mark.parametrize(
+    ("body", "opt_out", "user", "state"),
+    [
+        ("STOP", "", person(), UserState.STOPPED),
+        ("stop", "", None, UserState.STOPPED),
+        ("ARRET", "STOP", person(), UserState.STOPPED),
+        ("START", "", person(state=UserState.STOPPED), UserState.ACTIVE),
+        ("unstop", "", person(None, UserState.STOPPED), UserState.NEW),
+        ("OUI", "START", person(state=UserState.STOPPED), UserState.ACTIVE),
+        ("AIDE", "HELP", person(), None),
+        ("help", "", person(), None),
+    ],
+)
+def test_keywords_change_whether_we_may_write(
+    body: str, opt_out: str, user: User | None, state: UserState | None
+) -> None:
+    """Ours and the ones that an operator set up at Twilio (OptOutType)."""
+    assert SERVICE.decide(text_from(body, OptOutType=opt_out), user).state == state
+
+
+@pytest.mark.parametrize("body", ["stop please", "Yes, go on", "help me", "STOP STOP", "end."])
+def test_a_keyword_within_a_text_is_no_keyword(body: str) -> None:
+    """Only the whole text counts, as at Twilio."""
+    assert SERVICE.decide(text_from(body), person()).ask == body
+
+
+@pytest.mark.parametrize("state", [UserState.STOPPED, UserState.BLOCKED])
+def test_who_opted_out_is_left_alone(state: UserState) -> None:
+    """An answer could not be delivered until START."""
+    decision = SERVICE.decide(text_from("hello"), person(state=state))
+    assert (decision.say, decision.ask, decision.state) == (None, None, None)
+
+
+def test_who_could_not_be_reached_is_reachable_when_they_write() -> None:
+    """A text from them proves that the number works."""
+    decision = SERVICE.decide(text_from("hello"), person(state=UserState.UNREACHABLE))
+    assert (decision.ask, decision.state) == ("hello", UserState.ACTIVE)
+
+
+# -- registration ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", ["hello", "John", "👍", "", "what is name=John?", "اسمي علي"])
+@pytest.mark.parametrize("user", [None, person(None, UserState.NEW)])
+def test_an_unknown_number_is_asked_for_a_name(body: str, user: User | None) -> None:
+    """Whatever comes first, the answer says how to register."""
+    decision = SERVICE.decide(text_from(body), user)
+    assert decision.say is not None
+    assert "name=" in decision.say
+    assert decision.name is None
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ("name=John", "John"),
+        ("  NAME =  Mary Ann \n", "Mary Ann"),
+        ("name=Łukasz", "Łukasz"),
+        ("name=李小龙", "李小龙"),
+        ("name=علي", "علي"),
+        ("name=O'Brien-Smith Jr.", "O'Brien-Smith Jr."),
+        ("name=" + "x" * 50, "x" * 50),
+        ("name=Stopford", "Stopford"),
+    ],
+)
+@pytest.mark.parametrize("user", [None, person("Old")])
+def test_a_name_is_taken_and_confirmed(body: str, name: str, user: User | None) -> None:
+    """At first and later, in any script, trimmed."""
+    decision = SERVICE.decide(text_from(body), user)
+    assert decision.name == name
+    assert decision.say is not None
+    assert name in said(SERVICE.plan(decision.say))
+
+
+def test_registration_makes_a_person_active() -> None:
+    """Also one who came back with START before they had a name."""
+    assert SERVICE.decide(text_from("name=John"), person(None, UserState.NEW)).state is UserState.ACTIVE
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["name=", "name=   ", "name=" + "x" * 51, "name=STOP", "name=help", "name=Yes!", "name=a\tb", "name=\u200b"],
+)
+@pytest.mark.parametrize("user", [None, person("Old")])
+def test_a_bad_name_gets_a_friendly_sentence(body: str, user: User | None) -> None:
+    """Empty, too long, reserved, with controls: refused in words, and nothing changes."""
+    decision = SERVICE.decide(text_from(body), user)
+    assert decision.name is None
+    assert decision.say is not None
+    assert "name=John" in decision.say
+
+
+def test_a_name_that_looks_like_markdown_is_shown_as_it_is() -> None:
+    """Asterisks and brackets in a name are not formatting."""
+    decision = SERVICE.decide(text_from("name=*Star* [x](http://e.org)"), None)
+    assert decision.say is not None
+    assert "*Star* [x](http://e.org)!" in said(SERVICE.plan(decision.say))
+
+
+@pytest.mark.parametrize("body", ["my name=x", "name=John\nWhat is the weather?", "rename=x"])
+def test_a_text_that_is_not_just_a_name_goes_to_the_model(body: str) -> None:
+    """Only `name=NewName` by itself renames."""
+    assert SERVICE.decide(text_from(body), person()).ask == body
+
+
+# -- everything else ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", ["Hello", "👍", "???", "שלום", "/start"])
+def test_a_text_of_a_known_person_goes_to_the_model(body: str) -> None:
+    """As it was written."""
+    assert SERVICE.decide(text_from(body), person()).ask == body
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"Body": "", "NumMedia": "1", "MediaContentType0": "image/jpeg"}, "only read text"),
+        ({"Body": " \u200b "}, "arrived empty"),
+        ({"Body": "x" * 9000}, "too long"),
+    ],
+)
+def test_what_cannot_be_answered_gets_a_friendly_word(changes: dict[str, str], words: str) -> None:
+    """Pictures, nothing, and far too much."""
+    decision = SERVICE.decide(SERVICE.parse_inbound(form(**changes)), person())
+    assert decision.say is not None
+    assert words in decision.say
+
+
+def test_the_prompt_names_the_person_and_asks_for_short_plain_text() -> None:
+    """What keeps an answer readable and cheap."""
+    prompt = SERVICE.system_prompt(person("Zoë"))
+    assert "Zoë" in prompt
+    assert "no Markdown" in prompt
+    assert "None" not in SERVICE.system_prompt(None)
+
+
+def test_our_own_words_never_invite_a_keyword() -> None:
+    """Whoever did as we say would be cut off by Twilio; so no text of ours holds a reserved word in capitals."""
+    ours = [value for name, value in vars(sms_service).items() if name.isupper() and isinstance(value, str)]
+    ours += [SERVICE.system_prompt(person()), SERVICE.system_prompt(None)]
+    shouted = re.compile(rf"\b({'|'.join(word.upper() for word in RESERVED_WORDS)})\b")
+    assert [text for text in ours if shouted.search(text)] == []
+    assert len(ours) > 5
+
+
+# -- planned answers ---------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_plain_cheap_and_counted() -> None:
+    """Markdown is gone, typography is spelled in GSM-7, the segments are right."""
+    [part] = SERVICE.plan("**It’s** — “fine” [here](https://e.org)…")  # noqa: RUF001 (such characters are what is tested)
+    assert part.text == 'It\'s - "fine" here (https://e.org)...'
+    assert (part.source, part.style, part.segments) == (part.text, None, 1)
+
+
+def test_a_long_answer_goes_in_numbered_parts_of_1600() -> None:
+    """The history gets the whole, without the numbers."""
+    answer = "\n\n".join(f"Paragraph {number}. " + "All work and no play. " * 20 for number in range(10)).strip()
+    parts = SERVICE.plan(answer)
+    assert [part.text[:6] for part in parts] == ["(1/4) ", "(2/4) ", "(3/4) ", "(4/4) "]
+    assert all(len(part.text) <= 1600 for part in parts)
+    assert all(part.segments == segments(part.text) for part in parts)
+    assert re.sub(r"\s+", " ", said(parts)) == re.sub(r"\s+", " ", answer)
+
+
+@pytest.mark.parametrize("length", [20_000, 3_000_000])
+def test_a_huge_answer_ends_at_the_ceiling_and_says_so(length: int) -> None:
+    """No bill without end, and no pretence that this was all."""
+    parts = service_with(sms_max_parts=3).plan("word " * (length // 5))
+    assert len(parts) == 3
+    assert parts[-1].text.endswith("Ask me to go on.]")
+    assert max(len(part.text) for part in parts) <= 1600
+
+
+def test_an_answer_that_shrinks_below_the_ceiling_still_says_that_it_was_cut() -> None:
+    """Most of a huge text may be marks; what was never read is not passed over in silence."""
+    [part] = service_with(sms_max_parts=1).plan("word" + "\n" * 10_000 + "the end")
+    assert part.text == "word" + sms_service.CLOSING
+
+
+@pytest.mark.parametrize("markdown", ["", "  \n", "\u200b", "---", "![](x)", "\x00"])
+def test_an_empty_answer_becomes_a_friendly_sentence(markdown: str) -> None:
+    """Twilio takes no empty text, and a person should not wait for one."""
+    [part] = SERVICE.plan(markdown)
+    assert part.text == sms_service.EMPTY_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("Reply YES to go on.", "Reply YES PLEASE to go on."),
+        ('Just text back "CANCEL" if not.', 'Just text back "CANCEL IT" if not.'),
+        ("Answer with INFO or 2.", "Answer with MORE INFO or 2."),
+        ("Reply STOP to opt out.", "Reply STOP to opt out."),
+        ("Say yes to life.", "Say yes to life."),
+        ("END OF STORY", "END OF STORY"),
+    ],
+)
+def test_an_invitation_to_a_keyword_is_made_harmless(answer: str, text: str) -> None:
+    """Two words reach us where one would be taken by Twilio; an honest way out stays as it is."""
+    assert said(SERVICE.plan(answer)) == text
+
+
+@given(st.text(max_size=4000))
+def test_whatever_the_model_says_can_be_sent(markdown: str) -> None:
+    """Never empty, never over the limit, always valid UTF-8."""
+    parts = SERVICE.plan(markdown)
+    assert parts
+    assert all(0 < len(part.text.encode("utf-16-le")) // 2 <= 1600 for part in parts)
+
+
+def test_an_operators_text_is_sent_as_it_stands() -> None:
+    """Asterisks are asterisks; nothing is cut, the route decides about length."""
+    [part] = SERVICE.plan_text("Sale: **50%** off, reply STOP to opt out")
+    assert part.text == "Sale: **50%** off, reply STOP to opt out"
+    assert SERVICE.plan_text(" \n ") == []
+    assert len(SERVICE.plan_text("word " * 10_000)) > 30
+
+
+# -- delivery reports --------------------------------------------------------------------------------------------------
+
+PART_ID = "0123456789abcdef" * 2
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("queued", PartState.ACCEPTED),
+        ("sending", PartState.ACCEPTED),
+        ("sent", PartState.SENT),
+        ("delivered", PartState.DELIVERED),
+        ("read", PartState.READ),
+        ("undelivered", PartState.UNDELIVERED),
+        ("failed", PartState.FAILED),
+        ("canceled", PartState.CANCELED),
+    ],
+)
+def test_each_status_of_twilio_has_its_state(status: str, state: PartState) -> None:
+    """With our own part id out of the callback's URL."""
+    event = SERVICE.parse_delivery(form(CALLBACK, MessageStatus=status), PART_ID)
+    assert (event.state, event.provider_id, event.part_id, event.error_code) == (state, SID, PART_ID, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "user_state"),
+    [
+        ("30003", None),
+        ("30005", UserState.UNREACHABLE),
+        ("21610", UserState.STOPPED),
+        ("30007", None),
+        ("12", None),
+    ],
+)
+def test_a_failed_delivery_says_why_and_what_it_means_for_the_person(code: str, user_state: UserState | None) -> None:
+    """The code is kept with words, and a person who cannot be reached is not written to again."""
+    failed = form(CALLBACK, MessageStatus="undelivered", ErrorCode=code, ErrorMessage="Twilio's words")
+    event = SERVICE.parse_delivery(failed, None)
+    assert (event.error_code, event.user_state, event.part_id) == (code, user_state, None)
+    assert event.error
+
+
+@pytest.mark.parametrize("part", [None, "", "x", "../../etc", PART_ID + "0", PART_ID.upper()])
+def test_a_part_id_that_is_not_ours_is_left_out(part: str | None) -> None:
+    """Twilio's own id still tells which message is meant."""
+    assert SERVICE.parse_delivery(form(CALLBACK), part).part_id is None
+
+
+@pytest.mark.parametrize("changes", [{"MessageStatus": "received"}, {"MessageStatus": ""}, {"MessageStatus": "odd"}])
+def test_a_callback_without_a_known_status_is_a_payload_error(changes: dict[str, str]) -> None:
+    """Nothing is guessed."""
+    with pytest.raises(PayloadError):
+        SERVICE.parse_delivery(form(CALLBACK, **changes), None)
+
+
+def test_a_callback_is_told_from_a_message() -> None:
+    """A console may be set up to send both to one address."""
+    assert is_delivery(form(CALLBACK))
+    assert not is_delivery(form())
+
+
+# -- signatures --------------------------------------------------------------------------------------------------------
+
+TWILIOS_EXAMPLE = Form(
+    (
+        ("From", "+14158675309"),
+        ("To", "+18005551212"),
+        ("CallSid", "CA1234567890ABCDE"),
+        ("Caller", "+14158675309"),
+        ("Digits", "1234"),
+    )
+)
+TWILIOS_URL = "https://mycompany.com/myapp.php?foo=1&bar=2"
+TOKEN = Signatures(("12345",))
+SHARED = Signatures(("12345",), "12345")
+SHA256_HEADER = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
+
+
+def test_the_documented_signature_passes() -> None:
+    """The example of Twilio's own documentation and SDK."""
+    assert TOKEN.valid(TWILIOS_URL, TWILIOS_EXAMPLE, "RSOYDt4T1cUTdK1PDd93/VVr8B8=")
+
+
+def test_repeated_fields_are_signed_once_each() -> None:
+    """The SDK's own vector for fields that come twice."""
+    fields = Form(
+        (("Sid", "CA123"), ("SidAccount", "AC123"), ("Digits", "5678"), ("Digits", "1234"), ("Digits", "1234"))
+    )
+    assert TOKEN.valid(TWILIOS_URL, fields, "IK+Dwps556ElfBT0I3Rgjkr1wJU=")
+
+
+def test_a_body_that_was_hashed_is_checked_against_its_hash() -> None:
+    """The SDK's own vector for bodySHA256."""
+    body = b'{"property": "value", "boolean": true}'
+    url = f"{TWILIOS_URL}&bodySHA256={hashlib.sha256(body).hexdigest()}"
+    assert TOKEN.valid(url, Form(()), "a9nBmqA0ju/hNViExpshrM61xv4=", body=body)
+    assert not TOKEN.valid(url, Form(()), "a9nBmqA0ju/hNViExpshrM61xv4=", body=body + b" ")
+
+
+def test_a_shared_key_signs_with_sha256() -> None:
+    """An independently computed HMAC-SHA256 of the documented example."""
+    assert SHARED.valid(TWILIOS_URL, TWILIOS_EXAMPLE, "033hgUJA9M/hXIZsYjwkerEP/DBm35nEri5FhCYjA5s=", SHA256_HEADER)
+
+
+@pytest.mark.parametrize(
+    ("checker", "signature", "header"),
+    [
+        (SHARED, "RSOYDt4T1cUTdK1PDd93/VVr8B8=", ""),
+        (SHARED, "RSOYDt4T1cUTdK1PDd93/VVr8B8=", "algorithm=HMAC_SHA1"),
+        (TOKEN, "033hgUJA9M/hXIZsYjwkerEP/DBm35nEri5FhCYjA5s=", SHA256_HEADER),
+        (TOKEN, "RSOYDt4T1cUTdK1PDd93/VVr8B8=", "algorithm=MD5"),
+        (TOKEN, None, ""),
+        (TOKEN, "", ""),
+        (TOKEN, "ünïcode", ""),
+        (TOKEN, "RSOYDt4T1cUTdK1PDd93/VVr8B8", ""),
+    ],
+)
+def test_a_header_can_neither_downgrade_nor_surprise(checker: Signatures, signature: str | None, header: str) -> None:
+    """The algorithm is ours to choose; missing and odd signatures are simply wrong."""
+    assert not checker.valid(TWILIOS_URL, TWILIOS_EXAMPLE, signature, header)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        TWILIOS_URL.replace("https", "http"),
+        TWILIOS_URL.replace("mycompany", "MyCompany"),
+        TWILIOS_URL + "/",
+        TWILIOS_URL + "#part",
+        "https://mycompany.com:notaport/",
+        "",
+    ],
+)
+def test_another_url_does_not_pass(url: str) -> None:
+    """Scheme, host, path and query are signed to the letter."""
+    assert not TOKEN.valid(url, TWILIOS_EXAMPLE, "RSOYDt4T1cUTdK1PDd93/VVr8B8=")
+
+
+def test_the_secondary_token_passes_while_tokens_rotate() -> None:
+    """Twilio changes from one to the other at a moment of its own."""
+    rotating = service_with(twilio_secondary_auth_token="67890").signatures
+    assert rotating.valid(TWILIOS_URL, TWILIOS_EXAMPLE, sign("67890", TWILIOS_URL, TWILIOS_EXAMPLE))
+    assert rotating.valid(TWILIOS_URL, TWILIOS_EXAMPLE, sign("12345", TWILIOS_URL, TWILIOS_EXAMPLE))
+
+
+@given(
+    st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=20), max_size=6),
+    st.sampled_from(["https://a.example/x", "https://a.example:443/x", "http://a.example:8040/x?y=%20", "http://a/"]),
+)
+def test_the_sdk_and_we_agree(fields: dict[str, str], url: str) -> None:
+    """What the SDK signs passes here, and one changed letter does not."""
+    signature = RequestValidator("12345").compute_signature(url, fields)
+    assert TOKEN.valid(url, form(fields), signature)
+    assert not TOKEN.valid(url, form(fields, Extra="x"), signature)
+
+
+# -- settings ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({"twilio_account_sid": None}, "twilio_account_sid"),
+        ({"twilio_auth_token": None}, "twilio_auth_token"),
+        ({"twilio_phone_number": None}, "twilio_phone_number (or twilio_messaging_service_sid)"),
+    ],
+)
+def test_missing_credentials_are_named(changes: dict[str, object], missing: str) -> None:
+    """One sentence that says what to set, and how to try without an account."""
+    with pytest.raises(SettingsError, match=re.escape(missing)):
+        service_with(**changes)
+
+
+def test_try_out_mode_needs_no_credentials() -> None:
+    """The simulator's own are in force."""
+    settings = Settings().for_simulator()
+    assert SmsService(settings, httpx.AsyncClient()).status_callback is not None
