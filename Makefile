@@ -1,0 +1,74 @@
+# One word for everything. `make` alone lists the words. On Windows, the README has the same without make.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The first of these that is 3.11 or newer; `make PYTHON=/path/to/python3` names another one.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 python3 python; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
+
+# uv installs in two seconds what pip installs in forty; where it cannot be had, pip does the same work from the same file.
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r $(1) 2>/dev/null \
+	|| $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $(1)
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+
+# The first start would compile the same packages five times at once; and where bytecode is not written, at every start.
+WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import llm_server, simulator, admin_server, sms_server, telegram_server" 2>/dev/null
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run start demo doctor test check format lock upgrade clean
+
+help: ## List these words.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { echo "The virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
+	@$(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes -r requirements-setup.lock || echo "(no uv for this system, going on with pip)"
+
+# The stamp of an installation is a copy of the lock file that it was made from: quick, and right after any checkout.
+setup: $(BIN)/python ## Make .venv with the locked requirements; quick when nothing changed.
+	@cmp -s requirements.lock $(VENV)/installed.lock || { echo "installing requirements.lock"; { $(call INSTALL,requirements.lock); } && cp requirements.lock $(VENV)/installed.lock && { $(WARM) || true; }; }
+
+setup-dev: $(BIN)/python ## The same, with what tests and checks need on top.
+	@cmp -s requirements-dev.lock $(VENV)/installed-dev.lock || { echo "installing requirements-dev.lock"; { $(call INSTALL,requirements-dev.lock); } && cp requirements.lock $(VENV)/installed.lock && cp requirements-dev.lock $(VENV)/installed-dev.lock && { $(WARM) || true; }; }
+
+run: setup ## Start all servers; without any account, with the simulator.
+	@$(BIN)/python start_all_servers.py --all
+
+start: setup ## Start what is configured, and say what was left out.
+	@$(BIN)/python start_all_servers.py
+
+demo: setup ## Start everything with the simulator, whatever is configured.
+	@$(BIN)/python start_all_servers.py --demo
+
+doctor: setup ## Look for what would keep the servers from running.
+	@$(BIN)/python start_all_servers.py --check
+
+test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some.
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup-dev ## Format, lint, types, and the rules of this repository (imports, docs, settings).
+	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted. Run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest tests/repository
+
+format: setup-dev ## Format the code, mend what the linter can mend, renew the generated pages.
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/python -m relay.settings_page
+
+$(BIN)/uv: $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-setup.lock
+
+lock: $(BIN)/uv ## Make the lock files anew from requirements*.txt; versions stay unless they must change.
+	@echo uv | $(COMPILE) -o requirements-setup.lock -
+	@$(COMPILE) -o requirements.lock requirements.txt
+	@$(COMPILE) -o requirements-dev.lock -c requirements.lock requirements-dev.txt
+
+upgrade: COMPILE += --upgrade
+upgrade: lock ## The same, with the newest versions.
+
+clean: ## Remove what was made here: .venv, build, caches. Databases, logs and .env stay.
+	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

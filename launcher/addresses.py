@@ -1,0 +1,59 @@
+"""What to open and where to write, once everything is up: the rows of the launcher's table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from launcher.plan import Plan
+
+Row = tuple[str, str]
+
+
+def address_rows(plan: Plan, up: frozenset[str]) -> list[Row]:
+    """Labels and addresses of what is up, what to do first at the top; then what is not up, and what was left out."""
+    rows = [row for name, rows_of in _ROWS if name in up for row in rows_of(plan)]
+    rows += [("not up yet", program.name) for program in plan.programs if program.name not in up]
+    rows += [("left out", f"{name}: {reason}") for name, reason in plan.left_out]
+    return rows
+
+
+def _simulator(plan: Plan) -> list[Row]:
+    page = plan.settings.simulator_url
+    return [("try it", f"{page}  (an SMS phone and a Telegram chat in the browser; everything there is simulated)")]
+
+
+def _admin(plan: Plan) -> list[Row]:
+    return [("console", plan.settings.server_url(plan.settings.admin_server_port))]
+
+
+def _sms(plan: Plan) -> list[Row]:
+    settings = plan.settings
+    here = settings.server_url(settings.sms_server_port)
+    rows = [("SMS status", f"{here}/sms/status")]
+    if plan.simulated:
+        return rows
+    number = settings.twilio_phone_number or f"a number of {settings.twilio_messaging_service_sid}"
+    if settings.public_url:
+        hook = f"{settings.public_url}/sms/webhook"
+    else:
+        hook = f"{here}/sms/webhook, which Twilio cannot reach: set public_url to your tunnel's address"
+    return [("text to", number), ("Twilio's webhook", hook), *rows]
+
+
+def _telegram(plan: Plan) -> list[Row]:
+    status = plan.settings.server_url(plan.settings.telegram_server_port)
+    rows = [("Telegram status", f"{status}/telegram/status")]
+    return rows if plan.simulated else [("Telegram", "write to your bot"), *rows]
+
+
+def _llm(plan: Plan) -> list[Row]:
+    return [("LLM server", plan.settings.server_url(plan.settings.llm_server_port))]
+
+
+_ROWS: tuple[tuple[str, Callable[[Plan], list[Row]]], ...] = (
+    ("simulator", _simulator),
+    ("admin", _admin),
+    ("sms", _sms),
+    ("telegram", _telegram),
+    ("llm", _llm),
+)

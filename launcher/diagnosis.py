@@ -1,0 +1,196 @@
+"""`--check`: looks at all that a start needs, says what is fine and what to do about the rest; starts nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+import sqlite3
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.text import Text
+
+from launcher.plan import Asked, Plan, make_plan
+from launcher.ports import why_closed
+from launcher.processes import is_healthy
+from relay.errors import SettingsError
+from relay.settings import Settings, load_settings
+
+_LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1"}
+
+
+class Verdict(StrEnum):
+    """How a finding is shown; only a problem keeps the product from running."""
+
+    FINE = "ok"
+    NOTE = "note"
+    PROBLEM = "PROBLEM"
+
+
+_STYLE = {Verdict.FINE: "green", Verdict.NOTE: "yellow", Verdict.PROBLEM: "bold red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    verdict: Verdict
+    what: str
+    text: str
+
+
+def diagnose(folder: Path, asked: Asked, environ: Mapping[str, str], console: Console) -> int:
+    """Print all findings; gives 0, or 1 when something would keep the product from running."""
+    findings = list(examine(folder, asked, environ))
+    width = max(len(finding.what) for finding in findings)
+    for finding in findings:
+        mark = (f"{finding.verdict:<8}", _STYLE[finding.verdict])
+        console.print(Text.assemble(mark, f"{finding.what:<{width}}  {finding.text}"), soft_wrap=True)
+    problems = sum(finding.verdict is Verdict.PROBLEM for finding in findings)
+    console.print(Text(f"{problems} to solve first." if problems else "Nothing is in the way of a start."))
+    return 1 if problems else 0
+
+
+def examine(folder: Path, asked: Asked, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at one thing after the other; what depends on the settings is left out when they are refused."""
+    yield _python()
+    yield _requirements(folder / "requirements.lock")
+    try:
+        plan = make_plan(load_settings(folder, environ), asked)
+    except SettingsError as error:
+        for sentence in str(error).splitlines():
+            yield Finding(Verdict.PROBLEM, "settings", sentence)
+        return
+    yield Finding(Verdict.FINE, "settings", _sources_of_settings(folder))
+    yield from _plan(plan)
+    yield from _ports(plan)
+    yield _database(folder, plan.settings)
+    yield from _log_folder(folder, plan.settings)
+    yield from _reachability(plan)
+
+
+def _python() -> Finding:
+    # One that is too old never comes here: relay.bootstrap has ended it with a sentence.
+    return Finding(Verdict.FINE, "python", f"{platform.python_version()} ({sys.executable})")
+
+
+def _requirements(lock: Path) -> Finding:
+    """Compare what is installed with what the lock file names for this system."""
+    try:
+        pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(.*)$", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError as error:
+        return Finding(Verdict.NOTE, "requirements", f"{lock.name} cannot be read: {error.strerror}")
+    others = [
+        f"{name} {found or 'missing'}, locked {version}"
+        for name, version, marker in pins
+        if (found := _installed(name)) != version and not (found is None and ";" in marker)
+    ]
+    if not others:
+        return Finding(Verdict.FINE, "requirements", f"all as in {lock.name}")
+    shown = "; ".join(others[:5]) + (" ..." if len(others) > 5 else "")
+    return Finding(Verdict.NOTE, "requirements", f"{len(others)} differ ({shown}). Run: make setup")
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _sources_of_settings(folder: Path) -> str:
+    files = [name for name in (".env", "config.json") if (folder / name).exists()]
+    return "valid; read from the environment" + "".join(f", {name}" for name in files)
+
+
+def _plan(plan: Plan) -> Iterator[Finding]:
+    yield Finding(Verdict.FINE, "would start", ", ".join(program.name for program in plan.programs) or "nothing")
+    for name, reason in plan.left_out:
+        yield Finding(Verdict.NOTE, "left out", f"{name}: {reason}")
+    if plan.simulated:
+        yield Finding(Verdict.NOTE, "mode", "try-out: the simulator plays Twilio and Telegram, no account is used")
+
+
+def _ports(plan: Plan) -> Iterator[Finding]:
+    for program in plan.programs:
+        what = f"port {program.port}"
+        reason = why_closed(program.bind_host, program.port)
+        if reason is None:
+            yield Finding(Verdict.FINE, what, f"free for {program.name}")
+        elif is_healthy(program.host, program.port):
+            yield Finding(Verdict.NOTE, what, f"{program.name} seems to run already: GET /health answers ({reason})")
+        else:
+            yield Finding(Verdict.PROBLEM, what, f"{program.name} cannot use it: {reason}")
+
+
+def _database(folder: Path, settings: Settings) -> Finding:
+    if settings.database_url.startswith("sqlite:///"):
+        return _sqlite(folder / settings.database_url.removeprefix("sqlite:///").partition("?")[0])
+    return _answers("database", settings.database_url, 5432, Verdict.PROBLEM)
+
+
+def _sqlite(path: Path) -> Finding:
+    """Whether the file can be written, or made; an empty transaction says so more surely than the permissions."""
+    if not path.exists():
+        if path.parent.is_dir() and os.access(path.parent, os.W_OK):
+            return Finding(Verdict.FINE, "database", f"{path} will be created")
+        return Finding(Verdict.PROBLEM, "database", f"{path} cannot be created: its folder is missing or read-only")
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=2, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        return Finding(Verdict.PROBLEM, "database", f"{path} cannot be written: {error}")
+    return Finding(Verdict.FINE, "database", f"{path} can be written")
+
+
+def _log_folder(folder: Path, settings: Settings) -> Iterator[Finding]:
+    if settings.log_dir is None:
+        return
+    path = folder / settings.log_dir
+    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK):
+        yield Finding(Verdict.FINE, "log_dir", f"{path} can be written")
+    else:
+        yield Finding(Verdict.PROBLEM, "log_dir", f"{path} cannot be written")
+
+
+def _reachability(plan: Plan) -> Iterator[Finding]:
+    """Knock at what is configured on this machine; what is on the internet is left to the servers' own /ready."""
+    settings = plan.settings
+    named = settings.model_fields_set
+    started = {program.name for program in plan.programs}
+    targets: list[tuple[str, str | None, bool]] = [
+        ("llm_server_url", settings.llm_server_url, "llm" not in started),
+        ("ollama_host", settings.ollama_host, settings.llm_source == "ollama" or "ollama_host" in named),
+        ("openai_base_url", settings.openai_base_url, settings.llm_source in {"auto", "openai"}),
+        ("openrouter_base_url", settings.openrouter_base_url, "openrouter_base_url" in named),
+        ("twilio_api_base_url", settings.twilio_api_base_url, "simulator" not in started),
+        ("telegram_api_base_url", settings.telegram_api_base_url, "simulator" not in started),
+    ]
+    for key, url, matters in targets:
+        if url and matters and urlsplit(url).hostname in _LOOPBACK_NAMES:
+            yield _answers(key, url, 80, Verdict.NOTE)
+
+
+def _answers(what: str, url: str, default_port: int, otherwise: Verdict) -> Finding:
+    """Whether something accepts a connection there. Only host and port are shown: a URL may hold a password."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "localhost", parts.port or default_port
+    try:
+        socket.create_connection((host, port), timeout=3).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return Finding(otherwise, what, f"nothing answers at {host}:{port} ({reason}). Is it started?")
+    return Finding(Verdict.FINE, what, f"something answers at {host}:{port}")

@@ -1,0 +1,82 @@
+"""Which ports are free, and who has those that are not."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from launcher.plan import Program
+
+
+def port_problems(programs: Sequence[Program]) -> list[str]:
+    """One sentence for each program whose port cannot be opened now."""
+    problems = []
+    for program in programs:
+        reason = why_closed(program.bind_host, program.port)
+        if reason is not None:
+            problems.append(
+                f"{program.name} cannot use port {program.port}: {reason}. "
+                f"Stop that, or set {program.file.removesuffix('.py').upper()}_PORT to another number."
+            )
+    return problems
+
+
+def why_closed(bind_host: str, port: int) -> str | None:
+    """None when a server can listen there now, else the reason in words."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            bind_host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError:
+        return f"bind_host {bind_host} is no address of this machine"
+    with socket.socket(family, kind, protocol) as probe:
+        if sys.platform == "win32":
+            # There, SO_REUSEADDR would let two servers listen on one port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            # As the servers do: a port that only waits for old connections to fade may be opened again.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            # Two sockets may be bound to a port with SO_REUSEADDR as long as neither listens.
+            probe.listen(1)
+        except OSError as error:
+            return _in_words(error, bind_host, port)
+    return None
+
+
+def _in_words(error: OSError, bind_host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE or getattr(error, "winerror", None) in {10013, 10048}:
+        return f"it is in use by {owner_of(port) or 'another process'}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"bind_host {bind_host} is no address of this machine"
+    if error.errno == errno.EACCES:
+        return "this user may not open it (ports under 1024 need more rights)"
+    return error.strerror or str(error)
+
+
+def owner_of(port: int) -> str | None:
+    """Name, process id and command of whoever listens on a port; None when the system does not tell."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except (psutil.Error, OSError):
+        return None
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.pid and connection.laddr[1:2] == (port,):
+            return _describe(connection.pid)
+    return None
+
+
+def _describe(pid: int) -> str:
+    """Name and id, with the script for an interpreter; the other arguments stay unsaid, they may hold secrets."""
+    try:
+        process = psutil.Process(pid)
+        scripts = [Path(word).name for word in process.cmdline()[1:3] if word.endswith(".py")]
+        return " ".join([process.name(), *scripts, f"(process {pid})"])
+    except psutil.Error:
+        return f"process {pid}"

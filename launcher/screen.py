@@ -1,0 +1,100 @@
+"""One stream of output for all servers: each line with the coloured name of its server, and a table of addresses.
+
+Writing happens on a thread of its own with a bounded queue: a terminal that was paused (Ctrl-S) must not stop the
+servers whose lines it shows. What does not fit is dropped, and said so.
+"""
+
+from __future__ import annotations
+
+import collections
+import threading
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+COLOURS = {
+    "llm": "cyan",
+    "simulator": "magenta",
+    "sms": "green",
+    "telegram": "blue",
+    "admin": "yellow",
+    "launcher": "bold",
+}
+_WIDTH = max(map(len, COLOURS))
+# What servers print may hold what people wrote: control characters could repaint or retitle the terminal.
+_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), *range(127, 160))}
+
+Row = tuple[str, str]
+
+
+class Screen:
+    """Shows lines in the order in which they came. `line`, `note`, `alarm` and `table` never block."""
+
+    def __init__(self, console: Console, capacity: int = 10_000) -> None:
+        self._console = console
+        self._waiting: collections.deque[Text] = collections.deque()
+        self._capacity = capacity
+        self._dropped = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._write_all, name="screen", daemon=True)
+        self._thread.start()
+
+    def line(self, name: str, text: str) -> None:
+        """One line that a server printed."""
+        self._put(_prefixed(name, Text(text.translate(_VISIBLE))))
+
+    def note(self, name: str, text: str) -> None:
+        """The launcher's own word about a server."""
+        self._put(_prefixed(name, Text(text, style="bold")))
+
+    def alarm(self, name: str, text: str) -> None:
+        """The launcher's own word about something that is wrong."""
+        self._put(_prefixed(name, Text(f"!! {text}", style="bold red")))
+
+    def table(self, title: str, rows: Sequence[Row]) -> None:
+        """What the launcher has to show at once: labels and values."""
+        width = max((len(label) for label, _ in rows), default=0)
+        lines = [Text.assemble((f"  {label:<{width}}  ", "bold"), value) for label, value in rows]
+        self._put(Text("\n").join([Text(), Text(title, style="bold green"), *lines, Text()]))
+
+    def close(self, seconds: float = 2) -> None:
+        """Show what is left, as long as the terminal takes it within `seconds`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(seconds)
+
+    def _put(self, what: Text) -> None:
+        with self._changed:
+            if len(self._waiting) >= self._capacity:
+                self._dropped += 1
+                return
+            self._waiting.append(what)
+            self._changed.notify()
+
+    def _write_all(self) -> None:
+        try:
+            while (what := self._next()) is not None:
+                self._console.print(what, soft_wrap=True)
+        except (OSError, ValueError, SystemExit):
+            # Nobody reads any more (`| head`, a closed terminal); rich would end the program then, but the servers
+            # matter more than their lines.
+            with self._changed:
+                self._capacity = 0
+                self._waiting.clear()
+
+    def _next(self) -> Text | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._dropped or self._closed)
+            if self._waiting:
+                return self._waiting.popleft()
+            if self._dropped:
+                dropped, self._dropped = self._dropped, 0
+                return _prefixed("launcher", Text(f"{dropped} lines were dropped: nobody read them fast enough"))
+            return None
+
+
+def _prefixed(name: str, text: Text) -> Text:
+    return Text.assemble((f"{name:<{_WIDTH}} | ", COLOURS.get(name, "")), text)

@@ -1,0 +1,131 @@
+"""The launcher: starts the servers that are asked for, watches and restarts them, stops them all; --check diagnoses.
+
+Only the order of things stands here. What to start is decided in launcher/plan.py, keeping it running in
+launcher/supervisor.py. The servers are programs of their own; the launcher imports none of them.
+"""
+
+from __future__ import annotations
+
+import relay.bootstrap  # isort: skip  # noqa: F401 (first of all: says in one line what to install)
+
+import argparse
+import io
+import os
+import queue
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from launcher.addresses import address_rows
+from launcher.diagnosis import diagnose
+from launcher.events import Event, StopAsked
+from launcher.plan import SERVERS, Asked, Plan, make_plan
+from launcher.ports import port_problems
+from launcher.processes import Processes
+from launcher.screen import Screen
+from launcher.supervisor import Supervisor
+from relay.errors import SettingsError
+from relay.settings import load_settings
+
+FOLDER = Path(__file__).resolve().parent
+EPILOG = """
+Flags combine freely. With none of them, what is configured is started, and what is left out is named. Without any
+account configured, or with --demo, a simulator plays Twilio, Telegram and the phones of the people who write.
+Exit status: 0 stopped as asked; 1 a server had to be given up or killed; 2 nothing was started, the reason was said.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the launcher; gives the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # an old console may lack a letter that somebody wrote
+    options = _parse(arguments)
+    asked = _asked(options)
+    if options.check:
+        return diagnose(FOLDER, asked, os.environ, Console(highlight=False))
+    try:
+        plan = make_plan(load_settings(FOLDER), asked)
+    except SettingsError as error:
+        return _refuse(str(error))
+    problems = port_problems(plan.programs)
+    if problems:
+        return _refuse("\n".join(problems))
+    return _run(plan)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="start_all_servers.py",
+        description="Start the servers of the relay and keep them running.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--all", action="store_true", help="all four servers")
+    parser.add_argument("--llm", action="store_true", help="the LLM server")
+    parser.add_argument("--sms", action="store_true", help="the SMS server")
+    parser.add_argument("--telegram", action="store_true", help="the Telegram server")
+    parser.add_argument("--admin", action="store_true", help="the console")
+    parser.add_argument("--demo", action="store_true", help="try it out: use no account, start the simulator too")
+    parser.add_argument("--check", action="store_true", help="look for what would go wrong, start nothing")
+    return parser.parse_args(arguments)
+
+
+def _asked(options: argparse.Namespace) -> Asked:
+    servers = SERVERS if options.all else [name for name in SERVERS if getattr(options, name)]
+    return Asked(frozenset(servers), options.demo)
+
+
+def _refuse(reason: str) -> int:
+    print(reason, file=sys.stderr)  # noqa: T201 (nothing runs yet: the reason is all there is to say)
+    return 2
+
+
+def _run(plan: Plan) -> int:
+    """Start in order, supervise, stop in reverse; whatever happens here, no server is left behind."""
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    _note_signals(events)
+    screen = Screen(Console(highlight=False))
+    _greet(screen, plan)
+    environ = {**os.environ, "SIMULATED": "true"} if plan.simulated else os.environ
+    processes = Processes(FOLDER, environ, events.put, screen.line)
+
+    def announce(up: frozenset[str]) -> None:
+        complete = len(up) == len(plan.programs)
+        screen.table("Everything is up." if complete else "Not everything is up.", address_rows(plan, up))
+        screen.note("launcher", "Ctrl-C stops everything")
+
+    supervisor = Supervisor(plan.programs, processes.start, screen, announce, time.monotonic)
+    try:
+        return supervisor.run(events)
+    finally:
+        processes.kill_all()
+        screen.close()
+
+
+def _note_signals(events: queue.SimpleQueue[Event]) -> None:
+    """Signals only leave a note; SimpleQueue.put may be called in a handler."""
+
+    def note(number: int, _: FrameType | None) -> None:
+        events.put(StopAsked(signal.Signals(number).name))
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), note)
+
+
+def _greet(screen: Screen, plan: Plan) -> None:
+    screen.note("launcher", "starting " + ", ".join(program.name for program in plan.programs))
+    for name, reason in plan.left_out:
+        screen.note("launcher", f"left out: {name} ({reason})")
+    if plan.simulated:
+        screen.alarm("launcher", "TRY-OUT MODE: Twilio and Telegram are SIMULATED on this machine.")
+        screen.alarm("launcher", "No account is used, nobody outside is reached, nothing costs anything.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

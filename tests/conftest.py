@@ -1,0 +1,77 @@
+"""What tests of real processes share: free ports, a folder of the product of their own, a clean environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from relay.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PORT_KEYS = tuple(key for key in Settings.model_fields if key.endswith("_port"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A port on which nothing listens now; a new one with each call."""
+    return _free_port
+
+
+@pytest.fixture
+def project_folder(tmp_path: Path) -> Path:
+    """A copy of the product without settings, databases or logs of whoever runs the tests."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for program in ROOT.glob("*.py"):
+        shutil.copy(program, folder)
+    for package in ROOT.glob("*/__init__.py"):
+        name = package.parent.name
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("requirements.lock", "faq.json"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, folder)
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def house_environ() -> dict[str, str]:
+    """An environment for real processes: none of our settings, and a free port for each server."""
+    known = {key.upper() for key in Settings.model_fields}
+    clean = {
+        key: value for key, value in os.environ.items() if key not in known and key.removesuffix("_FILE") not in known
+    }
+    return {**clean, **{key.upper(): str(_free_port()) for key in PORT_KEYS}, "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def wait_for_health() -> Callable[..., None]:
+    """Wait until a server answers GET /health; fails after `seconds`."""
+
+    def wait(port: int | str, seconds: float = 20) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except (OSError, urllib.error.URLError):
+                time.sleep(0.02)  # another process: there is no event to await
+        pytest.fail(f"no server became healthy on port {port} within {seconds} s")
+
+    return wait

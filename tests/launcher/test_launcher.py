@@ -1,0 +1,300 @@
+"""The launcher as a real process over real processes: small stand-ins that start at once and play the servers."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import psutil
+import pytest
+
+from launcher.events import Event, Exited
+from launcher.plan import Program
+from launcher.processes import Processes
+
+SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simulator")
+STAND_IN = Path(__file__).with_name("stand_in.py")
+PATIENCE = 20
+
+
+class Run:
+    """One run of the launcher, its lines as they come."""
+
+    def __init__(self, folder: Path, environ: dict[str, str], *flags: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "start_all_servers.py", *flags],
+            cwd=folder,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self._grown = threading.Condition()
+        self._ended = False
+        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+
+    def _read(self, pipe: IO[str]) -> None:
+        for line in pipe:
+            with self._grown:
+                self.lines.append(line.rstrip("\n"))
+                self._grown.notify_all()
+        with self._grown:
+            pipe.close()
+            self._ended = True
+            self._grown.notify_all()
+
+    def until(self, pattern: str, after: int = 0) -> re.Match[str]:
+        """The first line from number `after` on that matches."""
+
+        def found() -> re.Match[str] | None:
+            return next((match for line in self.lines[after:] if (match := re.search(pattern, line))), None)
+
+        with self._grown:
+            self._grown.wait_for(lambda: found() or self._ended, PATIENCE)
+            match = found()
+        assert match, f"{pattern!r} was never said:\n" + "\n".join(self.lines)
+        return match
+
+    def pid_of(self, name: str, after: int = 0) -> int:
+        return int(self.until(rf"^{name} +\| pid (\d+)", after)[1])
+
+    def end(self) -> int:
+        status = self.process.wait(PATIENCE)
+        with self._grown:
+            self._grown.wait_for(lambda: self._ended, PATIENCE)
+        return status
+
+
+@pytest.fixture
+def house(project_folder: Path) -> Path:
+    """The product with stand-ins in place of its servers."""
+    for server in SERVERS:
+        shutil.copy(STAND_IN, project_folder / f"{server}.py")
+    return project_folder
+
+
+@pytest.fixture
+def launch(house: Path, house_environ: dict[str, str]) -> Iterator[Callable[..., Run]]:
+    runs: list[Run] = []
+
+    def start(*flags: str, **environ: str) -> Run:
+        runs.append(Run(house, {**house_environ, **environ}, *flags))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.process.kill()
+        run.end()
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+def test_everything_starts_in_order_and_a_signal_stops_it_in_reverse(
+    launch: Callable[..., Run], signal_: signal.Signals
+) -> None:
+    """From the first line to exit status 0, with the try-out mode said loudly."""
+    run = launch("--all")
+    run.until("Everything is up")
+    run.until("Ctrl-C stops everything")
+    run.process.send_signal(signal_)
+    assert run.end() == 0
+    started = [line.split()[0] for line in run.lines if "simulated true" in line]
+    assert set(started) == {"llm", "simulator", "sms", "telegram", "admin"}
+    assert max(started.index("llm"), started.index("simulator")) < min(started.index("sms"), started.index("telegram"))
+    stopped = [line.split()[0] for line in run.lines if line.endswith("| stopped")]
+    assert set(stopped[:3]) == {"sms", "telegram", "admin"}
+    assert stopped[3:] == ["simulator", "llm"]
+    assert "SIMULATED" in "\n".join(run.lines[:4])
+
+
+def test_with_one_platform_configured_the_other_is_left_out_and_nothing_is_simulated(
+    launch: Callable[..., Run],
+) -> None:
+    """The children learn of no try-out mode, and the reason is said."""
+    run = launch(TELEGRAM_BOT_TOKEN="123456:" + "a" * 35)
+    run.until("Everything is up")
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == 0
+    text = "\n".join(run.lines)
+    assert "left out: sms (not set: twilio_account_sid" in text
+    assert "simulated None" in text
+    assert "simulator" not in text
+
+
+def test_a_child_killed_with_9_is_started_again(launch: Callable[..., Run]) -> None:
+    """After its pause, with a new process, while the others run on."""
+    run = launch("--llm", "--admin")
+    run.until("Everything is up")
+    before = len(run.lines)
+    os.kill(run.pid_of("admin"), signal.SIGKILL)
+    run.until(r"admin +\| !! was ended by SIGKILL; starting it again in 1 s", before)
+    run.until(r"admin +\| is healthy again", before)
+    assert psutil.pid_exists(run.pid_of("admin", before))
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == 0
+
+
+def test_no_child_outlives_a_launcher_that_was_killed_with_9(launch: Callable[..., Run]) -> None:
+    """The pipe on their stdin ends with it."""
+    run = launch("--all")
+    run.until("Everything is up")
+    children = psutil.Process(run.process.pid).children()
+    assert len(children) == 5
+    run.process.kill()
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE)
+    assert alive == []
+
+
+def test_a_port_in_use_is_named_before_anything_starts(
+    launch: Callable[..., Run], house_environ: dict[str, str]
+) -> None:
+    """Status 2, the port and its owner, and no server was started."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        run = launch("--all", SMS_SERVER_PORT=str(port))
+        assert run.end() == 2
+    [sentence] = run.lines
+    owner = rf"it is in use by .+ \(process {os.getpid()}\)\. "
+    assert re.fullmatch(
+        rf"sms cannot use port {port}: {owner}Stop that, or set SMS_SERVER_PORT to another number\.", sentence
+    )
+
+
+def test_a_server_that_refuses_its_settings_is_not_started_again_and_the_rest_runs(
+    launch: Callable[..., Run], house: Path
+) -> None:
+    """Its own sentence is shown, and the exit status of the launcher tells in the end."""
+    (house / "sms_server.mode").write_text("refuse")
+    run = launch("--all")
+    run.until(r"sms +\| there is no setting called")
+    run.until(r"sms +\| !! its settings are refused")
+    run.until("Not everything is up")
+    run.until(r"not up yet +sms")
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == 1
+    assert sum("there is no setting" in line for line in run.lines) == 1
+
+
+def test_a_launcher_whose_only_server_refuses_its_settings_ends(launch: Callable[..., Run], house: Path) -> None:
+    """There is nothing left to wait for."""
+    (house / "llm_server.mode").write_text("refuse")
+    assert launch("--llm").end() == 1
+
+
+def test_a_server_that_crashes_at_once_is_tried_with_growing_pauses(launch: Callable[..., Run], house: Path) -> None:
+    """The pauses are said; Ctrl-C in the midst of one ends at once."""
+    (house / "llm_server.mode").write_text("crash")
+    run = launch("--llm")
+    run.until("starting it again in 1 s")
+    run.until("starting it again in 2 s")
+    run.process.send_signal(signal.SIGINT)
+    assert run.end() == 0
+
+
+def test_asking_twice_kills_a_stubborn_server(launch: Callable[..., Run], house: Path) -> None:
+    """Nobody has to wait for the deadline who does not want to."""
+    (house / "llm_server.mode").write_text("stubborn")
+    run = launch("--llm")
+    run.until("Everything is up")
+    run.process.send_signal(signal.SIGINT)
+    run.until(r"llm +\| asked to stop")
+    threading.Event().wait(1.1)  # an echo within a second is no second ask
+    run.process.send_signal(signal.SIGINT)
+    assert run.end() == 1
+    run.until(r"llm +\| !! is killed")
+
+
+def test_a_mistake_in_the_settings_is_one_sentence_and_status_2(launch: Callable[..., Run]) -> None:
+    """No traceback."""
+    run = launch("--all", TELEGRAM_MODE="carrier pigeon")
+    assert run.end() == 2
+    assert len(run.lines) == 1
+    assert "telegram_mode" in run.lines[0]
+
+
+def test_check_starts_nothing_and_says_that_nothing_is_in_the_way(launch: Callable[..., Run]) -> None:
+    """The real flag, in a real process."""
+    run = launch("--check")
+    assert run.end() == 0
+    assert run.lines[-1] == "Nothing is in the way of a start."
+
+
+def test_a_reader_that_goes_away_stops_nobody(house: Path, house_environ: dict[str, str]) -> None:
+    """`start_all_servers.py | head -1` keeps the servers running, and they still stop cleanly."""
+    command = [sys.executable, "start_all_servers.py", "--llm"]
+    with subprocess.Popen(
+        command, cwd=house, env=house_environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        [child] = wait_for_children(psutil.Process(process.pid))
+        os.kill(child.pid, signal.SIGKILL)
+        [successor] = wait_for_children(psutil.Process(process.pid), besides=child)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr.read() == b""
+    assert psutil.wait_procs([successor], timeout=PATIENCE)[1] == []
+
+
+def wait_for_children(parent: psutil.Process, besides: psutil.Process | None = None) -> list[psutil.Process]:
+    """Its children as soon as there are any: another process, there is no event to await."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        children = [child for child in parent.children() if child != besides]
+        if children:
+            return children
+        time.sleep(0.02)
+    pytest.fail("no child was started")
+
+
+def test_a_python_without_the_requirements_is_told_what_to_run(house: Path) -> None:
+    """One line, whichever program was started."""
+    told = subprocess.run(
+        [sys.executable, "-S", "start_all_servers.py"], cwd=house, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 1
+    assert told.stdout == ""
+    assert len(told.stderr.splitlines()) == 1
+    assert told.stderr.rstrip().endswith("Run: make setup")
+
+
+def test_killing_a_process_ends_what_it_started_as_well(tmp_path: Path) -> None:
+    """The whole group dies, and its last lines come before the news of its end."""
+    (tmp_path / "parent.py").write_text(
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    shown: list[str] = []
+    told: list[Event] = []
+    spoke, ended = threading.Event(), threading.Event()
+
+    def show(_: str, text: str) -> None:
+        shown.append(text)
+        spoke.set()
+
+    def tell(event: Event) -> None:
+        told.append(event)
+        ended.set()
+
+    process = Processes(tmp_path, os.environ, tell, show).start(Program("parent", "parent.py", 1), 1)
+    assert spoke.wait(PATIENCE)
+    grandchild = psutil.Process(int(shown[0]))
+    process.kill()
+    assert ended.wait(PATIENCE)
+    assert told == [Exited("parent", 1, -signal.SIGKILL)]
+    assert psutil.wait_procs([grandchild], timeout=PATIENCE)[1] == []

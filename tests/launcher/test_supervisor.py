@@ -1,0 +1,345 @@
+"""Every order of starts, deaths and stops, told to the supervisor without a process."""
+
+from __future__ import annotations
+
+import queue
+from dataclasses import dataclass, field
+
+import pytest
+
+from launcher.events import Event, Exited, Health, StopAsked
+from launcher.plan import Program
+from launcher.supervisor import Patience, Supervisor, in_words, stop_waves
+
+HOUSE = (
+    Program("llm", "llm_server.py", 1),
+    Program("simulator", "simulator.py", 2),
+    Program("sms", "sms_server.py", 3, waits_for=("llm", "simulator")),
+    Program("telegram", "telegram_server.py", 4, waits_for=("llm", "simulator")),
+    Program("admin", "admin_server.py", 5),
+)
+LLM_ALONE = HOUSE[:1]
+
+
+class FakeProcess:
+    """A process outside the house: it only notes what was done to it."""
+
+    def __init__(self, name: str, done: list[str]) -> None:
+        self.pid = 4711
+        self._name = name
+        self._done = done
+
+    def ask_to_stop(self) -> None:
+        self._done.append(f"ask {self._name}")
+
+    def kill(self) -> None:
+        self._done.append(f"kill {self._name}")
+
+
+@dataclass
+class Stage:
+    """The supervisor with a clock that the test turns, and a diary of what it did and said."""
+
+    programs: tuple[Program, ...] = HOUSE
+    patience: Patience = field(default_factory=Patience)
+    refuses: bool = False
+
+    def __post_init__(self) -> None:
+        self.now = 0.0
+        self.done: list[str] = []
+        self.said: list[str] = []
+        self.announced: list[frozenset[str]] = []
+        self.lives = dict.fromkeys((program.name for program in self.programs), 0)
+        self.supervisor = Supervisor(
+            self.programs, self.start, self, self.announced.append, lambda: self.now, self.patience
+        )
+        self.supervisor.advance()
+
+    def start(self, program: Program, life: int) -> FakeProcess:
+        if self.refuses:
+            raise OSError(11, "no more processes")
+        self.lives[program.name] = life
+        self.done.append(f"start {program.name}")
+        return FakeProcess(program.name, self.done)
+
+    def note(self, name: str, text: str) -> None:
+        self.said.append(f"{name}: {text}")
+
+    alarm = note
+
+    def tell(self, *events: Event, at: float | None = None) -> None:
+        self.now = self.now if at is None else at
+        for event in events:
+            self.supervisor.handle(event)
+        self.supervisor.advance()
+
+    def healthy(self, *names: str, at: float | None = None) -> None:
+        self.tell(*(Health(name, self.lives[name], ok=True) for name in names), at=at)
+
+    def dies(self, name: str, status: int = 1, at: float | None = None) -> None:
+        self.tell(Exited(name, self.lives[name], status), at=at)
+
+    def all_up(self) -> None:
+        self.healthy("llm", "simulator")
+        self.healthy("sms", "telegram", "admin")
+        self.done.clear()
+        self.said.clear()
+
+    def take(self) -> list[str]:
+        taken, self.done[:] = self.done[:], []
+        return taken
+
+
+def test_channels_start_when_the_llm_server_and_the_simulator_are_healthy() -> None:
+    """Nothing of a channel before both are healthy; the rest starts at once."""
+    stage = Stage()
+    assert stage.take() == ["start llm", "start simulator", "start admin"]
+    stage.healthy("llm", at=1)
+    assert stage.take() == []
+    stage.healthy("simulator", at=2)
+    assert stage.take() == ["start sms", "start telegram"]
+
+
+def test_the_addresses_are_announced_once_when_everything_is_healthy() -> None:
+    """A later restart does not print the table again."""
+    stage = Stage()
+    stage.healthy("llm", "simulator")
+    stage.healthy("sms", "admin")
+    assert stage.announced == []
+    stage.healthy("telegram")
+    assert stage.announced == [frozenset(stage.lives)]
+    stage.dies("sms", at=100)
+    stage.tell(at=101)
+    stage.healthy("sms", at=102)
+    assert len(stage.announced) == 1
+    assert stage.said[-1] == "sms: is healthy again"
+
+
+def test_what_is_up_is_announced_although_one_server_never_becomes_healthy() -> None:
+    """After a while the table says what is there, and what is not."""
+    stage = Stage()
+    stage.healthy("llm", "simulator", at=1)
+    stage.healthy("admin", "sms", at=2)
+    stage.tell(at=21)
+    assert stage.announced == [frozenset({"llm", "simulator", "admin", "sms"})]
+
+
+def test_channels_start_in_the_end_although_the_llm_server_never_becomes_healthy() -> None:
+    """People's messages are kept and answered later; that is better than no channel at all."""
+    stage = Stage()
+    stage.healthy("simulator", at=1)
+    stage.take()
+    stage.tell(at=30)
+    assert stage.take() == []
+    stage.tell(at=30.1)
+    assert stage.take() == ["start sms", "start telegram"]
+
+
+def test_channels_start_when_the_llm_server_is_given_up() -> None:
+    """The rest keeps running, whatever becomes of one."""
+    stage = Stage()
+    stage.healthy("simulator", at=1)
+    stage.take()
+    stage.dies("llm", status=2, at=1.5)
+    assert stage.take() == ["start sms", "start telegram"]
+
+
+def test_a_server_that_died_is_started_again_after_its_pause_and_not_before() -> None:
+    """One second the first time."""
+    stage = Stage(LLM_ALONE)
+    stage.take()
+    stage.dies("llm", status=-9, at=70)
+    assert stage.said[-1] == "llm: was ended by SIGKILL; starting it again in 1 s"
+    stage.tell(at=70.9)
+    assert stage.take() == []
+    stage.tell(at=71)
+    assert stage.take() == ["start llm"]
+
+
+LIVES: list[tuple[str, list[float], list[float | None]]] = [
+    ("quick deaths are given up", [1, 1, 1, 1, 1], [1, 2, 4, 8, None]),
+    ("longer lives are never given up, the pauses stop growing", [15] * 8, [1, 2, 4, 8, 16, 30, 30, 30]),
+    ("a good life makes the pauses short again", [15, 15, 60, 15], [1, 2, 1, 2]),
+    ("a longer life between quick deaths begins the count anew", [1, 1, 1, 1, 15, 1, 1], [1, 2, 4, 8, 16, 30, 30]),
+]
+
+
+@pytest.mark.parametrize(("lives", "pauses"), [row[1:] for row in LIVES], ids=[row[0] for row in LIVES])
+def test_pauses_grow_and_end(lives: list[float], pauses: list[float | None]) -> None:
+    """A row of lives, and the pause that follows each; None: given up."""
+    stage = Stage(LLM_ALONE)
+    for lived, pause in zip(lives, pauses, strict=True):
+        stage.take()
+        stage.dies("llm", at=stage.now + lived)
+        if pause is None:
+            assert "GIVEN UP" in stage.said[-1]
+            assert stage.supervisor.done
+        else:
+            stage.tell(at=stage.now + pause - 0.01)
+            assert stage.take() == []
+            stage.tell(at=stage.now + 0.01)
+            assert stage.take() == ["start llm"]
+
+
+def test_one_that_is_given_up_makes_the_exit_status_1_and_the_rest_runs_on() -> None:
+    """The launcher goes on with the others, and says at its end that not all was well."""
+    stage = Stage()
+    stage.all_up()
+    for _ in range(5):
+        stage.dies("sms", at=stage.now)
+        stage.tell(at=stage.now + 30)
+    assert any("GIVEN UP" in line for line in stage.said)
+    assert not stage.supervisor.done
+    stage.tell(StopAsked("SIGTERM"))
+    for name in ("telegram", "admin", "simulator", "llm"):
+        stage.dies(name, status=-15)
+    assert stage.supervisor.done
+    assert stage.supervisor.exit_status == 1
+
+
+def test_refused_settings_are_not_tried_again() -> None:
+    """Status 2 says that nothing will change by itself; alone, the launcher ends."""
+    stage = Stage(LLM_ALONE)
+    stage.dies("llm", status=2, at=0.3)
+    assert "its settings are refused" in stage.said[-1]
+    assert stage.supervisor.done
+    assert stage.supervisor.exit_status == 1
+
+
+def test_a_system_that_starts_no_process_counts_as_a_quick_death() -> None:
+    """Then pauses, then giving up; never a crash of the launcher."""
+    stage = Stage(LLM_ALONE, refuses=True)
+    for second in range(1, 40):
+        stage.tell(at=second)
+    assert "no more processes" in stage.said[0]
+    assert "GIVEN UP" in stage.said[-1]
+    assert stage.supervisor.done
+
+
+def test_stopping_runs_in_reverse_and_each_wave_waits_for_the_one_before() -> None:
+    """Channels and console first, together; then the simulator; the LLM server last."""
+    stage = Stage()
+    stage.all_up()
+    stage.tell(StopAsked("SIGINT"), at=100)
+    assert stage.take() == ["ask admin", "ask telegram", "ask sms"]
+    stage.dies("sms", status=-15)
+    stage.dies("admin", status=0)
+    assert stage.take() == []
+    stage.dies("telegram", status=-15, at=103)
+    assert stage.take() == ["ask simulator"]
+    stage.dies("simulator", status=-15)
+    assert stage.take() == ["ask llm"]
+    stage.dies("llm", status=-15)
+    assert stage.supervisor.done
+    assert stage.supervisor.exit_status == 0
+    assert stage.said[-1] == "llm: stopped"
+
+
+def test_what_does_not_stop_is_killed_wave_by_wave_and_all_is_over_within_15_seconds() -> None:
+    """Nothing stops by itself here; even a process that SIGKILL does not end holds up nothing."""
+    stage = Stage()
+    stage.all_up()
+    stage.tell(StopAsked("SIGTERM"), at=100)
+    diary = {}
+    for tenth in range(1, 150):
+        stage.take()
+        stage.tell(at=100 + tenth / 10)
+        if stage.done:
+            diary[tenth / 10] = stage.take()
+        if stage.supervisor.done:
+            break
+    assert diary == {
+        9: ["kill admin", "kill telegram", "kill sms", "ask simulator"],
+        11.5: ["kill simulator", "ask llm"],
+        14: ["kill llm"],
+    }
+    assert stage.now < 115
+    assert stage.supervisor.exit_status == 1
+
+
+def test_asking_a_second_time_kills_what_is_left() -> None:
+    """Impatience is heard, but an echo of the same signal is not impatience."""
+    stage = Stage()
+    stage.all_up()
+    stage.tell(StopAsked("SIGINT"), at=100)
+    stage.take()
+    stage.tell(StopAsked("SIGINT"), at=100.2)
+    assert stage.take() == []
+    stage.tell(StopAsked("SIGINT"), at=101.5)
+    assert sorted(stage.take()) == ["kill admin", "kill llm", "kill simulator", "kill sms", "kill telegram"]
+
+
+def test_stopping_during_a_pause_or_before_the_first_start_starts_nothing_more() -> None:
+    """Whoever waits is simply not started."""
+    stage = Stage()
+    stage.healthy("llm", at=1)
+    stage.dies("llm", at=2)
+    stage.take()
+    stage.tell(StopAsked("SIGTERM"), at=2.5)
+    assert stage.take() == ["ask admin"]
+    stage.dies("admin", status=-15, at=4)
+    assert stage.take() == ["ask simulator"]
+    stage.dies("simulator", status=-15, at=5)
+    assert stage.take() == []
+    assert stage.supervisor.done
+
+
+def test_news_of_an_earlier_life_are_ignored() -> None:
+    """A late exit of the first life must not end the second."""
+    stage = Stage(LLM_ALONE)
+    stage.dies("llm", at=1)
+    stage.tell(at=2)
+    stage.take()
+    stage.tell(Exited("llm", 1, 1), Health("llm", 1, ok=True), at=3)
+    assert stage.take() == []
+    assert stage.announced == []
+
+
+def test_a_server_that_runs_without_health_is_talked_about_once_and_left_alone() -> None:
+    """Said after 20 s, once; and again when it is well, or falls silent later."""
+    stage = Stage(LLM_ALONE)
+    stage.take()
+    stage.tell(at=19)
+    assert stage.said == []
+    for second in (20, 25, 60):
+        stage.tell(Health("llm", 1, ok=False), at=second)
+    assert len(stage.said) == 1
+    assert "has not answered GET /health for 20 s" in stage.said[0]
+    stage.healthy("llm", at=61)
+    assert stage.said[-1] == "llm: is healthy again"
+    stage.tell(Health("llm", 1, ok=False), at=100)
+    stage.tell(Health("llm", 1, ok=False), at=119)
+    assert len(stage.said) == 2
+    stage.tell(Health("llm", 1, ok=False), at=120)
+    assert len(stage.said) == 3
+    assert stage.take() == []
+
+
+def test_the_loop_ends_with_the_exit_status_when_the_last_server_has_ended() -> None:
+    """The loop itself, with a queue that holds a whole life."""
+    stage = Stage(LLM_ALONE)
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    for event in (Health("llm", 1, ok=True), StopAsked("SIGTERM"), Exited("llm", 1, 0)):
+        events.put(event)
+    assert stage.supervisor.run(events) == 0
+    assert stage.take() == ["start llm", "ask llm"]
+
+
+def test_the_waves_of_a_stop_are_the_start_in_reverse() -> None:
+    """Whoever is waited for ends later; alone, the LLM server is the first wave."""
+    assert stop_waves(HOUSE) == [["admin", "telegram", "sms"], ["simulator"], ["llm"]]
+    assert stop_waves(LLM_ALONE) == [["llm"]]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (0, "ended with status 0"),
+        (3, "ended with status 3"),
+        (-9, "was ended by SIGKILL"),
+        (-250, "was ended by signal 250"),
+    ],
+)
+def test_an_exit_status_is_told_in_words(status: int, words: str) -> None:
+    """Signals by their names."""
+    assert in_words(status) == words
