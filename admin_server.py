@@ -1,0 +1,261 @@
+"""The console, port 8042: one page of how everything is, one page a person, in the browser and on loopback only.
+
+It owns the routes, the start and the stop, and who may come in. What the pages show is gathered in `console/`; the rows
+are changed by the database's own verbs, and messages written by hand go through the channel servers.
+"""
+
+from __future__ import annotations
+
+import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import httpx
+from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from console.channels import NotSent, OnceOnly, send_by_hand
+from console.login import Door, let_in, let_out, own_path
+from console.overview import PEOPLE_A_PAGE, Search, read_overview
+from console.pages import HEADERS, Pages, person_url
+from console.person import Address, read_person
+from console.servers import known_servers, look_at_servers
+from messaging_database import MessagingDatabase, open_database
+from relay import reports
+from relay.errors import StorageError
+from relay.http_client import open_http_client
+from relay.logs import setup_logging
+from relay.messages import Platform, UserId, storable
+from relay.settings import Settings, load_or_exit, load_settings
+from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, origin_is_ours, serve
+
+LOOPBACK = "127.0.0.1"
+LOOK_SECONDS = 1.0
+"""How long a server on this machine may take to say how it is."""
+
+FARTHEST_OFFSET = 10_000
+LARGEST_ID = 2**63 - 1
+
+routes = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What the routes work with; everything in it is opened at start and closed at stop."""
+
+    settings: Settings
+    pages: Pages
+    database: MessagingDatabase
+    http: httpx.AsyncClient
+    door: Door | None
+    forms: OnceOnly
+
+    async def overview(self, search: Search) -> dict[str, Any]:
+        servers = await look_at_servers(self.http, known_servers(self.settings), LOOK_SECONDS)
+        return await read_overview(self.database, servers, search, now=time.time(), simulated=self.settings.simulated)
+
+    async def person(self, address: Address, before: int | None = None) -> dict[str, Any]:
+        """The values of a person's page. Raises ApiError when nobody is known under this address."""
+        found = await self.database.report(lambda connection: read_person(connection, address, before))
+        if found is None:
+            raise ApiError(404, "nobody is known under this address", "go back to the first page and search")
+        return {"address": address, "time": reports.timestamp(time.time()), **found}
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The console as an ASGI app; without settings it reads them as the program does."""
+    settings = settings or load_settings()
+    pages = Pages(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        http = open_http_client(max_connections=20)
+        database = open_database(settings, "admin_server")
+        door = Door(settings.admin_token.get_secret_value()) if settings.admin_token is not None else None
+        app.state.console = Console(settings, pages, database, http, door, OnceOnly())
+        await database.start()
+        try:
+            yield
+        finally:
+            async with asyncio.timeout(settings.stop_seconds):
+                await database.stop()
+                await http.aclose()
+
+    async def ready() -> dict[str, Any]:
+        try:
+            await app.state.console.database.report(reports.all_notes)
+        except StorageError as error:
+            return {"ready": False, "database": str(error), "simulated": settings.simulated}
+        return {"ready": True, "simulated": settings.simulated}
+
+    app = build_app("Console", settings, lifespan, description="How everything is, and who writes. For the operator.")
+    for kind in (ApiError, HTTPException, RequestValidationError, StorageError):
+        app.add_exception_handler(kind, pages.for_browsers(app.exception_handlers[kind]))
+    app.include_router(routes)
+    add_common_routes(app, ready)
+    return app
+
+
+async def _console(request: Request) -> Console:
+    console: Console = request.app.state.console
+    return console
+
+
+async def _address_in_query(
+    platform: Platform,
+    id: Annotated[str, Query(min_length=1, max_length=200)],  # noqa: A002 (the name in the URL)
+) -> Address:
+    return Address(platform, UserId(storable(id)))
+
+
+async def _address_in_form(
+    platform: Annotated[Platform, Form()],
+    id: Annotated[str, Form(min_length=1, max_length=200)],  # noqa: A002 (as above)
+) -> Address:
+    return Address(platform, UserId(storable(id)))
+
+
+async def _search(
+    q: Annotated[str, Query(max_length=100)] = "", offset: Annotated[int, Query(ge=0, le=FARTHEST_OFFSET)] = 0
+) -> Search:
+    return Search(q, offset)
+
+
+Here = Annotated[Console, Depends(_console)]
+InQuery = Annotated[Address, Depends(_address_in_query)]
+InForm = Annotated[Address, Depends(_address_in_form)]
+Searched = Annotated[Search, Depends(_search)]
+
+
+# -- what is shown -----------------------------------------------------------------------------------------------------
+
+
+@routes.get("/", dependencies=[ADMIN], summary="The first page: servers, people, what waits, what went wrong.")
+async def first_page(request: Request, console: Here, search: Searched) -> Response:
+    values = await console.overview(search)
+    return console.pages.show_live(request, "overview.html", "overview_live.html", **values, page_size=PEOPLE_A_PAGE)
+
+
+@routes.get("/api/overview", dependencies=[ADMIN], summary="The first page as JSON.")
+async def overview(console: Here, search: Searched) -> dict[str, Any]:
+    return await console.overview(search)
+
+
+@routes.get("/person", dependencies=[ADMIN], summary="One person: the conversation, and what became of each part.")
+async def person_page(
+    request: Request,
+    console: Here,
+    address: InQuery,
+    before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
+    done: Annotated[str, Query(max_length=40)] = "",
+) -> Response:
+    values = await console.person(address, before)
+    return console.pages.show_live(
+        request, "person.html", "person_live.html", **values, done=done, written="", problem=None
+    )
+
+
+@routes.get("/static/{name}", dependencies=[PUBLIC], summary="Style, script and icon of the pages.")
+async def static_file(name: str, console: Here) -> Response:
+    found = console.pages.file(name)
+    if found is None:
+        raise ApiError(404, "there is no such file")
+    return found
+
+
+# -- what can be done --------------------------------------------------------------------------------------------------
+
+
+@routes.post("/person/send", dependencies=[ADMIN], summary="Send a message by hand, through the channel's server.")
+async def send(
+    console: Here, address: InForm, message: Annotated[str, Form()] = "", form: Annotated[str, Form()] = ""
+) -> Response:
+    if console.forms.is_new(form[:64]):
+        try:
+            await send_by_hand(console.http, console.settings, address, message)
+        except NotSent as problem:
+            values = await console.person(address)
+            return console.pages.show("person.html", status=502, **values, done="", written=message, problem=problem)
+    return _go(person_url(address.platform, address.user_id, done="sent") + "#newest")
+
+
+@routes.get("/person/clear", dependencies=[ADMIN], summary="Ask before a history is cleared.")
+async def ask_before_clearing(console: Here, address: InQuery) -> Response:
+    return console.pages.show("clear.html", **await console.person(address))
+
+
+@routes.post("/person/clear", dependencies=[ADMIN], summary="Remove a person's history for good.")
+async def clear(console: Here, address: InForm) -> Response:
+    removed = await console.database.clear_history(address.platform, address.user_id)
+    if removed is None:
+        raise ApiError(404, "nobody is known under this address", "go back to the first page and search")
+    return _go(person_url(address.platform, address.user_id, done=f"cleared-{removed}"))
+
+
+# -- who may come in ---------------------------------------------------------------------------------------------------
+
+
+@routes.get("/login", dependencies=[PUBLIC], summary="Ask for the admin token.")
+async def login_page(console: Here, next: str = "/") -> Response:  # noqa: A002 (the name in the URL)
+    if console.door is None:
+        return _go("/")
+    return console.pages.show("login.html", next=own_path(next), problem="")
+
+
+@routes.post("/login", dependencies=[PUBLIC], summary="Trade the admin token for a cookie.")
+async def login(
+    request: Request,
+    console: Here,
+    token: Annotated[str, Form()] = "",
+    next: Annotated[str, Form()] = "/",  # noqa: A002
+) -> Response:
+    token_wanted = console.settings.admin_token
+    if console.door is None or token_wanted is None:
+        return _go("/")
+    if not origin_is_ours(request):  # or any web page could keep the door busy
+        raise ApiError(403, "this form was sent from another site", "open the console itself and sign in there")
+    if wait := console.door.closed_for():
+        return _closed(console, wait, own_path(next))
+    if not console.door.opens(token.strip()):
+        return console.pages.show("login.html", status=403, next=own_path(next), problem="That is not the admin token.")
+    response = _go(own_path(next))
+    let_in(request, response, token_wanted.get_secret_value())
+    return response
+
+
+def _closed(console: Console, wait: float, path: str) -> Response:
+    seconds = int(wait) + 1
+    problem = f"Too many wrong tokens. Try again in {seconds} s."
+    response = console.pages.show("login.html", status=429, next=path, problem=problem)
+    response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+@routes.post("/logout", dependencies=[ADMIN], summary="Forget the cookie.")
+async def logout() -> Response:
+    response = _go("/login")
+    let_out(response)
+    return response
+
+
+def _go(path: str) -> Response:
+    """On to another page; 303, so that loading it again repeats nothing."""
+    return RedirectResponse(path, 303, headers=HEADERS)
+
+
+def main() -> None:
+    """Run the console until a signal."""
+    settings = load_or_exit()
+    setup_logging(settings, "admin_server")
+    serve(create_app(settings), settings.model_copy(update={"bind_host": LOOPBACK}), settings.admin_server_port)
+
+
+if __name__ == "__main__":
+    main()

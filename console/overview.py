@@ -1,0 +1,78 @@
+"""Gathers what the first page shows: how the servers are, who writes, what waits and what went wrong.
+
+Everything comes out of one read of the database; when that fails the page still has its servers, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from console.servers import ServerState
+from relay import reports
+from relay.errors import StorageError
+from relay.messages import Platform, storable
+
+T = TypeVar("T")
+
+PEOPLE_A_PAGE = 25
+ROWS_A_LIST = 20
+PAUSED = "paused"
+
+
+class Reader(Protocol):
+    """The one verb of the database that the pages need."""
+
+    async def report(self, query: Callable[[Connection], T]) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which people are shown: those whose name or address contains `words`, from `offset` on."""
+
+    words: str = ""
+    offset: int = 0
+
+
+async def read_overview(
+    reader: Reader, servers: list[ServerState], search: Search, *, now: float, simulated: bool
+) -> dict[str, Any]:
+    """The first page as plain values, also served as JSON; never raises StorageError."""
+    page: dict[str, Any] = {
+        "time": reports.timestamp(now),
+        "simulated": simulated,
+        "servers": [asdict(state) for state in servers],
+        "search": asdict(search),
+    }
+    try:
+        found = await reader.report(lambda connection: _read(connection, search, now))
+    except StorageError as error:
+        return {**page, "database": {"reachable": False, "error": str(error)}}
+    return {**page, "database": {"reachable": True, "error": None}, **found}
+
+
+def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
+    words = storable(search.words).strip()
+    people = reports.list_people(connection, words, PEOPLE_A_PAGE + 1, search.offset)
+    lists = {
+        "waiting": reports.waiting_messages(connection, ROWS_A_LIST),
+        "unsent": reports.unsent_parts(connection, ROWS_A_LIST),
+        "failed": reports.failed_parts(connection, ROWS_A_LIST),
+        "dead_letters": reports.dead_letters(connection, ROWS_A_LIST),
+    }
+    mentioned = {(row["platform"], row["user_id"]) for rows in lists.values() for row in rows if row["user_id"]}
+    return {
+        "platforms": {platform: reports.status(connection, platform, now) for platform in Platform},
+        "paused": [
+            {"platform": platform, **value}
+            for platform in Platform
+            if (value := reports.note(connection, platform, PAUSED))
+        ],
+        "people": people[:PEOPLE_A_PAGE],
+        "more_people": len(people) > PEOPLE_A_PAGE,
+        "names": {" ".join(who): name for who, name in reports.names_of(connection, mentioned).items()},
+        **lists,
+    }

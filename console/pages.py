@@ -1,0 +1,140 @@
+"""Turns values into pages: templates that escape everything, the words for times and sums, and what browsers may do.
+
+A page has a live part, a template of its own, which a script in the browser asks for again and again; it gets it only
+when it changed. Without the script the page is the same and has a link to load it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from relay.settings import Settings
+
+FOLDER = Path(__file__).parent
+MEDIA_TYPES = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
+LIVE_HEADER = "x-live"
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    # With "no-referrer" browsers send "Origin: null" with our own forms, and they would be refused.
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+Handler = Callable[[Request, Any], Any]
+
+
+def person_url(platform: str, user_id: str, action: str = "", **query: Any) -> str:
+    """The page of a person, or of an action on them; ids are in the query, because they may hold any character."""
+    return f"/person{action}?" + urlencode({"platform": platform, "id": user_id, **query})
+
+
+def duration(seconds: float) -> str:
+    """A time span in one unit, the way people say it."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def _between(earlier: str, later: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def since(moment: str, now: str) -> str:
+    """How long ago a moment was; both in RFC 3339."""
+    seconds = _between(moment, now)
+    return "now" if seconds < 1 else f"{duration(seconds)} ago"
+
+
+def until(moment: str, now: str) -> str:
+    """How far ahead a moment is; what is overdue is due now."""
+    seconds = _between(now, moment)
+    return "now" if seconds < 1 else f"in {duration(seconds)}"
+
+
+def clock_time(moment: str) -> str:
+    """A moment for people whose browser runs no script; the script shows it in their own time zone."""
+    return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def money(usd: float | None) -> str:
+    """Small sums keep their first digits."""
+    if not usd:
+        return "$0"
+    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.3g}" if usd >= 0.0001 else "<$0.0001"
+
+
+class Pages:
+    """Renders the templates of this package for one console."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.files = {name: (FOLDER / "static" / name).read_bytes() for name in MEDIA_TYPES}
+        self._environment = Environment(
+            loader=FileSystemLoader(FOLDER / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(since=since, until=until, clock_time=clock_time, money=money)
+        versions = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in self.files.items()}
+        self._environment.globals.update(
+            person_url=person_url,
+            new_form=lambda: secrets.token_hex(16),
+            static=lambda name: f"/static/{name}?v={versions[name]}",
+            simulated=settings.simulated,
+            simulator_url=settings.simulator_url,
+            has_login=settings.admin_token is not None,
+        )
+
+    def show(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        """A whole page."""
+        return HTMLResponse(self._environment.get_template(template).render(values), status, headers=HEADERS)
+
+    def show_live(self, request: Request, page: str, live: str, **values: Any) -> Response:
+        """The page; or, when the script asks, its live part alone, or 304 while that is what the browser has."""
+        if LIVE_HEADER not in request.headers:
+            return self.show(page, **values)
+        content = self._environment.get_template(live).render(values)
+        tag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
+        headers = {**HEADERS, "ETag": tag}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return HTMLResponse(content, headers=headers)
+
+    def file(self, name: str) -> Response | None:
+        """One of the few files that pages are made of; None when there is none of this name."""
+        if name not in self.files:
+            return None
+        headers = {"Cache-Control": "max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+        return Response(self.files[name], media_type=MEDIA_TYPES[name], headers=headers)
+
+    def for_browsers(self, handler: Handler) -> Handler:
+        """The same answer to an error: as a page to browsers, as JSON to everybody else."""
+
+        async def answer(request: Request, error: Any) -> Response:
+            response: Response = await handler(request, error)
+            if "text/html" not in request.headers.get("accept", "") or LIVE_HEADER in request.headers:
+                return response
+            settings: Settings = request.app.state.settings
+            if response.status_code == 403 and settings.admin_token is not None and request.method == "GET":
+                path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+                return RedirectResponse("/login?" + urlencode({"next": path}), 303, headers=HEADERS)
+            body = orjson.loads(response.body)
+            return self.show("error.html", status=response.status_code, error=body["error"], hint=body.get("hint", ""))
+
+        return answer

@@ -1,0 +1,116 @@
+"use strict";
+// Keeps the live part of a page fresh, shows times in the reader's own zone, and sends each form once.
+// Without it the pages work as well; nothing here makes HTML out of what people wrote: the server has escaped it.
+
+const live = document.querySelector("[data-live]");
+const state = document.getElementById("live-state");
+let tag = null;
+
+function localTimes(root) {
+  const today = new Date().toDateString();
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    const full = moment.toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
+    time.title = full;
+    if (time.classList.contains("ago")) continue;
+    time.textContent = moment.toDateString() === today
+      ? moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
+      : moment.toLocaleString([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  }
+}
+
+// Turns one tree into the other and leaves alone what is the same: focus, selection and open details survive, and a
+// screen reader hears only what is new.
+function morph(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  if (old.nodeType !== Node.ELEMENT_NODE || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
+    old.replaceWith(fresh);
+    return;
+  }
+  for (const { name } of [...old.attributes]) {
+    if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
+  }
+  for (const { name, value } of [...fresh.attributes]) old.setAttribute(name, value);
+  morphChildren(old, [...fresh.childNodes]);
+}
+
+function morphChildren(parent, fresh) {
+  const named = new Map([...parent.children].filter((child) => child.id).map((child) => [child.id, child]));
+  let next = parent.firstChild;
+  for (const node of fresh) {
+    const twin = node.id ? named.get(node.id) : next && !next.id && next.nodeName === node.nodeName ? next : null;
+    if (twin) {
+      if (twin !== next) parent.insertBefore(twin, next);
+      next = twin.nextSibling;
+      morph(twin, node);
+    } else {
+      parent.insertBefore(node, next);
+    }
+  }
+  while (next) {
+    const gone = next;
+    next = next.nextSibling;
+    gone.remove();
+  }
+}
+
+function atTheEnd() {
+  return window.innerHeight + window.scrollY >= document.documentElement.scrollHeight - 120;
+}
+
+function toTheEnd() {
+  if (document.getElementById("newest")) window.scrollTo(0, document.documentElement.scrollHeight);
+}
+
+async function refresh() {
+  const headers = { "X-Live": "1", Accept: "text/html" };
+  if (tag) headers["If-None-Match"] = tag;
+  const answer = await fetch(location.pathname + location.search, { headers, cache: "no-store", redirect: "error" });
+  if (answer.status === 403 || answer.status === 404) return location.reload();
+  if (answer.status !== 304) {
+    if (!answer.ok) throw new Error(answer.statusText);
+    const fresh = new DOMParser().parseFromString(`<div>${await answer.text()}</div>`, "text/html").body.firstChild;
+    const follow = atTheEnd();
+    localTimes(fresh);
+    morphChildren(live, [...fresh.childNodes]);
+    tag = answer.headers.get("ETag");
+    if (follow) toTheEnd();
+  }
+  state.textContent = "live";
+  state.classList.remove("lost");
+}
+
+async function keepFresh() {
+  if (!document.hidden) {
+    try {
+      await refresh();
+    } catch {
+      state.textContent = "no connection, trying again";
+      state.classList.add("lost");
+    }
+  }
+  setTimeout(keepFresh, Number(live.dataset.live));
+}
+
+localTimes(document);
+if (location.hash === "#newest") toTheEnd();
+if (live && live.dataset.live) {
+  document.documentElement.classList.add("with-script");
+  keepFresh();
+}
+
+for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("submit", () => {
+    for (const button of form.querySelectorAll("button")) button.disabled = true;
+  });
+}
+window.addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("form[data-once] button")) button.disabled = false;
+});
+
+const message = document.getElementById("message");
+if (message) {
+  message.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) message.form.requestSubmit();
+  });
+}

@@ -1,0 +1,108 @@
+"""Runs an app on a real socket inside a test, and makes the clients that browsers and scripts are."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from admin_server import create_app
+from messaging_database import MessagingDatabase, open_database
+from relay.settings import Settings
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+class _Announced(uvicorn.Server):
+    """A server that tells when it listens, stops when it is told, and leaves the signals to the test runner."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+        self.leave = asyncio.Event()
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    async def main_loop(self) -> None:
+        await self.leave.wait()  # instead of looking at the clock ten times a second
+
+
+@asynccontextmanager
+async def listening(app: Any, port: int = 0) -> AsyncIterator[str]:
+    """The address of the app while it runs."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", port))
+        server = _Announced(uvicorn.Config(app, log_config=None, proxy_headers=False, timeout_graceful_shutdown=1))
+        task = asyncio.create_task(server.serve([listener]))
+        await server.up.wait()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.leave.set()
+            await task
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def settings_for(folder: Path, **changes: Any) -> Settings:
+    """Settings whose database is in this folder, and whose servers listen nowhere."""
+    silent = {f"{server}_port": free_port() for server in ("llm_server", "sms_server", "telegram_server", "simulator")}
+    return Settings(**{"database_url": f"sqlite:///{folder / 'messaging.db'}", **silent, **changes})
+
+
+Story = Callable[[MessagingDatabase], Awaitable[None]]
+
+_told: dict[Story, bytes] = {}
+
+
+async def nothing(_: MessagingDatabase) -> None:
+    """The story of a database in which nothing happened yet."""
+
+
+async def settings_after(story: Story, folder: Path, **changes: Any) -> Settings:
+    """Settings for a database in which a story happened; told once and then copied, for migrations take their time."""
+    settings = settings_for(folder, **changes)
+    file = folder / "messaging.db"
+    if story not in _told:
+        async with opened(settings) as database:
+            await story(database)
+        _told[story] = file.read_bytes()
+    file.write_bytes(_told[story])
+    return settings
+
+
+@asynccontextmanager
+async def browsing(settings: Settings, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser at the console of these settings."""
+    async with (
+        listening(create_app(settings)) as url,
+        httpx.AsyncClient(base_url=url, headers={**BROWSER, **headers}, timeout=20, trust_env=False) as client,
+    ):
+        yield client
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[MessagingDatabase]:
+    """The database, as the SMS server opens it."""
+    database = open_database(settings, "sms_server")
+    await database.start()
+    try:
+        yield database
+    finally:
+        await database.stop()

@@ -1,0 +1,155 @@
+"""The door of the console: who may come in, with what, and who has to wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from console.channels import OnceOnly
+from console.login import Door, own_path
+from relay.web import COOKIE
+from tests.console.running import browsing, nothing, settings_after
+
+TOKEN = "open sesame"
+
+
+async def sign_in(browser: httpx.AsyncClient, token: str = TOKEN, **headers: str) -> httpx.Response:
+    return await browser.post("/login", data={"token": token, "next": "/?q=a"}, headers=headers)
+
+
+async def test_without_the_token_every_page_leads_to_the_login(tmp_path: Path) -> None:
+    """Browsers are sent to sign in and back to where they wanted to go; scripts get a 403."""
+    async with browsing(await settings_after(nothing, tmp_path, admin_token=TOKEN)) as browser:
+        page = await browser.get("/person?platform=sms&id=%2B1")
+        form = await browser.get(page.headers["Location"])
+        script = await browser.get("/", headers={"Accept": "*/*"})
+        posted = await browser.post("/person/clear", data={"platform": "sms", "id": "+1"})
+    assert page.headers["Location"] == "/login?next=%2Fperson%3Fplatform%3Dsms%26id%3D%252B1"
+    assert 'value="/person?platform=sms&amp;id=%2B1"' in form.text
+    assert script.status_code == posted.status_code == 403
+    assert script.json()["hint"]
+
+
+async def test_the_token_opens_and_signing_out_closes(tmp_path: Path) -> None:
+    """The cookie is for this site alone, no script can read it, and it goes with the sign-out."""
+    async with browsing(await settings_after(nothing, tmp_path, admin_token=TOKEN)) as browser:
+        answer = await sign_in(browser)
+        cookie = answer.headers["Set-Cookie"]
+        inside = await browser.get("/")
+        gone = await browser.post("/logout")
+        outside = await browser.get("/")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/?q=a")
+    assert cookie.startswith(f"{COOKIE}=")
+    assert {"HttpOnly", "SameSite=strict"} <= set(cookie.split("; "))
+    assert TOKEN not in cookie
+    assert "Sign out" in inside.text
+    assert gone.headers["Location"] == "/login"
+    assert outside.status_code == 303
+
+
+async def test_over_https_the_cookie_never_travels_in_the_clear(tmp_path: Path) -> None:
+    """Behind a proxy with https the browser's Origin says so, and the cookie is Secure."""
+    async with browsing(await settings_after(nothing, tmp_path, admin_token=TOKEN)) as browser:
+        plain = await sign_in(browser)
+        host = urlsplit(str(browser.base_url)).netloc
+        secure = await sign_in(browser, Origin=f"https://{host}")
+    assert "Secure" not in plain.headers["Set-Cookie"]
+    assert "Secure" in secure.headers["Set-Cookie"]
+
+
+async def test_too_many_wrong_tokens_close_the_door_for_a_while(tmp_path: Path) -> None:
+    """After five wrong ones not even the right one is looked at, and the answer says how long."""
+    async with browsing(await settings_after(nothing, tmp_path, admin_token=TOKEN)) as browser:
+        wrong = [await sign_in(browser, f"guess {number}") for number in range(5)]
+        right = await sign_in(browser)
+    assert [answer.status_code for answer in wrong] == [403] * 5
+    assert "That is not the admin token." in wrong[0].text
+    assert right.status_code == 429
+    assert 0 < int(right.headers["Retry-After"]) <= 31
+    assert "Set-Cookie" not in right.headers
+
+
+def test_the_door_opens_again_when_the_time_is_over() -> None:
+    """Half a minute after the first mistake the next token is looked at."""
+    now = 100.0
+    door = Door(TOKEN, lambda: now)
+    for _ in range(5):
+        assert door.closed_for() == 0
+        assert not door.opens("wrong")
+        now += 1
+    assert door.closed_for() == 25
+    now += 25
+    assert door.closed_for() == 0
+    assert door.opens(TOKEN)
+
+
+async def test_another_site_cannot_keep_the_door_busy(tmp_path: Path) -> None:
+    """Wrong tokens from a foreign page are refused without being counted."""
+    async with browsing(await settings_after(nothing, tmp_path, admin_token=TOKEN)) as browser:
+        foreign = [await sign_in(browser, "wrong", Origin="https://evil.example") for _ in range(6)]
+        right = await sign_in(browser)
+    assert {answer.status_code for answer in foreign} == {403}
+    assert right.status_code == 303
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "9999999999.", "9999999999." + "0" * 64, "é", "1.2.3"])
+async def test_a_made_up_cookie_opens_nothing(tmp_path: Path, cookie: str) -> None:
+    """Only what the login gave is taken."""
+    async with browsing(await settings_after(nothing, tmp_path, admin_token=TOKEN)) as browser:
+        answer = await browser.get("/", headers={b"Cookie": f"{COOKIE}={cookie}".encode()})
+    assert answer.status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("changes", "headers", "status"),
+    [
+        ({}, {}, 200),
+        ({}, {"X-Forwarded-For": "1.2.3.4"}, 403),
+        ({}, {"Host": "rebound.example"}, 403),
+        ({"public_url": "https://relay.example"}, {}, 403),
+    ],
+)
+async def test_without_a_token_only_this_machine_comes_in(
+    tmp_path: Path, changes: dict[str, Any], headers: dict[str, str], status: int
+) -> None:
+    """A proxy, a rebound name or a public address close the console; the page says what to do."""
+    async with browsing(await settings_after(nothing, tmp_path, **changes)) as browser:
+        page = await browser.get("/", headers=headers)
+        login = await browser.get("/login")
+    assert page.status_code == status
+    assert "<h1" in page.text
+    assert login.headers["Location"] == "/"
+
+
+@given(st.one_of(st.text(), st.text(alphabet="/\\:@.?#%ax\t\n", max_size=12).map(lambda tail: f"/{tail}")))
+@example("//evil.example")
+@example("/\\evil.example")
+@example("/\t/evil.example")
+@example("https://evil.example")
+@example("javascript:alert(1)")
+@example("/person?platform=sms&id=%2B1#newest")
+def test_the_login_never_leads_to_another_house(path: str) -> None:
+    """Whatever is asked for, the next page is on this console, as browsers read addresses."""
+    shown = own_path(path).replace("\\", "/").replace("\t", "").replace("\n", "").replace("\r", "")
+    joined = urlsplit(urljoin("http://127.0.0.1:8042/login", shown))
+    assert (joined.scheme, joined.netloc) == ("http", "127.0.0.1:8042")
+
+
+def test_a_form_is_handled_once_and_old_ones_are_forgotten() -> None:
+    """The memory of handled forms is bounded; a form without a name is always new."""
+    forms = OnceOnly(most=2)
+    assert [forms.is_new(name) for name in ("a", "a", "", "", "b", "c", "a")] == [
+        True,
+        False,
+        True,
+        True,
+        True,
+        True,
+        True,
+    ]
