@@ -1,0 +1,197 @@
+"""The Bot API over HTTP: one call, and what its outcome means for us.
+
+Typed calls go through python-telegram-bot's Bot, all of them over our own HTTP client; raw JSON (getUpdates) goes
+through `call`. Either raises SendError. What is said, to whom and when, is left to the Telegram service.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+import httpx
+from telegram import Bot
+from telegram.error import TelegramError
+from telegram.request import BaseRequest, RequestData
+
+from relay.errors import OutcomeUnknown, SendError, SendFailure
+from relay.http_client import never_left, words_of
+
+READ_SECONDS = 20.0
+CONNECT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the error table: a status, a piece of the description in lower case, and what it means for us."""
+
+    status: int
+    words: str
+    kind: SendFailure
+
+
+BOT_API_ERRORS: Final = (
+    Row(400, "chat not found", SendFailure.RECIPIENT),
+    Row(400, "user not found", SendFailure.RECIPIENT),
+    Row(400, "peer_id_invalid", SendFailure.RECIPIENT),
+    Row(400, "group chat was upgraded", SendFailure.RECIPIENT),
+    Row(400, "group is deactivated", SendFailure.RECIPIENT),
+    Row(400, "not enough rights", SendFailure.BLOCKED),
+    Row(400, "have no rights to send", SendFailure.BLOCKED),
+    Row(400, "chat_write_forbidden", SendFailure.BLOCKED),
+    Row(400, "chat_restricted", SendFailure.BLOCKED),
+    Row(400, "", SendFailure.REJECTED),
+    Row(401, "", SendFailure.CONFIG),
+    Row(403, "user is deactivated", SendFailure.RECIPIENT),
+    Row(403, "can't initiate conversation", SendFailure.RECIPIENT),
+    Row(403, "can't send messages to bots", SendFailure.RECIPIENT),
+    Row(403, "", SendFailure.BLOCKED),  # blocked by the user, kicked from the group, not a member any more
+    Row(404, "", SendFailure.CONFIG),  # a token that is no token; an API at this address that is none
+    Row(409, "", SendFailure.BUSY),
+    Row(413, "", SendFailure.REJECTED),
+    Row(429, "", SendFailure.BUSY),
+)
+"""What the Bot API refuses with, first match wins; the descriptions are those of the official server."""
+
+
+def refusal(status: int, body: bytes) -> SendError:
+    """What an answer other than success means. An answer that is not the Bot API's own comes from something between."""
+    said = _json_object(body)
+    if status >= 500:
+        return OutcomeUnknown(str(status), _described(said, f"Telegram answered {status}"))
+    if said is None or said.get("ok") is not False:
+        return _foreign(status)
+    code = said["error_code"] if isinstance(said.get("error_code"), int) else status
+    words = _described(said, f"Telegram answered {code}")
+    if code >= 500:
+        return OutcomeUnknown(str(code), words)
+    parameters = said.get("parameters")
+    hints: dict[str, Any] = parameters if isinstance(parameters, dict) else {}
+    moved_to = hints.get("migrate_to_chat_id")
+    return SendError(
+        _kind(code, words),
+        str(code),
+        words,
+        retry_after=_seconds(hints.get("retry_after")),
+        moved_to=str(moved_to) if isinstance(moved_to, int) else None,
+    )
+
+
+def _kind(code: int, words: str) -> SendFailure:
+    lower = words.lower()
+    found = (row.kind for row in BOT_API_ERRORS if row.status == code and row.words in lower)
+    return next(found, SendFailure.REJECTED)
+
+
+def _foreign(status: int) -> SendError:
+    """No answer of a Bot API: a success may have been one, a refusal means that nothing reached Telegram."""
+    if status < 300:
+        return OutcomeUnknown("body", "Telegram's answer could not be understood")
+    return SendError(SendFailure.BUSY, str(status), f"something other than the Bot API answered, with {status}")
+
+
+def _described(said: Mapping[str, Any] | None, otherwise: str) -> str:
+    text = said.get("description") if said else None
+    return text[:500] if isinstance(text, str) and text else otherwise
+
+
+def _seconds(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e7 else None
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def is_about_entities(error: SendError) -> bool:
+    """Whether Telegram disliked the formatting only: the same text without it will be taken."""
+    return error.kind is SendFailure.REJECTED and "entit" in error.message.lower() and error.code == "400"
+
+
+class CallFailed(TelegramError):
+    """Carries our own error through python-telegram-bot, which lets only its own kind pass unchanged."""
+
+    def __init__(self, error: SendError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class BotCalls:
+    """Calls for one bot as plain JSON, each made once. They raise SendError, OutcomeUnknown included."""
+
+    def __init__(self, client: httpx.AsyncClient, base_url: str, token: str) -> None:
+        self._client = client
+        self.token = token
+        self.prefix = f"{base_url}/bot"
+
+    async def call(self, method: str, parameters: Mapping[str, Any], *, read_seconds: float = READ_SECONDS) -> Any:
+        """The `result` of one method, as plain JSON."""
+        said = await self.post(f"{self.prefix}{self.token}/{method}", json.dumps(parameters).encode(), read_seconds)
+        return said["result"]
+
+    async def post(self, url: str, content: bytes, read_seconds: float) -> dict[str, Any]:
+        """One request, never repeated here. Raises SendError, and OutcomeUnknown when it may have been obeyed."""
+        timeout = httpx.Timeout(read_seconds, connect=CONNECT_SECONDS)
+        try:
+            response = await self._client.post(
+                url, content=content, headers={"Content-Type": "application/json"}, timeout=timeout
+            )
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # aiohttp's are those not translated to httpx
+            if never_left(error):
+                raise SendError(
+                    SendFailure.BUSY, "unreachable", f"Telegram cannot be reached: {words_of(error)}"
+                ) from error
+            raise OutcomeUnknown("timeout", f"Telegram did not answer: {words_of(error)}") from error
+        said = _json_object(response.content)
+        if response.is_success and said is not None and said.get("ok") is True and "result" in said:
+            return said
+        raise refusal(response.status_code, response.content)
+
+
+def typed_bot(calls: BotCalls) -> Bot:
+    """python-telegram-bot's Bot over the same calls; its methods raise CallFailed instead of SendError."""
+    request = _Request(calls)
+    return Bot(calls.token, base_url=calls.prefix, request=request, get_updates_request=request)
+
+
+class _Request(BaseRequest):
+    """Gives python-telegram-bot our HTTP client and our errors."""
+
+    def __init__(self, calls: BotCalls) -> None:
+        self._calls = calls
+
+    @property
+    def read_timeout(self) -> float:
+        return READ_SECONDS
+
+    async def initialize(self) -> None:
+        """Nothing: the client belongs to the process."""
+
+    async def shutdown(self) -> None:
+        """Nothing, likewise."""
+
+    async def do_request(
+        self,
+        url: str,
+        method: str,
+        request_data: RequestData | None = None,
+        read_timeout: Any = None,
+        write_timeout: Any = None,
+        connect_timeout: Any = None,
+        pool_timeout: Any = None,
+    ) -> tuple[int, bytes]:
+        """One call; the timeouts are ours, whatever python-telegram-bot would like."""
+        del method, read_timeout, write_timeout, connect_timeout, pool_timeout
+        content = json.dumps(request_data.parameters if request_data else {}).encode()
+        try:
+            said = await self._calls.post(url, content, READ_SECONDS)
+        except SendError as error:
+            raise CallFailed(error) from error
+        return 200, json.dumps(said).encode()

@@ -1,0 +1,417 @@
+"""The Telegram server: takes updates in by long polling or webhook, starts the relay, and shows and steers it by HTTP.
+
+It owns the routes, the start and the stop. What Telegram means is the Telegram service's knowledge, what is stored the
+database's; how a message is answered and sent happens in `relay`.
+"""
+
+from __future__ import annotations
+
+import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Query, Request
+from pydantic import BaseModel, Field
+
+from messaging_database import MessagingDatabase, open_database
+from relay import reports
+from relay.bot_api import BotCalls
+from relay.entities import CUT_NOTICE
+from relay.errors import SendError, SettingsError, StorageError
+from relay.http_client import open_http_client
+from relay.llm_client import LlmClient
+from relay.logs import setup_logging
+from relay.messages import Platform, UserId, UserState
+from relay.people import SILENT_STATES
+from relay.relay import Relay
+from relay.settings import Settings, load_or_exit, load_settings
+from relay.text import is_blank
+from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, same_secret, serve
+from telegram_polling import Intake, Poller, insist
+from telegram_service import ALLOWED_UPDATES, TelegramService, bot_token, webhook_secret
+
+log = logging.getLogger("relay.telegram.server")
+
+SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 (the name of a header)
+PENDING_SECONDS = 15.0
+STATUS_PATIENCE_SECONDS = 1.5
+
+routes = APIRouter()
+
+
+@dataclass(slots=True)
+class Webhook:
+    """How far Telegram knows our webhook."""
+
+    url: str
+    secret: str
+    registered: bool = False
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Rooms:
+    """What the routes need, made at the start of the server."""
+
+    settings: Settings
+    database: MessagingDatabase
+    service: TelegramService
+    model: LlmClient
+    relay: Relay
+    intake: Intake
+    poller: Poller
+    webhook: Webhook | None
+    chores: set[asyncio.Task[None]] = field(default_factory=set)
+    pending: tuple[float, int | None] = (0.0, None)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The server as an ASGI app. Raises SettingsError when it could not do its work with these settings."""
+    settings = settings or load_settings()
+    bot_token(settings)
+    _webhook_url(settings)
+    app = build_app(
+        "Telegram server", settings, _lifespan, description="Relays a Telegram bot's messages to the LLM server."
+    )
+    app.include_router(routes)
+
+    async def ready() -> dict[str, Any]:
+        return await _readiness(_rooms(app))
+
+    add_common_routes(app, ready)
+    return app
+
+
+def _webhook_url(settings: Settings) -> str | None:
+    """Where Telegram is to push updates; None when we poll for them."""
+    if settings.telegram_mode == "polling":
+        return None
+    if settings.public_url is not None:
+        return f"{settings.public_url}/telegram/webhook"
+    if settings.simulated:
+        return f"http://127.0.0.1:{settings.telegram_server_port}/telegram/webhook"
+    raise SettingsError(
+        "TELEGRAM_MODE=webhook needs PUBLIC_URL, the https:// address under which the internet reaches this server. "
+        "Set it, or leave TELEGRAM_MODE at polling, which works everywhere."
+    )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    http = open_http_client()
+    database = open_database(settings, "telegram_server")
+    rooms = _make_rooms(app, database, TelegramService(settings, http), LlmClient(http, settings))
+    app.state.rooms = rooms
+    await database.start()
+    await rooms.relay.start()
+    await _start_updates(rooms)
+    yield
+    await _stop_updates(rooms)
+    await rooms.relay.stop()
+    await rooms.service.stop()
+    await database.stop()
+    await http.aclose()
+
+
+def _make_rooms(app: FastAPI, database: MessagingDatabase, service: TelegramService, model: LlmClient) -> Rooms:
+    settings: Settings = app.state.settings
+    relay_ = Relay(database, service, model, settings, app.state.metrics)
+    intake = Intake(service, database, service.me.id, app.state.metrics, relay_.wake)
+
+    async def prepare() -> None:
+        await service.learn_identity()
+        await service.delete_webhook()
+
+    poller = Poller(
+        intake,
+        database,
+        prepare,
+        lambda client: BotCalls(client, settings.telegram_api_base_url, bot_token(settings)),
+        lambda: open_http_client(max_connections=2),
+        bot_id=service.me.id,
+        poll_seconds=settings.telegram_poll_seconds,
+        allowed_updates=ALLOWED_UPDATES,
+    )
+    url = _webhook_url(settings)
+    webhook = Webhook(url, webhook_secret(settings)) if url else None
+    return Rooms(settings, database, service, model, relay_, intake, poller, webhook)
+
+
+async def _start_updates(rooms: Rooms) -> None:
+    """Let updates come; what Telegram refuses meanwhile is tried again in the background."""
+    if rooms.webhook is None:
+        await rooms.poller.start()
+    else:
+        _in_background(rooms, _register_webhook(rooms, rooms.webhook))
+    _in_background(rooms, insist("registering the menu of commands", rooms.service.register_commands))
+
+
+def _in_background(rooms: Rooms, chore: Any) -> None:
+    task = asyncio.create_task(chore)
+    rooms.chores.add(task)
+    task.add_done_callback(rooms.chores.discard)
+
+
+async def _register_webhook(rooms: Rooms, webhook: Webhook) -> None:
+    async def register() -> None:
+        await rooms.service.learn_identity()
+        await rooms.service.set_webhook(webhook.url, webhook.secret)
+
+    def failed(words: str) -> None:
+        webhook.error = words
+
+    await insist("registering the webhook", register, failed=failed)
+    webhook.registered, webhook.error = True, None
+    log.info("Telegram pushes updates to %s", webhook.url)
+
+
+async def _stop_updates(rooms: Rooms) -> None:
+    for chore in rooms.chores:
+        chore.cancel()
+    await asyncio.gather(*rooms.chores, return_exceptions=True)
+    await rooms.poller.stop(rooms.settings.stop_seconds / 4)
+
+
+def _rooms(app: FastAPI) -> Rooms:
+    rooms: Rooms = app.state.rooms
+    return rooms
+
+
+# -- what everybody may see --------------------------------------------------------------------------------------------
+
+
+@routes.api_route("/", methods=["GET", "HEAD"], dependencies=[PUBLIC], summary="What this server is, and how it is.")
+async def home(request: Request) -> dict[str, Any]:
+    rooms = _rooms(request.app)
+    readiness = await _readiness(rooms)
+    return {
+        "server": "Telegram server",
+        "status": "ok" if readiness["ready"] else "trouble",
+        "about": "People message a Telegram bot, and an AI answers.",
+        "links": {"status": "/telegram/status", "health": "/health", "routes": "/docs"},
+        "bot": f"@{rooms.service.me.username}" if rooms.service.me.username else None,
+        "mode": rooms.settings.telegram_mode,
+        "simulated": rooms.settings.simulated,
+    }
+
+
+async def _readiness(rooms: Rooms) -> dict[str, Any]:
+    """Ready is who can store what comes and knows the bot; that Telegram is away for a while is told, no more."""
+    try:
+        await rooms.database.check()
+        database = "ok"
+    except StorageError:
+        database = "cannot be written now"
+    known = bool(rooms.service.me.username)
+    updates = str(rooms.poller.state) if rooms.webhook is None else _webhook_state(rooms.webhook)
+    return {
+        "ready": database == "ok" and known,
+        "database": database,
+        "bot_known": known,
+        "updates": updates,
+        "simulated": rooms.settings.simulated,
+    }
+
+
+def _webhook_state(webhook: Webhook) -> str:
+    return "webhook" if webhook.registered else "registering"
+
+
+@routes.post(
+    "/telegram/webhook",
+    dependencies=[PUBLIC],
+    summary="Where Telegram pushes updates.",
+    description=f"Only with the right {SECRET_HEADER}. Answers 200 as soon as the update is stored.",
+)
+async def webhook(request: Request) -> dict[str, Any]:
+    rooms = _rooms(request.app)
+    if not same_secret(request.headers.get(SECRET_HEADER, ""), webhook_secret(rooms.settings)):
+        raise ApiError(
+            403,
+            f"the header {SECRET_HEADER} is missing or wrong",
+            "only Telegram sends updates here; the secret is TELEGRAM_WEBHOOK_SECRET, or derived from the bot token",
+        )
+    if not rooms.service.me.username:
+        raise ApiError(503, "the bot does not know its own name yet", "Telegram tries again by itself")
+    content = await request.body()
+    try:
+        update = json.loads(content.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        # A refusal would make Telegram send the same again, for a day: it is kept where the operator sees it.
+        update = {"unreadable": content[:10_000].decode("utf-8", "replace")}
+    await rooms.intake.take_pushed(update)
+    return {"ok": True}
+
+
+# -- what the operator may do ------------------------------------------------------------------------------------------
+
+
+@routes.get("/telegram/status", dependencies=[ADMIN], summary="Figures, people and the state of polling or webhook.")
+async def status(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=reports.PAGE_LIMIT)] = 50,
+    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+) -> dict[str, Any]:
+    rooms = _rooms(request.app)
+    figures = await rooms.database.report(lambda c: reports.status(c, Platform.TELEGRAM, time.time()))
+    users = await rooms.database.report(lambda c: reports.list_users(c, Platform.TELEGRAM, limit, offset))
+    return {
+        **figures,
+        "users": users,
+        "limit": limit,
+        "offset": offset,
+        "simulated": rooms.settings.simulated,
+        "bot": f"@{rooms.service.me.username}" if rooms.service.me.username else None,
+        "mode": rooms.settings.telegram_mode,
+        "polling": _polling(rooms),
+        "webhook": _webhook_report(rooms.webhook),
+        "pending_update_count": await _pending(rooms),
+        "sending_paused": rooms.relay.outbox.paused_reason,
+        "model": await rooms.model.health(),
+    }
+
+
+def _polling(rooms: Rooms) -> dict[str, Any]:
+    """The state of the long poll; `running` alone would say nothing about whether it succeeds."""
+    poller = rooms.poller
+    last = poller.last_success_at
+    return {
+        "running": poller.running,
+        "state": poller.state,
+        "last_success_at": reports.timestamp(last),
+        "last_success_seconds_ago": None if last is None else round(max(0.0, time.time() - last), 1),
+        "last_error": poller.last_error,
+    }
+
+
+def _webhook_report(hook: Webhook | None) -> dict[str, Any] | None:
+    return {"url": hook.url, "registered": hook.registered, "last_error": hook.error} if hook else None
+
+
+async def _pending(rooms: Rooms) -> int | None:
+    """How many updates wait at Telegram, asked at most every few seconds; None when it does not say so quickly."""
+    asked_at, count = rooms.pending
+    if time.monotonic() - asked_at < PENDING_SECONDS and asked_at > 0:
+        return count
+    try:
+        async with asyncio.timeout(STATUS_PATIENCE_SECONDS):
+            info = await rooms.service.webhook_info()
+        count = info.get("pending_update_count")
+    except (SendError, TimeoutError):
+        count = None
+    rooms.pending = (time.monotonic(), count)
+    return count
+
+
+class Message(BaseModel):
+    """What to send, and to whom."""
+
+    chat_id: int | str = Field(description="A chat that the bot knows: a number, or the same as text.")
+    message: str = Field(description="Markdown; it is formatted and cut as the answers of the model are.")
+
+
+@routes.post(
+    "/telegram/send",
+    dependencies=[ADMIN],
+    status_code=202,
+    summary="Send a message to somebody who wrote to the bot before.",
+    description="It goes through the outbox. The answer has its id and the state of its parts.",
+)
+async def send(request: Request, message: Message) -> dict[str, Any]:
+    rooms = _rooms(request.app)
+    user_id = _chat_id(message.chat_id)
+    if is_blank(message.message):
+        raise ApiError(422, "the message is empty", "put some text into message")
+    planned = rooms.service.plan(message.message)
+    if planned[-1].text.endswith(CUT_NOTICE):
+        raise ApiError(
+            422,
+            f"the message would take more than {rooms.settings.telegram_max_parts} messages of Telegram",
+            "shorten it, send it in several messages, or raise telegram_max_parts",
+        )
+    await _must_be_reachable(rooms, user_id)
+    reply_id = await rooms.database.plan_message(Platform.TELEGRAM, user_id, planned)
+    rooms.relay.send_soon(user_id)
+    parts = await rooms.database.report(lambda c: reports.reply(c, reply_id))
+    return {
+        "id": reply_id,
+        "state": parts[-1]["state"] if parts else "planned",
+        "chat_id": user_id,
+        "parts": [{"id": part["id"], "state": part["state"]} for part in parts],
+        "simulated": rooms.settings.simulated,
+    }
+
+
+async def _must_be_reachable(rooms: Rooms, user_id: UserId) -> None:
+    user = await rooms.database.find_user(Platform.TELEGRAM, user_id)
+    if user is None:
+        raise ApiError(
+            404,
+            f"no chat {user_id} is known",
+            "a bot can only write to people who wrote to it first: ask them to send /start",
+        )
+    if user.state in SILENT_STATES:
+        why = "has blocked the bot" if user.state is UserState.BLOCKED else f"is {user.state}"
+        raise ApiError(409, f"chat {user_id} {why}", "nothing can be sent until they write to the bot again")
+
+
+@routes.post("/telegram/polling/start", dependencies=[ADMIN], summary="Start to poll for updates.")
+async def start_polling(request: Request) -> dict[str, Any]:
+    rooms = _rooms(request.app)
+    if rooms.webhook is not None:
+        raise ApiError(
+            409,
+            "this server receives updates by webhook, and Telegram allows only one of the two",
+            "set TELEGRAM_MODE=polling and start the server again",
+        )
+    await rooms.poller.start()
+    return _polling(rooms)
+
+
+@routes.post("/telegram/polling/stop", dependencies=[ADMIN], summary="Stop to poll; updates wait at Telegram, a day.")
+async def stop_polling(request: Request) -> dict[str, Any]:
+    rooms = _rooms(request.app)
+    await rooms.poller.stop()
+    return _polling(rooms)
+
+
+@routes.delete("/telegram/user/{chat_id}/history", dependencies=[ADMIN], summary="Forget a conversation.")
+async def clear_history(request: Request, chat_id: str) -> dict[str, Any]:
+    user_id = _chat_id(chat_id)
+    removed = await _rooms(request.app).database.clear_history(Platform.TELEGRAM, user_id)
+    if removed is None:
+        raise ApiError(404, f"no chat {user_id} is known", "GET /telegram/status lists the people")
+    return {"chat_id": user_id, "removed": removed}
+
+
+def _chat_id(given: int | str) -> UserId:
+    text = str(given).strip()
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18 or int(digits) == 0:
+        raise ApiError(422, "chat_id must be a whole number", "GET /telegram/status lists the chats of the people")
+    return UserId(str(int(text)))
+
+
+def main() -> None:
+    """Run the server until a signal; a setting that is missing or wrong ends it with its sentence and status 2."""
+    settings = load_or_exit()
+    setup_logging(settings, "telegram_server")
+    try:
+        app = create_app(settings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 (a sentence for the operator, not a line of the log)
+        raise SystemExit(2) from None
+    serve(app, settings, settings.telegram_server_port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,352 @@
+"""The long poll between a scripted Bot API and a real database: what is committed when, and what trouble does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from messaging_database import MessagingDatabase, open_database
+from relay import reports
+from relay.bot_api import BotCalls
+from relay.errors import StorageError
+from relay.http_client import open_http_client
+from relay.messages import InboundId, InboundMessage, Platform, UserId
+from relay.metrics import Metrics
+from relay.settings import Settings
+from telegram_polling import OFFSET_NOTE, OFFSET_SECONDS, Intake, Poller, PollingState
+from telegram_service import ALLOWED_UPDATES, TelegramService
+from tests.telegram.scripted_bot_api import (
+    BOT_ID,
+    CUT,
+    TOKEN,
+    Reply,
+    ScriptedBotApi,
+    ok,
+    private,
+    refused,
+    scripted_bot_api,
+)
+
+NOW = 1_790_000_000.0
+
+
+class FailingStore:
+    """The real database, which fails as often as it is told; `poison` is an external id that it never takes."""
+
+    def __init__(self, database: MessagingDatabase) -> None:
+        self._database = database
+        self.failures = 0
+        self.poison = ""
+
+    def _maybe_fail(self) -> None:
+        if self.failures > 0:
+            self.failures -= 1
+            raise StorageError("database is locked")
+
+    async def store_inbound(self, message: InboundMessage, raw: str) -> InboundId | None:
+        self._maybe_fail()
+        if message.external_id == self.poison:
+            raise StorageError("invalid byte sequence")
+        return await self._database.store_inbound(message, raw)
+
+    async def store_dead_letter(self, platform: Platform, external_id: str, raw: str, reason: str) -> InboundId | None:
+        self._maybe_fail()
+        return await self._database.store_dead_letter(platform, external_id, raw, reason)
+
+    async def store_batch(
+        self,
+        messages: Sequence[tuple[InboundMessage, str]],
+        dead_letters: Sequence[tuple[str, str, str]],
+        platform: Platform,
+        note: tuple[str, Any],
+    ) -> list[UserId]:
+        self._maybe_fail()
+        if any(message.external_id == self.poison for message, _ in messages):
+            raise StorageError("invalid byte sequence")
+        return await self._database.store_batch(messages, dead_letters, platform, note)
+
+    async def read_note(self, platform: Platform, name: str) -> Any:
+        return await self._database.read_note(platform, name)
+
+    async def put_note(self, platform: Platform, name: str, value: Any) -> None:
+        self._maybe_fail()
+        await self._database.put_note(platform, name, value)
+
+
+class Scene:
+    """A poller with everything around it. Its pauses take no time; `woken` tells who was woken."""
+
+    def __init__(self, api: ScriptedBotApi, database: MessagingDatabase, service: TelegramService) -> None:
+        self.api = api
+        self.database = database
+        self.store = FailingStore(database)
+        self.woken: list[UserId] = []
+        self.pauses: list[float] = []
+        self.troubles: list[tuple[PollingState, str | None]] = []
+        self.now = NOW
+        self._service = service
+        self._changed = asyncio.Event()
+        self.poller = self.make_poller()
+
+    def make_poller(self) -> Poller:
+        intake = Intake(self._service, self.store, BOT_ID, Metrics(), self._wake)
+
+        async def prepare() -> None:
+            await self._service.learn_identity()
+            await self._service.delete_webhook()
+
+        return Poller(
+            intake,
+            self.store,
+            prepare,
+            lambda client: BotCalls(client, self.api.base_url, TOKEN),
+            open_http_client,
+            bot_id=BOT_ID,
+            poll_seconds=20,
+            allowed_updates=ALLOWED_UPDATES,
+            clock=lambda: self.now,
+            sleep=self._sleep,
+        )
+
+    def _wake(self, user_id: UserId) -> None:
+        self.woken.append(user_id)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.troubles.append((self.poller.state, self.poller.last_error))
+        await asyncio.sleep(0)
+
+    async def stored(self) -> list[str]:
+        """The texts that wait for an answer, in order."""
+        return [row["text"] for row in await self.database.report(lambda c: reports.waiting_messages(c, 200))]
+
+    async def buried(self) -> list[dict[str, Any]]:
+        return await self.database.report(lambda c: reports.dead_letters(c, 200))
+
+    async def confirmed(self, offset: int) -> None:
+        """Wait until Telegram was asked for what comes from this offset on."""
+        for count in range(1, 200):
+            if (await self.api.until("getUpdates", count))[-1].get("offset") == offset:
+                return
+
+
+@asynccontextmanager
+async def scene_in(folder: Path) -> AsyncIterator[Scene]:
+    async with scripted_bot_api() as api, open_http_client() as client:
+        settings = Settings(
+            telegram_bot_token=TOKEN, telegram_api_base_url=api.base_url, database_url=f"sqlite:///{folder / 'db'}"
+        )
+        database = open_database(settings, "telegram_server")
+        await database.start()
+        scene = Scene(api, database, TelegramService(settings, client))
+        try:
+            yield scene
+        finally:
+            await scene.poller.stop()
+            await database.stop()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with scene_in(tmp_path) as one:
+        yield one
+
+
+async def test_what_comes_is_stored_before_it_is_confirmed(scene: Scene) -> None:
+    """The next poll asks from behind the last update, which is in the database by then; its sender is woken."""
+    await scene.poller.start()
+    await scene.api.bring(private(10, "one"), private(11, "two"))
+    await scene.confirmed(12)
+    assert await scene.stored() == ["one", "two"]
+    assert scene.woken == ["700000001"]
+    assert scene.poller.state is PollingState.POLLING
+
+
+async def test_polling_begins_by_learning_who_we_are_and_ending_any_webhook(scene: Scene) -> None:
+    """Else Telegram answers 409."""
+    await scene.poller.start()
+    await scene.api.until("getUpdates")
+    assert [call.method for call in scene.api.calls[:3]] == ["getMe", "deleteWebhook", "getUpdates"]
+    assert scene.api.made("getUpdates")[0]["allowed_updates"] == list(ALLOWED_UPDATES)
+
+
+async def test_a_batch_that_comes_again_changes_nothing(scene: Scene) -> None:
+    """Telegram repeats what it does not know to be confirmed."""
+    scene.api.script["getUpdates"].extend([ok([private(10, "one")]), CUT, ok([private(10, "one"), private(11, "two")])])
+    await scene.poller.start()
+    await scene.confirmed(12)
+    assert await scene.stored() == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        {"update_id": 11, "message": {"chat": "nonsense"}},
+        {"update_id": 11, "message": {"message_id": 1, "chat": {"id": 7, "type": "private"}, "text": ["no text"]}},
+        {"update_id": 11, "edited_message": 5},
+    ],
+)
+async def test_a_poison_update_stops_nobody_behind_it(scene: Scene, poison: Any) -> None:
+    """It is kept as a dead letter, with its reason, and the rest of its batch is stored."""
+    await scene.api.bring(private(10, "before"), poison, private(12, "behind"))
+    await scene.poller.start()
+    await scene.confirmed(13)
+    assert await scene.stored() == ["before", "behind"]
+    [letter] = await scene.buried()
+    assert letter["external_id"] == f"{BOT_ID}:11"
+    assert letter["error"]
+    assert letter["raw"]
+
+
+@pytest.mark.parametrize("garbage", ["text", 5, None, [], {}, {"update_id": "11"}, {"message": {"text": "x"}}])
+async def test_an_update_without_an_id_is_kept_once_and_does_not_spin(scene: Scene, garbage: Any) -> None:
+    """It cannot be confirmed by itself; a later one confirms it, and until then the pauses grow."""
+    scene.api.script["getUpdates"].extend([ok([garbage])] * 4)
+    await scene.api.bring(private(12, "behind"))
+    await scene.poller.start()
+    await scene.confirmed(13)
+    assert len(await scene.buried()) == 1
+    assert scene.pauses[:4] == [1.0, 2.0, 4.0, 8.0]
+    assert await scene.stored() == ["behind"]
+
+
+async def test_a_server_that_ignores_the_offset_is_not_asked_without_end(scene: Scene) -> None:
+    """The same batch again and again is trouble, not work."""
+    scene.api.script["getUpdates"].extend([ok([private(10, "one")])] * 4)
+    await scene.poller.start()
+    await scene.api.until("getUpdates", 5)
+    assert scene.pauses[:3] == [1.0, 2.0, 4.0]
+    assert await scene.stored() == ["one"]
+
+
+async def test_while_the_database_is_away_the_offset_is_held(scene: Scene) -> None:
+    """Nothing is confirmed, nothing is lost, the state says why, and it resumes by itself."""
+    scene.store.failures = 2
+    await scene.api.bring(private(10, "one"))
+    await scene.poller.start()
+    polls = await scene.api.until("getUpdates", 3)
+    assert [poll.get("offset") for poll in polls[:3]] == [None, None, None]
+    await scene.confirmed(11)
+    assert scene.pauses == [1.0, 2.0]
+    assert await scene.stored() == ["one"]
+
+
+async def test_one_message_that_the_database_refuses_does_not_hold_up_the_others(scene: Scene) -> None:
+    """After a few tries the batch is stored one by one; what is refused by itself becomes a dead letter."""
+    scene.store.poison = f"{BOT_ID}:11"
+    await scene.api.bring(private(10, "before"), private(11, "poison"), private(12, "behind"))
+    await scene.poller.start()
+    await scene.confirmed(13)
+    assert await scene.stored() == ["before", "behind"]
+    [letter] = await scene.buried()
+    assert "poison" in letter["raw"]
+
+
+async def test_a_long_outage_of_the_database_buries_nothing(scene: Scene) -> None:
+    """One by one or all together: as long as nothing can be written, nothing is given up."""
+    scene.store.failures = 12
+    await scene.api.bring(private(10, "one"), private(11, "two"))
+    await scene.poller.start()
+    await scene.confirmed(12)
+    assert await scene.stored() == ["one", "two"]
+    assert await scene.buried() == []
+
+
+async def test_the_offset_outlives_the_process(scene: Scene) -> None:
+    """The next life goes on where this one stopped."""
+    await scene.poller.start()
+    await scene.api.bring(private(10, "one"))
+    await scene.confirmed(11)
+    await scene.poller.stop()
+    scene.poller = scene.make_poller()
+    before = len(scene.api.made("getUpdates"))
+    await scene.poller.start()
+    assert (await scene.api.until("getUpdates", before + 1))[before]["offset"] == 11
+
+
+@pytest.mark.parametrize(
+    "note", [{"bot": BOT_ID, "offset": 500, "at": NOW - OFFSET_SECONDS - 1}, {"bot": 1, "offset": 500, "at": NOW}, "x"]
+)
+async def test_an_old_or_foreign_offset_is_not_used(scene: Scene, note: Any) -> None:
+    """After a week of silence Telegram counts anew, and another bot counts by itself: updates would be hidden."""
+    await scene.database.put_note(Platform.TELEGRAM, OFFSET_NOTE, note)
+    await scene.poller.start()
+    assert "offset" not in (await scene.api.until("getUpdates"))[0]
+
+
+@pytest.mark.parametrize(
+    ("reply", "state", "says"),
+    [
+        (refused(409, "Conflict: terminated by other getUpdates request"), PollingState.CONFLICT, "another program"),
+        (refused(401, "Unauthorized"), PollingState.REFUSED, "TELEGRAM_BOT_TOKEN"),
+        (refused(404, "Not Found"), PollingState.REFUSED, "TELEGRAM_BOT_TOKEN"),
+        (refused(429, "Too Many Requests", retry_after=77), PollingState.WAITING, "Too Many"),
+        (Reply(502, b"<html>Bad Gateway</html>"), PollingState.WAITING, "502"),
+        (Reply(200, b"half"), PollingState.WAITING, "understood"),
+        (ok({"not": "a list"}), PollingState.WAITING, "list"),
+        (CUT, PollingState.WAITING, "did not answer"),
+    ],
+)
+async def test_trouble_is_shown_for_what_it_is_and_ends_by_itself(
+    scene: Scene, caplog: pytest.LogCaptureFixture, reply: Reply | str, state: PollingState, says: str
+) -> None:
+    """The state tells it while it lasts; the next poll uses another connection; then all is well."""
+    scene.api.script["getUpdates"].append(reply)
+    await scene.poller.start()
+    await scene.api.bring(private(10, "one"))
+    await scene.confirmed(11)
+    [(shown, words)] = scene.troubles
+    assert shown is state
+    assert says in (words or "")
+    assert says in caplog.text
+    assert (scene.poller.state, scene.poller.last_error) == (PollingState.POLLING, None)
+    first, second = [call.connection for call in scene.api.calls if call.method == "getUpdates"][:2]
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("reply", "pause"), [(refused(429, "x", retry_after=77), 77.0), (refused(401, "Unauthorized"), 60.0)]
+)
+async def test_pauses_are_as_long_as_asked_for(scene: Scene, reply: Reply, pause: float) -> None:
+    """retry_after is honoured; a refused token is not tried every second."""
+    scene.api.script["getUpdates"].append(reply)
+    await scene.poller.start()
+    await scene.api.until("getUpdates", 2)
+    assert scene.pauses == [pause]
+
+
+async def test_a_webhook_that_is_in_the_way_is_removed(scene: Scene) -> None:
+    """After a 409 the webhook is deleted once more."""
+    scene.api.script["getUpdates"].append(refused(409, "Conflict: can't use getUpdates method while webhook is active"))
+    await scene.poller.start()
+    await scene.api.until("getUpdates", 2)
+    assert len(scene.api.made("deleteWebhook")) == 2
+
+
+async def test_start_and_stop_really_do_and_may_be_repeated(scene: Scene) -> None:
+    """Never two polls at a time; a stopped one asks nothing more and loses nothing."""
+    await asyncio.gather(*(scene.poller.start() for _ in range(5)))
+    await scene.api.until("getUpdates", 2)
+    assert scene.poller.running
+    assert len(scene.api.made("getMe")) == 1
+    await asyncio.gather(scene.poller.stop(), scene.poller.stop())
+    assert (scene.poller.running, scene.poller.state) == (False, PollingState.STOPPED)
+    asked = len(scene.api.made("getUpdates"))
+    await scene.api.bring(private(10, "meanwhile"))
+    assert len(scene.api.made("getUpdates")) == asked
+    await scene.poller.start()
+    await scene.confirmed(11)
+    assert await scene.stored() == ["meanwhile"]
+
+
+async def test_empty_answers_that_come_at_once_do_not_make_it_spin(scene: Scene) -> None:
+    """A server that does not wait is asked again after a pause."""
+    scene.api.script["getUpdates"].extend([ok([])] * 5)
+    await scene.poller.start()
+    await scene.api.until("getUpdates", 5)
+    assert len([pause for pause in scene.pauses if pause == 0.5]) >= 3
