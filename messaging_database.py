@@ -8,20 +8,32 @@ used, and then nothing of the verb was committed. What operators read is in `rel
 
 from __future__ import annotations
 
+import relay.bootstrap  # isort: skip  # noqa: F401 (first of all: says in one line what to install)
+
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, Row, select, text, update
 
-from relay import reports
+from relay import database_commands, maintenance, reports
 from relay.database_engine import open_transactions
 from relay.errors import SendError, StorageError
-from relay.history import add_line, clear_lines
-from relay.inbox import claim_head, finish, store_dead_letter, store_message, update_claimed
+from relay.history import add_line, clear_lines, count_answer
+from relay.inbox import (
+    claim_head,
+    finish,
+    finish_merged,
+    following,
+    store_dead_letter,
+    store_message,
+    update_claimed,
+)
+from relay.maintenance import OldUser
 from relay.messages import (
     OPEN_PART_STATES,
     Answer,
@@ -40,10 +52,10 @@ from relay.messages import (
     Platform,
     Receipt,
     ReplyId,
+    Surroundings,
     User,
     UserId,
     UserState,
-    storable,
 )
 from relay.parts import (
     accept_part,
@@ -52,19 +64,28 @@ from relay.parts import (
     keep_report,
     plan_parts,
     put_off_part,
-    to_part,
-    update_claimed_part,
+    repeat_part,
 )
-from relay.people import SILENT_STATES, change_user, move_person, touch_user
-from relay.schema import inbound, notes, outbound, users
-from relay.settings import Settings
-from relay.transactions import Transactions, Tx, of_person
+from relay.people import SILENT_STATES, change_user, move_person, release_person, touch_user
+from relay.schema import in_states, inbound, notes, outbound, users
+from relay.settings import Settings, load_or_exit
+from relay.transactions import Tally, Transactions, Tx, of_person, upsert
 
 log = logging.getLogger("relay.database")
 
 T = TypeVar("T")
 
 PREPARE_PAUSE_SECONDS = 2.0
+MOST_PEOPLE = 500
+"""How many people one sweep gives; those who waited longest come first, the others with the next."""
+
+_MOMENT = text("SELECT extract(epoch FROM clock_timestamp())")
+_PUT_NOTE = upsert(
+    notes,
+    lambda row: row.on_conflict_do_update(
+        index_elements=["platform", "name"], set_={"value": row.excluded.value, "updated_at": row.excluded.updated_at}
+    ),
+)
 
 
 class MessagingDatabase:
@@ -95,13 +116,16 @@ class MessagingDatabase:
         if not await self._prepare():
             self._preparing = asyncio.create_task(self._keep_preparing())
 
+    async def prepare(self) -> None:
+        """Create or migrate the tables, once. Raises StorageError."""
+        await self._transactions.prepare()
+        self._ready = True
+
     async def _prepare(self) -> bool:
         try:
-            await self._transactions.prepare()
+            await self.prepare()
         except StorageError as error:
             log.error("%s", error)  # noqa: TRY400 (the sentence says it all)
-        else:
-            self._ready = True
         return self._ready
 
     async def _keep_preparing(self) -> None:
@@ -118,10 +142,10 @@ class MessagingDatabase:
         await asyncio.get_running_loop().run_in_executor(None, self._transactions.close)
 
     async def _write(self, work: Callable[[Tx], T], *, urgent: bool = False) -> T:
-        def run(connection: Connection) -> T:
-            tx = Tx(connection, self._now(connection))
+        def run(connection: Connection, tally: Tally) -> T:
+            tx = Tx(connection, self._now(connection), tally)
             result = work(tx)
-            tx.flush()
+            tx.finish()
             return result
 
         self._must_be_ready()
@@ -139,7 +163,11 @@ class MessagingDatabase:
         """PostgreSQL's own clock, because the clocks of several machines differ; ours where there is one machine."""
         if connection.dialect.name == "sqlite":
             return self._clock()
-        return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
+        return float(connection.execute(_MOMENT).scalar_one())
+
+    def _due(self, tx: Tx, due: float) -> float:
+        """A moment of our clock as one of the database's."""
+        return tx.now + due - self._clock()
 
     # -- taking in -----------------------------------------------------------------------------------------------------
 
@@ -179,18 +207,8 @@ class MessagingDatabase:
         return await self._write(lambda tx: claim_head(tx, platform, user_id, self.owner, self._lease))
 
     async def people_waiting(self, platform: Platform) -> list[UserId]:
-        """People with an open message that is due and leased by nobody."""
-
-        def work(connection: Connection) -> list[UserId]:
-            now = self._now(connection)
-            due = (inbound.c.due <= now) & (inbound.c.lease_until < now)
-            open_rows = (inbound.c.platform == platform) & (inbound.c.state == "received")
-            return [
-                UserId(row.user_id)
-                for row in connection.execute(select(inbound.c.user_id).where(open_rows & due).distinct())
-            ]
-
-        return await self._read(work)
+        """People whose oldest open message is due and leased by nobody, at most MOST_PEOPLE of them."""
+        return await self._read(lambda c: _ready_lines(c, inbound, ("received",), platform, self._now(c)))
 
     async def complete_inbound(
         self,
@@ -200,15 +218,19 @@ class MessagingDatabase:
         *,
         answer: Answer | None = None,
         outcome: str = "answered",
+        merged: Sequence[InboundId] = (),
     ) -> ReplyId | None:
         """Commit at once: the message is done, the person is changed as decided, the history, the planned parts.
 
-        Raises LeaseLost (and commits nothing) when the claim is no longer ours. None when nothing is to be sent.
+        merged are the messages behind it that were answered together with it: they are done as well. Raises LeaseLost
+        (and commits nothing) when the claim is no longer ours. None when nothing is to be sent.
         """
 
         def work(tx: Tx) -> ReplyId | None:
-            finish(tx, claim, state="done", outcome=outcome, error=None)
-            return settle_turn(tx, claim, decision, parts, Origin.ANSWER if answer else Origin.COMMAND, answer)
+            user_id = finish(tx, claim, state="done", outcome=outcome, error=None)
+            finish_merged(tx, claim, merged)
+            origin = Origin.ANSWER if answer else Origin.COMMAND
+            return settle_turn(tx, claim, user_id, decision, parts, origin, answer)
 
         return await self._write(work)
 
@@ -217,15 +239,16 @@ class MessagingDatabase:
 
         def work(tx: Tx) -> None:
             changes: dict[str, Any] = {
-                "due": due,
+                "due": self._due(tx, due),
                 "lease_until": 0,
-                "failures": inbound.c.failures + 1,
-                "error": storable(error),
+                "failures": claim.failures + 1,
+                "error": error,
             }
             if notice:
                 changes["noticed_at"] = tx.now
-            update_claimed(tx, claim, changes)
-            plan_parts(tx, claim.message.platform, claim.message.user_id, notice, Origin.NOTICE, claim)
+            user_id = update_claimed(tx, claim, changes)
+            if notice and may_write_to(tx.locked_person(claim.message.platform, user_id)):
+                plan_parts(tx, claim.message.platform, user_id, notice, Origin.NOTICE, claim)
 
         await self._write(work)
 
@@ -233,9 +256,9 @@ class MessagingDatabase:
         """Make the message a dead letter that the operator sees, and plan the apology, together. Raises LeaseLost."""
 
         def work(tx: Tx) -> None:
-            finish(tx, claim, state="dead", outcome="gave up", error=storable(error))
+            user_id = finish(tx, claim, state="dead", outcome="gave up", error=error)
             tx.count(claim.message.platform, "dead_letters")
-            settle_turn(tx, claim, Decision(say=""), apology, Origin.NOTICE, None)
+            settle_turn(tx, claim, user_id, Decision(), apology, Origin.NOTICE, None)
 
         await self._write(work)
 
@@ -246,6 +269,7 @@ class MessagingDatabase:
 
         def work(tx: Tx) -> ReplyId:
             touch_user(tx, platform, user_id)
+            tx.locked_person(platform, user_id)
             reply = plan_parts(tx, platform, user_id, parts, Origin.OPERATOR, None, in_context=True)
             assert reply is not None  # noqa: S101 (there is at least one part)
             return reply
@@ -257,38 +281,34 @@ class MessagingDatabase:
 
         `unsettled` tells that an earlier attempt may have been sent: settle it before `begin_resend`.
         """
-        return await self._write(lambda tx: claim_part(tx, platform, user_id, self.owner, self._lease))
+
+        def work(tx: Tx) -> Part | None:
+            part = claim_part(tx, platform, user_id, self.owner, self._lease)
+            return self._in_our_time(tx, part) if part else None
+
+        return await self._write(work)
+
+    def _in_our_time(self, tx: Tx, part: Part) -> Part:
+        """The part with its moments as our clock shows them, which the outbox will compare them with."""
+        ahead = self._clock() - tx.now
+        attempted_at = None if part.attempted_at is None else part.attempted_at + ahead
+        return replace(part, lease_until=part.lease_until + ahead, attempted_at=attempted_at)
 
     async def begin_resend(self, part: Part) -> Part:
-        """Mark a repetition after an unknown outcome, committed; the part comes with its new fence. Raises LeaseLost."""
+        """Mark a repetition after an unknown outcome, committed; the part has a new fence then. Raises LeaseLost."""
 
         def work(tx: Tx) -> Part:
-            changes = {
-                "state": PartState.SENDING,
-                "resends": outbound.c.resends + 1,
-                "attempts": outbound.c.attempts + 1,
-                "attempted_at": tx.now,
-                "lease_until": tx.now + self._lease,
-            }
-            row = update_claimed_part(tx, part, changes)
-            tx.count(part.platform, "resends")
-            return replace(to_part(row, unsettled=False), attempted_at=tx.now)
+            return self._in_our_time(tx, repeat_part(tx, part, self._lease))
 
         return await self._write(work, urgent=True)
 
     async def people_with_parts(self, platform: Platform) -> list[UserId]:
-        """People with an open part that is due and leased by nobody."""
+        """People whose oldest open part is due and leased by nobody, at most MOST_PEOPLE of them."""
+        return await self._read(lambda c: _ready_lines(c, outbound, OPEN_PART_STATES, platform, self._now(c)))
 
-        def work(connection: Connection) -> list[UserId]:
-            now = self._now(connection)
-            open_rows = (outbound.c.platform == platform) & outbound.c.state.in_(OPEN_PART_STATES)
-            due = (outbound.c.due <= now) & (outbound.c.lease_until < now)
-            return [
-                UserId(row.user_id)
-                for row in connection.execute(select(outbound.c.user_id).where(open_rows & due).distinct())
-            ]
-
-        return await self._read(work)
+    async def accepted_ids(self, part: Part) -> frozenset[str]:
+        """The provider's ids of everything else that this person was sent lately, which cannot be this part."""
+        return await self._read(lambda c: reports.accepted_ids(c, part))
 
     async def record_accepted(self, part: Part, receipt: Receipt) -> None:
         """Keep the provider's receipt, whoever holds the lease now: what was sent was sent."""
@@ -296,11 +316,11 @@ class MessagingDatabase:
 
     async def record_retry(self, part: Part, due: float, error: SendError) -> None:
         """Nothing was sent: the same part is planned again for `due`. Raises LeaseLost."""
-        await self._write(lambda tx: put_off_part(tx, part, PartState.PLANNED, due, error), urgent=True)
+        await self._write(lambda tx: put_off_part(tx, part, PartState.PLANNED, self._due(tx, due), error), urgent=True)
 
     async def record_unknown(self, part: Part, due: float, error: SendError) -> None:
         """Nobody knows whether it was sent: it is to be settled at `due`. Raises LeaseLost."""
-        await self._write(lambda tx: put_off_part(tx, part, PartState.UNKNOWN, due, error), urgent=True)
+        await self._write(lambda tx: put_off_part(tx, part, PartState.UNKNOWN, self._due(tx, due), error), urgent=True)
 
     async def record_failed(self, part: Part, error: SendError, user_state: UserState | None = None) -> None:
         """The part will never be sent: the rest of its reply is canceled and the history mended, together.
@@ -326,10 +346,10 @@ class MessagingDatabase:
             until = {"lease_until": tx.now + self._lease}
             if inbound_ids:
                 mine = (inbound.c.owner == self.owner) & inbound.c.id.in_(inbound_ids)
-                tx.run(update(inbound).where(mine, inbound.c.state == "received").values(until))
+                tx.run(update(inbound).where(mine, in_states(inbound, "received")).values(until))
             if part_ids:
                 mine = (outbound.c.owner == self.owner) & outbound.c.part_id.in_(part_ids)
-                tx.run(update(outbound).where(mine, outbound.c.state.in_(OPEN_PART_STATES)).values(until))
+                tx.run(update(outbound).where(mine, in_states(outbound, *OPEN_PART_STATES)).values(until))
 
         if inbound_ids or part_ids:
             await self._write(work, urgent=True)
@@ -338,10 +358,10 @@ class MessagingDatabase:
         """Free what an earlier life of this process held, or what this one leaves at its end."""
 
         def work(tx: Tx) -> None:
-            mine = (inbound.c.platform == platform) & (inbound.c.owner == self.owner) & (inbound.c.state == "received")
+            mine = (inbound.c.platform == platform) & (inbound.c.owner == self.owner) & (in_states(inbound, "received"))
             tx.run(update(inbound).where(mine).values(lease_until=0))
             mine = (outbound.c.platform == platform) & (outbound.c.owner == self.owner)
-            tx.run(update(outbound).where(mine, outbound.c.state.in_(OPEN_PART_STATES)).values(lease_until=0))
+            tx.run(update(outbound).where(mine, in_states(outbound, *OPEN_PART_STATES)).values(lease_until=0))
 
         await self._write(work, urgent=True)
 
@@ -352,6 +372,23 @@ class MessagingDatabase:
     ) -> tuple[User | None, list[Exchange]]:
         """The person, and the last `exchanges` questions with their answers, oldest first, as the model sees them."""
         return await self._read(lambda c: reports.context(c, platform, user_id, exchanges))
+
+    async def look_around(self, claim: Claim, most: int) -> Surroundings:
+        """What stands around a claimed message; at most `most` of those that wait behind it."""
+        platform, user_id = claim.message.platform, claim.message.user_id
+
+        def work(connection: Connection) -> Surroundings:
+            return Surroundings(
+                reports.usage(connection, platform, user_id, self._clock()),
+                reports.recent_lines(connection, platform, user_id),
+                following(connection, claim, most),
+            )
+
+        return await self._read(work)
+
+    async def release_person(self, platform: Platform, user_id: UserId) -> bool:
+        """End the pause of somebody who looked like a machine; False when there was none."""
+        return await self._write(lambda tx: release_person(tx, platform, user_id))
 
     async def find_user(self, platform: Platform, user_id: UserId) -> User | None:
         return await self._read(lambda c: reports.find_user(c, platform, user_id))
@@ -379,6 +416,30 @@ class MessagingDatabase:
         """Run one of the queries of `relay.reports`."""
         return await self._read(query)
 
+    # -- maintenance ---------------------------------------------------------------------------------------------------
+
+    async def problems(self) -> list[str]:
+        """What does not add up, one sentence each. Reads every row once."""
+        return await self._read(maintenance.problems)
+
+    async def export_user(self, platform: Platform, user_id: UserId) -> dict[str, Any] | None:
+        """Everything that is kept about a person; None when there is nothing."""
+        return await self._read(lambda c: maintenance.export_user(c, platform, user_id))
+
+    async def forget_user(self, platform: Platform, user_id: UserId) -> dict[str, int]:
+        """Remove every row about a person, committed; how many went from each table."""
+        return await self._write(lambda tx: maintenance.forget_user(tx, platform, user_id))
+
+    async def prune(self, older_than_days: float, *, with_conversations: bool = False) -> dict[str, int]:
+        """Delete finished rows by age, committed; how many went from each table."""
+        return await self._write(
+            lambda tx: maintenance.prune(tx, older_than_days, with_conversations=with_conversations)
+        )
+
+    async def import_users(self, people: Sequence[OldUser]) -> dict[str, int]:
+        """Take over the people of an old database, committed all or nothing; whoever is known already stays as is."""
+        return await self._write(lambda tx: maintenance.import_users(tx, people))
+
     async def check(self) -> None:
         """Raise StorageError unless the database can be written now."""
         await self._write(lambda tx: put_note(tx, Platform.SMS, "written_at", tx.now))
@@ -393,22 +454,30 @@ def open_database(settings: Settings, server: str, clock: Callable[[], float] = 
 
 
 def settle_turn(
-    tx: Tx, claim: Claim, decision: Decision, parts: Sequence[PlannedPart], origin: Origin, answer: Answer | None
+    tx: Tx,
+    claim: Claim,
+    user_id: UserId,
+    decision: Decision,
+    parts: Sequence[PlannedPart],
+    origin: Origin,
+    answer: Answer | None,
 ) -> ReplyId | None:
     """The person, the history and the parts of one finished turn."""
-    message = claim.message
-    user = change_user(tx, message, decision)
+    message, platform = claim.message, claim.message.platform
+    state = change_user(tx, platform, user_id, decision)
+    if answer is not None:
+        count_answer(tx, platform, answer)
     if decision.clear_history:
-        clear_lines(tx, message.platform, message.user_id)
-    elif message.text and message.kind is Kind.TEXT and user is not None:
-        person = (message.platform, message.user_id)
-        add_line(tx, *person, "user", message.text, moment=message.received_at, in_context=answer is not None)
-    if user is None or UserState(user.state) in SILENT_STATES:
+        clear_lines(tx, platform, user_id)
+    elif message.text and message.kind is Kind.TEXT and state is not None:
+        asked = answer is not None
+        add_line(tx, platform, user_id, "user", message.text, moment=message.received_at, in_context=asked)
+    if state is None or state in SILENT_STATES:
         return None
     return plan_parts(
         tx,
-        message.platform,
-        message.user_id,
+        platform,
+        user_id,
         parts,
         origin,
         claim,
@@ -418,7 +487,31 @@ def settle_turn(
     )
 
 
+def may_write_to(person: Row[Any] | None) -> bool:
+    return person is not None and person.state not in SILENT_STATES
+
+
 def put_note(tx: Tx, platform: Platform, name: str, value: Any) -> None:
-    row = tx.insert(notes).values(platform=platform, name=name, value=value, updated_at=tx.now)
-    newer = {"value": value, "updated_at": tx.now}
-    tx.run(row.on_conflict_do_update(index_elements=["platform", "name"], set_=newer))
+    tx.run(_PUT_NOTE, {"platform": platform, "name": name, "value": value, "updated_at": tx.now})
+
+
+def _ready_lines(
+    connection: Connection, table: Any, open_states: Sequence[str], platform: Platform, now: float
+) -> list[UserId]:
+    """People whose line can be taken up now. Only the head counts: what stands behind one that waits, waits too."""
+    earlier = table.alias()
+    before = (earlier.c.platform == platform) & (earlier.c.user_id == table.c.user_id) & (earlier.c.id < table.c.id)
+    is_head = ~select(earlier.c.id).where(before, in_states(earlier, *open_states)).exists()
+    is_ready = (table.c.due <= now) & (table.c.lease_until < now)
+    heads = select(table.c.user_id).where(table.c.platform == platform, in_states(table, *open_states))
+    rows = connection.execute(heads.where(is_ready, is_head).order_by(table.c.id).limit(MOST_PEOPLE))
+    return [UserId(row.user_id) for row in rows]
+
+
+def main() -> int:
+    """Look after the database from the command line; `--help` lists the commands."""
+    return database_commands.run(None, load_or_exit, lambda settings: open_database(settings, "commands"), print)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,12 +13,14 @@ import logging
 import re
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
+from httpx import AsyncClient
 from pydantic import BaseModel, Field
 
 from messaging_database import MessagingDatabase, open_database
@@ -58,13 +60,20 @@ class Rooms:
     metrics: Metrics
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The server as an ASGI app. Raises SettingsError when it could not do its work with these settings."""
+def create_app(
+    settings: Settings | None = None,
+    *,
+    open_database: Callable[[Settings, str], MessagingDatabase] = open_database,
+    open_service: Callable[[Settings, AsyncClient], SmsService] = SmsService,
+) -> FastAPI:
+    """The server as an ASGI app; its rooms are opened when it starts, and not before.
+
+    Raises SettingsError when it could not do its work with these settings.
+    """
     settings = settings or load_settings()
     credentials(settings)
-    app = build_app(
-        "SMS server", settings, _lifespan, description="Relays text messages over Twilio to the LLM server."
-    )
+    lifespan = partial(_lifespan, open_database=open_database, open_service=open_service)
+    app = build_app("SMS server", settings, lifespan, description="Relays text messages over Twilio to the LLM server.")
     app.include_router(routes)
 
     async def ready() -> dict[str, Any]:
@@ -75,12 +84,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(
+    app: FastAPI,
+    open_database: Callable[[Settings, str], MessagingDatabase],
+    open_service: Callable[[Settings, AsyncClient], SmsService],
+) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     _warn(settings)
     http = open_http_client()
     database = open_database(settings, "sms_server")
-    service, model = SmsService(settings, http), LlmClient(http, settings)
+    service, model = open_service(settings, http), LlmClient(http, settings)
     relay_ = Relay(database, service, model, settings, app.state.metrics)
     app.state.rooms = Rooms(settings, database, service, model, relay_, app.state.metrics)
     await database.start()
@@ -220,6 +233,7 @@ def _proven_form(request: Request, rooms: Rooms, body: bytes) -> Form | None:
         header = request.headers.get("x-twilio-webhooks-signature-settings", "")
         url = _signed_url(request, settings)
         if not rooms.service.signatures.valid(url, form or Form(()), signature, header, body):
+            log.warning("refused an unproven webhook: is %s, to the letter, what Twilio was told?", ascii(url)[:300])
             raise _unproven(settings, url, signed=signature is not None)
     elif settings.simulated and not is_direct_from_this_machine(request):
         raise ApiError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from typing import Any, assert_never
@@ -234,6 +234,12 @@ class SmsService:
             return Decision(say=f"That is too long for me: please keep it under {most} characters.", state=back)
         return Decision(ask=message.text, state=back)
 
+    def patience(self, message: InboundMessage) -> float:  # noqa: ARG002 (Twilio joins the segments of a text itself)
+        return 0.0
+
+    def join(self, messages: Sequence[InboundMessage]) -> str:
+        return "\n".join(message.text for message in messages)
+
     def system_prompt(self, user: User | None) -> str:
         """Short and plain, as each 153 characters cost money; and no question whose natural answer is a keyword."""
         person = f"The person's name is {user.name}. " if user is not None and user.name else ""
@@ -284,8 +290,8 @@ class SmsService:
             raise OutcomeUnknown("answer", "Twilio's answer names no message")
         return _receipt(sent)
 
-    async def settle(self, part: Part) -> Receipt | None:
-        """Look the part up among the messages to this person: same text, made since the attempt began.
+    async def settle(self, part: Part, taken: Collection[str]) -> Receipt | None:
+        """Look the part up among the messages to this person: same text, made since the attempt began, not `taken`.
 
         The list is not filtered by date: its filter looks at the date of sending, which a queued message has not got.
         Raises OutcomeUnknown when the list cannot be read.
@@ -300,7 +306,7 @@ class SmsService:
             raise OutcomeUnknown(error.code, f"the list of messages cannot be read: {error.message}") from None
         except (TwilioException, ValueError, TypeError, AttributeError, KeyError) as error:
             raise OutcomeUnknown("answer", f"the list of messages cannot be understood: {error}") from None
-        return next((_receipt(sent) for sent in page if _is_attempt(sent, part, since)), None)
+        return next((_receipt(sent) for sent in page if sent.sid not in taken and _is_attempt(sent, part, since)), None)
 
     def status_callback(self, part_id: PartId) -> str | None:
         """Where Twilio reports about this part: its URL carries our id, so a report may overtake Twilio's answer."""

@@ -13,12 +13,14 @@ import json
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request
+from httpx import AsyncClient
 from pydantic import BaseModel, Field
 
 from messaging_database import MessagingDatabase, open_database
@@ -73,13 +75,22 @@ class Rooms:
     pending: tuple[float, int | None] = (0.0, None)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """The server as an ASGI app. Raises SettingsError when it could not do its work with these settings."""
+def create_app(
+    settings: Settings | None = None,
+    *,
+    open_database: Callable[[Settings, str], MessagingDatabase] = open_database,
+    open_service: Callable[[Settings, AsyncClient], TelegramService] = TelegramService,
+) -> FastAPI:
+    """The server as an ASGI app; its rooms are opened when it starts, and not before.
+
+    Raises SettingsError when it could not do its work with these settings.
+    """
     settings = settings or load_settings()
     bot_token(settings)
     _webhook_url(settings)
+    lifespan = partial(_lifespan, open_database=open_database, open_service=open_service)
     app = build_app(
-        "Telegram server", settings, _lifespan, description="Relays a Telegram bot's messages to the LLM server."
+        "Telegram server", settings, lifespan, description="Relays a Telegram bot's messages to the LLM server."
     )
     app.include_router(routes)
 
@@ -105,11 +116,15 @@ def _webhook_url(settings: Settings) -> str | None:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(
+    app: FastAPI,
+    open_database: Callable[[Settings, str], MessagingDatabase],
+    open_service: Callable[[Settings, AsyncClient], TelegramService],
+) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     http = open_http_client()
     database = open_database(settings, "telegram_server")
-    rooms = _make_rooms(app, database, TelegramService(settings, http), LlmClient(http, settings))
+    rooms = _make_rooms(app, database, open_service(settings, http), LlmClient(http, settings))
     app.state.rooms = rooms
     await database.start()
     await rooms.relay.start()

@@ -13,7 +13,7 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import Any, Final, assert_never
 
 import httpx
@@ -59,6 +59,9 @@ OVERALL: Final = Allowance(30, 1.05)
 PRIVATE: Final = (Allowance(1, 1.05),)
 GROUP: Final = (Allowance(20, 60.5),)
 PATIENCE_SECONDS: Final = 3.0
+# Apps cut a paste at 4,096 characters, or at white space shortly before; the pieces arrive within a second or so.
+PASTE_PIECE: Final = 4000
+PASTE_SECONDS: Final = 1.5
 TYPING_SECONDS: Final = 4.5  # an indicator lasts 5 s: https://core.telegram.org/bots/api#sendchataction
 
 # What is read here, and no more; Telegram remembers the last list when none is given, so it is given every time.
@@ -190,6 +193,18 @@ class TelegramService:
 
     # -- answering -----------------------------------------------------------------------------------------------------
 
+    def patience(self, message: InboundMessage) -> float:
+        """A message that fills the limit is likely the first piece of a paste, which the app cut; no other waits."""
+        return PASTE_SECONDS if _fills_a_message(message) else 0.0
+
+    def join(self, messages: Sequence[InboundMessage]) -> str:
+        """Pieces of a paste follow each other exactly; other messages are lines of their own."""
+        joined = ""
+        for before, message in zip([None, *messages], messages, strict=False):
+            between = "" if before is None or _is_next_piece(before, message) else "\n"
+            joined += between + message.text
+        return joined
+
     def system_prompt(self, user: User | None) -> str:
         """Markdown is welcome here, a book is not; a person's name is data, so it comes as a JSON string."""
         lines = [
@@ -269,7 +284,7 @@ class TelegramService:
         except (TelegramError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise _own_error(error) from error
 
-    async def settle(self, part: Part) -> Receipt | None:
+    async def settle(self, part: Part, taken: Collection[str]) -> Receipt | None:  # noqa: ARG002 (there is no list)
         """Never possible: there is no list of what a bot has sent. Raises OutcomeUnknown."""
         raise OutcomeUnknown("no-list", f"Telegram cannot tell whether part {part.id} was sent")
 
@@ -374,6 +389,17 @@ def _back(user: User | None) -> UserState | None:
     if user is None or user.state not in _SILENT_STATES:
         return None
     return UserState.ACTIVE if user.name else UserState.NEW
+
+
+def _fills_a_message(message: InboundMessage) -> bool:
+    return message.kind is Kind.TEXT and len(message.text) >= PASTE_PIECE
+
+
+def _is_next_piece(before: InboundMessage, message: InboundMessage) -> bool:
+    """Whether the app cut one paste into these two: the first is full, and nothing stands between them."""
+    places = [(one.reply_to or "").partition("/")[0] for one in (before, message)]
+    numbers = [int(place) for place in places if place.isdecimal()]
+    return _fills_a_message(before) and len(numbers) == 2 and numbers[1] == numbers[0] + 1
 
 
 def _is_group(chat: str) -> bool:

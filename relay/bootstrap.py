@@ -7,7 +7,10 @@ import importlib.util
 import sys
 from pathlib import Path
 
-NEEDED = ("fastapi", "uvicorn", "httpx", "sqlalchemy", "pydantic", "phonenumbers", "twilio", "telegram", "rich")
+NEEDED = (
+    *("fastapi", "uvicorn", "httpx", "httpx_aiohttp", "sqlalchemy", "alembic", "pydantic", "dotenv"),
+    *("phonenumbers", "twilio", "telegram", "telegramify_markdown", "prometheus_client", "jinja2", "rich", "psutil"),
+)
 
 
 def complaint(missing: "list[str]", version: "tuple[int, int]", folder: Path) -> "str | None":
@@ -19,7 +22,7 @@ def complaint(missing: "list[str]", version: "tuple[int, int]", folder: Path) ->
     windows = sys.platform == "win32"
     python = folder / ".venv" / ("Scripts/python.exe" if windows else "bin/python")
     program = Path(sys.argv[0]).name or "start_all_servers.py"
-    shown = "{} is not installed for {}.".format(", ".join(missing), sys.executable or "this Python")
+    shown = "Not installed for {}: {}.".format(sys.executable or "this Python", ", ".join(missing))
     if python.exists():
         return f"{shown} Run: {python.relative_to(folder)} {program}"
     if windows:

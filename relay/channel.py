@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -24,6 +24,14 @@ class Channel(Protocol):
         """How the model should write for this channel and this person."""
         ...
 
+    def patience(self, message: InboundMessage) -> float:
+        """Seconds that more of this message may be under way: a piece of a long paste is no message by itself."""
+        ...
+
+    def join(self, messages: Sequence[InboundMessage]) -> str:
+        """Several messages in a row as one text, as the person meant it."""
+        ...
+
     def plan(self, markdown: str) -> list[PlannedPart]:
         """Cut and format a whole reply into parts that the provider takes; never empty, whatever the text."""
         ...
@@ -36,9 +44,10 @@ class Channel(Protocol):
         """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when nobody can tell."""
         ...
 
-    async def settle(self, part: Part) -> Receipt | None:
+    async def settle(self, part: Part, taken: Collection[str]) -> Receipt | None:
         """Find out whether an earlier attempt was sent; None when it was not.
 
+        taken are the provider's ids of other parts: the same text may have been sent to the same person before.
         Raises SendError, OutcomeUnknown included, when the provider cannot tell now.
         """
         ...

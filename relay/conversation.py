@@ -12,10 +12,12 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from relay.channel import Channel
 from relay.errors import LeaseLost, ModelError, ModelFailure
+from relay.guards import is_paused, looks_like_a_loop, not_invited, over_limit
 from relay.lanes import Lanes
 from relay.messages import (
     Answer,
@@ -23,12 +25,15 @@ from relay.messages import (
     Decision,
     Exchange,
     InboundId,
+    InboundMessage,
     PartId,
     PlannedPart,
     Platform,
     ReplyId,
+    Surroundings,
     User,
     UserId,
+    UserState,
 )
 from relay.metrics import Metrics
 from relay.retry import MODEL_PACE, next_pause
@@ -37,8 +42,18 @@ from relay.settings import Settings
 log = logging.getLogger("relay.conversation")
 
 MOST_TRIES = 30
-"""A message that was claimed this often without an end kills its worker, it seems: it is buried instead."""
+"""A message that was claimed this often without an end, not even a failed one, seems to kill its worker: bury it."""
 
+MOST_MERGED = 20
+"""How many texts that wait in a row are answered as one question."""
+
+MOST_WAITS = 20
+"""How often more of the same question is waited for; a person who never stops writing is answered in between."""
+
+LOOP_NOTICE = (
+    "This looks like two machines talking to each other, so I will be silent for a while. "
+    "If you are a person: please write again later."
+)
 NOTICE = "I cannot answer right now. Your message is safe, and the answer will come as soon as I can."
 APOLOGY = "I am sorry, I could not answer your last message. Please send it again later."
 SENTENCES = {
@@ -74,7 +89,9 @@ class Inbox(Protocol):
         *,
         answer: Answer | None = None,
         outcome: str = "answered",
+        merged: Sequence[InboundId] = (),
     ) -> ReplyId | None: ...
+    async def look_around(self, claim: Claim, most: int) -> Surroundings: ...
     async def postpone_inbound(
         self, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart] = ()
     ) -> None: ...
@@ -106,6 +123,7 @@ class Conversation:
         self._metrics = metrics
         self._planned = planned
         self._clock = clock
+        self._sleep = sleep
         self._chance = chance
         self._claimed: set[InboundId] = set()
         self.lanes = Lanes(
@@ -136,22 +154,98 @@ class Conversation:
         return True
 
     async def _answer(self, claim: Claim) -> None:
-        if claim.tries > MOST_TRIES:
-            await self._give_up(claim, f"was claimed {claim.tries - 1} times without an end")
+        crashes = claim.tries - 1 - claim.failures
+        if crashes >= MOST_TRIES:
+            await self._give_up(claim, f"was claimed {crashes} times without an end")
             return
         message = claim.message
         user, history = await self._inbox.read_context(
             self._platform, message.user_id, self._settings.history_exchanges
         )
         decision = self._channel.decide(message, user)
-        if decision.ask is not None:
-            await self._ask(claim, decision, user, history)
+        around = await self._inbox.look_around(claim, MOST_MERGED)
+        if refused := self._refusal(claim, decision, user, around):
+            await self._inbox.complete_inbound(
+                claim,
+                refused,
+                self._plan(refused.say) if refused.say else [],
+                outcome=f"{'told' if refused.say else 'silent'}: {refused.reason}",
+            )
+        elif decision.ask is not None:
+            if user is not None and user.state is UserState.PAUSED:
+                decision = replace(decision, state=UserState.ACTIVE)
+            await self._ask_in_one(claim, decision, user, history, around)
         elif decision.say is not None:
-            await self._inbox.complete_inbound(claim, decision, self._channel.plan(decision.say))
+            await self._inbox.complete_inbound(claim, decision, self._plan(decision.say))
         else:
             await self._inbox.complete_inbound(claim, decision, [], outcome=f"silent: {decision.reason}")
 
-    async def _ask(self, claim: Claim, decision: Decision, user: User | None, history: Sequence[Exchange]) -> None:
+    def _refusal(self, claim: Claim, decision: Decision, user: User | None, around: Surroundings) -> Decision | None:
+        """What to do instead of answering: not invited, paused, too much, or a machine; None to go on."""
+        if decision.say is None and decision.ask is None:
+            return None
+        message, now = claim.message, self._clock()
+        known = user is not None and user.message_count > 0
+        verdict = not_invited(message.user_id, self._settings, known=known) or is_paused(user, now)
+        if verdict is None and (loop := self._loop(around, message)):
+            until = now + self._settings.loop_pause_seconds
+            log.warning("%s looks like a machine (%s): not answered for a while", self._platform, loop)
+            return Decision(say=LOOP_NOTICE, reason=loop, state=UserState.PAUSED, paused_until=until)
+        verdict = verdict or over_limit(around.usage, self._settings)
+        return Decision(say=verdict.say, reason=verdict.reason, state=decision.state) if verdict else None
+
+    def _loop(self, around: Surroundings, message: InboundMessage) -> str | None:
+        return looks_like_a_loop(around.recent, message.text, message.received_at, self._settings.loop_turns)
+
+    async def _ask_in_one(
+        self, claim: Claim, decision: Decision, user: User | None, history: Sequence[Exchange], around: Surroundings
+    ) -> None:
+        """Put together what the person wrote in a row, and ask that."""
+        turn = self._turn(claim, decision, user, around)
+        for _ in range(MOST_WAITS):
+            wait = self._patience(turn[-1][1])
+            if wait <= 0:
+                break
+            await self._sleep(wait)  # the lease is renewed meanwhile
+            turn = self._turn(claim, decision, user, await self._inbox.look_around(claim, MOST_MERGED))
+        if len(turn) == 1:
+            await self._ask(claim, decision, user, history)
+            return
+        question = self._channel.join([replace(message, text=asked.ask or "") for _, message, asked in turn])
+        words = self._channel.join([message for _, message, _ in turn])
+        whole = replace(claim, message=replace(claim.message, text=words))
+        merged = [row for row, _, _ in turn[1:]]
+        await self._ask(whole, replace(decision, ask=question), user, history, merged)
+
+    def _patience(self, last: InboundMessage) -> float:
+        """Seconds to wait for what may still belong to this question."""
+        if not self._settings.merge_messages:
+            return 0.0
+        wait = max(self._settings.merge_window_seconds, self._channel.patience(last))
+        return last.received_at + wait - self._clock()
+
+    def _turn(
+        self, claim: Claim, decision: Decision, user: User | None, around: Surroundings
+    ) -> list[tuple[InboundId, InboundMessage, Decision]]:
+        """The claimed message and those behind it that are questions as well, as far as one question may be long."""
+        turn = [(claim.id, claim.message, decision)]
+        room = self._settings.max_message_length - len(claim.message.text)
+        for row, message in around.following if self._settings.merge_messages else ():
+            asked = self._channel.decide(message, user)
+            room -= len(message.text) + 1
+            if asked.ask is None or room < 0:
+                break
+            turn.append((row, message, asked))
+        return turn
+
+    async def _ask(
+        self,
+        claim: Claim,
+        decision: Decision,
+        user: User | None,
+        history: Sequence[Exchange],
+        merged: Sequence[InboundId] = (),
+    ) -> None:
         """Put the question to the model; nothing is held in the database meanwhile but the lease."""
         question = decision.ask or ""
         if len(question) > self._settings.max_message_length:
@@ -171,7 +265,8 @@ class Conversation:
             await self._without_answer(claim, decision, error)
             return
         self._metrics.model_calls.labels(self._platform, "answered").inc()
-        await self._inbox.complete_inbound(claim, decision, self._plan(answer.text), answer=answer)
+        planned = self._plan(answer.text)
+        await self._inbox.complete_inbound(claim, decision, planned, answer=answer, merged=merged)
 
     def _prompt(self, question: str, user: User | None, history: Sequence[Exchange]) -> list[dict[str, str]]:
         system = {"role": "system", "content": self._channel.system_prompt(user)}

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from relay.errors import StorageError
 from relay.schema import HEAD_REVISION
 from relay.transactions import GroupCommit, Pooled, Transactions, storage_error
 
+_IDLE_IN_TRANSACTION_SECONDS = 3  # ours take milliseconds
 _MIGRATION_LOCK = 0x72656C6179  # any number, the same in every process
 
 
@@ -55,7 +56,8 @@ class SqliteFile:
                 connection.execute(f"PRAGMA {pragma}")
             return connection
 
-        engine = create_engine("sqlite://", creator=connect)
+        # A queue, because its dispose leaves alone what another thread is using at the moment.
+        engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         self._engines.append(engine)
         return engine
@@ -67,14 +69,17 @@ class SqliteFile:
             with engine.begin() as connection:
                 migrate(connection)
             self._inode = self._identity()
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, StorageError) as error:
             raise StorageError(f"the database file {self._path} cannot be used: {storage_error(error)}") from error
         finally:
             engine.dispose()
             self._engines.remove(engine)
 
     def check(self) -> None:
-        """Refuse to write into a file that is no longer there: it would be lost with its last open handle."""
+        """Refuse to write into a file that is no longer there: it would be lost with its last open handle.
+
+        Another file in its place (a backup that was put back) is migrated, and used from now on. Raises StorageError.
+        """
         try:
             identity = self._identity()
         except OSError as error:
@@ -83,8 +88,8 @@ class SqliteFile:
             ) from error
         if identity != self._inode:
             for engine in self._engines:
-                engine.dispose()  # another file was put in its place: talk to that one
-            self._inode = identity
+                engine.dispose()
+            self.prepare()
 
     def _identity(self) -> tuple[int, int]:
         status = self._path.stat()
@@ -101,7 +106,14 @@ def _postgresql_engine(url: str, timeout: float) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": seconds,
-            "options": f"-c lock_timeout={seconds}s -c statement_timeout={seconds * 2}s",
+            # A server that vanished without a word must not hold the verbs for as long as TCP would.
+            "keepalives_idle": seconds,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 2000 * seconds,
+            # The last: a process that is stopped amid a transaction would hold the counters that all others need.
+            "options": f"-c lock_timeout={seconds}s -c statement_timeout={seconds * 2}s"
+            f" -c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_SECONDS}s",
         },
     )
 

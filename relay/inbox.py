@@ -2,34 +2,68 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from relay.errors import LeaseLost
-from relay.messages import Claim, InboundId, InboundMessage, Kind, Platform, UserId, storable
+from relay.messages import Claim, InboundId, InboundMessage, Kind, Platform, UserId, storable_value
 from relay.people import touch_user
-from relay.schema import inbound
-from relay.transactions import Tx, of_person
+from relay.schema import in_states, inbound
+from relay.transactions import Tx, of_some_person, some_person, upsert
+
+_STORE = upsert(inbound, lambda row: row.on_conflict_do_nothing().returning(inbound.c.id))
+
+_head = select(func.min(inbound.c.id)).where(of_some_person(inbound), in_states(inbound, "received")).scalar_subquery()
+_CLAIM = (
+    update(inbound)
+    .where(inbound.c.id == _head, in_states(inbound, "received"))
+    .where(inbound.c.due <= bindparam("moment"), inbound.c.lease_until < bindparam("moment"))
+    .values(owner=bindparam("claimer"), lease_until=bindparam("until"), tries=inbound.c.tries + 1)
+    .returning(inbound)
+)
+
+_CHANGE_CLAIMED = (
+    update(inbound)
+    .where(inbound.c.id == bindparam("claimed"), in_states(inbound, "received"))
+    .where(inbound.c.owner == bindparam("claimer"), inbound.c.tries == bindparam("fence"))
+    .returning(inbound.c.user_id)
+)
+
+
+_MERGE = (
+    update(inbound)
+    .where(inbound.c.id == bindparam("merged"), in_states(inbound, "received"))
+    .values(
+        state="done", outcome=bindparam("told"), lease_until=0, finished_at=bindparam("moment"), body=None, raw=None
+    )
+)
+
+_WAITING = (
+    select(inbound.c.id, inbound.c.body, inbound.c.user_id)
+    .where(of_some_person(inbound), in_states(inbound, "received"), inbound.c.id > bindparam("claimed"))
+    .order_by(inbound.c.id)
+    .limit(bindparam("most"))
+)
 
 
 def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None:
-    message = replace(message, text=storable(message.text))
     finished = message.kind is Kind.SERVICE
-    statement = tx.insert(inbound).values(
-        platform=message.platform,
-        external_id=message.external_id,
-        user_id=message.user_id,
-        state="done" if finished else "received",
-        outcome="ignored" if finished else None,
-        body=None if finished else asdict(message),
-        raw=None if finished else storable(raw),
-        received_at=message.received_at,
-        due=tx.now,
-        finished_at=tx.now if finished else None,
-    )
-    row = tx.run(statement.on_conflict_do_nothing().returning(inbound.c.id)).first()
+    values = {
+        "platform": message.platform,
+        "external_id": message.external_id,
+        "user_id": message.user_id,
+        "state": "done" if finished else "received",
+        "outcome": "ignored" if finished else None,
+        "body": None if finished else storable_value(asdict(message)),
+        "raw": None if finished else raw,
+        "received_at": message.received_at,
+        "due": tx.now,
+        "finished_at": tx.now if finished else None,
+    }
+    row = tx.run(_STORE, values).first()
     if row is None:
         return None
     tx.count(message.platform, "inbound")
@@ -39,18 +73,18 @@ def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None
 
 
 def store_dead_letter(tx: Tx, platform: Platform, external_id: str, raw: str, reason: str) -> InboundId | None:
-    statement = tx.insert(inbound).values(
-        platform=platform,
-        external_id=storable(external_id),
-        state="dead",
-        outcome="not understood",
-        error=storable(reason),
-        raw=storable(raw),
-        received_at=tx.now,
-        due=tx.now,
-        finished_at=tx.now,
-    )
-    row = tx.run(statement.on_conflict_do_nothing().returning(inbound.c.id)).first()
+    values = {
+        "platform": platform,
+        "external_id": external_id,
+        "state": "dead",
+        "outcome": "not understood",
+        "error": reason,
+        "raw": raw,
+        "received_at": tx.now,
+        "due": tx.now,
+        "finished_at": tx.now,
+    }
+    row = tx.run(_STORE, values).first()
     if row is None:
         return None
     tx.count(platform, "inbound")
@@ -60,21 +94,13 @@ def store_dead_letter(tx: Tx, platform: Platform, external_id: str, raw: str, re
 
 def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: float) -> Claim | None:
     """Only the head of the line can be claimed: that is the order."""
-    open_rows = of_person(inbound, platform, user_id) & (inbound.c.state == "received")
-    head = select(func.min(inbound.c.id)).where(open_rows).scalar_subquery()
-    free = (inbound.c.due <= tx.now) & (inbound.c.lease_until < tx.now)
-    claimed = (
-        update(inbound)
-        .where(inbound.c.id == head, inbound.c.state == "received", free)
-        .values(owner=owner, lease_until=tx.now + lease, tries=inbound.c.tries + 1)
-        .returning(inbound)
-    )
-    row = tx.run(claimed).first()
+    values = {**some_person(platform, user_id), "moment": tx.now, "claimer": owner, "until": tx.now + lease}
+    row = tx.run(_CLAIM, values).first()
     if row is None:
         return None
     return Claim(
         InboundId(row.id),
-        _message(row.body),
+        _message(row.body, UserId(row.user_id)),
         owner,
         row.tries,
         row.failures,
@@ -83,19 +109,37 @@ def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
     )
 
 
-def _message(body: dict[str, Any]) -> InboundMessage:
-    known = {**body, "platform": Platform(body["platform"]), "kind": Kind(body["kind"])}
-    return InboundMessage(**{**known, "attachments": tuple(body["attachments"]), "user_id": UserId(body["user_id"])})
+def _message(body: dict[str, Any], user_id: UserId) -> InboundMessage:
+    """What was stored; the address is the row's, because a person may have moved since."""
+    known = {"platform": Platform(body["platform"]), "kind": Kind(body["kind"]), "user_id": user_id}
+    return InboundMessage(**{**body, **known, "attachments": tuple(body["attachments"])})
 
 
-def update_claimed(tx: Tx, claim: Claim, changes: dict[str, Any]) -> None:
-    """Change a claimed message if the claim still holds: owner and tries are the fence."""
-    ours = (inbound.c.id == claim.id) & (inbound.c.owner == claim.owner) & (inbound.c.tries == claim.tries)
-    if tx.run(update(inbound).where(ours, inbound.c.state == "received").values(changes)).rowcount == 0:
+def update_claimed(tx: Tx, claim: Claim, changes: dict[str, Any]) -> UserId:
+    """Change a claimed message if the claim still holds: owner and tries are the fence. The person's address now."""
+    fence = {"claimed": claim.id, "claimer": claim.owner, "fence": claim.tries}
+    row = tx.run(_CHANGE_CLAIMED, {**changes, **fence}).first()
+    if row is None:
         raise LeaseLost(f"message {claim.id} is no longer ours")
+    return UserId(row.user_id)
 
 
-def finish(tx: Tx, claim: Claim, *, state: str, outcome: str, error: str | None) -> None:
+def following(connection: Connection, claim: Claim, most: int) -> tuple[tuple[InboundId, InboundMessage], ...]:
+    """What waits behind a claimed message. Nobody else can claim it: only the head of a line can be claimed."""
+    message = claim.message
+    values = {**some_person(message.platform, message.user_id), "claimed": claim.id, "most": most}
+    rows = connection.execute(_WAITING, values)
+    return tuple((InboundId(row.id), _message(row.body, UserId(row.user_id))) for row in rows)
+
+
+def finish_merged(tx: Tx, claim: Claim, merged: Sequence[InboundId]) -> None:
+    """Finish what was answered together with a claimed message."""
+    values = [{"merged": row, "told": f"answered with {claim.id}", "moment": tx.now} for row in merged]
+    if values:
+        tx.run(_MERGE, values)
+
+
+def finish(tx: Tx, claim: Claim, *, state: str, outcome: str, error: str | None) -> UserId:
     changes: dict[str, Any] = {
         "state": state,
         "outcome": outcome,
@@ -106,4 +150,4 @@ def finish(tx: Tx, claim: Claim, *, state: str, outcome: str, error: str | None)
     if state == "done":
         # From now on what was said lives in the history, where it can be cleared; the row stays against repeats.
         changes |= {"body": None, "raw": None}
-    update_claimed(tx, claim, changes)
+    return update_claimed(tx, claim, changes)

@@ -18,6 +18,7 @@ log = logging.getLogger("relay.lanes")
 
 SWEEP_SECONDS = 2.0
 TROUBLE_PAUSE_SECONDS = 1.0
+CANCEL_SECONDS = 1.0
 _EARLY_SECONDS = 0.01  # a timer that rings before the row is due would find nothing
 
 Step = Callable[[UserId], Awaitable[bool]]
@@ -79,16 +80,27 @@ class Lanes:
         self._timers.add(handle)
 
     async def stop(self, seconds: float) -> None:
-        """Begin nothing new, let what is under way end within `seconds`, then cut it off."""
+        """Begin nothing new, let what is under way end within `seconds`, then cut it off.
+
+        Leases are renewed meanwhile. A task that does not even let itself be cut off is left behind after a second.
+        """
         self._stopping = True
         for timer in self._timers:
             timer.cancel()
+        self._timers.clear()
         tasks = set(self._lanes.values())
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
-        for task in [*tasks, *([self._sweeper] if self._sweeper else [])]:
+        if self._sweeper is not None:
+            tasks.add(self._sweeper)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, *([self._sweeper] if self._sweeper else []), return_exceptions=True)
+        if tasks:
+            _, stubborn = await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
+            for task in stubborn:
+                log.error(
+                    "%s: %s does not stop; what it was doing is taken up again later", self._name, task.get_name()
+                )
 
     async def _run(self, user_id: UserId) -> None:
         try:

@@ -13,8 +13,9 @@ from pathlib import Path
 from relay.settings import Settings
 
 # A bot token is part of every Bot API URL, so a library that logs URLs would print it even when it is not ours.
-_BOT_TOKEN = re.compile(r"\b\d{6,12}:[A-Za-z0-9_-]{30,}")
+_BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}(?::|%3A)[A-Za-z0-9_-]{30,}", re.IGNORECASE)
 _BLOT = "[secret]"
+_VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(9), *range(10, 32), *range(127, 160), 0x2028, 0x2029)}
 _NOISY = ("httpx", "httpcore", "aiohttp", "telegram", "twilio", "alembic", "asyncio", "uvicorn.access")
 
 
@@ -31,10 +32,17 @@ class Redactor(logging.Filter):
         return _BOT_TOKEN.sub(_BLOT, text)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg = self.clean(record.getMessage())
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError, KeyError):
+            # A filter that raises would end the caller's work for a wrong log line.
+            message = f"{record.msg} {record.args}"
+        record.msg = self.clean(message)
         record.args = ()
         if record.exc_info:
             record.exc_text = self.clean(logging.Formatter().formatException(record.exc_info))
+        if record.stack_info:
+            record.stack_info = self.clean(record.stack_info)
         return True
 
 
@@ -55,35 +63,49 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Time, level, logger and message; line breaks within a message stay visible: nobody can forge a line."""
+    """Time, level, logger and message.
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+    Control characters within a message are written out: nobody can forge a line or repaint the operator's terminal.
+    """
+
+    def __init__(self, time_format: str) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", time_format)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name is logging's)
-        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
+        record.message = record.message.translate(_VISIBLE)
         return super().formatMessage(record)
 
 
 def setup_logging(settings: Settings, server: str) -> None:
-    """Point the root logger at stderr and, with `log_dir`, at `log_dir/server.log` (10 MB each, five kept)."""
-    formatter: logging.Formatter = JsonLines() if settings.log_format == "json" else TextLines()
-    redactor = Redactor(settings.secrets())
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    """Point the root logger at stderr and, with `log_dir`, at `log_dir/server.log` (10 MB each, five kept).
+
+    A log file that cannot be opened ends the program with status 2 and a sentence, as a bad setting does.
+    """
+    handlers = [_with_formatter(logging.StreamHandler(sys.stderr), settings, "%H:%M:%S")]
     if settings.log_dir:
-        folder = Path(settings.log_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        handlers.append(
-            logging.handlers.RotatingFileHandler(
-                folder / f"{server}.log", maxBytes=10_000_000, backupCount=5, encoding="utf-8", delay=True
-            )
-        )
+        handlers.append(_with_formatter(_open_file(Path(settings.log_dir), server), settings, "%Y-%m-%d %H:%M:%S"))
+    redactor = Redactor(settings.secrets())
     root = logging.getLogger()
-    root.handlers.clear()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
     root.setLevel(settings.log_level.upper())
     for handler in handlers:
-        handler.setFormatter(formatter)
         handler.addFilter(redactor)
         root.addHandler(handler)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _with_formatter(handler: logging.Handler, settings: Settings, time_format: str) -> logging.Handler:
+    handler.setFormatter(JsonLines() if settings.log_format == "json" else TextLines(time_format))
+    return handler
+
+
+def _open_file(folder: Path, server: str) -> logging.Handler:
+    path = folder / f"{server}.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return logging.handlers.RotatingFileHandler(path, maxBytes=10_000_000, backupCount=5, encoding="utf-8")
+    except OSError as error:
+        print(f"log_dir: {path} cannot be written: {error.strerror}. Name another folder.", file=sys.stderr)  # noqa: T201 (there is no log yet)
+        raise SystemExit(2) from None

@@ -47,6 +47,7 @@ class UserState(StrEnum):
     ACTIVE = "active"
     STOPPED = "stopped"  # opted out at the provider (STOP); START brings back
     BLOCKED = "blocked"  # blocked the bot; /start brings back
+    PAUSED = "paused"  # looks like a machine that answers our answers; time or the operator brings back
     UNREACHABLE = "unreachable"  # the provider says that this address cannot be reached; any message brings back
 
 
@@ -91,6 +92,16 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a person has had answered in the last minute and the last day, and whether they were told of a limit."""
+
+    minute: int = 0
+    day: int = 0
+    told_minute: bool = False
+    told_day: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """What we know about a person on one platform. message_count counts the rows of the history, both roles."""
 
@@ -117,6 +128,15 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stands around a claimed message: how much was answered, the latest lines of both, what waits behind it."""
+
+    usage: Usage
+    recent: tuple[Exchange, ...]
+    following: tuple[tuple[InboundId, InboundMessage], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What a channel decides about one inbound message without the model.
 
@@ -130,6 +150,7 @@ class Decision:
     name: str | None = None
     state: UserState | None = None
     clear_history: bool = False
+    paused_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,4 +288,17 @@ class Answer:
 
 def storable(text: str) -> str:
     """The text without what no database takes: NUL, and halves of surrogate pairs (they become U+FFFD)."""
+    if text.isascii():
+        return text.replace("\x00", "")
     return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def storable_value(value: Any) -> Any:
+    """The same for all text within a JSON value; tuples become lists."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(str(key)): storable_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [storable_value(item) for item in value]
+    return value

@@ -29,6 +29,9 @@ SETTLE_AFTER_SECONDS = 2.0
 MOST_RESENDS = 1
 """How often a part is repeated after an unknown outcome that the provider cannot settle."""
 
+MOST_MOVES = 5
+"""How often a part follows its person to a new address before that counts as any other refusal."""
+
 PAUSED = "paused"
 
 _RECORD_PAUSE_SECONDS = 1.0
@@ -46,6 +49,7 @@ class PartStore(Protocol):
     async def claim_next_part(self, platform: Platform, user_id: UserId) -> Part | None: ...
     async def begin_resend(self, part: Part) -> Part: ...
     async def people_with_parts(self, platform: Platform) -> list[UserId]: ...
+    async def accepted_ids(self, part: Part) -> frozenset[str]: ...
     async def record_accepted(self, part: Part, receipt: Receipt) -> None: ...
     async def record_retry(self, part: Part, due: float, error: SendError) -> None: ...
     async def record_unknown(self, part: Part, due: float, error: SendError) -> None: ...
@@ -80,6 +84,7 @@ class Outbox:
         self._claimed: set[PartId] = set()
         self._paused_until = 0.0
         self.paused_reason: str | None = None
+        self._pause_is_noted = True  # perhaps, by an earlier life: the first success takes the note away
         self.lanes = Lanes(
             f"{self._platform}-outbox",
             self._step,
@@ -121,14 +126,17 @@ class Outbox:
             receipt = await self._channel.send(part)
         except SendError as error:
             return await self._refused(part, error)
+        except Exception as error:
+            log.exception("part %s: unforeseen error in a send", part.id)
+            return await self._refused(part, OutcomeUnknown("unforeseen", f"unforeseen {type(error).__name__}"))
         await self._accepted(part, receipt)
         return True
 
     async def _accepted(self, part: Part, receipt: Receipt) -> None:
         self._metrics.sends.labels(self._platform, "accepted").inc()
-        if self.paused_reason is not None:
-            await self._resume()
         await self._record(lambda: self._store.record_accepted(part, receipt))
+        if self._pause_is_noted:
+            await self._resume()
 
     async def _settle(self, part: Part) -> bool:
         """An earlier attempt may have been sent: find out; what the provider cannot tell is repeated once."""
@@ -143,7 +151,7 @@ class Outbox:
                 return await self._fail(part, OutcomeUnknown("unknown", "nobody can tell whether this part arrived"))
             return await self._send(await self._store.begin_resend(part))
         try:
-            receipt = await self._channel.settle(part)
+            receipt = await self._channel.settle(part, await self._store.accepted_ids(part))
         except SendError as error:
             return await self._put_off(part, OutcomeUnknown(error.code, error.message))
         if receipt is None:
@@ -154,14 +162,13 @@ class Outbox:
     async def _refused(self, part: Part, error: SendError) -> bool:
         """Decide what a failed send means, and commit that."""
         self._metrics.sends.labels(self._platform, error.kind).inc()
-        if error.moved_to is not None:
-            await self._record(lambda: self._store.record_retry(part, self._clock(), error))
-            await self._record(
-                lambda: self._store.move_person(self._platform, part.user_id, UserId(error.moved_to or ""))
-            )
-            self.lanes.wake(UserId(error.moved_to))
-            return False
-        return await self._put_off(part, error)
+        if error.moved_to is None or part.attempts > MOST_MOVES:
+            return await self._put_off(part, error)
+        address = UserId(error.moved_to)
+        await self._record(lambda: self._store.record_retry(part, self._clock(), error))
+        await self._record(lambda: self._store.move_person(self._platform, part.user_id, address))
+        self.lanes.wake(address)
+        return False
 
     async def _put_off(self, part: Part, error: SendError) -> bool:
         """Plan the next attempt, or give up; True when this person's next part may go."""
@@ -176,13 +183,13 @@ class Outbox:
         if pause is None:
             return await self._fail(part, error)
         due = self._clock() + pause
-        if error.kind is SendFailure.CONFIG:
-            await self._pause(error, pause)
         log.warning("part %s: %s (%s); next try in %.1f s", part.id, error.message, error.code, pause)
         if error.kind is SendFailure.UNKNOWN:
             await self._record(lambda: self._store.record_unknown(part, due, error))
         else:
             await self._record(lambda: self._store.record_retry(part, due, error))
+        if error.kind is SendFailure.CONFIG:
+            await self._pause(error, pause)
         self.lanes.wake_in(pause, part.user_id)
         return False
 
@@ -197,18 +204,32 @@ class Outbox:
             log.error("sending on %s is PAUSED: %s (%s). Nothing is lost.", self._platform, error.message, error.code)
         self._paused_until = self._clock() + seconds
         self.paused_reason = f"{error.message} ({error.code})"
-        await self._store.put_note(self._platform, PAUSED, {"reason": self.paused_reason, "until": self._paused_until})
+        self._pause_is_noted = True
+        await self._note({"reason": self.paused_reason, "until": self._paused_until})
 
     async def _resume(self) -> None:
-        log.info("sending on %s works again", self._platform)
+        if self.paused_reason is not None:
+            log.info("sending on %s works again", self._platform)
         self.paused_reason, self._paused_until = None, 0.0
-        await self._store.put_note(self._platform, PAUSED, None)
+        self._pause_is_noted = not await self._note(None)
+
+    async def _note(self, value: dict[str, Any] | None) -> bool:
+        """Tell the console; a part never waits for that, nor fails with it."""
+        try:
+            await self._store.put_note(self._platform, PAUSED, value)
+        except StorageError as error:
+            log.warning("the pause of %s cannot be noted now: %s", self._platform, error)
+            return False
+        return True
 
     async def _record(self, verb: Callable[[], Awaitable[None]]) -> None:
-        """Write down what became of a send; while the database is away, try until it is back or the server stops."""
+        """Write down what became of a send; while the database is away, try until it is back or the server stops.
+
+        Shielded: a stop in the middle cuts off the waiting, not the record.
+        """
         while True:
             try:
-                await verb()
+                await asyncio.shield(asyncio.ensure_future(verb()))
             except StorageError as error:
                 log.warning("cannot record what became of a send yet: %s", error)
                 await self._sleep(_RECORD_PAUSE_SECONDS)

@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, bindparam, delete, func, select, update
 
 from relay.errors import LeaseLost, SendError
-from relay.history import add_line, count_lines
+from relay.history import add_line
 from relay.messages import (
     OPEN_PART_STATES,
     Answer,
@@ -32,10 +32,33 @@ from relay.messages import (
     advance,
     storable,
 )
-from relay.schema import conversations, delivery_events, outbound, users
-from relay.transactions import Tx, of_person
+from relay.schema import conversations, delivery_events, in_states, outbound, users
+from relay.transactions import Tx, of_person, of_some_person, some_person, upsert
 
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
+_LOST = (PartState.FAILED, PartState.UNDELIVERED)
+
+_PLAN = outbound.insert()
+_HEAD = (
+    select(outbound)
+    .where(of_some_person(outbound), in_states(outbound, *OPEN_PART_STATES))
+    .order_by(outbound.c.id)
+    .limit(1)
+    .with_for_update()
+)
+_LOCKED = select(outbound).where(outbound.c.part_id == bindparam("part")).with_for_update()
+_CHANGE = update(outbound).where(outbound.c.id == bindparam("row")).returning(outbound)
+_OF_PROVIDER = select(outbound.c.part_id).where(
+    outbound.c.platform == bindparam("of_platform"), outbound.c.provider_id == bindparam("provider")
+)
+_EARLY = (
+    select(delivery_events)
+    .where(delivery_events.c.platform == bindparam("of_platform"))
+    .where(delivery_events.c.provider_id == bindparam("provider"), delivery_events.c.applied.is_(False))
+    .order_by(delivery_events.c.id)
+)
+_APPLIED = update(delivery_events).where(delivery_events.c.id == bindparam("event")).values(applied=True)
+_KEEP = upsert(delivery_events, lambda row: row.on_conflict_do_nothing().returning(delivery_events.c.id))
 
 
 def plan_parts(
@@ -50,7 +73,10 @@ def plan_parts(
     in_context: bool = False,
     remember: bool = True,
 ) -> ReplyId | None:
-    """Plan the parts of one reply and write it into the history as the person will read it."""
+    """Plan the parts of one reply and write it into the history as the person will read it.
+
+    The person's row must be locked by now: that is what keeps the parts of two replies from mixing.
+    """
     if not parts:
         return None
     reply_id = ReplyId(uuid.uuid4().hex)
@@ -72,14 +98,14 @@ def plan_parts(
             **common,
             "part_id": uuid.uuid4().hex,
             "number": number,
-            "text": storable(part.text),
-            "source": storable(part.source),
+            "text": part.text,
+            "source": part.source,
             "style": part.style,
             "segments": part.segments,
         }
         for number, part in enumerate(parts, 1)
     ]
-    tx.connection.execute(outbound.insert(), rows)
+    tx.run(_PLAN, rows)
     tx.count(platform, f"part:{PartState.PLANNED}", len(rows))
     if remember:
         words = "".join(part.source for part in parts)
@@ -88,8 +114,7 @@ def plan_parts(
 
 
 def claim_part(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: float) -> Part | None:
-    open_rows = of_person(outbound, platform, user_id) & outbound.c.state.in_(OPEN_PART_STATES)
-    head = tx.run(select(outbound).where(open_rows).order_by(outbound.c.id).limit(1).with_for_update()).first()
+    head = tx.run(_HEAD, some_person(platform, user_id)).first()
     if head is None or head.due > tx.now or head.lease_until >= tx.now:
         return None
     unsettled = head.state != PartState.PLANNED
@@ -122,42 +147,62 @@ def to_part(row: Row[Any], *, unsettled: bool) -> Part:
 
 def move_part(tx: Tx, row: Row[Any], state: PartState, **changes: Any) -> Row[Any]:
     """Change a part and keep the counters of the states true."""
-    statement = update(outbound).where(outbound.c.id == row.id).values(state=state, updated_at=tx.now, **changes)
     if state != row.state:
         platform = Platform(row.platform)
         tx.count(platform, f"part:{row.state}", -1)
         tx.count(platform, f"part:{state}")
-    return cast("Row[Any]", tx.run(statement.returning(outbound)).one())
+    values = {"row": row.id, "state": state, "updated_at": tx.now, **changes}
+    return cast("Row[Any]", tx.run(_CHANGE, values).one())
 
 
 def _locked(tx: Tx, part_id: PartId) -> Row[Any] | None:
-    return cast(
-        "Row[Any] | None", tx.run(select(outbound).where(outbound.c.part_id == part_id).with_for_update()).first()
-    )
+    return cast("Row[Any] | None", tx.run(_LOCKED, {"part": part_id}).first())
 
 
-def update_claimed_part(tx: Tx, part: Part, changes: dict[str, Any]) -> Row[Any]:
-    """Change a claimed part if the claim still holds: owner and attempts are the fence."""
+def claimed_part(tx: Tx, part: Part) -> Row[Any]:
+    """The row of a claimed part, locked, if the claim still holds: owner and attempts are the fence."""
     row = _locked(tx, part.id)
     if row is None or row.owner != part.owner or row.attempts != part.attempts or row.state not in OPEN_PART_STATES:
         raise LeaseLost(f"part {part.id} is no longer ours")
-    return move_part(tx, row, **changes)
+    return row
+
+
+def repeat_part(tx: Tx, part: Part, lease: float) -> Part:
+    row = claimed_part(tx, part)
+    tx.count(part.platform, "resends")
+    moved = move_part(
+        tx,
+        row,
+        PartState.SENDING,
+        resends=row.resends + 1,
+        attempts=row.attempts + 1,
+        attempted_at=tx.now,
+        lease_until=tx.now + lease,
+    )
+    return to_part(moved, unsettled=False)
 
 
 def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
+    """Note the acceptance, then whatever the provider reported about it before we knew its id of the part."""
+    _lock_provider_id(tx, part.platform, receipt.provider_id)
     row = _locked(tx, part.id)
     if row is None:
         return  # forgotten meanwhile, together with the person
-    _note_acceptance(tx, row, receipt.provider_id, receipt.state, receipt.segments)
-    early = (delivery_events.c.platform == part.platform) & (delivery_events.c.provider_id == receipt.provider_id)
-    for event in tx.run(
-        select(delivery_events).where(early, delivery_events.c.applied.is_(False)).order_by(delivery_events.c.id)
-    ).all():
-        _apply_report(tx, part.id, PartState(event.state), event.error_code, event.error, None)
-        tx.run(update(delivery_events).where(delivery_events.c.id == event.id).values(applied=True))
+    row = _note_acceptance(tx, row, receipt.provider_id, receipt.segments)
+    row = _apply_report(tx, row, receipt.state)
+    early = tx.run(_EARLY, {"of_platform": part.platform, "provider": receipt.provider_id}).all()
+    for event in early:
+        row = _apply_report(tx, row, PartState(event.state), event.error_code, event.error)
+        tx.run(_APPLIED, {"event": event.id})
 
 
-def _note_acceptance(tx: Tx, row: Row[Any], provider_id: str, state: PartState, segments: int | None) -> None:
+def _lock_provider_id(tx: Tx, platform: Platform, provider_id: str) -> None:
+    """An acceptance and a report that names nothing but the provider's id must not pass each other unseen."""
+    if tx.connection.dialect.name == "postgresql":
+        tx.run(select(func.pg_advisory_xact_lock(func.hashtext(storable(f"{platform} {provider_id}")))))
+
+
+def _note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | None) -> Row[Any]:
     """The provider has the part; a report that came earlier may already have brought it further."""
     changes: dict[str, Any] = {"provider_id": provider_id, "lease_until": 0}
     if row.accepted_at is None:
@@ -165,20 +210,18 @@ def _note_acceptance(tx: Tx, row: Row[Any], provider_id: str, state: PartState, 
         tx.count(Platform(row.platform), "segments", segments or row.segments)
     if segments:
         changes["segments"] = segments
-    move_part(tx, row, advance(PartState(row.state), state), **changes)
+    return move_part(tx, row, advance(PartState(row.state), PartState.ACCEPTED), **changes)
 
 
 def put_off_part(tx: Tx, part: Part, state: PartState, due: float, error: SendError) -> None:
-    update_claimed_part(
-        tx,
-        part,
-        {"state": state, "due": due, "lease_until": 0, "error_code": error.code, "error": storable(error.message)},
-    )
+    row = claimed_part(tx, part)
+    move_part(tx, row, state, due=due, lease_until=0, error_code=error.code, error=error.message)
 
 
 def fail_part(tx: Tx, part: Part, error: SendError, user_state: UserState | None) -> None:
-    changes = {"error_code": error.code, "error": storable(error.message), "lease_until": 0}
-    row = update_claimed_part(tx, part, {"state": PartState.FAILED, **changes})
+    tx.locked_person(part.platform, part.user_id)
+    row = claimed_part(tx, part)
+    row = move_part(tx, row, PartState.FAILED, lease_until=0, error_code=error.code, error=error.message)
     _after_failure(tx, row, user_state)
 
 
@@ -194,7 +237,7 @@ def _after_failure(tx: Tx, row: Row[Any], user_state: UserState | None) -> None:
 
 def cancel_parts(tx: Tx, which: Any, reason: str) -> None:
     """Cancel the planned parts among `which`, and take their replies out of the history as far as nobody saw them."""
-    rows = tx.run(select(outbound).where(which, outbound.c.state == PartState.PLANNED).with_for_update()).all()
+    rows = tx.run(select(outbound).where(which, in_states(outbound, PartState.PLANNED)).with_for_update()).all()
     for row in rows:
         move_part(tx, row, PartState.CANCELED, error=reason, lease_until=0)
     for reply_id in {row.reply_id for row in rows}:
@@ -212,45 +255,59 @@ def mend_history(tx: Tx, reply_id: ReplyId) -> None:
         tx.run(update(conversations).where(conversations.c.id == line.id).values(message="".join(seen)))
     else:
         tx.run(delete(conversations).where(conversations.c.id == line.id))
-        count_lines(tx, Platform(line.platform), UserId(line.user_id), -1)
+        tx.count_lines(Platform(line.platform), UserId(line.user_id), -1)
 
 
 def keep_report(tx: Tx, event: DeliveryEvent) -> bool:
-    part_id = event.part_id
-    if part_id is None:
-        known = select(outbound.c.part_id).where(
-            outbound.c.platform == event.platform, outbound.c.provider_id == event.provider_id
-        )
-        row = tx.run(known).first()
-        part_id = PartId(row.part_id) if row else None
-    statement = tx.insert(delivery_events).values(
-        platform=event.platform,
-        provider_id=event.provider_id,
-        part_id=part_id,
-        state=event.state,
-        error_code=event.error_code or "",
-        error=storable(event.error) if event.error else None,
-        received_at=event.received_at,
-        applied=part_id is not None,
-    )
-    if tx.run(statement.on_conflict_do_nothing().returning(delivery_events.c.id)).first() is None:
+    part_id = event.part_id or _part_of(tx, event)
+    kept = {
+        "platform": event.platform,
+        "provider_id": event.provider_id,
+        "part_id": part_id,
+        "state": event.state,
+        "error_code": event.error_code or "",
+        "error": event.error,
+        "received_at": event.received_at,
+        "applied": part_id is not None,
+    }
+    if tx.run(_KEEP, kept).first() is None:
         return False
     tx.count(event.platform, "delivery_events")
-    if part_id is not None:
-        row = _locked(tx, part_id)
-        if row is not None and row.accepted_at is None:
-            _note_acceptance(tx, row, event.provider_id, PartState.ACCEPTED, None)
-        _apply_report(tx, part_id, event.state, event.error_code, event.error, event.user_state)
+    row = _row_for_report(tx, part_id, event.state) if part_id is not None else None
+    if row is not None:
+        if row.accepted_at is None:
+            row = _note_acceptance(tx, row, event.provider_id, None)
+        _apply_report(tx, row, event.state, event.error_code, event.error, event.user_state)
     return True
 
 
+def _part_of(tx: Tx, event: DeliveryEvent) -> PartId | None:
+    _lock_provider_id(tx, event.platform, event.provider_id)
+    row = tx.run(_OF_PROVIDER, {"of_platform": event.platform, "provider": event.provider_id}).first()
+    return PartId(row.part_id) if row else None
+
+
+def _row_for_report(tx: Tx, part_id: PartId, state: PartState) -> Row[Any] | None:
+    """The part, locked; its person first when the report will change them or their history."""
+    if state in _LOST:
+        whose = tx.run(select(outbound.c.platform, outbound.c.user_id).where(outbound.c.part_id == part_id)).first()
+        if whose is not None:
+            tx.locked_person(Platform(whose.platform), UserId(whose.user_id))
+    return _locked(tx, part_id)
+
+
 def _apply_report(
-    tx: Tx, part_id: PartId, state: PartState, code: str | None, error: str | None, user_state: UserState | None
-) -> None:
-    row = _locked(tx, part_id)
-    if row is None or advance(PartState(row.state), state) == row.state:
-        return
-    changes = {"error_code": code, "error": storable(error or "")} if code else {}
-    moved = move_part(tx, row, state, **changes)
-    if state in {PartState.FAILED, PartState.UNDELIVERED}:
-        _after_failure(tx, moved, user_state)
+    tx: Tx,
+    row: Row[Any],
+    state: PartState,
+    code: str | None = None,
+    error: str | None = None,
+    user_state: UserState | None = None,
+) -> Row[Any]:
+    """Move the part as reported, if that is forward; the row as it is then."""
+    if advance(PartState(row.state), state) == row.state:
+        return row
+    row = move_part(tx, row, state, **({"error_code": code, "error": error or ""} if code else {}))
+    if state in _LOST:
+        _after_failure(tx, row, user_state)
+    return row

@@ -2,71 +2,103 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, func, update
 
-from relay.history import count_lines
-from relay.messages import Decision, InboundMessage, Platform, UserId, UserState, storable
+from relay.messages import Decision, Platform, UserId, UserState
 from relay.parts import cancel_parts
 from relay.schema import conversations, inbound, outbound, users
-from relay.transactions import Tx, of_person
+from relay.transactions import Tx, of_person, upsert
 
 SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREACHABLE})
 """States in which nothing is sent to a person."""
 
+_KEY = ["platform", "user_id"]
+_PROFILE = ("username", "language")
+_MEET = upsert(users, lambda row: row.on_conflict_do_nothing(index_elements=_KEY))
+_HEAR_FROM = upsert(
+    users,
+    lambda row: row.on_conflict_do_update(
+        index_elements=_KEY,
+        set_={
+            "last_message_at": row.excluded.last_message_at,
+            **{key: func.coalesce(row.excluded[key], users.c[key]) for key in _PROFILE},
+        },
+    ),
+)
+
 
 def touch_user(tx: Tx, platform: Platform, user_id: UserId, **profile: str | None) -> None:
-    """Make sure that the person has a row, and note what the platform tells about them."""
-    known = {key: storable(value) for key, value in profile.items() if value}
-    moment = {"last_message_at": tx.now} if profile else {}
-    statement = tx.insert(users).values(
-        platform=platform, user_id=user_id, state=UserState.NEW, created_at=tx.now, updated_at=tx.now, **moment, **known
-    )
-    key = ["platform", "user_id"]
-    if moment:
-        statement = statement.on_conflict_do_update(index_elements=key, set_={**moment, **known})
+    """Make sure that the person has a row; with a profile they wrote just now, and this is what the platform tells."""
+    new = {"platform": platform, "user_id": user_id, "state": UserState.NEW, "created_at": tx.now, "updated_at": tx.now}
+    if profile:
+        told = {key: profile.get(key) or None for key in _PROFILE}
+        tx.run(_HEAR_FROM, {**new, **told, "last_message_at": tx.now})
     else:
-        statement = statement.on_conflict_do_nothing(index_elements=key)
-    tx.run(statement)
+        tx.run(_MEET, new)
 
 
-def change_user(tx: Tx, message: InboundMessage, decision: Decision) -> Row[Any] | None:
-    """Apply what was decided about the person; the row after it, or None for somebody without a row."""
-    row = tx.run(select(users).where(of_person(users, message.platform, message.user_id)).with_for_update()).first()
+def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision) -> UserState | None:
+    """Apply what was decided about the person; their state after it, or None for somebody without a row."""
+    row = tx.locked_person(platform, user_id)
     if row is None:
         if decision.name is None and decision.state is None and not decision.say:
             return None
-        touch_user(tx, message.platform, message.user_id)
-        row = tx.run(select(users).where(of_person(users, message.platform, message.user_id))).one()
+        touch_user(tx, platform, user_id)
+        row = tx.locked_person(platform, user_id)
+        assert row is not None  # noqa: S101 (it was just made)
+    state = decision.state
     changes: dict[str, Any] = {}
     if decision.name is not None:
-        changes["name"] = storable(decision.name)
+        changes["name"] = decision.name
         if row.name is None:
-            tx.count(message.platform, "users")
+            tx.count(platform, "users")
         if row.state == UserState.NEW:
-            changes["state"] = UserState.ACTIVE
-    if decision.state is not None:
-        changes["state"] = decision.state
-        if decision.state in SILENT_STATES:
-            cancel_parts(tx, of_person(outbound, message.platform, message.user_id), f"the person is {decision.state}")
+            state = state or UserState.ACTIVE
+    if decision.paused_until is not None:
+        changes["settings"] = {**(row.settings or {}), "paused_until": decision.paused_until, "paused": decision.reason}
+    if state is not None:
+        changes["state"] = state
+        if state in SILENT_STATES:
+            cancel_parts(tx, of_person(outbound, platform, user_id), f"the person is {state}")
     if changes:
-        changes["updated_at"] = tx.now
-        tx.run(update(users).where(of_person(users, message.platform, message.user_id)).values(changes))
-        row = tx.run(select(users).where(of_person(users, message.platform, message.user_id))).one()
-    return cast("Row[Any]", row)
+        tx.run(update(users).where(of_person(users, platform, user_id)).values(**changes, updated_at=tx.now))
+    return state or UserState(row.state)
+
+
+def release_person(tx: Tx, platform: Platform, user_id: UserId) -> bool:
+    """End a pause; False when the person was not paused."""
+    row = tx.locked_person(platform, user_id)
+    if row is None or row.state != UserState.PAUSED:
+        return False
+    settings = {key: value for key, value in row.settings.items() if not key.startswith("paused")}
+    state = UserState.ACTIVE if row.name else UserState.NEW
+    changes = {"state": state, "settings": settings, "updated_at": tx.now}
+    tx.run(update(users).where(of_person(users, platform, user_id)).values(changes))
+    return True
 
 
 def move_person(tx: Tx, platform: Platform, old: UserId, new: UserId) -> None:
-    old_row = tx.run(select(users).where(of_person(users, platform, old))).first()
-    new_row = tx.run(select(users).where(of_person(users, platform, new))).first()
+    if old == new:
+        return
+    tx.run(update(inbound).where(of_person(inbound, platform, old)).values(user_id=new))
+    old_row, new_row = tx.locked_person(platform, old), tx.locked_person(platform, new)
     if old_row is not None and new_row is None:
         tx.run(update(users).where(of_person(users, platform, old)).values(user_id=new, updated_at=tx.now))
     elif old_row is not None and new_row is not None:
-        tx.run(delete(users).where(of_person(users, platform, old)))
-        if old_row.name is not None:
-            tx.count(platform, "users", -1)
-        count_lines(tx, platform, new, old_row.message_count)
-        tx.count(platform, "messages", -old_row.message_count)
-    for table in (conversations, inbound, outbound):
+        _merge(tx, old_row, new_row)
+    for table in (conversations, outbound):
         tx.run(update(table).where(of_person(table, platform, old)).values(user_id=new))
+
+
+def _merge(tx: Tx, old: Row[Any], new: Row[Any]) -> None:
+    """Both addresses are known: one person stays, with the lines of both, and with the name that was given."""
+    platform = Platform(old.platform)
+    tx.run(delete(users).where(of_person(users, platform, UserId(old.user_id))))
+    changes: dict[str, Any] = {"message_count": users.c.message_count + old.message_count, "updated_at": tx.now}
+    if old.name is not None and new.name is None:
+        changes |= {"name": old.name, "state": old.state}
+    elif old.name is not None:
+        tx.count(platform, "users", -1)
+    tx.run(update(users).where(of_person(users, platform, UserId(new.user_id))).values(changes))

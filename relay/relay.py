@@ -5,6 +5,7 @@ A server stores a message and calls `wake`; it plans a message by hand and calls
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Protocol
 
@@ -57,6 +58,6 @@ class Relay:
 
     async def _release(self) -> None:
         try:
-            await self._store.release_leases(self._platform)
-        except StorageError as error:
-            log.warning("leases of %s end by themselves: %s", self._platform, error)
+            await asyncio.wait_for(self._store.release_leases(self._platform), self._stop_seconds / 4)
+        except (StorageError, TimeoutError) as error:
+            log.warning("leases of %s end by themselves: %s", self._platform, error or "the database is busy")

@@ -6,17 +6,63 @@ keep, so that a status costs the same with ten messages as with ten million.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, or_, select, tuple_
 
-from relay.messages import OPEN_PART_STATES, Exchange, PartState, Platform, ReplyId, User, UserId, UserState
-from relay.schema import conversations, counters, inbound, notes, outbound, users
-from relay.transactions import of_person
+from relay.guards import OVER_DAY, OVER_MINUTE
+from relay.messages import (
+    OPEN_PART_STATES,
+    Exchange,
+    Part,
+    PartState,
+    Platform,
+    ReplyId,
+    Usage,
+    User,
+    UserId,
+    UserState,
+)
+from relay.schema import conversations, counters, in_states, inbound, notes, outbound, users
+from relay.transactions import of_person, of_some_person, some_person
 
 PAGE_LIMIT = 500
+
+TOLD_MINUTE = f"told: {OVER_MINUTE}"
+TOLD_DAY = f"told: {OVER_DAY}"
+
+_PERSON = select(users).where(of_some_person(users))
+_shown = of_some_person(conversations) & conversations.c.in_context
+_questions = (
+    select(conversations.c.id)
+    .where(_shown, conversations.c.role == "user")
+    .order_by(conversations.c.id.desc())
+    .limit(bindparam("exchanges"))
+    .subquery()
+)
+_CONTEXT = (
+    select(conversations.c.role, conversations.c.message, conversations.c.timestamp)
+    .where(_shown, conversations.c.id >= select(func.min(_questions.c.id)).scalar_subquery())
+    .order_by(conversations.c.id)
+)
+
+RECENT_LINES = 40
+_RECENT = (
+    select(conversations.c.role, conversations.c.message, conversations.c.timestamp)
+    .where(of_some_person(conversations))
+    .order_by(conversations.c.id.desc())
+    .limit(RECENT_LINES)
+)
+_answered = inbound.c.outcome.like("answered%")
+_since_a_minute = inbound.c.received_at > bindparam("minute")
+_USAGE = select(
+    func.sum(case((_answered & _since_a_minute, 1), else_=0)).label("minute"),
+    func.sum(case((_answered, 1), else_=0)).label("day"),
+    func.sum(case(((inbound.c.outcome == TOLD_MINUTE) & _since_a_minute, 1), else_=0)).label("told_minute"),
+    func.sum(case((inbound.c.outcome == TOLD_DAY, 1), else_=0)).label("told_day"),
+).where(of_some_person(inbound), inbound.c.received_at > bindparam("day"))
 
 
 def timestamp(seconds: float | None) -> str | None:
@@ -27,7 +73,7 @@ def timestamp(seconds: float | None) -> str | None:
 
 
 def find_user(connection: Connection, platform: Platform, user_id: UserId) -> User | None:
-    row = connection.execute(select(users).where(of_person(users, platform, user_id))).first()
+    row = connection.execute(_PERSON, some_person(platform, user_id)).first()
     return _user(row) if row else None
 
 
@@ -54,13 +100,20 @@ def context(
     user = find_user(connection, platform, user_id)
     if user is None or exchanges == 0:
         return user, []
-    shown = of_person(conversations, platform, user_id) & conversations.c.in_context
-    questions = select(conversations.c.id).where(shown, conversations.c.role == "user")
-    first = connection.execute(questions.order_by(conversations.c.id.desc()).limit(exchanges)).all()
-    if not first:
-        return user, []
-    lines = select(conversations).where(shown, conversations.c.id >= first[-1].id).order_by(conversations.c.id)
-    return user, [Exchange(row.role, row.message, row.timestamp) for row in connection.execute(lines)]
+    lines = connection.execute(_CONTEXT, {**some_person(platform, user_id), "exchanges": exchanges})
+    return user, [Exchange(row.role, row.message, row.timestamp) for row in lines]
+
+
+def usage(connection: Connection, platform: Platform, user_id: UserId, now: float) -> Usage:
+    """How many messages of a person were answered lately, and whether they were told that it was too many."""
+    row = connection.execute(_USAGE, {**some_person(platform, user_id), "minute": now - 60, "day": now - 86_400}).one()
+    return Usage(row.minute or 0, row.day or 0, bool(row.told_minute), bool(row.told_day))
+
+
+def recent_lines(connection: Connection, platform: Platform, user_id: UserId) -> tuple[Exchange, ...]:
+    """The latest lines of a history, those that the model is not shown included, oldest first."""
+    rows = connection.execute(_RECENT, some_person(platform, user_id)).all()
+    return tuple(Exchange(row.role, row.message, row.timestamp) for row in reversed(rows))
 
 
 def note(connection: Connection, platform: Platform, name: str) -> Any:
@@ -90,7 +143,7 @@ def status(connection: Connection, platform: Platform, now: float) -> dict[str, 
         "messages_by_platform": messages_by,
         "received": int(own.get("inbound", 0)),
         "dead_letters": int(own.get("dead_letters", 0)),
-        **_queue(connection, platform, now),
+        **_queue(connection, platform, own, now),
         "delivery": {state: int(own.get(f"part:{state}", 0)) for state in PartState},
         "resends_after_unknown_outcome": int(own.get("resends", 0)),
         "cost": {
@@ -109,17 +162,16 @@ def _counts(connection: Connection) -> dict[str, dict[str, float]]:
     return found
 
 
-def _queue(connection: Connection, platform: Platform, now: float) -> dict[str, Any]:
+def _queue(connection: Connection, platform: Platform, counts: dict[str, float], now: float) -> dict[str, Any]:
     """What waits; it reads open rows only, of which there are few."""
     waiting = select(func.count(), func.min(inbound.c.received_at)).where(
-        inbound.c.platform == platform, inbound.c.state == "received"
+        inbound.c.platform == platform, in_states(inbound, "received")
     )
     depth, oldest = connection.execute(waiting).one()
-    unsent = select(func.count()).where(outbound.c.platform == platform, outbound.c.state.in_(OPEN_PART_STATES))
     return {
         "queue_depth": depth,
         "oldest_unanswered_seconds": None if oldest is None else round(max(0.0, now - oldest), 1),
-        "unsent_parts": connection.execute(unsent).scalar_one(),
+        "unsent_parts": sum(int(counts.get(f"part:{state}", 0)) for state in OPEN_PART_STATES),
     }
 
 
@@ -130,11 +182,39 @@ def list_users(connection: Connection, platform: Platform, limit: int, offset: i
     return [person(row) for row in connection.execute(page)]
 
 
-def list_people(connection: Connection, platform: Platform | None, limit: int, offset: int) -> list[dict[str, Any]]:
-    """Everybody who ever wrote or was written to, with or without a name, of one platform or of both."""
-    chosen = select(users) if platform is None else select(users).where(users.c.platform == platform)
-    page = chosen.order_by(users.c.updated_at.desc(), users.c.user_id).limit(limit).offset(offset)
-    return [person(row) for row in connection.execute(page)]
+def list_people(connection: Connection, search: str, limit: int, offset: int) -> list[dict[str, Any]]:
+    """Everybody of both platforms, with or without a name, the one who wrote last first.
+
+    search: part of a name or an address, whatever the case; everybody when empty.
+    """
+    words = _matching(search) if search else None
+    found: list[Row[Any]] = []
+    for platform in Platform:  # one at a time: the index of recent people begins with the platform
+        chosen = select(users).where(users.c.platform == platform)
+        if words is not None:
+            chosen = chosen.where(words)
+        newest = users.c.last_message_at.desc().nulls_last()
+        found += connection.execute(chosen.order_by(newest, users.c.user_id).limit(offset + limit)).all()
+    found.sort(key=lambda row: -(row.last_message_at or 0))
+    return [person(row) for row in found[offset : offset + limit]]
+
+
+def _matching(search: str) -> ColumnElement[bool]:
+    """Whose name or address contains the words; SQLite folds the case of ASCII alone, so the usual ones are tried."""
+    spellings = {search} if search.isascii() else {search, search.lower(), search.upper(), search.title()}
+    named = [
+        column.icontains(word, autoescape=True) for column in (users.c.name, users.c.username) for word in spellings
+    ]
+    address = "".join(char for char in search if char not in " ()-./")
+    return or_(*named, users.c.user_id.contains(address or search, autoescape=True))
+
+
+def names_of(connection: Connection, people: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The names of those among these people, given as (platform, address), who have one."""
+    chosen = select(users.c.platform, users.c.user_id, users.c.name).where(
+        tuple_(users.c.platform, users.c.user_id).in_(sorted(people)), users.c.name.is_not(None)
+    )
+    return {(row.platform, row.user_id): row.name for row in connection.execute(chosen)}
 
 
 def person(row: Row[Any] | User) -> dict[str, Any]:
@@ -198,10 +278,19 @@ def conversation(
             "in_context": row.in_context,
             "reply_id": row.reply_id,
             "model": row.model,
+            "source": row.source,
             "cost_usd": row.cost_usd,
+            "total_seconds": row.total_seconds,
         }
         for row in reversed(rows)
     ]
+
+
+def accepted_ids(connection: Connection, part: Part) -> frozenset[str]:
+    """The provider's ids of the other parts of this person, the newest of them."""
+    others = of_person(outbound, part.platform, part.user_id) & (outbound.c.part_id != part.id)
+    known = select(outbound.c.provider_id).where(others, outbound.c.provider_id.is_not(None))
+    return frozenset(connection.execute(known.order_by(outbound.c.id.desc()).limit(PAGE_LIMIT)).scalars())
 
 
 def parts_of(connection: Connection, reply_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -215,45 +304,81 @@ def parts_of(connection: Connection, reply_ids: Sequence[str]) -> dict[str, list
 
 def waiting_messages(connection: Connection, limit: int) -> list[dict[str, Any]]:
     """Inbound messages not answered yet, oldest first."""
-    return _inbound(
-        connection, select(inbound).where(inbound.c.state == "received").order_by(inbound.c.id).limit(limit)
-    )
+    return [_message(row) for row in _of_both(connection, inbound, in_states(inbound, "received"), limit)]
+
+
+def waiting_messages_of(
+    connection: Connection, platform: Platform, user_id: UserId, limit: int
+) -> list[dict[str, Any]]:
+    """One person's messages that are not answered yet, oldest first."""
+    waiting = select(inbound).where(of_person(inbound, platform, user_id), in_states(inbound, "received"))
+    rows = connection.execute(waiting.order_by(inbound.c.id).limit(limit))
+    return [_message(row) for row in rows]
 
 
 def dead_letters(connection: Connection, limit: int) -> list[dict[str, Any]]:
     """Inbound messages that were given up or not understood, newest first."""
-    return _inbound(
-        connection, select(inbound).where(inbound.c.state == "dead").order_by(inbound.c.id.desc()).limit(limit)
-    )
+    dead = in_states(inbound, "dead")
+    return [_message(row) for row in _of_both(connection, inbound, dead, limit, newest_first=True)]
 
 
-def _inbound(connection: Connection, chosen: Select[Any]) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": row.id,
-            "platform": row.platform,
-            "external_id": row.external_id,
-            "user_id": row.user_id,
-            "text": (row.body or {}).get("text"),
-            "raw": row.raw,
-            "received_at": timestamp(row.received_at),
-            "due": timestamp(row.due),
-            "failures": row.failures,
-            "outcome": row.outcome,
-            "error": row.error,
-        }
-        for row in connection.execute(chosen)
-    ]
+def _of_both(
+    connection: Connection, table: Table, which: ColumnElement[bool], limit: int, *, newest_first: bool = False
+) -> list[Row[Any]]:
+    """The first such rows, in the order of their ids; one platform at a time, because the indexes begin with it."""
+    order = table.c.id.desc() if newest_first else table.c.id
+    found: list[Row[Any]] = []
+    for platform in Platform:
+        chosen = select(table).where(table.c.platform == platform, which)
+        found += connection.execute(chosen.order_by(order).limit(limit)).all()
+    return sorted(found, key=lambda row: int(row.id), reverse=newest_first)[:limit]
+
+
+def _message(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "platform": row.platform,
+        "external_id": row.external_id,
+        "user_id": row.user_id,
+        "text": (row.body or {}).get("text"),
+        "raw": row.raw,
+        "received_at": timestamp(row.received_at),
+        "due": timestamp(row.due),
+        "failures": row.failures,
+        "outcome": row.outcome,
+        "error": row.error,
+    }
 
 
 def unsent_parts(connection: Connection, limit: int) -> list[dict[str, Any]]:
     """Parts that wait to be sent, oldest first."""
-    chosen = select(outbound).where(outbound.c.state.in_(OPEN_PART_STATES)).order_by(outbound.c.id).limit(limit)
-    return [part(row) for row in connection.execute(chosen)]
+    # Everybody has an address; saying so makes SQLite take the index of open parts, not one over all of them.
+    waiting = in_states(outbound, *OPEN_PART_STATES) & (outbound.c.user_id >= "")
+    return [part(row) for row in _of_both(connection, outbound, waiting, limit)]
 
 
 def failed_parts(connection: Connection, limit: int) -> list[dict[str, Any]]:
     """Parts that could not be sent or delivered, newest first."""
-    trouble = outbound.c.state.in_((PartState.FAILED, PartState.UNDELIVERED))
-    chosen = select(outbound).where(trouble).order_by(outbound.c.id.desc()).limit(limit)
-    return [part(row) for row in connection.execute(chosen)]
+    trouble = in_states(outbound, PartState.FAILED, PartState.UNDELIVERED)
+    return [part(row) for row in _of_both(connection, outbound, trouble, limit, newest_first=True)]
+
+
+def troubled_parts_of(connection: Connection, platform: Platform, user_id: UserId, limit: int) -> list[dict[str, Any]]:
+    """One person's parts that wait or failed, oldest first; of the failed ones, only those that failed lately."""
+    mine = of_person(outbound, platform, user_id)
+    waiting = connection.execute(
+        select(outbound).where(mine, in_states(outbound, *OPEN_PART_STATES)).order_by(outbound.c.id).limit(limit)
+    ).all()
+    trouble = in_states(outbound, PartState.FAILED, PartState.UNDELIVERED)
+    # The newest of the whole platform first: a person without failures must not cost a walk over those of all others.
+    lately = (
+        select(outbound)
+        .where(outbound.c.platform == platform, trouble)
+        .order_by(outbound.c.id.desc())
+        .limit(PAGE_LIMIT)
+        .subquery()
+    )
+    failed = connection.execute(
+        select(lately).where(lately.c.user_id == user_id).order_by(lately.c.id.desc()).limit(limit)
+    ).all()
+    return [part(row) for row in sorted([*failed, *waiting], key=lambda row: row.id)]

@@ -7,66 +7,41 @@ may also come from a file: `TWILIO_AUTH_TOKEN_FILE=/run/secrets/twilio` reads th
 
 from __future__ import annotations
 
-import difflib
-import json
 import os
 import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from relay.errors import SettingsError
+from relay.setting_kinds import (
+    AccountSid,
+    Aliases,
+    BotToken,
+    OllamaHost,
+    OneOf,
+    OptionalUrl,
+    PhoneNumber,
+    Port,
+    Prices,
+    Secret,
+    ServiceSid,
+    Table,
+    Text,
+    Url,
+    Words,
+)
+from relay.settings_files import read_sources
 
 SIMULATED_ACCOUNT_SID = "AC" + "51" * 16
 SIMULATED_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 (opens nothing but the simulator on this machine)
 SIMULATED_PHONE_NUMBER = "+15550100000"
 SIMULATED_BOT_TOKEN = "5150000000:SIMULATED-bot-token-of-the-try-out-mode"  # noqa: S105 (as above)
 SIMULATED_DATABASE_URL = "sqlite:///messaging_users.simulated.db"
-
-
-def _without_trailing_slash(value: Any) -> Any:
-    return value.rstrip("/") if isinstance(value, str) else value
-
-
-def _http_url(value: Any) -> Any:
-    """Accept an http(s) URL with a host and nothing after the path."""
-    value = _without_trailing_slash(value)
-    if value in (None, ""):
-        return None
-    if isinstance(value, str):
-        try:
-            parts = urlsplit(value)
-            broken = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0
-        except ValueError:
-            broken = True
-        if broken:
-            msg = "must be a full URL such as http://127.0.0.1:8033"
-            raise ValueError(msg)
-    return value
-
-
-def _empty_is_none(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-def _list_of_words(value: Any) -> Any:
-    """Lists may be written as JSON in config.json and with commas in the environment."""
-    if isinstance(value, str):
-        return [word.strip() for word in value.split(",") if word.strip()]
-    return value
-
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Url = Annotated[str, BeforeValidator(_http_url)]
-OptionalUrl = Annotated[str | None, BeforeValidator(_http_url)]
-Text = Annotated[str | None, BeforeValidator(_empty_is_none)]
-Secret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
-Words = Annotated[tuple[str, ...], BeforeValidator(_list_of_words)]
 
 
 class Settings(BaseModel):
@@ -111,19 +86,82 @@ class Settings(BaseModel):
     )
 
     # The model
-    llm_source: Literal["auto", "openrouter", "ollama", "openai", "demo"] = Field(
+    llm_source: Annotated[Literal["auto", "openrouter", "ollama", "openai", "demo"], OneOf] = Field(
         "auto", description="Which source answers; auto takes what is configured or found."
     )
     openrouter_api_key: Secret = Field(None, description="Key of openrouter.ai.")
     openrouter_model: str = Field("openrouter/auto", min_length=1, description="Model asked of OpenRouter.")
     openrouter_base_url: Url = Field("https://openrouter.ai/api/v1", description="Where OpenRouter's API is.")
-    ollama_host: Url = Field("http://127.0.0.1:11434", description="Where Ollama listens.")
+    openrouter_provider: Table = Field(
+        default={},
+        description='Provider routing, as OpenRouter takes it: {"sort": "price", "data_collection": "deny"}.',
+    )
+    openrouter_max_concurrent: int = Field(
+        32, ge=1, le=1000, description="Most answers that OpenRouter writes for us at the same moment; the rest waits."
+    )
+    ollama_host: OllamaHost = Field("http://127.0.0.1:11434", description="Where Ollama listens.")
     ollama_model: Text = Field(None, description="Model asked of Ollama; the first one installed when empty.")
+    ollama_context_tokens: int | None = Field(
+        None,
+        ge=512,
+        le=2_000_000,
+        description="Context that Ollama is told to give the model; Ollama's own choice when empty (4096 is assumed).",
+    )
+    ollama_max_concurrent: int = Field(
+        4, ge=1, le=1000, description="Most answers that Ollama writes for us at the same moment; the rest waits."
+    )
     openai_base_url: OptionalUrl = Field(
         None, description="Any OpenAI-compatible server, with its /v1: vLLM, llama.cpp, LM Studio, LiteLLM."
     )
     openai_api_key: Secret = Field(None, description="Key of that server, if it wants one.")
     openai_model: Text = Field(None, description="Model asked of that server; its first one when empty.")
+    openai_max_concurrent: int = Field(
+        16, ge=1, le=1000, description="Most answers that such a server writes for us at the same moment."
+    )
+    llm_fallbacks: Words = Field(
+        default=(),
+        description="Who is asked when the source fails, in this order: ollama, openrouter:openrouter/free, ... "
+        "With auto and nothing here, whatever else is configured or found.",
+    )
+    llm_last_resort: bool = Field(
+        False, description="When every source fails, answer from the demo's list of answers, marked as degraded."
+    )
+    llm_aliases: Aliases = Field(
+        default={},
+        description='Names for models with parameters: {"fast": {"model": "ollama:llama3.2", "temperature": 0.3}}.',
+    )
+    llm_attempts: int = Field(
+        3, ge=1, le=10, description="How often the last source of the chain is asked before we give up."
+    )
+    llm_max_waiting: int = Field(
+        256, ge=0, le=10_000, description="Most questions that wait for one source; more are refused with 503."
+    )
+    llm_keepalive_seconds: float = Field(
+        10.0, gt=0, le=300, description="A stream that has nothing to say for so long sends an empty piece."
+    )
+    llm_context_tokens: int | None = Field(
+        None, ge=512, le=10_000_000, description="Context of the model, when the source does not tell it."
+    )
+    llm_answer_tokens: int = Field(
+        1024, ge=64, le=1_000_000, description="Room that is kept free in the context for the answer."
+    )
+    llm_max_answer_chars: int = Field(
+        100_000, ge=1000, le=10_000_000, description="Where an answer that does not end is cut."
+    )
+    llm_monthly_budget_usd: float | None = Field(
+        None, ge=0, description="After this much money in a calendar month (UTC) only free sources are asked."
+    )
+    llm_prices: Prices = Field(
+        default={},
+        description="USD for a million tokens of prompt and of answer, for sources that tell no cost: "
+        '{"gpt-x": [0.15, 0.6]}.',
+    )
+    llm_spending_file: str = Field(
+        "llm_spending.json", min_length=1, description="Where the LLM server notes what this month cost."
+    )
+    llm_probe_seconds: float = Field(
+        30.0, ge=1, le=3600, description="How often the sources are looked at, by calls that cost nothing."
+    )
     llm_connect_seconds: float = Field(5.0, gt=0, le=120, description="Longest wait for a connection to a source.")
     llm_first_token_seconds: float = Field(
         90.0, gt=0, le=3600, description="Longest wait for the first word of an answer."
@@ -141,10 +179,16 @@ class Settings(BaseModel):
     history_exchanges: int = Field(5, ge=0, le=50, description="How many earlier exchanges the model is shown.")
 
     # Twilio
-    twilio_account_sid: Text = Field(None, description="Account SID, AC and 32 hex digits.")
+    twilio_account_sid: AccountSid = Field(None, description="Account SID, AC and 32 hex digits.")
     twilio_auth_token: Secret = Field(None, description="Auth token; signs webhooks and opens the REST API.")
-    twilio_phone_number: Text = Field(None, description="Our number in E.164, +12345678900.")
-    twilio_messaging_service_sid: Text = Field(
+    twilio_secondary_auth_token: Secret = Field(
+        None, description="The other auth token while it is being rotated: webhooks signed with it pass too."
+    )
+    twilio_shared_key: Secret = Field(
+        None, description="Secret of a SharedKey of Twilio's Webhooks API: then only its SHA-256 signatures pass."
+    )
+    twilio_phone_number: PhoneNumber = Field(None, description="Our number in E.164, +12345678900.")
+    twilio_messaging_service_sid: ServiceSid = Field(
         None, description="Messaging Service to send through, MG and 32 hex digits."
     )
     twilio_api_base_url: Url = Field("https://api.twilio.com", description="Where Twilio's REST API is.")
@@ -155,10 +199,13 @@ class Settings(BaseModel):
     sms_max_parts: int = Field(
         6, ge=1, le=40, description="Most parts that one answer may be texted in; the rest is cut, with a word."
     )
+    sms_segment_usd: float = Field(
+        0.012, ge=0, le=10, description="What one segment of a text costs, for the estimate in the status."
+    )
 
     # Telegram
-    telegram_bot_token: Secret = Field(None, description="Token from @BotFather.")
-    telegram_mode: Literal["polling", "webhook"] = Field("polling", description="How updates arrive.")
+    telegram_bot_token: BotToken = Field(None, description="Token from @BotFather.")
+    telegram_mode: Annotated[Literal["polling", "webhook"], OneOf] = Field("polling", description="How updates arrive.")
     telegram_webhook_secret: Secret = Field(
         None,
         description="Secret token of the webhook, 1 to 256 of A-Z a-z 0-9 _ -; derived from the bot token when empty.",
@@ -176,6 +223,28 @@ class Settings(BaseModel):
         None, description="When set, every admin route wants it; without it they answer this machine only."
     )
     max_name_length: int = Field(50, ge=1, le=200, description="Longest name, in characters.")
+    messages_per_minute: int = Field(
+        20, ge=1, le=10_000, description="Most messages of one person that are answered within a minute."
+    )
+    messages_per_day: int = Field(
+        500, ge=1, le=1_000_000, description="Most messages of one person that are answered within 24 hours."
+    )
+    allowlist: Words = Field(
+        default=(), description="Numbers and chat ids that are answered; everybody when empty. +12345678900, 700000001"
+    )
+    blocklist: Words = Field(default=(), description="Numbers and chat ids that are never answered.")
+    loop_turns: int = Field(
+        10, ge=0, le=20, description="Turns at machine speed after which a sender is taken for a machine; 0: never."
+    )
+    loop_pause_seconds: float = Field(
+        3600.0, ge=60, le=604_800, description="How long somebody who looks like a machine is not answered."
+    )
+    merge_messages: bool = Field(
+        True, description="Answer texts that wait for the same person together, as one question."
+    )
+    merge_window_seconds: float = Field(
+        0.0, ge=0, le=60, description="How long to wait for more texts of a person before answering."
+    )
     model_notice_seconds: float = Field(
         30.0,
         ge=0,
@@ -201,8 +270,10 @@ class Settings(BaseModel):
     log_dir: Text = Field(
         None, description="Folder of log files (logs/sms_server.log and so on); none are written when empty."
     )
-    log_format: Literal["text", "json"] = Field("text", description="text or json.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_format: Annotated[Literal["text", "json"], OneOf] = Field("text", description="text or json.")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], OneOf] = Field(
+        "info", description="Least level that is logged."
+    )
     simulated: bool = Field(
         False,
         description="Try-out mode, set by the launcher: the simulator plays Twilio and Telegram; no account is used.",
@@ -220,6 +291,11 @@ class Settings(BaseModel):
         if not self.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
             msg = "database_url must begin with sqlite:/// or postgresql+psycopg://"
             raise ValueError(msg)
+        try:
+            urlsplit(self.database_url).port  # noqa: B018 (reading it is the check)
+        except ValueError:
+            msg = "database_url is no URL: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+            raise ValueError(msg) from None
         return self
 
     @property
@@ -270,8 +346,9 @@ class Settings(BaseModel):
     def secrets(self) -> list[str]:
         """Every secret value in force, for the log filter that blots them out."""
         values = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
-        password = urlsplit(self.database_url).password
-        return [value for value in [*values, password] if value]
+        password = urlsplit(self.database_url).password or ""
+        # A library may print the URL with the password as it is written there, or the password itself.
+        return [value for value in [*values, password, unquote(password)] if value]
 
     def for_simulator(self) -> Settings:
         """The same settings with both channels pointed at the simulator; real credentials are left out."""
@@ -279,6 +356,8 @@ class Settings(BaseModel):
             "simulated": True,
             "twilio_account_sid": SIMULATED_ACCOUNT_SID,
             "twilio_auth_token": SecretStr(SIMULATED_AUTH_TOKEN),
+            "twilio_secondary_auth_token": None,
+            "twilio_shared_key": None,
             "twilio_phone_number": SIMULATED_PHONE_NUMBER,
             "twilio_messaging_service_sid": None,
             "twilio_api_base_url": self.simulator_url,
@@ -310,98 +389,14 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None 
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    for source, found in (
-        ("config.json", _read_config(folder / "config.json")),
-        (".env", _read_dotenv(folder / ".env")),
-        ("the environment", _known(environ)),
-    ):
-        for key, value in _with_files(found, source).items():
-            if value != "" or source == "config.json":
-                values[key] = value
-                origin[key] = source
+    for source, found in read_sources(folder, environ, Settings.model_fields):
+        values |= found
+        origin |= dict.fromkeys(found, source)
     try:
         settings = Settings(**values)
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(detail, origin) for detail in error.errors())) from None
     return settings.for_simulator() if settings.simulated else settings
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path.name} cannot be read: {error}. Make it a readable UTF-8 file, or remove it."
-        raise SettingsError(msg) from None
-    try:
-        values = json.loads(content or "{}")
-    except json.JSONDecodeError as error:
-        msg = (
-            f"{path.name} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}. "
-            "Look for a missing comma, a missing quote or a comma after the last entry."
-        )
-        raise SettingsError(msg) from None
-    if not isinstance(values, dict):
-        msg = f'{path.name} must be one JSON object, such as {{"llm_source": "ollama"}}.'
-        raise SettingsError(msg)
-    return _checked_keys(values, path.name, upper=False)
-
-
-def _read_dotenv(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        pairs = dotenv_values(path, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path.name} cannot be read: {error}. Make it a readable UTF-8 file, or remove it."
-        raise SettingsError(msg) from None
-    values = {key.lower(): value for key, value in pairs.items() if value}
-    return _checked_keys(values, path.name, upper=True)
-
-
-def _checked_keys(values: dict[str, Any], source: str, *, upper: bool) -> dict[str, Any]:
-    """Refuse unknown keys, naming the nearest known one: a mistyped token is the most common mistake of all."""
-    for key in values:
-        if key in Settings.model_fields or _file_key(key):
-            continue
-        near = difflib.get_close_matches(key.lower(), Settings.model_fields, n=1, cutoff=0.6)
-        shown, hint = key.upper() if upper else key, near[0].upper() if upper and near else "".join(near)
-        advice = f"Did you mean {hint}?" if near else "The known settings are in docs/SETTINGS.md."
-        msg = f"{source}: there is no setting called {shown}. {advice}"
-        raise SettingsError(msg)
-    return values
-
-
-def _known(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Our keys among the environment's; foreign ones are none of our business."""
-    found = {key.lower(): value for key, value in environ.items() if key == key.upper()}
-    return {key: value for key, value in found.items() if key in Settings.model_fields or _file_key(key)}
-
-
-def _file_key(key: str) -> str | None:
-    """The setting that KEY_FILE names a file for."""
-    name = key.lower().removesuffix("_file")
-    return (
-        name
-        if name != key.lower() and key.lower() not in Settings.model_fields and name in Settings.model_fields
-        else None
-    )
-
-
-def _with_files(values: dict[str, Any], source: str) -> dict[str, Any]:
-    """Replace every KEY_FILE by the content of its file."""
-    plain = {key.lower(): value for key, value in values.items() if not _file_key(key)}
-    for key, value in values.items():
-        name = _file_key(key)
-        if name is None or not value:
-            continue
-        try:
-            plain[name] = Path(str(value)).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            msg = f"{source}: {key.upper()} names a file that cannot be read: {error}."
-            raise SettingsError(msg) from None
-    return plain
 
 
 def _sentence(detail: Any, origin: Mapping[str, str]) -> str:

@@ -3,61 +3,57 @@
 SQLite has one writer anyway, so one thread writes and commits together whatever is waiting; they share the fsync
 (measured: five times the throughput on a fast disk, fifteen times on a common one). PostgreSQL gets a few threads.
 In both, urgent work (what became of a send) goes before new work, because a receipt that waits behind new messages is
-what doubles a text when the process is killed. Reads have threads of their own.
+what doubles a text when the process is killed. Reads have threads of their own. How a file or a server is opened is
+`relay.database_engine`'s business; this one serves one event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Executable, Row, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from relay.errors import StorageError
 from relay.messages import Platform, UserId
-from relay.schema import counters
+from relay.schema import counters, users
+
+log = logging.getLogger("relay.transactions")
 
 T = TypeVar("T")
-Work = Callable[[Connection], T]
 
 BATCH = 64
+CLOSE_SECONDS = 3.0
+_ATTEMPTS = 3
+
+_TRY_AGAIN = {"40P01", "40001"}
+"""PostgreSQL: a deadlock or a serialization failure; the transaction was rolled back and may simply run again."""
 
 
-@dataclass(slots=True)
-class Tx:
-    """One transaction under way: its connection, its moment, and the counters that it will change at its end.
+# -- statements --------------------------------------------------------------------------------------------------------
+# Building a statement costs ten times its run on SQLite, so those on the way of every message are built once, with
+# parameters. Values of an INSERT or UPDATE are named by their columns; the parameters of a WHERE have other names.
 
-    Counters are flushed last and in one order, so that two transactions on PostgreSQL cannot deadlock over them.
-    """
 
-    connection: Connection
-    now: float
-    tally: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
+@dataclass(frozen=True, slots=True)
+class PerDialect:
+    """One statement, as each of the two databases wants it."""
 
-    def run(self, statement: Any) -> Any:
-        return self.connection.execute(statement)
+    sqlite: Executable
+    postgresql: Executable
 
-    def insert(self, table: Any) -> Any:
-        """INSERT of the dialect in use; both know ON CONFLICT alike."""
-        dialect = sqlite if self.connection.dialect.name == "sqlite" else postgresql
-        return dialect.insert(table)
 
-    def count(self, platform: Platform, name: str, change: float = 1) -> None:
-        self.tally[platform, name] += change
-
-    def flush(self) -> None:
-        for (platform, name), change in sorted(self.tally.items()):
-            if change:
-                row = self.insert(counters).values(platform=platform, name=name, value=change)
-                more = {"value": counters.c.value + change}
-                self.run(row.on_conflict_do_update(index_elements=["platform", "name"], set_=more))
+def upsert(table: Any, finish: Callable[[Any], Executable]) -> PerDialect:
+    """An INSERT that `finish` gives its ON CONFLICT; both databases know it alike, SQLAlchemy builds it apart."""
+    return PerDialect(finish(sqlite.insert(table)), finish(postgresql.insert(table)))
 
 
 def of_person(table: Any, platform: Platform, user_id: UserId) -> Any:
@@ -65,12 +61,116 @@ def of_person(table: Any, platform: Platform, user_id: UserId) -> Any:
     return (table.c.platform == platform) & (table.c.user_id == user_id)
 
 
+def of_some_person(table: Any) -> Any:
+    """The rows of the person whom the parameters of `some_person` name."""
+    return (table.c.platform == bindparam("of_platform")) & (table.c.user_id == bindparam("of_user"))
+
+
+def some_person(platform: Platform, user_id: UserId) -> dict[str, Any]:
+    return {"of_platform": platform, "of_user": user_id}
+
+
+_ADD_TO_COUNTER = upsert(
+    counters,
+    lambda row: row.on_conflict_do_update(
+        index_elements=["platform", "name"], set_={"value": counters.c.value + row.excluded.value}
+    ),
+)
+_LOCKED_PERSON = select(users).where(of_some_person(users)).with_for_update()
+_ADD_LINES = (
+    update(users)
+    .where(of_some_person(users))
+    .values(message_count=users.c.message_count + bindparam("more"), updated_at=bindparam("moment"))
+)
+
+
+# -- one transaction ---------------------------------------------------------------------------------------------------
+
+
+class Tally:
+    """Changes of the counters, added up and written last, in one order: so two transactions cannot deadlock on them."""
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[str, str], float] = defaultdict(float)
+
+    def add(self, platform: Platform, name: str, change: float) -> None:
+        self._changes[platform, name] += change
+
+    def flush(self, connection: Connection) -> None:
+        rows = [
+            {"platform": platform, "name": name, "value": change}
+            for (platform, name), change in sorted(self._changes.items())
+            if change
+        ]
+        if rows:
+            execute(connection, _ADD_TO_COUNTER, rows)
+
+
+Work = Callable[[Connection, Tally], T]
+"""Short, synchronous, and repeatable: after a rollback it may be run once more from the beginning."""
+
+
+def execute(
+    connection: Connection,
+    statement: Executable | PerDialect,
+    values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+) -> Any:
+    if isinstance(statement, PerDialect):
+        statement = statement.sqlite if connection.dialect.name == "sqlite" else statement.postgresql
+    return connection.execute(statement, values)
+
+
+@dataclass(slots=True)
+class Tx:
+    """One verb at work in a transaction: its connection, its moment, and what it will count at its end.
+
+    Rows are locked in one order, inbox, person, outbox, counters, so that PostgreSQL has no deadlocks to break.
+    """
+
+    connection: Connection
+    now: float
+    tally: Tally = field(default_factory=Tally)
+    lines: dict[tuple[Platform, UserId], int] = field(default_factory=lambda: defaultdict(int))
+
+    def run(
+        self, statement: Executable | PerDialect, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> Any:
+        return execute(self.connection, statement, values)
+
+    def insert(self, table: Any) -> Any:
+        """INSERT of the dialect in use, for what is rarely done; see `upsert`."""
+        dialect = sqlite if self.connection.dialect.name == "sqlite" else postgresql
+        return dialect.insert(table)
+
+    def count(self, platform: Platform, name: str, change: float = 1) -> None:
+        self.tally.add(platform, name, change)
+
+    def count_lines(self, platform: Platform, user_id: UserId, change: int) -> None:
+        """The history of this person grew, or shrank, by so many lines."""
+        self.lines[platform, user_id] += change
+        self.count(platform, "messages", change)
+
+    def locked_person(self, platform: Platform, user_id: UserId) -> Row[Any] | None:
+        """The person's row, which nobody else changes until the end of this transaction."""
+        return cast("Row[Any] | None", self.run(_LOCKED_PERSON, some_person(platform, user_id)).first())
+
+    def finish(self) -> None:
+        """Write what the verb counted about people; the counters of all are the transaction's to write."""
+        for person, change in sorted(self.lines.items()):
+            if change:
+                self.run(_ADD_LINES, {**some_person(*person), "more": change, "moment": self.now})
+
+
 def storage_error(error: BaseException) -> StorageError:
     """The database's complaint in one short line, without the statement and its values."""
     if isinstance(error, StorageError):
         return error
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return StorageError(f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else 'no detail'}")
+    lines = str(cause).strip().splitlines() or ["no detail"]
+    return StorageError(f"{type(cause).__name__}: {lines[0]}")
+
+
+# -- who runs them -----------------------------------------------------------------------------------------------------
 
 
 class Transactions:
@@ -80,30 +180,48 @@ class Transactions:
         self._engine = engine
         self._prepare = prepare
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="db-read")
+        self._closed = False
 
     async def prepare(self) -> None:
         """Create or migrate the tables, under a lock. Raises StorageError; may be called again until it succeeds."""
         await asyncio.get_running_loop().run_in_executor(self._readers, self._prepare)
 
     async def write(self, work: Work[T], *, urgent: bool = False) -> T:
-        """Run `work` in a transaction; it is committed, durably, when this returns. Raises StorageError otherwise."""
+        """Run `work` in a transaction; it is committed, durably, when this returns. Raises StorageError otherwise.
+
+        Cancelled, it may or may not be committed.
+        """
         raise NotImplementedError
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a connection that never waits for a writer. Raises StorageError."""
+        self._must_be_open()
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
-    def _read(self, work: Work[T]) -> T:
+    def _read(self, work: Callable[[Connection], T]) -> T:
         try:
             with self._engine.connect() as connection:
                 return work(connection)
         except SQLAlchemyError as error:
             raise storage_error(error) from error
 
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise StorageError("the database is closed")
+
     def close(self) -> None:
-        """Finish what was begun and let the threads go; later calls fail."""
+        """Finish what was begun and let the threads go; later calls raise StorageError."""
+        self._closed = True
         self._readers.shutdown(wait=True)
         self._engine.dispose()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A verb in the queue of the writer, and the future that its caller awaits."""
+
+    work: Work[Any]
+    future: asyncio.Future[Any]
 
 
 class GroupCommit(Transactions):
@@ -115,67 +233,103 @@ class GroupCommit(Transactions):
         super().__init__(readers, 2, prepare)
         self._writer_engine = engine
         self._check_file = check_file
-        self._urgent: deque[tuple[Work[Any], Future[Any]]] = deque()
-        self._normal: deque[tuple[Work[Any], Future[Any]]] = deque()
+        self._urgent: deque[_Waiting] = deque()
+        self._normal: deque[_Waiting] = deque()
         self._something = threading.Condition()
-        self._closing = False
         self._thread = threading.Thread(target=self._run, name="db-write", daemon=True)
         self._thread.start()
 
     async def write(self, work: Work[T], *, urgent: bool = False) -> T:
-        future: Future[T] = Future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         with self._something:
-            if self._closing:
-                raise StorageError("the database is closed")
-            (self._urgent if urgent else self._normal).append((work, future))
+            self._must_be_open()
+            (self._urgent if urgent else self._normal).append(_Waiting(work, future))
             self._something.notify()
-        return await asyncio.wrap_future(future)
+        return await future
 
     def close(self) -> None:
         with self._something:
-            self._closing = True
+            self._closed = True
             self._something.notify()
-        self._thread.join()
-        self._writer_engine.dispose()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            log.warning("the database is locked by somebody else; what was not committed by now is given up")
+        else:
+            self._writer_engine.dispose()
         super().close()
 
     def _run(self) -> None:
-        while batch := self._next_batch():
-            self._commit(batch)
+        again: list[_Waiting] = []
+        while again or self._something_waits():
+            again = self._commit(again)
 
-    def _next_batch(self) -> list[tuple[Work[Any], Future[Any]]]:
-        """What is waiting, urgent first; an empty list means the end."""
+    def _something_waits(self) -> bool:
+        """Sleep until there is work; False at the end."""
         with self._something:
-            self._something.wait_for(lambda: self._urgent or self._normal or self._closing)
-            batch: list[tuple[Work[Any], Future[Any]]] = []
-            while len(batch) < BATCH and (self._urgent or self._normal):
-                batch.append((self._urgent or self._normal).popleft())
-            return batch
+            self._something.wait_for(lambda: self._urgent or self._normal or self._closed)
+            return bool(self._urgent or self._normal)
 
-    def _commit(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
-        """Each work in a savepoint of its own, so that one that fails takes no other with it; then one commit."""
-        wanted = [(work, future) for work, future in batch if future.set_running_or_notify_cancel()]
-        done: list[tuple[Future[Any], Any]] = []
+    def _take(self, most: int | None) -> list[_Waiting]:
+        """What is waiting, urgent first, without those whose callers are gone."""
+        batch: list[_Waiting] = []
+        with self._something:
+            while (self._urgent or self._normal) and (most is None or len(batch) < most):
+                batch.append((self._urgent or self._normal).popleft())
+        return [waiting for waiting in batch if not waiting.future.cancelled()]
+
+    def _commit(self, again: list[_Waiting]) -> list[_Waiting]:
+        """One transaction of all that waits, or of `again`; gives those to run again because one among them failed.
+
+        The batch is taken after the lock: whoever came while we waited for it needs no second wait.
+        """
+        batch, begun, failing = again, False, None
+        results: list[Any] = []
         try:
             self._check_file()
             with self._writer_engine.begin() as connection:
-                for work, future in wanted:
-                    try:
-                        with connection.begin_nested():
-                            result = work(connection)
-                    except (OperationalError, InterfaceError):
-                        raise  # SQLite may have rolled everything back (full disk, I/O error): trust nothing of it
-                    except Exception as error:  # noqa: BLE001 (it is handed to the one who waits for it)
-                        future.set_exception(storage_error(error) if isinstance(error, SQLAlchemyError) else error)
-                    else:
-                        done.append((future, result))
-        except Exception as error:  # noqa: BLE001 (whatever broke the commit, those who wait must hear of it)
-            for _, future in wanted:
-                if not future.done():
-                    future.set_exception(storage_error(error))
-            return
-        for future, result in done:
-            future.set_result(result)
+                begun, batch, tally = True, again or self._take(BATCH), Tally()
+                for failing in batch:
+                    results.append(failing.work(connection, tally))  # noqa: PERF401 (`failing` tells who it was)
+                failing = None
+                tally.flush(connection)
+        except Exception as error:  # noqa: BLE001 (whatever it was, those who wait must hear of it)
+            if failing is not None and not isinstance(error, (OperationalError, InterfaceError)):
+                _fail([failing], error)
+                return [waiting for waiting in batch if waiting is not failing]
+            if not begun:
+                batch = [*again, *self._take(None)]  # all of them: nobody waits for the same lock twice
+            _fail(batch, error)
+        else:
+            _succeed(batch, results)
+        return []
+
+
+def _succeed(batch: Sequence[_Waiting], results: Sequence[Any]) -> None:
+    def tell() -> None:
+        for waiting, result in zip(batch, results, strict=True):
+            if not waiting.future.done():
+                waiting.future.set_result(result)
+
+    _wake(batch, tell)
+
+
+def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+    def tell() -> None:
+        for waiting in batch:
+            if not waiting.future.done():
+                waiting.future.set_exception(storage_error(error) if isinstance(error, SQLAlchemyError) else error)
+
+    _wake(batch, tell)
+
+
+def _wake(batch: Sequence[_Waiting], tell: Callable[[], None]) -> None:
+    """Wake the event loop once for all of them; behind a loop that is closed nobody waits any more."""
+    if not batch:
+        return
+    try:
+        batch[0].future.get_loop().call_soon_threadsafe(tell)
+    except RuntimeError:
+        log.warning("%d transactions ended after the event loop", len(batch))
 
 
 class Pooled(Transactions):
@@ -189,17 +343,30 @@ class Pooled(Transactions):
     async def write(self, work: Work[T], *, urgent: bool = False) -> T:
         loop = asyncio.get_running_loop()
         if urgent:
+            self._must_be_open()
             return await loop.run_in_executor(self._writers, self._write, work)
         async with self._new_work:
+            self._must_be_open()
             return await loop.run_in_executor(self._writers, self._write, work)
 
     def _write(self, work: Work[T]) -> T:
-        try:
-            with self._engine.begin() as connection:
-                return work(connection)
-        except SQLAlchemyError as error:
-            raise storage_error(error) from error
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self._engine.begin() as connection:
+                    tally = Tally()
+                    result = work(connection, tally)
+                    tally.flush(connection)
+                    return result
+            except SQLAlchemyError as error:
+                if attempt == _ATTEMPTS or not _may_run_again(error):
+                    raise storage_error(error) from error
+        raise AssertionError  # the last attempt returns or raises
 
     def close(self) -> None:
+        self._closed = True
         self._writers.shutdown(wait=True)
         super().close()
+
+
+def _may_run_again(error: SQLAlchemyError) -> bool:
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _TRY_AGAIN

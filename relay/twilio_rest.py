@@ -33,11 +33,11 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     20404: (CONFIG, "Twilio does not know this account or service: check twilio_account_sid"),
     20429: (BUSY, "Twilio asks for fewer requests at once"),
     21211: (RECIPIENT, "this is not a telephone number"),
-    21408: (CONFIG, "this country is not enabled: Twilio console, Messaging, Geo permissions"),
+    21408: (REJECTED, "this country is not enabled: Twilio console, Messaging, Geo permissions"),
     21602: (REJECTED, "the text was empty"),
     21603: (CONFIG, "no sender: set twilio_phone_number or twilio_messaging_service_sid"),
     21606: (CONFIG, "twilio_phone_number is not a number of this account that can send texts"),
-    21608: (CONFIG, "a trial account texts verified numbers only: verify this one, or upgrade the account"),
+    21608: (REJECTED, "a trial account texts verified numbers only: verify this one, or upgrade the account"),
     21610: (OPTED_OUT, "this person has opted out; only a START from them brings them back"),
     21611: (BUSY, "the queue of our number is full"),
     21612: (RECIPIENT, "our number cannot reach this one"),
@@ -69,12 +69,15 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     30035: (LATER, "our number is being registered"),
     30036: (REJECTED, "the text was too old to be delivered"),
     30410: (LATER, "the carrier did not answer in time"),
-    30450: (CONFIG, "Twilio blocks this country to protect against SMS pumping"),
+    30450: (REJECTED, "Twilio blocks this country to protect against SMS pumping"),
     30610: (LATER, "quiet hours of this person"),
     63018: (BUSY, "too many messages a second"),
     63038: (LATER, "the account's daily limit is reached"),
 }
-"""What each code means for us, and what to tell the operator. A code is looked up before the HTTP status."""
+"""What each code means for us, and what to tell the operator. A code is looked up before the HTTP status.
+
+CONFIG is only what would refuse every text: a country or a number that our account may not text concerns one person.
+"""
 
 
 def refusal(code: int, fallback: SendFailure, said: str, retry_after: float | None = None) -> SendError:

@@ -6,6 +6,8 @@ Every route belongs to exactly one class (DESIGN: who may do what), given as a d
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import hmac
 import ipaddress
@@ -36,8 +38,13 @@ log = logging.getLogger("relay.web")
 
 COOKIE = "relay_console"
 COOKIE_SECONDS = 12 * 3600
-_FORWARDING = ("forwarded", "via", "x-real-ip", "true-client-ip")
-_FORWARDING_PREFIXES = ("x-forwarded-", "cf-", "x-ngrok-", "ngrok-", "fly-", "x-envoy-")
+_FORWARDING = ("forwarded", "via", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-remote-ip", "client-ip")
+_FORWARDING_PREFIXES = (
+    *("forwarded-", "x-forwarded", "x-real-", "x-original-", "x-originating-", "x-proxyuser-"),
+    *("cf-", "cdn-", "fastly-", "x-ngrok-", "ngrok-", "fly-", "x-envoy-", "tailscale-", "x-amzn-", "x-azure-"),
+)
+_DRAIN_SECONDS = 5.0
+_DRAIN_BYTES = 64_000_000
 
 
 class ApiError(Exception):
@@ -77,17 +84,25 @@ def is_direct_from_this_machine(request: Request) -> bool:
     """
     if not _is_loopback(request.client.host if request.client else None):
         return False
-    host = request.headers.get("host", "")
-    if not _is_loopback(urlsplit(f"//{host}").hostname):
+    hosts = request.headers.getlist("host")
+    if len(hosts) != 1 or not _is_loopback(_hostname(hosts[0])):
         return False
     if any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIXES) for name in request.headers):
         return False
-    return _origin_is_ours(request)
+    return origin_is_ours(request)
 
 
-def _origin_is_ours(request: Request) -> bool:
+def _hostname(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def origin_is_ours(request: Request) -> bool:
+    """Whether no page sent this request, or one of our own did."""
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+    return origin is None or origin.lower().partition("://")[2] == request.headers.get("host", "").lower()
 
 
 def bearer(request: Request) -> str:
@@ -112,9 +127,11 @@ def _cookie_mark(admin_token: str, expires: str) -> str:
 
 
 def valid_cookie(cookie: str, admin_token: str, now: float | None = None) -> bool:
+    """Whether `new_cookie` made this cookie with the same token, less than COOKIE_SECONDS ago."""
     expires, _, mark = cookie.partition(".")
-    fresh = expires.isascii() and expires.isdigit() and int(expires) > (time.time() if now is None else now)
-    return same_secret(mark, _cookie_mark(admin_token, expires)) and fresh
+    if not same_secret(mark, _cookie_mark(admin_token, expires)):
+        return False
+    return int(expires) > (time.time() if now is None else now)  # a number: nobody else could have signed it
 
 
 async def public(request: Request) -> None:
@@ -141,7 +158,7 @@ async def admin(request: Request) -> None:
     if settings.admin_token is not None:
         token = settings.admin_token.get_secret_value()
         cookie = request.cookies.get(COOKIE, "")
-        if same_secret(bearer(request), token) or (cookie and valid_cookie(cookie, token) and _origin_is_ours(request)):
+        if same_secret(bearer(request), token) or (cookie and valid_cookie(cookie, token) and origin_is_ours(request)):
             return
         raise ApiError(403, "this route wants the admin token", "send Authorization: Bearer ADMIN_TOKEN")
     if settings.public_url is not None:
@@ -244,6 +261,7 @@ async def _api_error(_: Request, error: Exception) -> Response:
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     hints = {
+        400: "send a JSON object in UTF-8; the fields of this route are described at /docs",
         404: "the routes of this server are listed at /docs",
         405: f"{request.method} is not offered here; see /docs",
     }
@@ -285,6 +303,7 @@ class Limits:
             return
         started = time.perf_counter()
         status = 500
+        begun = False
         seen = 0
 
         async def counted_receive() -> Message:
@@ -292,17 +311,19 @@ class Limits:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._max:
+                await _drain(scope, receive)
                 raise _BodyTooLarge
             return message
 
         async def noted_send(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
             await send(message)
 
         try:
             if _declared_length(scope) > self._max:
+                await _drain(scope, receive)
                 raise _BodyTooLarge
             await self._app(scope, counted_receive, noted_send)
         except _BodyTooLarge:
@@ -310,8 +331,8 @@ class Limits:
             await JSONResponse(body, 413, headers={"Connection": "close"})(scope, receive, noted_send)
         except Exception:
             log.exception("unforeseen error in %s %s", scope["method"], scope["path"])
-            if status != 500:
-                raise  # the answer has begun; the server can only cut it off
+            if begun:
+                raise  # the server can only cut the answer off
             body = {"error": "something went wrong on our side", "hint": "the log of this server says more"}
             await JSONResponse(body, 500)(scope, receive, noted_send)
         finally:
@@ -325,6 +346,20 @@ class _BodyTooLarge(HTTPException):
 
     def __init__(self) -> None:
         super().__init__(413, "the body is larger than this server reads")
+
+
+async def _drain(scope: Scope, receive: Receive) -> None:
+    """Throw away what a client still sends: one that is cut off while it writes never gets to read our refusal."""
+    if any(name == b"expect" for name, _ in scope["headers"]):
+        return  # it waits for our word before it sends
+    drained = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while drained < _DRAIN_BYTES:
+                message = await receive()
+                drained += len(message.get("body", b""))
+                if not message.get("more_body"):
+                    return
 
 
 def _declared_length(scope: Scope) -> int:
@@ -348,6 +383,7 @@ def serve(app: FastAPI, settings: Settings, port: int) -> None:
         access_log=False,
         proxy_headers=False,  # or anybody could claim to be loopback with X-Forwarded-For
         server_header=False,
+        timeout_keep_alive=75,  # longer than clients keep theirs, or a request meets a connection that is just closing
         timeout_graceful_shutdown=max(1, int(settings.stop_seconds / 2)),
     )
 
@@ -361,7 +397,7 @@ def _watch_lifeline(stop_seconds: float) -> None:
         while sys.stdin.buffer.raw.read(64):  # type: ignore[union-attr]  # (stdin is a file here)
             pass
         log.warning("the launcher is gone, stopping")
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # os.kill would end the process on Windows, unheard
         time.sleep(stop_seconds + 4)
         os._exit(1)
 

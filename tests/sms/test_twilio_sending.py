@@ -252,7 +252,7 @@ async def test_a_part_found_in_the_list_was_sent(
 ) -> None:
     """Same person, same text, made since the attempt: that was it, whatever became of it."""
     twilio.script.append(listed(message(sid="SM" + "b" * 32, body="Other"), found))
-    receipt = await service.settle(PART)
+    receipt = await service.settle(PART, ())
     assert receipt is not None
     assert (receipt.provider_id, receipt.state) == ("SM" + "a" * 32, state)
     assert twilio.asked[0].query["To"] == ["+12345678900"]
@@ -272,7 +272,7 @@ async def test_another_message_is_not_taken_for_the_part(
 ) -> None:
     """Another text, the person's own, or the same text of an hour ago prove nothing."""
     twilio.script.append(listed(other))
-    assert await service.settle(PART) is None
+    assert await service.settle(PART, ()) is None
 
 
 @pytest.mark.parametrize(
@@ -286,4 +286,4 @@ async def test_a_list_that_cannot_be_read_settles_nothing(
     # A GET may be repeated by the HTTP client, so the same thing happens twice.
     twilio.script.extend([reply, reply])
     with pytest.raises(OutcomeUnknown):
-        await service.settle(PART)
+        await service.settle(PART, ())

@@ -241,7 +241,7 @@ async def test_trouble_with_typing_troubles_nobody(
 async def test_a_part_whose_fate_is_unknown_cannot_be_settled(service: TelegramService) -> None:
     """Telegram keeps no list."""
     with pytest.raises(OutcomeUnknown):
-        await service.settle(part())
+        await service.settle(part(), ())
     assert not service.can_settle
 
 

@@ -85,6 +85,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'dead'"),
         postgresql_where=sa.text("state = 'dead'"),
     )
+    op.create_index("inbound_person", "inbound", ["platform", "user_id", "received_at"], unique=False)
     op.create_index(
         "inbound_open",
         "inbound",
@@ -143,6 +144,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('planned', 'sending', 'unknown')"),
     )
     op.create_index("outbound_provider", "outbound", ["platform", "provider_id"], unique=False)
+    op.create_index(
+        "outbound_sent",
+        "outbound",
+        ["platform", "user_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("provider_id IS NOT NULL"),
+        postgresql_where=sa.text("provider_id IS NOT NULL"),
+    )
     op.create_index("outbound_reply", "outbound", ["reply_id"], unique=False)
     op.create_index(
         "outbound_trouble",

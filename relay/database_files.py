@@ -1,0 +1,149 @@
+"""Files of SQLite databases: a backup while everything runs, its way back, and databases of the older product.
+
+Each verb raises StorageError with one sentence when it cannot do its work, and then leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import phonenumbers
+
+from relay.errors import StorageError
+from relay.maintenance import OldUser
+from relay.messages import UserId, storable
+
+
+def sqlite_path(url: str, verb: str) -> Path:
+    """The file of an SQLite URL. Raises StorageError for PostgreSQL, which has tools of its own."""
+    if not url.startswith("sqlite:///"):
+        raise StorageError(f"{verb} works on SQLite files; for PostgreSQL use pg_dump and pg_restore")
+    return Path(url.removeprefix("sqlite:///")).absolute()
+
+
+def backup(source: Path, target: Path) -> int:
+    """Copy the database as it is at one moment, while servers read and write it; its size in bytes.
+
+    The copy is written beside the target, checked, made durable and only then renamed. An existing target is refused.
+    """
+    if target.exists():
+        raise StorageError(f"{target} exists already: name another file")
+    partial = target.with_name(target.name + ".partial")
+    try:
+        with closing(_connect(source, "ro")) as original, closing(sqlite3.connect(partial)) as copy:
+            original.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")
+            _must_be_whole(copy, partial)
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.rename(target)
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(f"the backup of {source} failed: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def restore(source: Path, target: Path, now: datetime) -> Path | None:
+    """Put a backup's content in the place of the database; where the former content was saved, if there was any.
+
+    The content is exchanged in one transaction of SQLite's: servers that run see the old or the new, never half.
+    """
+    if not source.exists():
+        raise StorageError(f"{source} does not exist")
+    saved = None
+    try:
+        with closing(_connect(source, "ro")) as backup_file:
+            _must_be_whole(backup_file, source)
+            _must_be_ours(backup_file, source)
+            if target.exists():
+                saved = target.with_name(f"{target.name}.before-restore-{now:%Y%m%d-%H%M%S}")
+                backup(target, saved)
+            with closing(_connect(target, "rwc")) as live:
+                backup_file.backup(live)
+    except sqlite3.Error as error:
+        raise StorageError(f"restoring {source} failed: {error}") from error
+    return saved
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=30)
+
+
+def _must_be_whole(connection: sqlite3.Connection, path: Path) -> None:
+    result = connection.execute("PRAGMA quick_check").fetchone()
+    if result != ("ok",):
+        raise StorageError(f"{path} is damaged: {result[0] if result else 'no answer'}")
+
+
+def _must_be_ours(connection: sqlite3.Connection, path: Path) -> None:
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not {"alembic_version", "users", "conversations", "inbound", "outbound"} <= tables:
+        raise StorageError(f"{path} is no backup of a messaging database")
+
+
+# -- the older product -------------------------------------------------------------------------------------------------
+
+
+def read_old_users(path: Path, region: str) -> tuple[list[OldUser], list[str]]:
+    """People and lines of an old `sms_users.db`, and the numbers that are none and stay behind."""
+    if not path.exists():
+        raise StorageError(f"{path} does not exist")
+    try:
+        with closing(_connect(path, "ro")) as connection:
+            lines = _old_lines(connection)
+            people = connection.execute("SELECT phone_number, name, created_at, updated_at FROM users").fetchall()
+    except sqlite3.Error as error:
+        raise StorageError(f"{path} is no old database of text messages: {error}") from error
+    found: dict[UserId, OldUser] = {}
+    refused: list[str] = []
+    for number, name, created, updated in people:
+        user_id = _e164(str(number), region)
+        if user_id is None:
+            refused.append(str(number))
+            continue
+        made, changed = _moment(created), _moment(updated)
+        clean = storable(str(name)).strip()[:50] if name else None
+        found[user_id] = OldUser(user_id, clean or None, made, max(made, changed), tuple(lines.get(str(number), ())))
+    return list(found.values()), refused
+
+
+def _old_lines(connection: sqlite3.Connection) -> dict[str, list[tuple[str, str, float]]]:
+    found: dict[str, list[tuple[str, str, float]]] = defaultdict(list)
+    for number, role, message, moment in _old_rows(connection):
+        if role in {"user", "assistant"} and message:
+            found[number].append((role, storable(message), _moment(moment)))
+    return found
+
+
+def _old_rows(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str, object]]:
+    for row in connection.execute("SELECT phone_number, role, message, timestamp FROM conversations ORDER BY id"):
+        yield str(row[0]), str(row[1]), str(row[2] or ""), row[3]
+
+
+def _e164(text: str, region: str) -> UserId | None:
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return UserId(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def _moment(value: object) -> float:
+    """A time as SQLite programs write it (seconds, or ISO text, in UTC), as seconds; 0 when it says nothing."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return 0.0
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,174 @@
+"""Work on the database by hand: what one person left behind, what is old, and whether everything adds up.
+
+The steps run inside a transaction of the messaging database; files (backups, restores, old databases) are
+`relay.database_files`' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, text
+
+from relay.messages import OPEN_PART_STATES, Platform, UserId, UserState
+from relay.reports import timestamp
+from relay.schema import conversations, counters, delivery_events, inbound, outbound, users
+from relay.transactions import Tx, of_person
+
+DAY = 86_400.0
+
+LEAST_DAYS_KEPT = 2.0
+"""Finished rows prove that a repeated delivery was handled; Telegram repeats for a day, so they stay for two."""
+
+
+@dataclass(frozen=True, slots=True)
+class OldUser:
+    """A person of an old `sms_users.db`, with the number already in E.164. Lines are (role, message, timestamp)."""
+
+    user_id: UserId
+    name: str | None
+    created_at: float
+    updated_at: float
+    lines: tuple[tuple[str, str, float], ...]
+
+
+def export_user(connection: Connection, platform: Platform, user_id: UserId) -> dict[str, Any] | None:
+    """Everything that is kept about a person, as plain values; None when there is nothing."""
+    tables = {
+        "user": users,
+        "conversations": conversations,
+        "inbound": inbound,
+        "outbound": outbound,
+    }
+    found: dict[str, Any] = {
+        name: _plain(connection.execute(select(table).where(of_person(table, platform, user_id))).mappings())
+        for name, table in tables.items()
+    }
+    part_ids = [row["part_id"] for row in found["outbound"]]
+    reports = select(delivery_events).where(delivery_events.c.part_id.in_(part_ids))
+    found["delivery_events"] = _plain(connection.execute(reports).mappings())
+    return found if any(found.values()) else None
+
+
+def _plain(rows: Iterable[Any]) -> list[dict[str, Any]]:
+    moments = {"timestamp", "received_at", "due", "finished_at", "noticed_at", "attempted_at", "accepted_at"}
+    moments |= {"created_at", "updated_at", "last_message_at"}
+    return [{key: timestamp(value) if key in moments else value for key, value in row.items()} for row in rows]
+
+
+def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
+    """Remove every row about a person; how many went from each table. All-time totals of deliveries stay."""
+    person = tx.run(select(users).where(of_person(users, platform, user_id))).first()
+    parts = tx.run(select(outbound.c.part_id, outbound.c.state).where(of_person(outbound, platform, user_id))).all()
+    removed = {"delivery_events": 0}
+    if parts:
+        theirs = delivery_events.c.part_id.in_([part.part_id for part in parts])
+        removed["delivery_events"] = tx.run(delete(delivery_events).where(theirs)).rowcount
+    for table in (outbound, inbound, conversations, users):
+        removed[table.name] = tx.run(delete(table).where(of_person(table, platform, user_id))).rowcount
+    for part in parts:
+        if part.state in OPEN_PART_STATES:
+            tx.count(platform, f"part:{part.state}", -1)
+    tx.count(platform, "messages", -removed["conversations"])
+    if person is not None and person.name is not None:
+        tx.count(platform, "users", -1)
+    return removed
+
+
+def prune(tx: Tx, older_than_days: float, *, with_conversations: bool) -> dict[str, int]:
+    """Delete finished rows that are older; how many went from each table. Open rows are never touched."""
+    before = tx.now - max(older_than_days, LEAST_DAYS_KEPT) * DAY
+    finished = inbound.c.state.in_(("done", "dead")) & (inbound.c.finished_at < before)
+    settled = outbound.c.state.not_in(OPEN_PART_STATES) & (outbound.c.updated_at < before)
+    removed = {
+        "inbound": tx.run(delete(inbound).where(finished)).rowcount,
+        "outbound": tx.run(delete(outbound).where(settled)).rowcount,
+        "delivery_events": tx.run(delete(delivery_events).where(delivery_events.c.received_at < before)).rowcount,
+    }
+    if with_conversations:
+        removed["conversations"] = _prune_conversations(tx, before)
+    return removed
+
+
+def _prune_conversations(tx: Tx, before: float) -> int:
+    old = conversations.c.timestamp < before
+    who = (conversations.c.platform, conversations.c.user_id)
+    losses = tx.run(select(*who, func.count().label("lines")).where(old).group_by(*who)).all()
+    tx.run(delete(conversations).where(old))
+    for loss in losses:
+        person = of_person(users, Platform(loss.platform), UserId(loss.user_id))
+        tx.run(users.update().where(person).values(message_count=users.c.message_count - loss.lines))
+        tx.count(Platform(loss.platform), "messages", -loss.lines)
+    return sum(loss.lines for loss in losses)
+
+
+def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
+    """Take over the people of an old database; whoever is known already keeps name and history."""
+    taken = {"users": 0, "conversations": 0, "known_already": 0}
+    for old in people:
+        row = tx.insert(users).values(
+            platform=Platform.SMS,
+            user_id=old.user_id,
+            name=old.name,
+            state=UserState.ACTIVE if old.name else UserState.NEW,
+            message_count=len(old.lines),
+            created_at=old.created_at,
+            updated_at=old.updated_at,
+            last_message_at=old.lines[-1][2] if old.lines else old.updated_at,
+        )
+        if tx.run(row.on_conflict_do_nothing().returning(users.c.user_id)).first() is None:
+            taken["known_already"] += 1
+            continue
+        lines = [
+            {
+                "platform": Platform.SMS,
+                "user_id": old.user_id,
+                "role": role,
+                "message": message,
+                "timestamp": moment,
+                "in_context": True,
+            }
+            for role, message, moment in old.lines
+        ]
+        if lines:
+            tx.connection.execute(conversations.insert(), lines)
+        tx.count(Platform.SMS, "messages", len(lines))
+        tx.count(Platform.SMS, "users", 1 if old.name else 0)
+        taken["users"] += 1
+        taken["conversations"] += len(lines)
+    return taken
+
+
+def problems(connection: Connection) -> list[str]:
+    """What does not add up, one sentence each; an empty list means that all is well."""
+    found: list[str] = []
+    if connection.dialect.name == "sqlite":
+        rows = connection.execute(text("PRAGMA integrity_check")).scalars().all()
+        found += [f"the file is damaged: {row}" for row in rows if row != "ok"]
+    kept = {(row.platform, row.name): round(row.value) for row in connection.execute(select(counters))}
+    for platform in Platform:
+        for name, counted in _recount(connection, platform).items():
+            if (noted := kept.get((platform, name), 0)) != counted:
+                found.append(f"{platform}: the counter {name} says {noted}, the rows say {counted}")
+    lines = select(func.count()).select_from(conversations).where(_person_of(conversations)).scalar_subquery()
+    wrong = select(users.c.platform, users.c.user_id).where(users.c.message_count != lines)
+    found += [f"{row.platform}: the line count of {row.user_id} is wrong" for row in connection.execute(wrong)]
+    return found
+
+
+def _recount(connection: Connection, platform: Platform) -> dict[str, int]:
+    def count(table: Any, condition: Any) -> int:
+        chosen = select(func.count()).select_from(table).where(table.c.platform == platform, condition)
+        return int(connection.execute(chosen).scalar_one())
+
+    return {
+        "users": count(users, users.c.name.is_not(None)),
+        "messages": count(conversations, text("true") if connection.dialect.name != "sqlite" else text("1")),
+        **{f"part:{state}": count(outbound, outbound.c.state == state) for state in OPEN_PART_STATES},
+    }
+
+
+def _person_of(table: Any) -> Any:
+    return (table.c.platform == users.c.platform) & (table.c.user_id == users.c.user_id)

@@ -1,0 +1,121 @@
+"""The kinds of values that settings have: what is accepted, what is made of it, and what a refusal says.
+
+Values come as text from the environment and typed from config.json; both forms are understood. No refusal repeats the
+value, it may be a secret.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr
+
+
+def _without_trailing_slash(value: Any) -> Any:
+    return value.strip().rstrip("/") if isinstance(value, str) else value
+
+
+def _http_url(value: Any) -> Any:
+    """Accept an http(s) URL with a host and nothing after the path."""
+    value = _without_trailing_slash(value)
+    if value in (None, ""):
+        return None
+    if isinstance(value, str):
+        try:
+            parts = urlsplit(value)
+            broken = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0
+            broken = broken or bool(parts.query or parts.fragment)
+        except ValueError:
+            broken = True
+        if broken:
+            msg = "must be a full URL such as http://127.0.0.1:8033"
+            raise ValueError(msg)
+    return value
+
+
+def _stripped_or_none(value: Any) -> Any:
+    """What is pasted often brings a space or a line break along; nothing but those is nothing."""
+    return (value.strip() or None) if isinstance(value, str) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _ollama_host(value: Any) -> Any:
+    """OLLAMA_HOST is Ollama's own variable too, and there it may be a bare host, host:port, or an address to bind."""
+    if not isinstance(value, str) or not value.strip():
+        return value
+    text = value.strip()
+    if "://" not in text:
+        host, _, port = text.rpartition(":") if re.search(r":\d+$", text) else (text, "", "11434")
+        text = f"http://{host or '127.0.0.1'}:{port}"
+    return _http_url(text.replace("//0.0.0.0", "//127.0.0.1", 1))
+
+
+def _shaped(pattern: str, words: str) -> BeforeValidator:
+    """Accept what looks like `pattern`; otherwise say in words what it should look like."""
+
+    def check(value: Any) -> Any:
+        value = _stripped_or_none(value)
+        if isinstance(value, str) and not re.fullmatch(pattern, value):
+            msg = f"must be {words}"
+            raise ValueError(msg)
+        return value
+
+    return BeforeValidator(check)
+
+
+def _list_of_words(value: Any) -> Any:
+    """Lists may be written as JSON in config.json and with commas in the environment."""
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+def _json_object(value: Any) -> Any:
+    """Tables may be written as they are in config.json and as JSON text in the environment."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value or "{}")
+    except json.JSONDecodeError:
+        msg = 'must be a JSON object such as {"fast": {"model": "ollama:llama3.2"}}'
+        raise ValueError(msg) from None
+
+
+def _aliases(value: Any) -> Any:
+    """Each alias is a model, or an object with `model` and the parameters that go with it."""
+    value = _json_object(value)
+    if not isinstance(value, dict):
+        return value
+    aliases = {name: {"model": entry} if isinstance(entry, str) else entry for name, entry in value.items()}
+    for name, entry in aliases.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("model"), str) or not entry["model"]:
+            msg = f'the alias "{name}" needs a "model", as in {{"{name}": {{"model": "ollama:llama3.2"}}}}'
+            raise ValueError(msg)
+    return aliases
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Url = Annotated[str, BeforeValidator(_http_url)]
+OptionalUrl = Annotated[str | None, BeforeValidator(_http_url)]
+Text = Annotated[str | None, BeforeValidator(_stripped_or_none)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_stripped_or_none)]
+OllamaHost = Annotated[str, BeforeValidator(_ollama_host)]
+OneOf = BeforeValidator(_lower)
+AccountSid = Annotated[str | None, _shaped(r"AC[0-9a-fA-F]{32}", "AC and 32 hex digits (SK... is an API key)")]
+ServiceSid = Annotated[str | None, _shaped(r"MG[0-9a-fA-F]{32}", "MG and 32 hex digits")]
+PhoneNumber = Annotated[
+    str | None, _shaped(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}", "+, country code and number, like +12345678900")
+]
+BotToken = Annotated[SecretStr | None, _shaped(r"[0-9]+:[A-Za-z0-9_-]+", "like 123456789:AA..., as @BotFather gave it")]
+Words = Annotated[tuple[str, ...], BeforeValidator(_list_of_words)]
+Table = Annotated[dict[str, Any], BeforeValidator(_json_object)]
+Aliases = Annotated[dict[str, dict[str, Any]], BeforeValidator(_aliases)]
+Prices = Annotated[
+    dict[str, tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]], BeforeValidator(_json_object)
+]

@@ -1,0 +1,179 @@
+"""Writes docs/SETTINGS.md and .env.example from the tree of settings: `python -m relay.settings_page`.
+
+Both files are generated, so that every setting is in them with its default and its meaning; a test says when they are
+old.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from relay.settings import SECRET_KEYS, Settings
+
+
+class Group(NamedTuple):
+    """A chapter of the page: it begins with the setting `first` and ends where the next one begins."""
+
+    first: str
+    title: str
+    text: str
+
+
+GROUPS = (
+    Group(
+        "bind_host",
+        "Where the servers listen and find each other",
+        "The defaults suit one machine. Leave `bind_host` alone unless another machine must reach a server directly; "
+        "a tunnel or proxy on the same machine does not need it.",
+    ),
+    Group(
+        "database_url",
+        "Storage",
+        "SQLite needs nothing. PostgreSQL is for more than one machine.",
+    ),
+    Group(
+        "llm_source",
+        "The model",
+        "With `auto`, an OpenRouter key means OpenRouter; without one, a local server that answers (Ollama first); "
+        "and in try-out mode, when there is neither, the demo source.",
+    ),
+    Group(
+        "twilio_account_sid",
+        "Twilio",
+        "From the first page of Twilio's console. [SMS_SETUP_GUIDE.md](SMS_SETUP_GUIDE.md) tells the way.",
+    ),
+    Group(
+        "telegram_bot_token",
+        "Telegram",
+        "The token alone is enough. [TELEGRAM_SETUP_GUIDE.md](TELEGRAM_SETUP_GUIDE.md) tells the way.",
+    ),
+    Group(
+        "admin_token",
+        "People and the relay",
+        "Who may look, how long things may take, and how much is served at once.",
+    ),
+    Group(
+        "log_dir",
+        "Logs and modes",
+        "Every server logs to stderr; the launcher shows all of them in one stream.",
+    ),
+)
+
+_PAGE_HEAD = """# Settings
+
+<!-- Generated from relay/settings.py by `make format`. Change it there. -->
+
+Nothing has to be set to try the product. A setting may be written in three places; the first that has it wins:
+
+1. the environment: `SMS_SERVER_PORT=9040`
+2. the file `.env` in the project folder, one such line a setting ([.env.example](../.env.example) has them all)
+3. the file `config.json` in the project folder: `{"sms_server_port": 9040}`
+
+What is empty counts as not set. An unknown key or a bad value is refused at the start with a sentence that says what to
+do; `python start_all_servers.py --check` tells it without starting anything. Changes take effect at the next start.
+
+A setting may also be read from a file: `ADMIN_TOKEN_FILE=/run/secrets/admin` takes the value of `admin_token` from
+there. The settings marked secret never appear in a log, an error, a status or a page.
+"""
+
+_ENV_HEAD = """# Copy this file to .env and take the # away from the lines that you change. Everything has a default.
+# Generated from relay/settings.py by `make format`. The same with more words: docs/SETTINGS.md
+"""
+
+
+def settings_page() -> str:
+    """The text of docs/SETTINGS.md."""
+    chapters = []
+    for group, keys in grouped():
+        rows = [_row(key, Settings.model_fields[key]) for key in keys]
+        table = "\n".join(["| setting | environment | default | meaning |", "|---|---|---|---|", *rows])
+        chapters.append(f"\n## {group.title}\n\n{group.text}\n\n{table}\n")
+    return _PAGE_HEAD + "".join(chapters)
+
+
+def env_example() -> str:
+    """The text of .env.example: every setting with its default, commented out."""
+    chapters = []
+    for group, keys in grouped():
+        lines = [f"# {_meaning(key)}\n#{key.upper()}={_plain_default(Settings.model_fields[key])}" for key in keys]
+        chapters.append(f"\n# ---- {group.title}\n\n" + "\n".join(lines) + "\n")
+    return _ENV_HEAD + "".join(chapters)
+
+
+def grouped() -> Iterator[tuple[Group, list[str]]]:
+    """Each chapter with its settings, in the order of the tree."""
+    keys = list(Settings.model_fields)
+    starts = [keys.index(group.first) for group in GROUPS] + [len(keys)]
+    for group, start, end in zip(GROUPS, starts, starts[1:], strict=False):
+        yield group, keys[start:end]
+
+
+def _row(key: str, field: FieldInfo) -> str:
+    default = _plain_default(field)
+    shown = f"`{default}`" if default else "-"
+    meaning = _meaning(key).replace("|", "\\|").replace("<", "&lt;")
+    return f"| `{key}` | `{key.upper()}` | {shown} | {meaning} |"
+
+
+def _meaning(key: str) -> str:
+    """The description, with the choices, the limits and the secrecy that the type knows."""
+    field = Settings.model_fields[key]
+    notes = [*_choices(field), *_limits(field), *(["secret"] if key in SECRET_KEYS else [])]
+    return f"{field.description}" + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _choices(field: FieldInfo) -> Iterator[str]:
+    if get_origin(field.annotation) is Literal:
+        yield "one of " + ", ".join(get_args(field.annotation))
+    elif bool in _alternatives(field):
+        yield "true or false"
+
+
+def _alternatives(field: FieldInfo) -> tuple[Any, ...]:
+    union = get_origin(field.annotation) in {Union, types.UnionType}
+    return get_args(field.annotation) if union else (field.annotation,)
+
+
+def _limits(field: FieldInfo) -> Iterator[str]:
+    if not {int, float}.intersection(_alternatives(field)):
+        return
+    found = {name: getattr(item, name) for item in field.metadata for name in ("ge", "gt", "le") if hasattr(item, name)}
+    low = found.get("ge", found.get("gt"))
+    more = "more than " if "gt" in found else ""
+    if low is not None and "le" in found:
+        yield f"{more}{low:,} to {found['le']:,}"
+    elif low is not None:
+        yield f"{more}{low:,}" if more else f"{low:,} or more"
+
+
+def _plain_default(field: FieldInfo) -> str:
+    """The default as one would write it into .env."""
+    default = field.default
+    if default is None:
+        return ""
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, (tuple, list)):
+        return ",".join(map(str, default))
+    if isinstance(default, dict):
+        return json.dumps(default) if default else ""
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def main() -> None:
+    folder = Path(__file__).resolve().parent.parent
+    for path, text in ((folder / "docs" / "SETTINGS.md", settings_page()), (folder / ".env.example", env_example())):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"{path.relative_to(folder)} is written anew\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""A small server of the tests' own: the whole relay on a real database, with a provider that is a file.
+
+`python relay_process.py URL OWNER TRANSCRIPT` answers every SMS with its own text. A line of the transcript is a send
+that the provider accepted; the list of them settles what a killed process left behind.
+"""
+
+from __future__ import annotations
+
+# ruff: noqa: ARG002 (the arguments are the protocols')
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from messaging_database import MessagingDatabase
+from relay.conversation import Conversation
+from relay.database_engine import open_transactions
+from relay.messages import (
+    Answer,
+    Decision,
+    InboundMessage,
+    Part,
+    PlannedPart,
+    Platform,
+    Receipt,
+    User,
+    UserId,
+)
+from relay.metrics import Metrics
+from relay.outbox import Outbox
+from relay.settings import Settings
+
+LEASE_SECONDS = 1.0
+PACE = 0.1
+"""Everything waits a tenth of its time, so that a takeover is a matter of seconds."""
+
+
+UNMERGED = Settings(merge_messages=False, messages_per_minute=10_000, loop_turns=0)
+
+
+class FileChannel:
+    platform = Platform.SMS
+    can_settle = True
+
+    def __init__(self, transcript: Path) -> None:
+        self._transcript = transcript
+
+    def decide(self, message: InboundMessage, user: User | None) -> Decision:
+        return Decision(ask=message.text)
+
+    def patience(self, message: InboundMessage) -> float:
+        return 0.0
+
+    def join(self, messages: Sequence[InboundMessage]) -> str:
+        return "+".join(message.text for message in messages)
+
+    def system_prompt(self, user: User | None) -> str:
+        return ""
+
+    def plan(self, markdown: str) -> list[PlannedPart]:
+        return [PlannedPart(f"{markdown} {half}", f"{markdown} {half}") for half in ("a", "b")]
+
+    @asynccontextmanager
+    async def typing(self, user_id: UserId) -> AsyncIterator[None]:
+        yield
+
+    async def send(self, part: Part) -> Receipt:
+        with self._transcript.open("a") as file:
+            file.write(f"{part.id} {part.user_id} {part.text}\n")
+        await asyncio.sleep(0.004)
+        return Receipt(f"P-{part.id}")
+
+    async def settle(self, part: Part, taken: Collection[str]) -> Receipt | None:
+        accepted = self._transcript.read_text()
+        return Receipt(f"P-{part.id}") if part.id in accepted else None
+
+
+class Echo:
+    async def ask(
+        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, person: str, name: str | None
+    ) -> Answer:
+        await asyncio.sleep(0.004)
+        return Answer(messages[-1]["content"])
+
+
+async def _sleep(seconds: float) -> None:
+    await asyncio.sleep(seconds * PACE)
+
+
+async def main(url: str, owner: str, transcript: str) -> None:
+    database = MessagingDatabase(open_transactions(url, 20), owner=owner, lease_seconds=LEASE_SECONDS)
+    await database.start()
+    channel, settings, metrics = FileChannel(Path(transcript)), UNMERGED, Metrics()
+    outbox = Outbox(database, channel, settings, metrics, sleep=_sleep)
+    conversation = Conversation(database, channel, Echo(), settings, metrics, planned=outbox.lanes.wake, sleep=_sleep)
+    await database.release_leases(Platform.SMS)
+    outbox.lanes.start()
+    conversation.lanes.start()
+    print("ready", flush=True)  # noqa: T201 (the test waits for it)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

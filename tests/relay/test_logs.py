@@ -1,0 +1,134 @@
+"""Logs: readable, unforgeable, and without secrets."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from relay.logs import JsonLines, Redactor, TextLines
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "123456789:AAFakeFakeFakeFakeFakeFakeFakeFakeFak"
+
+
+@pytest.fixture
+def lines() -> Iterator[tuple[logging.Logger, io.StringIO]]:
+    """A logger of its own, redacted, in text."""
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(TextLines("%H:%M:%S"))
+    handler.addFilter(Redactor(["hunter2secret", "abc"]))
+    logger = logging.getLogger("test_logs")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield logger, out
+    logger.removeHandler(handler)
+
+
+def test_a_secret_is_blotted_out_wherever_it_comes_from(lines: tuple[logging.Logger, io.StringIO]) -> None:
+    """In the message, in an argument, in a traceback."""
+    logger, out = lines
+    logger.warning("hunter2secret %s", {"key": "hunter2secret"})
+    try:
+        raise ValueError("no hunter2secret here")
+    except ValueError:
+        logger.exception("failed", stack_info=True)
+    assert "hunter2" not in out.getvalue()
+    assert out.getvalue().count("[secret]") >= 3
+
+
+def test_a_bot_token_is_blotted_out_although_it_is_not_ours(lines: tuple[logging.Logger, io.StringIO]) -> None:
+    """Libraries log the URLs that they call."""
+    logger, out = lines
+    logger.info("POST https://api.telegram.org/bot%s/sendMessage", TOKEN)
+    logger.info("GET https://api.telegram.org/file/bot%s/photo", TOKEN.replace(":", "%3a"))
+    assert "Fake" not in out.getvalue()
+    assert "bot[secret]/sendMessage" in out.getvalue()
+
+
+def test_a_secret_too_short_to_be_one_does_not_spoil_the_log(lines: tuple[logging.Logger, io.StringIO]) -> None:
+    """Three letters occur everywhere."""
+    logger, out = lines
+    logger.info("abc")
+    assert "abc" in out.getvalue()
+
+
+def test_nobody_can_forge_a_line_or_repaint_the_terminal(lines: tuple[logging.Logger, io.StringIO]) -> None:
+    """Control characters are written out."""
+    logger, out = lines
+    logger.info("from %s", "x\n12:00:00 INFO fake\r\x1b[2J\x9b\u2028")
+    assert out.getvalue().splitlines() == [
+        line for line in out.getvalue().split("\n") if line
+    ]  # no other separator is left
+    assert out.getvalue().endswith("from x\\n12:00:00 INFO fake\\r\\x1b[2J\\x9b\\u2028\n")
+
+
+def test_a_wrong_log_line_does_not_stop_the_work(lines: tuple[logging.Logger, io.StringIO]) -> None:
+    """Its parts are shown as they are, secrets blotted out."""
+    logger, out = lines
+    logger.info("%d people", "hunter2secret")
+    assert "%d people ('[secret]',)" in out.getvalue()
+
+
+def test_json_lines_are_one_object_each_with_the_time_in_utc() -> None:
+    """Machines read them; text in any script stays readable."""
+    record = logging.makeLogRecord(
+        {"name": "relay", "levelname": "INFO", "msg": "schön\n%s", "args": ("👋",), "created": 0.0, "msecs": 7}
+    )
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "1970-01-01T00:00:00.007Z",
+        "level": "info",
+        "logger": "relay",
+        "message": "schön\n👋",
+    }
+    assert "schön" in line
+
+
+def run(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A real process: the root logger belongs to it alone."""
+    code = (
+        "import logging; from relay.logs import setup_logging; from relay.settings import load_settings\n"
+        "setup_logging(load_settings(), 'sms_server'); logging.getLogger('relay').info('hello')\n"
+        "logging.getLogger('httpx').info('noise')"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_program_logs_to_stderr_and_to_its_file(tmp_path: Path) -> None:
+    """The file has the date; libraries that talk too much are silenced."""
+    done = run(tmp_path, LOG_DIR="logs/deep")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d INFO    relay: hello\n", done.stderr)
+    written = (tmp_path / "logs" / "deep" / "sms_server.log").read_text()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO    relay: hello\n", written)
+
+
+def test_a_program_logs_json_when_asked_to(tmp_path: Path) -> None:
+    """log_format says so."""
+    assert json.loads(run(tmp_path, LOG_FORMAT="json").stderr)["message"] == "hello"
+
+
+def test_a_log_folder_that_cannot_be_made_ends_the_program_with_a_sentence(tmp_path: Path) -> None:
+    """Status 2, like a bad setting: starting again would change nothing."""
+    (tmp_path / "logs").write_text("")
+    done = run(tmp_path, LOG_DIR="logs/deep")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("log_dir: ")

@@ -1,0 +1,314 @@
+"""Settings: where they come from, what is refused and with which words, and what the try-out mode changes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+
+from relay.errors import SettingsError
+from relay.settings import (
+    SECRET_KEYS,
+    SIMULATED_DATABASE_URL,
+    SIMULATED_PHONE_NUMBER,
+    Settings,
+    load_settings,
+    reachable,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+SID = "AC" + "0" * 32
+
+
+def load(folder: Path, *, config: Any = None, dotenv: str | None = None, **environ: str) -> Settings:
+    if config is not None:
+        (folder / "config.json").write_text(config if isinstance(config, str) else json.dumps(config))
+    if dotenv is not None:
+        (folder / ".env").write_text(dotenv)
+    return load_settings(folder, environ)
+
+
+def refusal(folder: Path, **sources: Any) -> str:
+    with pytest.raises(SettingsError) as error:
+        load(folder, **sources)
+    return str(error.value)
+
+
+def test_without_any_source_the_defaults_hold(tmp_path: Path) -> None:
+    """An empty folder and an empty environment are enough."""
+    settings = load(tmp_path)
+    assert settings == Settings()
+    assert (settings.llm_server_port, settings.sms_server_port, settings.telegram_server_port) == (8033, 8040, 8041)
+    assert (settings.admin_server_port, settings.simulator_port) == (8042, 8043)
+    assert settings.model_url == "http://127.0.0.1:8033"
+    assert settings.telegram_mode == "polling"
+    assert settings.history_exchanges == 5
+
+
+def test_the_environment_wins_over_dotenv_and_dotenv_over_config(tmp_path: Path) -> None:
+    """Three sources, one key each that only the weaker has."""
+    settings = load(
+        tmp_path,
+        config={"sms_server_port": 1, "llm_server_port": 1, "admin_server_port": 1},
+        dotenv="SMS_SERVER_PORT=2\nLLM_SERVER_PORT=2\n",
+        SMS_SERVER_PORT="3",
+    )
+    assert (settings.sms_server_port, settings.llm_server_port, settings.admin_server_port) == (3, 2, 1)
+
+
+def test_what_is_empty_is_not_set(tmp_path: Path) -> None:
+    """A template with empty lines changes nothing; an empty variable hides nothing."""
+    settings = load(
+        tmp_path,
+        config={"openrouter_model": "", "public_url": None, "twilio_auth_token": "from config"},
+        dotenv="TWILIO_AUTH_TOKEN=\n",
+        TWILIO_AUTH_TOKEN="",
+    )
+    assert settings.openrouter_model == "openrouter/auto"
+    assert settings.twilio_auth_token == SecretStr("from config")
+
+
+def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
+    """KEY_FILE names it; the line break at its end is no part of the secret."""
+    (tmp_path / "secret").write_text("s3cret\n")
+    assert load(tmp_path, ADMIN_TOKEN_FILE=str(tmp_path / "secret")).admin_token == SecretStr("s3cret")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Fails loudly instead of running without a secret."""
+    assert "ADMIN_TOKEN_FILE names a file that cannot be read" in refusal(tmp_path, ADMIN_TOKEN_FILE="/no/such/file")
+
+
+def test_foreign_variables_of_the_environment_are_none_of_our_business(tmp_path: Path) -> None:
+    """Even those that look like ours in small letters."""
+    assert load(tmp_path, PATH="/bin", sms_server_port="1", LOG_FILE="x") == Settings()
+
+
+def test_a_demo_faq_file_is_a_setting_and_no_file_with_a_value(tmp_path: Path) -> None:
+    """Its name ends like those that name files."""
+    assert load(tmp_path, DEMO_FAQ_FILE="answers.json").demo_faq_file == "answers.json"
+
+
+REFUSALS: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("broken JSON", {"config": '{"a": 1,}'}, ["config.json is not valid JSON", "line 1, column"]),
+    ("JSON that is no object", {"config": "[]"}, ["config.json must be one JSON object"]),
+    ("an unknown key", {"config": {"sms_port": 1}}, ["config.json: there is no setting called sms_port",
+                                                    "Did you mean sms_server_port?"]),
+    ("a key in capitals", {"config": {"LLM_SOURCE": "ollama"}}, ["Did you mean llm_source?"]),
+    ("an unknown key like no other", {"config": {"zzz": 1}}, ["docs/SETTINGS.md"]),
+    ("a mistyped token", {"dotenv": "TELEGRAM_BOT_TOKN=1:a"}, [".env", "Did you mean TELEGRAM_BOT_TOKEN?"]),
+    ("a port that is none", {"SMS_SERVER_PORT": "eighty"}, ["the environment: sms_server_port", "Port of the SMS"]),
+    ("a port out of range", {"SMS_SERVER_PORT": "70000"}, ["65535"]),
+    ("a URL without a scheme", {"PUBLIC_URL": "example.org"}, ["public_url", "full URL"]),
+    ("a URL with a query", {"PUBLIC_URL": "https://example.org/?a=1"}, ["full URL"]),
+    ("a URL with an impossible port", {"PUBLIC_URL": "https://example.org:99999"}, ["full URL"]),
+    ("a URL with a broken host", {"PUBLIC_URL": "https://[::1"}, ["full URL"]),
+    ("an unknown mode", {"TELEGRAM_MODE": "pigeon"}, ["telegram_mode", "'polling' or 'webhook'"]),
+    ("an API key's SID", {"TWILIO_ACCOUNT_SID": "SK" + "0" * 32}, ["twilio_account_sid", "AC and 32 hex digits"]),
+    ("a service that is none", {"TWILIO_MESSAGING_SERVICE_SID": "MG1"}, ["MG and 32 hex digits"]),
+    ("a number without a plus", {"TWILIO_PHONE_NUMBER": "(234) 567-8900"}, ["country code and number"]),
+    ("half a bot token", {"TELEGRAM_BOT_TOKEN": "AAabc"}, ["telegram_bot_token", "@BotFather"]),
+    ("a webhook secret with a space", {"TELEGRAM_WEBHOOK_SECRET": "a b"}, ["telegram_webhook_secret", "A-Z a-z 0-9"]),
+    ("another database", {"DATABASE_URL": "mysql://x"}, ["database_url must begin with"]),
+    ("a broken database URL", {"DATABASE_URL": "postgresql+psycopg://[::1/x"}, ["database_url is no URL"]),
+    ("not a number", {"STOP_SECONDS": "nan"}, ["stop_seconds"]),
+    ("not a truth", {"SIMULATED": "perhaps"}, ["simulated"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sources", "words"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS])
+def test_a_mistake_is_refused_with_words_that_help(tmp_path: Path, sources: dict[str, Any], words: list[str]) -> None:
+    """The source, the key, what is wrong, what to write instead."""
+    sentence = refusal(tmp_path, **sources)
+    for word in words:
+        assert word in sentence
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    """One sentence each, a line each."""
+    told = refusal(tmp_path, SMS_SERVER_PORT="x", TELEGRAM_MODE="y", PUBLIC_URL="z")
+    assert len(told.splitlines()) == 3
+
+
+@pytest.mark.parametrize("key", sorted(SECRET_KEYS))
+def test_no_refusal_repeats_a_secret(tmp_path: Path, key: str) -> None:
+    """A wrong secret is a secret too."""
+    hidden = "hunter2 is my secret"
+    told = ""
+    try:
+        told = repr(load(tmp_path, **{key.upper(): hidden}))
+    except SettingsError as error:
+        told = str(error)
+    assert hidden not in told
+
+
+def test_a_config_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    """UTF-16 from an old editor."""
+    (tmp_path / "config.json").write_bytes("{}".encode("utf-16"))
+    assert "config.json cannot be read" in refusal(tmp_path)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    """Windows' Notepad writes one."""
+    (tmp_path / "config.json").write_text('{"sms_server_port": 9}', encoding="utf-8-sig")
+    (tmp_path / ".env").write_text("LLM_SERVER_PORT=8", encoding="utf-8-sig")
+    settings = load(tmp_path)
+    assert (settings.sms_server_port, settings.llm_server_port) == (9, 8)
+
+
+@given(text=st.text())
+def test_any_config_text_is_read_or_refused_with_a_settings_error(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    """Never another exception."""
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "config.json").write_text(text, encoding="utf-8", errors="replace")
+    with contextlib.suppress(SettingsError):
+        assert load_settings(folder, {})
+
+
+@given(
+    values=st.dictionaries(
+        st.sampled_from(sorted(Settings.model_fields)),
+        st.text() | st.integers() | st.lists(st.integers()) | st.floats() | st.dictionaries(st.text(), st.none()),
+    )
+)
+def test_any_value_is_taken_or_refused_with_a_settings_error(
+    tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]
+) -> None:
+    """Whatever stands in config.json under a known key."""
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
+    with contextlib.suppress(SettingsError):
+        assert load_settings(folder, {})
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0:11500", "http://127.0.0.1:11500"),
+        (":11500", "http://127.0.0.1:11500"),
+        ("gpu.lan", "http://gpu.lan:11434"),
+        ("http://gpu.lan:11434/", "http://gpu.lan:11434"),
+        ("https://gpu.lan/ollama", "https://gpu.lan/ollama"),
+    ],
+)
+def test_ollama_host_is_understood_as_ollama_itself_writes_it(tmp_path: Path, written: str, meant: str) -> None:
+    """The variable may have been set for Ollama, not for us."""
+    assert load(tmp_path, OLLAMA_HOST=written).ollama_host == meant
+
+
+def test_capitals_and_spaces_around_a_value_are_forgiven(tmp_path: Path) -> None:
+    """LOG_LEVEL=INFO is how everybody writes it; a pasted token brings its line break along."""
+    settings = load(
+        tmp_path, LOG_LEVEL="INFO", LLM_SOURCE=" Ollama", TELEGRAM_BOT_TOKEN="1:abc\n", PUBLIC_URL=" https://a.b/ "
+    )
+    assert (settings.log_level, settings.llm_source, settings.public_url) == ("info", "ollama", "https://a.b")
+    assert settings.telegram_bot_token == SecretStr("1:abc")
+
+
+TWILIO = {"twilio_account_sid": SID, "twilio_auth_token": "t", "twilio_phone_number": "+12345678900"}
+CREDENTIALS: list[tuple[dict[str, Any], bool, bool]] = [
+    ({}, False, False),
+    (TWILIO, True, True),
+    ({**TWILIO, "twilio_phone_number": None, "twilio_messaging_service_sid": "MG" + "0" * 32}, True, True),
+    ({**TWILIO, "twilio_phone_number": None}, True, False),
+    ({"telegram_bot_token": "1:a"}, True, False),
+    ({"twilio_auth_token": "t"}, True, False),
+    ({"openrouter_api_key": "k", "admin_token": "a"}, False, False),
+]
+
+
+@pytest.mark.parametrize(("values", "some", "sms"), CREDENTIALS)
+def test_credentials_of_platforms_are_recognised(values: dict[str, Any], some: bool, sms: bool) -> None:
+    """Any of a platform's ends the try-out mode; a model's key does not."""
+    settings = Settings(**values)
+    assert (settings.has_any_credential, settings.has_sms_credentials) == (some, sms)
+
+
+@pytest.mark.parametrize(
+    ("values", "checked"),
+    [
+        ({}, False),
+        ({"twilio_auth_token": "t"}, True),
+        ({"twilio_auth_token": "t", "validate_twilio_signature": False}, False),
+    ],
+)
+def test_signatures_are_checked_as_soon_as_there_is_a_token(values: dict[str, Any], checked: bool) -> None:
+    """Unless the settings say otherwise."""
+    assert Settings(**values).check_signatures is checked
+
+
+def test_the_try_out_mode_leaves_every_real_credential_out(tmp_path: Path) -> None:
+    """Nothing of the real accounts is left in the settings of a simulated server."""
+    real = {**TWILIO, "telegram_bot_token": "77:real", "telegram_webhook_secret": "real", "twilio_auth_token": "real-t"}
+    settings = load(tmp_path, config={**real, "public_url": "https://real.example"}, SIMULATED="true")
+    assert settings.simulated
+    assert settings.twilio_api_base_url == settings.telegram_api_base_url == "http://127.0.0.1:8043"
+    assert settings.twilio_phone_number == SIMULATED_PHONE_NUMBER
+    assert settings.database_url == SIMULATED_DATABASE_URL
+    text = f"{settings!r} {settings.secrets()}"
+    assert "real" not in text
+    assert SID not in text
+
+
+def test_the_try_out_mode_keeps_a_database_that_was_named(tmp_path: Path) -> None:
+    """Only the default changes."""
+    settings = load(tmp_path, SIMULATED="true", DATABASE_URL="sqlite:///mine.db")
+    assert settings.database_url == "sqlite:///mine.db"
+
+
+def test_all_secrets_are_known_to_the_log_filter() -> None:
+    """Every secret kind of value, and the database's password, as written and as meant."""
+    secrets = {key: f"1:{key}" for key in SECRET_KEYS}
+    secrets["telegram_webhook_secret"] = "webhook-secret"
+    settings = Settings(**{**secrets, "database_url": "postgresql+psycopg://me:p%40ss@db/relay"})
+    assert {*secrets.values(), "p%40ss", "p@ss"} <= set(settings.secrets())
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    """One value for the whole life of a server."""
+    with pytest.raises(ValidationError):
+        Settings().sms_server_port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("bind_host", "host", "url"),
+    [
+        ("127.0.0.1", "127.0.0.1", "http://127.0.0.1:8033"),
+        ("0.0.0.0", "127.0.0.1", "http://127.0.0.1:8033"),
+        ("::", "::1", "http://[::1]:8033"),
+        ("10.1.2.3", "10.1.2.3", "http://10.1.2.3:8033"),
+    ],
+)
+def test_the_channels_find_the_llm_server_wherever_it_listens(bind_host: str, host: str, url: str) -> None:
+    """An address for all interfaces is no address to call."""
+    assert reachable(bind_host) == host
+    assert Settings(bind_host=bind_host).model_url == url
+
+
+def test_a_program_with_a_bad_setting_ends_with_status_2_and_the_sentence_alone(tmp_path: Path) -> None:
+    """No traceback for the operator."""
+    (tmp_path / "config.json").write_text('{"sms_prt": 1}')
+    code = "from relay.settings import load_or_exit; load_or_exit()"
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert told.stdout == ""
+    assert len(told.stderr.splitlines()) == 1

@@ -1,0 +1,466 @@
+"""What every server has: who may do what, errors of one shape, limits, start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, SecretStr
+
+from relay.errors import StorageError
+from relay.settings import Settings
+from relay.web import (
+    ADMIN,
+    COOKIE,
+    COOKIE_SECONDS,
+    INTERNAL,
+    PUBLIC,
+    ApiError,
+    add_common_routes,
+    build_app,
+    new_cookie,
+    valid_cookie,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = "http://127.0.0.1:8040"
+
+
+class Order(BaseModel):
+    count: int
+
+
+@asynccontextmanager
+async def nothing_to_open(_: FastAPI) -> AsyncIterator[None]:
+    yield
+
+
+def small_app(settings: Settings | None = None, *, ready: bool = True) -> FastAPI:
+    """A server with one route for each thing that can go wrong."""
+    app = build_app("Test <server>", settings or Settings(max_body_bytes=10_000), nothing_to_open)
+
+    @app.get("/public", dependencies=[PUBLIC])
+    @app.get("/internal", dependencies=[INTERNAL])
+    @app.get("/admin", dependencies=[ADMIN])
+    async def fine() -> dict[str, bool]:
+        return {"fine": True}
+
+    @app.post("/echo", dependencies=[PUBLIC], summary="Say <b>it</b> again.")
+    async def echo(request: Request) -> dict[str, int]:
+        return {"length": len(await request.body())}
+
+    @app.post("/order", dependencies=[PUBLIC])
+    async def order(order: Order) -> Order:
+        return order
+
+    @app.get("/refuse", dependencies=[PUBLIC])
+    async def refuse() -> None:
+        raise ApiError(409, "it is there already", "choose another name", headers={"X-Extra": "1"}, id=7)
+
+    @app.get("/storage", dependencies=[PUBLIC])
+    async def storage() -> None:
+        raise StorageError("disk full at /secret/path")
+
+    @app.get("/bug", dependencies=[PUBLIC])
+    async def bug() -> None:
+        raise RuntimeError("internals")
+
+    @app.get("/bug-in-stream", dependencies=[PUBLIC])
+    async def bug_in_stream() -> StreamingResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"first"
+            raise RuntimeError("internals")
+
+        return StreamingResponse(pieces(), 500)
+
+    async def readiness() -> dict[str, Any]:
+        return {"ready": ready, "queue": 3}
+
+    add_common_routes(app, readiness)
+    return app
+
+
+def client(app: FastAPI, *, peer: str = "127.0.0.1", base_url: str = OWN) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(peer, 50_000))
+    return httpx.AsyncClient(transport=transport, base_url=base_url)
+
+
+async def status(app: FastAPI, path: str, *, peer: str = "127.0.0.1", **headers: str) -> int:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with client(app, peer=peer) as http:
+        return (await http.get(path, headers=named)).status_code
+
+
+PASSED_ON: list[dict[str, str]] = [
+    {"X_Forwarded_For": "127.0.0.1"},
+    {"X_Forwarded_Proto": "https"},
+    {"Forwarded": "for=127.0.0.1"},
+    {"Via": "1.1 proxy"},
+    {"X_Real_IP": "127.0.0.1"},
+    {"CF_Connecting_IP": "127.0.0.1"},
+    {"True_Client_IP": "127.0.0.1"},
+    {"X_Client_IP": "127.0.0.1"},
+    {"X_Original_Host": "example.org"},
+    {"Tailscale_User_Login": "me"},
+    {"Host": "example.org"},
+    {"Host": "127.0.0.1.example.org"},
+    {"Host": "localhost@example.org"},
+    {"Host": "[::1"},
+    {"Host": ""},
+    {"Origin": "https://example.org"},
+    {"Origin": "null"},
+    {"Origin": "http://127.0.0.1:9999"},
+]
+
+
+@pytest.mark.parametrize("headers", PASSED_ON, ids=str)
+@pytest.mark.parametrize("path", ["/internal", "/admin"])
+async def test_a_request_through_a_proxy_or_from_a_foreign_page_is_refused(path: str, headers: dict[str, str]) -> None:
+    """Its address is loopback, but that proves nothing."""
+    assert await status(small_app(), path, **headers) == 403
+
+
+@pytest.mark.parametrize("headers", PASSED_ON, ids=str)
+async def test_public_routes_answer_everybody(headers: dict[str, str]) -> None:
+    """Webhooks come through tunnels."""
+    assert await status(small_app(), "/public", peer="203.0.113.9", **headers) == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Host": "localhost:8040"},
+        {"Host": "[::1]:8040"},
+        {"Host": "LOCALHOST"},
+        {"Host": "relay.localhost"},
+        {"Origin": OWN, "Host": "127.0.0.1:8040"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("path", ["/internal", "/admin"])
+async def test_this_machine_is_answered_plainly(path: str, headers: dict[str, str]) -> None:
+    """Plain `curl http://localhost:8040/sms/status` works on a new machine."""
+    assert await status(small_app(), path, **headers) == 200
+
+
+@pytest.mark.parametrize("peer", ["203.0.113.9", "10.0.0.1", "::ffff:203.0.113.9", "fe80::1"])
+@pytest.mark.parametrize("path", ["/internal", "/admin"])
+async def test_another_machine_is_refused(path: str, peer: str) -> None:
+    """Whatever Host it names."""
+    assert await status(small_app(), path, peer=peer) == 403
+
+
+@pytest.mark.parametrize("peer", ["::1", "127.8.8.8", "::ffff:127.0.0.1"])
+async def test_every_loopback_address_is_this_machine(peer: str) -> None:
+    """IPv6, and IPv4 in it."""
+    assert await status(small_app(), "/admin", peer=peer) == 200
+
+
+async def test_two_host_headers_are_one_too_many() -> None:
+    """A proxy and a server may each believe another one."""
+    async with client(small_app()) as http:
+        request = http.build_request("GET", "/admin")
+        request.headers = httpx.Headers([("Host", "127.0.0.1"), ("Host", "example.org")])
+        assert (await http.send(request)).status_code == 403
+
+
+async def test_admin_routes_are_closed_while_public_url_is_set_without_a_token() -> None:
+    """A tunnel that adds no header cannot be told from this machine."""
+    app = small_app(Settings(public_url="https://example.org"))
+    assert await status(app, "/admin") == 403
+    assert await status(app, "/internal") == 200
+
+
+TOKEN = SecretStr("the-admin-token")
+TOKENS: list[tuple[dict[str, str], int]] = [
+    ({}, 403),
+    ({"Authorization": "Bearer wrong"}, 403),
+    ({"Authorization": "the-admin-token"}, 403),
+    ({"Authorization": "Basic the-admin-token"}, 403),
+    ({"Authorization": "Bearer "}, 403),
+    ({"Authorization": "Bearer the-admin-token"}, 200),
+    ({"Authorization": "bearer  the-admin-token"}, 200),
+    ({"Authorization": "Bearer the-admin-token", "X_Forwarded_For": "203.0.113.9"}, 200),
+]
+
+
+@pytest.mark.parametrize(("headers", "expected"), TOKENS, ids=str)
+@pytest.mark.parametrize("peer", ["127.0.0.1", "203.0.113.9"])
+async def test_with_an_admin_token_only_the_token_opens(headers: dict[str, str], expected: int, peer: str) -> None:
+    """From anywhere, this machine included."""
+    app = small_app(Settings(admin_token=TOKEN, public_url="https://example.org"))
+    assert await status(app, "/admin", peer=peer, **headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("authorization", "expected"),
+    [("", 401), ("Bearer wrong", 401), ("Bearer the-admin-token", 401), ("Bearer inside", 200)],
+)
+async def test_with_an_internal_token_only_that_token_opens(authorization: str, expected: int) -> None:
+    """The admin token is another key."""
+    app = small_app(Settings(internal_token=SecretStr("inside"), admin_token=TOKEN))
+    assert await status(app, "/internal", peer="203.0.113.9", Authorization=authorization) == expected
+
+
+async def test_the_consoles_cookie_opens_from_our_own_pages_only() -> None:
+    """A foreign page cannot use a login that the browser keeps."""
+    app = small_app(Settings(admin_token=TOKEN))
+    cookie = f"{COOKIE}={new_cookie('the-admin-token')}"
+    assert await status(app, "/admin", Cookie=cookie) == 200
+    assert await status(app, "/admin", Cookie=cookie, Host="127.0.0.1:8040", Origin=OWN) == 200
+    assert await status(app, "/admin", Cookie=cookie, Origin="https://example.org") == 403
+    assert await status(app, "/admin", Cookie=f"{COOKIE}={new_cookie('another-token')}") == 403
+
+
+GOOD = new_cookie("token", now=1000)
+COOKIES: list[tuple[str, float, bool]] = [
+    (GOOD, 1000, True),
+    (GOOD, 999 + COOKIE_SECONDS, True),
+    (GOOD, 1001 + COOKIE_SECONDS, False),
+    (GOOD.replace("4", "9", 1), 1000, False),
+    (GOOD[:-1], 1000, False),
+    ("", 1000, False),
+    (".", 1000, False),
+    ("9" * 5000 + "." + GOOD.partition(".")[2], 1000, False),
+    ("٣٣." + GOOD.partition(".")[2], 1000, False),
+    ("nan.\udcff", 1000, False),
+]
+
+
+@pytest.mark.parametrize(("cookie", "now", "valid"), COOKIES, ids=[str(number) for number in range(len(COOKIES))])
+def test_a_cookie_is_valid_for_its_time_and_as_it_was_made(cookie: str, now: float, valid: bool) -> None:
+    """Expired, changed, cut, empty, and absurd ones are refused without an error."""
+    assert valid_cookie(cookie, "token", now=now) is valid
+
+
+ERRORS: list[tuple[str, str, dict[str, Any], int, dict[str, Any]]] = [
+    ("an error of ours", "GET /refuse", {}, 409, {"error": "it is there already", "hint": "choose another name",
+                                                 "id": 7}),
+    ("no such route", "GET /nowhere", {}, 404, {"error": "not found",
+                                                "hint": "the routes of this server are listed at /docs"}),
+    ("no such verb", "DELETE /public", {}, 405, {"error": "method not allowed",
+                                                 "hint": "DELETE is not offered here; see /docs"}),
+    ("a wrong field", "POST /order", {"json": {"count": "many"}}, 422, {
+        "error": "count: Input should be a valid integer, unable to parse string as an integer",
+        "hint": "the fields of this route are described at /docs"}),
+    ("no JSON", "POST /order", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 422, {}),
+    ("no UTF-8", "POST /order", {"content": b'{"count": "\xff"}', "headers": {"Content-Type": "application/json"}},
+     400, {}),
+    ("the database is away", "GET /storage", {}, 503, {
+        "error": "the database cannot be used now, nothing was stored",
+        "hint": "try again in a moment; see the log of this server"}),
+    ("a bug", "GET /bug", {}, 500, {"error": "something went wrong on our side",
+                                    "hint": "the log of this server says more"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "options", "code", "body"), [row[1:] for row in ERRORS],
+                         ids=[row[0] for row in ERRORS])  # fmt: skip
+async def test_every_error_is_json_with_a_fitting_status(
+    call: str, options: dict[str, Any], code: int, body: dict[str, Any]
+) -> None:
+    """`error` and, where one helps, `hint`; never a traceback, never the internals."""
+    verb, path = call.split()
+    async with client(small_app()) as http:
+        answer = await http.request(verb, path, **options)
+    assert answer.status_code == code
+    assert isinstance(answer.json()["error"], str)
+    assert "secret" not in answer.text
+    assert "internals" not in answer.text
+    if body:
+        assert answer.json() == body
+
+
+async def test_an_error_may_bring_headers() -> None:
+    """Retry-After, for one."""
+    async with client(small_app()) as http:
+        assert (await http.get("/refuse")).headers["X-Extra"] == "1"
+        assert (await http.get("/storage")).headers["Retry-After"] == "5"
+
+
+@pytest.mark.parametrize("length", [10_001, 5_000_000])
+async def test_a_body_over_the_limit_is_refused_when_it_is_announced(length: int) -> None:
+    """Before a byte of it is read."""
+    async with client(small_app()) as http:
+        answer = await http.post("/echo", content=b"x" * length)
+    assert answer.status_code == 413
+    assert answer.json()["hint"] == "send less, or raise max_body_bytes"
+
+
+async def test_a_body_over_the_limit_is_refused_when_it_was_not_announced() -> None:
+    """Chunked: soon after it is over; how much more is thrown away has a bound."""
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(1000):
+            taken += 1
+            yield b"x" * 1_000_000
+
+    async with client(small_app()) as http:
+        answer = await http.post("/echo", content=endless())
+    assert answer.status_code == 413
+    assert taken < 100
+
+
+async def test_a_body_of_just_the_limit_is_read() -> None:
+    """Ten thousand bytes of ten thousand."""
+    async with client(small_app()) as http:
+        assert (await http.post("/echo", content=b"x" * 10_000)).json() == {"length": 10_000}
+
+
+async def test_an_error_in_the_midst_of_an_answer_cuts_it_off() -> None:
+    """No second answer is written into the first, whatever its status."""
+    app = small_app()
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "path": "/bug-in-stream",
+        "raw_path": b"/bug-in-stream",
+        "query_string": b"",
+        "headers": [],
+        "client": ("127.0.0.1", 1),
+        "server": None,
+        "scheme": "http",
+        "root_path": "",
+        "asgi": {"version": "3.0"},
+    }
+    with pytest.raises(Exception, match="internals") as cut:
+        await app(scope, receive, send)
+    assert cut.value is not None
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+
+
+async def test_health_ready_metrics_and_docs_are_there() -> None:
+    """What every server answers."""
+    async with client(small_app()) as http:
+        assert (await http.get("/health")).json() == {"status": "ok", "server": "Test <server>"}
+        assert (await http.get("/ready")).json() == {"ready": True, "queue": 3}
+        await http.get("/nowhere")
+        metrics = (await http.get("/metrics")).text
+        docs = await http.get("/docs")
+        assert (await http.get("/openapi.json")).json()["info"]["title"] == "Test <server>"
+    assert 'relay_http_requests_total{route="/health",status="200"} 1.0' in metrics
+    assert 'route="unmatched",status="404"' in metrics
+    assert "/nowhere" not in metrics
+    assert "Say &lt;b&gt;it&lt;/b&gt; again." in docs.text
+    assert "Test &lt;server&gt;" in docs.text
+
+
+async def test_a_server_that_is_not_ready_says_503() -> None:
+    """For whoever balances load."""
+    async with client(small_app(ready=False)) as http:
+        assert (await http.get("/ready")).status_code == 503
+
+
+PROGRAM = """
+import sys
+from contextlib import asynccontextmanager
+from relay.logs import setup_logging
+from relay.settings import load_or_exit
+from relay.web import add_common_routes, build_app, serve
+
+@asynccontextmanager
+async def lifespan(app):
+    print("opened", flush=True)
+    yield
+    print("closed", flush=True)
+
+async def ready():
+    return {"ready": True}
+
+settings = load_or_exit()
+setup_logging(settings, "test_server")
+app = build_app("Test", settings, lifespan)
+add_common_routes(app, ready)
+serve(app, settings, settings.sms_server_port)
+"""
+
+
+@contextmanager
+def real_server(folder: Path, port: int, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    """A server as a process of its own, with a pipe as its stdin as under the launcher."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SMS_SERVER_PORT": str(port), **environ},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_real_server_stops_cleanly_when_its_launcher_is_gone(
+    tmp_path: Path, free_port: Callable[[], int], wait_for_health: Callable[..., None]
+) -> None:
+    """The end of its stdin is the end of the launcher; what was opened is closed."""
+    port = free_port()
+    with real_server(tmp_path, port, RELAY_SUPERVISED="1") as process:
+        wait_for_health(port)
+        assert process.stdin
+        process.stdin.close()
+        process.wait(15)
+        assert process.stdout
+        assert process.stdout.read().split() == ["opened", "closed"]
+        assert process.stderr
+        assert "the launcher is gone, stopping" in process.stderr.read()
+
+
+def test_a_server_on_its_own_does_not_mind_a_closed_stdin(
+    tmp_path: Path, free_port: Callable[[], int], wait_for_health: Callable[..., None]
+) -> None:
+    """Under systemd or Docker there is none; it stops at SIGTERM."""
+    port = free_port()
+    with real_server(tmp_path, port) as process:
+        assert process.stdin
+        process.stdin.close()
+        wait_for_health(port)
+        process.send_signal(signal.SIGTERM)
+        process.wait(15)
+        assert process.stdout
+        assert process.stdout.read().split() == ["opened", "closed"]
+
+
+def test_a_real_server_names_neither_itself_nor_believes_a_forwarded_address(
+    tmp_path: Path, free_port: Callable[[], int], wait_for_health: Callable[..., None]
+) -> None:
+    """No Server header; X-Forwarded-For makes nobody loopback, and closes the admin routes."""
+    port = free_port()
+    with real_server(tmp_path, port):
+        wait_for_health(port)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/metrics", headers={"X-Forwarded-For": "127.0.0.1"})
+        answer = connection.getresponse()
+        assert answer.status == 403
+        assert answer.getheader("server") is None
+        assert json.loads(answer.read())["hint"]
+        connection.close()

@@ -1,0 +1,234 @@
+"""Who may import whom, and the other rules of the house that can be read from the code itself."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "relay": {"relay"},
+    "messaging_database": {"relay"},
+    "sms_service": {"relay"},
+    "telegram_service": {"relay"},
+    "telegram_polling": {"relay"},
+    "llm_server": {"relay"},
+    "sms_server": {"relay", "messaging_database", "sms_service"},
+    "telegram_server": {"relay", "messaging_database", "telegram_service", "telegram_polling"},
+    "admin_server": {"relay", "messaging_database", "console"},
+    "console": {"relay", "console"},
+    "simulator": {"relay", "simulation"},
+    "simulation": {"relay", "simulation"},
+    "start_all_servers": {"relay", "launcher"},
+    "launcher": {"relay", "launcher"},
+}
+"""Every room at the top and whom it may import. A new room is entered here, with thought."""
+
+PROGRAMS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simulator", "start_all_servers")
+
+NEVER: dict[str, tuple[set[str], str]] = {
+    "fastapi": (
+        {"messaging_database", "sms_service", "telegram_service", "telegram_polling", "start_all_servers"},
+        "they know nothing of HTTP servers",
+    ),
+    "sqlalchemy": (
+        {"llm_server", "sms_service", "telegram_service", "telegram_polling", "simulator", "start_all_servers"},
+        "they read and write no row",
+    ),
+    "twilio": ({"telegram_service", "telegram_server", "llm_server"}, "that is the other channel's"),
+    "telegram": ({"sms_service", "sms_server", "llm_server"}, "that is the other channel's"),
+}
+"""A package, the rooms that never load it (not even through others), and why."""
+
+INSIDE_FUNCTIONS: dict[str, str] = {
+    "relay.database_engine": "Alembic costs 10 MB and a quarter of a second, and is needed only to migrate",
+}
+"""Modules that may import inside a function, and why."""
+
+VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
+
+
+def source_files() -> list[Path]:
+    packages = [path.parent for path in ROOT.glob("*/__init__.py")]
+    inside = [path for package in packages for path in package.rglob("*.py")]
+    return sorted([*ROOT.glob("*.py"), *inside])
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    return {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in source_files()}
+
+
+def room(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def imported_names(tree: ast.Module) -> Iterator[str]:
+    """Dotted names of everything imported anywhere in a module, `from a import b` as a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(module: str) -> set[str]:
+    """The modules of this repository that a module imports."""
+    found = set()
+    for name in imported_names(modules()[module]):
+        parts = name.split(".")
+        candidates = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+        own = next((candidate for candidate in candidates if candidate in modules()), None)
+        if own is not None and own != module:
+            found.add(own)
+    return found
+
+
+@cache
+def loaded_by(module: str) -> frozenset[str]:
+    """The module and everything of ours that it loads, through others too."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        current = waiting.pop()
+        if current not in seen:
+            seen.add(current)
+            waiting.extend(own_imports(current))
+    return frozenset(seen)
+
+
+def test_every_room_that_is_written_down_exists_and_no_other_does() -> None:
+    """The rules below cover the whole house."""
+    assert {room(module) for module in modules()} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("importer", MAY_IMPORT)
+def test_a_room_imports_only_the_rooms_that_it_may(importer: str) -> None:
+    """Servers import services, services import relay, relay imports nobody."""
+    wrong = {
+        f"{module} imports {imported}"
+        for module in modules()
+        if room(module) == importer
+        for imported in own_imports(module)
+        if room(imported) not in MAY_IMPORT[importer]
+    }
+    assert wrong == set()
+
+
+@pytest.mark.parametrize(
+    ("package", "importer"),
+    [(package, importer) for package, (rooms, _) in NEVER.items() for importer in sorted(rooms)],
+)
+def test_a_room_never_loads_what_is_not_its_business(package: str, importer: str) -> None:
+    """Not even through a module of another room."""
+    loaders = {
+        module
+        for module in loaded_by(importer)
+        if any(room(name) == package for name in imported_names(modules()[module]))
+    }
+    assert loaders == set(), NEVER[package][1]
+
+
+def test_there_are_no_import_cycles() -> None:
+    """No module loads itself through others."""
+    cycles = {
+        tuple(sorted((module, other)))
+        for module in modules()
+        for other in own_imports(module)
+        if module in loaded_by(other)
+    }
+    assert cycles == set()
+
+
+def test_imports_stand_at_the_top_of_their_module() -> None:
+    """None inside a function: what a module needs is seen at once."""
+    inside = {
+        f"{module}:{inner.lineno}"
+        for module, tree in modules().items()
+        if module not in INSIDE_FUNCTIONS
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        for inner in ast.walk(node)
+        if isinstance(inner, (ast.Import, ast.ImportFrom))
+    }
+    assert inside == set()
+
+
+def test_no_module_only_passes_on_what_others_define() -> None:
+    """One name, one home."""
+    passing_on = {
+        module
+        for module, tree in modules().items()
+        if any(isinstance(node, (ast.Import, ast.ImportFrom)) for node in tree.body)
+        and all(
+            isinstance(node, (ast.Import, ast.ImportFrom))
+            or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+            or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+            for node in tree.body
+        )
+    }
+    assert passing_on == set()
+
+
+def test_every_module_opens_with_what_it_is() -> None:
+    """What this room does; a word or two would not say it."""
+    silent = {module for module, tree in modules().items() if len((ast.get_docstring(tree) or "").split()) < 5}
+    assert silent == set()
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    """Names are words of the story."""
+    assert {module for module in modules() if VAGUE.intersection(module.split(".")[-1].split("_"))} == set()
+
+
+def test_every_test_says_what_it_shows() -> None:
+    """One line under its name."""
+    silent = {
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.name.startswith("test_")
+        and not ast.get_docstring(node)
+    }
+    assert silent == set()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_can_be_read_by_an_old_python_up_to_the_line_that_says_what_to_install(program: str) -> None:
+    """Its own syntax is old, and the first module of ours that it imports is the one that checks."""
+    source = (ROOT / f"{program}.py").read_text(encoding="utf-8")
+    tree = ast.parse(source, feature_version=(3, 8))
+    imports = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    own = [name for node in imports[:2] for name in imported_names(ast.Module([node], []))]
+    assert own[-1] == "relay.bootstrap"
+    ast.parse((ROOT / "relay" / "bootstrap.py").read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+def test_importing_every_program_reads_no_configuration_and_opens_nothing(tmp_path: Path) -> None:
+    """In a folder with a broken config.json nothing is said, made or left running."""
+    (tmp_path / "config.json").write_text("{broken")
+    code = f"import threading\nimport {', '.join(PROGRAMS)}\nprint(threading.active_count())"
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "ignore", "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("1\n", "", 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
