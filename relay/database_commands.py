@@ -98,9 +98,17 @@ def _days(text: str) -> float:
 
 
 def _with(
-    opened: Callable[[Settings], Database], settings: Settings, verb: Callable[[Database], Awaitable[int]]
+    opened: Callable[[Settings], Database],
+    settings: Settings,
+    verb: Callable[[Database], Awaitable[int]],
+    *,
+    must_exist: bool = True,
 ) -> int:
-    """Open the database, do one thing, close it."""
+    """Open the database, do one thing, close it. A file that is not there is a mistake, not a new database."""
+    if must_exist and settings.database_url.startswith("sqlite:"):
+        path = sqlite_path(settings.database_url, "this")
+        if not path.exists():
+            raise StorageError(f"the database file {path} does not exist")
 
     async def work() -> int:
         database = opened(settings)
@@ -118,7 +126,7 @@ def _migrate(_: argparse.Namespace, settings: Settings, opened: Callable[[Settin
         say("the database is at the newest revision")
         return 0
 
-    return _with(opened, settings, verb)
+    return _with(opened, settings, verb, must_exist=False)
 
 
 def _backup(options: argparse.Namespace, settings: Settings, _: Callable[[Settings], Database], say: Say) -> int:
@@ -160,7 +168,7 @@ def _import(options: argparse.Namespace, settings: Settings, opened: Callable[[S
             say(f"left out {number!r}: not a telephone number")
         return 0
 
-    return _with(opened, settings, verb)
+    return _with(opened, settings, verb, must_exist=False)
 
 
 def _export(options: argparse.Namespace, settings: Settings, opened: Callable[[Settings], Database], say: Say) -> int:

@@ -1,0 +1,226 @@
+"""`python messaging_database.py`: the commands as an operator types them, on a file that servers could be using."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from messaging_database import open_database
+from relay.messages import Answer, Decision, InboundMessage, PlannedPart, Platform, Receipt, UserId
+from relay.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+ANN = UserId("+12025550101")
+BOB = UserId("+12025550102")
+
+
+class Desk:
+    """A folder with a database, and the commands in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "people.db"
+        self.settings = Settings(database_url=f"sqlite:///{self.file}")
+
+    def run(self, *words: str) -> tuple[int, str]:
+        """Exit status and everything that was printed."""
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "messaging_database.py"), *words],
+            cwd=self.folder,
+            env={**os.environ, "DATABASE_URL": self.settings.database_url, "COLUMNS": "120"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout + done.stderr
+
+    def fill(self) -> None:
+        """Two people; both asked something and were answered, one part each."""
+        asyncio.run(self._fill())
+
+    async def _fill(self) -> None:
+        database = open_database(self.settings, "sms")
+        await database.start()
+        for person in (ANN, BOB):
+            message = InboundMessage(Platform.SMS, f"SM{person}", person, "Hello?", time.time())
+            await database.store_inbound(message, "raw")
+            claim = await database.claim_next_inbound(Platform.SMS, person)
+            assert claim is not None
+            decision = Decision(ask="Hello?", name="Ann" if person == ANN else "Bob")
+            await database.complete_inbound(claim, decision, [PlannedPart("Hi", "Hi")], answer=Answer("Hi"))
+            part = await database.claim_next_part(Platform.SMS, person)
+            assert part is not None
+            await database.record_accepted(part, Receipt(f"SMout{person}"))
+        await database.stop()
+
+    def count(self, table: str, person: UserId) -> int:
+        connection = sqlite3.connect(self.file)
+        try:
+            query = f"SELECT count(*) FROM {table} WHERE user_id = ?"  # noqa: S608 (our own table names)
+            return int(connection.execute(query, (person,)).fetchone()[0])
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    made = Desk(tmp_path)
+    made.fill()
+    return made
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "migrate", "backup", "restore", "check", "import-sms-users", "export-user", "forget-user", "prune"],
+)
+def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
+    """--help says what it does, and does nothing."""
+    status, text = Desk(tmp_path).run(*filter(None, [command, "--help"]))
+    assert status == 0
+    assert "usage:" in text
+    assert not (tmp_path / "people.db").exists()
+
+
+def test_a_backup_is_whole_and_can_be_put_back(desk: Desk) -> None:
+    """Whoever was forgotten after the backup is there again, and what was there before the restore is kept."""
+    status, text = desk.run("backup", "safe.db")
+    assert (status, "checked" in text) == (0, True)
+    assert desk.run("forget-user", "sms", ANN, "--yes")[0] == 0
+    status, text = desk.run("restore", "safe.db")
+    assert (status, "--yes" in text, desk.count("users", ANN)) == (1, True, 0)
+    status, text = desk.run("restore", "safe.db", "--yes")
+    assert (status, desk.count("users", ANN)) == (0, 1)
+    assert list(desk.folder.glob("people.db.before-restore-*"))
+    assert desk.run("check") == (0, "all is well\n")
+
+
+def test_a_backup_is_taken_while_somebody_writes(desk: Desk) -> None:
+    """An open write transaction does not stop it, and is not in it."""
+    writer = sqlite3.connect(desk.file, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("DELETE FROM users")
+    status, _ = desk.run("backup", "safe.db")
+    writer.rollback()
+    writer.close()
+    copy = sqlite3.connect(desk.folder / "safe.db")
+    assert (status, copy.execute("SELECT count(*) FROM users").fetchone()[0]) == (0, 2)
+    copy.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("backup", "taken.db"), "exists already"),
+        (("backup", "nowhere/safe.db"), "failed"),
+        (("restore", "missing.db", "--yes"), "does not exist"),
+        (("restore", "taken.db", "--yes"), "not done"),
+        (("restore", "foreign.db", "--yes"), "no backup of a messaging database"),
+        (("import-sms-users", "missing.db"), "does not exist"),
+        (("import-sms-users", "foreign.db"), "no old database"),
+        (("export-user", "sms", "+19999999999"), "nothing is kept"),
+        (("forget-user", "sms", "+19999999999", "--yes"), "nothing is kept"),
+        (("export-user", "sms", ANN, "--output", "taken.db"), "cannot be written"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_sentence(desk: Desk, words: tuple[str, ...], says: str) -> None:
+    """Status 1, the reason, and everything as it was."""
+    (desk.folder / "taken.db").write_text("something else")
+    foreign = sqlite3.connect(desk.folder / "foreign.db")
+    foreign.execute("CREATE TABLE cats (name TEXT)")
+    foreign.commit()
+    foreign.close()
+    status, text = desk.run(*words)
+    assert status == 1
+    assert says in text
+    assert (desk.folder / "taken.db").read_text() == "something else"
+    assert desk.count("users", ANN) == 1
+
+
+@pytest.mark.parametrize("command", ["check", "export-user sms +1", "prune --older-than 30d"])
+def test_a_missing_database_is_not_made_by_looking_at_it(tmp_path: Path, command: str) -> None:
+    """A wrong folder is noticed, instead of an empty database being found in order."""
+    status, text = Desk(tmp_path).run(*command.split())
+    assert (status, "does not exist" in text) == (1, True)
+    assert not (tmp_path / "people.db").exists()
+
+
+def test_everything_about_a_person_is_exported_and_forgotten(desk: Desk) -> None:
+    """The export holds what they said; afterwards no table knows them, and the counters are right."""
+    status, text = desk.run("export-user", "sms", ANN)
+    exported = json.loads(text)
+    assert status == 0
+    assert exported["user"][0]["name"] == "Ann"
+    assert [line["message"] for line in exported["conversations"]] == ["Hello?", "Hi"]
+    assert exported["outbound"][0]["provider_id"] == f"SMout{ANN}"
+    status, text = desk.run("forget-user", "sms", ANN, "--yes")
+    assert (status, "2 conversations" in text, "1 users" in text) == (0, True, True)
+    assert [desk.count(table, ANN) for table in ("users", "conversations", "inbound", "outbound")] == [0, 0, 0, 0]
+    assert [desk.count(table, BOB) for table in ("users", "conversations", "inbound", "outbound")] == [1, 2, 1, 1]
+    assert desk.run("check") == (0, "all is well\n")
+
+
+def test_prune_deletes_what_is_finished_and_old_only(desk: Desk) -> None:
+    """Fresh rows stay; old ones go, the history only when that is asked for; ages below two days are refused."""
+    assert desk.run("prune", "--older-than", "1d")[0] == 2
+    assert "0 inbound, 0 outbound" in desk.run("prune", "--older-than", "30d")[1]
+    connection = sqlite3.connect(desk.file)
+    connection.execute("UPDATE inbound SET finished_at = 1000.0 WHERE user_id = ?", (ANN,))
+    connection.execute("UPDATE outbound SET updated_at = 1000.0 WHERE user_id = ?", (ANN,))
+    connection.execute("UPDATE conversations SET timestamp = 1000.0 WHERE user_id = ?", (ANN,))
+    connection.commit()
+    connection.close()
+    assert "1 inbound, 1 outbound" in desk.run("prune", "--older-than", "30d")[1]
+    assert (desk.count("inbound", ANN), desk.count("conversations", ANN)) == (0, 2)
+    assert "2 conversations" in desk.run("prune", "--older-than", "4w", "--conversations")[1]
+    assert (desk.count("conversations", ANN), desk.count("conversations", BOB)) == (0, 2)
+    assert desk.run("check") == (0, "all is well\n")
+
+
+def test_check_says_what_does_not_add_up(desk: Desk) -> None:
+    """A counter that was changed by hand is found."""
+    connection = sqlite3.connect(desk.file)
+    connection.execute("UPDATE counters SET value = value + 1 WHERE name = 'messages'")
+    connection.commit()
+    connection.close()
+    status, text = desk.run("check")
+    assert status == 1
+    assert "the counter messages says 5, the rows say 4" in text
+
+
+def test_an_old_database_is_imported_once(desk: Desk) -> None:
+    """Numbers become E.164, what is no number is named, and whoever is known already stays as they are."""
+    old = sqlite3.connect(desk.folder / "sms_users.db")
+    old.execute("CREATE TABLE users (phone_number TEXT, name TEXT, created_at TIMESTAMP, updated_at TIMESTAMP)")
+    old.execute(
+        "CREATE TABLE conversations"
+        " (id INTEGER PRIMARY KEY, phone_number TEXT, role TEXT, message TEXT, timestamp TEXT)"
+    )
+    moment = "2024-05-01 12:00:00"
+    people = [("(202) 555-0199", "Zoë"), (ANN, "Other Ann"), ("banana", "Nobody")]
+    old.executemany("INSERT INTO users VALUES (?, ?, ?, ?)", [(*person, moment, moment) for person in people])
+    lines = [("(202) 555-0199", "user", "Hi"), ("(202) 555-0199", "assistant", "Hello Zoë"), (ANN, "user", "old")]
+    query = "INSERT INTO conversations (phone_number, role, message, timestamp) VALUES (?, ?, ?, ?)"
+    old.executemany(query, [(*line, moment) for line in lines])
+    old.commit()
+    old.close()
+    status, text = desk.run("import-sms-users", "sms_users.db")
+    assert status == 0
+    assert "imported 1 people with 2 lines" in text
+    assert "1 people as they are" in text
+    assert "'banana'" in text
+    assert "imported 0 people" in desk.run("import-sms-users", "sms_users.db")[1]
+    exported = json.loads(desk.run("export-user", "sms", "+12025550199")[1])
+    assert exported["user"][0]["created_at"] == "2024-05-01T12:00:00.000Z"
+    assert [line["message"] for line in exported["conversations"]] == ["Hi", "Hello Zoë"]
+    assert desk.count("conversations", ANN) == 2
+    assert desk.run("check") == (0, "all is well\n")
