@@ -186,6 +186,12 @@ async def send(
     return _go(person_url(address.platform, address.user_id, done="sent") + "#newest")
 
 
+@routes.post("/person/release", dependencies=[ADMIN], summary="Answer somebody again who was taken for a machine.")
+async def release(console: Here, address: InForm) -> Response:
+    await console.database.release_person(address.platform, address.user_id)
+    return _go(person_url(address.platform, address.user_id, done="released"))
+
+
 @routes.get("/person/clear", dependencies=[ADMIN], summary="Ask before a history is cleared.")
 async def ask_before_clearing(console: Here, address: InQuery) -> Response:
     return console.pages.show("clear.html", **await console.person(address))

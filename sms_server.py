@@ -386,14 +386,29 @@ def _unwilling(person: UserId, state: UserState) -> ApiError:
 @routes.delete("/sms/user/{phone_number}/history", dependencies=[ADMIN], summary="Forget a conversation.")
 async def clear_history(request: Request, phone_number: str) -> dict[str, Any]:
     rooms = _rooms(request.app)
-    # Short codes and names have histories too, although they are never answered.
-    person = normal_number(phone_number, rooms.settings.default_region) or UserId(
-        without_controls(phone_number).strip()
-    )
+    person = _known_address(rooms.settings, phone_number)
     removed = await rooms.database.clear_history(Platform.SMS, person)
     if removed is None:
         raise ApiError(404, f"nobody is known under {person}", "write +12345678900; GET /sms/status lists the people")
     return {"phone_number": person, "removed": removed}
+
+
+@routes.post(
+    "/sms/user/{phone_number}/release",
+    dependencies=[ADMIN],
+    summary="Answer somebody again who was taken for a machine.",
+)
+async def release(request: Request, phone_number: str) -> dict[str, Any]:
+    rooms = _rooms(request.app)
+    person = _known_address(rooms.settings, phone_number)
+    if not await rooms.database.release_person(Platform.SMS, person):
+        raise ApiError(409, f"{person} is not paused", "GET /sms/status shows the state of everybody")
+    return {"phone_number": person, "released": True}
+
+
+def _known_address(settings: Settings, written: str) -> UserId:
+    """Short codes and names have a history too, although they are never answered."""
+    return normal_number(written, settings.default_region) or UserId(without_controls(written).strip())
 
 
 def main() -> None:

@@ -408,6 +408,18 @@ async def clear_history(request: Request, chat_id: str) -> dict[str, Any]:
     return {"chat_id": user_id, "removed": removed}
 
 
+@routes.post(
+    "/telegram/user/{chat_id}/release",
+    dependencies=[ADMIN],
+    summary="Answer somebody again who was taken for a machine.",
+)
+async def release(request: Request, chat_id: str) -> dict[str, Any]:
+    user_id = _chat_id(chat_id)
+    if not await _rooms(request.app).database.release_person(Platform.TELEGRAM, user_id):
+        raise ApiError(409, f"{user_id} is not paused", "GET /telegram/status shows the state of everybody")
+    return {"chat_id": user_id, "released": True}
+
+
 def _chat_id(given: int | str) -> UserId:
     text = str(given).strip()
     digits = text.removeprefix("-")

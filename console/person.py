@@ -65,7 +65,12 @@ def read_person(connection: Connection, address: Address, before: int | None) ->
         waiting = reports.waiting_messages_of(connection, address.platform, address.user_id, LINES_A_PAGE)
         bubbles += [_waiting(message) for message in waiting]
     return {
-        "person": {**reports.person(user), "language": user.language},
+        "person": {
+            **reports.person(user),
+            "language": user.language,
+            "paused": user.settings.get("paused"),
+            "paused_until": reports.timestamp(user.settings.get("paused_until")),
+        },
         "bubbles": bubbles,
         "older": lines[0]["id"] if older else None,
         "newest": before is None,

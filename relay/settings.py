@@ -230,7 +230,7 @@ class Settings(BaseModel):
         500, ge=1, le=1_000_000, description="Most messages of one person that are answered within 24 hours."
     )
     allowlist: Words = Field(
-        default=(), description="Numbers and chat ids that are answered; everybody when empty. +12345678900, 700000001"
+        default=(), description="Numbers and chat ids that are answered; everybody when empty: +12345678900, 700000001."
     )
     blocklist: Words = Field(default=(), description="Numbers and chat ids that are never answered.")
     loop_turns: int = Field(

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from relay.messages import PartState, Platform, UserId
+from messaging_database import MessagingDatabase
+from relay.messages import Decision, PartState, Platform, UserId, UserState
 from tests.console.running import browsing, free_port, listening, nothing, opened, settings_after
 from tests.console.town import EMOJI, LONG_WORD, RIGHT_TO_LEFT, SCRIPT, Town, alice_asks, fill
 
@@ -208,6 +209,29 @@ async def test_clearing_asks_first_and_says_how_many(tmp_path: Path) -> None:
     assert "4 messages were removed" in after.text
     assert texts(after) == []
     assert "Alice" in after.text
+
+
+async def alice_is_paused(database: MessagingDatabase) -> None:
+    """Alice was taken for a machine an hour ago, and is not answered for another one."""
+    await alice_asks(database)
+    town = Town(database)
+    await town.says(Platform.SMS, ALICE["id"], "I am out of office")
+    claim = await town.claim(Platform.SMS, ALICE["id"])
+    pause = Decision(say="Silence.", reason="the same text 5 times", state=UserState.PAUSED, paused_until=4e9)
+    await database.complete_inbound(claim, pause, [])
+
+
+async def test_somebody_who_was_taken_for_a_machine_is_released(tmp_path: Path) -> None:
+    """The page says why and until when, and has the button that ends it."""
+    settings = await settings_after(alice_is_paused, tmp_path)
+    async with browsing(settings) as browser:
+        paused = await browser.get("/person", params=ALICE)
+        answer = await browser.post("/person/release", data=ALICE)
+        after = await browser.get(answer.headers["Location"])
+    assert "the same text 5 times" in paused.text
+    assert "Answer this person again" in paused.text
+    assert "is answered again" in after.text
+    assert "Answer this person again" not in after.text
 
 
 async def test_other_sites_cannot_use_the_operators_browser(tmp_path: Path) -> None:

@@ -126,3 +126,10 @@ async def test_a_body_that_is_no_json_object_is_refused(content: bytes, desk: De
     response = await desk.client.post("/sms/send", content=content, headers={"Content-Type": "application/json"})
     assert response.status_code in {400, 422}
     assert set(response.json()) == {"error", "hint"}
+
+
+async def test_only_somebody_who_is_paused_can_be_released(desk: Desk) -> None:
+    """A 409 that says so."""
+    response = await desk.client.post(f"/sms/user/{PERSON}/release")
+    assert response.status_code == 409
+    assert "not paused" in response.json()["error"]

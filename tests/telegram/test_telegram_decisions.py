@@ -194,3 +194,29 @@ def test_the_webhook_secret_is_derived_from_the_token_unless_it_is_set() -> None
     assert derived != webhook_secret(Settings(telegram_bot_token=TOKEN + "x"))
     assert derived.isalnum()
     assert webhook_secret(Settings(telegram_bot_token=TOKEN, telegram_webhook_secret="abc")) == "abc"
+
+
+@pytest.mark.parametrize(
+    ("texts", "places", "joined"),
+    [
+        (["one", "two"], ["3", "4"], "one\ntwo"),
+        (["x" * 4096, "rest"], ["3", "4"], "x" * 4096 + "rest"),
+        (["x" * 4010, "y" * 4096, "rest"], ["3", "4", "5"], "x" * 4010 + "y" * 4096 + "rest"),
+        (["x" * 4096, "another"], ["3", "6"], "x" * 4096 + "\nanother"),
+        (["short", "x" * 4096], ["3", "4"], "short\n" + "x" * 4096),
+        (["x" * 4096, "in a topic"], ["3/9", "4/9"], "x" * 4096 + "in a topic"),
+    ],
+)
+def test_the_pieces_of_a_paste_are_joined_exactly(
+    service: TelegramService, texts: list[str], places: list[str], joined: str
+) -> None:
+    """The app cuts at the limit: what follows a full message at once belongs to it; other messages are lines."""
+    assert service.join([said(text, reply_to=place) for text, place in zip(texts, places, strict=True)]) == joined
+
+
+def test_only_a_full_message_waits_for_more(service: TelegramService) -> None:
+    """A short text is never delayed."""
+    assert service.patience(said("x" * 4096)) > 0
+    assert service.patience(said("x" * 4000)) > 0
+    assert service.patience(said("x" * 3999)) == 0
+    assert service.patience(said("", kind=Kind.MEDIA)) == 0

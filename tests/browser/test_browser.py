@@ -1,0 +1,117 @@
+"""The try-out as a person does it: a real browser, the simulator's page, the real processes behind it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.house.running_house import House
+
+pytestmark = [pytest.mark.house, pytest.mark.browser]
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 30_000  # milliseconds
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        reason = "no chromium on this machine (Debian: apt install chromium)"
+        if os.environ.get("REQUIRE_BROWSER") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def house(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    running = House(tmp_path_factory.mktemp("browser"), LLM_SOURCE="demo")
+    running.start()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that must stay free of script errors."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    yield opened
+    context.close()
+    assert problems == []
+
+
+def said(page: Page, phone: str, direction: str = "out") -> list[str]:
+    return page.locator(f"#{phone}-log .bubble[data-direction={direction}]").all_inner_texts()
+
+
+def test_clicking_through_registration_and_an_answer_by_text_message(page: Page, house: House) -> None:
+    """Type into the SMS phone, be asked for a name, give it, be greeted and be answered."""
+    page.goto(house.url("simulator"))
+    expect(page.get_by_text("simulated", exact=False).first).to_be_visible()
+    answers = page.locator("#sms-log .bubble[data-direction=out]")
+    for text, count, expected in (
+        ("Hello", 1, "name="),
+        ("name=Ada", 2, "Ada"),
+        ("How do I connect an AI?", 3, "AI"),
+    ):
+        page.fill("#sms-input", text)
+        page.click("#sms-send")
+        expect(answers).to_have_count(count, timeout=PATIENCE)
+        expect(answers.nth(count - 1)).to_contain_text(expected)
+    own = page.locator("#sms-log .bubble[data-direction=in]")
+    for number, text in enumerate(("Hello", "name=Ada", "How do I connect an AI?")):
+        expect(own.nth(number)).to_contain_text(text)
+
+
+def test_a_formatted_answer_is_rendered_in_the_telegram_chat(page: Page, house: House) -> None:
+    """Start the bot, ask for something long, and see code and bold text instead of Markdown's marks."""
+    page.goto(house.url("simulator"))
+    answers = page.locator("#telegram-log .bubble[data-direction=out]")
+    page.fill("#telegram-input", "/start")
+    page.press("#telegram-input", "Enter")
+    expect(answers).to_have_count(1, timeout=PATIENCE)
+    page.fill("#telegram-input", "Tell me something long")
+    page.press("#telegram-input", "Enter")
+    expect(page.locator("#telegram-log .bubble[data-direction=out] pre").first).to_be_visible(timeout=PATIENCE)
+    assert "**" not in "".join(said(page, "telegram"))
+
+
+def test_the_console_shows_the_person_the_servers_and_the_conversation(page: Page, house: House) -> None:
+    """What the two tests above left behind is found in the console, readable on a phone as well."""
+    page.goto(house.url("admin_server"))
+    page.locator("a[href*='platform=sms']", has_text="Ada").first.click()
+    expect(page.get_by_text("How do I connect an AI?").first).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 800})
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(overflow) <= 0
+
+
+SCREENSHOT = Path(__file__).resolve().parents[2] / "docs" / "images" / "simulator.png"
+
+
+@pytest.mark.skipif("MAKE_SCREENSHOT" not in os.environ, reason="only for renewing the README's picture")
+def test_the_picture_of_the_readme(page: Page, house: House) -> None:
+    """Take the README's screenshot anew: `MAKE_SCREENSHOT=1 make test ARGS='-k picture'`."""
+    page.goto(house.url("simulator"))
+    page.screenshot(path=SCREENSHOT)
+    assert SCREENSHOT.stat().st_size > 10_000

@@ -1,0 +1,154 @@
+"""Starts the real processes with the launcher, and talks to them as the people outside do: through the simulator."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simulator")
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+class House:
+    """A running house on free ports with a database of its own; `log` is what the launcher printed."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.ports = dict(zip(SERVERS, free_ports(len(SERVERS)), strict=True))
+        self.log = folder / "house.log"
+        ports = {f"{server.upper()}_PORT": str(port) for server, port in self.ports.items()}
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("TWILIO_", "TELEGRAM_"))}
+        self._environment = {
+            **clean,
+            **ports,
+            "DATABASE_URL": f"sqlite:///{folder / 'house.db'}",
+            "NO_COLOR": "1",
+            "PYTHONUNBUFFERED": "1",
+            **settings,
+        }
+        self.http = httpx.Client(timeout=60)
+        self._launcher: subprocess.Popen[bytes] | None = None
+
+    def url(self, server: str) -> str:
+        return f"http://127.0.0.1:{self.ports[server]}"
+
+    def start(self) -> None:
+        """Start the launcher and return when every server says that it is ready."""
+        with self.log.open("ab") as log:
+            self._launcher = subprocess.Popen(
+                [sys.executable, str(ROOT / "start_all_servers.py"), "--all", "--demo"],
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        for server in SERVERS:
+            self.await_ready(server)
+
+    def await_ready(self, server: str, seconds: float = 40) -> None:
+        path = "/health" if server == "simulator" else "/ready"
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if self.http.get(self.url(server) + path).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            assert self.launcher.poll() is None, f"the launcher ended:\n{self.log.read_text()}"
+            time.sleep(0.05)  # another process's socket gives no event to wait for
+        raise AssertionError(f"{server} did not become ready:\n{self.log.read_text()}")
+
+    @property
+    def launcher(self) -> subprocess.Popen[bytes]:
+        assert self._launcher is not None, "the house was not started"
+        return self._launcher
+
+    def process(self, server: str) -> psutil.Process:
+        for child in psutil.Process(self.launcher.pid).children(recursive=True):
+            if any(f"{server}.py" in word for word in child.cmdline()):
+                return child
+        raise AssertionError(f"{server} does not run")
+
+    def kill(self, server: str) -> None:
+        """Kill -9 one server and wait until it is gone; the launcher starts another."""
+        process = self.process(server)
+        process.kill()
+        process.wait(10)
+
+    def stop(self) -> int:
+        """Stop as an operator does, with SIGTERM; the launcher's exit status."""
+        self.launcher.send_signal(signal.SIGTERM)
+        return self.launcher.wait(20)
+
+    def close(self) -> None:
+        if self._launcher is not None and self._launcher.poll() is None:
+            self.stop()
+        self.http.close()
+
+    # -- the people outside
+
+    def call(self, method: str, url: str, **options: Any) -> Any:
+        response = self.http.request(method, url, **options)
+        assert response.is_success, f"{method} {url}: {response.status_code} {response.text}"
+        return response.json()
+
+    def sim(self, method: str, path: str, **options: Any) -> Any:
+        return self.call(method, f"{self.url('simulator')}/sim/{path}", **options)
+
+
+class Phone:
+    """One person on one platform: says something, and waits for what comes back."""
+
+    def __init__(self, house: House, platform: str, name: str) -> None:
+        self.house = house
+        self.platform = platform
+        self.person = house.sim("POST", "people", json={"name": name})["person"]
+        self.address = str(self.person["phone_number" if platform == "sms" else "chat_id"])
+        self._seen = 0
+
+    def say(self, text: str) -> None:
+        """Send, and return when the webhook was answered (SMS) or the update is queued (Telegram)."""
+        if self.platform == "sms":
+            body = {"from": self.address, "body": text}
+            answered = self.house.sim("POST", "sms/send", json=body)
+            assert answered["webhook_status"] == 200, answered
+        else:
+            self.house.sim("POST", "telegram/send", json={"chat_id": int(self.address), "text": text})
+
+    def hear(self, seconds: float = 30) -> str:
+        """The next bubble that comes in, once it is there."""
+        query = {"platform": self.platform, "person": self.address, "after": self._seen, "timeout": seconds}
+        transcript = self.house.sim("GET", "wait", params=query)
+        bubbles = [bubble for bubble in transcript["bubbles"] if bubble["direction"] == "out"]
+        assert len(bubbles) > self._seen, f"nothing came within {seconds} s:\n{self.house.log.read_text()[-4000:]}"
+        self._seen += 1
+        return str(bubbles[self._seen - 1]["text"])
+
+    def ask(self, text: str) -> str:
+        self.say(text)
+        return self.hear()
+
+    def received(self) -> list[str]:
+        """Every bubble that came in so far."""
+        transcript = self.house.sim("GET", "transcript", params={"platform": self.platform, "person": self.address})
+        return [bubble["text"] for bubble in transcript["bubbles"] if bubble["direction"] == "out"]
