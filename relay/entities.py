@@ -111,8 +111,17 @@ class _Cutter:
         ):
             for match in reversed(list(boundary.finditer(self._text, earliest, furthest))):
                 if not self._broken_at(match.end(), unbroken):
-                    return match.end()
+                    return self._before_heading(start, match.end())
         return self._between_characters(start, furthest)
+
+    def _before_heading(self, start: int, end: int) -> int:
+        """A heading belongs to what follows it: a part that would end with one ends before it."""
+        last = end
+        while last > start and self._text[last - 1].isspace():
+            last -= 1
+        line = self._text.rfind("\n", start, last) + 1
+        whole_line = (span for span in self._overlapping(line, last) if span.start <= line and span.end >= last)
+        return line if line > start and any(span.type == "underline" for span in whole_line) else end
 
     def _broken_at(self, position: int, types: frozenset[str] | set[str]) -> Span | None:
         """The span of one of these types that a cut here would break."""

@@ -137,3 +137,10 @@ def test_a_family_of_emoji_is_not_torn_apart() -> None:
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
     parts = plan(family * 1000, 10)
     assert {len(part.text) % len(family) for part in parts} == {0}
+
+
+def test_a_heading_stays_with_what_follows_it() -> None:
+    """A part never ends with the title of the next one."""
+    first, second = plan(f"{'word ' * 810}\n\n## Evening\n\n{'more ' * 100}", 5)
+    assert "Evening" not in first.text
+    assert second.text.startswith("Evening")
