@@ -15,7 +15,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import llm_server, simulator, admin_server, sms_server, telegram_server" 2>/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test crash chaos check format lock upgrade clean
 
 help: ## List these words.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,12 @@ doctor: setup ## Look for what would keep the servers from running.
 
 test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some.
 	@$(BIN)/python -m pytest $(ARGS)
+
+crash: setup-dev ## End a server at every step of the way of a message, and see that nothing is lost (8 minutes).
+	@CRASH_WINDOWS=all $(BIN)/python -m pytest tests/crash $(ARGS)
+
+chaos: setup-dev ## Kill and disturb everything under load, then count what went wrong. SECONDS=120 SEED= PEOPLE=200
+	@$(BIN)/python -m tests.chaos.campaign $(foreach word,SECONDS SEED PEOPLE TELEGRAM,$(if $($(word)),--$(shell echo $(word) | tr A-Z a-z) $($(word))))
 
 check: setup-dev ## Format, lint, types, and the rules of this repository (imports, docs, settings).
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted. Run: make format"; exit 1; }

@@ -10,10 +10,15 @@ from httpx_aiohttp import AiohttpTransport
 _BEFORE_THE_REQUEST = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientProxyConnectionError)
 
 
+def open_transport(max_connections: int) -> httpx.AsyncBaseTransport:
+    """The transport below every client, for whoever needs no cookies or redirects and counts microseconds."""
+    limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
+    return AiohttpTransport(limits=limits, trust_env=False)
+
+
 def open_http_client(*, timeout: httpx.Timeout | None = None, max_connections: int = 100) -> httpx.AsyncClient:
     """A client to be shared by all of a process and closed at its end; proxies of the environment are not used."""
-    limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
-    transport = AiohttpTransport(limits=limits, trust_env=False)
+    transport = open_transport(max_connections)
     return httpx.AsyncClient(transport=transport, timeout=timeout or httpx.Timeout(20.0, connect=5.0), trust_env=False)
 
 

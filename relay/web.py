@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -62,6 +63,7 @@ class ApiError(Exception):
 # -- who may do what ---------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=256)  # the same few hosts ask again and again
 def _is_loopback(host: str | None) -> bool:
     if host is None:
         return False

@@ -1,0 +1,255 @@
+"""The LLM server: POST /api/chat and /v1/chat/completions in front of whatever answers.
+
+It owns the routes, the start and the stop, and takes over changed settings while it runs. What is asked in which order
+is relay.llm_gateway's decision, how each source speaks relay.llm_sources'. It knows no database.
+"""
+
+from __future__ import annotations
+
+import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from relay.errors import ModelError, ModelFailure, SettingsError
+from relay.http_client import open_transport
+from relay.llm_gateway.catalog import stations
+from relay.llm_gateway.delivery import AnswerResponse, Hear
+from relay.llm_gateway.dialect import STATUS, Answered, Dialect
+from relay.llm_gateway.figures import Figures
+from relay.llm_gateway.gateway import Gateway
+from relay.llm_gateway.ledger import Ledger
+from relay.llm_gateway.ollama_dialect import OllamaAnswer, listed, read_chat, read_show, shown
+from relay.llm_gateway.openai_dialect import OpenAiAnswer, read_completion
+from relay.llm_gateway.outside import Outside
+from relay.llm_sources.question import Question, Trace
+from relay.logs import setup_logging
+from relay.settings import Settings, load_or_exit, load_settings
+from relay.web import INTERNAL, PUBLIC, add_common_routes, build_app, serve
+
+log = logging.getLogger("relay.llm_server")
+
+OLLAMA_VERSION = "0.12.0"
+"""Clients ask for it to know what the protocol can do; it is the version whose protocol is spoken."""
+_SETTINGS_FILES = ("config.json", ".env")
+_SETTINGS_SECONDS = 2.0
+_MOST_CONNECTIONS = 2000
+
+Reread = Callable[[], Settings]
+routes = APIRouter()
+
+
+def create_app(
+    settings: Settings | None = None, *, reread: Reread | None = None, outside: Outside | None = None
+) -> FastAPI:
+    """The server as an ASGI app; without settings it reads them as the program does, and again when they change.
+
+    reread: how to read changed settings; None keeps those that were given. outside: clocks, sleep, chance and the ports
+    where `auto` looks for servers.
+    """
+    if settings is None:
+        settings, reread = load_settings(), load_settings
+    app = build_app(
+        "LLM server",
+        settings,
+        _lifespan,
+        description="Answers in Ollama's and OpenAI's protocols, from OpenRouter, Ollama, an OpenAI-compatible server, "
+        "or an honest list of answers.",
+    )
+    app.state.reread = reread
+    app.state.outside = outside or Outside()
+    app.state.figures = Figures(app.state.metrics)
+    app.include_router(routes)
+
+    async def ready() -> dict[str, Any]:
+        status = await _gateway(app).status()
+        return {"ready": status["status"] in {"ok", "degraded"}, **status}
+
+    add_common_routes(app, ready)
+    return app
+
+
+# -- start and stop ----------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    app.state.http = open_transport(_MOST_CONNECTIONS)
+    app.state.ledger = Ledger(Path(settings.llm_spending_file), app.state.outside.wall)
+    app.state.gateway = _new_gateway(app)
+    app.state.gateway.start()
+    watch = asyncio.create_task(_watch_settings(app)) if app.state.reread else None
+    try:
+        yield
+    finally:
+        if watch is not None:
+            watch.cancel()
+        await app.state.gateway.stop()
+        await app.state.http.aclose()
+
+
+def _new_gateway(app: FastAPI) -> Gateway:
+    settings: Settings = app.state.settings
+    outside: Outside = app.state.outside
+    found = stations(settings, app.state.http, outside)
+    return Gateway(settings, found, app.state.ledger, app.state.figures, outside)
+
+
+def _gateway(app: FastAPI) -> Gateway:
+    gateway: Gateway = app.state.gateway
+    return gateway
+
+
+async def _watch_settings(app: FastAPI) -> None:
+    """Take over config.json and .env when they change, so that neither this server nor a channel must be restarted."""
+    seen = _marks()
+    while True:
+        await asyncio.sleep(_SETTINGS_SECONDS)
+        if (marks := _marks()) != seen:
+            seen = marks
+            await take_over(app)
+
+
+def _marks() -> list[tuple[float, int] | None]:
+    marks: list[tuple[float, int] | None] = []
+    for name in _SETTINGS_FILES:
+        try:
+            stat = Path(name).stat()
+            marks.append((stat.st_mtime, stat.st_size))
+        except OSError:
+            marks.append(None)
+    return marks
+
+
+async def take_over(app: FastAPI) -> None:
+    """Read the settings again and go on with them; with a mistake in them the old ones stay in force."""
+    before: Settings = app.state.settings
+    try:
+        settings = app.state.reread()
+    except SettingsError as error:
+        log.warning("the settings changed and are wrong, the old ones stay in force: %s", error)
+        return
+    changed = [name for name, value in settings if value != getattr(before, name)]
+    if not changed:
+        return
+    log.info("took over changed settings: %s", ", ".join(changed))
+    app.state.settings = settings
+    old, app.state.gateway = _gateway(app), _new_gateway(app)
+    app.state.gateway.start()
+    await old.stop()
+
+
+# -- asking (first, because routes are looked through in their order) --------------------------------------------------
+
+
+@routes.post("/api/chat", dependencies=[INTERNAL], summary="Answer a conversation (Ollama's protocol).")
+async def chat(request: Request) -> Response:
+    """NDJSON unless `stream` is false. The last line tells counts, durations, and in `x_relay` source, model and cost.
+
+    Fields: model ("default" or absent: the configured one), messages, stream, options, format, tools, think,
+    keep_alive, and x_relay {channel, name, person}. Errors: {"error", "kind", "hint", "retry_after"}.
+    """
+    try:
+        question, stream = read_chat(await request.body())
+    except ModelError as error:
+        return _refused(OllamaAnswer(""), error)
+    return _answer(request, question, OllamaAnswer(question.model or "default"), stream=stream)
+
+
+@routes.post("/v1/chat/completions", dependencies=[INTERNAL], summary="Answer a conversation (OpenAI's protocol).")
+async def completions(request: Request) -> Response:
+    """SSE when `stream` is true. `usage.cost` is in USD where it is known; `user` tells persons apart in the queue."""
+    try:
+        question, stream, with_usage = read_completion(await request.body())
+    except ModelError as error:
+        return _refused(OpenAiAnswer("", with_usage=False), error)
+    return _answer(request, question, OpenAiAnswer(question.model or "default", with_usage=with_usage), stream=stream)
+
+
+def _refused(dialect: Dialect, error: ModelError) -> Response:
+    return JSONResponse(dialect.refusal(error), STATUS[error.kind])
+
+
+def _answer(request: Request, question: Question, dialect: Dialect, *, stream: bool) -> Response:
+    gateway = _gateway(request.app)
+    settings: Settings = request.app.state.settings
+
+    async def ask(hear: Hear, trace: Trace) -> Answered:
+        return await gateway.ask(question, hear, trace)
+
+    return AnswerResponse(ask, dialect, stream=stream, keepalive_seconds=settings.llm_keepalive_seconds)
+
+
+# -- what it is --------------------------------------------------------------------------------------------------------
+
+
+@routes.api_route("/", methods=["GET", "HEAD"], dependencies=[PUBLIC], summary="How the server and its sources are.")
+async def home(request: Request) -> dict[str, Any]:
+    """`status` is ok, degraded (a fallback answers), unavailable or starting. Uses no tokens."""
+    settings: Settings = request.app.state.settings
+    status = await _gateway(request.app).status()
+    return {"server": "LLM server", **status, "simulated": settings.simulated}
+
+
+@routes.get("/api/version", dependencies=[INTERNAL], summary="The version of Ollama's protocol that is spoken.")
+async def version() -> dict[str, str]:
+    return {"version": OLLAMA_VERSION}
+
+
+@routes.get("/api/tags", dependencies=[INTERNAL], summary="The models that can be asked for (Ollama's protocol).")
+async def tags(request: Request) -> dict[str, Any]:
+    models = await _gateway(request.app).models()
+    return {"models": [listed(name, facts) for name, facts in models.items()]}
+
+
+@routes.get("/api/ps", dependencies=[INTERNAL], summary="The model that answers by default (Ollama's protocol).")
+async def running(request: Request) -> dict[str, Any]:
+    models = await _gateway(request.app).models()
+    return {"models": [listed("default", models["default"])]}
+
+
+@routes.post("/api/show", dependencies=[INTERNAL], summary="What one model can do (Ollama's protocol).")
+async def show(request: Request) -> Response:
+    try:
+        name = read_show(await request.body())
+        models = await _gateway(request.app).models()
+        if name not in models:
+            raise ModelError(ModelFailure.NOT_FOUND, f"model {name!r} not found")
+    except ModelError as error:
+        return _refused(OllamaAnswer(""), error)
+    return JSONResponse(shown(models[name]))
+
+
+@routes.get("/v1/models", dependencies=[INTERNAL], summary="The models that can be asked for (OpenAI's protocol).")
+async def models(request: Request) -> dict[str, Any]:
+    names = await _gateway(request.app).models()
+    return {
+        "object": "list",
+        "data": [{"id": name, "object": "model", "created": 0, "owned_by": "relay"} for name in names],
+    }
+
+
+def _reread() -> Settings:
+    """Changed settings; a new key must be blotted out of the logs from now on, so they are set up again."""
+    settings = load_settings()
+    setup_logging(settings, "llm_server")
+    return settings
+
+
+def main() -> None:
+    """Run the server until a signal."""
+    settings = load_or_exit()
+    setup_logging(settings, "llm_server")
+    serve(create_app(settings, reread=_reread), settings, settings.llm_server_port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""A circuit breaker for one model of one source: left alone when it keeps failing, then tried with one question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from relay.errors import ModelError, ModelFailure
+
+_TOLERATED = 4
+_FIRST_REST = 5.0
+_LONGEST_REST = 300.0
+_LOCKED_REST = 60.0
+_LONGEST_OBEYED = 3600.0
+
+
+class Circuit(StrEnum):
+    CLOSED = "closed"  # questions pass
+    OPEN = "open"  # nothing passes until the rest is over
+    HALF_OPEN = "half_open"  # one question is on its way to find out
+
+
+class Breaker:
+    """What the outcomes of the last questions mean for the next one. `clock` is in seconds and only moves forward."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._rests = 0
+        self._until = 0.0
+        self._trying = False
+        self._cause: ModelError | None = None
+
+    @property
+    def state(self) -> Circuit:
+        if self._cause is None:
+            return Circuit.CLOSED
+        return Circuit.HALF_OPEN if self._clock() >= self._until else Circuit.OPEN
+
+    @property
+    def rest_seconds(self) -> float:
+        """How long nothing passes any more; 0 when something does."""
+        return max(0.0, self._until - self._clock()) if self._cause is not None else 0.0
+
+    def enter(self, who: str) -> bool:
+        """Ask to pass; true when this is the one question that finds out whether the rest is over.
+
+        Raises the error that opened the circuit, with the time that it stays open.
+        """
+        cause = self._cause
+        if cause is None:
+            return False
+        rest = self.rest_seconds
+        if rest > 0 or self._trying:
+            raise ModelError(cause.kind, f"{who} is left alone for now: {cause.message}", retry_after=max(rest, 1.0))
+        self._trying = True
+        return True
+
+    def succeeded(self) -> None:
+        self._failures = self._rests = 0
+        self._cause = None
+        self._trying = False
+
+    def abandoned(self) -> None:
+        """The question that was to find out left before the outcome was known."""
+        self._trying = False
+
+    def failed(self, error: ModelError) -> None:
+        """Count an error; those that say nothing about the source count as a sign of life."""
+        trying, self._trying = self._trying, False
+        match error.kind:
+            case ModelFailure.AUTH | ModelFailure.CREDITS:
+                self._open(error, min(_LOCKED_REST * 2**self._rests, 600.0))
+            case ModelFailure.RATE_LIMIT if error.retry_after is not None:
+                self._open(error, min(max(error.retry_after, 1.0), _LONGEST_OBEYED))
+            case ModelFailure.RATE_LIMIT | ModelFailure.UNAVAILABLE | ModelFailure.TIMEOUT:
+                self._failures += 1
+                if trying or self._failures >= _TOLERATED:
+                    self._open(error, min(_FIRST_REST * 2**self._rests, _LONGEST_REST))
+            case _:
+                self.succeeded()
+
+    def _open(self, error: ModelError, rest: float) -> None:
+        self._cause = error
+        self._until = self._clock() + rest
+        self._rests = min(self._rests + 1, 10)

@@ -1,0 +1,52 @@
+"""What the LLM server counts about answers, in Prometheus' terms."""
+
+from __future__ import annotations
+
+import time
+
+from relay.errors import ModelError
+from relay.llm_gateway.dialect import Answered
+from relay.llm_sources.question import Trace
+from relay.metrics import Metrics
+
+_OWN_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_WORD_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0)
+
+
+class Figures:
+    """Counters of one server, kept while settings come and go."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._answers = metrics.counter("relay_llm_answers", "Answers and failures by source.", "source", "outcome")
+        self._attempts = metrics.counter("relay_llm_attempts", "Failed attempts at a source.", "source", "kind")
+        self._tokens = metrics.counter("relay_llm_tokens", "Tokens read and written.", "source", "direction")
+        self._cost = metrics.counter("relay_llm_cost_usd", "Money spent on answers.", "source")
+        self._own = metrics.histogram(
+            "relay_llm_own_seconds",
+            "Time of an answer that was spent in this server itself, without waiting for a source or in the queue.",
+            buckets=_OWN_BUCKETS,
+        )
+        self._first = metrics.histogram(
+            "relay_llm_first_token_seconds", "Time to the first word.", "source", buckets=_WORD_BUCKETS
+        )
+        self._waited = metrics.histogram(
+            "relay_llm_waited_seconds", "Time in our own queue and between attempts.", buckets=_WORD_BUCKETS
+        )
+
+    def answered(self, answered: Answered, trace: Trace) -> None:
+        source = answered.source
+        self._answers.labels(source, "degraded" if answered.degraded else "ok").inc()
+        self._tokens.labels(source, "read").inc(answered.finish.prompt_tokens)
+        self._tokens.labels(source, "written").inc(answered.finish.answer_tokens)
+        if answered.cost_usd:
+            self._cost.labels(source).inc(answered.cost_usd)
+        self._first.labels(source).observe(answered.first_token_seconds)
+        self._waited.observe(trace.waited_seconds)
+        own = time.perf_counter() - trace.started - trace.upstream_seconds - trace.waited_seconds
+        self._own.observe(max(0.0, own))
+
+    def attempt_failed(self, source: str, error: ModelError) -> None:
+        self._attempts.labels(source, error.kind.value).inc()
+
+    def refused(self, error: ModelError) -> None:
+        self._answers.labels("none", error.kind.value).inc()

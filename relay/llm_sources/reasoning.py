@@ -1,0 +1,88 @@
+"""Takes a model's thoughts out of its text: servers without a parser leave `<think>...</think>` at its beginning.
+
+Fields of their own (thinking, reasoning, reasoning_content) are told apart by the sources already.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TAGS = ("think", "thinking", "thought", "reasoning")
+_OPEN = re.compile(rf"\s*<({'|'.join(_TAGS)})>", re.IGNORECASE)
+_CLOSE = re.compile(rf"</({'|'.join(_TAGS)})>\s*", re.IGNORECASE)
+_LONGEST_TAG = max(len(tag) for tag in _TAGS) + 3
+
+
+class ThoughtFilter:
+    """Splits the text of one answer into (text, thinking) as it comes.
+
+    Some chat templates write the opening tag into the prompt, so that only the closing one is in the text: `inside`
+    says that this model is known for it. `found_unopened` tells that it turned out to be so.
+    """
+
+    def __init__(self, *, inside: bool = False) -> None:
+        self._inside = inside
+        self._assumed = inside
+        self._at_start = True
+        self._thought = False
+        self._held = ""
+        self.found_unopened = False
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """What of this text may be shown, and what is thought."""
+        if not self._inside and not self._at_start:
+            return self._watched(text), ""
+        self._held += text
+        return self._split()
+
+    def _split(self) -> tuple[str, str]:
+        thinking = ""
+        while True:
+            if self._inside:
+                end = _CLOSE.search(self._held)
+                if end is None:
+                    return "", thinking + self._kept()
+                thinking += self._held[: end.start()]
+                self._held = self._held[end.end() :]
+                self._inside = self._assumed = False
+                self._thought = True
+            if self._thought:
+                self._held = self._held.lstrip()  # the line break between thoughts and text, wherever it was cut
+            begin = _OPEN.match(self._held)
+            if begin is not None:
+                self._held, self._inside = self._held[begin.end() :], True
+            elif self._may_open():
+                return "", thinking
+            else:
+                text, self._held, self._at_start = self._held, "", False
+                return self._watched(text), thinking
+
+    def _kept(self) -> str:
+        """Thoughts that can be let go; while they are only assumed to be thoughts, nothing is."""
+        if self._assumed:
+            return ""
+        cut = max(0, len(self._held) - _LONGEST_TAG)
+        thought, self._held = self._held[:cut], self._held[cut:]
+        return thought
+
+    def _may_open(self) -> bool:
+        """Whether what is held could still become an opening tag."""
+        start = self._held.lstrip().lower()
+        return any(f"<{tag}>".startswith(start) for tag in _TAGS)
+
+    def _watched(self, text: str) -> str:
+        if "</" in text and not self.found_unopened and (end := _CLOSE.search(text)):
+            self.found_unopened = True
+            return text[end.end() :]
+        return text
+
+    def end(self) -> str:
+        """What is still held when the answer ends: text, unless it is an unfinished thought."""
+        held, self._held = self._held, ""
+        return held if self._assumed or not self._inside else ""
+
+
+def without_thoughts(text: str) -> str:
+    """A whole answer without thoughts, also when their opening tag is missing."""
+    splitter = ThoughtFilter()
+    return splitter.feed(text)[0] + splitter.end()

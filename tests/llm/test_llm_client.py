@@ -1,0 +1,155 @@
+"""The channels' client of the LLM server: answers, every kind of failure, and hanging up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from relay.errors import ModelError, ModelFailure
+from relay.http_client import open_http_client
+from relay.llm_client import LlmClient
+from relay.messages import Answer, Platform
+from relay.settings import Settings
+from tests.llm.running_llm_server import made, running
+from tests.llm.scripted_upstream import (
+    NDJSON,
+    Script,
+    Upstream,
+    chat,
+    hangs,
+    last_line,
+    line,
+    says,
+    scripted_upstream,
+    streams,
+    streams_then_cuts,
+    streams_then_hangs,
+)
+
+MESSAGES = [{"role": "system", "content": "be short"}, {"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    async with scripted_upstream() as found:
+        yield found
+
+
+async def ask(url: str, **settings: float | str) -> Answer:
+    async with open_http_client() as http:
+        client = LlmClient(http, Settings(llm_server_url=url, **settings))
+        return await client.ask(MESSAGES, platform=Platform.SMS, person="p1", name="Alice")
+
+
+async def test_it_asks_our_server_and_reads_the_accounts(tmp_path: Path) -> None:
+    """Source, model, cost and times of the answer come with it."""
+    async with running(made(tmp_path, llm_source="demo")) as server:
+        answer = await ask(server.url)
+    assert answer.text.startswith("Hello Alice!")
+    assert (answer.source, answer.model, answer.cost_usd, answer.degraded) == ("demo", "demo", 0.0, False)
+    assert answer.first_token_seconds is not None
+    assert 0 < answer.first_token_seconds <= answer.total_seconds
+    assert answer.answer_tokens > 0
+
+
+async def test_it_can_talk_to_a_real_ollama_as_well(upstream: Upstream) -> None:
+    """Without x_relay in the last line the answer is complete all the same; who asks is told to the server."""
+    upstream.on("/api/chat", chat("Hi ", "there"))
+    answer = await ask(upstream.url, internal_token="sesame")
+    assert (answer.text, answer.source, answer.model, answer.cost_usd) == ("Hi there", "ollama", "scripted", None)
+    assert (answer.prompt_tokens, answer.answer_tokens) == (12, 3)
+    asked = upstream.asked("/api/chat")[0]
+    assert (asked["model"], asked["stream"], asked["messages"]) == ("default", True, MESSAGES)
+    assert asked["x_relay"] == {"channel": "sms", "name": "Alice", "person": "p1"}
+    assert upstream.calls[0].headers["authorization"] == "Bearer sesame"
+
+
+FAILURES: list[tuple[str, Script, ModelFailure]] = [
+    ("a kind", says(402, {"error": "no money", "kind": "credits"}), ModelFailure.CREDITS),
+    ("a status without kind", says(404, {"error": "model not found"}), ModelFailure.NOT_FOUND),
+    ("a wrong internal token", says(401, {"error": "this route wants the token"}), ModelFailure.AUTH),
+    ("a kind nobody knows", says(500, {"error": "x", "kind": "mood"}), ModelFailure.UNAVAILABLE),
+    ("a web page", says(502, "<html>", "text/html"), ModelFailure.UNAVAILABLE),
+    ("a web page with status 200", says(200, "<html>", "text/html"), ModelFailure.UNAVAILABLE),
+    ("a list", streams("[1]\n", content_type=NDJSON), ModelFailure.UNAVAILABLE),
+    ("nothing", says(200, "", NDJSON), ModelFailure.UNAVAILABLE),
+    ("an empty answer", streams(line(""), last_line()), ModelFailure.UNAVAILABLE),
+    ("thoughts alone", streams(line("hm </think>"), last_line()), ModelFailure.UNAVAILABLE),
+    ("no last line", streams(line("Hel")), ModelFailure.UNAVAILABLE),
+    ("half a line", streams(line("Hel"), '{"mess'), ModelFailure.UNAVAILABLE),
+    ("a cut", streams_then_cuts(line("Hel")), ModelFailure.UNAVAILABLE),
+    ("an error line", streams(line("Hel"), '{"error": "x", "kind": "timeout"}\n'), ModelFailure.TIMEOUT),
+    ("a content that is no text", streams(line(message={"content": 5}), last_line()), ModelFailure.UNAVAILABLE),
+]
+
+
+@pytest.mark.parametrize(("what", "script", "kind"), FAILURES, ids=[row[0] for row in FAILURES])
+async def test_every_failure_is_a_model_error(
+    what: str, script: Script, kind: ModelFailure, upstream: Upstream
+) -> None:
+    """The kind is the server's own word where it has one."""
+    upstream.on("/api/chat", script)
+    with pytest.raises(ModelError) as failure:
+        await ask(upstream.url)
+    assert failure.value.kind is kind
+    assert failure.value.message
+
+
+async def test_the_wait_that_the_server_asks_for_arrives(upstream: Upstream) -> None:
+    """From the body, or from the header."""
+    for script in (
+        says(429, {"error": "x", "kind": "rate_limit", "retry_after": 9}),
+        says(429, {"error": "x"}, Retry_After="9"),
+    ):
+        upstream.on("/api/chat", script)
+        with pytest.raises(ModelError) as failure:
+            await ask(upstream.url)
+        assert failure.value.retry_after == 9
+        assert failure.value.passing
+
+
+async def test_nobody_there_is_unavailable() -> None:
+    """A server that is not running: told in words, passing."""
+    with pytest.raises(ModelError, match="nothing listens there") as failure:
+        await ask("http://127.0.0.1:9")
+    assert failure.value.kind is ModelFailure.UNAVAILABLE
+
+
+async def test_a_server_that_hangs_is_left_at_the_deadline(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep-alives do not extend the whole."""
+    upstream.on("/api/chat", streams_then_hangs(line("")))
+    monkeypatch.setattr("relay.llm_client._GRACE_SECONDS", 0.1)
+    with pytest.raises(ModelError) as failure:
+        await ask(upstream.url, llm_total_seconds=0.1)
+    assert failure.value.kind is ModelFailure.TIMEOUT
+
+
+async def test_cancelling_closes_the_connection(upstream: Upstream) -> None:
+    """The server sees at once that nobody waits any more."""
+    upstream.on("/api/chat", hangs)
+    asking = asyncio.ensure_future(ask(upstream.url))
+    call = await upstream.arrival("/api/chat")
+    asking.cancel()
+    await asyncio.wait_for(call.gone.wait(), 5)
+
+
+async def test_a_huge_answer_is_cut(upstream: Upstream) -> None:
+    """The bound holds whatever the server sends."""
+    upstream.on("/api/chat", streams(*[line("x" * 50_000) for _ in range(10)], last_line()))
+    assert len((await ask(upstream.url)).text) == 200_000
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [(says(200, {"status": "ok", "source": "demo"}), "ok"), (says(200, "<html>", "text/html"), "unreachable")],
+)
+async def test_health_is_what_the_server_says(script: Script, status: str, upstream: Upstream) -> None:
+    """And "unreachable" for whatever is not our server."""
+    upstream.on("/", script)
+    async with open_http_client() as http:
+        assert (await LlmClient(http, Settings(llm_server_url=upstream.url)).health())["status"] == status
+        nowhere = await LlmClient(http, Settings(llm_server_url="http://127.0.0.1:9")).health()
+    assert nowhere == {"status": "unreachable", "problem": "nothing listens there"}

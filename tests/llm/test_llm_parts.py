@@ -1,0 +1,436 @@
+"""The gateway's parts by themselves: queue, circuit, quota, context, money, thoughts, the words of failures."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.errors import ModelError, ModelFailure
+from relay.llm_gateway.breaker import Breaker, Circuit
+from relay.llm_gateway.context import fitted, halved, tokens_of
+from relay.llm_gateway.ledger import Ledger
+from relay.llm_gateway.quota import FreeQuota
+from relay.llm_gateway.turns import Turns
+from relay.llm_sources.failures import failure_of
+from relay.llm_sources.faq import Faq
+from relay.llm_sources.question import Question, Survey, Trace, Turn
+from relay.llm_sources.reasoning import ThoughtFilter, without_thoughts
+from tests.llm.running_llm_server import Clock
+
+# -- the queue ---------------------------------------------------------------------------------------------------------
+
+
+async def served(turns: Turns, people: list[str]) -> list[str]:
+    """The order in which questions that all wait at once get their turn."""
+    order: list[str] = []
+
+    async def one(person: str) -> None:
+        async with turns.turn(person, Trace(0.0)):
+            order.append(person)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(one(person) for person in people))
+    return order
+
+
+async def test_turns_are_dealt_out_between_persons() -> None:
+    """Ten questions of one person do not delay the first one of another."""
+    order = await served(Turns("x", 1, 100), ["a", "a", "a", "a", "b", "c", "b"])
+    assert order == ["a", "a", "b", "c", "a", "b", "a"]
+
+
+@given(people=st.lists(st.sampled_from("abcd"), max_size=30), at_once=st.integers(1, 4))
+async def test_everybody_is_served_once_and_never_too_many_at_once(people: list[str], at_once: int) -> None:
+    """Whoever asks in whatever order: all are served, and at most `at_once` at the same time."""
+    turns = Turns("x", at_once, 100)
+    most = 0
+
+    async def one(person: str) -> None:
+        nonlocal most
+        async with turns.turn(person, Trace(0.0)):
+            most = max(most, turns.active)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(one(person) for person in people))
+    assert most <= at_once
+    assert (turns.active, turns.waiting) == (0, 0)
+
+
+@given(leavers=st.lists(st.booleans(), min_size=1, max_size=20))
+async def test_who_leaves_the_queue_takes_no_turn_along(leavers: list[bool]) -> None:
+    """Callers may be cancelled while they wait, also in the moment in which their turn comes."""
+    turns = Turns("x", 1, 100)
+    first = asyncio.Event()
+
+    async def one(wait: asyncio.Event | None) -> None:
+        async with turns.turn("p", Trace(0.0)):
+            if wait is not None:
+                await wait.wait()
+
+    holder = asyncio.ensure_future(one(first))
+    await asyncio.sleep(0)
+    tasks = [asyncio.ensure_future(one(None)) for _ in leavers]
+    await asyncio.sleep(0)
+    first.set()
+    await holder
+    for task, leaves in zip(tasks, leavers, strict=True):
+        if leaves:
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (turns.active, turns.waiting) == (0, 0)
+
+
+async def test_the_place_in_the_queue_counts_who_comes_before() -> None:
+    """Rounds of others count as often as they come before one's own."""
+    turns = Turns("x", 1, 100)
+    release = asyncio.Event()
+    traces = [Trace(0.0) for _ in range(5)]
+
+    async def one(person: str, trace: Trace) -> None:
+        async with turns.turn(person, trace):
+            await release.wait()
+
+    tasks = [asyncio.ensure_future(one(person, trace)) for person, trace in zip("aaabb", traces, strict=True)]
+    await asyncio.sleep(0)
+    assert traces[0].place is None
+    assert [trace.place() for trace in traces[1:] if trace.place] == [1, 3, 2, 4]
+    release.set()
+    await asyncio.gather(*tasks)
+
+
+# -- the circuit -------------------------------------------------------------------------------------------------------
+
+
+def model_error(kind: ModelFailure, retry_after: float | None = None) -> ModelError:
+    return ModelError(kind, "why", retry_after=retry_after)
+
+
+def test_a_circuit_opens_rests_longer_each_time_and_closes() -> None:
+    """Four failures open it; a failed trial doubles the rest; a success closes it for good."""
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(4):
+        assert breaker.state is Circuit.CLOSED
+        breaker.failed(model_error(ModelFailure.UNAVAILABLE))
+    assert (breaker.state, breaker.rest_seconds) == (Circuit.OPEN, 5)
+    with pytest.raises(ModelError, match="left alone") as refused:
+        breaker.enter("x")
+    assert (refused.value.kind, refused.value.retry_after) == (ModelFailure.UNAVAILABLE, 5)
+    clock.now += 5
+    assert breaker.enter("x") is True
+    with pytest.raises(ModelError):
+        breaker.enter("x")  # one question finds out, not all of them
+    breaker.failed(model_error(ModelFailure.TIMEOUT))
+    assert breaker.rest_seconds == 10
+    clock.now += 10
+    breaker.enter("x")
+    breaker.succeeded()
+    assert (breaker.state, breaker.enter("x")) == (Circuit.CLOSED, False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "retry_after", "rest"),
+    [
+        (ModelFailure.AUTH, None, 60),
+        (ModelFailure.CREDITS, None, 60),
+        (ModelFailure.RATE_LIMIT, 33, 33),
+        (ModelFailure.RATE_LIMIT, None, 0),
+        (ModelFailure.UNAVAILABLE, None, 0),
+        (ModelFailure.BAD_REQUEST, None, 0),
+        (ModelFailure.REFUSED, None, 0),
+    ],
+)
+def test_what_one_error_means_for_the_next_question(kind: ModelFailure, retry_after: float | None, rest: float) -> None:
+    """A wrong key rests at once, a rate limit as long as it says, a bad question not at all."""
+    breaker = Breaker(Clock())
+    breaker.failed(model_error(kind, retry_after))
+    assert breaker.rest_seconds == rest
+
+
+# -- the quota of free models ------------------------------------------------------------------------------------------
+
+
+def test_twenty_free_questions_a_minute() -> None:
+    """The 21st waits until the first is a minute old."""
+    clock = Clock()
+    quota = FreeQuota(clock)
+    for _ in range(20):
+        quota.spend()
+        clock.now += 1
+    with pytest.raises(ModelError) as refused:
+        quota.spend()
+    assert refused.value.retry_after == pytest.approx(40)
+    clock.now += 41
+    quota.spend()
+
+
+def test_the_free_day_ends_at_midnight_utc() -> None:
+    """What /key says is counted on, and forgotten on the next UTC day."""
+    clock = Clock(now=86_400 * 20_000 + 80_000.0)
+    quota = FreeQuota(clock)
+    quota.learn(Survey("m", (), free_used=49, free_limit=50))
+    quota.spend()
+    with pytest.raises(ModelError, match="50 questions a day") as refused:
+        quota.spend()
+    assert refused.value.retry_after == pytest.approx(6400)
+    quota.learn(Survey("m", (), free_used=48, free_limit=50))
+    with pytest.raises(ModelError):
+        quota.spend()  # the account's figure lags behind ours
+    clock.now += 6401
+    quota.spend()
+
+
+# -- the context -------------------------------------------------------------------------------------------------------
+
+turns = st.lists(
+    st.tuples(st.sampled_from(["system", "user", "assistant", "tool"]), st.text(max_size=60)), min_size=1, max_size=12
+).map(lambda rows: tuple(Turn(role, text) for role, text in rows))  # type: ignore[arg-type]
+
+
+@given(turns=turns, window=st.integers(40, 400))
+def test_what_is_kept_fits_and_is_the_newest(turns: tuple[Turn, ...], window: int) -> None:
+    """System turns and the last question stay, the rest is a run of whole exchanges up to the last one."""
+    room = window - min(100, window // 2)
+    try:
+        kept = fitted(Question(turns), window, 100).turns
+    except ModelError:
+        assert tokens_of(turns) > room
+        return
+    assert tokens_of(kept) <= room
+    talk, kept_talk = ([turn for turn in row if turn.role != "system"] for row in (turns, kept))
+    assert [turn for turn in kept if turn.role == "system"] == [turn for turn in turns if turn.role == "system"]
+    assert talk[len(talk) - len(kept_talk) :] == kept_talk
+    if 0 < len(kept_talk) < len(talk):
+        assert kept_talk[0].role == "user"
+
+
+@given(turns=turns)
+def test_halving_always_comes_to_an_end(turns: tuple[Turn, ...]) -> None:
+    """Each time at least one exchange less, until only the question is left."""
+    question: Question | None = Question(turns)
+    for _ in range(len(turns) + 1):
+        smaller = halved(question) if question is not None else None
+        if smaller is not None and question is not None:
+            assert len(smaller.turns) < len(question.turns)
+        question = smaller
+    assert question is None
+
+
+# -- the money ---------------------------------------------------------------------------------------------------------
+
+
+def test_money_is_counted_by_month_and_kept(tmp_path: Path) -> None:
+    """A restart keeps the sum, a new month begins at nothing, and the larger of two opinions counts."""
+    clock = Clock(now=1_796_000_000.0)
+    ledger = Ledger(tmp_path / "spending.json", clock)
+    ledger.add(0.25)
+    ledger.add(None)
+    ledger.save()
+    again = Ledger(tmp_path / "spending.json", clock)
+    assert again.spent == 0.25
+    again.billed("openrouter", 3.0)
+    assert again.spent == 3.0
+    clock.now += 32 * 86_400
+    assert again.spent == 0.0
+    assert Ledger(tmp_path / "spending.json", clock).spent == 0.0
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"month": 5}', '{"month": "2026-11", "spent_usd": "much"}', "\x00"]
+)
+def test_a_broken_note_of_the_spending_stops_nothing(content: str, tmp_path: Path) -> None:
+    """It is counted from now on, and written anew."""
+    path = tmp_path / "spending.json"
+    path.write_text(content)
+    ledger = Ledger(path, lambda: 1_795_000_000.0)
+    assert ledger.spent == 0.0
+    ledger.add(1.0)
+    ledger.save()
+    assert '"spent_usd": 1.0' in path.read_text()
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The sum lives on in memory, and the log says it."""
+    ledger = Ledger(tmp_path / "missing" / "spending.json", time.time)
+    ledger.add(1.0)
+    ledger.save()
+    assert ledger.spent == 1.0
+    assert "cannot be noted" in caplog.text
+
+
+# -- thoughts ----------------------------------------------------------------------------------------------------------
+
+
+def filtered(chunks: list[str], *, inside: bool = False) -> tuple[str, str]:
+    splitter = ThoughtFilter(inside=inside)
+    pairs = [splitter.feed(chunk) for chunk in chunks]
+    return "".join(text for text, _ in pairs) + splitter.end(), "".join(thought for _, thought in pairs)
+
+
+THOUGHTS = [
+    ("plain", "plain", ""),
+    ("<think>hm</think>\n\nyes", "yes", "hm"),
+    ("  <THINKING>hm</Thinking> yes", "yes", "hm"),
+    ("<think>a</think><think>b</think>yes", "yes", "ab"),
+    ("<think></think>yes", "yes", ""),
+    ("<thin", "<thin", ""),
+    ("<thinker>x", "<thinker>x", ""),
+    ("a <think>b</think>", "a <think>b</think>", ""),
+    ("<b>bold</b>", "<b>bold</b>", ""),
+    ("", "", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "shown", "thought"), THOUGHTS)
+def test_thoughts_are_taken_from_the_beginning(text: str, shown: str, thought: str) -> None:
+    """However the text is cut into chunks, the outcome is the same."""
+    if text == "a <think>b</think>":
+        shown = ""  # its closing tag alone tells that everything before it was thought
+    whole = filtered([text])
+    single = filtered(list(text))
+    assert whole == (shown, thought)
+    if "</" not in text or text.lstrip().lower().startswith("<th"):
+        assert single == whole
+
+
+@given(thought=st.text(alphabet="ab <>/\n"), answer=st.text(alphabet="xyz \n"), data=st.data())
+def test_cutting_never_lets_a_thought_through(thought: str, answer: str, data: Any) -> None:
+    """A marked thought stays hidden wherever the network cuts the stream."""
+    text = f"<think>{thought}</think>{answer}"
+    chunks = []
+    while text:
+        size = data.draw(st.integers(1, len(text)))
+        chunks.append(text[:size])
+        text = text[size:]
+    shown, hidden = filtered(chunks)
+    assert shown == answer.lstrip()
+    assert hidden == thought
+
+
+def test_thoughts_without_opening_are_cut_from_a_whole_answer() -> None:
+    """Everything before a lone closing tag was thought."""
+    assert without_thoughts("let me see\n</think>\n\n42") == "42"
+    assert without_thoughts("42") == "42"
+
+
+def test_text_that_only_might_have_been_thought_is_not_lost() -> None:
+    """A model known for unopened thoughts that for once does not think is shown in full at the end."""
+    assert filtered(["just ", "text"], inside=True) == ("just text", "")
+
+
+# -- the words of failures ---------------------------------------------------------------------------------------------
+
+WAITS: list[tuple[dict[str, str], dict[str, Any], float | None]] = [
+    ({"retry-after": "17"}, {}, 17),
+    ({"retry-after-ms": "1500"}, {}, 1.5),
+    ({}, {"metadata": {"headers": {"Retry-After": "17"}}}, 17),
+    ({}, {"metadata": {"retry_after_seconds": 4}}, 4),
+    ({}, {"availability": {"retry_after": 8}}, 8),
+    ({"retry-after": "soon"}, {}, None),
+    ({"retry-after": "nan"}, {}, None),
+    ({"retry-after": "-5"}, {}, 0),
+    ({"retry-after": "1e99"}, {}, 86_400),
+    ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, {}, 0),
+]
+
+
+@pytest.mark.parametrize(("headers", "error", "wait"), WAITS)
+def test_the_wait_is_found_wherever_it_is_written(
+    headers: dict[str, str], error: dict[str, Any], wait: float | None
+) -> None:
+    """Headers and bodies of several makers."""
+    assert failure_of("x", 429, {"error": error}, headers).retry_after == wait
+
+
+def test_a_date_in_the_future_is_a_wait() -> None:
+    """Retry-After may be an HTTP date."""
+    wait = failure_of("x", 429, {}, {"retry-after": formatdate(time.time() + 60, usegmt=True)}).retry_after
+    assert wait is not None
+    assert 50 < wait < 61
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
+    max_leaves=12,
+)
+bodies = json_values | st.fixed_dictionaries(
+    {
+        "error": json_values
+        | st.fixed_dictionaries({"code": json_values, "metadata": json_values, "availability": json_values})
+    }
+)
+
+
+@given(status=st.integers(200, 599), body=bodies)
+def test_no_body_of_an_error_is_an_error_of_ours(status: int, body: Any) -> None:
+    """Whatever a source sends becomes a kind and a sentence."""
+    found = failure_of("source", status, body, {})
+    assert found.kind in ModelFailure
+    assert found.message.startswith("source")
+    assert len(found.message) < 400
+
+
+# -- the list of answers -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "is missing"),
+        ("{", "not valid JSON"),
+        ("[]", "must look like"),
+        ('{"entries": [{"questions": "x", "answer": "y"}]}', "entry 1"),
+        ('{"entries": [{"questions": ["x"]}]}', "entry 1"),
+    ],
+)
+def test_a_broken_list_of_answers_is_a_sentence(content: str | None, problem: str, tmp_path: Path) -> None:
+    """It is told, it finds nothing, and it heals when the file does."""
+    path = tmp_path / "faq.json"
+    if content is not None:
+        path.write_text(content)
+    faq = Faq(path)
+    assert faq.find("hours") is None
+    assert problem in faq.problem
+    path.write_text('{"entries": [{"questions": ["hours"], "answer": "From 9 to 6."}], "default": "No idea."}')
+    assert faq.find("What are your HOURS?") == "From 9 to 6."
+    assert (faq.problem, faq.default) == ("", "No idea.")
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("openng hours", "hours"),
+        ("¿Cuál es el horario?", "hours"),
+        ("営業時間は何時ですか", "hours"),
+        ("ЧАСЫ РАБОТЫ", "hours"),
+        ("something else", None),
+        ("", None),
+        ("🎉", None),
+    ],
+)
+def test_answers_are_found_in_any_language(asked: str, answer: str | None, tmp_path: Path) -> None:
+    """By words, by what is contained, by likeness."""
+    path = tmp_path / "faq.json"
+    path.write_text(
+        '{"entries": [{"questions": ["opening hours", "horario", "営業時間は何時", "часы работы"], "answer": "hours"},'
+        '{"questions": ["parking"], "answer": ["one", "two"]}]}',
+        encoding="utf-8",
+    )
+    assert Faq(path).find(asked) == answer
+
+
+@given(text=st.text(max_size=300))
+def test_no_question_breaks_the_list_of_answers(text: str) -> None:
+    """The file that is shipped takes whatever people write."""
+    faq = Faq(Path("faq.json"))
+    found = faq.find(text)
+    assert found is None or found
+    assert faq.problem == ""

@@ -1,0 +1,314 @@
+"""The two front protocols, spoken by the official clients, and what they answer to bad input."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import ollama as ollama_client
+import openai as openai_client
+import pytest
+
+from tests.llm.running_llm_server import Running, made, openai, running
+from tests.llm.scripted_upstream import Call, Upstream, completion, delta, hangs, says, scripted_upstream, streams
+
+HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    async with scripted_upstream() as found:
+        found.on("/models", says(200, {"data": [{"id": "scripted"}, {"id": "other"}]}))
+        found.on("/chat/completions", completion("Hello", " there"))
+        yield found
+
+
+@pytest.fixture
+async def server(upstream: Upstream, tmp_path: Path) -> AsyncIterator[Running]:
+    settings = openai(tmp_path, upstream, llm_aliases={"calm": {"model": "openai:scripted"}}, llm_attempts=1)
+    async with running(settings) as found:
+        yield found
+
+
+@asynccontextmanager
+async def ollama_of(server: Running) -> AsyncIterator[ollama_client.AsyncClient]:
+    """The official client; sockets that it leaves to the garbage collector are collected here, where they belong."""
+    async with ollama_client.AsyncClient(host=server.url) as client:
+        yield client
+    await asyncio.sleep(0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+# -- Ollama's client ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_ollama_client_reads_a_whole_answer(server: Running) -> None:
+    """chat() of the asynchronous client, not streamed."""
+    async with ollama_of(server) as client:
+        answer = await client.chat("default", HELLO)
+    assert (answer.message.content, answer.done, answer.done_reason) == ("Hello there", True, "stop")
+    assert (answer.prompt_eval_count, answer.eval_count) == (12, 3)
+    assert answer.total_duration is not None
+    assert answer.total_duration > 0
+
+
+async def test_the_ollama_client_reads_a_stream(server: Running) -> None:
+    """chat(stream=True) of the asynchronous client."""
+    parts = [
+        part async for part in await ollama_client.AsyncClient(host=server.url).chat("default", HELLO, stream=True)
+    ]
+    assert "".join(part.message.content or "" for part in parts) == "Hello there"
+    assert [part.done for part in parts][-1] is True
+
+
+async def test_the_synchronous_ollama_client_works_too(server: Running) -> None:
+    """Whole, streamed, list, show and ps of the synchronous client."""
+
+    def talk() -> list[Any]:
+        with ollama_client.Client(host=server.url) as client:
+            whole = client.chat("scripted", HELLO).message.content
+            streamed = "".join(part.message.content or "" for part in client.chat("calm", HELLO, stream=True))
+            names = {model.model for model in client.list().models}
+            return [whole, streamed, names, client.show("scripted").capabilities, len(client.ps().models)]
+
+    assert await asyncio.to_thread(talk) == [
+        "Hello there",
+        "Hello there",
+        {"default", "calm", "scripted", "other"},
+        ["completion"],
+        1,
+    ]
+
+
+async def test_the_ollama_client_gets_statuses_and_sentences(server: Running, upstream: Upstream) -> None:
+    """An error before the first word has a true status, and its text is a string."""
+    async with ollama_of(server) as client:
+        with pytest.raises(ollama_client.ResponseError) as unknown:
+            await client.chat("nowhere", HELLO)
+        assert unknown.value.status_code == 404
+        assert "there are: scripted, other" in unknown.value.error
+        with pytest.raises(ollama_client.ResponseError) as missing:
+            await client.show("nowhere")
+        assert missing.value.status_code == 404
+        upstream.on("/chat/completions", says(401, {"error": {"message": "bad key"}}))
+        with pytest.raises(ollama_client.ResponseError) as refused:
+            await anext(await client.chat("default", HELLO, stream=True))
+    assert (refused.value.status_code, refused.value.error) == (502, "openai: bad key")
+
+
+async def test_the_ollama_client_survives_waiting_and_hears_of_a_late_error(upstream: Upstream, tmp_path: Path) -> None:
+    """Keep-alives are valid chunks for it, and an error in mid-stream is its ResponseError."""
+
+    async def late(call: Call) -> None:
+        await upstream.release.wait()
+        await says(401, {"error": {"message": "bad key"}})(call)
+
+    async def read_to_the_end(parts: AsyncIterator[Any]) -> None:
+        async for _ in parts:
+            pass
+
+    upstream.on("/chat/completions", late)
+    async with (
+        running(openai(tmp_path, upstream, llm_keepalive_seconds=0.02)) as server,
+        ollama_of(server) as client,
+    ):
+        parts = await client.chat("default", HELLO, stream=True)
+        assert (await anext(parts)).message.content == ""
+        upstream.release.set()
+        with pytest.raises(ollama_client.ResponseError, match="bad key"):
+            await read_to_the_end(parts)
+
+
+async def test_tools_pass_to_and_fro_in_ollamas_form(server: Running, upstream: Upstream) -> None:
+    """A call comes back with its arguments as an object, and its result can be sent on."""
+    fragment = {"index": 0, "id": "c1", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
+    upstream.on(
+        "/chat/completions",
+        streams(delta(choices=[{"index": 0, "delta": {"tool_calls": [fragment]}}]), delta(finish="tool_calls")),
+        completion("Sunny"),
+    )
+    async with ollama_of(server) as client:
+        answer = await client.chat("default", HELLO)
+        assert answer.message.tool_calls is not None
+        assert answer.message.tool_calls[0].function.arguments == {"city": "Rome"}
+        result = {"role": "tool", "content": "sunny", "tool_name": "weather"}
+        await client.chat("default", [*HELLO, answer.message, result])
+    asked = upstream.asked("/chat/completions")[-1]["messages"]
+    assert asked[1]["tool_calls"][0]["function"]["arguments"] == '{"city":"Rome"}'
+    assert asked[2]["role"] == "tool"
+
+
+# -- OpenAI's client ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_openai_client_reads_a_whole_answer(server: Running) -> None:
+    """chat.completions.create(), not streamed, with usage."""
+    async with openai_client.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client:
+        answer = await client.chat.completions.create(model="default", messages=HELLO)
+        names = [model.id async for model in client.models.list()]
+    assert answer.choices[0].message.content == "Hello there"
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage is not None
+    assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (12, 15)
+    assert names == ["default", "calm", "scripted", "other"]
+
+
+async def test_the_openai_client_reads_a_stream_with_usage(server: Running) -> None:
+    """The usage is the last chunk, which has no choices."""
+    async with openai_client.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client:
+        stream = await client.chat.completions.create(
+            model="default", messages=HELLO, stream=True, stream_options={"include_usage": True}
+        )
+        chunks = [chunk async for chunk in stream]
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks[:-1]) == "Hello there"
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens == 3
+
+
+async def test_the_synchronous_openai_client_works_too(server: Running) -> None:
+    """Whole and streamed, with the options that it knows."""
+
+    def talk() -> tuple[str | None, str]:
+        with openai_client.OpenAI(base_url=f"{server.url}/v1", api_key="none") as client:
+            whole = client.chat.completions.create(model="default", messages=HELLO, max_completion_tokens=5, stop="x")
+            parts = client.chat.completions.create(model="default", messages=HELLO, stream=True)
+            return whole.choices[0].message.content, "".join(part.choices[0].delta.content or "" for part in parts)
+
+    assert await asyncio.to_thread(talk) == ("Hello there", "Hello there")
+
+
+async def test_the_openai_client_gets_its_errors(server: Running, upstream: Upstream) -> None:
+    """Statuses become its exceptions, before the first word and after it."""
+    async with openai_client.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+        with pytest.raises(openai_client.NotFoundError, match="no model 'nowhere'"):
+            await client.chat.completions.create(model="nowhere", messages=HELLO)
+        upstream.on("/chat/completions", says(429, {"error": {"message": "slow down"}}, Retry_After="99"))
+        with pytest.raises(openai_client.RateLimitError) as limited:
+            await client.chat.completions.create(model="default", messages=HELLO)
+        assert limited.value.response.headers["retry-after"] == "99"
+        upstream.on("/chat/completions", upstream.held_after(delta("Hel"), streams()))
+        stream = await client.chat.completions.create(model="other", messages=HELLO, stream=True)
+        await anext(stream)
+        upstream.release.set()
+        with pytest.raises(openai_client.APIError, match="broke off"):
+            await anext(stream)
+
+
+async def test_pictures_and_schemas_of_the_openai_protocol_pass_through(server: Running, upstream: Upstream) -> None:
+    """Parts with a data: URL, response_format, tools and tool_choice reach the source."""
+    url = "data:image/png;base64,iVBORw0KGgo="
+    body = {
+        "messages": [
+            {"role": "developer", "content": "be short"},
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": url}}],
+            },
+        ],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}},
+        "tools": [{"type": "function", "function": {"name": "f"}}],
+        "tool_choice": "auto",
+        "max_tokens": 7,
+    }
+    assert (await server.http.post("/v1/chat/completions", json=body)).status_code == 200
+    asked = upstream.asked("/chat/completions")[0]
+    assert asked["messages"][0] == {"role": "system", "content": "be short"}
+    assert asked["messages"][1]["content"][1] == {"type": "image_url", "image_url": {"url": url}}
+    assert asked["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert (asked["tool_choice"], asked["max_tokens"]) == ("auto", 7)
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+BAD: list[tuple[str, bytes, int, str]] = [
+    ("nothing", b"", 400, "empty"),
+    ("half of JSON", b'{"messages": [', 400, "not valid JSON"),
+    ("not UTF-8", b'{"messages": [{"role": "user", "content": "\xff"}]}', 400, "not valid JSON"),
+    ("a list", b"[]", 400, "should be an object"),
+    ("no messages", b'{"model": "default"}', 400, "at least one message"),
+    ("an empty list of messages", b'{"messages": []}', 400, "at least one message"),
+    ("an unknown role", b'{"messages": [{"role": "boss", "content": "x"}]}', 400, "messages.0.role"),
+    ("content of the wrong type", b'{"messages": [{"role": "user", "content": 5}]}', 400, "messages.0.content"),
+    ("a message that is none", b'{"messages": ["hello"]}', 400, "messages.0"),
+    ("an unknown model", b'{"model": "x", "messages": [{"role": "user", "content": "x"}]}', 404, "no model 'x'"),
+    ("depth", b'{"messages": ' + b"[" * 100_000, 400, "JSON"),
+    ("10 MB", b'{"messages": "' + b"x" * 10_000_000 + b'"}', 413, "larger"),
+]
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
+@pytest.mark.parametrize(("what", "content", "status", "words"), BAD, ids=[row[0] for row in BAD])
+async def test_bad_input_gets_a_sentence(
+    path: str, what: str, content: bytes, status: int, words: str, server: Running, upstream: Upstream
+) -> None:
+    """A 4xx with a sentence that names the field; nothing reaches a source."""
+    answer = await server.http.post(path, content=content)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    text = error if isinstance(error, str) else error["message"]
+    assert words in text
+    assert "Traceback" not in answer.text
+    assert upstream.asked("/chat/completions") == []
+
+
+async def test_unknown_fields_and_types_of_content_are_ignored(server: Running) -> None:
+    """As Ollama does: whatever else is sent, and whatever the body calls itself."""
+    body = {"messages": [{**HELLO[0], "mood": "good"}], "future": {"a": 1}, "stream": False}
+    answer = await server.http.post("/api/chat", content=json.dumps(body), headers={"Content-Type": "text/plain"})
+    assert answer.json()["message"]["content"] == "Hello there"
+
+
+async def test_a_picture_that_is_none_is_refused(server: Running) -> None:
+    """Base64 only."""
+    answer = await server.http.post("/api/chat", json={"messages": [{**HELLO[0], "images": ["not base64!"]}]})
+    assert (answer.status_code, "base64" in answer.json()["error"]) == (400, True)
+
+
+async def test_model_routes_are_for_this_machine_or_the_token(tmp_path: Path) -> None:
+    """With an internal token only its bearer may ask; the status stays public."""
+    async with running(made(tmp_path, llm_source="demo", internal_token="sesame")) as server:
+        assert (await server.chat("hi")).status_code == 401
+        allowed = await server.http.post(
+            "/api/chat", json={"messages": HELLO, "stream": False}, headers={"Authorization": "Bearer sesame"}
+        )
+        assert allowed.status_code == 200
+        assert (await server.http.get("/")).status_code == 200
+    async with running(made(tmp_path, llm_source="demo")) as server:
+        proxied = await server.http.post("/api/chat", json={"messages": HELLO}, headers={"X-Forwarded-For": "1.2.3.4"})
+        assert proxied.status_code == 403
+
+
+async def test_the_metrics_tell_our_own_share_of_the_time(server: Running, upstream: Upstream) -> None:
+    """The histogram leaves out what the source took."""
+    upstream.on("/chat/completions", upstream.held_after(delta("a"), completion("b")))
+    asking = asyncio.ensure_future(server.chat())
+    await upstream.arrival("/chat/completions")
+    await asyncio.sleep(0.3)  # time that must not be counted as ours
+    upstream.release.set()
+    await asking
+    rows = dict(
+        row.rsplit(" ", 1) for row in (await server.http.get("/metrics")).text.splitlines() if not row.startswith("#")
+    )
+    assert float(rows["relay_llm_own_seconds_count"]) == 1
+    assert float(rows["relay_llm_own_seconds_sum"]) < 0.3
+    assert float(rows['relay_llm_tokens_total{direction="written",source="openai"}']) == 3
+
+
+async def test_a_stream_that_nobody_reads_ends_without_a_trace(server: Running, upstream: Upstream) -> None:
+    """A caller of the OpenAI route who leaves stops the source too."""
+    upstream.on("/chat/completions", hangs)
+    asking = asyncio.ensure_future(server.http.post("/v1/chat/completions", json={"messages": HELLO, "stream": True}))
+    call = await upstream.arrival("/chat/completions")
+    asking.cancel()
+    await asyncio.wait_for(call.gone.wait(), 5)
