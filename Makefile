@@ -15,7 +15,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import llm_server, simulator, admin_server, sms_server, telegram_server" 2>/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test crash chaos check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test crash chaos bench check format lock upgrade clean
 
 help: ## List these words.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ doctor: setup ## Look for what would keep the servers from running.
 test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some.
 	@$(BIN)/python -m pytest $(ARGS)
 
-crash: setup-dev ## End a server at every step of the way of a message, and see that nothing is lost (8 minutes).
+crash: setup-dev ## End a server at every step of the way of a message, and see that nothing is lost (12 minutes).
 	@CRASH_WINDOWS=all $(BIN)/python -m pytest tests/crash $(ARGS)
 
 chaos: setup-dev ## Kill and disturb everything under load, then count what went wrong. SECONDS=120 SEED= PEOPLE=200
@@ -66,6 +66,9 @@ format: setup-dev ## Format the code, mend what the linter can mend, renew the g
 
 $(BIN)/uv: $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-setup.lock
+
+bench: setup-dev ## Measure what the LLM server costs; LiteLLM too, when it is installed.
+	@$(BIN)/python benchmarks/llm_server.py $(ARGS)
 
 lock: $(BIN)/uv ## Make the lock files anew from requirements*.txt; versions stay unless they must change.
 	@echo uv | $(COMPILE) -o requirements-setup.lock -

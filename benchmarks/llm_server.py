@@ -25,12 +25,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-WORDS = 50
-TOTAL_TEXT = "word " * WORDS
+SHORT_WORDS = 4  # about 0.6 kB on the wire
+PACED_WORDS = 200
+PACE_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Cell:
 # -- the model server --------------------------------------------------------------------------------------------------
 
 
-def canned(words: int) -> bytes:
-    """A whole HTTP answer in OpenAI's protocol, `words` events long."""
+def events(words: int) -> list[bytes]:
+    """The events of a streamed answer in OpenAI's protocol, one a word."""
 
     def event(delta: dict[str, str], finish: str | None, **more: object) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
@@ -56,19 +58,38 @@ def canned(words: int) -> bytes:
         return b"data: " + json.dumps({**chunk, **more}).encode() + b"\n\n"
 
     usage = {"prompt_tokens": 20, "completion_tokens": words, "total_tokens": 20 + words}
-    events = [event({"content": "word "}, None) for _ in range(words)]
-    body = b"".join([*events, event({}, "stop", usage=usage), b"data: [DONE]\n\n"])
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(body)
-    return head + body
+    said = [event({"content": "word "}, None) for _ in range(words)]
+    return [*said, event({}, "stop", usage=usage) + b"data: [DONE]\n\n"]
+
+
+def document(words: int) -> bytes:
+    """The same answer for a caller who does not stream."""
+    message = {"role": "assistant", "content": "word " * words}
+    usage = {"prompt_tokens": 20, "completion_tokens": words, "total_tokens": 20 + words}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    body = {"id": "x", "object": "chat.completion", "created": 1, "model": "canned", "choices": [choice]}
+    return json.dumps({**body, "usage": usage}).encode()
+
+
+def answer_of(content_type: bytes, body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (content_type, len(body), body)
+
+
+SHORT = answer_of(b"text/event-stream", b"".join(events(SHORT_WORDS)))
+WHOLE = answer_of(b"application/json", document(SHORT_WORDS))
+PACED = events(PACED_WORDS)
+PACED_HEAD = answer_of(b"text/event-stream", b"".join(PACED)).split(b"data:")[0]
+BURST = answer_of(b"text/event-stream", b"".join(PACED))
+NAMES = ("short", "paced", "burst")
+LISTED = {"object": "list", "data": [{"id": name} for name in NAMES]}
+MODELS = answer_of(b"application/json", json.dumps(LISTED).encode())
 
 
 class Canned(asyncio.Protocol):
-    """Answers every request with the same bytes; a path that contains "models" with a list."""
-
-    answers: tuple[bytes, bytes]
+    """Answers at once; the model "paced" says one word every few milliseconds, each in a packet of its own."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._data = b""
 
     def data_received(self, data: bytes) -> None:
@@ -78,31 +99,27 @@ class Canned(asyncio.Protocol):
             length = int(head.split(b"content-length:")[1].split(b"\r\n")[0]) if b"content-length:" in head else 0
             if len(self._data) < end + 4 + length:
                 return
-            whole = b'"stream":true' in self._data or b'"stream": true' in self._data
-            self._data = self._data[end + 4 + length :]
-            path = head.split(b" ", 2)[1]
-            assert isinstance(self._transport, asyncio.Transport)
-            if b"models" in path:
-                self._transport.write(MODELS)
-            else:
-                self._transport.write(self.answers[0 if whole else 1])
+            body, self._data = self._data[end + 4 : end + 4 + length], self._data[end + 4 + length :]
+            self._answer(head, body.replace(b" ", b""))
+
+    def _answer(self, head: bytes, body: bytes) -> None:
+        if b"models" in head.split(b" ", 2)[1]:
+            self._transport.write(MODELS)
+        elif b'"model":"paced"' in body:
+            self._transport.write(PACED_HEAD)
+            self._say(0)
+        elif b'"model":"burst"' in body:
+            self._transport.write(BURST)
+        else:
+            self._transport.write(SHORT if b'"stream":true' in body else WHOLE)
+
+    def _say(self, number: int) -> None:
+        self._transport.write(PACED[number])
+        if number + 1 < len(PACED):
+            asyncio.get_running_loop().call_later(PACE_SECONDS, self._say, number + 1)
 
 
-LISTED = b'{"object":"list","data":[{"id":"canned","object":"model"}]}'
-MODELS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(LISTED), LISTED)
-
-
-def whole_answer(words: int) -> bytes:
-    message = {"role": "assistant", "content": "word " * words}
-    usage = {"prompt_tokens": 20, "completion_tokens": words, "total_tokens": 20 + words}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    document = {"id": "x", "object": "chat.completion", "created": 1, "model": "canned", "choices": [choice]}
-    body = json.dumps({**document, "usage": usage}).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-
-
-async def serve_canned(port: int, words: int) -> None:
-    Canned.answers = (canned(words), whole_answer(words))
+async def serve_canned(port: int) -> None:
     server = await asyncio.get_running_loop().create_server(Canned, "127.0.0.1", port)
     await server.serve_forever()
 
@@ -149,6 +166,11 @@ def request_bytes(path: str, body: dict[str, object]) -> bytes:
     return f"{head}Authorization: Bearer none\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
 
 
+MESSAGES = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Say something, please."}]
+BODY: dict[str, object] = {"model": "short", "messages": MESSAGES}
+PERSON: dict[str, object] = {"x_relay": {"channel": "sms", "name": "Alice", "person": "p1"}}
+
+
 # -- the processes -----------------------------------------------------------------------------------------------------
 
 
@@ -185,81 +207,87 @@ def started(
 def row(name: str, cell: Cell, process: psutil.Process) -> str:
     memory = process.memory_info().rss / 1e6
     return (
-        f"{name:34} {cell.rate:8.0f}/s  p50 {cell.p50_ms:7.2f} ms  p99 {cell.p99_ms:7.2f} ms  "
+        f"{name:38} {cell.rate:8.0f}/s  p50 {cell.p50_ms:7.2f} ms  p99 {cell.p99_ms:7.2f} ms  "
         f"CPU {cell.cpu_us:6.0f} us  RSS {memory:5.0f} MB  errors {cell.errors}"
     )
 
 
 def bench(seconds: float, litellm: str | None) -> None:
-    messages = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Say fifty words, please."}]
-    body: dict[str, object] = {"model": "canned", "messages": messages}
-    person = {"x_relay": {"channel": "sms", "name": "Alice", "person": "p1"}}
-    completions = request_bytes("/v1/chat/completions", {**body, "stream": True})
-    upstream_port, port = free_port(), free_port()
-    here = [sys.executable, __file__]
+    upstream_port = free_port()
+    serving = [sys.executable, __file__, "--serve", str(upstream_port)]
     with (
         tempfile.TemporaryDirectory() as name,
-        started([*here, "--serve", str(upstream_port)], upstream_port, "/v1/models", Path(name)) as (upstream, _),
+        started(serving, upstream_port, "/v1/models", Path(name)) as (upstream, _),
     ):
-        environ = {
-            "LLM_SOURCE": "openai",
-            "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
-            "OPENAI_MAX_CONCURRENT": "64",
-            "LLM_SERVER_PORT": str(port),
-            "LLM_MONTHLY_BUDGET_USD": "1000000",
-            "LLM_PRICES": '{"canned": [0.1, 0.1]}',
-            "LLM_SPENDING_FILE": str(Path(name) / "spending.json"),
-        }
+        request = request_bytes("/v1/chat/completions", {**BODY, "stream": True})
         for callers in (1, 16, 64):
-            print(
-                row(
-                    f"upstream itself, {callers} callers",
-                    asyncio.run(measure(upstream_port, completions, callers, seconds, upstream)),
-                    upstream,
-                )
-            )
-        with started([sys.executable, str(ROOT / "llm_server.py")], port, "/health", Path(name), **environ) as (
-            server,
-            ready,
-        ):
-            print(f"LLM server ready in {ready:.2f} s, {server.memory_info().rss / 1e6:.0f} MB at rest")
-            for label, path, extra in (
-                ("/api/chat whole", "/api/chat", {**person, "stream": False}),
-                ("/api/chat streamed", "/api/chat", {**person, "stream": True}),
-                ("/v1 streamed", "/v1/chat/completions", {"stream": True}),
-            ):
-                for callers in (1, 16, 64):
-                    cell = asyncio.run(measure(port, request_bytes(path, {**body, **extra}), callers, seconds, server))
-                    print(row(f"{label}, {callers} callers", cell, server))
-            chunk_cost(port, server, upstream_port, seconds)
+            cell = asyncio.run(measure(upstream_port, request, callers, seconds, upstream))
+            print(row(f"upstream itself, {callers} callers", cell, upstream))
+        bench_ours(upstream_port, seconds, Path(name))
         if litellm:
-            bench_litellm(litellm, upstream_port, seconds, Path(name), completions)
+            bench_litellm(litellm, upstream_port, seconds, Path(name))
 
 
-def chunk_cost(port: int, server: psutil.Process, upstream_port: int, seconds: float) -> None:
-    """CPU of one streamed chunk, when each arrives by itself: paced answers of two lengths, and the difference."""
-    body: dict[str, object] = {"model": "canned", "messages": [{"role": "user", "content": "hi"}], "stream": True}
-    del upstream_port
-    cell = asyncio.run(measure(port, request_bytes("/api/chat", body), 4, seconds, server))
-    print(f"CPU for each of the {WORDS} chunks of an answer, everything included: {cell.cpu_us / WORDS:.1f} us")
+def bench_ours(upstream_port: int, seconds: float, folder: Path) -> None:
+    port = free_port()
+    environ = {
+        "LLM_SOURCE": "openai",
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
+        "OPENAI_MODEL": "short",
+        "OPENAI_MAX_CONCURRENT": "64",
+        "LLM_SERVER_PORT": str(port),
+        "LLM_MONTHLY_BUDGET_USD": "1000000",
+        "LLM_PRICES": '{"canned": [0.1, 0.1]}',
+        "LLM_SPENDING_FILE": str(folder / "spending.json"),
+    }
+    command = [sys.executable, str(ROOT / "llm_server.py")]
+    with started(command, port, "/health", folder, **environ) as (server, ready):
+        print(f"LLM server ready in {ready:.2f} s, {server.memory_info().rss / 1e6:.0f} MB at rest")
+        cell = asyncio.run(measure(port, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 16, seconds, server))
+        print(row("a route that does nothing, 16 callers", cell, server))
+        for label, path, extra in (
+            ("/api/chat whole", "/api/chat", {**PERSON, "stream": False}),
+            ("/api/chat streamed", "/api/chat", {**PERSON, "stream": True}),
+            ("/v1 whole", "/v1/chat/completions", {"stream": False}),
+        ):
+            for callers in (1, 16, 64):
+                cell = asyncio.run(measure(port, request_bytes(path, {**BODY, **extra}), callers, seconds, server))
+                print(row(f"{label}, {callers} callers", cell, server))
+        chunk_costs(port, seconds, server)
 
 
-def bench_litellm(command: str, upstream_port: int, seconds: float, folder: Path, request: bytes) -> None:
+def chunk_costs(port: int, seconds: float, server: psutil.Process) -> None:
+    """CPU of one streamed chunk: when many come in one packet, and when each wakes the server up by itself."""
+
+    def cost(model: str) -> float:
+        request = request_bytes("/api/chat", {**BODY, "model": model, "stream": True})
+        return asyncio.run(measure(port, request, 16, max(seconds, 4.0), server)).cpu_us
+
+    short, burst, paced = cost("short"), cost("burst"), cost("paced")
+    extra = PACED_WORDS - SHORT_WORDS
+    print(f"CPU of one chunk among many in a packet: {(burst - short) / extra:.1f} us")
+    print(f"CPU of one chunk in a packet of its own: {(paced - short) / extra:.1f} us")
+
+
+def bench_litellm(command: str, upstream_port: int, seconds: float, folder: Path) -> None:
     port = free_port()
     config = folder / "litellm.yaml"
     config.write_text(
-        "model_list:\n  - model_name: canned\n    litellm_params:\n      model: openai/canned\n"
-        f"      api_base: http://127.0.0.1:{upstream_port}/v1\n      api_key: none\n"
+        "model_list:\n"
+        + "".join(
+            f"  - model_name: {name}\n    litellm_params:\n      model: openai/{name}\n"
+            f"      api_base: http://127.0.0.1:{upstream_port}/v1\n      api_key: none\n"
+            for name in NAMES
+        )
     )
     arguments = [command, "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
     with started(arguments, port, "/health/liveliness", folder) as (process, ready):
-        print(f"LiteLLM ready in {ready:.2f} s")
-        body: dict[str, object] = {"model": "canned", "messages": [{"role": "user", "content": "hi"}]}
-        for callers in (1, 16, 64):
-            cell = asyncio.run(measure(port, request_bytes("/v1/chat/completions", body), callers, seconds, process))
-            print(row(f"LiteLLM whole, {callers} callers", cell, process))
-        cell = asyncio.run(measure(port, request, 16, seconds, process))
-        print(row("LiteLLM streamed, 16 callers", cell, process))
+        print(f"LiteLLM ready in {ready:.2f} s, {process.memory_info().rss / 1e6:.0f} MB at rest")
+        for label, stream in (("whole", False), ("streamed", True)):
+            request = request_bytes("/v1/chat/completions", {**BODY, "stream": stream})
+            for callers in (1, 16, 64):
+                cell = asyncio.run(measure(port, request, callers, seconds, process))
+                print(row(f"LiteLLM {label}, {callers} callers", cell, process))
 
 
 def main() -> None:
@@ -269,9 +297,9 @@ def main() -> None:
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        asyncio.run(serve_canned(arguments.serve, WORDS))
-        return
-    bench(arguments.seconds, arguments.litellm)
+        asyncio.run(serve_canned(arguments.serve))
+    else:
+        bench(arguments.seconds, arguments.litellm)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ def words_of(error: BaseException) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
     if isinstance(cause, aiohttp.ClientConnectorDNSError):
         return "there is no such host"
+    if isinstance(cause, (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError)):
+        return "the connection was cut"
     inner = cause.os_error if isinstance(cause, aiohttp.ClientConnectorError) else cause
     if isinstance(inner, ConnectionRefusedError):
         return "nothing listens there"
