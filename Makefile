@@ -47,7 +47,7 @@ doctor: setup ## Look for what would keep the servers from running.
 test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some.
 	@$(BIN)/python -m pytest $(ARGS)
 
-crash: setup-dev ## End a server at every step of the way of a message, and see that nothing is lost (12 minutes).
+crash: setup-dev ## End a server at every step of the way of a message, and see that nothing is lost (10 minutes).
 	@CRASH_WINDOWS=all $(BIN)/python -m pytest tests/crash $(ARGS)
 
 chaos: setup-dev ## Kill and disturb everything under load, then count what went wrong. SECONDS=120 SEED= PEOPLE=200

@@ -87,6 +87,7 @@ _PUT_NOTE = upsert(
         index_elements=["platform", "name"], set_={"value": row.excluded.value, "updated_at": row.excluded.updated_at}
     ),
 )
+_MAKE_NOTE = upsert(notes, lambda row: row.on_conflict_do_nothing())
 
 
 class MessagingDatabase:
@@ -367,6 +368,19 @@ class MessagingDatabase:
 
         await self._write(work, urgent=True)
 
+    async def hold_lease(self, platform: Platform, name: str, seconds: float) -> str:
+        """Take or prolong a lease that one server at a time can have, committed; the owner who has it now."""
+        return await self._write(lambda tx: hold_lease(tx, platform, name, self.owner, seconds), urgent=True)
+
+    async def release_lease(self, platform: Platform, name: str) -> None:
+        """Give such a lease back, committed; nothing changes when it is another server's by now."""
+
+        def work(tx: Tx) -> None:
+            if held_by(tx, platform, name) == self.owner:
+                put_note(tx, platform, name, None)
+
+        await self._write(work, urgent=True)
+
     # -- people --------------------------------------------------------------------------------------------------------
 
     async def read_context(
@@ -454,7 +468,7 @@ def open_database(settings: Settings, server: str, clock: Callable[[], float] = 
     """Open (and create or migrate, under a lock) the database of these settings. Raises StorageError."""
     transactions = open_transactions(settings.database_url, settings.database_timeout_seconds)
     return MessagingDatabase(
-        transactions, owner=f"{server}@{settings.owner}", lease_seconds=settings.lease_seconds, clock=clock
+        transactions, owner=settings.owner_of(server), lease_seconds=settings.lease_seconds, clock=clock
     )
 
 
@@ -498,6 +512,21 @@ def may_write_to(person: Row[Any] | None) -> bool:
 
 def put_note(tx: Tx, platform: Platform, name: str, value: Any) -> None:
     tx.run(_PUT_NOTE, {"platform": platform, "name": name, "value": value, "updated_at": tx.now})
+
+
+def held_by(tx: Tx, platform: Platform, name: str) -> str | None:
+    """Who holds a lease now; its row is locked, so that this stays true until the end of the transaction."""
+    tx.run(_MAKE_NOTE, {"platform": platform, "name": name, "value": None, "updated_at": tx.now})
+    chosen = (notes.c.platform == platform) & (notes.c.name == name)
+    lease = tx.run(select(notes.c.value).where(chosen).with_for_update()).scalar_one()
+    return lease["owner"] if lease and lease["until"] >= tx.now else None
+
+
+def hold_lease(tx: Tx, platform: Platform, name: str, owner: str, seconds: float) -> str:
+    holder = held_by(tx, platform, name)
+    if holder is None or holder == owner:
+        put_note(tx, platform, name, {"owner": owner, "until": tx.now + seconds})
+    return holder or owner
 
 
 def _ready_lines(

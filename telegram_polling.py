@@ -20,12 +20,14 @@ import httpx
 
 from relay.bot_api import BotCalls
 from relay.errors import OutcomeUnknown, PayloadError, RelayError, SendError, SendFailure, StorageError
+from relay.lease import Lease
 from relay.messages import InboundId, InboundMessage, Kind, Platform, UserId
 from relay.metrics import Metrics
 
 log = logging.getLogger("relay.telegram.polling")
 
 OFFSET_NOTE = "polling_offset"
+LEASE_NOTE = "polling_lease"
 LONGEST_RAW = 200_000
 BATCH = 100  # the most that getUpdates gives: https://core.telegram.org/bots/api#getupdates
 
@@ -178,6 +180,7 @@ class PollingState(StrEnum):
 
     STOPPED = "stopped"
     STARTING = "starting"
+    STANDBY = "standby"  # another of our servers polls; this one takes over when it stops or dies
     POLLING = "polling"
     WAITING = "waiting"  # Telegram cannot be reached, or asked us to wait; it is tried again
     CONFLICT = "conflict"  # somebody else polls with this token, or a webhook is set
@@ -188,8 +191,9 @@ class PollingState(StrEnum):
 class Poller:
     """The long poll: one at a time, started and stopped at will.
 
-    `prepare` is done before the first poll and after every conflict (who are we, no webhook). `open_client` gives a
-    fresh HTTP client; a connection that once failed is not used again.
+    Of several servers on one database, only the one that holds `lease` polls; the others stand by. `prepare` is done
+    before the first poll and after every conflict (who are we, no webhook), and also by those who stand by: they answer
+    too. `open_client` gives a fresh HTTP client; a connection that once failed is not used again.
     """
 
     def __init__(
@@ -199,6 +203,7 @@ class Poller:
         prepare: Callable[[], Awaitable[None]],
         open_calls: Callable[[httpx.AsyncClient], BotCalls],
         open_client: Callable[[], httpx.AsyncClient],
+        lease: Lease,
         *,
         bot_id: int,
         poll_seconds: int,
@@ -212,6 +217,7 @@ class Poller:
         self._prepare = prepare
         self._open_calls = open_calls
         self._open_client = open_client
+        self._lease = lease
         self._bot_id = bot_id
         self._poll_seconds = poll_seconds
         self._allowed_updates = list(allowed_updates)
@@ -222,7 +228,6 @@ class Poller:
         self._one_at_a_time = asyncio.Lock()
         self._offset: int | None = None
         self._offset_at = 0.0
-        self._offset_known = False
         self._prepared = False
         self._failures = 0
         self.state = PollingState.STOPPED
@@ -233,20 +238,36 @@ class Poller:
     def running(self) -> bool:
         return self._task is not None and not self._task.done()
 
+    @property
+    def polled_by(self) -> str | None:
+        """The server that polls, or did when it was last looked at; None while this one is stopped."""
+        return self._lease.holder if self.running else None
+
     async def start(self) -> None:
-        """Begin to poll; nothing changes when it polls already."""
+        """Begin to poll, or to stand by while another server does; nothing changes when it polls already."""
         async with self._one_at_a_time:
             if not self.running:
                 self.state, self._prepared, self._failures = PollingState.STARTING, False, 0
                 self._task = asyncio.create_task(self._run(), name="telegram-polling")
 
     async def stop(self, seconds: float = 5.0) -> None:
-        """End the poll within `seconds`; what it was storing is either committed or will be fetched again."""
+        """End the poll within `seconds`; what it was storing is either committed or will be fetched again.
+
+        Another server that stands by takes over at once.
+        """
         async with self._one_at_a_time:
-            if self._task is not None:
-                self._task.cancel()
-                await asyncio.wait({self._task}, timeout=seconds)
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._end()
+            except TimeoutError:
+                log.warning("polling: the lease ends by itself, the database is busy")
             self.state = PollingState.STOPPED
+
+    async def _end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        await self._lease.give_back()
 
     async def _run(self) -> None:
         while True:
@@ -268,15 +289,18 @@ class Poller:
             return self._after(PollingState.WAITING, f"unforeseen: {type(error).__name__}")
 
     async def _one_poll(self, calls: BotCalls) -> None:
-        if not self._offset_known:
-            await self._read_offset()
         if not self._prepared:
             await self._prepare()
             self._prepared = True
+        if not self._lease.held:
+            await self._stand_by()
+            await self._read_offset()
         # The first poll, and the first one after trouble, does not wait: so it is soon known that all is well.
         seconds = self._poll_seconds if self.state is PollingState.POLLING else 0
         asked_at, confirmed = self._monotonic(), self._offset_to_ask()
         updates = await self._get_updates(calls, confirmed, seconds)
+        if not self._lease.held:
+            return  # whoever polls now fetches them too: they are not confirmed
         if updates:
             await self._store_all(updates, confirmed)
         elif self.state is PollingState.POLLING and self._monotonic() - asked_at < HASTY_SECONDS:
@@ -284,6 +308,15 @@ class Poller:
         if self.state is not PollingState.POLLING:
             log.info("polling for updates")
         self.state, self.last_error, self._failures = PollingState.POLLING, None, 0
+
+    async def _stand_by(self) -> None:
+        """Until the lease is ours; whoever had it may have moved the offset."""
+        while not await self._lease.take():
+            if self.state is not PollingState.STANDBY:
+                log.info("polling: %s polls, this server stands by", self._lease.holder)
+            self.state, self.last_error, self._failures = PollingState.STANDBY, None, 0
+            await self._lease.wait_a_while()
+        self.state = PollingState.STARTING if self.state is PollingState.STANDBY else self.state
 
     def _offset_to_ask(self) -> int | None:
         return self._offset if self._clock() - self._offset_at < OFFSET_SECONDS else None
@@ -320,11 +353,14 @@ class Poller:
         note = await self._store.read_note(Platform.TELEGRAM, OFFSET_NOTE)
         if isinstance(note, dict) and note.get("bot") == self._bot_id and isinstance(note.get("offset"), int):
             self._offset, self._offset_at = note["offset"], float(note.get("at", 0.0))
-        self._offset_known = True
+        else:
+            self._offset = None
 
     def _after_refusal(self, error: SendError) -> float:
         words = f"{error.message} ({error.code})"
         if error.code == "409":
+            if not self._lease.held:
+                return 0.0  # it is our own other server, which took over
             self._prepared = False  # a webhook may have been set meanwhile
             return self._after(PollingState.CONFLICT, f"another program uses this bot: {words}")
         if error.kind is SendFailure.CONFIG:

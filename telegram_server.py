@@ -29,6 +29,7 @@ from relay.bot_api import BotCalls
 from relay.entities import CUT_NOTICE
 from relay.errors import SendError, SettingsError, StorageError
 from relay.http_client import open_http_client
+from relay.lease import Lease
 from relay.llm_client import LlmClient
 from relay.logs import setup_logging
 from relay.messages import Platform, UserId, UserState
@@ -37,7 +38,7 @@ from relay.relay import Relay
 from relay.settings import Settings, load_or_exit, load_settings
 from relay.text import is_blank
 from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, same_secret, serve
-from telegram_polling import Intake, Poller, insist
+from telegram_polling import LEASE_NOTE, Intake, Poller, insist
 from telegram_service import ALLOWED_UPDATES, TelegramService, bot_token, webhook_secret
 
 log = logging.getLogger("relay.telegram.server")
@@ -152,6 +153,7 @@ def _make_rooms(app: FastAPI, database: MessagingDatabase, service: TelegramServ
         prepare,
         lambda client: BotCalls(client, settings.telegram_api_base_url, bot_token(settings)),
         lambda: open_http_client(max_connections=2),
+        Lease(database, Platform.TELEGRAM, LEASE_NOTE, settings.lease_seconds),
         bot_id=service.me.id,
         poll_seconds=settings.telegram_poll_seconds,
         allowed_updates=ALLOWED_UPDATES,
@@ -204,7 +206,8 @@ def _rooms(app: FastAPI) -> Rooms:
 # -- what everybody may see --------------------------------------------------------------------------------------------
 
 
-@routes.api_route("/", methods=["GET", "HEAD"], dependencies=[PUBLIC], summary="What this server is, and how it is.")
+@routes.head("/", dependencies=[PUBLIC], include_in_schema=False)
+@routes.get("/", dependencies=[PUBLIC], summary="What this server is, and how it is.")
 async def home(request: Request) -> dict[str, Any]:
     rooms = _rooms(request.app)
     readiness = await _readiness(rooms)
@@ -302,6 +305,7 @@ def _polling(rooms: Rooms) -> dict[str, Any]:
     return {
         "running": poller.running,
         "state": poller.state,
+        "polled_by": poller.polled_by,
         "last_success_at": reports.timestamp(last),
         "last_success_seconds_ago": None if last is None else round(max(0.0, time.time() - last), 1),
         "last_error": poller.last_error,

@@ -256,7 +256,7 @@ class TelegramService:
             why = "this chat has had as many messages as Telegram allows for now"
             raise SendError(SendFailure.BUSY, "pace", why, retry_after=seconds)
         if seconds > 0:
-            await self._sleep(seconds)
+            await self._await_slot(seconds)
         try:
             message_id = await self._send_text(part, part.style)
         except SendError as error:
@@ -267,6 +267,16 @@ class TelegramService:
             log.warning("Telegram refused the formatting of part %s, it is sent as plain text: %s", part.id, error)
             message_id = await self._send_text(part, None)
         return Receipt(provider_id=str(message_id), state=PartState.SENT)
+
+    async def _await_slot(self, seconds: float) -> None:
+        """Wait; to be cut off meanwhile is a SendError, because it is known that nothing was sent.
+
+        Otherwise the part would count as perhaps sent, and Telegram cannot be asked.
+        """
+        try:
+            await self._sleep(seconds)
+        except asyncio.CancelledError:
+            raise SendError(SendFailure.BUSY, "stopped", "we stopped before it was this part's turn") from None
 
     async def _send_text(self, part: Part, style: str | None) -> int:
         message, _, thread = (part.reply_to or "").partition("/")

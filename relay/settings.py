@@ -312,10 +312,13 @@ class Settings(BaseModel):
     def simulator_url(self) -> str:
         return f"http://127.0.0.1:{self.simulator_port}"
 
-    @property
-    def owner(self) -> str:
-        """Stable name of this machine in leases: a restarted server takes its own rows back at once."""
-        return self.instance_name or socket.gethostname()
+    def owner_of(self, server: str) -> str:
+        """Stable name of a server in leases: restarted, it takes its own rows back at once.
+
+        Its port is a part of it, so that two servers of a kind on one machine are two owners.
+        """
+        port = f":{getattr(self, f'{server}_port')}" if f"{server}_port" in Settings.model_fields else ""
+        return f"{server}@{self.instance_name or socket.gethostname()}{port}"
 
     @property
     def check_signatures(self) -> bool:

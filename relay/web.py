@@ -47,6 +47,7 @@ _FORWARDING_PREFIXES = (
 )
 _DRAIN_SECONDS = 5.0
 _DRAIN_BYTES = 64_000_000
+_SEND_LESS = "send less, or raise max_body_bytes"
 
 
 class ApiError(Exception):
@@ -267,6 +268,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         400: "send a JSON object in UTF-8; the fields of this route are described at /docs",
         404: "the routes of this server are listed at /docs",
         405: f"{request.method} is not offered here; see /docs",
+        413: _SEND_LESS,
     }
     body = {"error": str(error.detail).lower()}
     if error.status_code in hints:
@@ -276,11 +278,23 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 async def _validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    problems = []
-    for detail in error.errors():
-        where = ".".join(str(step) for step in detail["loc"] if step not in ("body", "query", "path"))
-        problems.append(f"{where}: {detail['msg']}" if where else str(detail["msg"]))
-    return JSONResponse({"error": "; ".join(problems), "hint": "the fields of this route are described at /docs"}, 422)
+    problems = error.errors()
+    if any(problem["type"] == "json_invalid" for problem in problems):
+        body = {
+            "error": "the body is not valid JSON",
+            "hint": "send a JSON object in UTF-8, and say so in Content-Type",
+        }
+        return JSONResponse(body, 400)
+    sentence = "; ".join(_problem(problem) for problem in problems)
+    return JSONResponse({"error": sentence, "hint": "the fields of this route are described at /docs"}, 422)
+
+
+def _problem(problem: Mapping[str, Any]) -> str:
+    """One thing that is wrong, led by its field; the first step of its place says only body, query or path."""
+    where = ".".join(str(step) for step in problem["loc"][1:])
+    if where:
+        return f"{where}: {problem['msg']}"
+    return "the body is empty" if problem["type"] == "missing" else "the body is no JSON object"
 
 
 async def _storage_error(_: Request, error: Exception) -> Response:
@@ -330,7 +344,7 @@ class Limits:
                 raise _BodyTooLarge
             await self._app(scope, counted_receive, noted_send)
         except _BodyTooLarge:
-            body = {"error": f"the body is larger than {self._max} bytes", "hint": "send less, or raise max_body_bytes"}
+            body = {"error": f"the body is larger than {self._max} bytes", "hint": _SEND_LESS}
             await JSONResponse(body, 413, headers={"Connection": "close"})(scope, receive, noted_send)
         except Exception:
             log.exception("unforeseen error in %s %s", scope["method"], scope["path"])

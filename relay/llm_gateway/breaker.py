@@ -12,6 +12,15 @@ _FIRST_REST = 5.0
 _LONGEST_REST = 300.0
 _LOCKED_REST = 60.0
 _LONGEST_OBEYED = 3600.0
+_ABOUT_THE_SOURCE = frozenset(
+    {
+        ModelFailure.AUTH,
+        ModelFailure.CREDITS,
+        ModelFailure.RATE_LIMIT,
+        ModelFailure.UNAVAILABLE,
+        ModelFailure.TIMEOUT,
+    }
+)
 
 
 class Circuit(StrEnum):
@@ -68,7 +77,11 @@ class Breaker:
     def failed(self, error: ModelError) -> None:
         """Count an error; those that say nothing about the source count as a sign of life."""
         trying, self._trying = self._trying, False
+        # Many questions that were under way when the circuit opened fail with it: they are one failure, not many rests.
+        known = self._cause is not None and not trying
         match error.kind:
+            case kind if known and kind in _ABOUT_THE_SOURCE:
+                pass
             case ModelFailure.AUTH | ModelFailure.CREDITS:
                 self._open(error, min(_LOCKED_REST * 2**self._rests, 600.0))
             case ModelFailure.RATE_LIMIT if error.retry_after is not None:

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from messaging_database import MessagingDatabase
 from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
 from relay.messages import Claim, Decision, Part, PartState, Receipt, UserId, UserState
-from tests.database.conftest import empty
+from tests.conftest import empty
 from tests.database.storehouse import (
     ANSWER,
     PAST_LEASE,

@@ -21,6 +21,7 @@ from relay.errors import StorageError
 from relay.schema import HEAD_REVISION, metadata
 from tests.conftest import ROOT
 from tests.database.storehouse import ANN, Opener, message
+from tests.running_postgresql import Postgresql
 
 PREPARE = """
 import asyncio, sys
@@ -34,9 +35,9 @@ transactions.close()
 
 
 @pytest.fixture
-def bare_postgresql(postgresql_server: str) -> Iterator[str]:
+def bare_postgresql(postgresql: Postgresql) -> Iterator[str]:
     """A database in which nothing was ever made."""
-    admin = create_engine(postgresql_server, isolation_level="AUTOCOMMIT")
+    admin = create_engine(postgresql.url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text("CREATE DATABASE bare"))
     yield admin.url.set(database="bare").render_as_string(hide_password=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,8 @@ def test_a_server_killed_while_the_model_works_answers_once_after_its_restart(
     while len(model.requests) == before:
         assert model.asked.acquire(timeout=30)
     erin.say(f"{platform} right behind it")
+    while house.sim("GET", "stats")["waiting_updates"]:
+        time.sleep(0.01)  # what was not fetched before the kill would be a turn of its own
     house.kill(f"{platform}_server")
     model.gate.set()
     house.await_ready(f"{platform}_server")

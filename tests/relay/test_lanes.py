@@ -20,7 +20,7 @@ class Works:
     """Work of several people, in memory, and a record of who worked when."""
 
     def __init__(self, concurrency: int = 3) -> None:
-        self.hours = Hours()
+        self.hours = Hours(lambda _: None)
         self.waiting: dict[UserId, deque[Callable[[], object] | None]] = defaultdict(deque)
         self.done: list[UserId] = []
         self.at_once: Counter[UserId] = Counter()

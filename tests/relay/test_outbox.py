@@ -203,9 +203,15 @@ async def test_an_error_that_nobody_foresaw_counts_as_unknown(town: Town) -> Non
 
 async def test_a_kill_between_mark_and_record_is_settled_after_the_restart(town: Town) -> None:
     """The row says "sending": the provider is asked before anything else is done."""
-    town.channel.always = asyncio.Event().wait
+    sending = asyncio.Event()
+
+    async def hang() -> None:
+        sending.set()
+        await asyncio.Event().wait()
+
+    town.channel.always = hang
     await town.hear("/a|b")
-    await town.until(lambda: not town.conversation.lanes.busy)
+    await sending.wait()
     await town.stop(0)
     assert await town.part_states() == ["sending", "planned"]
     town.channel.always = None

@@ -43,6 +43,10 @@ class Order(BaseModel):
     count: int
 
 
+class Reply(BaseModel):
+    body: str
+
+
 @asynccontextmanager
 async def nothing_to_open(_: FastAPI) -> AsyncIterator[None]:
     yield
@@ -65,6 +69,10 @@ def small_app(settings: Settings | None = None, *, ready: bool = True) -> FastAP
     @app.post("/order", dependencies=[PUBLIC])
     async def order(order: Order) -> Order:
         return order
+
+    @app.post("/reply", dependencies=[PUBLIC])
+    async def reply(reply: Reply) -> Reply:
+        return reply
 
     @app.get("/refuse", dependencies=[PUBLIC])
     async def refuse() -> None:
@@ -247,6 +255,11 @@ def test_a_cookie_is_valid_for_its_time_and_as_it_was_made(cookie: str, now: flo
     assert valid_cookie(cookie, "token", now=now) is valid
 
 
+async def much() -> AsyncIterator[bytes]:
+    """A chunked body over the limit."""
+    yield b"x" * 20_000
+
+
 ERRORS: list[tuple[str, str, dict[str, Any], int, dict[str, Any]]] = [
     ("an error of ours", "GET /refuse", {}, 409, {"error": "it is there already", "hint": "choose another name",
                                                  "id": 7}),
@@ -257,7 +270,17 @@ ERRORS: list[tuple[str, str, dict[str, Any], int, dict[str, Any]]] = [
     ("a wrong field", "POST /order", {"json": {"count": "many"}}, 422, {
         "error": "count: Input should be a valid integer, unable to parse string as an integer",
         "hint": "the fields of this route are described at /docs"}),
-    ("no JSON", "POST /order", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 422, {}),
+    ("a field that is called body", "POST /reply", {"json": {"body": 5}}, 422, {
+        "error": "body: Input should be a valid string",
+        "hint": "the fields of this route are described at /docs"}),
+    ("no body", "POST /order", {}, 422, {"error": "the body is empty",
+                                         "hint": "the fields of this route are described at /docs"}),
+    ("no object", "POST /order", {"json": [1]}, 422, {"error": "the body is no JSON object",
+                                                      "hint": "the fields of this route are described at /docs"}),
+    ("no JSON", "POST /order", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, {
+        "error": "the body is not valid JSON", "hint": "send a JSON object in UTF-8, and say so in Content-Type"}),
+    ("too much of it, unannounced", "POST /order", {"content": much(), "headers": {"Content-Type": "application/json"}},
+     413, {"error": "the body is larger than this server reads", "hint": "send less, or raise max_body_bytes"}),
     ("no UTF-8", "POST /order", {"content": b'{"count": "\xff"}', "headers": {"Content-Type": "application/json"}},
      400, {}),
     ("the database is away", "GET /storage", {}, 503, {

@@ -7,7 +7,6 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -40,10 +39,12 @@ ANN, BOB, CAT = UserId("ann"), UserId("bob"), UserId("cat")
 
 
 class Hours:
-    """A clock that stands until it is moved, and the sleeps that wait for it."""
+    """A clock that stands until it is moved, and the sleeps that wait for it. `show` hears of every moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, show: Callable[[float], None]) -> None:
         self.now = 1_000_000.0
+        self._show = show
+        show(self.now)
         self._sleepers: list[tuple[float, float, asyncio.Future[None]]] = []
 
     def clock(self) -> float:
@@ -64,6 +65,7 @@ class Hours:
 
     def move(self, seconds: float) -> None:
         self.now += seconds
+        self._show(self.now)
         for end, _, future in self._sleepers:
             if end <= self.now and not future.done():
                 future.set_result(None)
@@ -180,11 +182,9 @@ class Moody:
 class Town:
     """Everything between the store and the provider, on a clock of its own."""
 
-    def __init__(self, file: Path, *, can_settle: bool = True, **changes: Any) -> None:
-        self.hours = Hours()
-        self.database = MessagingDatabase(
-            open_transactions(f"sqlite:///{file}", 8), owner="sms@town", clock=self.hours.clock
-        )
+    def __init__(self, url: str, hours: Hours, *, can_settle: bool = True, **changes: Any) -> None:
+        self.hours = hours
+        self.database = MessagingDatabase(open_transactions(url, 8), owner="sms@town", clock=hours.clock)
         self.moody = Moody(self.database)
         defaults = {"merge_messages": False, "messages_per_minute": 10_000, "loop_turns": 0}
         self.settings = Settings(**{**defaults, **changes})

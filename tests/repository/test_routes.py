@@ -74,6 +74,15 @@ def test_of_a_server_that_a_tunnel_may_expose_only_these_routes_are_public(serve
     assert opened <= OPEN_TO_ALL
 
 
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_list_of_routes_names_each_once(server: str) -> None:
+    """Two of one name would be a warning in the log of whoever opens /docs, and so an error here."""
+    operations = [verb for verbs in make_app(server).openapi()["paths"].values() for verb in verbs.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert names
+    assert len(names) == len(set(names))
+
+
 def client(app: Any, peer: str = "127.0.0.1") -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(peer, 50_000))
     return httpx.AsyncClient(transport=transport, base_url=LOOPBACK)

