@@ -135,6 +135,15 @@ def test_a_circuit_opens_rests_longer_each_time_and_closes() -> None:
     assert (breaker.state, breaker.enter("x")) == (Circuit.CLOSED, False)
 
 
+def test_many_questions_that_fail_together_are_one_rest() -> None:
+    """Those that were under way when the circuit opened say nothing new; the rest does not grow with their number."""
+    breaker = Breaker(Clock())
+    for _ in range(64):
+        breaker.failed(model_error(ModelFailure.UNAVAILABLE))
+    breaker.failed(model_error(ModelFailure.RATE_LIMIT, 33))
+    assert (breaker.state, breaker.rest_seconds) == (Circuit.OPEN, 5)
+
+
 @pytest.mark.parametrize(
     ("kind", "retry_after", "rest"),
     [

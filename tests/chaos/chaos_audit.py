@@ -1,0 +1,242 @@
+"""Compares what people sent with what they got and with what the house remembers. Pure: it is given all of it.
+
+The simulator's transcript is the witness. The database is asked for what a person cannot see: whether a part was sent
+again because nobody could tell its fate, and what the history holds.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from relay.messages import Platform
+from tests.chaos.chaos_people import Person
+from tests.chaos.chaos_questions import Piece, Question, markers_in, pieces_in
+
+Row = dict[str, Any]
+Bubble = dict[str, Any]
+_NUMBER = re.compile(r"^\(\d+/\d+\) ")
+
+
+@dataclass(slots=True)
+class Findings:
+    """Each list names ids and what is wrong; the first five and `dead` must be empty.
+
+    resent: Telegram messages that came twice after an unknown outcome. given_up: questions whose answer has a Telegram
+    part that failed, with the reason for the operator, because its fate was unknown twice; unseen: those of them whose
+    answer the person did not get whole.
+    """
+
+    lost: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    out_of_order: list[str] = field(default_factory=list)
+    history: list[str] = field(default_factory=list)
+    dead: list[str] = field(default_factory=list)
+    resent: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    acknowledged: int = 0
+    answered: int = 0
+    notices: int = 0
+
+    @property
+    def clean(self) -> bool:
+        return not (self.lost or self.unanswered or self.doubled or self.out_of_order or self.history or self.dead)
+
+
+@dataclass(slots=True)
+class Books:
+    """The rows of one database, by person."""
+
+    inbound: dict[tuple[str, str], Row]
+    outbound: dict[tuple[str, str], list[Row]]
+    lines: dict[tuple[str, str], list[Row]]
+
+    def row_of(self, platform: Platform, external_id: str) -> Row | None:
+        """The inbound row with this provider's id; Telegram's are stored with the bot's id before them."""
+        return self.inbound.get((platform.value, external_id))
+
+
+def read_books(database: Path) -> Books:
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)
+    connection.row_factory = sqlite3.Row
+    try:
+        rows = [dict(row) for row in connection.execute("SELECT * FROM inbound ORDER BY id")]
+        books = Books({(row["platform"], row["external_id"].rpartition(":")[2]): row for row in rows}, {}, {})
+        books.outbound = _by_person(connection, "SELECT * FROM outbound ORDER BY id")
+        books.lines = _by_person(connection, "SELECT * FROM conversations ORDER BY id")
+        return books
+    finally:
+        connection.close()
+
+
+def _by_person(connection: sqlite3.Connection, query: str) -> dict[tuple[str, str], list[Row]]:
+    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in connection.execute(query):
+        found[row["platform"], row["user_id"]].append(dict(row))
+    return found
+
+
+def audit(people: Sequence[Person], seen: dict[str, list[Bubble]], books: Books) -> Findings:
+    """`seen` holds the bubbles that each person got, in order, by platform and address ("sms +1202...")."""
+    findings = Findings()
+    for person in people:
+        bubbles = seen[key_of(person)]
+        _Case(person, books, findings).judge(bubbles)
+    findings.dead += [
+        f"{row['platform']} {row['external_id']}: {row['outcome']}: {row['error']}"
+        for row in books.inbound.values()
+        if row["state"] == "dead"
+    ]
+    return findings
+
+
+def key_of(person: Person) -> str:
+    return f"{person.platform} {person.address}"
+
+
+class _Case:
+    """One person."""
+
+    def __init__(self, person: Person, books: Books, findings: Findings) -> None:
+        self._person = person
+        self._name = key_of(person)
+        self._books = books
+        self._findings = findings
+        self._parts = books.outbound.get((person.platform.value, person.address), [])
+        self._unsure = {
+            marker
+            for part in self._parts
+            if person.platform is Platform.TELEGRAM and part["state"] == "failed" and part["resends"] and part["error"]
+            for marker in self._of_reply(part["reply_id"])
+        }
+
+    def _of_reply(self, reply_id: str) -> set[str]:
+        return {
+            marker for part in self._parts if part["reply_id"] == reply_id for marker in markers_in(str(part["text"]))
+        }
+
+    def judge(self, bubbles: list[Bubble]) -> None:
+        once = self._without_resends(bubbles)
+        pieces = [piece for bubble in once for piece in pieces_in(bubble["text"])]
+        self._findings.notices += sum(not pieces_in(bubble["text"]) for bubble in once) - 1
+        self._doubled(pieces)
+        self._answered(pieces)
+        self._in_order(pieces)
+        if self._unsure:
+            self._findings.given_up += [f"{self._name}: {marker}" for marker in sorted(self._unsure)]
+        else:
+            self._remembered(once)
+
+    def _without_resends(self, bubbles: list[Bubble]) -> list[Bubble]:
+        """What the person got, each resend that is allowed taken out and counted."""
+        if self._person.platform is not Platform.TELEGRAM:
+            return bubbles
+        allowed = Counter[str]()
+        for part in self._parts:
+            allowed[_plain(part["text"])] += part["resends"]
+        accepted = {str(part["provider_id"]) for part in self._parts}
+        copies = Counter(_plain(bubble["text"]) for bubble in bubbles)
+        once: list[Bubble] = []
+        for bubble in bubbles:
+            text = _plain(bubble["text"])
+            # Two notices may read alike: a resend is only what came more than once and was never known to be accepted.
+            if str(bubble["message_id"]) not in accepted and allowed[text] > 0 and copies[text] > 1:
+                allowed[text] -= 1
+                copies[text] -= 1
+                self._findings.resent.append(f"{self._name}: {' '.join(markers_in(bubble['text'])[:3])}")
+                continue
+            once.append(bubble)
+        return once
+
+    def _doubled(self, pieces: list[Piece]) -> None:
+        for piece, count in Counter(pieces).items():
+            if count > 1:
+                self._findings.doubled.append(f"{self._name}: {piece.marker} piece {piece.number}, {count} times")
+
+    def _answered(self, pieces: list[Piece]) -> None:
+        got: dict[str, set[int]] = defaultdict(set)
+        wanted: dict[str, int] = {}
+        for piece in pieces:
+            got[piece.marker].add(piece.number)
+            wanted[piece.marker] = piece.count
+        for question in self._person.questions:
+            if question.settled_at is None:
+                continue
+            self._findings.acknowledged += 1
+            marker = question.marker
+            if marker in wanted and len(got[marker]) == wanted[marker]:
+                self._findings.answered += 1
+            elif marker in self._unsure:
+                self._findings.unseen.append(f"{self._name}: {marker}")
+            else:
+                self._missing(question, sorted(got[marker]))
+
+    def _missing(self, question: Question, got: list[int]) -> None:
+        row = self._books.row_of(self._person.platform, question.external_id)
+        what = f"{self._name}: {question.marker} ({question.external_id})"
+        if row is None:
+            self._findings.lost.append(what)
+            return
+        parts = [part for part in self._parts if question.marker in str(part["text"])]
+        states = ", ".join(f"{part['state']} {part['error_code'] or ''}".strip() for part in parts)
+        self._findings.unanswered.append(
+            f"{what}: row {row['id']} {row['state']} {row['outcome'] or ''} {row['error'] or ''}; got {got}; "
+            f"parts: {states or 'none'}"
+        )
+
+    def _in_order(self, pieces: list[Piece]) -> None:
+        """Pieces in sequence, one answer after the other, and answers in the order of what was certainly earlier."""
+        order: list[str] = []
+        last: Piece | None = None
+        for piece in dict.fromkeys(pieces):
+            if last is None or piece.marker != last.marker:
+                if piece.marker in order:
+                    self._findings.out_of_order.append(f"{self._name}: {piece.marker} goes on after another answer")
+                order.append(piece.marker)
+            elif piece.number < last.number:
+                self._findings.out_of_order.append(f"{self._name}: {piece.marker} piece {piece.number} comes late")
+            last = piece
+        self._answers_in_order({marker: place for place, marker in enumerate(order)})
+
+    def _answers_in_order(self, places: dict[str, int]) -> None:
+        asked = [question for question in self._person.questions if question.marker in places]
+        for early in asked:
+            for late in asked:
+                before = early.settled_at is not None and early.settled_at < late.first_at
+                if before and places[early.marker] > places[late.marker]:
+                    self._findings.out_of_order.append(
+                        f"{self._name}: {late.marker} was answered before {early.marker}"
+                    )
+
+    def _remembered(self, once: list[Bubble]) -> None:
+        """The history holds exactly what the person wrote and saw."""
+        lines = self._books.lines.get((self._person.platform.value, self._person.address), [])
+        told = "".join(_plain(line["message"]) for line in lines if line["role"] == "assistant")
+        heard = "".join(_plain(bubble["text"]) for bubble in once)
+        if told != heard:
+            self._findings.history.append(f"{self._name}: {_difference(told, heard)}")
+        asked = Counter(marker for line in lines if line["role"] == "user" for marker in markers_in(line["message"]))
+        for question in self._person.questions:
+            if question.settled_at is not None and asked[question.marker] != 1:
+                self._findings.history.append(
+                    f"{self._name}: the question {question.marker} is there {asked[question.marker]} times"
+                )
+
+
+def _plain(text: str) -> str:
+    """Without the number of a part and without white space, which the cutting of parts may swallow."""
+    return "".join(_NUMBER.sub("", text).split())
+
+
+def _difference(told: str, heard: str) -> str:
+    place = next((at for at, (one, other) in enumerate(zip(told, heard, strict=False)) if one != other), None)
+    place = min(len(told), len(heard)) if place is None else place
+    about = slice(max(0, place - 30), place + 40)
+    return f"the history says ...{told[about]!r}, the person saw ...{heard[about]!r}"

@@ -1,0 +1,154 @@
+"""The house of a campaign: the real launcher with credentials, and beside it, never killed, the simulator as witness.
+
+To the servers the simulator is the real Twilio and the real Telegram, behind one public address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from relay.settings import (
+    SIMULATED_ACCOUNT_SID,
+    SIMULATED_AUTH_TOKEN,
+    SIMULATED_BOT_TOKEN,
+    SIMULATED_PHONE_NUMBER,
+)
+from tests.house.running_house import ROOT, House
+
+ADMIN_TOKEN = "only-the-campaign-knows-this"
+SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server")
+PORTS_ARE_TAKEN = 2
+START_SECONDS = 60.0
+
+
+class ChaosHouse(House):
+    """A house whose launcher may be killed and started again; `outside` is the port of the front door and the model."""
+
+    def __init__(self, folder: Path, outside: int, telegram_mode: str) -> None:
+        super().__init__(folder)
+        self.outside = f"http://127.0.0.1:{outside}"
+        simulator = self.url("simulator")
+        self._environment |= {
+            "TWILIO_ACCOUNT_SID": SIMULATED_ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": SIMULATED_AUTH_TOKEN,
+            "TWILIO_PHONE_NUMBER": SIMULATED_PHONE_NUMBER,
+            "TWILIO_API_BASE_URL": simulator,
+            "TELEGRAM_BOT_TOKEN": SIMULATED_BOT_TOKEN,
+            "TELEGRAM_API_BASE_URL": simulator,
+            "TELEGRAM_MODE": telegram_mode,
+            "PUBLIC_URL": self.outside,
+            "ADMIN_TOKEN": ADMIN_TOKEN,
+            "LLM_SOURCE": "openai",
+            "OPENAI_BASE_URL": f"{self.outside}/v1",
+            "OPENAI_MODEL": "scripted",
+            "OPENAI_MAX_CONCURRENT": "64",
+            "LLM_FIRST_TOKEN_SECONDS": "3",
+            "LLM_SILENCE_SECONDS": "3",
+            "LLM_SPENDING_FILE": str(folder / "spending.json"),
+            "DATABASE_TIMEOUT_SECONDS": "3",
+            "MESSAGES_PER_MINUTE": "1000",
+            "MESSAGES_PER_DAY": "100000",
+            "SMS_MAX_PARTS": "40",
+            "TELEGRAM_MAX_PARTS": "40",
+        }
+        self._simulator: subprocess.Popen[bytes] | None = None
+        self.launches = 0
+
+    def start_simulator(self) -> None:
+        with (self.folder / "simulator.log").open("ab") as log:
+            self._simulator = subprocess.Popen(
+                [sys.executable, str(ROOT / "simulator.py")],
+                cwd=ROOT,
+                env={**self._clean(), "SIMULATOR_PORT": str(self.ports["simulator"])},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def await_simulator(self, seconds: float = START_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if self.http.get(self.url("simulator") + "/health").is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)  # another process's socket gives no event to wait for
+        raise AssertionError("the simulator cannot be started")
+
+    def _clean(self) -> dict[str, str]:
+        return {key: value for key, value in os.environ.items() if not key.startswith(("TWILIO_", "TELEGRAM_"))}
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, str(ROOT / "start_all_servers.py"), "--all"],
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    async def launch(self) -> None:
+        """Start the launcher; while the servers of the last one still hold their ports it refuses, so insist."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            self._launcher = self._launch()
+            for _ in range(15):
+                await asyncio.sleep(0.1)
+                if self._launcher.poll() is not None:
+                    break
+            else:
+                self.launches += 1
+                return
+            assert self._launcher.returncode == PORTS_ARE_TAKEN, f"the launcher ended:\n{self._last_words()}"
+        raise AssertionError(f"the launcher cannot be started:\n{self._last_words()}")
+
+    async def all_ready(self, seconds: float = START_SECONDS) -> None:
+        for server in SERVERS:
+            await asyncio.to_thread(self.await_ready, server, seconds)
+
+    def hit(self, victim: str, number: signal.Signals) -> bool:
+        """Send a signal to a server or the launcher; False when it does not run at this moment."""
+        try:
+            process = psutil.Process(self.launcher.pid) if victim == "launcher" else self.process(victim)
+            process.send_signal(number)
+        except (AssertionError, psutil.Error):
+            return False
+        return True
+
+    async def launcher_ended(self) -> None:
+        await asyncio.to_thread(self.launcher.wait, START_SECONDS)
+
+    def status(self, platform: str) -> dict[str, Any]:
+        """What the operator sees. Raises httpx.HTTPError or AssertionError while the server is away."""
+        url = f"{self.url(f'{platform}_server')}/{platform}/status"
+        found: dict[str, Any] = self.call("GET", url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}, timeout=10)
+        return found
+
+    def close(self) -> None:
+        super().close()
+        if self._simulator is not None:
+            self._simulator.terminate()
+            self._simulator.wait(15)
+
+    def _last_words(self) -> str:
+        return self.log.read_text(errors="replace")[-4000:]
+
+
+def new_house(folder: Path, outside: int, telegram_mode: str) -> ChaosHouse:
+    folder.mkdir(parents=True, exist_ok=True)
+    assert not (folder / "house.db").exists(), f"{folder} is another campaign's"
+    return ChaosHouse(folder, outside, telegram_mode)

@@ -1,0 +1,91 @@
+"""The table at the end of a campaign, and the same as JSON with every id."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.chaos.chaos_audit import Findings
+
+SHOWN = 20
+_WRONG = ("lost", "doubled", "out_of_order", "unanswered", "history", "dead")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a campaign did and found. took and draining are seconds."""
+
+    orders: dict[str, Any]
+    kills: dict[str, int]
+    faults: dict[str, int]
+    sent: int
+    refused: list[str]
+    findings: Findings
+    statuses: dict[str, dict[str, Any]]
+    took: float
+    draining: float
+    drained: bool
+
+    @property
+    def clean(self) -> bool:
+        return self.findings.clean and self.drained and not self.refused
+
+    @property
+    def repeat(self) -> str:
+        orders = self.orders
+        return (
+            f"make chaos SECONDS={orders['seconds']:g} SEED={orders['seed']} PEOPLE={orders['people']} "
+            f"TELEGRAM={orders['telegram']}"
+        )
+
+
+def print_report(report: Report, folder: Path) -> None:
+    console = Console(highlight=False, width=110)
+    table = Table("what", "how many", title=f"Chaos: {'CLEAN' if report.clean else 'NOT CLEAN'}", title_justify="left")
+    for name, count in rows(report):
+        table.add_row(name, count)
+    console.print(table)
+    for what in (*_WRONG, "unseen"):
+        for line in getattr(report.findings, what)[:SHOWN]:
+            console.print(f"{what}: {line}", markup=False)
+    for line in report.refused[:SHOWN]:
+        console.print(f"refused: {line}", markup=False)
+    console.print(f"Repeat it with: {report.repeat}")
+    console.print(f"Logs, database and every id: {folder}")
+
+
+def rows(report: Report) -> list[tuple[str, str]]:
+    """The lines of the table."""
+    findings = report.findings
+    hits = [(f"signal: {name}", str(count)) for name, count in sorted(report.kills.items())]
+    faults = [(name, str(count)) for name, count in sorted(report.faults.items()) if count]
+    return [
+        *hits,
+        *faults,
+        ("signals in all", str(sum(report.kills.values()))),
+        ("faults in all", str(sum(report.faults.values()))),
+        ("messages sent", str(report.sent)),
+        ("messages acknowledged", str(findings.acknowledged)),
+        ("messages answered", str(findings.answered)),
+        *((what.replace("_", " "), str(len(getattr(findings, what)))) for what in _WRONG),
+        ("Telegram: sent again, seen twice", str(len(findings.resent))),
+        ("Telegram: given up after two unknown outcomes", str(len(findings.given_up))),
+        ("... of which the answer was not seen", str(len(findings.unseen))),
+        *(
+            (f"{name}: resends by its status", str(status["resends_after_unknown_outcome"]))
+            for name, status in report.statuses.items()
+        ),
+        ("notices (late answers, apologies)", str(findings.notices)),
+        ("queues empty", "yes" if report.drained else "NO"),
+        ("seconds in all, of which draining", f"{report.took:.0f}, {report.draining:.0f}"),
+    ]
+
+
+def save_report(report: Report, folder: Path) -> None:
+    content = {**asdict(report), "clean": report.clean, "repeat": report.repeat}
+    (folder / "audit.json").write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")

@@ -1,0 +1,68 @@
+"""The way from the providers to the servers, as a tunnel or proxy would be: one public address, paths to two servers.
+
+It loses requests before they arrive, loses answers after the work was done, holds requests back, and passes them on
+twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Mapping
+
+import aiohttp
+from aiohttp import web
+
+EFFECTS = ("cut before", "cut after", "held back", "twice", "answered 502 after")
+_NOT_PASSED_ON = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+
+
+class FrontDoor:
+    """`servers` maps the first part of a path to the base URL of its server. `bad` is the share that goes wrong."""
+
+    def __init__(self, servers: Mapping[str, str], chance: random.Random) -> None:
+        self._servers = servers
+        self._chance = chance
+        self.bad = 0.0
+        self.struck: Counter[str] = Counter()
+        self._client: aiohttp.ClientSession | None = None
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post("/{server}/{rest:.*}", self._take)]
+
+    async def open(self) -> None:
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        self._client = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=20))
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        if self._chance.random() >= self.bad:
+            return await self._pass_on(request)
+        effect = self._chance.choice(EFFECTS)
+        self.struck[f"webhook: {effect}"] += 1
+        if effect == "held back":
+            await asyncio.sleep(self._chance.uniform(0.3, 3.0))
+        if effect == "twice":
+            await self._pass_on(request)
+        answer = web.Response() if effect == "cut before" else await self._pass_on(request)
+        if effect.startswith("cut") and request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=502) if effect == "answered 502 after" else answer
+
+    async def _pass_on(self, request: web.Request) -> web.Response:
+        assert self._client is not None, "the door is closed"
+        base = self._servers.get(request.match_info["server"])
+        if base is None:
+            return web.Response(status=404)
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED_ON}
+        try:
+            body = await request.read()
+            async with self._client.post(base + request.path_qs, data=body, headers=headers) as answer:
+                kind = answer.headers.get("Content-Type", "text/plain").partition(";")[0]
+                return web.Response(status=answer.status, body=await answer.read(), content_type=kind)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return web.Response(status=502, text="nobody answers here now")

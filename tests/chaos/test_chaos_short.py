@@ -1,0 +1,31 @@
+"""A short campaign with the real processes: kills, faults, healing, and an audit that finds nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.campaign import Orders, campaign
+
+pytestmark = pytest.mark.house
+
+
+async def test_nothing_is_lost_doubled_or_out_of_order_while_processes_die_and_providers_fail(tmp_path: Path) -> None:
+    """Twelve people write while servers and the launcher are killed, connections are cut and answers are broken."""
+    orders = Orders(
+        seconds=7,
+        seed=5,
+        people=12,
+        folder=tmp_path,
+        telegram_mode="webhook",
+        pause=2,
+        drain=60,
+        calm=(0.3, 1),
+        between_kills=(1, 2.5),
+    )
+    report = await campaign(orders)
+    assert report.clean, f"{report.findings}\n{report.refused}\nqueues empty: {report.drained}"
+    assert report.findings.answered > 30
+    assert sum(report.kills.values()) > 1
+    assert sum(report.faults.values()) > 10
