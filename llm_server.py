@@ -191,7 +191,8 @@ def _answer(request: Request, question: Question, dialect: Dialect, *, stream: b
 # -- what it is --------------------------------------------------------------------------------------------------------
 
 
-@routes.api_route("/", methods=["GET", "HEAD"], dependencies=[PUBLIC], summary="How the server and its sources are.")
+@routes.head("/", dependencies=[PUBLIC], include_in_schema=False)
+@routes.get("/", dependencies=[PUBLIC], summary="How the server and its sources are.")
 async def home(request: Request) -> dict[str, Any]:
     """`status` is ok, degraded (a fallback answers), unavailable or starting. Uses no tokens."""
     settings: Settings = request.app.state.settings

@@ -122,7 +122,8 @@ def _rooms(app: FastAPI) -> Rooms:
 # -- what everybody may see --------------------------------------------------------------------------------------------
 
 
-@routes.api_route("/", methods=["GET", "HEAD"], dependencies=[PUBLIC], summary="What this server is, and how it is.")
+@routes.head("/", dependencies=[PUBLIC], include_in_schema=False)
+@routes.get("/", dependencies=[PUBLIC], summary="What this server is, and how it is.")
 async def home(request: Request) -> dict[str, Any]:
     rooms = _rooms(request.app)
     readiness = await _readiness(rooms)
