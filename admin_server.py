@@ -28,12 +28,12 @@ from console.pages import HEADERS, Pages, person_url
 from console.person import Address, read_person
 from console.servers import known_servers, look_at_servers
 from messaging_database import MessagingDatabase, open_database
-from relay import reports
 from relay.errors import StorageError
 from relay.http_client import open_http_client
 from relay.logs import setup_logging
 from relay.messages import Platform, UserId, storable
 from relay.settings import Settings, load_or_exit, load_settings
+from relay.storage import reports
 from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, origin_is_ours, serve
 
 LOOPBACK = "127.0.0.1"

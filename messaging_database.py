@@ -3,7 +3,7 @@
 The inbox and the outbox are tables: a message is stored before it is acknowledged, claimed with a lease in its sender's
 order, and completed together with its answer; a part of an answer is marked before it is sent and recorded after. What
 each verb has committed when it returns is said by the verb. All of them raise StorageError when the database cannot be
-used, and then nothing of the verb was committed. What operators read is in `relay.reports`; this file adds no words.
+used, and then nothing of the verb was committed. What operators read is in `relay.storage.reports`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, select, text, update
 
-from relay import maintenance, reports
-from relay.database_engine import open_transactions
 from relay.errors import SendError, StorageError
-from relay.history import add_line, clear_lines, count_answer
-from relay.inbox import (
-    claim_head,
-    finish,
-    finish_merged,
-    following,
-    store_dead_letter,
-    store_message,
-    update_claimed,
-)
-from relay.maintenance import OldUser
 from relay.messages import (
     OPEN_PART_STATES,
     Answer,
@@ -57,7 +44,21 @@ from relay.messages import (
     UserId,
     UserState,
 )
-from relay.parts import (
+from relay.settings import Settings, load_or_exit
+from relay.storage import maintenance, reports
+from relay.storage.engine import open_transactions
+from relay.storage.history import add_line, clear_lines, count_answer
+from relay.storage.inbox import (
+    claim_head,
+    finish,
+    finish_merged,
+    following,
+    store_dead_letter,
+    store_message,
+    update_claimed,
+)
+from relay.storage.maintenance import OldUser
+from relay.storage.parts import (
     accept_part,
     claim_part,
     fail_part,
@@ -66,10 +67,9 @@ from relay.parts import (
     put_off_part,
     repeat_part,
 )
-from relay.people import SILENT_STATES, change_user, move_person, release_person, touch_user
-from relay.schema import in_states, inbound, notes, outbound, users
-from relay.settings import Settings, load_or_exit
-from relay.transactions import Tally, Transactions, Tx, of_person, upsert
+from relay.storage.people import SILENT_STATES, change_user, move_person, release_person, touch_user
+from relay.storage.schema import in_states, inbound, notes, outbound, users
+from relay.storage.transactions import Tally, Transactions, Tx, of_person, upsert
 
 log = logging.getLogger("relay.database")
 
@@ -429,7 +429,7 @@ class MessagingDatabase:
         return await self._read(lambda c: reports.note(c, platform, name))
 
     async def report(self, query: Callable[[Connection], T]) -> T:
-        """Run one of the queries of `relay.reports`."""
+        """Run one of the queries of `relay.storage.reports`."""
         return await self._read(query)
 
     # -- maintenance ---------------------------------------------------------------------------------------------------
@@ -545,7 +545,7 @@ def _ready_lines(
 def main() -> int:
     """Look after the database from the command line; `--help` lists the commands."""
     # Their parser and the table of telephone numbers are 8 MB that no server needs.
-    from relay import database_commands  # noqa: PLC0415
+    from relay.storage import commands as database_commands  # noqa: PLC0415
 
     return database_commands.run(None, load_or_exit, lambda settings: open_database(settings, "commands"), print)
 

@@ -1,7 +1,7 @@
 """Everything that Twilio means: what came in, what it asks for, how an answer is cut and sent, and what became of it.
 
 It reads and writes no row and knows no route: the SMS server gives it what came in and stores what it returns. The raw
-form and its signature are read in relay/twilio_form.py, the REST API is spoken in relay/twilio_rest.py.
+form and its signature are read in relay/sms/form.py, the REST API is spoken in relay/sms/rest.py.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from relay.messages import (
     UserState,
 )
 from relay.names import NameRefused, valid_name
-from relay.plain import escaped, plain_text
 from relay.settings import Settings
-from relay.text import Piece, in_gsm_letters, is_blank, segments, split, tidy, without_controls
-from relay.twilio_form import Form, SenderKind, Signatures, normal_number, sender_of
-from relay.twilio_rest import open_client, refusal
+from relay.sms.form import Form, SenderKind, Signatures, normal_number, sender_of
+from relay.sms.plain import escaped, plain_text
+from relay.sms.rest import open_client, refusal
+from relay.sms.text import Piece, in_gsm_letters, is_blank, segments, split, tidy, without_controls
 
 MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
 OPERATOR_PARTS = 1000  # how far an operator's text is counted before it is refused
@@ -68,9 +68,7 @@ TWILIO_STATUS = {
 }
 _INBOUND_STATUS = frozenset({"", "receiving", "received"})
 
-ASK_FOR_NAME = (
-    "Hi! You are texting with an AI assistant. What may I call you? Text me name= and your name, for example: name=John"
-)
+ASK_FOR_NAME = "Hi! You are texting with an automatic assistant. What may I call you? Text me name= and your name, for example: name=John"
 HOW_TO_NAME = "Try again like this: name=John"
 ONLY_TEXT = "Sorry, I can only read text for now. Please tell me in words what it shows."
 EMPTY_TEXT = "Your text arrived empty. Please send it again."

@@ -18,11 +18,11 @@ from typing import Any, Protocol
 
 import httpx
 
-from relay.bot_api import BotCalls
 from relay.errors import OutcomeUnknown, PayloadError, RelayError, SendError, SendFailure, StorageError
-from relay.lease import Lease
 from relay.messages import InboundId, InboundMessage, Kind, Platform, UserId
 from relay.metrics import Metrics
+from relay.storage.lease import Lease
+from relay.telegram.bot_api import BotCalls
 
 log = logging.getLogger("relay.telegram.polling")
 

@@ -21,22 +21,22 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from httpx import AsyncClient
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from messaging_database import MessagingDatabase, open_database
-from relay import reports
-from relay.bot_api import BotCalls
-from relay.entities import CUT_NOTICE
 from relay.errors import SendError, SettingsError, StorageError
 from relay.http_client import open_http_client
-from relay.lease import Lease
 from relay.llm_client import LlmClient
 from relay.logs import setup_logging
 from relay.messages import Platform, UserId, UserState
-from relay.people import SILENT_STATES
 from relay.relay import Relay
 from relay.settings import Settings, load_or_exit, load_settings
-from relay.text import is_blank
+from relay.sms.text import is_blank
+from relay.storage import reports
+from relay.storage.lease import Lease
+from relay.storage.people import SILENT_STATES
+from relay.telegram.bot_api import BotCalls
+from relay.telegram.entities import CUT_NOTICE
 from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, same_secret, serve
 from telegram_polling import LEASE_NOTE, Intake, Poller, insist
 from telegram_service import ALLOWED_UPDATES, TelegramService, bot_token, webhook_secret
@@ -331,10 +331,19 @@ async def _pending(rooms: Rooms) -> int | None:
     return count
 
 
+def _as_written(value: object) -> str:
+    """A whole number, or the same as text; true and 1.5 are no chats."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("must be a whole number")  # noqa: TRY004 (what pydantic turns into a sentence)
+    return str(value)
+
+
 class Message(BaseModel):
     """What to send, and to whom."""
 
-    chat_id: int | str = Field(description="A chat that the bot knows: a number, or the same as text.")
+    chat_id: Annotated[str, BeforeValidator(_as_written)] = Field(
+        description="A chat that the bot knows: a number, or the same as text."
+    )
     message: str = Field(description="Markdown; it is formatted and cut as the answers of the model are.")
 
 

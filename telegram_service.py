@@ -1,7 +1,7 @@
 """Everything the Bot API means: updates, commands, registration, formatted parts, sending, errors, pace.
 
 It reads and writes no row and knows no route: the Telegram server gives it what came in and stores what it returns.
-How an update is read, Markdown becomes entities and a call is made is in `relay.updates`, `.entities` and `.bot_api`.
+How an update is read, Markdown becomes entities and a call is made is in `relay.telegram`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,8 @@ import httpx
 from telegram import BotCommand, LinkPreviewOptions, MessageEntity, ReplyParameters
 from telegram.error import TelegramError
 
-from relay.bot_api import BotCalls, CallFailed, is_about_entities, typed_bot
-from relay.entities import plan
 from relay.errors import OutcomeUnknown, SendError, SendFailure, SettingsError
 from relay.limits import Allowance, Pace
-from relay.markdown import escape
 from relay.messages import (
     Decision,
     InboundMessage,
@@ -40,7 +37,10 @@ from relay.messages import (
 )
 from relay.names import NameRefused, valid_name
 from relay.settings import Settings
-from relay.updates import COMMAND, Identity, read_update
+from relay.telegram.bot_api import BotCalls, CallFailed, is_about_entities, typed_bot
+from relay.telegram.entities import plan
+from relay.telegram.markdown import escape
+from relay.telegram.updates import COMMAND, Identity, read_update
 
 log = logging.getLogger("relay.telegram")
 
@@ -359,7 +359,7 @@ def webhook_secret(settings: Settings) -> str:
 def _welcome(name: str, *, again: bool) -> str:
     hello = f"Welcome back, **{escape(name)}**!" if again else f"Hello, **{escape(name)}**!"
     return (
-        f"{hello} Ask me anything, and an AI will answer.\n\n"
+        f"{hello} I am an automatic assistant: ask me anything.\n\n"
         "Shall I call you something else? Send /setname and your name. /help lists what I can do."
     )
 

@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from console.servers import ServerState
-from relay import reports
 from relay.errors import StorageError
 from relay.messages import Platform, storable
+from relay.storage import reports
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from relay import reports
 from relay.messages import Platform, UserId
+from relay.storage import reports
 
 LINES_A_PAGE = 50
 TROUBLED_PARTS = 20

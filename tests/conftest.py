@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, create_engine
 
-from relay.database_engine import open_transactions
-from relay.schema import metadata
 from relay.settings import Settings
+from relay.storage.engine import open_transactions
+from relay.storage.schema import metadata
 from tests.running_postgresql import Postgresql, running_postgresql
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from messaging_database import MessagingDatabase
 from relay.conversation import Conversation
-from relay.database_engine import open_transactions
 from relay.messages import (
     Answer,
     Decision,
@@ -32,6 +31,7 @@ from relay.messages import (
 from relay.metrics import Metrics
 from relay.outbox import Outbox
 from relay.settings import Settings
+from relay.storage.engine import open_transactions
 
 LEASE_SECONDS = 1.0
 PACE = 0.1

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from messaging_database import MessagingDatabase
-from relay.database_engine import open_transactions
 from relay.messages import (
     Answer,
     Claim,
@@ -24,7 +23,8 @@ from relay.messages import (
     Platform,
     UserId,
 )
-from relay.schema import conversations, counters, delivery_events, inbound, outbound, users
+from relay.storage.engine import open_transactions
+from relay.storage.schema import conversations, counters, delivery_events, inbound, outbound, users
 
 SMS = Platform.SMS
 ANN, BOB = UserId("+12025550101"), UserId("+12025550102")

@@ -10,7 +10,7 @@ import pytest
 from messaging_database import MessagingDatabase
 from relay.errors import LeaseLost, StorageError
 from relay.messages import Claim, Decision, Kind, Platform, UserId, UserState
-from relay.schema import inbound, outbound, users
+from relay.storage.schema import inbound, outbound, users
 from tests.database.storehouse import (
     ANN,
     ANSWER,

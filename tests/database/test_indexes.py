@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Connection, event
 
 from messaging_database import MessagingDatabase
-from relay import reports
-from relay.schema import inbound, outbound
-from relay.transactions import GroupCommit
+from relay.storage import reports
+from relay.storage.schema import inbound, outbound
+from relay.storage.transactions import GroupCommit
 from tests.database.storehouse import ANN, SMS, Opener, answered, message
 
 FINISHED = 3000

@@ -16,16 +16,16 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
-from relay.database_engine import open_transactions
 from relay.errors import StorageError
-from relay.schema import HEAD_REVISION, metadata
+from relay.storage.engine import open_transactions
+from relay.storage.schema import HEAD_REVISION, metadata
 from tests.conftest import ROOT
 from tests.database.storehouse import ANN, Opener, message
 from tests.running_postgresql import Postgresql
 
 PREPARE = """
 import asyncio, sys
-from relay.database_engine import open_transactions
+from relay.storage.engine import open_transactions
 transactions = open_transactions(sys.argv[1], 20)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -106,7 +106,7 @@ async def test_the_revisions_build_the_tables_of_the_schema(bare_url: str) -> No
 def test_the_newest_revision_is_the_one_the_schema_names() -> None:
     """Else a start would migrate every time, or never."""
     config = Config()
-    config.set_main_option("script_location", str(ROOT / "relay" / "migrations"))
+    config.set_main_option("script_location", str(ROOT / "relay" / "storage" / "migrations"))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD_REVISION]
 
 

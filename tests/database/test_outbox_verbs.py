@@ -9,7 +9,7 @@ import pytest
 from messaging_database import MessagingDatabase
 from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
 from relay.messages import Decision, PartState, Receipt, UserState
-from relay.schema import conversations, outbound, users
+from relay.storage.schema import conversations, outbound, users
 from tests.database.storehouse import (
     ANN,
     BOB,

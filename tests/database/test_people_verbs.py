@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from messaging_database import MessagingDatabase
-from relay import reports
 from relay.errors import LeaseLost, SendError, SendFailure
 from relay.messages import Decision, Kind, Platform, Receipt, UserId, UserState
-from relay.schema import conversations, inbound, outbound, users
+from relay.storage import reports
+from relay.storage.schema import conversations, inbound, outbound, users
 from tests.database.storehouse import (
     ANN,
     ANSWER,

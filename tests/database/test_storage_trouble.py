@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from messaging_database import MessagingDatabase
-from relay.database_engine import open_transactions
 from relay.errors import StorageError
 from relay.messages import Decision
-from relay.schema import inbound
+from relay.storage.engine import open_transactions
+from relay.storage.schema import inbound
 from tests.conftest import ROOT
 from tests.database.storehouse import (
     ANN,
@@ -181,7 +181,7 @@ FILL = """
 import asyncio, os, resource, signal, sys, time
 sys.path.insert(0, os.getcwd())
 from messaging_database import MessagingDatabase
-from relay.database_engine import open_transactions
+from relay.storage.engine import open_transactions
 from relay.errors import StorageError
 from relay.messages import InboundMessage, Platform, UserId
 

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 from sqlalchemy import create_engine, select
 
-from relay.schema import inbound
+from relay.storage.schema import inbound
 from tests.house.running_house import ROOT, House, Phone, free_ports
 
 MACHINES = ("one", "two")

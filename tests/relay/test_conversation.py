@@ -9,7 +9,7 @@ import pytest
 from relay.conversation import APOLOGY, MOST_TRIES, NOTICE, SENTENCES
 from relay.errors import ModelError, ModelFailure, SendError, SendFailure
 from relay.messages import Answer, InboundMessage, Kind, PlannedPart
-from relay.schema import conversations, inbound, outbound
+from relay.storage.schema import conversations, inbound, outbound
 from tests.relay.town import ANN, BOB, CAT, SMS, Found, Town
 
 AWAY = ModelError(ModelFailure.UNAVAILABLE, "connection refused")

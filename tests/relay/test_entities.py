@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.channel import said
-from relay.entities import CUT_NOTICE, EMPTY_NOTICE, MAX_ENTITIES, MAX_UNITS, plan, units
-from relay.markdown import render
 from relay.messages import PlannedPart
+from relay.telegram.entities import CUT_NOTICE, EMPTY_NOTICE, MAX_ENTITIES, MAX_UNITS, plan, units
+from relay.telegram.markdown import render
 
 WORDS = st.sampled_from(
     [

@@ -9,8 +9,8 @@ import pytest
 from relay.conversation import LOOP_NOTICE
 from relay.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
 from relay.messages import Exchange, Usage, UserState
-from relay.schema import inbound
 from relay.settings import Settings
+from relay.storage.schema import inbound
 from tests.relay.town import ANN, BOB, SMS, Found, Town
 
 LIMITS = Settings(messages_per_minute=3, messages_per_day=10)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 
 from relay.errors import StorageError
-from relay.lease import Lease
 from relay.messages import Platform
+from relay.storage.lease import Lease
 from tests.relay.town import SMS, Hours
 
 SECONDS = 16.0

@@ -10,7 +10,7 @@ import pytest
 from relay.errors import OutcomeUnknown, SendError, SendFailure
 from relay.messages import DeliveryEvent, PartState, Receipt, UserId
 from relay.outbox import MOST_MOVES, PAUSED
-from relay.schema import outbound
+from relay.storage.schema import outbound
 from tests.relay.town import ANN, BOB, SMS, Found, Town
 
 LOST = OutcomeUnknown("timeout", "no answer in time")

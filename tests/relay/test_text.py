@@ -9,8 +9,8 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.plain import escaped, plain_text
-from relay.text import (
+from relay.sms.plain import escaped, plain_text
+from relay.sms.text import (
     GSM_BASIC,
     GSM_EXTENDED,
     in_gsm_letters,

@@ -13,7 +13,6 @@ from sqlalchemy import select
 
 from messaging_database import MessagingDatabase
 from relay.conversation import Conversation
-from relay.database_engine import open_transactions
 from relay.errors import StorageError
 from relay.lanes import SWEEP_SECONDS
 from relay.messages import (
@@ -31,8 +30,9 @@ from relay.messages import (
 from relay.metrics import Metrics
 from relay.outbox import Outbox
 from relay.relay import Store
-from relay.schema import conversations, inbound, outbound
 from relay.settings import Settings
+from relay.storage.engine import open_transactions
+from relay.storage.schema import conversations, inbound, outbound
 
 SMS = Platform.SMS
 ANN, BOB, CAT = UserId("ann"), UserId("bob"), UserId("cat")

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from relay.settings import Settings
-from relay.twilio_form import Form, sign
+from relay.sms.form import Form, sign
 from sms_server import create_app
 from tests.sms.scripted_twilio import Reply, ScriptedTwilio, scripted_twilio
 

@@ -18,8 +18,8 @@ from relay.channel import said
 from relay.errors import PayloadError, SettingsError
 from relay.messages import InboundMessage, Kind, PartState, Platform, User, UserId, UserState
 from relay.settings import Settings
-from relay.text import segments
-from relay.twilio_form import Form, Signatures, normal_number, read_form, sign
+from relay.sms.form import Form, Signatures, normal_number, read_form, sign
+from relay.sms.text import segments
 from sms_service import RESERVED_WORDS, SmsService, is_delivery
 
 SID = "SM" + "0" * 32

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from messaging_database import MessagingDatabase, open_database
-from relay import reports
-from relay.bot_api import BotCalls
 from relay.errors import StorageError
 from relay.http_client import open_http_client
-from relay.lease import LONGEST_LOOK_SECONDS, Lease
 from relay.messages import InboundId, InboundMessage, Platform, UserId
 from relay.metrics import Metrics
 from relay.settings import Settings
+from relay.storage import reports
+from relay.storage.lease import LONGEST_LOOK_SECONDS, Lease
+from relay.telegram.bot_api import BotCalls
 from telegram_polling import LEASE_NOTE, OFFSET_NOTE, OFFSET_SECONDS, Intake, Poller, PollingState
 from telegram_service import ALLOWED_UPDATES, TelegramService
 from tests.telegram.scripted_bot_api import (

@@ -226,6 +226,8 @@ UNSENDABLE: tuple[tuple[Any, int, str], ...] = (
     ({"chat_id": 5, "message": "x"}, 404, "no chat 5"),
     ({"chat_id": "abc", "message": "x"}, 422, "whole number"),
     ({"chat_id": "1.5", "message": "x"}, 422, "whole number"),
+    ({"chat_id": 1.5, "message": "x"}, 422, "whole number"),
+    ({"chat_id": True, "message": "x"}, 422, "whole number"),
     ({"chat_id": 0, "message": "x"}, 422, "whole number"),
     ({"chat_id": 10**30, "message": "x"}, 422, "whole number"),
     ({"chat_id": ADA, "message": " \u200b "}, 422, "empty"),

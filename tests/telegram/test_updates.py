@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relay.errors import PayloadError
 from relay.messages import InboundMessage, Kind
-from relay.updates import Identity, read_update
+from relay.telegram.updates import Identity, read_update
 from telegram_service import COMMANDS
 from tests.telegram.scripted_bot_api import BOT_ID, ME, USERNAME, group, private
 

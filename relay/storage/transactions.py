@@ -4,7 +4,7 @@ SQLite has one writer anyway, so one thread writes and commits together whatever
 (measured: five times the throughput on a fast disk, fifteen times on a common one). PostgreSQL gets a few threads.
 In both, urgent work (what became of a send) goes before new work, because a receipt that waits behind new messages is
 what doubles a text when the process is killed. Reads have threads of their own. How a file or a server is opened is
-`relay.database_engine`'s business; this one serves one event loop.
+`relay.storage.engine`'s business; this one serves one event loop.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 
 from relay.errors import StorageError
 from relay.messages import Platform, UserId
-from relay.schema import counters, users
+from relay.storage.schema import counters, users
 
-log = logging.getLogger("relay.transactions")
+log = logging.getLogger("relay.storage.transactions")
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from relay.errors import LeaseLost
 from relay.messages import Claim, InboundId, InboundMessage, Kind, Platform, UserId, storable_value
-from relay.people import touch_user
-from relay.schema import in_states, inbound
-from relay.transactions import Tx, of_some_person, some_person, upsert
+from relay.storage.people import touch_user
+from relay.storage.schema import in_states, inbound
+from relay.storage.transactions import Tx, of_some_person, some_person, upsert
 
 _STORE = upsert(inbound, lambda row: row.on_conflict_do_nothing().returning(inbound.c.id))
 

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from relay.database_files import backup, read_old_users, restore, sqlite_path
 from relay.errors import StorageError
-from relay.maintenance import LEAST_DAYS_KEPT, OldUser
 from relay.messages import Platform, UserId
 from relay.settings import Settings
+from relay.storage.files import backup, read_old_users, restore, sqlite_path
+from relay.storage.maintenance import LEAST_DAYS_KEPT, OldUser
 
 Say = Callable[[str], None]
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from relay.errors import PayloadError
-from relay.markdown import clean
 from relay.messages import InboundMessage, Kind, Platform, UserId
 from relay.names import name_or_none
-from relay.text import is_blank
+from relay.sms.text import is_blank
+from relay.telegram.markdown import clean
 
 T = TypeVar("T")
 

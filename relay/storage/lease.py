@@ -15,7 +15,7 @@ from typing import Protocol
 from relay.errors import StorageError
 from relay.messages import Platform
 
-log = logging.getLogger("relay.lease")
+log = logging.getLogger("relay.storage.lease")
 
 LONGEST_LOOK_SECONDS = 2.0
 """How often, at least, whoever waits looks whether the lease has become free."""

@@ -1,7 +1,7 @@
 """Work on the database by hand: what one person left behind, what is old, and whether everything adds up.
 
 The steps run inside a transaction of the messaging database; files (backups, restores, old databases) are
-`relay.database_files`' business.
+`relay.storage.files`' business.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, text
 
 from relay.messages import OPEN_PART_STATES, Platform, UserId, UserState
-from relay.reports import timestamp
-from relay.schema import conversations, counters, delivery_events, inbound, outbound, users
-from relay.transactions import Tx, of_person
+from relay.storage.reports import timestamp
+from relay.storage.schema import conversations, counters, delivery_events, inbound, outbound, users
+from relay.storage.transactions import Tx, of_person
 
 DAY = 86_400.0
 

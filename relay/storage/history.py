@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import delete
 
 from relay.messages import Answer, Platform, ReplyId, UserId
-from relay.schema import conversations
-from relay.transactions import Tx, of_person
+from relay.storage.schema import conversations
+from relay.storage.transactions import Tx, of_person
 
 _ADD = conversations.insert()
 

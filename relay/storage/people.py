@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Row, delete, func, update
 
 from relay.messages import Decision, Platform, UserId, UserState
-from relay.parts import cancel_parts
-from relay.schema import conversations, inbound, outbound, users
-from relay.transactions import Tx, of_person, upsert
+from relay.storage.parts import cancel_parts
+from relay.storage.schema import conversations, inbound, outbound, users
+from relay.storage.transactions import Tx, of_person, upsert
 
 SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREACHABLE})
 """States in which nothing is sent to a person."""

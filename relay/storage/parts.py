@@ -13,7 +13,6 @@ from typing import Any, cast
 from sqlalchemy import Row, bindparam, delete, func, select, update
 
 from relay.errors import LeaseLost, SendError
-from relay.history import add_line
 from relay.messages import (
     OPEN_PART_STATES,
     Answer,
@@ -32,8 +31,9 @@ from relay.messages import (
     advance,
     storable,
 )
-from relay.schema import conversations, delivery_events, in_states, outbound, users
-from relay.transactions import Tx, of_person, of_some_person, some_person, upsert
+from relay.storage.history import add_line
+from relay.storage.schema import conversations, delivery_events, in_states, outbound, users
+from relay.storage.transactions import Tx, of_person, of_some_person, some_person, upsert
 
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
 _LOST = (PartState.FAILED, PartState.UNDELIVERED)

@@ -1,6 +1,6 @@
 """Opens the database of a URL: connections as the queue needs them, migrations under a lock, a file that may vanish.
 
-Only this file knows how SQLite and PostgreSQL differ in being opened; `relay.transactions` knows how in use.
+Only this file knows how SQLite and PostgreSQL differ in being opened; `relay.storage.transactions` knows how in use.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from relay.errors import StorageError
-from relay.schema import HEAD_REVISION
-from relay.transactions import GroupCommit, Pooled, Transactions, storage_error
+from relay.storage.schema import HEAD_REVISION
+from relay.storage.transactions import GroupCommit, Pooled, Transactions, storage_error
 
 _IDLE_IN_TRANSACTION_SECONDS = 3  # ours take milliseconds
 _MIGRATION_LOCK = 0x72656C6179  # any number, the same in every process

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from relay.schema import metadata
+from relay.storage.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -17,8 +17,8 @@ from urllib.parse import quote
 import phonenumbers
 
 from relay.errors import StorageError
-from relay.maintenance import OldUser
 from relay.messages import UserId, storable
+from relay.storage.maintenance import OldUser
 
 
 def sqlite_path(url: str, verb: str) -> Path:

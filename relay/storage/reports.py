@@ -25,8 +25,8 @@ from relay.messages import (
     UserId,
     UserState,
 )
-from relay.schema import conversations, counters, in_states, inbound, notes, outbound, users
-from relay.transactions import of_person, of_some_person, some_person
+from relay.storage.schema import conversations, counters, in_states, inbound, notes, outbound, users
+from relay.storage.transactions import of_person, of_some_person, some_person
 
 PAGE_LIMIT = 500
 

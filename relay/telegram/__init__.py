@@ -1,0 +1,1 @@
+"""The inside of the Telegram service: the Bot API, updates, Markdown as entities, and cutting."""
