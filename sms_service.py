@@ -68,7 +68,10 @@ TWILIO_STATUS = {
 }
 _INBOUND_STATUS = frozenset({"", "receiving", "received"})
 
-ASK_FOR_NAME = "Hi! You are texting with an automatic assistant. What may I call you? Text me name= and your name, for example: name=John"
+ASK_FOR_NAME = (
+    "Hi! You are texting with an automatic assistant. What may I call you? "
+    "Text me name= and your name, for example: name=John"
+)
 HOW_TO_NAME = "Try again like this: name=John"
 ONLY_TEXT = "Sorry, I can only read text for now. Please tell me in words what it shows."
 EMPTY_TEXT = "Your text arrived empty. Please send it again."
