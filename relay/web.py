@@ -1,6 +1,6 @@
 """What every server has: route classes, one shape of error, limits on bodies, health, metrics, start and stop.
 
-Every route belongs to exactly one class (DESIGN: who may do what), given as a dependency of the route or its router:
+Every route belongs to exactly one class (docs/PRODUCTION.md, Security), given as a dependency of it or of its router:
 `PUBLIC`, `INTERNAL` or `ADMIN`. A test walks all routes of all servers and finds one on each.
 """
 
