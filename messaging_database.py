@@ -23,6 +23,7 @@ from sqlalchemy import Connection, Row, select, text, update
 from relay.errors import SendError, StorageError
 from relay.messages import (
     OPEN_PART_STATES,
+    SILENT_STATES,
     Answer,
     Claim,
     Decision,
@@ -67,7 +68,7 @@ from relay.storage.parts import (
     put_off_part,
     repeat_part,
 )
-from relay.storage.people import SILENT_STATES, change_user, move_person, release_person, touch_user
+from relay.storage.people import change_user, move_person, release_person, touch_user
 from relay.storage.schema import in_states, inbound, notes, outbound, users
 from relay.storage.transactions import Tally, Transactions, Tx, of_person, upsert
 

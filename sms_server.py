@@ -28,14 +28,13 @@ from relay.errors import PayloadError, SettingsError, StorageError
 from relay.http_client import open_http_client
 from relay.llm_client import LlmClient
 from relay.logs import setup_logging
-from relay.messages import PlannedPart, Platform, UserId, UserState
+from relay.messages import SILENT_STATES, PlannedPart, Platform, UserId, UserState
 from relay.metrics import Metrics
 from relay.relay import Relay
 from relay.settings import Settings, load_or_exit, load_settings
 from relay.sms.form import Form, normal_number, read_form
 from relay.sms.text import without_controls
 from relay.storage import reports
-from relay.storage.people import SILENT_STATES
 from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, is_direct_from_this_machine, serve
 from sms_service import SmsService, callback_base, credentials, external_id, is_delivery
 

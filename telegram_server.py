@@ -28,13 +28,12 @@ from relay.errors import SendError, SettingsError, StorageError
 from relay.http_client import open_http_client
 from relay.llm_client import LlmClient
 from relay.logs import setup_logging
-from relay.messages import Platform, UserId, UserState
+from relay.messages import SILENT_STATES, Platform, UserId, UserState
 from relay.relay import Relay
 from relay.settings import Settings, load_or_exit, load_settings
 from relay.sms.text import is_blank
 from relay.storage import reports
 from relay.storage.lease import Lease
-from relay.storage.people import SILENT_STATES
 from relay.telegram.bot_api import BotCalls
 from relay.telegram.entities import CUT_NOTICE
 from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, same_secret, serve

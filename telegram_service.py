@@ -23,6 +23,7 @@ from telegram.error import TelegramError
 from relay.errors import OutcomeUnknown, SendError, SendFailure, SettingsError
 from relay.limits import Allowance, Pace
 from relay.messages import (
+    SILENT_STATES,
     Decision,
     InboundMessage,
     Kind,
@@ -70,7 +71,6 @@ ALLOWED_UPDATES: Final = ("message", "edited_message", "my_chat_member")
 TEXT_ONLY = "I can only read text so far. Please tell me in words."
 EDITED_HINT = "I saw that you changed a message. I answer new messages only, so please send it again."
 NOTHING_SAID = "Yes? Write your question, and I will answer."
-_SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREACHABLE})
 
 
 class TelegramService:
@@ -396,7 +396,7 @@ def _first_name(message: InboundMessage, user: User | None) -> str | None:
 
 def _back(user: User | None) -> UserState | None:
     """Whoever writes can be written to again."""
-    if user is None or user.state not in _SILENT_STATES:
+    if user is None or user.state not in SILENT_STATES:
         return None
     return UserState.ACTIVE if user.name else UserState.NEW
 

@@ -51,6 +51,10 @@ class UserState(StrEnum):
     UNREACHABLE = "unreachable"  # the provider says that this address cannot be reached; any message brings back
 
 
+SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREACHABLE})
+"""States in which nothing is sent to a person."""
+
+
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
     """One message from a person, parsed from a provider's payload.

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from sqlalchemy import Row, bindparam, delete, func, select, update
 
+from relay.channel import said
 from relay.errors import LeaseLost, SendError
 from relay.messages import (
     OPEN_PART_STATES,
@@ -108,7 +109,7 @@ def plan_parts(
     tx.run(_PLAN, rows)
     tx.count(platform, f"part:{PartState.PLANNED}", len(rows))
     if remember:
-        words = "".join(part.source for part in parts)
+        words = said(parts)
         add_line(tx, platform, user_id, "assistant", words, in_context=in_context, reply_id=reply_id, answer=answer)
     return reply_id
 

@@ -6,13 +6,10 @@ from typing import Any
 
 from sqlalchemy import Row, delete, func, update
 
-from relay.messages import Decision, Platform, UserId, UserState
+from relay.messages import SILENT_STATES, Decision, Platform, UserId, UserState
 from relay.storage.parts import cancel_parts
 from relay.storage.schema import conversations, inbound, outbound, users
 from relay.storage.transactions import Tx, of_person, upsert
-
-SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREACHABLE})
-"""States in which nothing is sent to a person."""
 
 _KEY = ["platform", "user_id"]
 _PROFILE = ("username", "language")
