@@ -32,7 +32,7 @@ from relay.llm_gateway.outside import Outside
 from relay.llm_sources.question import Question, Trace
 from relay.logs import setup_logging
 from relay.settings import Settings, load_or_exit, load_settings
-from relay.web import INTERNAL, PUBLIC, add_common_routes, build_app, serve
+from relay.web import INTERNAL, PUBLIC, PlainRoute, add_common_routes, build_app, serve
 
 log = logging.getLogger("relay.llm_server")
 
@@ -44,6 +44,7 @@ _MOST_CONNECTIONS = 2000
 
 Reread = Callable[[], Settings]
 routes = APIRouter()
+asking = APIRouter(route_class=PlainRoute)
 
 
 def create_app(
@@ -66,6 +67,7 @@ def create_app(
     app.state.reread = reread
     app.state.outside = outside or Outside()
     app.state.figures = Figures(app.state.metrics)
+    app.include_router(asking)  # first, because routes are looked through in their order
     app.include_router(routes)
 
     async def ready() -> dict[str, Any]:
@@ -147,10 +149,10 @@ async def take_over(app: FastAPI) -> None:
     await old.stop()
 
 
-# -- asking (first, because routes are looked through in their order) --------------------------------------------------
+# -- asking ------------------------------------------------------------------------------------------------------------
 
 
-@routes.post("/api/chat", dependencies=[INTERNAL], summary="Answer a conversation (Ollama's protocol).")
+@asking.post("/api/chat", dependencies=[INTERNAL], summary="Answer a conversation (Ollama's protocol).")
 async def chat(request: Request) -> Response:
     """NDJSON unless `stream` is false. The last line tells counts, durations, and in `x_relay` source, model and cost.
 
@@ -164,7 +166,7 @@ async def chat(request: Request) -> Response:
     return _answer(request, question, OllamaAnswer(question.model or "default"), stream=stream)
 
 
-@routes.post("/v1/chat/completions", dependencies=[INTERNAL], summary="Answer a conversation (OpenAI's protocol).")
+@asking.post("/v1/chat/completions", dependencies=[INTERNAL], summary="Answer a conversation (OpenAI's protocol).")
 async def completions(request: Request) -> Response:
     """SSE when `stream` is true. `usage.cost` is in USD where it is known; `user` tells persons apart in the queue."""
     try:

@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHORT_WORDS = 4  # about 0.6 kB on the wire
 PACED_WORDS = 200
 PACE_SECONDS = 0.005
+START_SECONDS = 180  # LiteLLM imports for half a minute on a busy machine
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def started(
                     answer.read()
                     break
             except OSError:
-                if process.poll() is not None or time.perf_counter() - began > 60:
+                if process.poll() is not None or time.perf_counter() - began > START_SECONDS:
                     raise SystemExit(f"{command[0]} did not start") from None
                 time.sleep(0.01)
         yield psutil.Process(process.pid), time.perf_counter() - began

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from relay.errors import ModelFailure
@@ -27,7 +27,7 @@ class Ledger:
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self._path = path
         self._clock = clock
-        self._month = self._this_month()
+        self._month, self._ends = _month_at(clock())
         self._spent = 0.0
         self._billed: dict[str, float] = {}
         self._unsaved = False
@@ -84,14 +84,19 @@ class Ledger:
             log.warning("%s cannot be read (%s): what was spent this month is counted from now on", self._path, error)
 
     def _turn_page(self) -> None:
-        month = self._this_month()
-        if month != self._month:
-            self._month, self._spent = month, 0.0
+        now = self._clock()
+        if now >= self._ends:
+            self._month, self._ends = _month_at(now)
+            self._spent = 0.0
             self._billed.clear()
             self._unsaved = True
 
-    def _this_month(self) -> str:
-        return datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m")
+
+def _month_at(now: float) -> tuple[str, float]:
+    """The calendar month (UTC) of a moment, and the moment in which it ends."""
+    first = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    following = (first + timedelta(days=31)).replace(day=1)
+    return first.strftime("%Y-%m"), following.timestamp()
 
 
 def cost_of(finish: Finish, model: str, prices: Mapping[str, tuple[float, float]]) -> float | None:

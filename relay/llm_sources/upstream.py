@@ -49,7 +49,9 @@ class Upstream:
         self.is_on_this_machine = parts.hostname in {"127.0.0.1", "localhost", "::1"}
         self._secret = secret
         # Compressed streams are buffered by somebody on the way; pieces must come as they are written.
-        self._headers = {"Accept-Encoding": "identity", "Content-Type": "application/json", **(headers or {})}
+        self._headers = httpx.Headers(
+            {"Accept-Encoding": "identity", "Content-Type": "application/json", **(headers or {})}
+        )
         if secret:
             self._headers["Authorization"] = f"Bearer {secret}"
         self._extensions = {"timeout": httpx.Timeout(None, connect=connect_seconds).as_dict()}
