@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from relay.channel import Channel
@@ -99,6 +99,33 @@ class Inbox(Protocol):
     async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One of the messages that a person wrote in a row, and what the channel decided about it."""
+
+    id: InboundId
+    message: InboundMessage
+    decision: Decision
+
+    @property
+    def question(self) -> str:
+        return self.decision.ask or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked for one or more messages of a person. `whole` is the claim with the words of all of them.
+
+    An answer, or a refusal that is final, ends all of them. Patience ends for each by its own age: `claim` alone.
+    """
+
+    claim: Claim
+    whole: Claim
+    decision: Decision
+    text: str
+    merged: tuple[InboundId, ...]
+
+
 class Conversation:
     """One channel's conversations. `planned` is told about every person for whom parts were planned."""
 
@@ -168,7 +195,7 @@ class Conversation:
             await self._inbox.complete_inbound(
                 claim,
                 refused,
-                self._plan(refused.say) if refused.say else [],
+                self._channel.plan(refused.say) if refused.say else [],
                 outcome=f"{'told' if refused.say else 'silent'}: {refused.reason}",
             )
         elif decision.ask is not None:
@@ -176,7 +203,7 @@ class Conversation:
                 decision = replace(decision, state=UserState.ACTIVE)
             await self._ask_in_one(claim, decision, user, history, around)
         elif decision.say is not None:
-            await self._inbox.complete_inbound(claim, decision, self._plan(decision.say))
+            await self._inbox.complete_inbound(claim, decision, self._channel.plan(decision.say))
         else:
             await self._inbox.complete_inbound(claim, decision, [], outcome=f"silent: {decision.reason}")
 
@@ -201,21 +228,14 @@ class Conversation:
         self, claim: Claim, decision: Decision, user: User | None, history: Sequence[Exchange], around: Surroundings
     ) -> None:
         """Put together what the person wrote in a row, and ask that."""
-        turn = self._turn(claim, decision, user, around)
+        lines = self._in_a_row(claim, decision, user, around)
         for _ in range(MOST_WAITS):
-            wait = self._patience(turn[-1][1])
+            wait = self._patience(lines[-1].message)
             if wait <= 0:
                 break
             await self._sleep(wait)  # the lease is renewed meanwhile
-            turn = self._turn(claim, decision, user, await self._inbox.look_around(claim, MOST_MERGED))
-        if len(turn) == 1:
-            await self._ask(claim, decision, user, history)
-            return
-        question = self._channel.join([replace(message, text=asked.ask or "") for _, message, asked in turn])
-        words = self._channel.join([message for _, message, _ in turn])
-        whole = replace(claim, message=replace(claim.message, text=words))
-        merged = [row for row, _, _ in turn[1:]]
-        await self._ask(whole, replace(decision, ask=question), user, history, merged)
+            lines = self._in_a_row(claim, decision, user, await self._inbox.look_around(claim, MOST_MERGED))
+        await self._ask(self._put_together(claim, lines), user, history)
 
     def _patience(self, last: InboundMessage) -> float:
         """Seconds to wait for what may still belong to this question."""
@@ -224,63 +244,70 @@ class Conversation:
         wait = max(self._settings.merge_window_seconds, self._channel.patience(last))
         return last.received_at + wait - self._clock()
 
-    def _turn(
-        self, claim: Claim, decision: Decision, user: User | None, around: Surroundings
-    ) -> list[tuple[InboundId, InboundMessage, Decision]]:
+    def _in_a_row(self, claim: Claim, decision: Decision, user: User | None, around: Surroundings) -> list[Line]:
         """The claimed message and those behind it that are questions as well, as far as one question may be long."""
-        turn = [(claim.id, claim.message, decision)]
-        room = self._settings.max_message_length - len(claim.message.text)
+        lines = [Line(claim.id, claim.message, decision)]
+        room = self._settings.max_message_length - len(lines[0].question)
         for row, message in around.following if self._settings.merge_messages else ():
-            asked = self._channel.decide(message, user)
-            room -= len(message.text) + 1
-            if asked.ask is None or room < 0:
+            line = Line(row, message, self._channel.decide(message, user))
+            room -= len(line.question) + 1
+            if line.decision.ask is None or room < 0:
                 break
-            turn.append((row, message, asked))
-        return turn
+            lines.append(line)
+        return lines
 
-    async def _ask(
-        self,
-        claim: Claim,
-        decision: Decision,
-        user: User | None,
-        history: Sequence[Exchange],
-        merged: Sequence[InboundId] = (),
-    ) -> None:
+    def _put_together(self, claim: Claim, lines: Sequence[Line]) -> Question:
+        first, *others = lines
+        if not others:
+            return Question(claim, claim, first.decision, first.question, ())
+        text = self._channel.join([replace(line.message, text=line.question) for line in lines])
+        words = self._channel.join([line.message for line in lines])
+        whole = replace(claim, message=replace(claim.message, text=words))
+        return Question(claim, whole, first.decision, text, tuple(line.id for line in others))
+
+    async def _ask(self, question: Question, user: User | None, history: Sequence[Exchange]) -> None:
         """Put the question to the model; nothing is held in the database meanwhile but the lease."""
-        question = decision.ask or ""
-        if len(question) > self._settings.max_message_length:
-            await self._inbox.complete_inbound(claim, decision, self._plan(SENTENCES[ModelFailure.CONTEXT_TOO_LONG]))
+        if len(question.text) > self._settings.max_message_length:
+            await self._end(question, SENTENCES[ModelFailure.CONTEXT_TOO_LONG], ModelFailure.CONTEXT_TOO_LONG)
             return
-        name = decision.name or (user.name if user else None)
+        user_id = question.claim.message.user_id
         try:
-            async with self._channel.typing(claim.message.user_id):
+            async with self._channel.typing(user_id):
                 answer = await self._model.ask(
-                    self._prompt(question, user, history),
+                    self._prompt(question.text, user, history),
                     platform=self._platform,
-                    person=_opaque(self._platform, claim.message.user_id),
-                    name=name,
+                    person=_opaque(self._platform, user_id),
+                    name=question.decision.name or (user.name if user else None),
                 )
         except ModelError as error:
             self._metrics.model_calls.labels(self._platform, error.kind).inc()
-            await self._without_answer(claim, decision, error)
+            await self._without_answer(question, error)
             return
         self._metrics.model_calls.labels(self._platform, "answered").inc()
-        planned = self._plan(answer.text)
-        await self._inbox.complete_inbound(claim, decision, planned, answer=answer, merged=merged)
+        await self._end(question, answer.text, "answered", answer)
+
+    async def _end(self, question: Question, text: str, outcome: str, answer: Answer | None = None) -> None:
+        """Everything that was asked in this question is done, and this is said to it."""
+        await self._inbox.complete_inbound(
+            question.whole,
+            question.decision,
+            self._channel.plan(text),
+            answer=answer,
+            outcome=outcome,
+            merged=question.merged,
+        )
 
     def _prompt(self, question: str, user: User | None, history: Sequence[Exchange]) -> list[dict[str, str]]:
         system = {"role": "system", "content": self._channel.system_prompt(user)}
         earlier = [{"role": line.role, "content": line.message} for line in history]
         return [system, *earlier, {"role": "user", "content": question}]
 
-    def _plan(self, markdown: str) -> list[PlannedPart]:
-        return self._channel.plan(markdown)
-
-    async def _without_answer(self, claim: Claim, decision: Decision, error: ModelError) -> None:
+    async def _without_answer(self, question: Question, error: ModelError) -> None:
         """The model gave none: say why when that is final, else try again, and tell the person once that it is late."""
         if not error.passing:
-            await self._inbox.complete_inbound(claim, decision, self._plan(SENTENCES[error.kind]), outcome=error.kind)
+            await self._end(question, SENTENCES[error.kind], error.kind)
             return
+        claim = question.claim
         age = self._clock() - claim.message.received_at
         pause = next_pause(
             MODEL_PACE,
@@ -295,13 +322,13 @@ class Conversation:
             return
         late = age + pause > self._settings.model_notice_seconds and not claim.noticed
         log.warning("no answer from the model (%s: %s); next try in %.0f s", error.kind, error, pause)
-        notice = self._plan(NOTICE) if late else []
+        notice = self._channel.plan(NOTICE) if late else []
         await self._inbox.postpone_inbound(claim, self._clock() + pause, f"{error.kind}: {error}", notice)
         self.lanes.wake_in(pause, claim.message.user_id)
 
     async def _give_up(self, claim: Claim, reason: str) -> None:
         log.error("message %s of %s is given up: %s", claim.id, self._platform, reason)
-        await self._inbox.bury_inbound(claim, reason, self._plan(APOLOGY))
+        await self._inbox.bury_inbound(claim, reason, self._channel.plan(APOLOGY))
 
 
 def _opaque(platform: Platform, user_id: UserId) -> str:

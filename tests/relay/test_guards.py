@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from relay.conversation import LOOP_NOTICE
+from relay.conversation import APOLOGY, LOOP_NOTICE, SENTENCES
+from relay.errors import ModelError, ModelFailure
 from relay.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
 from relay.messages import Exchange, Usage, UserState
 from relay.settings import Settings
@@ -152,10 +155,10 @@ async def test_texts_that_wait_are_answered_as_one_turn(found_town: Found) -> No
     assert await town.inbound_states() == ["done", "done", "done"]
 
 
-async def while_the_model_works(town: Town, *texts: str) -> None:
-    """Ask something, write more before the answer is there, and let it come."""
+async def while_the_model_works(town: Town, *texts: str, then: Sequence[Exception] = ()) -> None:
+    """Ask something, write more before the answer is there, and let it come; what the model says `then`."""
     gate = asyncio.Event()
-    town.model.script.append(gate.wait)
+    town.model.script.extend([gate.wait, *then])
     await town.hear("first")
     await town.until(lambda: len(town.model.prompts) == 1)
     await town.hear(*texts)
@@ -188,3 +191,40 @@ async def test_merging_stops_before_a_question_becomes_too_long(found_town: Foun
     town = await found_town(merge_messages=True, max_message_length=100)
     await while_the_model_works(town, "a" * 60, "b" * 60)
     assert town.channel.to(ANN)[1:] == [f"re: {'a' * 60}", f"re: {'b' * 60}"]
+
+
+async def test_a_refusal_ends_the_whole_turn(found_town: Found) -> None:
+    """What was refused as one question is refused once: none of it is asked again or stands twice in the history."""
+    town = await found_town(merge_messages=True)
+    sorry = SENTENCES[ModelFailure.REFUSED]
+    await while_the_model_works(town, "second", "third", "fourth", then=[ModelError(ModelFailure.REFUSED, "no")])
+    assert town.channel.to(ANN) == ["re: first", sorry]
+    assert [line for role, line in await town.history() if role == "user"] == ["first", "second+third+fourth"]
+    assert await town.inbound_states() == ["done"] * 4
+
+
+async def test_patience_ends_for_each_message_of_a_turn_by_its_own_age(found_town: Found) -> None:
+    """The oldest is given up alone; those that came later are still answered, and nothing stands twice."""
+    town = await found_town(merge_messages=True, model_give_up_seconds=600, model_notice_seconds=3600)
+    town.model.always = ModelError(ModelFailure.UNAVAILABLE, "away")
+    await town.hear("old")
+    for _ in range(6):
+        await town.wait(61)
+    await town.hear("young")
+    for _ in range(6):
+        await town.wait(61)
+    assert town.channel.to(ANN) == [APOLOGY]
+    town.model.always = None
+    await town.wait(61)
+    assert town.channel.to(ANN) == [APOLOGY, "re: young"]
+    assert [line for role, line in await town.history() if role == "user"] == ["old", "young"]
+    assert await town.inbound_states() == ["dead", "done"]
+
+
+async def test_what_a_channel_adds_to_a_text_counts_for_its_length(found_town: Found) -> None:
+    """A turn never becomes too long to be asked, whatever the question says beside the person's own words."""
+    town = await found_town(merge_messages=True, max_message_length=100)
+    decide = town.channel.decide
+    town.channel.decide = lambda message, user: replace(decide(message, user), ask=f"{'note ' * 8}{message.text}")  # type: ignore[method-assign]
+    await while_the_model_works(town, "a" * 40, "b" * 40)
+    assert [len(prompt[-1]) for prompt in town.model.prompts] == [45, 80, 80]
