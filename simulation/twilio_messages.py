@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ class TextMessage:
     callback: str = ""
     service_sid: str | None = None
     bubble: Bubble | None = None
+    unreported: deque[dict[str, str]] = field(default_factory=deque)
 
     def shown(self) -> dict[str, Any]:
         """The JSON of the Message resource."""

@@ -20,10 +20,11 @@ from twilio.rest import Client
 
 from relay.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_BOT_TOKEN, Settings
 from simulator import create_app
+from tests.ports import Ports
 
 ADA_PHONE, BEN_PHONE = "+12025550101", "+12025550102"
 ADA, BEN = 700_000_001, 700_000_002
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class RedirectedTwilio(TwilioHttpClient):  # type: ignore[misc]  # (the SDK has no types)
@@ -75,9 +76,8 @@ class Running:
 @contextmanager
 def running_simulator() -> Iterator[Running]:
     """A simulator in a thread of its own; stopped, with everything that waits in it, at the end."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    ports = Ports()
+    port = ports.take()
     app = create_app(Settings(simulator_port=port).for_simulator())
     config = uvicorn.Config(app, "127.0.0.1", port, log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
@@ -86,11 +86,12 @@ def running_simulator() -> Iterator[Running]:
     thread.start()
     assert started.wait(PATIENCE)
     base = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=base, timeout=30) as client:
+    with httpx.Client(base_url=base, timeout=PATIENCE) as client:
         yield Running(base, client)
     server.should_exit = True
     thread.join(PATIENCE)
     assert not thread.is_alive()
+    ports.give_back()
 
 
 def _run(server: uvicorn.Server, started: threading.Event) -> None:
@@ -119,17 +120,19 @@ class Received:
 
 @dataclass(slots=True)
 class Receiver:
-    """A scripted server: keeps what it gets, answers what it was told."""
+    """A scripted server: keeps what it gets, and answers what it was told as soon as its gate is open."""
 
     url: str
     answers: list[tuple[int, str]] = field(default_factory=list)
     requests: queue.Queue[Received] = field(default_factory=queue.Queue)
+    gate: threading.Event = field(default_factory=threading.Event)
 
     def next(self) -> Received:
         return self.requests.get(timeout=PATIENCE)
 
     def take(self, request: Received) -> tuple[int, str]:
         self.requests.put(request)
+        self.gate.wait(PATIENCE)
         return self.answers.pop(0) if self.answers else (200, "<Response/>")
 
 
@@ -154,6 +157,7 @@ def _handler(take: Callable[[Received], tuple[int, str]]) -> type[BaseHTTPReques
 def receiver() -> Iterator[Receiver]:
     """A scripted webhook server on a free port."""
     made = Receiver("")
+    made.gate.set()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(made.take))
     server.daemon_threads = True
     made.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -162,6 +166,7 @@ def receiver() -> Iterator[Receiver]:
     try:
         yield made
     finally:
+        made.gate.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -34,6 +34,31 @@ def test_every_state_but_the_first_is_reported_with_a_signature(sim: Running, ho
     assert sim.bubbles("sms", ADA_PHONE)[0]["part_key"] == "abc"
 
 
+def test_no_report_holds_up_the_message_or_overtakes_another(sim: Running, hook: Receiver) -> None:
+    """However long a server thinks about the first one: the message arrives meanwhile, and the others come in order."""
+    hook.gate.clear()
+    made = sim.twilio().messages.create(
+        to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="x", status_callback=f"{hook.url}/d"
+    )
+    first = hook.next()
+    while made.fetch().status != "delivered":
+        pass
+    assert hook.requests.empty()
+    hook.gate.set()
+    assert [report.form["MessageStatus"] for report in (first, hook.next(), hook.next())] == [
+        "sending",
+        "sent",
+        "delivered",
+    ]
+
+
+def test_a_report_is_overtaken_by_fault(sim: Running, hook: Receiver) -> None:
+    """As it may be at Twilio, which promises no order."""
+    sim.fault(target="twilio_callback", method="sending", effect="disorder", seconds=30)
+    sim.twilio().messages.create(to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="x", status_callback=hook.url)
+    assert [hook.next().form["MessageStatus"] for _ in range(2)] == ["sent", "delivered"]
+
+
 def test_a_messaging_service_accepts_before_it_queues(sim: Running, hook: Receiver) -> None:
     """Without a sender yet there are no segments, and the first report is queued."""
     made = sim.twilio().messages.create(
