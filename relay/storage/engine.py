@@ -17,7 +17,8 @@ from relay.errors import StorageError
 from relay.storage.schema import HEAD_REVISION
 from relay.storage.transactions import GroupCommit, Pooled, Transactions, storage_error
 
-_IDLE_IN_TRANSACTION_SECONDS = 3  # ours take milliseconds
+_LEAST_IDLE_SECONDS = 3  # ours take milliseconds, but not on a machine that has other things to do
+_MIGRATION_IDLE_SECONDS = 60  # Alembic is imported amid the transaction, and a slow machine takes its time for that
 _MIGRATION_LOCK = 0x72656C6179  # any number, the same in every process
 
 
@@ -111,9 +112,10 @@ def _postgresql_engine(url: str, timeout: float) -> Engine:
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "tcp_user_timeout": 2000 * seconds,
-            # The last: a process that is stopped amid a transaction would hold the counters that all others need.
+            # The last: a process that is stopped amid a transaction would hold the counters that all others need,
+            # so it loses them while the others still wait.
             "options": f"-c lock_timeout={seconds}s -c statement_timeout={seconds * 2}s"
-            f" -c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_SECONDS}s",
+            f" -c idle_in_transaction_session_timeout={max(_LEAST_IDLE_SECONDS, seconds // 2)}s",
         },
     )
 
@@ -121,6 +123,7 @@ def _postgresql_engine(url: str, timeout: float) -> Engine:
 def _prepare_postgresql(engine: Engine) -> None:
     try:
         with engine.begin() as connection:
+            connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{_MIGRATION_IDLE_SECONDS}s'"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             migrate(connection)
     except SQLAlchemyError as error:
