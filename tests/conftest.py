@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -18,23 +17,19 @@ from sqlalchemy import Engine, create_engine
 from relay.settings import Settings
 from relay.storage.engine import open_transactions
 from relay.storage.schema import metadata
+from tests.ports import Ports
 from tests.running_postgresql import Postgresql, running_postgresql
 
 ROOT = Path(__file__).resolve().parent.parent
 PORT_KEYS = tuple(key for key in Settings.model_fields if key.endswith("_port"))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
-def free_port() -> Callable[[], int]:
-    """A port on which nothing listens now; a new one with each call."""
-    return _free_port
+def free_port() -> Iterator[Callable[[], int]]:
+    """A port on which nothing listens, kept for this test; a new one with each call."""
+    ports = Ports()
+    yield ports.take
+    ports.give_back()
 
 
 @pytest.fixture
@@ -55,24 +50,24 @@ def project_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def house_environ() -> dict[str, str]:
+def house_environ(free_port: Callable[[], int]) -> dict[str, str]:
     """An environment for real processes: none of our settings, and a free port for each server."""
     known = {key.upper() for key in Settings.model_fields}
     clean = {
         key: value for key, value in os.environ.items() if key not in known and key.removesuffix("_FILE") not in known
     }
-    return {**clean, **{key.upper(): str(_free_port()) for key in PORT_KEYS}, "NO_COLOR": "1"}
+    return {**clean, **{key.upper(): str(free_port()) for key in PORT_KEYS}, "NO_COLOR": "1"}
 
 
 @pytest.fixture
 def wait_for_health() -> Callable[..., None]:
     """Wait until a server answers GET /health; fails after `seconds`."""
 
-    def wait(port: int | str, seconds: float = 20) -> None:
+    def wait(port: int | str, seconds: float = 60) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
                     if answer.status == 200:
                         return
             except (OSError, urllib.error.URLError):
@@ -92,7 +87,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def migrated(url: str) -> str:
     async def migrate() -> None:
-        transactions = open_transactions(url, 8)
+        transactions = open_transactions(url, 60)
         await transactions.prepare()
         transactions.close()
 

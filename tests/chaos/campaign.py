@@ -30,7 +30,8 @@ from tests.chaos.chaos_model import ChaosModel
 from tests.chaos.chaos_people import Crowd, Simulation
 from tests.chaos.chaos_report import Report, print_report, save_report
 from tests.chaos.front_door import FrontDoor
-from tests.house.running_house import ROOT, free_ports
+from tests.house.running_house import ROOT
+from tests.ports import Ports
 
 ILL_ALWAYS = 0.06
 BAD_ALWAYS = 0.05
@@ -168,7 +169,8 @@ def left(status: dict[str, Any]) -> int:
 
 async def campaign(orders: Orders) -> Report:
     """Run a campaign from an empty folder to its report; everything that was started is stopped again."""
-    outside = free_ports(1)[0]
+    held = Ports()
+    outside = held.take()
     house = new_house(orders.folder, outside, orders.telegram_mode)
     # Each its own dice: what one does must not change what the others draw.
     dice = {name: random.Random(f"{orders.seed} {name}") for name in ("crowd", "model", "door", "mischief")}
@@ -176,6 +178,7 @@ async def campaign(orders: Orders) -> Report:
     door = FrontDoor({name: house.url(f"{name}_server") for name in ("sms", "telegram")}, dice["door"])
     simulation = Simulation(house.url("simulator"))
     async with AsyncExitStack() as stack:
+        stack.callback(held.give_back)
         await open_outside(stack, outside, model, door)
         stack.push_async_callback(asyncio.to_thread, house.close)
         await simulation.open()

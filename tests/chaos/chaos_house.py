@@ -142,7 +142,7 @@ class ChaosHouse(House):
         super().close()
         if self._simulator is not None:
             self._simulator.terminate()
-            self._simulator.wait(15)
+            self._simulator.wait(60)
 
     def _last_words(self) -> str:
         return self.log.read_text(errors="replace")[-4000:]

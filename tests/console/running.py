@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import uvicorn
 from admin_server import create_app
 from messaging_database import MessagingDatabase, open_database
 from relay.settings import Settings
+from tests.ports import Ports
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -39,10 +42,10 @@ class _Announced(uvicorn.Server):
 
 
 @asynccontextmanager
-async def listening(app: Any, port: int = 0) -> AsyncIterator[str]:
+async def listening(app: Any) -> AsyncIterator[str]:
     """The address of the app while it runs."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", port))
+        listener.bind(("127.0.0.1", 0))
         server = _Announced(uvicorn.Config(app, log_config=None, proxy_headers=False, timeout_graceful_shutdown=1))
         task = asyncio.create_task(server.serve([listener]))
         await server.up.wait()
@@ -53,17 +56,17 @@ async def listening(app: Any, port: int = 0) -> AsyncIterator[str]:
             await task
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@cache
+def silent_ports() -> dict[str, int]:
+    """The settings of a house in which no server runs, as long as this process lives."""
+    ports = Ports()
+    atexit.register(ports.give_back)
+    return {f"{server}_port": ports.take() for server in ("llm_server", "sms_server", "telegram_server", "simulator")}
 
 
 def settings_for(folder: Path, **changes: Any) -> Settings:
     """Settings whose database is in this folder, and whose servers listen nowhere."""
-    silent = {f"{server}_port": free_port() for server in ("llm_server", "sms_server", "telegram_server", "simulator")}
-    return Settings(**{"database_url": f"sqlite:///{folder / 'messaging.db'}", **silent, **changes})
+    return Settings(**{"database_url": f"sqlite:///{folder / 'messaging.db'}", **silent_ports(), **changes})
 
 
 Story = Callable[[MessagingDatabase], Awaitable[None]]
@@ -88,11 +91,13 @@ async def settings_after(story: Story, folder: Path, **changes: Any) -> Settings
 
 
 @asynccontextmanager
-async def browsing(settings: Settings, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser at the console of these settings."""
+async def browsing(
+    settings: Settings, look_seconds: float = 30.0, /, **headers: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser at the console of these settings, which has the patience that a busy machine asks for."""
     async with (
-        listening(create_app(settings)) as url,
-        httpx.AsyncClient(base_url=url, headers={**BROWSER, **headers}, timeout=20, trust_env=False) as client,
+        listening(create_app(settings, look_seconds=look_seconds)) as url,
+        httpx.AsyncClient(base_url=url, headers={**BROWSER, **headers}, timeout=60, trust_env=False) as client,
     ):
         yield client
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from messaging_database import MessagingDatabase
 from relay.messages import Decision, PartState, Platform, UserId, UserState
-from tests.console.running import browsing, free_port, listening, nothing, opened, settings_after
+from tests.console.running import browsing, listening, nothing, opened, settings_after
 from tests.console.town import EMOJI, LONG_WORD, RIGHT_TO_LEFT, SCRIPT, Town, alice_asks, fill
 
 ALICE = {"platform": "sms", "id": "+12025550147"}
@@ -176,7 +176,7 @@ async def test_a_refused_message_is_not_lost(tmp_path: Path, response: Response,
 
 async def test_a_server_that_does_not_run_is_said(tmp_path: Path) -> None:
     """Nothing was sent for sure, and the page says so."""
-    settings = await settings_after(alice_asks, tmp_path, sms_server_port=free_port())
+    settings = await settings_after(alice_asks, tmp_path)
     async with browsing(settings) as browser:
         page = await browser.post("/person/send", data={**ALICE, "message": "hello"})
     assert "The SMS server is not running, nothing was sent." in page.text

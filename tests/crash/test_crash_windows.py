@@ -15,7 +15,7 @@ from tests.crash.lives import Lives, audit, end_from_outside, lay_trap, make_tro
 from tests.crash.outcomes import note
 from tests.crash.small_model import SmallModel
 from tests.crash.windows import MODEL, Case, Way, cases
-from tests.house.running_house import free_ports
+from tests.ports import Ports
 from tests.simulator.running_simulator import Running, running_simulator
 
 pytestmark = pytest.mark.house
@@ -43,7 +43,8 @@ def lives_of(
     tmp_path_factory: pytest.TempPathFactory, sim: Running, model: SmallModel
 ) -> Iterator[Callable[[Way], Lives]]:
     """The server of a way, which lives on from case to case, with its database; the server of another way ends."""
-    ports = free_ports(2)
+    held = Ports()
+    ports = held.take(), held.take()
     known: dict[Way, Lives] = {}
 
     def find(way: Way) -> Lives:
@@ -51,13 +52,14 @@ def lives_of(
             if other.way is not way:
                 other.forget()
         if way not in known:
-            known[way] = Lives(way, tmp_path_factory.mktemp(f"crash-{way}"), sim, model, (ports[0], ports[1]))
+            known[way] = Lives(way, tmp_path_factory.mktemp(f"crash-{way}"), sim, model, ports)
         known[way].clear_up()
         return known[way]
 
     yield find
     for one in known.values():
         one.forget()
+    held.give_back()
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])

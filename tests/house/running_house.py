@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
+from tests.ports import Ports
+
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simulator")
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 class House:
@@ -32,7 +24,8 @@ class House:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
-        self.ports = dict(zip(SERVERS, free_ports(len(SERVERS)), strict=True))
+        self._held = Ports()
+        self.ports = {server: self._held.take() for server in SERVERS}
         self.log = folder / "house.log"
         ports = {f"{server.upper()}_PORT": str(port) for server, port in self.ports.items()}
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("TWILIO_", "TELEGRAM_"))}
@@ -44,7 +37,7 @@ class House:
             "PYTHONUNBUFFERED": "1",
             **settings,
         }
-        self.http = httpx.Client(timeout=60)
+        self.http = httpx.Client(timeout=90)
         self._launcher: subprocess.Popen[bytes] | None = None
 
     def url(self, server: str) -> str:
@@ -65,7 +58,7 @@ class House:
         for server in SERVERS:
             self.await_ready(server)
 
-    def await_ready(self, server: str, seconds: float = 40) -> None:
+    def await_ready(self, server: str, seconds: float = 60) -> None:
         path = "/health" if server == "simulator" else "/ready"
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -93,17 +86,21 @@ class House:
         """Kill -9 one server and wait until it is gone; the launcher starts another."""
         process = self.process(server)
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
     def stop(self) -> int:
         """Stop as an operator does, with SIGTERM; the launcher's exit status."""
         self.launcher.send_signal(signal.SIGTERM)
-        return self.launcher.wait(20)
+        return self.launcher.wait(60)
 
     def close(self) -> None:
         if self._launcher is not None and self._launcher.poll() is None:
             self.stop()
+        self._given_up()
+
+    def _given_up(self) -> None:
         self.http.close()
+        self._held.give_back()
 
     # -- the people outside
 
@@ -135,7 +132,7 @@ class Phone:
         else:
             self.house.sim("POST", "telegram/send", json={"chat_id": int(self.address), "text": text})
 
-    def hear(self, seconds: float = 30) -> str:
+    def hear(self, seconds: float = 60) -> str:
         """The next bubble that comes in, once it is there."""
         query = {"platform": self.platform, "person": self.address, "after": self._seen, "timeout": seconds}
         transcript = self.house.sim("GET", "wait", params=query)

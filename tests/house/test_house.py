@@ -88,7 +88,7 @@ def test_a_server_killed_while_the_model_works_answers_once_after_its_restart(
     before = len(model.requests)
     erin.say(f"{platform} before the crash")
     while len(model.requests) == before:
-        assert model.asked.acquire(timeout=30)
+        assert model.asked.acquire(timeout=60)
     erin.say(f"{platform} right behind it")
     while house.sim("GET", "stats")["waiting_updates"]:
         time.sleep(0.01)  # what was not fetched before the kill would be a turn of its own
@@ -132,7 +132,7 @@ def test_the_manual_test_of_the_guide_works_with_plain_form_fields(house: House)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = house.http.post(house.url("sms_server") + "/sms/webhook", content=written_by_curl, headers=form)
     assert (answer.status_code, "Response" in answer.text) == (200, True)
-    query = {"platform": "sms", "person": "+12345678900", "after": 0, "timeout": 30}
+    query = {"platform": "sms", "person": "+12345678900", "after": 0, "timeout": 60}
     transcript = house.sim("GET", "wait", params=query)
     assert "name=" in transcript["bubbles"][-1]["text"]
 

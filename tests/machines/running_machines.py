@@ -13,13 +13,13 @@ import psutil
 from sqlalchemy import create_engine, select
 
 from relay.storage.schema import inbound
-from tests.house.running_house import ROOT, House, Phone, free_ports
+from tests.house.running_house import ROOT, House, Phone
 
 MACHINES = ("one", "two")
 LEASE_SECONDS = 6
 """The shortest that may be set."""
 
-TAKEN_OVER_SECONDS = 30
+TAKEN_OVER_SECONDS = 60
 """A generous wait on a busy machine: the lease, the look at it, and the next sweep."""
 
 SMS = ("sms_server one", "sms_server two")
@@ -35,13 +35,12 @@ class Machines(House):
             DATABASE_URL=database_url,
             SIMULATED="true",
             LEASE_SECONDS=str(LEASE_SECONDS),
-            DATABASE_TIMEOUT_SECONDS="2",
+            DATABASE_TIMEOUT_SECONDS="5",
             MERGE_MESSAGES="false",
             **settings,
         )
         self._database_url = database_url
-        names = [*SMS, *TELEGRAM]
-        self.ports |= dict(zip(names, free_ports(len(names)), strict=True))
+        self.ports |= {name: self._held.take() for name in (*SMS, *TELEGRAM)}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -79,14 +78,14 @@ class Machines(House):
     def kill(self, server: str) -> None:
         """Kill -9 one server; nobody starts another."""
         self._processes[server].kill()
-        self._processes[server].wait(10)
+        self._processes[server].wait(60)
 
     def close(self) -> None:
         for process in self._processes.values():
             process.terminate()
         for process in self._processes.values():
-            process.wait(20)
-        self.http.close()
+            process.wait(60)
+        self._given_up()
 
     def texts_go_to(self, server: str) -> None:
         """From now on the webhook of a text message goes to this server."""
