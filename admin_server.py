@@ -56,9 +56,10 @@ class Console:
     http: httpx.AsyncClient
     door: Door | None
     forms: OnceOnly
+    look_seconds: float
 
     async def overview(self, search: Search) -> dict[str, Any]:
-        servers = await look_at_servers(self.http, known_servers(self.settings), LOOK_SECONDS)
+        servers = await look_at_servers(self.http, known_servers(self.settings), self.look_seconds)
         return await read_overview(self.database, servers, search, now=time.time(), simulated=self.settings.simulated)
 
     async def person(self, address: Address, before: int | None = None) -> dict[str, Any]:
@@ -69,7 +70,7 @@ class Console:
         return {"address": address, "time": reports.timestamp(time.time()), **found}
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, look_seconds: float = LOOK_SECONDS) -> FastAPI:
     """The console as an ASGI app; without settings it reads them as the program does."""
     settings = settings or load_settings()
     pages = Pages(settings)
@@ -79,7 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         http = open_http_client(max_connections=20)
         database = open_database(settings, "admin_server")
         door = Door(settings.admin_token.get_secret_value()) if settings.admin_token is not None else None
-        app.state.console = Console(settings, pages, database, http, door, OnceOnly())
+        app.state.console = Console(settings, pages, database, http, door, OnceOnly(), look_seconds)
         await database.start()
         try:
             yield

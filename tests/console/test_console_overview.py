@@ -99,7 +99,8 @@ async def test_a_server_that_accepts_and_says_nothing_does_not_hold_up_the_page(
 
     async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        async with browsing(await settings_after(nothing, tmp_path, telegram_server_port=port)) as browser:
+        settings = await settings_after(nothing, tmp_path, telegram_server_port=port)
+        async with browsing(settings, 1.0) as browser:
             states = (await browser.get("/api/overview")).json()["servers"]
         hold.set()
     assert [state["condition"] for state in states] == ["not running", "not running", "does not answer"]
