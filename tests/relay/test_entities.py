@@ -50,7 +50,7 @@ def covered(part: PlannedPart, entity: dict[str, Any]) -> str:
     return data[start : start + entity["length"] * 2].decode("utf-16-le")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(DOCUMENTS)
 def test_every_part_is_a_message_that_telegram_takes(markdown: str) -> None:
     """Length, number of entities, and offsets that never split a character, whatever the text."""
@@ -63,7 +63,7 @@ def test_every_part_is_a_message_that_telegram_takes(markdown: str) -> None:
             assert covered(part, entity)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(DOCUMENTS)
 def test_the_parts_joined_are_the_whole(markdown: str) -> None:
     """Nothing is lost at a cut, and nothing comes twice."""

@@ -62,7 +62,7 @@ class Works:
         self.lanes.wake(user_id)
 
     async def quiet(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.lanes.busy:  # noqa: ASYNC110 (the lanes are what is tested)
                 await asyncio.sleep(0)
 
@@ -74,7 +74,7 @@ async def works() -> AsyncIterator[Works]:
     await works.lanes.stop(0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from([ANN, BOB, CAT]), st.integers(0, 4)), max_size=40))
 def test_no_wake_up_is_lost(steps: list[tuple[UserId, int]]) -> None:
     """Whenever work arrives, in whichever moment of a lane's life: all is done without any sweep, nothing at once."""
@@ -196,7 +196,7 @@ async def test_stopping_has_a_deadline_whatever_hangs(works: Works) -> None:
     works.put(BOB, stubborn)
     for _ in range(4):
         await asyncio.sleep(0)
-    async with asyncio.timeout(CANCEL_SECONDS + 5):
+    async with asyncio.timeout(CANCEL_SECONDS + 60):
         await works.lanes.stop(0.01)
     assert works.lanes.busy == 1
     released.set()
@@ -204,6 +204,6 @@ async def test_stopping_has_a_deadline_whatever_hangs(works: Works) -> None:
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (the lanes are what is tested)
             await asyncio.sleep(0)

@@ -261,6 +261,7 @@ async def test_trouble_with_the_database_sends_nothing_twice(town: Town, verb: s
     town.moody.verb, town.moody.times = verb, 3
     await town.hear("/a|b", "/c")
     for _ in range(20):
+        await town.still()
         await town.pass_by(3)
     await town.quiet()
     assert town.channel.to(ANN) == ["did /a", "b", "did /c"]
@@ -285,6 +286,7 @@ async def test_trouble_after_a_failed_send_is_outlasted(town: Town, verb: str, s
     town.channel.script.extend(script)
     await town.hear("/a|b")
     for _ in range(60):
+        await town.still()
         await town.pass_by(3)
     await town.quiet()
     assert [text for _, text in town.channel.sent] == ["did /a", "b"]
@@ -310,7 +312,7 @@ async def test_a_stop_cuts_off_the_waiting_but_not_the_record(town: Town) -> Non
     await recording.wait()
     await town.stop(0)
     holding.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await town.part_states() != ["accepted"]:  # noqa: ASYNC110 (a record that nobody awaits any more)
             await asyncio.sleep(0.001)
 

@@ -451,7 +451,7 @@ def test_a_real_server_stops_cleanly_when_its_launcher_is_gone(
         wait_for_health(port)
         assert process.stdin
         process.stdin.close()
-        process.wait(15)
+        process.wait(60)
         assert process.stdout
         assert process.stdout.read().split() == ["opened", "closed"]
         assert process.stderr
@@ -468,7 +468,7 @@ def test_a_server_on_its_own_does_not_mind_a_closed_stdin(
         process.stdin.close()
         wait_for_health(port)
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        process.wait(60)
         assert process.stdout
         assert process.stdout.read().split() == ["opened", "closed"]
 
@@ -480,7 +480,7 @@ def test_a_real_server_names_neither_itself_nor_believes_a_forwarded_address(
     port = free_port()
     with real_server(tmp_path, port):
         wait_for_health(port)
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", "/metrics", headers={"X-Forwarded-For": "127.0.0.1"})
         answer = connection.getresponse()
         assert answer.status == 403

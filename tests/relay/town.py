@@ -59,9 +59,9 @@ class Hours:
         finally:
             self._sleepers.remove(entry)
 
-    def asleep(self, seconds: float) -> int:
-        """How many sleep for so long."""
-        return sum(1 for _, wanted, future in self._sleepers if wanted == seconds and not future.done())
+    def asleep(self, seconds: float | None = None) -> int:
+        """How many sleep for so long; without a number, how many sleep at all."""
+        return sum(1 for _, wanted, future in self._sleepers if seconds in {None, wanted} and not future.done())
 
     def move(self, seconds: float) -> None:
         self.now += seconds
@@ -184,7 +184,7 @@ class Town:
 
     def __init__(self, url: str, hours: Hours, *, can_settle: bool = True, **changes: Any) -> None:
         self.hours = hours
-        self.database = MessagingDatabase(open_transactions(url, 8), owner="sms@town", clock=hours.clock)
+        self.database = MessagingDatabase(open_transactions(url, 60), owner="sms@town", clock=hours.clock)
         self.moody = Moody(self.database)
         defaults = {"merge_messages": False, "messages_per_minute": 10_000, "loop_turns": 0}
         self.settings = Settings(**{**defaults, **changes})
@@ -224,8 +224,12 @@ class Town:
         """Until nobody is being served: all that is left waits for the clock."""
         await self.until(lambda: not self.conversation.lanes.busy and not self.outbox.lanes.busy)
 
+    async def still(self) -> None:
+        """Until nobody does anything but wait for the clock: both sweeps, and every lane that there is."""
+        await self.until(lambda: self.hours.asleep() == 2 + self.conversation.lanes.busy + self.outbox.lanes.busy)
+
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 (the database's own threads work meanwhile)
                 await asyncio.sleep(0.001)
 
