@@ -8,7 +8,9 @@ from __future__ import annotations
 
 # ruff: noqa: ARG002 (the arguments are the protocols')
 import asyncio
+import fcntl
 import sys
+import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from messaging_database import MessagingDatabase
 from relay.conversation import Conversation
+from relay.errors import OutcomeUnknown
 from relay.messages import (
     Answer,
     Decision,
@@ -69,13 +72,17 @@ class FileChannel:
 
     async def send(self, part: Part) -> Receipt:
         with self._transcript.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # the counter: one at a time, and whoever asks about a part waits
+            if time.time() >= part.lease_until:
+                raise OutcomeUnknown("late", "waited at the counter for longer than the lease")
             file.write(f"{part.id} {part.user_id} {part.text}\n")
         await asyncio.sleep(0.004)
         return Receipt(f"P-{part.id}")
 
     async def settle(self, part: Part, taken: Collection[str]) -> Receipt | None:
-        accepted = self._transcript.read_text()
-        return Receipt(f"P-{part.id}") if part.id in accepted else None
+        with self._transcript.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            return Receipt(f"P-{part.id}") if part.id in file.read() else None
 
 
 class Echo:

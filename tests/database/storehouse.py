@@ -47,7 +47,7 @@ class Opener:
         *,
         owner: str = "sms@one",
         lease: float = 15.0,
-        patience: float = 8.0,
+        patience: float = 60.0,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> MessagingDatabase:

@@ -1,14 +1,19 @@
-"""`python messaging_database.py`: the commands as an operator types them, on a file that servers could be using."""
+"""`python messaging_database.py`: the commands as an operator types them, on a file that servers could be using.
+
+One test types them into a process of its own; the others call what that calls.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -16,6 +21,7 @@ import pytest
 from messaging_database import open_database
 from relay.messages import Answer, Decision, InboundMessage, PlannedPart, Platform, Receipt, UserId
 from relay.settings import Settings
+from relay.storage import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 ANN = UserId("+12025550101")
@@ -32,13 +38,25 @@ class Desk:
 
     def run(self, *words: str) -> tuple[int, str]:
         """Exit status and everything that was printed."""
+        printed = io.StringIO()
+        with chdir(self.folder), redirect_stdout(printed), redirect_stderr(printed):
+            try:
+                status = commands.run(
+                    words, lambda: self.settings, lambda settings: open_database(settings, "commands"), print
+                )
+            except SystemExit as end:  # the parser's way to stop
+                status = int(end.code or 0)
+        return status, printed.getvalue()
+
+    def type(self, *words: str) -> tuple[int, str]:
+        """The same in a process of its own."""
         done = subprocess.run(
             [sys.executable, str(ROOT / "messaging_database.py"), *words],
             cwd=self.folder,
-            env={**os.environ, "DATABASE_URL": self.settings.database_url, "COLUMNS": "120"},
+            env={**os.environ, "DATABASE_URL": self.settings.database_url},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
@@ -89,6 +107,13 @@ def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     assert status == 0
     assert "usage:" in text
     assert not (tmp_path / "people.db").exists()
+
+
+def test_commands_are_typed_where_the_database_is(desk: Desk) -> None:
+    """The settings of the servers say which one it is; what was found out is the exit status."""
+    assert desk.type("check") == (0, "all is well\n")
+    status, text = desk.type("export-user", "sms", "+19999999999")
+    assert (status, "nothing is kept" in text) == (1, True)
 
 
 def test_a_backup_is_whole_and_can_be_put_back(desk: Desk) -> None:

@@ -191,7 +191,7 @@ async def _live(url: str, story: Story) -> None:
         await opener.close()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @example(story=[*ANSWERED, ("refuse", 0, 3), ("accept", 0, 1), ("deliver", 0, 1)])
 @example(story=[*ANSWERED, ("deliver", 0, 2), ("deliver", 0, 6), ("accept", 0, 0), ("move", 0, 1)])
 @given(story=STORIES)
@@ -202,7 +202,7 @@ def test_counters_equal_a_recount_on_sqlite(sqlite_template: Path, story: Story)
         asyncio.run(_live(f"sqlite:///{folder}/town.db", story))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @example(story=[*ANSWERED, ("refuse", 0, 3), ("accept", 0, 1), ("deliver", 0, 1)])
 @given(story=STORIES)
 def test_counters_equal_a_recount_on_postgresql(sweeper: Engine, story: Story) -> None:

@@ -26,7 +26,7 @@ from tests.running_postgresql import Postgresql
 PREPARE = """
 import asyncio, sys
 from relay.storage.engine import open_transactions
-transactions = open_transactions(sys.argv[1], 20)
+transactions = open_transactions(sys.argv[1], 60)
 print("ready", flush=True)
 sys.stdin.readline()
 asyncio.run(transactions.prepare())
@@ -65,7 +65,7 @@ def connected(url: str) -> Iterator[Connection]:
 
 
 async def _prepare(url: str) -> None:
-    transactions = open_transactions(url, 8)
+    transactions = open_transactions(url, 60)
     try:
         await transactions.prepare()
     finally:
@@ -128,4 +128,4 @@ async def test_a_failed_migration_leaves_nothing_behind(bare_url: str) -> None:
     with connected(bare_url) as connection:
         connection.execute(text("DROP TABLE users"))
         assert not connection.dialect.has_table(connection, "conversations")
-    await asyncio.wait_for(_prepare(bare_url), 30)
+    await asyncio.wait_for(_prepare(bare_url), 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import signal
 import sqlite3
 import sys
@@ -33,11 +34,11 @@ class House:
         self.db = db
         self.file = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else None
         self._url = url
-        self._transcript = transcript
+        self.transcript = transcript
         self._processes: list[asyncio.subprocess.Process] = []
 
     async def start(self, owner: str) -> asyncio.subprocess.Process:
-        command = [sys.executable, str(PROGRAM), self._url, owner, str(self._transcript)]
+        command = [sys.executable, str(PROGRAM), self._url, owner, str(self.transcript)]
         process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
         self._processes.append(process)
         assert process.stdout is not None
@@ -45,16 +46,16 @@ class House:
         return process
 
     def sent(self) -> list[str]:
-        return self._transcript.read_text().splitlines()
+        return self.transcript.read_text().splitlines()
 
     async def has_sent(self, lines: int) -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while len(self.sent()) < lines:  # noqa: ASYNC110 (another process: there is no event to await)
                 await asyncio.sleep(0.01)
 
     async def at_rest(self) -> None:
         """Nothing is open any more, neither message nor part."""
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while await _open(self.db):  # noqa: ASYNC110 (likewise)
                 await asyncio.sleep(0.02)
 
@@ -85,7 +86,7 @@ EXPECTED = [f"{turn} {half}" for turn in range(TURNS) for half in ("a", "b")]
 async def house(database_url: str, opener: Opener, tmp_path: Path) -> AsyncIterator[House]:
     transcript = tmp_path / "transcript.txt"
     transcript.touch()
-    house = House(database_url, transcript, await opener(database_url, owner="sms@webhooks", patience=20))
+    house = House(database_url, transcript, await opener(database_url, owner="sms@webhooks"))
     yield house
     await house.close()
 
@@ -120,12 +121,25 @@ async def test_a_process_that_is_killed_again_and_again_loses_and_doubles_nothin
     await _all_is_well(house)
 
 
-def _put_to_sleep(process: asyncio.subprocess.Process, file: Path | None) -> None:
-    """SIGSTOP, but not while it writes to an SQLite file: nobody can take that lock from a process that is stopped."""
+def _put_to_sleep(process: asyncio.subprocess.Process, house: House) -> None:
+    """SIGSTOP, but not at the counter of the provider, and not while it writes to an SQLite file.
+
+    Nobody can take SQLite's lock from a process that is stopped, and nobody can keep one that was stopped between its
+    last look at the lease and the send from sending when it wakes up.
+    """
     process.send_signal(signal.SIGSTOP)
-    while file is not None and not _is_free(file):
+    while not (_counter_is_free(house.transcript) and (house.file is None or _is_free(house.file))):
         process.send_signal(signal.SIGCONT)
         process.send_signal(signal.SIGSTOP)
+
+
+def _counter_is_free(transcript: Path) -> bool:
+    with transcript.open() as counter:
+        try:
+            fcntl.flock(counter, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def _is_free(file: Path) -> bool:
@@ -143,7 +157,7 @@ async def test_of_three_processes_one_dies_and_one_sleeps_past_its_lease(house: 
     sleeper, victim, _ = await asyncio.gather(*(house.start(f"sms@{name}") for name in ("a", "b", "c")))
     writing = asyncio.create_task(_everybody_writes(house.db))
     await house.has_sent(8)
-    _put_to_sleep(sleeper, house.file)
+    _put_to_sleep(sleeper, house)
     victim.kill()
     await writing
     await house.at_rest()

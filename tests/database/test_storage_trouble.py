@@ -145,7 +145,7 @@ async def test_what_cannot_be_opened_is_tried_again_until_it_can(tmp_path: Path,
         path.rmdir() if path.is_dir() else path.unlink()
     path.parent.mkdir(exist_ok=True)
     between_tries.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(task for task in asyncio.all_tasks() if "_keep_preparing" in repr(task)))
     assert await db.store_inbound(message(), "") is not None
 
@@ -221,7 +221,7 @@ asyncio.run(main())
 def _in_a_process(url: str, *, user: int = 0, most_bytes: int = 0) -> str:
     """Store message after message in a process of its own, as somebody else or within a limit, until it fails."""
     command = [sys.executable, "-c", FILL, url, str(user), str(most_bytes)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -249,7 +249,7 @@ async def test_receipts_go_before_new_messages(sqlite_url: str) -> None:
     transactions = open_transactions(sqlite_url, 8)
     await transactions.prepare()
     busy, order = threading.Event(), list[str]()
-    first = asyncio.create_task(transactions.write(lambda *_: busy.wait(10)))
+    first = asyncio.create_task(transactions.write(lambda *_: busy.wait(60)))
     await asyncio.sleep(0)
     writes = [
         asyncio.create_task(transactions.write(lambda *_, name=name: order.append(name), urgent=name.startswith("r")))
@@ -301,7 +301,7 @@ async def test_a_lock_that_never_ends_does_not_hold_up_the_stop(sqlite_url: str,
         intruder.execute("BEGIN IMMEDIATE")
         waiting = asyncio.create_task(_stored(db, "late"))
         await asyncio.sleep(0)
-        await asyncio.wait_for(db.stop(), 10)
+        await asyncio.wait_for(db.stop(), 30)
         waiting.cancel()
         intruder.execute("ROLLBACK")
     again = await opener(sqlite_url)
