@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, create_engine
 
 from relay.settings import Settings
@@ -21,6 +22,12 @@ from tests.ports import Ports
 from tests.running_postgresql import Postgresql, running_postgresql
 
 ROOT = Path(__file__).resolve().parent.parent
+# How long an example takes says how busy the machine is. Where a change has to pass, every run tries the same examples.
+settings.register_profile(
+    "relay", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("relay")
+
 PORT_KEYS = tuple(key for key in Settings.model_fields if key.endswith("_port"))
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 import tempfile
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
+
+PATIENCE = 120.0
 
 
 class Postgresql:
@@ -27,7 +31,7 @@ class Postgresql:
 
     def start(self) -> None:
         """Return when it can be used again."""
-        self._server.ensure_postgres_running()
+        insist(self._server.ensure_postgres_running)
 
     def run(self, *statements: str) -> None:
         """Run statements as its administrator, each in a transaction of its own."""
@@ -36,6 +40,22 @@ class Postgresql:
             for statement in statements:
                 connection.execute(text(statement))
         engine.dispose()
+
+
+def insist(start: Callable[[], None]) -> None:
+    """Start PostgreSQL. The package gives it ten seconds, and when they are over it comes up all the same, only later.
+
+    Asked again meanwhile, the package takes offence at a server that is there and not ready.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            start()
+            return
+        except (subprocess.SubprocessError, AssertionError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)  # another process: there is no event to await
 
 
 @contextmanager
@@ -53,7 +73,8 @@ def running_postgresql() -> Iterator[Postgresql]:
         )
 
         # Not below pytest's own folder: the next pytest on this machine would close that to PostgreSQL's user.
-        server = get_server(tempfile.mkdtemp(prefix="relay-pg-"), cleanup_mode="delete")
+        server = get_server(tempfile.mkdtemp(prefix="relay-pg-"), cleanup_mode="delete", start=False)
+        insist(server.start)
     postgresql = Postgresql(server)
     # Nobody pulls the plug of this machine to test that; without them it is several times quicker.
     quick = ("fsync", "full_page_writes", "synchronous_commit")
