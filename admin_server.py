@@ -85,7 +85,7 @@ def create_app(settings: Settings | None = None, *, look_seconds: float = LOOK_S
         try:
             yield
         finally:
-            async with asyncio.timeout(settings.stop_seconds):
+            async with asyncio.timeout(settings.stop_seconds / 2):
                 await database.stop()
                 await http.aclose()
 

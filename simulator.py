@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             try:
                 yield
             finally:
-                async with asyncio.timeout(settings.stop_seconds):
+                async with asyncio.timeout(settings.stop_seconds / 2):
                     await simulator.close()
                     await client.aclose()
 

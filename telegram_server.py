@@ -24,6 +24,7 @@ from httpx import AsyncClient
 from pydantic import BaseModel, BeforeValidator, Field
 
 from messaging_database import MessagingDatabase, open_database
+from relay import stopping
 from relay.errors import SendError, SettingsError, StorageError
 from relay.http_client import open_http_client
 from relay.llm_client import LlmClient
@@ -194,7 +195,7 @@ async def _stop_updates(rooms: Rooms) -> None:
     for chore in rooms.chores:
         chore.cancel()
     await asyncio.gather(*rooms.chores, return_exceptions=True)
-    await rooms.poller.stop(rooms.settings.stop_seconds / 4)
+    await rooms.poller.stop(rooms.settings.stop_seconds * stopping.UPDATES)
 
 
 def _rooms(app: FastAPI) -> Rooms:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from typing import Protocol
 
+from relay import stopping
 from relay.channel import Channel
 from relay.conversation import Conversation, Inbox, Model
 from relay.errors import StorageError
@@ -51,13 +52,13 @@ class Relay:
         self.outbox.lanes.wake(user_id)
 
     async def stop(self) -> None:
-        """Let what is under way end, within `stop_seconds` in all; what does not is taken up after the next start."""
-        await self.conversation.lanes.stop(self._stop_seconds / 2)
-        await self.outbox.lanes.stop(self._stop_seconds / 4)
+        """Let what is under way end within its shares of the time; what does not is taken up after the next start."""
+        await self.conversation.lanes.stop(self._stop_seconds * stopping.ANSWERS)
+        await self.outbox.lanes.stop(self._stop_seconds * stopping.SENDS)
         await self._release()
 
     async def _release(self) -> None:
         try:
-            await asyncio.wait_for(self._store.release_leases(self._platform), self._stop_seconds / 4)
+            await asyncio.wait_for(self._store.release_leases(self._platform), self._stop_seconds * stopping.LEASES)
         except (StorageError, TimeoutError) as error:
-            log.warning("leases of %s end by themselves: %s", self._platform, error or "the database is busy")
+            log.warning("leases of %s end by themselves: %s", self._platform, str(error) or "the database is busy")

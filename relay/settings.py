@@ -264,7 +264,9 @@ class Settings(BaseModel):
     max_message_length: int = Field(
         8000, ge=100, le=100_000, description="Longest message, in characters, that is put to the model."
     )
-    stop_seconds: float = Field(8.0, gt=0, le=60, description="How long a server may take to stop.")
+    stop_seconds: float = Field(
+        8.0, gt=0, le=60, description="How long a server may take to stop; the launcher waits 9 seconds at most."
+    )
 
     # Logs and modes
     log_dir: Text = Field(

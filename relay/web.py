@@ -22,6 +22,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from html import escape
+from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from relay.errors import StorageError
 from relay.metrics import CONTENT_TYPE_LATEST, Metrics
 from relay.settings import Settings
+from relay.stopping import REQUESTS, end_at_the_latest
 
 log = logging.getLogger("relay.web")
 
@@ -46,6 +48,8 @@ _FORWARDING_PREFIXES = (
     *("forwarded-", "x-forwarded", "x-real-", "x-original-", "x-originating-", "x-proxyuser-"),
     *("cf-", "cdn-", "fastly-", "x-ngrok-", "ngrok-", "fly-", "x-envoy-", "tailscale-", "x-amzn-", "x-azure-"),
 )
+NOT_STARTED = 3
+"""Exit status of a server that could not listen, or whose rooms could not be opened."""
 _DRAIN_SECONDS = 5.0
 _DRAIN_BYTES = 64_000_000
 _SEND_LESS = "send less, or raise max_body_bytes"
@@ -363,19 +367,28 @@ class Limits:
                 await _drain(scope, receive)
                 raise _BodyTooLarge
             await self._app(scope, counted_receive, noted_send)
-        except _BodyTooLarge:
-            body = {"error": f"the body is larger than {self._max} bytes", "hint": _SEND_LESS}
-            await JSONResponse(body, 413, headers={"Connection": "close"})(scope, receive, noted_send)
-        except Exception:
-            log.exception("unforeseen error in %s %s", scope["method"], scope["path"])
+        except (Exception, asyncio.CancelledError) as error:
+            refusal = self._refusal(error, scope)
             if begun:
                 raise  # the server can only cut the answer off
-            body = {"error": "something went wrong on our side", "hint": "the log of this server says more"}
-            await JSONResponse(body, 500)(scope, receive, noted_send)
+            await refusal(scope, receive, noted_send)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             self._requests(route, str(status)).inc()
             self._request_seconds(route).observe(time.perf_counter() - started)
+
+    def _refusal(self, error: BaseException, scope: Scope) -> Response:
+        if isinstance(error, _BodyTooLarge):
+            body = {"error": f"the body is larger than {self._max} bytes", "hint": _SEND_LESS}
+            return JSONResponse(body, 413, headers={"Connection": "close"})
+        if isinstance(error, asyncio.CancelledError):
+            # The server stops and can wait no longer. Whoever called is to try again, as Twilio does after a 503.
+            log.warning("the server stops, %s %s is cut off", scope["method"], scope["path"])
+            body = {"error": "the server is stopping, nothing was done for certain", "hint": "try again in a moment"}
+            return JSONResponse(body, 503, headers={"Retry-After": "5"})
+        log.error("unforeseen error in %s %s", scope["method"], scope["path"], exc_info=error)
+        body = {"error": "something went wrong on our side", "hint": "the log of this server says more"}
+        return JSONResponse(body, 500)
 
 
 class _BodyTooLarge(HTTPException):
@@ -415,7 +428,7 @@ def serve(app: FastAPI, settings: Settings, port: int) -> None:
     # What was imported stays for good: the garbage collector need not walk through it again and again. It halves p99.
     gc.collect()
     gc.freeze()
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.bind_host,
         port=port,
@@ -424,8 +437,26 @@ def serve(app: FastAPI, settings: Settings, port: int) -> None:
         proxy_headers=False,  # or anybody could claim to be loopback with X-Forwarded-For
         server_header=False,
         timeout_keep_alive=75,  # longer than clients keep theirs, or a request meets a connection that is just closing
-        timeout_graceful_shutdown=max(1, int(settings.stop_seconds / 2)),
+        timeout_graceful_shutdown=max(1, round(settings.stop_seconds * REQUESTS)),
     )
+    server = _Server(config, settings.stop_seconds)
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes Ctrl-C on when everything is closed
+        server.run()
+    if not server.started:
+        sys.exit(NOT_STARTED)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with an end to its patience: it gives requests a time limit, but not the app's own stop."""
+
+    def __init__(self, config: uvicorn.Config, stop_seconds: float) -> None:
+        super().__init__(config)
+        self._stop_seconds = stop_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            end_at_the_latest(self._stop_seconds)
+        super().handle_exit(sig, frame)
 
 
 def _watch_lifeline(stop_seconds: float) -> None:
@@ -438,7 +469,6 @@ def _watch_lifeline(stop_seconds: float) -> None:
             pass
         log.warning("the launcher is gone, stopping")
         signal.raise_signal(signal.SIGTERM)  # os.kill would end the process on Windows, unheard
-        time.sleep(stop_seconds + 4)
-        os._exit(1)
+        end_at_the_latest(stop_seconds)  # in case that nobody listens to signals any more
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,6 +21,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, SecretStr
 
+from launcher.supervisor import Patience
+from relay import stopping
 from relay.errors import StorageError
 from relay.settings import Settings
 from relay.web import (
@@ -27,6 +30,7 @@ from relay.web import (
     COOKIE,
     COOKIE_SECONDS,
     INTERNAL,
+    NOT_STARTED,
     PUBLIC,
     ApiError,
     add_common_routes,
@@ -402,15 +406,19 @@ async def test_a_server_that_is_not_ready_says_503() -> None:
 
 PROGRAM = """
 import sys
+import asyncio
+import os
 from contextlib import asynccontextmanager
 from relay.logs import setup_logging
 from relay.settings import load_or_exit
-from relay.web import add_common_routes, build_app, serve
+from relay.web import PUBLIC, add_common_routes, build_app, serve
 
 @asynccontextmanager
 async def lifespan(app):
     print("opened", flush=True)
     yield
+    if "HANGS" in os.environ:
+        await asyncio.Event().wait()
     print("closed", flush=True)
 
 async def ready():
@@ -420,6 +428,12 @@ settings = load_or_exit()
 setup_logging(settings, "test_server")
 app = build_app("Test", settings, lifespan)
 add_common_routes(app, ready)
+
+@app.post("/slow", dependencies=[PUBLIC])
+async def slow():
+    print("asked", flush=True)
+    await asyncio.Event().wait()
+
 serve(app, settings, settings.sms_server_port)
 """
 
@@ -471,6 +485,56 @@ def test_a_server_on_its_own_does_not_mind_a_closed_stdin(
         process.wait(60)
         assert process.stdout
         assert process.stdout.read().split() == ["opened", "closed"]
+
+
+def test_a_request_that_outlasts_the_stop_is_told_to_try_again(
+    tmp_path: Path, free_port: Callable[[], int], wait_for_health: Callable[..., None]
+) -> None:
+    """A webhook that waits for a locked database gets a 503, so that Twilio tries again; no traceback is left."""
+    port = free_port()
+    with real_server(tmp_path, port, STOP_SECONDS="4") as process:
+        wait_for_health(port)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+        connection.request("POST", "/slow")
+        assert process.stdout
+        assert process.stdout.readline() == "opened\n"
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGTERM)
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("retry-after")) == (503, "5")
+        connection.close()
+        process.wait(15)
+        assert process.stderr
+        assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize("supervised", ["", "1"])
+def test_a_server_that_hangs_while_it_stops_ends_by_itself(
+    tmp_path: Path, free_port: Callable[[], int], wait_for_health: Callable[..., None], supervised: str
+) -> None:
+    """Its own deadline is its own business: nobody has to kill it, and the log says what happened."""
+    port = free_port()
+    with real_server(tmp_path, port, HANGS="1", STOP_SECONDS="0.5", RELAY_SUPERVISED=supervised) as process:
+        wait_for_health(port)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 1
+        assert process.stdout
+        assert process.stdout.read().split() == ["opened"]
+        assert process.stderr
+        assert "not stopped within 0.5 s: leaving now" in process.stderr.read()
+
+
+def test_a_server_that_cannot_listen_ends_with_a_status_of_its_own(tmp_path: Path) -> None:
+    """The launcher restarts it; systemd sees that it failed."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, real_server(tmp_path, taken.getsockname()[1]) as process:
+        assert process.wait(15) == NOT_STARTED
+
+
+def test_the_shares_of_a_stop_add_up_to_the_whole_and_the_launcher_waits_longer() -> None:
+    """With the defaults a server that uses every second still stops before the launcher kills it."""
+    shares = stopping.REQUESTS + stopping.UPDATES + stopping.ANSWERS + stopping.SENDS + stopping.LEASES
+    assert shares <= 1
+    assert Settings().stop_seconds + stopping.CLOSING_SECONDS < min(Patience().stop)
 
 
 def test_a_real_server_names_neither_itself_nor_believes_a_forwarded_address(
