@@ -21,7 +21,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from launcher.addresses import address_rows
+from launcher.addresses import address_rows, title
 from launcher.diagnosis import diagnose
 from launcher.events import Event, StopAsked
 from launcher.plan import SERVERS, Asked, Plan, make_plan
@@ -94,9 +94,8 @@ def _run(plan: Plan) -> int:
     environ = {**os.environ, "SIMULATED": "true"} if plan.simulated else os.environ
     processes = Processes(FOLDER, environ, events.put, screen.line)
 
-    def announce(up: frozenset[str]) -> None:
-        complete = len(up) == len(plan.programs)
-        screen.table("Everything is up." if complete else "Not everything is up.", address_rows(plan, up))
+    def announce(up: frozenset[str], unready: frozenset[str]) -> None:
+        screen.table(title(plan, up, unready), address_rows(plan, up, unready))
         screen.note("launcher", "Ctrl-C stops everything")
 
     supervisor = Supervisor(plan.programs, processes.start, screen, announce, time.monotonic)

@@ -9,9 +9,21 @@ from launcher.plan import Plan
 Row = tuple[str, str]
 
 
-def address_rows(plan: Plan, up: frozenset[str]) -> list[Row]:
-    """Labels and addresses of what is up, what to do first at the top; then what is not up, and what was left out."""
+def title(plan: Plan, up: frozenset[str], unready: frozenset[str]) -> str:
+    """What stands above the table."""
+    if len(up) < len(plan.programs):
+        return "Not everything is up."
+    return "Everything runs, but not all of it can do its work yet." if unready else "Everything is up."
+
+
+def address_rows(plan: Plan, up: frozenset[str], unready: frozenset[str] = frozenset()) -> list[Row]:
+    """Labels and addresses of what is up, what to do first at the top; then what is not, and what was left out."""
     rows = [row for name, rows_of in _ROWS if name in up for row in rows_of(plan)]
+    rows += [
+        ("not ready", f"{program.name}: http://{program.host}:{program.port}/ready says why")
+        for program in plan.programs
+        if program.name in unready
+    ]
     rows += [("not up yet", program.name) for program in plan.programs if program.name not in up]
     rows += [("left out", f"{name}: {reason}") for name, reason in plan.left_out]
     return rows

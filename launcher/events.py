@@ -25,11 +25,19 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """The first good answer of a life to GET /ready: the server can do its work, its database included."""
+
+    name: str
+    life: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopAsked:
     """Somebody wants everything stopped: the signal's name."""
 
     why: str
 
 
-Event = Exited | Health | StopAsked
+Event = Exited | Health | Ready | StopAsked
 Tell = Callable[[Event], None]

@@ -20,7 +20,7 @@ from typing import IO
 
 import psutil
 
-from launcher.events import Exited, Health, Tell
+from launcher.events import Exited, Health, Ready, Tell
 from launcher.plan import Program
 
 LONGEST_LINE = 16_384
@@ -83,12 +83,15 @@ class Processes:
         self._tell(Exited(name, life, status))
 
     def _watch_health(self, program: Program, life: int, process: ServerProcess) -> None:
-        healthy = False
-        while not process.ended.wait(5.0 if healthy else 0.05):
+        healthy = ready = False
+        while not process.ended.wait(_pause(healthy=healthy, ready=ready)):
             ok = is_healthy(program.host, program.port)
             if ok != healthy or healthy:
                 self._tell(Health(program.name, life, ok))
             healthy = ok
+            if ok and not ready and is_ready(program.host, program.port):
+                ready = True
+                self._tell(Ready(program.name, life))
 
 
 class ServerProcess:
@@ -125,14 +128,31 @@ class ServerProcess:
                 os.killpg(self.pid, signal.SIGKILL)
 
 
+def _pause(*, healthy: bool, ready: bool) -> float:
+    """Seconds until the next look: often while something is expected to change."""
+    if not healthy:
+        return 0.05
+    return 5.0 if ready else 0.5
+
+
 def is_healthy(host: str, port: int) -> bool:
-    """Whether GET /health is answered with 200 within two seconds.
+    """Whether the process answers: GET /health with 200 within two seconds."""
+    return _says_yes(host, port, "/health")
+
+
+def is_ready(host: str, port: int) -> bool:
+    """Whether the server can do its work now: GET /ready with 200 within two seconds."""
+    return _says_yes(host, port, "/ready")
+
+
+def _says_yes(host: str, port: int, path: str) -> bool:
+    """Ask one question.
 
     The standard library's client is enough for this one call, and asks for no proxy that the environment may name.
     """
     connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
-        connection.request("GET", "/health", headers={"Connection": "close"})
+        connection.request("GET", path, headers={"Connection": "close"})
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

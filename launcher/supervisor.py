@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, assert_never
 
-from launcher.events import Event, Exited, Health, StopAsked
+from launcher.events import Event, Exited, Health, Ready, StopAsked
 from launcher.plan import Program
 
 BAD_SETTINGS = 2
@@ -39,7 +39,8 @@ class Screen(Protocol):
 
 
 Start = Callable[[Program, int], Process]
-Announce = Callable[[frozenset[str]], None]
+Announce = Callable[[frozenset[str], frozenset[str]], None]
+"""Told once: the names of those that answer, and of those among them that cannot do their work yet."""
 Clock = Callable[[], float]
 
 
@@ -54,6 +55,7 @@ class Patience:
     quick_deaths: int = 5
     health: float = 20  # a process without health for this long is talked about
     second_ask: float = 1  # make and timeout pass one signal on twice; only a later one means impatience
+    readiness: float = 5  # when all are healthy for this long, they are announced, ready or not
     prerequisite: float = 30  # then a program is started although what it waits for is not healthy
     stop: tuple[float, ...] = (9, 11.5, 14)  # when what is left of the first, second, third wave is killed
 
@@ -80,14 +82,16 @@ class Server:
         self.pauses = 0
         self.quick_deaths = 0
         self.healthy = False
+        self.ready = False
         self.was_ever_healthy = False
+        self.healthy_since = 0.0
         self.unhealthy_since = 0.0
         self.complained = False
 
     def began(self, process: Process, now: float) -> None:
         self.process, self.state = process, State.RUNNING
         self.started_at = self.unhealthy_since = now
-        self.healthy = self.complained = False
+        self.healthy = self.ready = self.complained = False
 
     def pause_after_death(self, now: float, patience: Patience) -> float | None:
         """Seconds to wait before the next life; None when it died too quickly too often."""
@@ -122,6 +126,7 @@ class Supervisor:
         self._patience = patience or Patience()
         self._began_at = clock()
         self._announced = False
+        self._unready: set[str] = set()
         self._failed = False
         self._stopping_since: float | None = None
         self._waves = stop_waves(programs)
@@ -165,6 +170,8 @@ class Supervisor:
                 self._ended(server, event.status)
             case Health():
                 self._health(server, ok=event.ok)
+            case Ready():
+                self._is_ready(server)
             case _:
                 assert_never(event)
 
@@ -211,9 +218,17 @@ class Supervisor:
             self._screen.note(server.name, "is healthy again")
         if ok:
             server.was_ever_healthy, server.complained = True, False
-        elif server.healthy:
+        if ok and not server.healthy:
+            server.healthy_since = self._clock()
+        elif server.healthy and not ok:
             server.unhealthy_since = self._clock()
         server.healthy = ok
+
+    def _is_ready(self, server: Server) -> None:
+        server.ready = True
+        if server.name in self._unready:
+            self._unready.discard(server.name)
+            self._screen.note(server.name, "can do its work now")
 
     # -- what the clock says ---------------------------------------------------------------------------------------
 
@@ -258,10 +273,21 @@ class Supervisor:
 
     def _announce_once(self, now: float) -> None:
         living = [server for server in self._servers.values() if server.state is not State.ENDED]
-        all_up = all(server.healthy for server in living)
-        if not self._announced and living and (all_up or now - self._began_at > self._patience.health):
-            self._announced = True
-            self._announce(frozenset(server.name for server in living if server.healthy))
+        if self._announced or not living:
+            return
+        if not self._is_settled(living, now) and now - self._began_at <= self._patience.health:
+            return
+        self._announced = True
+        up = frozenset(server.name for server in living if server.healthy)
+        self._unready = {server.name for server in living if server.healthy and not server.ready}
+        self._announce(up, frozenset(self._unready))
+
+    def _is_settled(self, living: Sequence[Server], now: float) -> bool:
+        """Whether all are up: ready, or for so long healthy without being ready that somebody should be told."""
+        return all(
+            server.healthy and (server.ready or now - server.healthy_since >= self._patience.readiness)
+            for server in living
+        )
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """A small program that plays a server under the launcher: a port, GET /health, SIGTERM, and the lifeline on stdin.
 
-A file named like the program with .mode at its end chooses how it behaves: refuse (exit 2), crash, stubborn, or well.
+A file named like the program with .mode at its end chooses how it behaves: refuse (exit 2), crash, stubborn,
+unready (GET /ready is 503), or well.
 """
 
 import os
@@ -22,7 +23,7 @@ PORT = {
 
 class Health(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(200)
+        self.send_response(503 if mode == "unready" and self.path == "/ready" else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -145,6 +145,16 @@ def test_a_child_killed_with_9_is_started_again(launch: Callable[..., Run]) -> N
     assert run.end() == 0
 
 
+def test_a_server_that_cannot_do_its_work_is_named_instead_of_claiming_that_all_is_up(
+    launch: Callable[..., Run], house: Path
+) -> None:
+    """Its process is healthy, yet /ready says no: a locked database, no model, a wrong token."""
+    (house / "llm_server.mode").write_text("unready")
+    run = launch("--llm")
+    run.until("^Everything runs, but not all of it can do its work yet")
+    run.until(r"^  not ready +llm: http://127\.0\.0\.1:\d+/ready says why")
+
+
 def test_no_child_outlives_a_launcher_that_was_killed_with_9(launch: Callable[..., Run]) -> None:
     """The pipe on their stdin ends with it."""
     run = launch("--all")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from launcher.addresses import address_rows
+from launcher.addresses import address_rows, title
 from launcher.plan import SERVERS, Asked, make_plan
 from relay.errors import SettingsError
 from relay.settings import SIMULATED_PHONE_NUMBER, Settings
@@ -117,6 +117,23 @@ def test_the_table_names_what_to_open_and_what_is_missing() -> None:
     assert ("console", "http://127.0.0.1:8042") in rows
     assert ("not up yet", "telegram") in rows
     assert SIMULATED_PHONE_NUMBER not in str(rows)
+
+
+@pytest.mark.parametrize(
+    ("up", "unready", "says"),
+    [
+        ({"llm", "admin"}, set(), "Everything is up."),
+        ({"llm", "admin"}, {"llm"}, "Everything runs, but not all of it can do its work yet."),
+        ({"admin"}, set(), "Not everything is up."),
+        ({"llm"}, {"llm"}, "Not everything is up."),
+    ],
+)
+def test_the_title_claims_no_more_than_is_true(up: set[str], unready: set[str], says: str) -> None:
+    """The words "Everything is up" are said only when all can do their work, and who cannot has a row of its own."""
+    plan = make_plan(Settings(), Asked(frozenset({"llm", "admin"})))
+    assert title(plan, frozenset(up), frozenset(unready)) == says
+    named = [value for label, value in address_rows(plan, frozenset(up), frozenset(unready)) if label == "not ready"]
+    assert named == [f"{name}: http://127.0.0.1:8033/ready says why" for name in unready]
 
 
 def test_the_table_of_a_real_start_names_number_webhook_and_what_was_left_out() -> None:

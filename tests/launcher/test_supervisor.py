@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from launcher.events import Event, Exited, Health, StopAsked
+from launcher.events import Event, Exited, Health, Ready, StopAsked
 from launcher.plan import Program
 from launcher.supervisor import Patience, Supervisor, in_words, stop_waves
 
@@ -49,10 +49,9 @@ class Stage:
         self.done: list[str] = []
         self.said: list[str] = []
         self.announced: list[frozenset[str]] = []
+        self.unready: list[frozenset[str]] = []
         self.lives = dict.fromkeys((program.name for program in self.programs), 0)
-        self.supervisor = Supervisor(
-            self.programs, self.start, self, self.announced.append, lambda: self.now, self.patience
-        )
+        self.supervisor = Supervisor(self.programs, self.start, self, self.announce, lambda: self.now, self.patience)
         self.supervisor.advance()
 
     def start(self, program: Program, life: int) -> FakeProcess:
@@ -61,6 +60,10 @@ class Stage:
         self.lives[program.name] = life
         self.done.append(f"start {program.name}")
         return FakeProcess(program.name, self.done)
+
+    def announce(self, up: frozenset[str], unready: frozenset[str]) -> None:
+        self.announced.append(up)
+        self.unready.append(unready)
 
     def note(self, name: str, text: str) -> None:
         self.said.append(f"{name}: {text}")
@@ -74,7 +77,9 @@ class Stage:
         self.supervisor.advance()
 
     def healthy(self, *names: str, at: float | None = None) -> None:
-        self.tell(*(Health(name, self.lives[name], ok=True) for name in names), at=at)
+        """Healthy, and ready at once, as nearly always."""
+        for name in names:
+            self.tell(Health(name, self.lives[name], ok=True), Ready(name, self.lives[name]), at=at)
 
     def dies(self, name: str, status: int = 1, at: float | None = None) -> None:
         self.tell(Exited(name, self.lives[name], status), at=at)
@@ -122,6 +127,33 @@ def test_what_is_up_is_announced_although_one_server_never_becomes_healthy() -> 
     stage.healthy("admin", "sms", at=2)
     stage.tell(at=21)
     assert stage.announced == [frozenset({"llm", "simulator", "admin", "sms"})]
+
+
+def test_who_runs_but_cannot_work_is_named_and_told_of_later() -> None:
+    """A locked database or a missing model leaves the process healthy; "Everything is up" would be a lie."""
+    stage = Stage(LLM_ALONE)
+    stage.tell(Health("llm", 1, ok=True), at=1)
+    stage.tell(at=5)
+    assert stage.announced == []
+    stage.tell(at=6)
+    assert (stage.announced, stage.unready) == ([frozenset({"llm"})], [frozenset({"llm"})])
+    stage.tell(Ready("llm", 1), at=60)
+    stage.tell(Ready("llm", 1), at=61)
+    assert stage.said == ["llm: can do its work now"]
+
+
+def test_nobody_is_ready_without_being_asked_again_in_each_life() -> None:
+    """A server that died before the announcement has to become ready once more."""
+    stage = Stage()
+    stage.healthy("llm", "simulator", "admin", at=1)
+    stage.healthy("sms", at=2)
+    stage.dies("sms", at=2.5)
+    stage.healthy("telegram", at=3)
+    stage.tell(at=3.5)
+    stage.tell(Health("sms", 2, ok=True), at=4)
+    assert stage.announced == []
+    stage.tell(Ready("sms", 2), at=4.5)
+    assert stage.unready == [frozenset()]
 
 
 def test_channels_start_in_the_end_although_the_llm_server_never_becomes_healthy() -> None:
