@@ -22,12 +22,13 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from console.channels import NotSent, OnceOnly, send_by_hand
-from console.login import Door, let_in, let_out, own_path
+from console.login import let_in, let_out, own_path
 from console.overview import PEOPLE_A_PAGE, Search, read_overview
 from console.pages import HEADERS, Pages, person_url
 from console.person import Address, read_person
 from console.servers import known_servers, look_at_servers
 from messaging_database import MessagingDatabase, open_database
+from relay.door import Door
 from relay.errors import StorageError
 from relay.http_client import open_http_client
 from relay.logs import setup_logging
@@ -79,7 +80,7 @@ def create_app(settings: Settings | None = None, *, look_seconds: float = LOOK_S
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         http = open_http_client(max_connections=20)
         database = open_database(settings, "admin_server")
-        door = Door(settings.admin_token.get_secret_value()) if settings.admin_token is not None else None
+        door = app.state.door if settings.admin_token is not None else None
         app.state.console = Console(settings, pages, database, http, door, OnceOnly(), look_seconds)
         await database.start()
         try:

@@ -25,6 +25,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from messaging_database import MessagingDatabase, open_database
 from relay import stopping
+from relay.door import same_secret
 from relay.errors import SendError, SettingsError, StorageError
 from relay.http_client import open_http_client
 from relay.llm_client import LlmClient
@@ -37,7 +38,7 @@ from relay.storage import reports
 from relay.storage.lease import Lease
 from relay.telegram.bot_api import BotCalls
 from relay.telegram.entities import CUT_NOTICE
-from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, same_secret, serve
+from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, serve
 from telegram_polling import LEASE_NOTE, Intake, Poller, insist
 from telegram_service import ALLOWED_UPDATES, TelegramService, bot_token, webhook_secret
 

@@ -1,45 +1,13 @@
-"""The door of the console: wrong tokens are counted, and whoever tries too many waits. Cookies are relay.web's."""
+"""How a browser comes into the console and leaves it. Tokens are compared in relay.door, cookies are relay.web's."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import Response
 
-from relay.web import COOKIE, COOKIE_SECONDS, new_cookie, same_secret
-
-MOST_MISTAKES = 5
-WINDOW_SECONDS = 30.0
-
-
-class Door:
-    """Compares tokens. After five wrong ones within half a minute nobody's token is looked at until it has passed.
-
-    It counts for all together: behind a proxy everybody has the same address, and an address costs an attacker nothing.
-    """
-
-    def __init__(self, admin_token: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._token = admin_token
-        self._clock = clock
-        self._mistakes: deque[float] = deque(maxlen=MOST_MISTAKES)
-
-    def closed_for(self) -> float:
-        """Seconds until the next token is looked at; 0 when one may be tried now."""
-        if len(self._mistakes) < MOST_MISTAKES:
-            return 0.0
-        return max(0.0, self._mistakes[0] + WINDOW_SECONDS - self._clock())
-
-    def opens(self, token: str) -> bool:
-        """Whether this is the token. Only to be asked while `closed_for` is 0."""
-        if same_secret(token, self._token):
-            self._mistakes.clear()
-            return True
-        self._mistakes.append(self._clock())
-        return False
+from relay.web import COOKIE, COOKIE_SECONDS, new_cookie
 
 
 def let_in(request: Request, response: Response, admin_token: str) -> None:

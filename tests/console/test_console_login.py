@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from console.channels import OnceOnly
-from console.login import Door, own_path
+from console.login import own_path
+from relay.door import Door
 from relay.web import COOKIE
 from tests.console.running import browsing, nothing, settings_after
 

@@ -145,6 +145,29 @@ async def test_a_request_through_a_proxy_or_from_a_foreign_page_is_refused(path:
     assert await status(small_app(), path, **headers) == 403
 
 
+async def test_too_many_wrong_bearer_tokens_close_the_door_to_everybody_elsewhere() -> None:
+    """Guessing is pointless; the right token counts again later, and on this machine it always does."""
+    app = small_app(Settings(admin_token=SecretStr("right")))
+    for _ in range(5):
+        assert await status(app, "/admin", peer="192.0.2.7", Authorization="Bearer wrong") == 403
+    async with client(app, peer="192.0.2.8") as http:
+        refused = await http.get("/admin", headers={"Authorization": "Bearer right"})
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 31
+    assert await status(app, "/admin", Authorization="Bearer right", X_Forwarded_For="192.0.2.7") == 429
+    assert await status(app, "/admin", Authorization="Bearer right") == 200
+    assert await status(app, "/admin", Cookie=f"{COOKIE}={new_cookie('right')}", peer="192.0.2.8") == 200
+
+
+async def test_neither_silence_nor_a_right_token_counts_as_a_guess() -> None:
+    """Somebody who opens a page without a token, or a program on this machine with an old one, closes nothing."""
+    app = small_app(Settings(admin_token=SecretStr("right")))
+    for _ in range(10):
+        assert await status(app, "/admin", peer="192.0.2.7") == 403
+        assert await status(app, "/admin", Authorization="Bearer old") == 403
+        assert await status(app, "/admin", peer="192.0.2.7", Authorization="Bearer right") == 200
+
+
 @pytest.mark.parametrize("headers", PASSED_ON, ids=str)
 async def test_public_routes_answer_everybody(headers: dict[str, str]) -> None:
     """Webhooks come through tunnels."""
