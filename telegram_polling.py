@@ -141,6 +141,7 @@ class Intake:
             try:
                 messages.append((self._reader.parse_update(update), raw))
             except PayloadError as error:
+                log.warning("an update cannot be understood, it is kept as a dead letter: %s", error)
                 dead_letters.append((self._name(update, raw), raw, str(error)))
             except Exception as error:
                 log.exception("an update could not be read, it is kept as a dead letter")

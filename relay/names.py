@@ -17,6 +17,7 @@ DEFAULT_MAX_LENGTH = 50
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Co", "Zl", "Zp"})
 # They turn the writing direction around for whatever is written after the name.
 _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNREADABLE = "\ufffd"  # what stands in for characters that came in broken
 # Letters by category, yet they show nothing at all: fillers of Hangul, the blank of Braille.
 _BLANKS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 _PUNCTUATION = " .,!?;:\"'()[]*_-\u2018\u2019\u201c\u201d"
@@ -38,6 +39,8 @@ def valid_name(text: str, max_length: int = DEFAULT_MAX_LENGTH, *, reserved: Col
         raise NameRefused(f"That name is too long: please keep it to {max_length} characters.")
     if any(unicodedata.category(char) in _FORBIDDEN_CATEGORIES or char in _DIRECTION_MARKS for char in name):
         raise NameRefused("A name must fit on one line, without line breaks, tabs or other control characters.")
+    if _UNREADABLE in name:
+        raise NameRefused("Some characters of that name did not arrive in one piece.")
     if name.strip(_PUNCTUATION).casefold() in reserved:
         raise NameRefused(f"Sorry, {name} is a word with a meaning of its own here, so it cannot be a name.")
     return name
@@ -48,7 +51,7 @@ def name_or_none(text: str | None, max_length: int = DEFAULT_MAX_LENGTH) -> str 
     allowed = "".join(
         char
         for char in text or ""
-        if unicodedata.category(char) not in _FORBIDDEN_CATEGORIES and char not in _DIRECTION_MARKS
+        if unicodedata.category(char) not in _FORBIDDEN_CATEGORIES and char not in {*_DIRECTION_MARKS, _UNREADABLE}
     )
     try:
         return valid_name(allowed.strip()[:max_length], max_length)

@@ -225,7 +225,13 @@ Readiness = Callable[[], Awaitable[dict[str, Any]]]
 def build_app(title: str, settings: Settings, lifespan: Lifespan, *, description: str = "") -> FastAPI:
     """An app with our errors, limits and metrics; `app.state` has settings, metrics, and a door if there is a token."""
     app = FastAPI(
-        title=title, description=description, lifespan=lifespan, redoc_url=None, docs_url=None, openapi_url=None
+        title=title,
+        description=description,
+        lifespan=lifespan,
+        redoc_url=None,
+        docs_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # whoever posts a webhook loses the form on the way; a 404 says what is wrong
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
@@ -284,9 +290,12 @@ def _docs_page(app: FastAPI) -> str:
 
 _DOCS_PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<link rel="icon" href="data:,">
 <style>
+:root {{ color-scheme: light dark }}
 body {{ font: 16px/1.5 system-ui; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }}
-td {{ padding: .4rem; vertical-align: top; border-top: 1px solid #ccc }}
+td {{ padding: .4rem; vertical-align: top; border-top: 1px solid color-mix(in srgb, currentcolor 25%, transparent) }}
+code {{ overflow-wrap: anywhere }}
 </style>
 <h1>{title}</h1><p>{text}</p>
 <p>Machine-readable: <a href="openapi.json">openapi.json</a></p><table>{rows}</table></html>

@@ -292,6 +292,8 @@ ERRORS: list[tuple[str, str, dict[str, Any], int, dict[str, Any]]] = [
                                                  "id": 7}),
     ("no such route", "GET /nowhere", {}, 404, {"error": "not found",
                                                 "hint": "the routes of this server are listed at /docs"}),
+    ("a slash too many", "GET /public/", {}, 404, {"error": "not found",
+                                                   "hint": "the routes of this server are listed at /docs"}),
     ("no such verb", "DELETE /public", {}, 405, {"error": "method not allowed",
                                                  "hint": "DELETE is not offered here; see /docs"}),
     ("a wrong field", "POST /order", {"json": {"count": "many"}}, 422, {

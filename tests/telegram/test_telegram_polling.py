@@ -230,8 +230,10 @@ async def test_a_batch_that_comes_again_changes_nothing(scene: Scene) -> None:
         {"update_id": 11, "edited_message": 5},
     ],
 )
-async def test_a_poison_update_stops_nobody_behind_it(scene: Scene, poison: Any) -> None:
-    """It is kept as a dead letter, with its reason, and the rest of its batch is stored."""
+async def test_a_poison_update_stops_nobody_behind_it(
+    scene: Scene, poison: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is kept as a dead letter, with its reason and a line in the log, and the rest of its batch is stored."""
     await scene.api.bring(private(10, "before"), poison, private(12, "behind"))
     await scene.poller.start()
     await scene.confirmed(13)
@@ -240,6 +242,7 @@ async def test_a_poison_update_stops_nobody_behind_it(scene: Scene, poison: Any)
     assert letter["external_id"] == f"{BOT_ID}:11"
     assert letter["error"]
     assert letter["raw"]
+    assert f"it is kept as a dead letter: {letter['error']}" in caplog.text
 
 
 @pytest.mark.parametrize("garbage", ["text", 5, None, [], {}, {"update_id": "11"}, {"message": {"text": "x"}}])
