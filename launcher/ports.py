@@ -12,6 +12,8 @@ import psutil
 
 from launcher.plan import Program
 
+_IN_USE = "it is in use"
+
 
 def port_problems(programs: Sequence[Program]) -> list[str]:
     """One sentence for each program whose port cannot be opened now."""
@@ -19,11 +21,15 @@ def port_problems(programs: Sequence[Program]) -> list[str]:
     for program in programs:
         reason = why_closed(program.bind_host, program.port)
         if reason is not None:
-            problems.append(
-                f"{program.name} cannot use port {program.port}: {reason}. "
-                f"Stop that, or set {program.file.removesuffix('.py').upper()}_PORT to another number."
-            )
+            problems.append(f"{program.name} cannot use port {program.port}: {reason}. {_advice(program, reason)}")
     return problems
+
+
+def _advice(program: Program, reason: str) -> str:
+    if reason.startswith("bind_host"):
+        return "Set bind_host to one that it has; 127.0.0.1 suits most."
+    move = f"set {program.file.removesuffix('.py').upper()}_PORT to another number."
+    return f"Stop that, or {move}" if reason.startswith(_IN_USE) else "S" + move[1:]
 
 
 def why_closed(bind_host: str, port: int) -> str | None:
@@ -52,7 +58,7 @@ def why_closed(bind_host: str, port: int) -> str | None:
 
 def _in_words(error: OSError, bind_host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE or getattr(error, "winerror", None) in {10013, 10048}:
-        return f"it is in use by {owner_of(port) or 'another process'}"
+        return f"{_IN_USE} by {owner_of(port) or 'another process'}"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"bind_host {bind_host} is no address of this machine"
     if error.errno == errno.EACCES:

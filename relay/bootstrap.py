@@ -22,12 +22,13 @@ def complaint(missing: "list[str]", version: "tuple[int, int]", folder: Path) ->
     windows = sys.platform == "win32"
     python = folder / ".venv" / ("Scripts/python.exe" if windows else "bin/python")
     program = Path(sys.argv[0]).name or "start_all_servers.py"
+    enter = "" if Path.cwd() == folder else f'cd "{folder}"{";" if windows else " &&"} '
     shown = "Not installed for {}: {}.".format(sys.executable or "this Python", ", ".join(missing))
     if python.exists():
-        return f"{shown} Run: {python.relative_to(folder)} {program}"
+        return f"{shown} Run: {enter}{python.relative_to(folder)} {program}"
     if windows:
-        return shown + " Run: py -m venv .venv; .venv\\Scripts\\python -m pip install -r requirements.lock"
-    return shown + " Run: make setup"
+        return f"{shown} Run: {enter}py -m venv .venv; .venv\\Scripts\\python -m pip install -r requirements.lock"
+    return f"{shown} Run: {enter}make setup"
 
 
 def check() -> None:

@@ -281,6 +281,19 @@ def test_a_python_without_the_requirements_is_told_what_to_run(house: Path) -> N
     assert told.stderr.rstrip().endswith("Run: make setup")
 
 
+def test_a_python_without_the_requirements_is_told_what_to_run_from_where_it_was_started(
+    house: Path, tmp_path: Path
+) -> None:
+    """The command works as it is printed, from another folder and with a space in the path."""
+    spaced = house.rename(house.with_name("a house"))
+    program = str(spaced / "start_all_servers.py")
+    told = subprocess.run([sys.executable, "-S", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    (spaced / "Makefile").write_text("setup:\n\t@echo set up\n")
+    command = told.stderr.rpartition("Run: ")[2].strip()
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "set up" in done.stdout.splitlines()
+
+
 def test_killing_a_process_ends_what_it_started_as_well(tmp_path: Path) -> None:
     """The whole group dies, and its last lines come before the news of its end."""
     (tmp_path / "parent.py").write_text(
