@@ -33,8 +33,8 @@ from relay.metrics import Metrics
 from relay.relay import Relay
 from relay.settings import Settings, load_or_exit, load_settings
 from relay.sms.form import Form, normal_number, read_form
-from relay.sms.text import without_controls
 from relay.storage import reports
+from relay.text import without_controls
 from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, is_direct_from_this_machine, serve
 from sms_service import SmsService, callback_base, credentials, external_id, is_delivery
 

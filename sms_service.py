@@ -39,7 +39,8 @@ from relay.settings import Settings
 from relay.sms.form import Form, SenderKind, Signatures, normal_number, sender_of
 from relay.sms.plain import escaped, plain_text
 from relay.sms.rest import open_client, refusal
-from relay.sms.text import Piece, in_gsm_letters, is_blank, segments, split, tidy, without_controls
+from relay.sms.text import Piece, in_gsm_letters, segments, split, tidy
+from relay.text import is_blank, without_controls
 
 MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
 OPERATOR_PARTS = 1000  # how far an operator's text is counted before it is refused

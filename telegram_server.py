@@ -33,11 +33,11 @@ from relay.logs import setup_logging
 from relay.messages import SILENT_STATES, Platform, UserId, UserState
 from relay.relay import Relay
 from relay.settings import Settings, load_or_exit, load_settings
-from relay.sms.text import is_blank
 from relay.storage import reports
 from relay.storage.lease import Lease
 from relay.telegram.bot_api import BotCalls
 from relay.telegram.entities import CUT_NOTICE
+from relay.text import is_blank
 from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, serve
 from telegram_polling import LEASE_NOTE, Intake, Poller, insist
 from telegram_service import ALLOWED_UPDATES, TelegramService, bot_token, webhook_secret

@@ -25,7 +25,7 @@ from twilio.request_validator import (
 
 from relay.errors import PayloadError
 from relay.messages import UserId
-from relay.sms.text import without_controls
+from relay.text import without_controls
 
 MOST_FIELDS = 500
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import regex
 
+from relay.text import without_controls
+
 # 3GPP TS 23.038: the default alphabet, and the characters that take an escape and so count twice.
 GSM_BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -35,14 +37,10 @@ _FRACTIONS = {"\u00bd": "1/2", "\u00bc": "1/4", "\u00be": "3/4", "\u2153": "1/3"
 _FRACTION = re.compile(rf"(\d?)([{''.join(_FRACTIONS)}])")
 _DEGREES = re.compile("\\s?\u00b0(?=[CF]\\b)")
 
-_LINE_BREAKS = re.compile("\r\n?|[\u0085\u2028\u2029\v\f]")
-_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
-_HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _TOO_MANY_SPACES = re.compile(" {21,}")
 _TOO_MANY_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 _FIRST_LINES = re.compile(r"\A(?:[ \t]*\n)+")
-_SHOW_NOTHING = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 # They show and change nothing, and double the price. Joiners and direction marks stay: scripts and emoji need them.
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 
@@ -50,19 +48,6 @@ _GRAPHEME = regex.compile(r"\X")
 _URL = re.compile(r"(?:https?://|www\.)[^\s<>\"]+", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<!\d)[.!?\u2026][\"'\u2019\u201d)\]]*(?=\s)|[\u3002\uff01\uff1f]")
 _SWALLOWED = re.compile(r"\s*\n|[^\S\n]+")
-
-
-def without_controls(text: str) -> str:
-    """The text without NUL and the other characters that no database, telephone or log line wants.
-
-    Line breaks become a newline and tabs stay; half characters (lone surrogates) become U+FFFD.
-    """
-    return _HALF_CHARACTERS.sub("\ufffd", _CONTROLS.sub("", _LINE_BREAKS.sub("\n", text)))
-
-
-def is_blank(text: str) -> bool:
-    """Whether a reader sees nothing at all: only spaces, controls, joiners and direction marks."""
-    return all(unicodedata.category(char) in _SHOW_NOTHING or char == "\ufe0f" for char in text)
 
 
 def tidy(text: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 from relay.errors import PayloadError
 from relay.messages import InboundMessage, Kind, Platform, UserId
 from relay.names import name_or_none
-from relay.sms.text import is_blank
 from relay.telegram.markdown import clean
+from relay.text import is_blank
 
 T = TypeVar("T")
 

@@ -14,13 +14,12 @@ from relay.sms.text import (
     GSM_BASIC,
     GSM_EXTENDED,
     in_gsm_letters,
-    is_blank,
     segments,
     split,
     tidy,
     utf16_length,
-    without_controls,
 )
+from relay.text import is_blank, without_controls
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=400)
 CLOSING = " [cut]"

@@ -1,0 +1,24 @@
+"""What holds for text on every channel: which characters nobody takes, and which show nothing."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_LINE_BREAKS = re.compile("\r\n?|[\u0085\u2028\u2029\v\f]")
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
+_SHOW_NOTHING = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+
+
+def without_controls(text: str) -> str:
+    """The text without NUL and the other characters that no database, telephone or log line wants.
+
+    Line breaks become a newline and tabs stay; half characters (lone surrogates) become U+FFFD.
+    """
+    return _HALF_CHARACTERS.sub("\ufffd", _CONTROLS.sub("", _LINE_BREAKS.sub("\n", text)))
+
+
+def is_blank(text: str) -> bool:
+    """Whether a reader sees nothing at all: only spaces, controls, joiners and direction marks."""
+    return all(unicodedata.category(char) in _SHOW_NOTHING or char == "\ufe0f" for char in text)
