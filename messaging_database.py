@@ -70,7 +70,7 @@ from relay.storage.parts import (
 )
 from relay.storage.people import change_user, move_person, release_person, touch_user
 from relay.storage.schema import in_states, inbound, notes, outbound, users
-from relay.storage.transactions import Tally, Transactions, Tx, of_person, upsert
+from relay.storage.transactions import Tally, Transactions, Tx, Upsert, of_person
 
 log = logging.getLogger("relay.database")
 
@@ -82,13 +82,13 @@ MOST_PEOPLE = 500
 """How many people one sweep gives; those who waited longest come first, the others with the next."""
 
 _MOMENT = text("SELECT extract(epoch FROM clock_timestamp())")
-_PUT_NOTE = upsert(
+_PUT_NOTE = Upsert(
     notes,
     lambda row: row.on_conflict_do_update(
         index_elements=["platform", "name"], set_={"value": row.excluded.value, "updated_at": row.excluded.updated_at}
     ),
 )
-_MAKE_NOTE = upsert(notes, lambda row: row.on_conflict_do_nothing())
+_MAKE_NOTE = Upsert(notes, lambda row: row.on_conflict_do_nothing())
 
 
 class MessagingDatabase:

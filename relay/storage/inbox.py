@@ -12,9 +12,9 @@ from relay.errors import LeaseLost
 from relay.messages import Claim, InboundId, InboundMessage, Kind, Platform, UserId, storable_value
 from relay.storage.people import touch_user
 from relay.storage.schema import in_states, inbound
-from relay.storage.transactions import Tx, of_some_person, some_person, upsert
+from relay.storage.transactions import Tx, Upsert, of_some_person, some_person
 
-_STORE = upsert(inbound, lambda row: row.on_conflict_do_nothing().returning(inbound.c.id))
+_STORE = Upsert(inbound, lambda row: row.on_conflict_do_nothing().returning(inbound.c.id))
 
 _head = select(func.min(inbound.c.id)).where(of_some_person(inbound), in_states(inbound, "received")).scalar_subquery()
 _CLAIM = (

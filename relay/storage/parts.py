@@ -34,7 +34,7 @@ from relay.messages import (
 )
 from relay.storage.history import add_line
 from relay.storage.schema import conversations, delivery_events, in_states, outbound, users
-from relay.storage.transactions import Tx, of_person, of_some_person, some_person, upsert
+from relay.storage.transactions import Tx, Upsert, of_person, of_some_person, some_person
 
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
 _LOST = (PartState.FAILED, PartState.UNDELIVERED)
@@ -59,7 +59,7 @@ _EARLY = (
     .order_by(delivery_events.c.id)
 )
 _APPLIED = update(delivery_events).where(delivery_events.c.id == bindparam("event")).values(applied=True)
-_KEEP = upsert(delivery_events, lambda row: row.on_conflict_do_nothing().returning(delivery_events.c.id))
+_KEEP = Upsert(delivery_events, lambda row: row.on_conflict_do_nothing().returning(delivery_events.c.id))
 
 
 def plan_parts(

@@ -9,12 +9,12 @@ from sqlalchemy import Row, delete, func, update
 from relay.messages import SILENT_STATES, Decision, Platform, UserId, UserState
 from relay.storage.parts import cancel_parts
 from relay.storage.schema import conversations, inbound, outbound, users
-from relay.storage.transactions import Tx, of_person, upsert
+from relay.storage.transactions import Tx, Upsert, of_person
 
 _KEY = ["platform", "user_id"]
 _PROFILE = ("username", "language")
-_MEET = upsert(users, lambda row: row.on_conflict_do_nothing(index_elements=_KEY))
-_HEAR_FROM = upsert(
+_MEET = Upsert(users, lambda row: row.on_conflict_do_nothing(index_elements=_KEY))
+_HEAR_FROM = Upsert(
     users,
     lambda row: row.on_conflict_do_update(
         index_elements=_KEY,

@@ -18,8 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, Executable, Row, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Engine, Executable, Row, bindparam, dialects, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from relay.errors import StorageError
@@ -43,17 +42,27 @@ _TRY_AGAIN = {"40P01", "40001"}
 # parameters. Values of an INSERT or UPDATE are named by their columns; the parameters of a WHERE have other names.
 
 
-@dataclass(frozen=True, slots=True)
-class PerDialect:
-    """One statement, as each of the two databases wants it."""
+class Upsert:
+    """An INSERT that `finish` gives its ON CONFLICT; both databases know it alike, SQLAlchemy builds it apart.
 
-    sqlite: Executable
-    postgresql: Executable
+    It is built when it is first run, by the dialect in use; the other one, 2 MB for PostgreSQL, is never loaded.
+    """
+
+    def __init__(self, table: Any, finish: Callable[[Any], Executable]) -> None:
+        self._table = table
+        self._finish = finish
+        self._built: dict[str, Executable] = {}
+
+    def built_for(self, connection: Connection) -> Executable:
+        name = connection.dialect.name
+        if name not in self._built:
+            self._built[name] = self._finish(insert(connection, self._table))
+        return self._built[name]
 
 
-def upsert(table: Any, finish: Callable[[Any], Executable]) -> PerDialect:
-    """An INSERT that `finish` gives its ON CONFLICT; both databases know it alike, SQLAlchemy builds it apart."""
-    return PerDialect(finish(sqlite.insert(table)), finish(postgresql.insert(table)))
+def insert(connection: Connection, table: Any) -> Any:
+    """INSERT of the dialect in use, which its engine has loaded; for what is rarely done, see `Upsert`."""
+    return getattr(dialects, connection.dialect.name).insert(table)
 
 
 def of_person(table: Any, platform: Platform, user_id: UserId) -> Any:
@@ -70,7 +79,7 @@ def some_person(platform: Platform, user_id: UserId) -> dict[str, Any]:
     return {"of_platform": platform, "of_user": user_id}
 
 
-_ADD_TO_COUNTER = upsert(
+_ADD_TO_COUNTER = Upsert(
     counters,
     lambda row: row.on_conflict_do_update(
         index_elements=["platform", "name"], set_={"value": counters.c.value + row.excluded.value}
@@ -112,11 +121,11 @@ Work = Callable[[Connection, Tally], T]
 
 def execute(
     connection: Connection,
-    statement: Executable | PerDialect,
+    statement: Executable | Upsert,
     values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
 ) -> Any:
-    if isinstance(statement, PerDialect):
-        statement = statement.sqlite if connection.dialect.name == "sqlite" else statement.postgresql
+    if isinstance(statement, Upsert):
+        statement = statement.built_for(connection)
     return connection.execute(statement, values)
 
 
@@ -133,14 +142,12 @@ class Tx:
     lines: dict[tuple[Platform, UserId], int] = field(default_factory=lambda: defaultdict(int))
 
     def run(
-        self, statement: Executable | PerDialect, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+        self, statement: Executable | Upsert, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> Any:
         return execute(self.connection, statement, values)
 
     def insert(self, table: Any) -> Any:
-        """INSERT of the dialect in use, for what is rarely done; see `upsert`."""
-        dialect = sqlite if self.connection.dialect.name == "sqlite" else postgresql
-        return dialect.insert(table)
+        return insert(self.connection, table)
 
     def count(self, platform: Platform, name: str, change: float = 1) -> None:
         self.tally.add(platform, name, change)
