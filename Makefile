@@ -12,7 +12,9 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --requi
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 # The first start would compile the same packages five times at once; and where bytecode is not written, at every start.
-WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import llm_server, simulator, admin_server, sms_server, telegram_server" 2>/dev/null
+LOADED_AT_START := llm_server, simulator, admin_server, sms_server, telegram_server, start_all_servers, alembic.command, \
+	uvicorn.lifespan.on, uvicorn.protocols.http.httptools_impl
+WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run start demo doctor test crash chaos bench check format lock upgrade clean

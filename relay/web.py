@@ -6,6 +6,8 @@ Every route belongs to exactly one class (docs/PRODUCTION.md, Security), given a
 
 from __future__ import annotations
 
+from relay.bootstrap import COLLECTOR_AT_REST
+
 import asyncio
 import contextlib
 import functools
@@ -450,12 +452,14 @@ def serve(app: FastAPI, settings: Settings, port: int) -> None:
     # What was imported stays for good: the garbage collector need not walk through it again and again. It halves p99.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTOR_AT_REST)
     config = uvicorn.Config(
         app,
         host=settings.bind_host,
         port=port,
         log_config=None,
         access_log=False,
+        ws="none",  # no route is one, and the package costs a megabyte
         proxy_headers=False,  # or anybody could claim to be loopback with X-Forwarded-For
         server_header=False,
         timeout_keep_alive=75,  # longer than clients keep theirs, or a request meets a connection that is just closing

@@ -53,6 +53,17 @@ INSIDE_FUNCTIONS: dict[str, str] = {
 }
 """Modules that may import inside a function, and why."""
 
+UNUSED_BY_SERVERS = {
+    "rich": "httpx's command line wants it; only the launcher shows colours",
+    "pygments": "the same command line",
+    "pydantic.v1": "FastAPI asks whether a model is one of its",
+    "watchfiles": "uvicorn's --reload",
+    "alembic": "needed only to migrate",
+    "sqlalchemy.orm": "rows are read and written with SQLAlchemy Core",
+    "sqlalchemy.dialects.postgresql": "loaded by an engine that connects to one",
+}
+"""What would cost every server memory and time at its start, and why it has no use for it."""
+
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 
@@ -233,3 +244,11 @@ def test_importing_every_program_reads_no_configuration_and_opens_nothing(tmp_pa
     )
     assert (done.stdout, done.stderr, done.returncode) == ("1\n", "", 0)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_no_server_loads_what_it_has_no_use_for() -> None:
+    """Neither by itself nor through a library that takes whatever is installed."""
+    servers = ", ".join(program for program in PROGRAMS if program != "start_all_servers")
+    code = f"import {servers}, sys\nprint(*(name for name in {list(UNUSED_BY_SERVERS)} if sys.modules.get(name)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr, done.returncode) == ([], "", 0)
