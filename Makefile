@@ -17,7 +17,7 @@ LOADED_AT_START := llm_server, simulator, admin_server, sms_server, telegram_ser
 WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test crash chaos bench check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test crash chaos bench weight check format lock upgrade clean
 
 help: ## List these words.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ $(BIN)/uv: $(BIN)/python
 
 bench: setup-dev ## Measure what the LLM server costs; LiteLLM too, when it is installed.
 	@$(BIN)/python benchmarks/llm_server.py $(ARGS)
+
+weight: setup-dev ## Measure the start of the house and the memory of each server at rest.
+	@$(BIN)/python benchmarks/weight.py $(ARGS)
 
 lock: $(BIN)/uv ## Make the lock files anew from requirements*.txt; versions stay unless they must change.
 	@echo uv | $(COMPILE) -o requirements-setup.lock -
