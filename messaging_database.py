@@ -61,12 +61,12 @@ from relay.storage.inbox import (
 from relay.storage.maintenance import OldUser
 from relay.storage.parts import (
     accept_part,
+    begin_part,
     claim_part,
     fail_part,
     keep_report,
     plan_parts,
     put_off_part,
-    repeat_part,
 )
 from relay.storage.people import change_user, move_person, release_person, touch_user
 from relay.storage.schema import in_states, inbound, notes, outbound, users
@@ -280,14 +280,15 @@ class MessagingDatabase:
 
         return await self._write(work)
 
-    async def claim_next_part(self, platform: Platform, user_id: UserId) -> Part | None:
-        """Mark the next part of this person's line as being sent, committed before anything leaves the house.
+    async def claim_next_part(self, platform: Platform, user_id: UserId, *, mark: bool = True) -> Part | None:
+        """Lease the next part of this person's line and mark it as being sent, committed before anything leaves.
 
-        `unsettled` tells that an earlier attempt may have been sent: settle it before `begin_resend`.
+        Without `mark` it is only leased: `begin_send` marks it when its turn has come. `unsettled` tells that an
+        earlier attempt may have been sent: settle it before `begin_send`.
         """
 
         def work(tx: Tx) -> Part | None:
-            part = claim_part(tx, platform, user_id, self.owner, self._lease)
+            part = claim_part(tx, platform, user_id, self.owner, self._lease, mark=mark)
             return self._in_our_time(tx, part) if part else None
 
         return await self._write(work)
@@ -298,11 +299,14 @@ class MessagingDatabase:
         attempted_at = None if part.attempted_at is None else part.attempted_at + ahead
         return replace(part, lease_until=part.lease_until + ahead, attempted_at=attempted_at)
 
-    async def begin_resend(self, part: Part) -> Part:
-        """Mark a repetition after an unknown outcome, committed; the part has a new fence then. Raises LeaseLost."""
+    async def begin_send(self, part: Part) -> Part:
+        """Mark a leased part as being sent, committed before anything leaves. Raises LeaseLost.
+
+        One that is `unsettled` is repeated with that, which is counted. The part that is given back has the new fence.
+        """
 
         def work(tx: Tx) -> Part:
-            return self._in_our_time(tx, repeat_part(tx, part, self._lease))
+            return self._in_our_time(tx, begin_part(tx, part, self._lease))
 
         return await self._write(work, urgent=True)
 
@@ -326,12 +330,25 @@ class MessagingDatabase:
         """Nobody knows whether it was sent: it is to be settled at `due`. Raises LeaseLost."""
         await self._write(lambda tx: put_off_part(tx, part, PartState.UNKNOWN, self._due(tx, due), error), urgent=True)
 
-    async def record_failed(self, part: Part, error: SendError, user_state: UserState | None = None) -> None:
+    async def record_failed(
+        self,
+        part: Part,
+        error: SendError,
+        user_state: UserState | None = None,
+        notice: Sequence[PlannedPart] = (),
+    ) -> None:
         """The part will never be sent: the rest of its reply is canceled and the history mended, together.
 
-        With `user_state` the person changes too, and all that was planned for them is canceled. Raises LeaseLost.
+        With `user_state` the person changes too, and all that was planned for them is canceled. The notice, if any, is
+        planned for them, unless it is a notice that failed. Raises LeaseLost.
         """
-        await self._write(lambda tx: fail_part(tx, part, error, user_state), urgent=True)
+
+        def work(tx: Tx) -> None:
+            origin = fail_part(tx, part, error, user_state)
+            if notice and origin is not Origin.NOTICE and may_write_to(tx.locked_person(part.platform, part.user_id)):
+                plan_parts(tx, part.platform, part.user_id, notice, Origin.NOTICE, None)
+
+        await self._write(work, urgent=True)
 
     async def move_person(self, platform: Platform, old: UserId, new: UserId) -> None:
         """A Telegram group became a supergroup: its person, history and open rows go to the new address."""

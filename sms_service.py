@@ -103,6 +103,8 @@ class SmsService:
 
     platform = Platform.SMS
     can_settle = True
+    paced = False
+    """Twilio queues what is sent too fast."""
 
     def __init__(
         self,
@@ -113,6 +115,7 @@ class SmsService:
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         account_sid, token = credentials(settings)
+        self.settle_seconds = settings.sms_settle_seconds
         self._settings = settings
         self._clock = clock
         self._new_id = new_id
@@ -275,6 +278,9 @@ class SmsService:
     def typing(self, user_id: UserId) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (a text message has no such sign)
         return nullcontext()
 
+    async def await_turn(self, part: Part) -> None:
+        """Return at once: Twilio queues what is sent too fast."""
+
     async def send(self, part: Part) -> Receipt:
         """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when nobody can tell."""
         values: dict[str, Any] = {"to": part.user_id, "body": part.text}
@@ -309,6 +315,9 @@ class SmsService:
         except (TwilioException, ValueError, TypeError, AttributeError, KeyError) as error:
             raise OutcomeUnknown("answer", f"the list of messages cannot be understood: {error}") from None
         return next((_receipt(sent) for sent in page if sent.sid not in taken and _is_attempt(sent, part, since)), None)
+
+    async def probe(self) -> None:
+        """Return at once: the list of messages tells what was sent, so no repetition is blind."""
 
     def status_callback(self, part_id: PartId) -> str | None:
         """Where Twilio reports about this part: its URL carries our id, so a report may overtake Twilio's answer."""

@@ -60,6 +60,7 @@ OVERALL: Final = Allowance(30, 1.05)
 PRIVATE: Final = (Allowance(1, 1.05),)
 GROUP: Final = (Allowance(20, 60.5),)
 PATIENCE_SECONDS: Final = 3.0
+PROBE_SECONDS: Final = 5.0
 # Apps cut a paste at 4,096 characters, or at white space shortly before; the pieces arrive within a second or so.
 PASTE_PIECE: Final = 4000
 PASTE_SECONDS: Final = 1.5
@@ -79,6 +80,8 @@ class TelegramService:
     platform = Platform.TELEGRAM
     can_settle = False
     """Telegram keeps no list of what a bot has sent."""
+    settle_seconds = 0.0
+    paced = True
 
     def __init__(
         self,
@@ -249,14 +252,17 @@ class TelegramService:
         """In a group, where every call may count, only while there is plenty of room for the answer itself."""
         return self._pace.take_spare(user_id) if _is_group(user_id) else not self._pace.is_paused(user_id)
 
-    async def send(self, part: Part) -> Receipt:
-        """Send one part; when its formatting is refused, the same text without it. Raises SendError, OutcomeUnknown."""
+    async def await_turn(self, part: Part) -> None:
+        """Wait for this chat's next slot, if it comes soon. Raises SendError when it does not."""
         seconds = self._pace.take(part.user_id, PATIENCE_SECONDS)
         if seconds > PATIENCE_SECONDS:
             why = "this chat has had as many messages as Telegram allows for now"
             raise SendError(SendFailure.BUSY, "pace", why, retry_after=seconds)
         if seconds > 0:
-            await self._await_slot(seconds)
+            await self._sleep(seconds)
+
+    async def send(self, part: Part) -> Receipt:
+        """Send one part; when its formatting is refused, the same text without it. Raises SendError, OutcomeUnknown."""
         try:
             message_id = await self._send_text(part, part.style)
         except SendError as error:
@@ -267,16 +273,6 @@ class TelegramService:
             log.warning("Telegram refused the formatting of part %s, it is sent as plain text: %s", part.id, error)
             message_id = await self._send_text(part, None)
         return Receipt(provider_id=str(message_id), state=PartState.SENT)
-
-    async def _await_slot(self, seconds: float) -> None:
-        """Wait; to be cut off meanwhile is a SendError, because it is known that nothing was sent.
-
-        Otherwise the part would count as perhaps sent, and Telegram cannot be asked.
-        """
-        try:
-            await self._sleep(seconds)
-        except asyncio.CancelledError:
-            raise SendError(SendFailure.BUSY, "stopped", "we stopped before it was this part's turn") from None
 
     async def _send_text(self, part: Part, style: str | None) -> int:
         message, _, thread = (part.reply_to or "").partition("/")
@@ -297,6 +293,10 @@ class TelegramService:
     async def settle(self, part: Part, taken: Collection[str]) -> Receipt | None:  # noqa: ARG002 (there is no list)
         """Never possible: there is no list of what a bot has sent. Raises OutcomeUnknown."""
         raise OutcomeUnknown("no-list", f"Telegram cannot tell whether part {part.id} was sent")
+
+    async def probe(self) -> None:
+        """Whether Telegram answers at all just now. Raises SendError when it does not."""
+        await self._calls.call("getMe", {}, read_seconds=PROBE_SECONDS)
 
     # -- the account ---------------------------------------------------------------------------------------------------
 

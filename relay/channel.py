@@ -16,6 +16,12 @@ class Channel(Protocol):
     can_settle: bool
     """Whether `settle` can ever tell; where it cannot, a part is repeated once after an unknown outcome."""
 
+    settle_seconds: float
+    """How long after an attempt began `settle` may still find it: what is not found by then was not sent."""
+
+    paced: bool
+    """Whether `await_turn` may wait: then a part is marked as being sent only after it."""
+
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         """What this message asks for: commands, keywords, registration. Pure; `user` is None for a first contact."""
         ...
@@ -40,6 +46,10 @@ class Channel(Protocol):
         """Show the person that an answer is being written, as long as the context lasts; never raises."""
         ...
 
+    async def await_turn(self, part: Part) -> None:
+        """Return when the provider's pace allows this part; nothing was sent. Raises SendError when that is far off."""
+        ...
+
     async def send(self, part: Part) -> Receipt:
         """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when nobody can tell."""
         ...
@@ -50,6 +60,10 @@ class Channel(Protocol):
         taken are the provider's ids of other parts: the same text may have been sent to the same person before.
         Raises SendError, OutcomeUnknown included, when the provider cannot tell now.
         """
+        ...
+
+    async def probe(self) -> None:
+        """Raises SendError while the provider does not answer; asked before the only repetition is spent."""
         ...
 
 

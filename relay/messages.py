@@ -226,7 +226,7 @@ def advance(current: PartState, reported: PartState) -> PartState:
 class Part:
     """One part of a reply, claimed for sending.
 
-    number runs from 1 to count. attempts counts the sends including this one and is the fence of the claim; lease_until
+    number runs from 1 to count. attempts counts the claims including this one and is the fence of it; lease_until
     is when the claim ends. unsettled says that an earlier attempt may have been sent (then attempted_at is when).
     resends counts the repetitions after an unknown outcome.
     """

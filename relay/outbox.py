@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 from relay.channel import Channel
 from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
 from relay.lanes import Lanes
-from relay.messages import InboundId, Part, PartId, Platform, Receipt, UserId, UserState
+from relay.messages import InboundId, Part, PartId, PlannedPart, Platform, Receipt, UserId, UserState
 from relay.metrics import Metrics
 from relay.retry import next_send
 from relay.settings import Settings
@@ -28,6 +29,9 @@ SETTLE_AFTER_SECONDS = 2.0
 
 MOST_RESENDS = 1
 """How often a part is repeated after an unknown outcome that the provider cannot settle."""
+
+PERHAPS_LOST = "My last message may not have reached you whole. If something is missing, please ask me again."
+"""What a person is told when nobody can tell whether they got an answer; a third copy is never risked."""
 
 MOST_MOVES = 5
 """How often a part follows its person to a new address before that counts as any other refusal."""
@@ -46,14 +50,20 @@ _PERSON_AFTER = {
 class PartStore(Protocol):
     """The verbs of the database that sending needs."""
 
-    async def claim_next_part(self, platform: Platform, user_id: UserId) -> Part | None: ...
-    async def begin_resend(self, part: Part) -> Part: ...
+    async def claim_next_part(self, platform: Platform, user_id: UserId, *, mark: bool = True) -> Part | None: ...
+    async def begin_send(self, part: Part) -> Part: ...
     async def people_with_parts(self, platform: Platform) -> list[UserId]: ...
     async def accepted_ids(self, part: Part) -> frozenset[str]: ...
     async def record_accepted(self, part: Part, receipt: Receipt) -> None: ...
     async def record_retry(self, part: Part, due: float, error: SendError) -> None: ...
     async def record_unknown(self, part: Part, due: float, error: SendError) -> None: ...
-    async def record_failed(self, part: Part, error: SendError, user_state: UserState | None = None) -> None: ...
+    async def record_failed(
+        self,
+        part: Part,
+        error: SendError,
+        user_state: UserState | None = None,
+        notice: Sequence[PlannedPart] = (),
+    ) -> None: ...
     async def move_person(self, platform: Platform, old: UserId, new: UserId) -> None: ...
     async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None: ...
     async def put_note(self, platform: Platform, name: str, value: Any) -> None: ...
@@ -106,17 +116,27 @@ class Outbox:
         """Send the head of this person's line, if it is due."""
         if self._clock() < self._paused_until:
             return False
-        part = await self._store.claim_next_part(self._platform, user_id)
+        part = await self._store.claim_next_part(self._platform, user_id, mark=not self._channel.paced)
         if part is None:
             return False
         self._claimed.add(part.id)
         try:
-            return await (self._settle(part) if part.unsettled else self._send(part))
+            if part.unsettled:
+                return await self._settle(part)
+            return await (self._begin(part) if self._channel.paced else self._send(part))
         except LeaseLost as error:
             log.warning("%s", error)
             return True
         finally:
             self._claimed.discard(part.id)
+
+    async def _begin(self, part: Part) -> bool:
+        """Send a leased part in its turn. Marked only then: a kill or a stop before that leaves nothing unknown."""
+        try:
+            await self._channel.await_turn(part)
+        except SendError as error:
+            return await self._put_off(part, error)
+        return await self._send(await self._store.begin_send(part))
 
     async def _send(self, part: Part) -> bool:
         """Send a part that was marked, and record the outcome whatever it is."""
@@ -146,18 +166,30 @@ class Outbox:
             await self._record(lambda: self._store.record_unknown(part, self._clock() + wait, error))
             self.lanes.wake_in(wait, part.user_id)
             return False
-        if not self._channel.can_settle:
-            if part.resends >= MOST_RESENDS:
-                return await self._fail(part, OutcomeUnknown("unknown", "nobody can tell whether this part arrived"))
-            return await self._send(await self._store.begin_resend(part))
+        if not self._channel.can_settle and part.resends >= MOST_RESENDS:
+            error = OutcomeUnknown("unknown", "nobody can tell whether this part arrived")
+            return await self._fail(part, error, self._channel.plan(PERHAPS_LOST))
         try:
-            receipt = await self._channel.settle(part, await self._store.accepted_ids(part))
+            receipt = await self._find_out(part)
         except SendError as error:
             return await self._put_off(part, OutcomeUnknown(error.code, error.message))
-        if receipt is None:
-            return await self._send(await self._store.begin_resend(part))
-        await self._accepted(part, receipt)
-        return True
+        if receipt is not None:
+            await self._accepted(part, receipt)
+            return True
+        late = (part.attempted_at or 0.0) + self._channel.settle_seconds - self._clock()
+        if self._channel.can_settle and late > 0:
+            return await self._put_off(part, OutcomeUnknown("not found", "it may still turn up"), at_most=late)
+        return await self._begin(part)
+
+    async def _find_out(self, part: Part) -> Receipt | None:
+        """The receipt of an earlier attempt; None when the part may be sent again. Raises SendError when not now.
+
+        Where nobody can tell, there is only one repetition, so it waits until the provider is well again.
+        """
+        if self._channel.can_settle:
+            return await self._channel.settle(part, await self._store.accepted_ids(part))
+        await self._channel.probe()
+        return None
 
     async def _refused(self, part: Part, error: SendError) -> bool:
         """Decide what a failed send means, and commit that."""
@@ -170,7 +202,7 @@ class Outbox:
         self.lanes.wake(address)
         return False
 
-    async def _put_off(self, part: Part, error: SendError) -> bool:
+    async def _put_off(self, part: Part, error: SendError, *, at_most: float = math.inf) -> bool:
         """Plan the next attempt, or give up; True when this person's next part may go."""
         pause = next_send(
             error.kind,
@@ -182,9 +214,10 @@ class Outbox:
         )
         if pause is None:
             return await self._fail(part, error)
+        pause = min(pause, at_most)
         due = self._clock() + pause
         log.warning("part %s: %s (%s); next try in %.1f s", part.id, error.message, error.code, pause)
-        if error.kind is SendFailure.UNKNOWN:
+        if part.unsettled or error.kind is SendFailure.UNKNOWN:
             await self._record(lambda: self._store.record_unknown(part, due, error))
         else:
             await self._record(lambda: self._store.record_retry(part, due, error))
@@ -193,9 +226,9 @@ class Outbox:
         self.lanes.wake_in(pause, part.user_id)
         return False
 
-    async def _fail(self, part: Part, error: SendError) -> bool:
+    async def _fail(self, part: Part, error: SendError, notice: Sequence[PlannedPart] = ()) -> bool:
         log.error("part %s is given up: %s (%s)", part.id, error.message, error.code)
-        await self._record(lambda: self._store.record_failed(part, error, _PERSON_AFTER.get(error.kind)))
+        await self._record(lambda: self._store.record_failed(part, error, _PERSON_AFTER.get(error.kind), notice))
         return True
 
     async def _pause(self, error: SendError, seconds: float) -> None:

@@ -199,6 +199,12 @@ class Settings(BaseModel):
     sms_max_parts: int = Field(
         6, ge=1, le=40, description="Most parts that one answer may be texted in; the rest is cut, with a word."
     )
+    sms_settle_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="How long Twilio may still take a text whose sending got no answer; only then it is sent again.",
+    )
     sms_segment_usd: float = Field(
         0.012, ge=0, le=10, description="What one segment of a text costs, for the estimate in the status."
     )

@@ -114,15 +114,15 @@ def plan_parts(
     return reply_id
 
 
-def claim_part(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: float) -> Part | None:
+def claim_part(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: float, *, mark: bool) -> Part | None:
     head = tx.run(_HEAD, some_person(platform, user_id)).first()
     if head is None or head.due > tx.now or head.lease_until >= tx.now:
         return None
     unsettled = head.state != PartState.PLANNED
     changes: dict[str, Any] = {"owner": owner, "lease_until": tx.now + lease, "attempts": head.attempts + 1}
-    if not unsettled:
-        changes["attempted_at"] = tx.now
-    state = PartState.UNKNOWN if unsettled else PartState.SENDING
+    state = PartState.UNKNOWN if unsettled else PartState.PLANNED
+    if mark and not unsettled:
+        state, changes["attempted_at"] = PartState.SENDING, tx.now
     return to_part(move_part(tx, head, state, **changes), unsettled=unsettled)
 
 
@@ -168,19 +168,14 @@ def claimed_part(tx: Tx, part: Part) -> Row[Any]:
     return row
 
 
-def repeat_part(tx: Tx, part: Part, lease: float) -> Part:
+def begin_part(tx: Tx, part: Part, lease: float) -> Part:
+    """Mark a claimed part as being sent; one of unknown fate is repeated with that, which is counted."""
     row = claimed_part(tx, part)
-    tx.count(part.platform, "resends")
-    moved = move_part(
-        tx,
-        row,
-        PartState.SENDING,
-        resends=row.resends + 1,
-        attempts=row.attempts + 1,
-        attempted_at=tx.now,
-        lease_until=tx.now + lease,
-    )
-    return to_part(moved, unsettled=False)
+    changes: dict[str, Any] = {"attempted_at": tx.now, "lease_until": tx.now + lease}
+    if part.unsettled:
+        changes |= {"resends": row.resends + 1, "attempts": row.attempts + 1}
+        tx.count(part.platform, "resends")
+    return to_part(move_part(tx, row, PartState.SENDING, **changes), unsettled=False)
 
 
 def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
@@ -219,11 +214,13 @@ def put_off_part(tx: Tx, part: Part, state: PartState, due: float, error: SendEr
     move_part(tx, row, state, due=due, lease_until=0, error_code=error.code, error=error.message)
 
 
-def fail_part(tx: Tx, part: Part, error: SendError, user_state: UserState | None) -> None:
+def fail_part(tx: Tx, part: Part, error: SendError, user_state: UserState | None) -> Origin:
+    """End a part that will never be sent, and what depends on it; why its reply was sent."""
     tx.locked_person(part.platform, part.user_id)
     row = claimed_part(tx, part)
     row = move_part(tx, row, PartState.FAILED, lease_until=0, error_code=error.code, error=error.message)
     _after_failure(tx, row, user_state)
+    return Origin(row.origin)
 
 
 def _after_failure(tx: Tx, row: Row[Any], user_state: UserState | None) -> None:

@@ -43,7 +43,8 @@ _FATES: dict[str, Fault] = {
     "timeout after acceptance": {"effect": "slow", "seconds": TIMED_OUT_SECONDS, "when": "after"},
 }
 _KNOWN = frozenset({"429", "slow"})
-# After two unknown outcomes in a row Telegram's part is given up. So single ones are rare there, and storms have none.
+# After two unknown outcomes in a row Telegram's part is given up. So single ones are rare there, and a storm in which
+# outcomes are unknown strikes every method: the only repetition waits until Telegram answers again.
 RARELY_UNKNOWN = 0.75
 _STORMS: dict[str, Fault] = {
     "twilio storm: 503": {"target": "twilio", "effect": "status", "status": 503, "chance": 0.7},
@@ -68,6 +69,8 @@ _STORMS: dict[str, Fault] = {
         "retry_after": 2,
         "chance": 0.7,
     },
+    "telegram storm: 502": {"target": "telegram", "effect": "status", "status": 502},
+    "telegram storm: cut": {"target": "telegram", "effect": "cut"},
     "polling storm: 502": {"target": "telegram", "method": "getUpdates", "effect": "status", "status": 502},
     "polling storm: cut": {"target": "telegram", "method": "getUpdates", "effect": "cut", "when": "after"},
     "polling storm: broken": {"target": "telegram", "method": "getUpdates", "effect": "broken", "when": "after"},

@@ -59,6 +59,7 @@ class ChaosHouse(House):
             "MESSAGES_PER_MINUTE": "1000",
             "MESSAGES_PER_DAY": "100000",
             "SMS_MAX_PARTS": "40",
+            "SMS_SETTLE_SECONDS": "22",  # a little longer than we wait for an answer
             "TELEGRAM_MAX_PARTS": "40",
         }
         self._simulator: subprocess.Popen[bytes] | None = None

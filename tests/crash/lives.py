@@ -61,6 +61,7 @@ class Lives:
             "LLM_SERVER_URL": model.url,
             "DATABASE_URL": f"sqlite:///{self.database}",
             "STOP_SECONDS": str(STOP_SECONDS),
+            "SMS_SETTLE_SECONDS": "2",
         }
         options = {"status_seconds": 0.01, "telegram_limits": False, "telegram_retry_seconds": 0.1}
         webhook = f"http://127.0.0.1:{ports[0]}/sms/webhook"

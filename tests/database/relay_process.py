@@ -47,6 +47,8 @@ UNMERGED = Settings(merge_messages=False, messages_per_minute=10_000, loop_turns
 class FileChannel:
     platform = Platform.SMS
     can_settle = True
+    settle_seconds = 0.0
+    paced = False
 
     def __init__(self, transcript: Path) -> None:
         self._transcript = transcript
@@ -69,6 +71,12 @@ class FileChannel:
     @asynccontextmanager
     async def typing(self, user_id: UserId) -> AsyncIterator[None]:
         yield
+
+    async def await_turn(self, part: Part) -> None:
+        return
+
+    async def probe(self) -> None:
+        return
 
     async def send(self, part: Part) -> Receipt:
         with self._transcript.open("a") as file:

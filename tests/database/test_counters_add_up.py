@@ -121,7 +121,7 @@ async def refuse(town: Town, db: MessagingDatabase, person: UserId, which: int) 
 
 
 async def resend(town: Town, db: MessagingDatabase, person: UserId, which: int) -> None:
-    town.parts.append(await db.begin_resend(town.part(which)))
+    town.parts.append(await db.begin_send(town.part(which)))
 
 
 async def deliver(town: Town, db: MessagingDatabase, person: UserId, which: int) -> None:

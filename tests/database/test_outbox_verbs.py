@@ -83,7 +83,7 @@ async def test_a_part_of_unknown_fate_is_to_be_settled(db: MessagingDatabase) ->
     assert again.unsettled
     assert again.attempted_at == pytest.approx(part.attempted_at, abs=0.5)
     assert await states(db) == ["unknown"]
-    resent = await db.begin_resend(again)
+    resent = await db.begin_send(again)
     assert (resent.attempts, resent.resends, resent.unsettled) == (3, 1, False)
     assert (await counted(db))["resends"] == 1
     await db.record_accepted(resent, Receipt("P"))
@@ -116,13 +116,13 @@ async def test_the_fence_holds_for_parts(database_url: str, opener: Opener) -> N
         slow.record_retry(stale, 0, REFUSED),
         slow.record_unknown(stale, 0, GONE),
         slow.record_failed(stale, REFUSED, UserState.BLOCKED),
-        slow.begin_resend(stale),
+        slow.begin_send(stale),
     ):
         with pytest.raises(LeaseLost):
             await verb
     assert await states(quick) == ["unknown"]
     assert await rows(quick, users, "state") == [("new",)]
-    assert (await quick.begin_resend(fresh)).attempts == fresh.attempts + 1
+    assert (await quick.begin_send(fresh)).attempts == fresh.attempts + 1
 
 
 async def test_a_restarted_process_is_fenced_from_its_earlier_life(database_url: str, opener: Opener) -> None:
@@ -149,7 +149,7 @@ async def test_an_acceptance_counts_whoever_holds_the_lease(database_url: str, o
     await slow.record_accepted(stale, Receipt("P1", segments=2))
     await slow.record_accepted(stale, Receipt("P1", segments=2))
     with pytest.raises(LeaseLost):
-        await quick.begin_resend(fresh)
+        await quick.begin_send(fresh)
     assert await rows(quick, outbound, "state", "provider_id", "segments") == [("accepted", "P1", 2)]
     assert (await counted(quick))["segments"] == 2
 
@@ -247,7 +247,7 @@ async def test_a_report_settles_a_part_of_unknown_fate(db: MessagingDatabase) ->
     again = await claimed_part(db)
     await db.record_delivery(report(PartState.SENT, part_id=part.id))
     with pytest.raises(LeaseLost):
-        await db.begin_resend(again)
+        await db.begin_send(again)
     assert await rows(db, outbound, "state", "provider_id") == [("sent", "P1"), ("planned", None)]
     assert (await claimed_part(db)).text == "y"
 

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from messaging_database import MessagingDatabase
 from relay.errors import OutcomeUnknown, SendError, SendFailure
 from relay.messages import DeliveryEvent, PartState, Receipt, UserId
-from relay.outbox import MOST_MOVES, PAUSED
+from relay.outbox import MOST_MOVES, PAUSED, PERHAPS_LOST
 from relay.storage.schema import outbound
 from tests.relay.town import ANN, BOB, SMS, Found, Town
 
@@ -183,11 +184,142 @@ async def test_where_nobody_can_tell_it_is_repeated_once(found_town: Found, seco
     await town.quiet()
     for _ in range(5):
         await town.wait(20)
-    assert await town.part_states() == ["failed" if second else "accepted"]
-    assert await town.rows(outbound, "resends") == [(1,)]
+    assert (await town.part_states())[0] == ("failed" if second else "accepted")
+    assert (await town.rows(outbound, "resends"))[0] == (1,)
     await town.hear("/b")
     await town.quiet()
     assert town.channel.to(ANN)[-1] == "did /b"
+
+
+async def test_whoever_may_have_lost_an_answer_is_told_so_once(found_town: Found) -> None:
+    """Two silences end the part and the rest of its reply; a notice that gets lost itself brings no other."""
+    town = await found_town(can_settle=False)
+    town.channel.script.extend([LOST, LOST])
+    await town.hear("/a|b")
+    await town.quiet()
+    for _ in range(5):
+        await town.wait(20)
+    assert await town.part_states() == ["failed", "canceled", "accepted"]
+    assert town.channel.to(ANN) == [PERHAPS_LOST]
+    assert await town.history() == [("user", "/a|b"), ("assistant", PERHAPS_LOST)]
+    town.channel.always = LOST
+    await town.hear("/c")
+    await town.quiet()
+    for _ in range(8):
+        await town.wait(60)
+    assert await town.part_states() == ["failed", "canceled", "accepted", "failed", "failed"]
+
+
+async def test_the_only_repetition_waits_until_the_provider_is_well(found_town: Found) -> None:
+    """An outage in which nothing can be told costs nobody an answer, however long it lasts."""
+    town = await found_town(can_settle=False)
+    town.channel.script.append(LOST)
+    town.channel.probes.extend([LOST, SendError(SendFailure.BUSY, "unreachable", "no"), WRONG_TOKEN, LOST])
+    await town.hear("/a|b")
+    await town.quiet()
+    for _ in range(4):
+        assert town.channel.sent == []
+        await town.wait(20)
+    for _ in range(4):
+        await town.wait(100)
+    assert town.channel.to(ANN) == ["did /a", "b"]
+    assert await town.rows(outbound, "resends") == [(1,), (0,)]
+
+
+async def test_what_is_not_found_at_once_is_looked_for_until_it_cannot_turn_up_any_more(town: Town) -> None:
+    """The provider may take a request after we gave up on it: it is found at the third look, and not sent again."""
+    town.channel.settle_seconds = 60
+    town.channel.script.append(LOST)
+    town.channel.findings.extend([None, None, Receipt("P-late")])
+    await town.hear("/a|b")
+    await town.quiet()
+    for _ in range(5):
+        await town.wait(10)
+    assert town.channel.settled == ["did /a"] * 3
+    assert town.channel.to(ANN) == ["b"]
+    assert (await town.rows(outbound, "provider_id", "resends"))[0] == ("P-late", 0)
+
+
+async def test_what_is_not_found_in_time_is_sent_again(town: Town) -> None:
+    """Not before the time is over, and right after it."""
+    town.channel.settle_seconds = 60
+    town.channel.script.append(LOST)
+    await town.hear("/a")
+    await town.quiet()
+    for _ in range(29):
+        await town.wait(2)
+    assert town.channel.sent == []
+    assert len(town.channel.settled) > 1
+    await town.wait(3)
+    assert town.channel.to(ANN) == ["did /a"]
+
+
+@pytest.mark.parametrize("unsettled", [False, True])
+async def test_a_stop_while_a_part_waits_for_its_turn_leaves_nothing_unknown(
+    found_town: Found, *, unsettled: bool
+) -> None:
+    """It was not marked yet: neither does a first send become doubtful, nor is the only repetition spent."""
+    town = await found_town(can_settle=False, paced=True)
+    waiting = asyncio.Event()
+
+    async def hang() -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    if unsettled:
+        town.channel.script.append(LOST)
+        town.channel.turns.append(None)
+    town.channel.turns.append(hang)
+    await town.hear("/a|b")
+    await town.until(lambda: waiting.is_set() or unsettled)
+    if unsettled:
+        await town.quiet()
+        await town.pass_by(5)
+        await waiting.wait()
+    await town.stop(0)
+    assert (await town.rows(outbound, "state", "resends"))[0] == ("unknown" if unsettled else "planned", 0)
+    town.reborn()
+    await town.start()
+    await town.quiet()
+    assert town.channel.to(ANN) == ["did /a", "b"]
+
+
+async def test_a_turn_that_is_far_off_puts_the_part_back(found_town: Found) -> None:
+    """It is planned again for then; one of unknown fate stays one of unknown fate."""
+    town = await found_town(can_settle=False, paced=True)
+    far = SendError(SendFailure.BUSY, "pace", "a minute", retry_after=60)
+    town.channel.turns.extend([far, None, far])
+    town.channel.script.append(LOST)
+    await town.hear("/a")
+    await town.quiet()
+    assert await town.rows(outbound, "state", "resends") == [("planned", 0)]
+    await town.wait(61)
+    assert await town.rows(outbound, "state", "resends") == [("unknown", 0)]
+    await town.wait(5)
+    assert await town.rows(outbound, "state", "resends") == [("unknown", 0)]
+    await town.wait(61)
+    assert town.channel.to(ANN) == ["did /a"]
+    assert await town.rows(outbound, "state", "resends") == [("accepted", 1)]
+
+
+async def test_a_lease_that_ended_while_the_part_waited_for_its_turn_is_not_used(found_town: Found) -> None:
+    """A process that slept past its lease finds that another one has the part, and sends nothing."""
+    town = await found_town(can_settle=False, paced=True)
+    other = MessagingDatabase(town.database._transactions, owner="sms@other", clock=town.hours.clock)
+    other._ready = True
+
+    async def oversleep() -> None:
+        town.hours.now += 16
+        town.hours._show(town.hours.now)
+        taken = await other.claim_next_part(SMS, ANN)
+        assert taken is not None
+        await other.record_accepted(taken, Receipt("P-other"))
+
+    town.channel.turns.append(oversleep)
+    await town.hear("/a")
+    await town.quiet()
+    assert town.channel.sent == []
+    assert await town.rows(outbound, "state", "provider_id") == [("accepted", "P-other")]
 
 
 async def test_an_error_that_nobody_foresaw_counts_as_unknown(town: Town) -> None:
@@ -275,7 +407,7 @@ async def test_trouble_with_the_database_sends_nothing_twice(town: Town, verb: s
     [
         ("record_retry", [SendError(SendFailure.BUSY, "429", "slow")]),
         ("record_unknown", [LOST]),
-        ("begin_resend", [LOST]),
+        ("begin_send", [LOST]),
         ("put_note", [WRONG_TOKEN]),
         ("move_person", [_moved_to("ann2")]),
     ],
@@ -325,7 +457,7 @@ async def test_a_lease_that_ended_before_the_send_is_not_used(town: Town) -> Non
         def __getattr__(self, name: str) -> object:
             return self.late if name == "claim_next_part" else getattr(town.database, name)
 
-        async def late(self, *_: object) -> object:
+        async def late(self, *_: object, **__: object) -> object:
             part = await claim(SMS, ANN)
             town.hours.now += 16 if part and part.attempts == 1 else 0
             return part

@@ -106,9 +106,13 @@ class ScriptedChannel:
     """Accepts what it is not told to refuse. Text that begins with "/" is a command, with "-" it gets no answer."""
 
     platform = SMS
+    settle_seconds = 0.0
 
-    def __init__(self, *, can_settle: bool = True) -> None:
+    def __init__(self, *, can_settle: bool = True, paced: bool = False) -> None:
         self.can_settle = can_settle
+        self.paced = paced
+        self.turns: deque[Outcome] = deque()
+        self.probes: deque[Outcome] = deque()
         self.script: deque[Outcome] = deque()
         self.always: Outcome = None
         self.findings: deque[Outcome] = deque()
@@ -143,6 +147,12 @@ class ScriptedChannel:
     async def typing(self, user_id: UserId) -> AsyncIterator[None]:
         self.typing_for.append(user_id)
         yield
+
+    async def await_turn(self, part: Part) -> None:
+        await _play(self.turns.popleft() if self.turns else None)
+
+    async def probe(self) -> None:
+        await _play(self.probes.popleft() if self.probes else None)
 
     async def send(self, part: Part) -> Receipt:
         receipt = await _play(self.script.popleft() if self.script else self.always)
@@ -182,13 +192,14 @@ class Moody:
 class Town:
     """Everything between the store and the provider, on a clock of its own."""
 
-    def __init__(self, url: str, hours: Hours, *, can_settle: bool = True, **changes: Any) -> None:
+    def __init__(self, url: str, hours: Hours, *, can_settle: bool = True, paced: bool = False, **changes: Any) -> None:
         self.hours = hours
         self.database = MessagingDatabase(open_transactions(url, 60), owner="sms@town", clock=hours.clock)
         self.moody = Moody(self.database)
         defaults = {"merge_messages": False, "messages_per_minute": 10_000, "loop_turns": 0}
         self.settings = Settings(**{**defaults, **changes})
-        self.channel, self.model, self.metrics = ScriptedChannel(can_settle=can_settle), ScriptedModel(), Metrics()
+        self.channel = ScriptedChannel(can_settle=can_settle, paced=paced)
+        self.model, self.metrics = ScriptedModel(), Metrics()
         self.reborn()
 
     def reborn(self) -> None:

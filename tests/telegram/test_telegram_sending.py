@@ -82,6 +82,12 @@ async def failure(service: TelegramService, sent: Part) -> SendError:
     return caught.value
 
 
+async def no_turn(service: TelegramService, waiting: Part) -> SendError:
+    with pytest.raises(SendError) as caught:
+        await service.await_turn(waiting)
+    return caught.value
+
+
 async def test_a_part_is_sent_with_its_entities_and_without_a_preview(
     service: TelegramService, api: ScriptedBotApi
 ) -> None:
@@ -188,18 +194,19 @@ async def test_plain_text_that_is_refused_is_not_repeated(service: TelegramServi
 
 async def test_two_parts_to_one_person_are_a_second_apart(service: TelegramService, time: Time) -> None:
     """Telegram's rule for a chat; another person does not wait."""
-    await service.send(part())
-    await service.send(part(user_id="8"))
+    await service.await_turn(part())
+    await service.await_turn(part(user_id="8"))
     assert time.slept == []
-    await service.send(part())
+    await service.await_turn(part())
     assert time.slept == [pytest.approx(1.05)]
 
 
 async def test_a_full_group_puts_the_part_off_instead_of_waiting(service: TelegramService, api: ScriptedBotApi) -> None:
     """After twenty messages in a minute the next one is told when to come again; nothing is sent."""
     for _ in range(20):
+        await service.await_turn(part(user_id="-5"))
         await service.send(part(user_id="-5"))
-    error = await failure(service, part(user_id="-5"))
+    error = await no_turn(service, part(user_id="-5"))
     assert error.kind is SendFailure.BUSY
     assert error.retry_after == pytest.approx(60.5)
     assert len(api.made("sendMessage")) == 20
@@ -209,7 +216,7 @@ async def test_after_a_429_the_chat_is_left_alone(service: TelegramService, api:
     """A second call within the pause would only make it longer."""
     api.script["sendMessage"].append(refused(429, "Too Many Requests: retry after 30", retry_after=30))
     assert (await failure(service, part())).retry_after == 30
-    again = await failure(service, part())
+    again = await no_turn(service, part())
     assert again.code == "pace"
     assert again.retry_after == pytest.approx(30)
     assert len(api.made("sendMessage")) == 1
@@ -243,6 +250,18 @@ async def test_a_part_whose_fate_is_unknown_cannot_be_settled(service: TelegramS
     with pytest.raises(OutcomeUnknown):
         await service.settle(part(), ())
     assert not service.can_settle
+
+
+@pytest.mark.parametrize("reply", [Reply(502, b"<html>"), refused(429, "x", retry_after=9), CUT])
+async def test_a_probe_tells_whether_telegram_answers_at_all(
+    service: TelegramService, api: ScriptedBotApi, reply: Reply | str
+) -> None:
+    """It sends nobody anything, and raises as long as there is no proper answer."""
+    api.script["getMe"].append(reply)
+    with pytest.raises(SendError):
+        await service.probe()
+    await service.probe()
+    assert api.made("sendMessage") == []
 
 
 async def test_the_menu_shows_every_command(service: TelegramService, api: ScriptedBotApi) -> None:
