@@ -28,6 +28,7 @@ from console.pages import HEADERS, Pages, person_url
 from console.person import Address, read_person
 from console.servers import known_servers, look_at_servers
 from messaging_database import MessagingDatabase, open_database
+from relay import stopping
 from relay.door import Door
 from relay.errors import StorageError
 from relay.http_client import open_http_client
@@ -86,8 +87,8 @@ def create_app(settings: Settings | None = None, *, look_seconds: float = LOOK_S
         try:
             yield
         finally:
-            async with asyncio.timeout(settings.stop_seconds / 2):
-                await database.stop()
+            async with asyncio.timeout(settings.stop_seconds * (1 - stopping.REQUESTS)):
+                await database.stop(settings.stop_seconds * stopping.DATABASE)
                 await http.aclose()
 
     async def ready() -> dict[str, Any]:

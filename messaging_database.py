@@ -70,7 +70,7 @@ from relay.storage.parts import (
 )
 from relay.storage.people import change_user, move_person, release_person, touch_user
 from relay.storage.schema import in_states, inbound, notes, outbound, users
-from relay.storage.transactions import Tally, Transactions, Tx, Upsert, of_person
+from relay.storage.transactions import CLOSE_SECONDS, Tally, Transactions, Tx, Upsert, of_person
 
 log = logging.getLogger("relay.database")
 
@@ -138,12 +138,12 @@ class MessagingDatabase:
             await self._prepare()
         log.info("the database can be used now")
 
-    async def stop(self) -> None:
-        """Finish what is under way and close the connections."""
+    async def stop(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Finish what is under way and close the connections; what a lock keeps from ending in time is given up."""
         if self._preparing is not None:
             self._preparing.cancel()
             await asyncio.gather(self._preparing, return_exceptions=True)
-        await asyncio.get_running_loop().run_in_executor(None, self._transactions.close)
+        await asyncio.get_running_loop().run_in_executor(None, self._transactions.close, seconds)
 
     async def _write(self, work: Callable[[Tx], T], *, urgent: bool = False) -> T:
         def run(connection: Connection, tally: Tally) -> T:

@@ -24,6 +24,7 @@ from httpx import AsyncClient
 from pydantic import BaseModel, Field
 
 from messaging_database import MessagingDatabase, open_database
+from relay import stopping
 from relay.errors import PayloadError, SettingsError, StorageError
 from relay.http_client import open_http_client
 from relay.llm_client import LlmClient
@@ -99,7 +100,7 @@ async def _lifespan(
     await relay_.start()
     yield
     await relay_.stop()
-    await database.stop()
+    await database.stop(settings.stop_seconds * stopping.DATABASE)
     await http.aclose()
 
 

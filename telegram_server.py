@@ -135,7 +135,7 @@ async def _lifespan(
     await _stop_updates(rooms)
     await rooms.relay.stop()
     await rooms.service.stop()
-    await database.stop()
+    await database.stop(settings.stop_seconds * stopping.DATABASE)
     await http.aclose()
 
 

@@ -18,7 +18,7 @@ log = logging.getLogger("relay.lanes")
 
 SWEEP_SECONDS = 2.0
 TROUBLE_PAUSE_SECONDS = 1.0
-CANCEL_SECONDS = 1.0
+CANCEL_SECONDS = 0.3
 _EARLY_SECONDS = 0.01  # a timer that rings before the row is due would find nothing
 
 Step = Callable[[UserId], Awaitable[bool]]
@@ -82,7 +82,7 @@ class Lanes:
     async def stop(self, seconds: float) -> None:
         """Begin nothing new, let what is under way end within `seconds`, then cut it off.
 
-        Leases are renewed meanwhile. A task that does not even let itself be cut off is left behind after a second.
+        Leases are renewed meanwhile. A task that does not even let itself be cut off is left behind a moment later.
         """
         self._stopping = True
         for timer in self._timers:

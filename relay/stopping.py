@@ -1,6 +1,6 @@
 """How the time that a server may take to stop is shared out, and what happens when even that is not enough.
 
-The shares follow one after the other and add up to `stop_seconds`. What is cut off loses nothing: a message or part
+The shares are spent one after the other and add up to `stop_seconds`. What is cut off loses nothing: a message or part
 that was not finished is taken up after the next start.
 """
 
@@ -9,21 +9,26 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from typing import Final
 
 log = logging.getLogger("relay.stopping")
 
-REQUESTS = 1 / 4
+REQUESTS: Final = 1 / 4
 """Requests that are still being answered."""
-UPDATES = 1 / 8
+UPDATES: Final = 1 / 8
 """The poll at Telegram, and the lease of the one who polls."""
-ANSWERS = 3 / 8
+ANSWERS: Final = 1 / 4
 """Answers that the model is still writing."""
-SENDS = 1 / 8
+SENDS: Final = 1 / 8
 """Parts that a provider is just taking."""
-LEASES = 1 / 8
+LEASES: Final = 1 / 8
 """Giving back what was claimed, so that nobody waits for a lease to end."""
+DATABASE: Final = 1 / 8
+"""Committing what was begun."""
 
-CLOSING_SECONDS = 0.5
+SHARES: Final = (REQUESTS, UPDATES, ANSWERS, SENDS, LEASES, DATABASE)
+
+CLOSING_SECONDS: Final = 0.5
 """For closing files and connections, after all shares; the launcher waits for a second."""
 
 

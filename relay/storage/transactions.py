@@ -216,8 +216,8 @@ class Transactions:
         if self._closed:
             raise StorageError("the database is closed")
 
-    def close(self) -> None:
-        """Finish what was begun and let the threads go; later calls raise StorageError."""
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:  # noqa: ARG002 (whoever has a writer that may hang needs it)
+        """Finish what was begun, within `seconds`, and let the threads go; later calls raise StorageError."""
         self._closed = True
         self._readers.shutdown(wait=True)
         self._engine.dispose()
@@ -254,16 +254,16 @@ class GroupCommit(Transactions):
             self._something.notify()
         return await future
 
-    def close(self) -> None:
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
         with self._something:
             self._closed = True
             self._something.notify()
-        self._thread.join(CLOSE_SECONDS)
+        self._thread.join(seconds)
         if self._thread.is_alive():
             log.warning("the database is locked by somebody else; what was not committed by now is given up")
         else:
             self._writer_engine.dispose()
-        super().close()
+        super().close(seconds)
 
     def _run(self) -> None:
         again: list[_Waiting] = []
@@ -369,10 +369,10 @@ class Pooled(Transactions):
                     raise storage_error(error) from error
         raise AssertionError  # the last attempt returns or raises
 
-    def close(self) -> None:
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
         self._closed = True
-        self._writers.shutdown(wait=True)
-        super().close()
+        self._writers.shutdown(wait=True)  # the server's own timeout of a statement ends what hangs
+        super().close(seconds)
 
 
 def _may_run_again(error: SQLAlchemyError) -> bool:

@@ -22,7 +22,7 @@ from tests.crash.small_model import ANSWERED, SmallModel, lines_asked
 from tests.crash.windows import Case, End, Trouble, Way
 from tests.simulator.running_simulator import Running
 
-STOP_SECONDS = 2.0
+STOP_SECONDS = 4.0
 LATEST_STOP = STOP_SECONDS + 30.0
 """When a server that was told to stop is given up; it has its own clock, and this machine may be busy."""
 
