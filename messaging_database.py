@@ -50,6 +50,7 @@ from relay.storage import maintenance, reports
 from relay.storage.engine import open_transactions
 from relay.storage.history import add_line, clear_lines, count_answer
 from relay.storage.inbox import (
+    bury_merged,
     claim_head,
     finish,
     finish_merged,
@@ -256,12 +257,15 @@ class MessagingDatabase:
 
         await self._write(work)
 
-    async def bury_inbound(self, claim: Claim, error: str, apology: Sequence[PlannedPart]) -> None:
-        """Make the message a dead letter that the operator sees, and plan the apology, together. Raises LeaseLost."""
+    async def bury_inbound(
+        self, claim: Claim, error: str, apology: Sequence[PlannedPart], merged: Sequence[InboundId] = ()
+    ) -> None:
+        """Make the message, and those asked with it, dead letters, and plan the apology, together. Raises LeaseLost."""
 
         def work(tx: Tx) -> None:
             user_id = finish(tx, claim, state="dead", outcome="gave up", error=error)
-            tx.count(claim.message.platform, "dead_letters")
+            bury_merged(tx, merged, error)
+            tx.count(claim.message.platform, "dead_letters", 1 + len(merged))
             settle_turn(tx, claim, user_id, Decision(), apology, Origin.NOTICE, None)
 
         await self._write(work)

@@ -95,7 +95,9 @@ class Inbox(Protocol):
     async def postpone_inbound(
         self, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart] = ()
     ) -> None: ...
-    async def bury_inbound(self, claim: Claim, error: str, apology: Sequence[PlannedPart]) -> None: ...
+    async def bury_inbound(
+        self, claim: Claim, error: str, apology: Sequence[PlannedPart], merged: Sequence[InboundId] = ()
+    ) -> None: ...
     async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None: ...
 
 
@@ -114,16 +116,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked for one or more messages of a person. `whole` is the claim with the words of all of them.
+    """What is asked for one or more messages of a person, and ended for all of them at once.
 
-    An answer, or a refusal that is final, ends all of them. Patience ends for each by its own age: `claim` alone.
+    `claim` is that of the first message, with the words of all; `merged` are those behind it; the latest came at
+    `latest_at`.
     """
 
     claim: Claim
-    whole: Claim
     decision: Decision
     text: str
     merged: tuple[InboundId, ...]
+    latest_at: float
 
 
 class Conversation:
@@ -259,11 +262,11 @@ class Conversation:
     def _put_together(self, claim: Claim, lines: Sequence[Line]) -> Question:
         first, *others = lines
         if not others:
-            return Question(claim, claim, first.decision, first.question, ())
+            return Question(claim, first.decision, first.question, (), claim.message.received_at)
         text = self._channel.join([replace(line.message, text=line.question) for line in lines])
         words = self._channel.join([line.message for line in lines])
         whole = replace(claim, message=replace(claim.message, text=words))
-        return Question(claim, whole, first.decision, text, tuple(line.id for line in others))
+        return Question(whole, first.decision, text, tuple(line.id for line in others), lines[-1].message.received_at)
 
     async def _ask(self, question: Question, user: User | None, history: Sequence[Exchange]) -> None:
         """Put the question to the model; nothing is held in the database meanwhile but the lease."""
@@ -289,7 +292,7 @@ class Conversation:
     async def _end(self, question: Question, text: str, outcome: str, answer: Answer | None = None) -> None:
         """Everything that was asked in this question is done, and this is said to it."""
         await self._inbox.complete_inbound(
-            question.whole,
+            question.claim,
             question.decision,
             self._channel.plan(text),
             answer=answer,
@@ -303,32 +306,37 @@ class Conversation:
         return [system, *earlier, {"role": "user", "content": question}]
 
     async def _without_answer(self, question: Question, error: ModelError) -> None:
-        """The model gave none: say why when that is final, else try again, and tell the person once that it is late."""
+        """The model gave none: say why when that is final, else try again, and tell the person once that it is late.
+
+        What was asked together is given up together, with one apology, when its latest message is too old.
+        """
         if not error.passing:
             await self._end(question, SENTENCES[error.kind], error.kind)
             return
-        claim = question.claim
-        age = self._clock() - claim.message.received_at
+        claim, give_up_after = question.claim, self._settings.model_give_up_seconds
+        age, since_latest = self._clock() - claim.message.received_at, self._clock() - question.latest_at
         pause = next_pause(
             MODEL_PACE,
             attempts=claim.failures + 1,
-            age=age,
-            give_up_after=self._settings.model_give_up_seconds,
+            age=since_latest,
+            give_up_after=give_up_after,
             retry_after=error.retry_after,
             chance=self._chance,
         )
         if pause is None:
-            await self._give_up(claim, f"no answer from the model for {age:.0f} s; last: {error.kind}: {error}")
+            reason = f"no answer from the model for {age:.0f} s; last: {error.kind}: {error}"
+            await self._give_up(claim, reason, question.merged)
             return
+        pause = min(pause, give_up_after - since_latest)  # a source that wants a day of rest must not delay the apology
         late = age + pause > self._settings.model_notice_seconds and not claim.noticed
         log.warning("no answer from the model (%s: %s); next try in %.0f s", error.kind, error, pause)
         notice = self._channel.plan(NOTICE) if late else []
         await self._inbox.postpone_inbound(claim, self._clock() + pause, f"{error.kind}: {error}", notice)
         self.lanes.wake_in(pause, claim.message.user_id)
 
-    async def _give_up(self, claim: Claim, reason: str) -> None:
+    async def _give_up(self, claim: Claim, reason: str, merged: Sequence[InboundId] = ()) -> None:
         log.error("message %s of %s is given up: %s", claim.id, self._platform, reason)
-        await self._inbox.bury_inbound(claim, reason, self._channel.plan(APOLOGY))
+        await self._inbox.bury_inbound(claim, reason, self._channel.plan(APOLOGY), merged)
 
 
 def _opaque(platform: Platform, user_id: UserId) -> str:

@@ -41,6 +41,12 @@ _MERGE = (
     )
 )
 
+_BURY = (
+    update(inbound)
+    .where(inbound.c.id == bindparam("merged"), in_states(inbound, "received"))
+    .values(state="dead", outcome="gave up", error=bindparam("why"), lease_until=0, finished_at=bindparam("moment"))
+)
+
 _WAITING = (
     select(inbound.c.id, inbound.c.body, inbound.c.user_id)
     .where(of_some_person(inbound), in_states(inbound, "received"), inbound.c.id > bindparam("claimed"))
@@ -137,6 +143,13 @@ def finish_merged(tx: Tx, claim: Claim, merged: Sequence[InboundId]) -> None:
     values = [{"merged": row, "told": f"answered with {claim.id}", "moment": tx.now} for row in merged]
     if values:
         tx.run(_MERGE, values)
+
+
+def bury_merged(tx: Tx, merged: Sequence[InboundId], error: str) -> None:
+    """Give up what was asked together with a message that is given up."""
+    values = [{"merged": row, "why": error, "moment": tx.now} for row in merged]
+    if values:
+        tx.run(_BURY, values)
 
 
 def finish(tx: Tx, claim: Claim, *, state: str, outcome: str, error: str | None) -> UserId:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from relay.conversation import APOLOGY, LOOP_NOTICE, SENTENCES
+from relay.conversation import APOLOGY, LOOP_NOTICE, NOTICE, SENTENCES
 from relay.errors import ModelError, ModelFailure
 from relay.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
 from relay.messages import Exchange, Usage, UserState
@@ -203,24 +203,6 @@ async def test_a_refusal_ends_the_whole_turn(found_town: Found) -> None:
     assert await town.inbound_states() == ["done"] * 4
 
 
-async def test_patience_ends_for_each_message_of_a_turn_by_its_own_age(found_town: Found) -> None:
-    """The oldest is given up alone; those that came later are still answered, and nothing stands twice."""
-    town = await found_town(merge_messages=True, model_give_up_seconds=600, model_notice_seconds=3600)
-    town.model.always = ModelError(ModelFailure.UNAVAILABLE, "away")
-    await town.hear("old")
-    for _ in range(6):
-        await town.wait(61)
-    await town.hear("young")
-    for _ in range(6):
-        await town.wait(61)
-    assert town.channel.to(ANN) == [APOLOGY]
-    town.model.always = None
-    await town.wait(61)
-    assert town.channel.to(ANN) == [APOLOGY, "re: young"]
-    assert [line for role, line in await town.history() if role == "user"] == ["old", "young"]
-    assert await town.inbound_states() == ["dead", "done"]
-
-
 async def test_what_a_channel_adds_to_a_text_counts_for_its_length(found_town: Found) -> None:
     """A turn never becomes too long to be asked, whatever the question says beside the person's own words."""
     town = await found_town(merge_messages=True, max_message_length=100)
@@ -228,3 +210,28 @@ async def test_what_a_channel_adds_to_a_text_counts_for_its_length(found_town: F
     town.channel.decide = lambda message, user: replace(decide(message, user), ask=f"{'note ' * 8}{message.text}")  # type: ignore[method-assign]
     await while_the_model_works(town, "a" * 40, "b" * 40)
     assert [len(prompt[-1]) for prompt in town.model.prompts] == [45, 80, 80]
+
+
+async def test_what_was_asked_in_an_outage_is_given_up_with_one_apology(found_town: Found) -> None:
+    """One notice and one apology, however many messages waited; the operator sees each of them."""
+    town = await found_town(merge_messages=True, model_give_up_seconds=600)
+    town.model.always = ModelError(ModelFailure.UNAVAILABLE, "down")
+    for text in ("one", "two", "three"):
+        await town.hear(text)
+        await town.wait(60)
+    for _ in range(12):
+        await town.wait(70)
+    assert town.channel.to(ANN) == [NOTICE, APOLOGY]
+    assert await town.inbound_states() == ["dead"] * 3
+    assert ("user", "one+two+three") in await town.history()
+    assert await town.database.problems() == []
+
+
+async def test_a_source_that_wants_a_long_rest_does_not_delay_the_apology(found_town: Found) -> None:
+    """It said "again tomorrow": after the time that a person may wait they are told so all the same."""
+    town = await found_town(model_give_up_seconds=600)
+    town.model.always = ModelError(ModelFailure.RATE_LIMIT, "quota", retry_after=86_400)
+    await town.hear("one")
+    await town.quiet()
+    await town.wait(601)
+    assert town.channel.to(ANN) == [NOTICE, APOLOGY]
