@@ -32,6 +32,7 @@ from relay.messages import (
     InboundId,
     InboundMessage,
     Kind,
+    NextTry,
     Origin,
     Part,
     PartId,
@@ -65,6 +66,7 @@ from relay.storage.parts import (
     begin_part,
     claim_part,
     fail_part,
+    hasten_parts,
     keep_report,
     plan_parts,
     put_off_part,
@@ -358,9 +360,12 @@ class MessagingDatabase:
         """A Telegram group became a supergroup: its person, history and open rows go to the new address."""
         await self._write(lambda tx: move_person(tx, platform, old, new), urgent=True)
 
-    async def record_delivery(self, event: DeliveryEvent) -> bool:
-        """Keep a delivery report, early, late or repeated; False when it was already known."""
-        return await self._write(lambda tx: keep_report(tx, event), urgent=True)
+    async def record_delivery(self, event: DeliveryEvent, next_try: NextTry = lambda _attempts, _age: None) -> bool:
+        """Keep a delivery report, early, late or repeated; False when it was already known.
+
+        A part that was lost on its way is planned again when `next_try` says so, unless that would be out of order.
+        """
+        return await self._write(lambda tx: keep_report(tx, event, next_try), urgent=True)
 
     # -- leases --------------------------------------------------------------------------------------------------------
 
@@ -515,6 +520,7 @@ def settle_turn(
         add_line(tx, platform, user_id, "user", message.text, moment=message.received_at, in_context=asked)
     if state is None or state in SILENT_STATES:
         return None
+    hasten_parts(tx, platform, user_id)
     return plan_parts(
         tx,
         platform,

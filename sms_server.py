@@ -199,7 +199,7 @@ async def _take_delivery(request: Request, rooms: Rooms, form: Form) -> Response
         log.warning("a delivery report cannot be used: %s", error)
         rooms.metrics.delivery.labels(Platform.SMS, "not understood").inc()
         return _twiml()
-    fresh = await rooms.database.record_delivery(event)
+    fresh = await rooms.relay.outbox.take_report(event)
     rooms.metrics.delivery.labels(Platform.SMS, event.state if fresh else "repeated").inc()
     if fresh and person is not None:
         rooms.relay.send_soon(person)  # the report may have settled what the next part waits for

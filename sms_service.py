@@ -179,6 +179,7 @@ class SmsService:
             error_code=error.code if error else None,
             error=without_controls(error.message)[:300] if error else None,
             user_state=_state_after(error.kind) if error else None,
+            failure=error.kind if error else None,
         )
 
     # -- what to do about it -------------------------------------------------------------------------------------------

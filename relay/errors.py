@@ -46,6 +46,7 @@ class SendFailure(StrEnum):
     BLOCKED = "blocked"  # this person blocked our bot; wait until they come back
     REJECTED = "rejected"  # this very text will never be accepted: do not repeat it
     BUSY = "busy"  # nothing was sent; the same part may be sent again after a pause
+    LIMIT = "limit"  # nothing was sent, and nothing will be before tomorrow: again every hour
     LATER = "later"  # nothing arrived; one careful repetition much later is worth it
     UNKNOWN = "unknown"  # it may have been sent: settle first
 

@@ -5,9 +5,12 @@ All of them are frozen; ids and states have types of their own. Times are second
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
+
+from relay.errors import SendFailure
 
 UserId = NewType("UserId", str)
 """Address of a person on a platform: E.164 ("+12345678900") for SMS, the chat id in decimal for Telegram."""
@@ -259,7 +262,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryEvent:
-    """A provider's later word about a part, found by our part id when it carries one, else by the provider's id."""
+    """A provider's later word about a part, found by our part id when it carries one, else by the provider's id.
+
+    failure says what a failed delivery means for us: the same words as for a refused send.
+    """
 
     platform: Platform
     provider_id: str
@@ -269,6 +275,11 @@ class DeliveryEvent:
     error_code: str | None = None
     error: str | None = None
     user_state: UserState | None = None
+    failure: SendFailure | None = None
+
+
+NextTry = Callable[[int, float], float | None]
+"""From the attempts and the age of a part that was lost on its way: seconds until it is sent again, None for never."""
 
 
 @dataclass(frozen=True, slots=True)

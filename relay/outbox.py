@@ -12,12 +12,24 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from relay.channel import Channel
 from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
 from relay.lanes import Lanes
-from relay.messages import InboundId, Part, PartId, PlannedPart, Platform, Receipt, UserId, UserState
+from relay.messages import (
+    DeliveryEvent,
+    InboundId,
+    NextTry,
+    Part,
+    PartId,
+    PlannedPart,
+    Platform,
+    Receipt,
+    UserId,
+    UserState,
+)
 from relay.metrics import Metrics
 from relay.retry import next_send
 from relay.settings import Settings
@@ -55,6 +67,7 @@ class PartStore(Protocol):
     async def people_with_parts(self, platform: Platform) -> list[UserId]: ...
     async def accepted_ids(self, part: Part) -> frozenset[str]: ...
     async def record_accepted(self, part: Part, receipt: Receipt) -> None: ...
+    async def record_delivery(self, event: DeliveryEvent, next_try: NextTry) -> bool: ...
     async def record_retry(self, part: Part, due: float, error: SendError) -> None: ...
     async def record_unknown(self, part: Part, due: float, error: SendError) -> None: ...
     async def record_failed(
@@ -230,6 +243,23 @@ class Outbox:
         log.error("part %s is given up: %s (%s)", part.id, error.message, error.code)
         await self._record(lambda: self._store.record_failed(part, error, _PERSON_AFTER.get(error.kind), notice))
         return True
+
+    async def take_report(self, event: DeliveryEvent) -> bool:
+        """Keep what the provider reports later; False when it was known. Raises StorageError.
+
+        Most refusals of a carrier come only now: what they mean, and whether to try again, is the same as at the send.
+        """
+        fresh = await self._store.record_delivery(event, partial(self._next_try, event.failure))
+        if fresh and event.failure is SendFailure.CONFIG:
+            error = SendError(event.failure, event.error_code or "", event.error or "")
+            await self._pause(error, self._next_try(event.failure, 1, 0.0) or 0.0)
+        return fresh
+
+    def _next_try(self, failure: SendFailure | None, attempts: int, age: float) -> float | None:
+        if failure is None:
+            return None
+        give_up_after = self._settings.send_give_up_seconds
+        return next_send(failure, attempts=attempts, age=age, give_up_after=give_up_after, chance=self._chance)
 
     async def _pause(self, error: SendError, seconds: float) -> None:
         """Our own account is wrong: every part would fail alike, so stop trying, loudly, for a while."""

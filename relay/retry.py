@@ -26,6 +26,7 @@ class Pace:
 SEND_PACES: Final = {
     SendFailure.BUSY: Pace(1.0, 300.0, 10_000),
     SendFailure.UNKNOWN: Pace(2.0, 300.0, 10_000),  # pauses before looking again; resends are counted elsewhere
+    SendFailure.LIMIT: Pace(3600.0, 3600.0, 10_000),
     SendFailure.LATER: Pace(600.0, 3600.0, 2),
     SendFailure.CONFIG: Pace(60.0, 900.0, 10_000),  # the channel is paused meanwhile
 }

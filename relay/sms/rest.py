@@ -27,6 +27,7 @@ SEND_SECONDS = 20.0
 
 CONFIG, RECIPIENT, OPTED_OUT = SendFailure.CONFIG, SendFailure.RECIPIENT, SendFailure.OPTED_OUT
 REJECTED, BUSY, LATER = SendFailure.REJECTED, SendFailure.BUSY, SendFailure.LATER
+LIMIT = SendFailure.LIMIT
 
 TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     20003: (CONFIG, "Twilio refused our credentials: check twilio_account_sid and twilio_auth_token"),
@@ -63,7 +64,7 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     30008: (LATER, "the carrier gave no reason"),
     30019: (LATER, "the text was too large for the carrier"),
     30022: (BUSY, "the registered campaign sends too many texts a minute"),
-    30023: (LATER, "the carrier's daily limit is reached"),
+    30023: (LIMIT, "the carrier's daily limit is reached"),
     30032: (CONFIG, "our toll-free number is not verified yet"),
     30034: (CONFIG, "our number is not registered for A2P 10DLC: Twilio console, Messaging, Regulatory compliance"),
     30035: (LATER, "our number is being registered"),
@@ -72,7 +73,7 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     30450: (REJECTED, "Twilio blocks this country to protect against SMS pumping"),
     30610: (LATER, "quiet hours of this person"),
     63018: (BUSY, "too many messages a second"),
-    63038: (LATER, "the account's daily limit is reached"),
+    63038: (LIMIT, "the account's daily limit is reached"),
 }
 """What each code means for us, and what to tell the operator. A code is looked up before the HTTP status.
 

@@ -19,6 +19,7 @@ from relay.messages import (
     Answer,
     Claim,
     DeliveryEvent,
+    NextTry,
     Origin,
     Part,
     PartId,
@@ -57,6 +58,11 @@ _EARLY = (
     .where(delivery_events.c.platform == bindparam("of_platform"))
     .where(delivery_events.c.provider_id == bindparam("provider"), delivery_events.c.applied.is_(False))
     .order_by(delivery_events.c.id)
+)
+_IS_LOST = (
+    select(delivery_events.c.id)
+    .where(delivery_events.c.platform == bindparam("of_platform"), delivery_events.c.applied.is_(True))
+    .where(delivery_events.c.provider_id == bindparam("provider"), in_states(delivery_events, *_LOST))
 )
 _APPLIED = update(delivery_events).where(delivery_events.c.id == bindparam("event")).values(applied=True)
 _KEEP = Upsert(delivery_events, lambda row: row.on_conflict_do_nothing().returning(delivery_events.c.id))
@@ -184,6 +190,8 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
     row = _locked(tx, part.id)
     if row is None:
         return  # forgotten meanwhile, together with the person
+    if row.state in OPEN_PART_STATES and _is_lost(tx, part.platform, receipt.provider_id):
+        return  # the report of its loss came first, and the part is planned again
     row = _note_acceptance(tx, row, receipt.provider_id, receipt.segments)
     row = _apply_report(tx, row, receipt.state)
     early = tx.run(_EARLY, {"of_platform": part.platform, "provider": receipt.provider_id}).all()
@@ -201,12 +209,17 @@ def _lock_provider_id(tx: Tx, platform: Platform, provider_id: str) -> None:
 def _note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | None) -> Row[Any]:
     """The provider has the part; a report that came earlier may already have brought it further."""
     changes: dict[str, Any] = {"provider_id": provider_id, "lease_until": 0}
-    if row.accepted_at is None:
+    if _awaits_acceptance(row):
         changes["accepted_at"] = tx.now
         tx.count(Platform(row.platform), "segments", segments or row.segments)
     if segments:
         changes["segments"] = segments
     return move_part(tx, row, advance(PartState(row.state), PartState.ACCEPTED), **changes)
+
+
+def _awaits_acceptance(row: Row[Any]) -> bool:
+    """One that was lost on its way and is sent again was accepted before, and will be again."""
+    return row.accepted_at is None or row.state in OPEN_PART_STATES
 
 
 def put_off_part(tx: Tx, part: Part, state: PartState, due: float, error: SendError) -> None:
@@ -256,7 +269,7 @@ def mend_history(tx: Tx, reply_id: ReplyId) -> None:
         tx.count_lines(Platform(line.platform), UserId(line.user_id), -1)
 
 
-def keep_report(tx: Tx, event: DeliveryEvent) -> bool:
+def keep_report(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
     part_id = event.part_id or _part_of(tx, event)
     kept = {
         "platform": event.platform,
@@ -268,15 +281,55 @@ def keep_report(tx: Tx, event: DeliveryEvent) -> bool:
         "received_at": event.received_at,
         "applied": part_id is not None,
     }
+    over = _is_lost(tx, event.platform, event.provider_id)
     if tx.run(_KEEP, kept).first() is None:
         return False
     tx.count(event.platform, "delivery_events")
     row = _row_for_report(tx, part_id, event.state) if part_id is not None else None
-    if row is not None:
-        if row.accepted_at is None:
+    if row is not None and not over:
+        if _awaits_acceptance(row):
             row = _note_acceptance(tx, row, event.provider_id, None)
-        _apply_report(tx, row, event.state, event.error_code, event.error, event.user_state)
+        if not (event.state in _LOST and _plan_again(tx, row, event, next_try)):
+            _apply_report(tx, row, event.state, event.error_code, event.error, event.user_state)
     return True
+
+
+def _is_lost(tx: Tx, platform: Platform, provider_id: str) -> bool:
+    """Whether this attempt is known to have failed: nothing that is reported about it later changes that."""
+    return tx.run(_IS_LOST, {"of_platform": platform, "provider": provider_id}).first() is not None
+
+
+def _plan_again(tx: Tx, row: Row[Any], event: DeliveryEvent, next_try: NextTry) -> bool:
+    """Plan a part that was lost on its way once more, if there is hope and nothing would come out of order."""
+    if advance(PartState(row.state), event.state) == row.state or _would_be_out_of_order(tx, row):
+        return False
+    pause = next_try(row.attempts, tx.now - row.created_at)
+    if pause is None:
+        return False
+    # The id of the lost attempt stays until there is another, so that settling does not take it for the new one.
+    move_part(tx, row, PartState.PLANNED, due=tx.now + pause, error_code=event.error_code, error=event.error)
+    return True
+
+
+def _would_be_out_of_order(tx: Tx, row: Row[Any]) -> bool:
+    """Whether this person was sent something after this part, or will never see what came before it."""
+    after = of_person(outbound, Platform(row.platform), UserId(row.user_id)) & (outbound.c.id > row.id)
+    under_way = in_states(outbound, PartState.SENDING, PartState.UNKNOWN)
+    before = (outbound.c.reply_id == row.reply_id) & (outbound.c.number < row.number)
+    return any(
+        tx.run(select(outbound.c.id).where(which).limit(1)).first() is not None
+        for which in (
+            after & outbound.c.provider_id.is_not(None),
+            after & under_way,
+            before & in_states(outbound, *_LOST),
+        )
+    )
+
+
+def hasten_parts(tx: Tx, platform: Platform, user_id: UserId) -> None:
+    """Whoever writes can be reached: what was lost on its way to them, and waits, goes first and now."""
+    waits = in_states(outbound, PartState.PLANNED) & (outbound.c.due > tx.now) & outbound.c.accepted_at.is_not(None)
+    tx.run(update(outbound).where(of_person(outbound, platform, user_id), waits).values(due=tx.now))
 
 
 def _part_of(tx: Tx, event: DeliveryEvent) -> PartId | None:

@@ -287,9 +287,9 @@ def conversation(
 
 
 def accepted_ids(connection: Connection, part: Part) -> frozenset[str]:
-    """The provider's ids of the other parts of this person, the newest of them."""
-    others = of_person(outbound, part.platform, part.user_id) & (outbound.c.part_id != part.id)
-    known = select(outbound.c.provider_id).where(others, outbound.c.provider_id.is_not(None))
+    """The provider's ids of what this person was sent, the newest of them; of a part that is repeated, the lost one."""
+    theirs = of_person(outbound, part.platform, part.user_id)
+    known = select(outbound.c.provider_id).where(theirs, outbound.c.provider_id.is_not(None))
     return frozenset(connection.execute(known.order_by(outbound.c.id.desc()).limit(PAGE_LIMIT)).scalars())
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from messaging_database import MessagingDatabase
 from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
-from relay.messages import Decision, PartState, Receipt, UserState
+from relay.messages import Decision, DeliveryEvent, Part, PartState, Receipt, UserState
 from relay.storage.schema import conversations, outbound, users
 from tests.database.storehouse import (
     ANN,
@@ -301,3 +301,75 @@ async def test_a_late_answer_to_a_send_cannot_undo_a_failure(db: MessagingDataba
     await db.record_failed(part, REFUSED)
     await db.record_accepted(part, Receipt("P1"))
     assert await states(db) == ["failed"]
+
+
+# -- lost on the way ---------------------------------------------------------------------------------------------------
+
+
+def _in_a_minute(_attempts: int, _age: float) -> float:
+    return 60.0
+
+
+def _at_once(_attempts: int, _age: float) -> float:
+    return 0.0
+
+
+async def _sending(db: MessagingDatabase, *texts: str) -> Part:
+    await answered(db, *texts)
+    return await claimed_part(db)
+
+
+def _lost(provider_id: str, part: Part) -> DeliveryEvent:
+    return report(PartState.UNDELIVERED, provider_id, part_id=part.id, error_code="30003")
+
+
+@pytest.mark.parametrize("early", [False, True])
+async def test_a_part_that_was_lost_on_its_way_is_planned_again(db: MessagingDatabase, *, early: bool) -> None:
+    """Whether its loss is reported before or after the provider's answer; late words about the lost one are ignored."""
+    part = await _sending(db, "x")
+    if early:
+        await db.record_delivery(_lost("P1", part), _in_a_minute)
+    await db.record_accepted(part, Receipt("P1"))
+    if not early:
+        await db.record_delivery(_lost("P1", part), _in_a_minute)
+    await db.record_delivery(report(PartState.SENT, "P1", part_id=part.id), _in_a_minute)
+    await db.record_delivery(report(PartState.FAILED, "P1", part_id=part.id, error_code="1"), _in_a_minute)
+    assert await states(db) == ["planned"]
+    assert await db.claim_next_part(SMS, ANN) is None
+    assert await db.problems() == []
+
+
+async def test_a_repeated_part_takes_its_own_way(db: MessagingDatabase) -> None:
+    """It is sent when it is due, the lost attempt is never taken for the new one, and reports about that one count."""
+    part = await _sending(db, "x")
+    await db.record_accepted(part, Receipt("P1"))
+    await db.record_delivery(_lost("P1", part), _at_once)
+    again = await claimed_part(db)
+    assert (again.id, again.attempts, again.unsettled) == (part.id, 2, False)
+    assert "P1" in await db.accepted_ids(again)
+    await db.record_delivery(report(PartState.SENT, "P2", part_id=part.id))
+    await db.record_accepted(again, Receipt("P2"))
+    await db.record_delivery(report(PartState.DELIVERED, "P2", part_id=part.id))
+    assert await states(db) == ["delivered"]
+    assert await db.problems() == []
+
+
+async def test_what_would_come_out_of_order_is_not_repeated(db: MessagingDatabase) -> None:
+    """The second part was sent already, so the lost first one ends, as far as the history is concerned as well."""
+    first = await _sending(db, "one ", "two")
+    await db.record_accepted(first, Receipt("P1"))
+    second = await claimed_part(db)
+    await db.record_accepted(second, Receipt("P2"))
+    await db.record_delivery(_lost("P1", first), _in_a_minute)
+    assert await states(db) == ["undelivered", "accepted"]
+    await db.record_delivery(_lost("P2", second), _in_a_minute)
+    assert await states(db) == ["undelivered", "undelivered"]
+
+
+async def test_whoever_writes_gets_what_was_lost_at_once(db: MessagingDatabase) -> None:
+    """Their telephone is on: the lost part goes first, and the new answer does not wait for its time."""
+    part = await _sending(db, "x")
+    await db.record_accepted(part, Receipt("P1"))
+    await db.record_delivery(_lost("P1", part), _in_a_minute)
+    await answered(db, "new answer")
+    assert (await claimed_part(db)).id == part.id

@@ -356,6 +356,58 @@ async def test_a_kill_between_mark_and_record_is_settled_after_the_restart(town:
     assert await town.part_states() == ["accepted", "accepted"]
 
 
+# -- reports that come later -------------------------------------------------------------------------------------------
+
+
+async def _reported(town: Town, failure: SendFailure, provider_id: str) -> None:
+    ((part_id,),) = await town.rows(outbound, "part_id")
+    event = DeliveryEvent(
+        SMS, provider_id, PartState.UNDELIVERED, town.hours.now, part_id, "30003", "the phone is off", failure=failure
+    )
+    assert await town.outbox.take_report(event)
+
+
+async def test_a_phone_that_was_off_gets_one_more_try_later(town: Town) -> None:
+    """The carrier says so long after the provider took it; ten minutes on it is sent again, and that is all."""
+    await town.hear("/a")
+    await town.quiet()
+    await _reported(town, SendFailure.LATER, "P1")
+    await town.wait(500)
+    assert town.channel.to(ANN) == ["did /a"]
+    await town.wait(300)
+    assert town.channel.to(ANN) == ["did /a"] * 2
+    await _reported(town, SendFailure.LATER, "P2")
+    await town.wait(10_000)
+    assert town.channel.to(ANN) == ["did /a"] * 2
+    assert await town.part_states() == ["undelivered"]
+    assert await town.history() == [("user", "/a")]
+
+
+async def test_a_sender_that_carriers_refuse_pauses_the_channel_and_burns_nothing(town: Town) -> None:
+    """An unregistered number is refused by the carrier only: loud, and the part waits with all others."""
+    await town.hear("/a")
+    await town.quiet()
+    await _reported(town, SendFailure.CONFIG, "P1")
+    assert town.outbox.paused_reason == "the phone is off (30003)"
+    await town.hear("/b", from_=BOB)
+    await town.quiet()
+    assert await town.part_states() == ["planned", "planned"]
+    await town.wait(100)
+    assert town.channel.to(ANN) == ["did /a"] * 2
+    assert town.channel.to(BOB) == ["did /b"]
+
+
+@pytest.mark.parametrize("failure", [SendFailure.REJECTED, SendFailure.RECIPIENT])
+async def test_what_a_carrier_refuses_for_good_is_not_repeated(town: Town, failure: SendFailure) -> None:
+    """A text that was filtered would only be filtered again."""
+    await town.hear("/a")
+    await town.quiet()
+    await _reported(town, failure, "P1")
+    await town.wait(100_000)
+    assert town.channel.to(ANN) == ["did /a"]
+    assert await town.part_states() == ["undelivered"]
+
+
 # -- moved people ------------------------------------------------------------------------------------------------------
 
 

@@ -72,6 +72,13 @@ def test_later_means_one_careful_repetition() -> None:
     assert next_send(SendFailure.LATER, attempts=2, age=700, give_up_after=86_400) is None
 
 
+def test_a_daily_limit_is_tried_every_hour_until_the_next_day() -> None:
+    """Seldom enough not to be punished, and it is no reason to give anything up."""
+    for attempts in (1, 2, 20):
+        pause = next_send(SendFailure.LIMIT, attempts=attempts, age=80_000, give_up_after=86_400, chance=lambda: 0.5)
+        assert pause == pytest.approx(3600)
+
+
 def test_an_outage_of_the_model_is_outlasted() -> None:
     """The attempts of an hour are far from the limit of the count."""
     age, attempts = 0.0, 0
