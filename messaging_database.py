@@ -81,6 +81,8 @@ T = TypeVar("T")
 
 PREPARE_PAUSE_SECONDS = 2.0
 CHECK_SECONDS = 1.0
+REFUSAL_SECONDS = 5.0
+"""How long a refused write counts: on a full disk there may be room for a note and none for a message."""
 MOST_PEOPLE = 500
 """How many people one sweep gives; those who waited longest come first, the others with the next."""
 
@@ -113,6 +115,8 @@ class MessagingDatabase:
         self.owner = owner
         self._lease = lease_seconds
         self._written_at = 0.0
+        self._refused_at = -REFUSAL_SECONDS
+        self._complaint = ""
         self._clock = clock
 
     async def start(self) -> None:
@@ -132,7 +136,9 @@ class MessagingDatabase:
         try:
             await self.prepare()
         except StorageError as error:
-            log.error("%s", error)  # noqa: TRY400 (the sentence says it all)
+            if self._complaint != str(error):
+                log.error("%s; it is tried again and again", error)  # noqa: TRY400 (the sentence says it all)
+            self._complaint = str(error)
         return self._ready
 
     async def _keep_preparing(self) -> None:
@@ -156,7 +162,11 @@ class MessagingDatabase:
             return result
 
         self._must_be_ready()
-        return await self._transactions.write(run, urgent=urgent)
+        try:
+            return await self._transactions.write(run, urgent=urgent)
+        except StorageError:
+            self._refused_at = self._clock()
+            raise
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         self._must_be_ready()
@@ -484,7 +494,12 @@ class MessagingDatabase:
         return await self._write(lambda tx: maintenance.import_users(tx, people))
 
     async def check(self) -> None:
-        """Raise StorageError unless the database could be written within the last second; anybody may ask that."""
+        """Raise StorageError unless the database could be written within the last second; anybody may ask that.
+
+        What it refused within the last seconds counts more than that it takes a note now.
+        """
+        if self._clock() - self._refused_at < REFUSAL_SECONDS:
+            raise StorageError("the database refused to write a moment ago")
         if self._clock() - self._written_at < CHECK_SECONDS:
             return
         await self._write(lambda tx: put_note(tx, Platform.SMS, "written_at", tx.now))

@@ -48,6 +48,7 @@ class Lanes:
         self._timers: set[asyncio.TimerHandle] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._stopping = False
+        self._trouble = ""
 
     @property
     def busy(self) -> int:
@@ -124,14 +125,24 @@ class Lanes:
         await self._sleep(TROUBLE_PAUSE_SECONDS)
         return False
 
+    def _say_once(self, trouble: str) -> None:
+        """A database that is away for an hour needs one line, not one every two seconds."""
+        if trouble != self._trouble:
+            if trouble:
+                log.warning("%s: the database cannot be used now: %s", self._name, trouble)
+            else:
+                log.info("%s: the database can be used again", self._name)
+        self._trouble = trouble
+
     async def _sweep(self) -> None:
         while True:
             try:
                 await self._renew()
                 for user_id in await self._due():
                     self.wake(user_id)
+                self._say_once("")
             except StorageError as error:
-                log.warning("%s: the database cannot be used now: %s", self._name, error)
+                self._say_once(str(error))
             except Exception:
                 log.exception("%s: unforeseen error in the sweep", self._name)
             await self._sleep(SWEEP_SECONDS)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging_database import MessagingDatabase
+from messaging_database import REFUSAL_SECONDS, MessagingDatabase
 from relay.errors import StorageError
 from relay.messages import Decision
 from relay.storage.engine import open_transactions
@@ -63,6 +63,25 @@ async def test_a_locked_file_is_an_error_in_time_and_then_works(sqlite_url: str,
     await db.complete_inbound(claim, Decision(ask="x"), parts("x"), answer=ANSWER)
     await db.store_inbound(message(text="after"), "")
     assert await history(db) == [("user", "before"), ("assistant", "x")]
+
+
+async def test_what_was_refused_a_moment_ago_counts_more_than_that_a_note_can_be_written(
+    sqlite_url: str, opener: Opener
+) -> None:
+    """On a full disk there may be room for the note of a check and none for a message: that is not ready."""
+    now = 1000.0
+    db = await opener(sqlite_url, patience=0.1, clock=lambda: now)
+    await db.check()
+    with closing(sqlite3.connect(_path(sqlite_url), isolation_level=None)) as intruder:
+        intruder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="locked"):
+            await db.store_inbound(message(), "")
+        intruder.execute("ROLLBACK")
+    now += REFUSAL_SECONDS - 0.1
+    with pytest.raises(StorageError, match="a moment ago"):
+        await db.check()
+    now += 0.2
+    await db.check()
 
 
 async def test_a_short_lock_is_waited_for(sqlite_url: str, opener: Opener) -> None:

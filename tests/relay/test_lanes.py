@@ -164,6 +164,29 @@ async def test_a_sweep_that_fails_is_followed_by_another(works: Works) -> None:
     await _until(lambda: works.done == [ANN])
 
 
+async def test_a_database_that_is_away_is_told_of_once_and_so_is_its_return(
+    works: Works, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An hour without it must not bury the rest of the log."""
+    caplog.set_level("INFO", "relay.lanes")
+    failures: list[Exception] = [StorageError("locked")] * 3
+    sweeps: list[int] = []
+
+    async def failing() -> list[UserId]:
+        sweeps.append(len(failures))
+        if failures:
+            raise failures.pop()
+        return []
+
+    works.lanes._due = failing
+    works.lanes.start()
+    for number in range(1, 6):
+        await _until(lambda: len(sweeps) == number and works.hours.asleep(SWEEP_SECONDS) == 1)  # noqa: B023
+        works.hours.move(SWEEP_SECONDS)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["test: the database cannot be used now: locked", "test: the database can be used again"]
+
+
 async def test_stopping_lets_the_step_under_way_end_and_begins_no_other(works: Works) -> None:
     """Nor does anything wake a lane afterwards."""
     gate = asyncio.Event()
