@@ -100,14 +100,17 @@ def _facts(body: dict[str, Any]) -> dict[str, str]:
             {f"{key} {inner}": deep for inner, deep in value.items()} if isinstance(value, dict) else {key: value}
         )
     plain = {key: value for key, value in flat.items() if isinstance(value, (str, int, float)) and value != ""}
-    return {key.replace("_", " "): _word(value) for key, value in list(plain.items())[:MOST_FACTS]}
+    return {
+        key.removesuffix("_usd").replace("_", " "): _word(value, money=key.endswith("_usd"))
+        for key, value in list(plain.items())[:MOST_FACTS]
+    }
 
 
-def _word(value: str | float) -> str:
+def _word(value: str | float, *, money: bool) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:.4g}"
+            return f"${value:,.2f}" if money else f"{value:.4g}"
         case _:
             return str(value)[:LONGEST_FACT]

@@ -69,6 +69,7 @@ async def test_the_json_has_the_same_figures_as_the_counters(tmp_path: Path) -> 
     [
         (JSONResponse({"ready": True, "model": "llama3"}), "ready", "llama3"),
         (JSONResponse({"ready": False, "why": {"database": "is locked"}}, 503), "not ready", "is locked"),
+        (JSONResponse({"ready": True, "spent_this_month_usd": 1234.5}), "ready", "$1,234.50"),
         (JSONResponse({"ready": True, "model": SCRIPT}), "ready", "onerror=alert(1)&gt;"),
         (JSONResponse(["ready"]), "something else listens there", ""),
         (JSONResponse({"ready": "yes"}), "something else listens there", ""),
