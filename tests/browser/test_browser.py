@@ -24,7 +24,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 30_000  # milliseconds
+PATIENCE = 60_000  # milliseconds
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,7 @@ def page(browser: Browser) -> Iterator[Page]:
     """A page that must stay free of script errors."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     opened = context.new_page()
+    opened.set_default_timeout(PATIENCE)
     problems: list[str] = []
     opened.on("pageerror", lambda error: problems.append(str(error)))
     yield opened
@@ -76,7 +78,7 @@ def test_clicking_through_registration_and_an_answer_by_text_message(page: Page,
     ):
         page.fill("#sms-input", text)
         page.click("#sms-send")
-        expect(answers).to_have_count(count, timeout=PATIENCE)
+        expect(answers).to_have_count(count)
         expect(answers.nth(count - 1)).to_contain_text(expected)
     own = page.locator("#sms-log .bubble[data-direction=in]")
     for number, text in enumerate(("Hello", "name=Ada", "How do I connect an AI?")):
@@ -89,10 +91,10 @@ def test_a_formatted_answer_is_rendered_in_the_telegram_chat(page: Page, house: 
     answers = page.locator("#telegram-log .bubble[data-direction=out]")
     page.fill("#telegram-input", "/start")
     page.press("#telegram-input", "Enter")
-    expect(answers).to_have_count(1, timeout=PATIENCE)
+    expect(answers).to_have_count(1)
     page.fill("#telegram-input", "Tell me something long")
     page.press("#telegram-input", "Enter")
-    expect(page.locator("#telegram-log .bubble[data-direction=out] pre").first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#telegram-log .bubble[data-direction=out] pre").first).to_be_visible()
     assert "**" not in "".join(said(page, "telegram"))
 
 

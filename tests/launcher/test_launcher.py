@@ -24,7 +24,7 @@ from launcher.processes import Processes
 
 SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simulator")
 STAND_IN = Path(__file__).with_name("stand_in.py")
-PATIENCE = 20
+PATIENCE = 60
 
 
 class Run:

@@ -71,7 +71,7 @@ async def running(settings: Settings, *, local_ports: tuple[int, ...] = (), **mo
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         # Plain HTTP on loopback; loading certificates would take longer than most of the tests.
-        async with httpx.AsyncClient(base_url=url, timeout=20, verify=False) as http:  # noqa: S501 (see above)
+        async with httpx.AsyncClient(base_url=url, timeout=60, verify=False) as http:  # noqa: S501 (see above)
             yield Running(url, app, http, clock)
     finally:
         for _ in range(50):  # a connection that was just closed is noticed a moment later

@@ -173,7 +173,7 @@ async def test_an_answer_without_end_is_cut(upstream: Upstream, tmp_path: Path) 
     upstream.on(COMPLETIONS, endless)
     async with running(openai(tmp_path, upstream, llm_max_answer_chars=5000)) as server:
         answer = (await server.chat()).json()
-        await asyncio.wait_for(upstream.calls[-1].gone.wait(), 5)
+        await asyncio.wait_for(upstream.calls[-1].gone.wait(), 60)
     assert answer["done_reason"] == "length"
     assert 5000 <= len(answer["message"]["content"]) < 200_000
 
@@ -181,9 +181,9 @@ async def test_an_answer_without_end_is_cut(upstream: Upstream, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("limits", "script", "words"),
     [
-        ({"llm_first_token_seconds": 0.1}, hangs, "did not say a word within 0.1 seconds"),
+        ({"llm_first_token_seconds": 1}, hangs, "did not say a word within 1 second"),
         ({"llm_silence_seconds": 0.1}, streams_then_hangs(delta("Hel")), "fell silent for 0.1 seconds"),
-        ({"llm_total_seconds": 0.1}, hangs, "longer than 0.1 seconds"),
+        ({"llm_total_seconds": 1}, hangs, "longer than 1 second"),
     ],
     ids=["first word", "silence", "the whole"],
 )
@@ -196,7 +196,7 @@ async def test_each_limit_of_time_ends_the_wait(
         answer = await server.chat(stream=True)
         told = json.loads(answer.text.splitlines()[-1])
         call = await upstream.arrival(COMPLETIONS)
-        await asyncio.wait_for(call.gone.wait(), 5)
+        await asyncio.wait_for(call.gone.wait(), 60)
     assert told["kind"] == "timeout"
     assert words in told["error"]
 
@@ -209,7 +209,7 @@ async def test_a_caller_who_hangs_up_stops_the_source(stream: bool, upstream: Up
         asking = asyncio.ensure_future(server.chat(stream=stream))
         call = await upstream.arrival(COMPLETIONS)
         asking.cancel()
-        await asyncio.wait_for(call.gone.wait(), 5)
+        await asyncio.wait_for(call.gone.wait(), 60)
         upstream.on(COMPLETIONS, completion("free again"))
         assert (await server.chat()).json()["message"]["content"] == "free again"
 
@@ -531,11 +531,12 @@ async def test_a_full_queue_is_refused_with_503(upstream: Upstream, tmp_path: Pa
 
 async def test_auto_finds_a_local_server_while_it_runs(upstream: Upstream, tmp_path: Path) -> None:
     """A server that appears on a usual port is found without a restart, and used."""
-    upstream.on("/v1/models", says(503, {}), says(200, {"data": [{"id": "local-model"}]}))
+    upstream.on("/v1/models", says(503, {}))
     upstream.on("/v1/chat/completions", completion("found"))
     settings = nothing_configured(tmp_path, llm_probe_seconds=0.05)
     async with running(settings, local_ports=(upstream.port,)) as server:
         assert (await server.chat()).status_code == 503
+        upstream.on("/v1/models", says(200, {"data": [{"id": "local-model"}]}))
         while (await server.status())["status"] != "ok":
             await upstream.arrival("/v1/models")
         answer = (await server.chat()).json()

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from relay.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
-from tests.simulator.running_simulator import ADA, ADA_PHONE, BEN_PHONE, Running
+from tests.simulator.running_simulator import ADA, ADA_PHONE, BEN_PHONE, PATIENCE, Running
 
 SMS_LIST = f"/2010-04-01/Accounts/{SIMULATED_ACCOUNT_SID}/Messages.json"
 TWILIO_AUTH = (SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN)
@@ -117,7 +117,7 @@ def test_waiting_ends_with_the_message(sim: Running) -> None:
         query = {"platform": "sms", "person": "Ada", "after": 1, "timeout": 20}
         waiting = pool.submit(sim.sim, "GET", "wait", params=query)
         sms(sim, "second")
-        seen = waiting.result(10)
+        seen = waiting.result(PATIENCE)
     assert (seen["reached"], seen["outgoing"], seen["bubbles"][1]["text"]) == (True, 2, "second")
 
 
@@ -127,7 +127,7 @@ def test_one_can_wait_for_the_first_message_to_a_stranger(sim: Running) -> None:
         query = {"platform": "sms", "person": "+12345678900", "timeout": 20}
         waiting = pool.submit(sim.sim, "GET", "wait", params=query)
         sms(sim, "hello stranger", "+12345678900")
-        assert waiting.result(10)["bubbles"][0]["text"] == "hello stranger"
+        assert waiting.result(PATIENCE)["bubbles"][0]["text"] == "hello stranger"
 
 
 def test_waiting_for_certain_words_passes_over_others(sim: Running) -> None:

@@ -6,16 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
 
 from relay.settings import SIMULATED_BOT_TOKEN
+from tests.simulator.running_simulator import PATIENCE
 
 Start = Callable[..., "tuple[subprocess.Popen[str], str]"]
 
@@ -47,15 +49,17 @@ def start(project_folder: Path, house_environ: dict[str, str], wait_for_health: 
 def test_open_polls_waits_and_event_streams_do_not_hold_up_the_stop(start: Start) -> None:
     """SIGTERM ends them politely; nothing has to be cancelled."""
     process, base = start()
-    poll = f"{base}/bot{SIMULATED_BOT_TOKEN}/getUpdates?timeout=50"
-    urls = (poll, f"{base}/sim/wait?platform=sms&person=Ada&timeout=60", f"{base}/sim/events")
-    with ThreadPoolExecutor() as pool:
-        clients = [pool.submit(httpx.get, url, timeout=30) for url in urls]
-        while len(psutil.Process(process.pid).net_connections()) < 4:
-            time.sleep(0.02)  # another process: there is no event to await
+    poll = f"/bot{SIMULATED_BOT_TOKEN}/getUpdates?timeout=50"
+    paths = (poll, "/sim/wait?platform=sms&person=Ada&timeout=60", "/sim/events")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(closing(HTTPConnection(urlsplit(base).netloc, timeout=PATIENCE))) for _ in paths]
+        for client, path in zip(clients, paths, strict=True):
+            client.request("GET", path)
+        for _ in range(3):  # what was asked before these is being worked on when they are answered
+            httpx.get(f"{base}/health")
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=10)
-        outputs = [client.result(10).text for client in clients]
+        _, log = process.communicate(timeout=PATIENCE)
+        outputs = [client.getresponse().read().decode() for client in clients]
     assert "graceful shutdown exceeded" not in log
     assert '{"ok":true,"result":[]}' in outputs[0]
     assert '"reached":false' in outputs[1]
@@ -75,7 +79,7 @@ def test_real_credentials_are_left_out(start: Start) -> None:
     assert httpx.get(f"{base}/bot123456789:{'r' * 35}/getMe").status_code == 401
     assert httpx.get(f"{base}/bot{SIMULATED_BOT_TOKEN}/getMe").json()["ok"]
     os.kill(process.pid, signal.SIGINT)
-    _, log = process.communicate(timeout=10)
+    _, log = process.communicate(timeout=PATIENCE)
     assert "r" * 35 not in log
 
 
@@ -87,7 +91,7 @@ def test_a_bad_setting_is_one_sentence(project_folder: Path, house_environ: dict
         env={**house_environ, "SIMULATOR_PORT": "no"},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 2

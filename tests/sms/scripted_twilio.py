@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+PATIENCE = 60.0
+"""How long a test waits for what should come at once, on a machine that has other things to do."""
+
 CUT = "cut"
 """Read the request, then close the connection without a word."""
 HANG = "hang"
@@ -69,10 +72,13 @@ def listed(*messages: dict[str, Any]) -> Reply:
 
 
 class ScriptedTwilio:
-    """`script` holds what to do next; when it is empty every request is answered with `otherwise`."""
+    """`script` holds what to do next; when it is empty every request is answered with `otherwise`.
+
+    An event in the script is waited for, and then the connection is cut.
+    """
 
     def __init__(self, otherwise: Reply) -> None:
-        self.script: deque[Reply | str] = deque()
+        self.script: deque[Reply | str | asyncio.Event] = deque()
         self.otherwise = otherwise
         self.asked: list[Asked] = []
         self.base_url = ""
@@ -81,7 +87,7 @@ class ScriptedTwilio:
 
     async def until_asked(self, count: int) -> list[Asked]:
         """Wait until there were so many requests in all."""
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(PATIENCE), self._news:
             await self._news.wait_for(lambda: len(self.asked) >= count)
         return self.asked
 
@@ -109,6 +115,8 @@ class ScriptedTwilio:
             self.asked.append(Asked(method, url.path, parse_qs(url.query), parse_qs(body.decode()), headers, body))
             self._news.notify_all()
         reply = self.script.popleft() if self.script else self.otherwise
+        if isinstance(reply, asyncio.Event):
+            await reply.wait()
         if reply == HANG:
             await asyncio.Event().wait()
         if reply == GARBAGE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from fastapi import FastAPI
 from relay.settings import Settings
 from relay.sms.form import Form, sign
 from sms_server import create_app
-from tests.sms.scripted_twilio import Reply, ScriptedTwilio, scripted_twilio
+from tests.sms.scripted_twilio import PATIENCE, Reply, ScriptedTwilio, scripted_twilio
 
 PERSON = "+12345678900"
 TOKEN = "token-of-the-tests"
@@ -50,11 +51,10 @@ class Desk:
 
     async def until(self, query: str, row: tuple[Any, ...]) -> None:
         """Wait until the first row is this one; the database of another task gives no event."""
-        for _ in range(1000):
-            if self.rows(query)[:1] == [row]:
-                return
+        end = time.monotonic() + PATIENCE
+        while self.rows(query)[:1] != [row]:
+            assert time.monotonic() < end, self.rows(query)
             await asyncio.sleep(0.01)
-        raise AssertionError(self.rows(query))
 
     def texts(self) -> list[str]:
         """What Twilio was asked to send, in order."""
@@ -93,5 +93,8 @@ async def open_desk(folder: Path, **changes: Any) -> AsyncIterator[Desk]:
     async with scripted_twilio() as twilio, scripted_twilio(answer("Hello from the model.")) as model:
         simulated = Settings(llm_server_url=model.base_url, database_url=f"sqlite:///{database}").for_simulator()
         settings = simulated.model_copy(update={"twilio_api_base_url": twilio.base_url, **changes})
-        async with served(create_app(settings)) as url, httpx.AsyncClient(base_url=url, verify=False) as client:  # noqa: S501 (no TLS here)
+        async with (
+            served(create_app(settings)) as url,
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as client,  # noqa: S501 (no TLS here)
+        ):
             yield Desk(url, client, twilio, model, database)

@@ -228,7 +228,8 @@ async def test_while_the_database_is_locked_twilio_is_told_to_come_back(tmp_path
         assert refused_now.headers["retry-after"]
         lock.execute("rollback")
         lock.close()
-        assert (await desk.text("hi", MessageSid="SM1")).status_code == 200
+        while (await desk.text("hi", MessageSid="SM1")).status_code == 503:
+            pass  # a tenth of a second may be too short for a busy disk as well, and Twilio would come again
         await desk.twilio.until_asked(1)
 
 
@@ -272,10 +273,12 @@ async def test_reports_come_out_of_order_and_a_final_state_stays(desk: Desk) -> 
 
 async def test_a_report_that_overtakes_the_answer_is_kept(desk: Desk) -> None:
     """Twilio's answer is cut off; the callback with our part id tells that it was sent, and nothing is sent again."""
-    desk.twilio.script.append("cut")
+    cut_off = asyncio.Event()
+    desk.twilio.script.append(cut_off)
     await desk.text("hi")
     [asked] = await desk.twilio.until_asked(1)
     await report(desk, part_id(asked), "delivered")
+    cut_off.set()
     await desk.text("name=John")
     await desk.twilio.until_asked(2)
     assert "John" in desk.texts()[1]
@@ -369,7 +372,7 @@ def test_the_program_ends_with_one_sentence_and_status_2(tmp_path: Path) -> None
         env={"PATH": "/usr/bin", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert run.returncode == 2

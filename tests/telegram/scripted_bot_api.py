@@ -85,7 +85,7 @@ class ScriptedBotApi:
     async def until(self, method: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until a method was called so often."""
         async with self._news:
-            await asyncio.wait_for(self._news.wait_for(lambda: len(self.made(method)) >= count), 10)
+            await asyncio.wait_for(self._news.wait_for(lambda: len(self.made(method)) >= count), 60)
         return self.made(method)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import httpx
 from relay.settings import Settings
 from telegram_server import SECRET_HEADER, create_app
 from telegram_service import webhook_secret
-from tests.sms.scripted_twilio import ScriptedTwilio, scripted_twilio
+from tests.sms.scripted_twilio import PATIENCE, ScriptedTwilio, scripted_twilio
 from tests.sms.sms_desk import answer, served
 from tests.telegram.scripted_bot_api import TOKEN, ScriptedBotApi, Step, scripted_bot_api
 
@@ -39,13 +40,12 @@ class Desk:
 
     async def until(self, path: str, status: int) -> dict[str, Any]:
         """Ask until the answer has this status: what happens in the background gives no event."""
-        for _ in range(1000):
-            response = await self.client.get(path)
-            if response.status_code == status:
-                found: dict[str, Any] = response.json()
-                return found
+        end = time.monotonic() + PATIENCE
+        while (response := await self.client.get(path)).status_code != status:
+            assert time.monotonic() < end, response.text
             await asyncio.sleep(0.01)
-        raise AssertionError(response.text)
+        found: dict[str, Any] = response.json()
+        return found
 
     async def texts(self, count: int) -> list[str]:
         """What the bot has sent, as soon as it is so much."""
@@ -71,5 +71,8 @@ async def open_desk(
             **changes,
         }
         settings = Settings(**values)
-        async with served(create_app(settings)) as url, httpx.AsyncClient(base_url=url, verify=False) as client:  # noqa: S501 (no TLS here)
+        async with (
+            served(create_app(settings)) as url,
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as client,  # noqa: S501 (no TLS here)
+        ):
             yield Desk(client, api, model, webhook_secret(settings))
