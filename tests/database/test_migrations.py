@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from relay.errors import StorageError
 from relay.storage.engine import open_transactions
@@ -81,6 +83,26 @@ async def test_two_processes_migrate_at_once(bare_url: str, opener: Opener) -> N
     ] * 2
     database = await opener(bare_url)
     assert await database.store_inbound(message(ANN), "") is not None
+
+
+async def test_a_migration_of_postgresql_may_think_for_longer_than_other_transactions(bare_postgresql: str) -> None:
+    """A slow machine takes seconds to import Alembic amid the transaction; PostgreSQL must not end it meanwhile."""
+    longer_than_allowed_to_others = 3.5
+    statements = count(1)
+
+    def pause(*_: object) -> None:
+        if next(statements) == 1:
+            time.sleep(longer_than_allowed_to_others)
+
+    transactions = open_transactions(bare_postgresql, 6)
+    event.listen(Engine, "after_cursor_execute", pause)
+    try:
+        await transactions.prepare()
+    finally:
+        event.remove(Engine, "after_cursor_execute", pause)
+        transactions.close()
+    with connected(bare_postgresql) as connection:
+        assert connection.dialect.has_table(connection, "conversations")
 
 
 async def _starter(url: str) -> asyncio.subprocess.Process:
