@@ -12,9 +12,11 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --requi
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 # The first start would compile the same packages five times at once; and where bytecode is not written, at every start.
-LOADED_AT_START := llm_server, simulator, admin_server, sms_server, telegram_server, start_all_servers, alembic.command, \
+LOADED_AT_START := llm_server, simulator, admin_server, sms_server, telegram_server, start_all_servers, alembic.command, psycopg, \
 	uvicorn.lifespan.on, uvicorn.protocols.http.httptools_impl
 WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
+# Likewise five processes of pytest, which import much more.
+WARM_DEV := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run start demo doctor test crash chaos bench weight check format lock upgrade clean
@@ -32,7 +34,7 @@ setup: $(BIN)/python ## Make .venv with the locked requirements; quick when noth
 	@cmp -s requirements.lock $(VENV)/installed.lock || { echo "installing requirements.lock"; { $(call INSTALL,requirements.lock); } && cp requirements.lock $(VENV)/installed.lock && { $(WARM) || true; }; }
 
 setup-dev: $(BIN)/python ## The same, with what tests and checks need on top.
-	@cmp -s requirements-dev.lock $(VENV)/installed-dev.lock || { echo "installing requirements-dev.lock"; { $(call INSTALL,requirements-dev.lock); } && cp requirements.lock $(VENV)/installed.lock && cp requirements-dev.lock $(VENV)/installed-dev.lock && { $(WARM) || true; }; }
+	@cmp -s requirements-dev.lock $(VENV)/installed-dev.lock || { echo "installing requirements-dev.lock"; { $(call INSTALL,requirements-dev.lock); } && cp requirements.lock $(VENV)/installed.lock && cp requirements-dev.lock $(VENV)/installed-dev.lock && { $(WARM); $(WARM_DEV); true; }; }
 
 run: setup ## Start all servers; without any account, with the simulator.
 	@$(BIN)/python start_all_servers.py --all
