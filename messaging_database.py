@@ -11,6 +11,7 @@ from __future__ import annotations
 import relay.bootstrap  # isort: skip  # noqa: F401 (first of all: says in one line what to install)
 
 import asyncio
+import io
 import logging
 import sys
 import time
@@ -587,6 +588,8 @@ def _ready_lines(
 
 def main() -> int:
     """Look after the database from the command line; `--help` lists the commands."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # names are of any language, whatever the terminal's settings are
     # Their parser and the table of telephone numbers are 8 MB that no server needs.
     from relay.storage import commands as database_commands  # noqa: PLC0415
 

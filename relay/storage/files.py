@@ -20,6 +20,9 @@ from relay.errors import StorageError
 from relay.messages import UserId, storable
 from relay.storage.maintenance import OldUser
 
+_YEAR_5138 = 1e11
+"""A number of seconds beyond this is one of milliseconds; nothing that shows a moment could show it."""
+
 
 def sqlite_path(url: str, verb: str) -> Path:
     """The file of an SQLite URL. Raises StorageError for PostgreSQL, which has tools of its own."""
@@ -93,7 +96,10 @@ def _must_be_ours(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def read_old_users(path: Path, region: str) -> tuple[list[OldUser], list[str]]:
-    """People and lines of an old `sms_users.db`, and the numbers that are none and stay behind."""
+    """People and lines of an old `sms_users.db`, and the numbers that are none and stay behind.
+
+    One person under two spellings of a number becomes one, and so does one who has lines and no row of their own.
+    """
     if not path.exists():
         raise StorageError(f"{path} does not exist")
     try:
@@ -102,17 +108,30 @@ def read_old_users(path: Path, region: str) -> tuple[list[OldUser], list[str]]:
             people = connection.execute("SELECT phone_number, name, created_at, updated_at FROM users").fetchall()
     except sqlite3.Error as error:
         raise StorageError(f"{path} is no old database of text messages: {error}") from error
+    rows = {str(number): (name, _moment(created), _moment(updated)) for number, name, created, updated in people}
     found: dict[UserId, OldUser] = {}
     refused: list[str] = []
-    for number, name, created, updated in people:
-        user_id = _e164(str(number), region)
+    for number in dict.fromkeys([*rows, *lines]):
+        user_id = _e164(number, region)
         if user_id is None:
-            refused.append(str(number))
+            refused.append(number)
             continue
-        made, changed = _moment(created), _moment(updated)
+        theirs = tuple(lines.get(number, ()))
+        name, made, changed = rows[number] if number in rows else (None, theirs[0][2], theirs[-1][2])
         clean = storable(str(name)).strip()[:50] if name else None
-        found[user_id] = OldUser(user_id, clean or None, made, max(made, changed), tuple(lines.get(str(number), ())))
+        old = OldUser(user_id, clean or None, made, max(made, changed), theirs)
+        found[user_id] = _as_one(found[user_id], old) if user_id in found else old
     return list(found.values()), refused
+
+
+def _as_one(one: OldUser, other: OldUser) -> OldUser:
+    return OldUser(
+        one.user_id,
+        one.name or other.name,
+        min(one.created_at, other.created_at),
+        max(one.updated_at, other.updated_at),
+        tuple(sorted([*one.lines, *other.lines], key=lambda line: line[2])),
+    )
 
 
 def _old_lines(connection: sqlite3.Connection) -> dict[str, list[tuple[str, str, float]]]:
@@ -139,11 +158,12 @@ def _e164(text: str, region: str) -> UserId | None:
 
 
 def _moment(value: object) -> float:
-    """A time as SQLite programs write it (seconds, or ISO text, in UTC), as seconds; 0 when it says nothing."""
+    """A time as programs write it (seconds, milliseconds, or ISO text, in UTC), as seconds; 0 when it says nothing."""
     if isinstance(value, (int, float)):
-        return float(value)
+        seconds = value / 1000 if value >= _YEAR_5138 else float(value)
+        return seconds if 0 <= seconds < _YEAR_5138 else 0.0
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:
         return 0.0
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

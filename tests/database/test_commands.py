@@ -48,14 +48,14 @@ class Desk:
                 status = int(end.code or 0)
         return status, printed.getvalue()
 
-    def type(self, *words: str) -> tuple[int, str]:
+    def type(self, *words: str, **environment: str) -> tuple[int, str]:
         """The same in a process of its own."""
         done = subprocess.run(
             [sys.executable, str(ROOT / "messaging_database.py"), *words],
             cwd=self.folder,
-            env={**os.environ, "DATABASE_URL": self.settings.database_url},
+            env={**os.environ, "DATABASE_URL": self.settings.database_url, **environment},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=120,
             check=False,
         )
@@ -249,3 +249,59 @@ def test_an_old_database_is_imported_once(desk: Desk) -> None:
     assert [line["message"] for line in exported["conversations"]] == ["Hi", "Hello Zoë"]
     assert desk.count("conversations", ANN) == 2
     assert desk.run("check") == (0, "all is well\n")
+
+
+def _old_database(file: Path, people: list[tuple[object, ...]], lines: list[tuple[object, ...]]) -> None:
+    old = sqlite3.connect(file)
+    old.execute("CREATE TABLE users (phone_number, name, created_at, updated_at)")
+    old.execute("CREATE TABLE conversations (id INTEGER PRIMARY KEY, phone_number, role, message, timestamp)")
+    old.executemany("INSERT INTO users VALUES (?, ?, ?, ?)", people)
+    query = "INSERT INTO conversations (phone_number, role, message, timestamp) VALUES (?, ?, ?, ?)"
+    old.executemany(query, lines)
+    old.commit()
+    old.close()
+
+
+def test_one_person_under_two_spellings_keeps_every_line(desk: Desk) -> None:
+    """So does one who has lines and no row of their own."""
+    people = [("+12025550199", None, 100, 200), ("2025550199", "Zoë", 50, 150)]
+    lines = [
+        ("+12025550199", "user", "second", 120),
+        ("2025550199", "user", "first", 60),
+        ("2025550198", "user", "x", 9),
+    ]
+    _old_database(desk.folder / "old.db", [*people], [*lines])
+    assert "imported 2 people with 3 lines" in desk.run("import-sms-users", "old.db")[1]
+    exported = json.loads(desk.run("export-user", "sms", "+12025550199")[1])
+    assert exported["user"][0]["name"] == "Zoë"
+    assert exported["user"][0]["created_at"] == "1970-01-01T00:00:50.000Z"
+    assert [line["message"] for line in exported["conversations"]] == ["first", "second"]
+    assert desk.count("conversations", UserId("+12025550198")) == 1
+    assert desk.run("check") == (0, "all is well\n")
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        (1_700_000_000_000, "2023-11-14T22:13:20.000Z"),
+        (1e300, "1970-01-01T00:00:00.000Z"),
+        (float("inf"), "1970-01-01T00:00:00.000Z"),
+        (-5, "1970-01-01T00:00:00.000Z"),
+        ("0001-01-01 00:00:00", "1970-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_moment_that_nobody_can_show_is_not_taken_over(desk: Desk, moment: object, shown: str) -> None:
+    """Milliseconds are understood; nothing that is imported makes a status or an export fail."""
+    _old_database(desk.folder / "old.db", [("+12025550199", "Zoë", moment, moment)], [])
+    desk.run("import-sms-users", "old.db")
+    exported = json.loads(desk.run("export-user", "sms", "+12025550199")[1])
+    assert exported["user"][0]["created_at"] == shown
+
+
+def test_a_name_of_any_language_is_exported_to_any_terminal(desk: Desk) -> None:
+    """UTF-8, whatever the settings of the terminal say."""
+    _old_database(desk.folder / "old.db", [("+12025550199", "Zoë 😀", 1, 1)], [])
+    desk.run("import-sms-users", "old.db")
+    status, text = desk.type("export-user", "sms", "+12025550199", PYTHONIOENCODING="ascii")
+    assert status == 0
+    assert json.loads(text)["user"][0]["name"] == "Zoë 😀"
