@@ -16,6 +16,8 @@ from relay.llm_sources.question import ModelFacts, Source, SourceError, Survey
 log = logging.getLogger("relay.gateway")
 
 _LOOK_SECONDS = 10.0
+_GUESS_SECONDS = 2.0
+"""What was only looked for on this machine answers quickly or is something else, and nobody's start waits for that."""
 _MOST_BREAKERS = 200
 
 
@@ -77,7 +79,7 @@ class Station:
     async def _look(self) -> None:
         before = self.problem
         try:
-            async with asyncio.timeout(_LOOK_SECONDS):
+            async with asyncio.timeout(_LOOK_SECONDS if self.configured else _GUESS_SECONDS):
                 self.survey = await self.source.survey()
             self.problem = None
             self.quota.learn(self.survey)
@@ -85,6 +87,10 @@ class Station:
             self.problem = SourceError(ModelFailure.TIMEOUT, f"{self.name} did not say what it offers in time")
         except ModelError as error:
             self.problem = error
+        except Exception:
+            # Every question waits for the first look, so whatever a server says, the look comes to an end.
+            log.exception("what %s says of itself is not understood", self.name)
+            self.problem = SourceError(ModelFailure.UNAVAILABLE, f"what {self.name} says of itself is not understood")
         if self.configured:
             self._tell(before)
 

@@ -22,6 +22,7 @@ from relay.llm_sources.question import (
     Trace,
     Turn,
 )
+from relay.llm_sources.shapes import rows, table, text
 from relay.llm_sources.upstream import Stream, Upstream
 
 DEFAULT_CONTEXT = 4096
@@ -91,10 +92,10 @@ class OllamaSource:
 
     async def survey(self) -> Survey:
         listed = await self._upstream.get("/api/tags")
-        rows = listed.get("models") if isinstance(listed, dict) else None
-        if not isinstance(rows, list):
+        found = table(listed).get("models")
+        if not isinstance(found, list):
             raise self._upstream.broken("is not Ollama; is ollama_host right?")
-        models = tuple([await self._facts(row) for row in rows if isinstance(row, dict) and row.get("name")])
+        models = tuple([await self._facts(row) for row in rows(found) if text(row.get("name"))])
         model = self._model or next((facts.name for facts in models if _chats(facts)), "")
         if not model:
             raise SourceError(
@@ -106,18 +107,16 @@ class OllamaSource:
     async def _facts(self, row: dict[str, Any]) -> ModelFacts:
         """What one installed model can do, asked once for each version of it."""
         name, mark = row["name"], f"{row['name']} {row.get('digest')}"
-        if mark not in self._known:
-            try:
-                shown = await self._upstream.post("/api/show", {"model": name})
-            except SourceError:
-                shown = {}
-            able = shown.get("capabilities")
-            details: dict[str, Any] = {
-                key: row[key] for key in ("size", "digest", "modified_at", "details") if key in row
-            }
-            details["capabilities"] = able
-            sees = "vision" in able if isinstance(able, list) else None
-            self._known[mark] = ModelFacts(name, self._context or DEFAULT_CONTEXT, sees, details)
+        if mark in self._known:
+            return self._known[mark]
+        details: dict[str, Any] = {key: row[key] for key in ("size", "digest", "modified_at", "details") if key in row}
+        try:
+            able = table(await self._upstream.post("/api/show", {"model": name})).get("capabilities")
+        except SourceError:
+            return ModelFacts(name, self._context or DEFAULT_CONTEXT, None, details)  # asked again at the next look
+        details["capabilities"] = able
+        sees = "vision" in able if isinstance(able, list) else None
+        self._known[mark] = ModelFacts(name, self._context or DEFAULT_CONTEXT, sees, details)
         return self._known[mark]
 
 

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from relay.errors import ModelFailure
 from relay.llm_sources.openai_wire import events, request_body
 from relay.llm_sources.question import Event, ModelFacts, Question, SourceError, Survey, Trace
+from relay.llm_sources.shapes import count, rows, table, text
 from relay.llm_sources.upstream import Upstream
 
 
@@ -30,10 +31,10 @@ class OpenAiSource:
 
     async def survey(self) -> Survey:
         listed = await self._upstream.get("/models")
-        rows = listed.get("data") if isinstance(listed, dict) else None
-        if not isinstance(rows, list):
+        found = table(listed).get("data")
+        if not isinstance(found, list):
             raise self._upstream.broken("does not list its models; is openai_base_url right, with its /v1?")
-        models = tuple(ModelFacts(row["id"], _context(row)) for row in rows if isinstance(row, dict) and row.get("id"))
+        models = tuple(ModelFacts(row["id"], _context(row)) for row in rows(found) if text(row.get("id")))
         model = self._model or next((facts.name for facts in models if "embed" not in facts.name.lower()), "")
         if not model:
             raise SourceError(ModelFailure.NOT_FOUND, f"{self.name} at {self._upstream.address} has no model loaded")
@@ -42,5 +43,4 @@ class OpenAiSource:
 
 def _context(row: dict[str, object]) -> int | None:
     """What vLLM calls max_model_len others context_length; most say nothing."""
-    value = row.get("max_model_len") or row.get("context_length")
-    return value if isinstance(value, int) else None
+    return count(row.get("max_model_len")) or count(row.get("context_length")) or None

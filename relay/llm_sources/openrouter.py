@@ -13,6 +13,7 @@ from typing import Any
 from relay.errors import ModelError
 from relay.llm_sources.openai_wire import COMMON_OPTIONS, events, request_body
 from relay.llm_sources.question import Event, ModelFacts, Question, Survey, Trace
+from relay.llm_sources.shapes import amount, rows, table
 from relay.llm_sources.upstream import Upstream
 
 ATTRIBUTION = {
@@ -55,23 +56,30 @@ class OpenRouterSource:
 
     async def survey(self) -> Survey:
         """Asks /key, which also proves the key, and once what the model can do."""
-        key = (await self._upstream.get("/key")).get("data") or {}
+        key = table(table(await self._upstream.get("/key")).get("data"))
         if self._facts is None:
             self._facts = await self._facts_of(self._model)
         names = dict.fromkeys((self._model, *_ROUTERS))
         models = tuple(self._facts if name == self._model else ModelFacts(name) for name in names)
-        free = key.get("free_model_daily_requests") or {}
-        return Survey(self._model, models, free.get("used"), free.get("limit"), key.get("usage_monthly"))
+        free = table(key.get("free_model_daily_requests"))
+        used, limit = amount(free.get("used")), amount(free.get("limit"))
+        return Survey(
+            self._model,
+            models,
+            None if used is None else int(used),
+            None if limit is None else int(limit),
+            amount(key.get("usage_monthly")),
+        )
 
     async def _facts_of(self, model: str) -> ModelFacts:
         """Context and eyes of one model; unknown when OpenRouter does not tell, which stops nothing."""
         if model in _ROUTERS:
             return ModelFacts(model)
         try:
-            data = (await self._upstream.get(f"/models/{model}/endpoints")).get("data") or {}
+            data = table(table(await self._upstream.get(f"/models/{model}/endpoints")).get("data"))
         except ModelError:
             return ModelFacts(model)
-        lengths = [row.get("context_length") for row in data.get("endpoints") or []]
+        lengths = [row.get("context_length") for row in rows(data.get("endpoints"))]
         context = min((length for length in lengths if isinstance(length, int) and length > 0), default=None)
-        inputs = (data.get("architecture") or {}).get("input_modalities")
+        inputs = table(data.get("architecture")).get("input_modalities")
         return ModelFacts(model, context, "image" in inputs if isinstance(inputs, list) else None)

@@ -1,0 +1,37 @@
+"""What a model server's JSON says, taken as the type that its documentation promises.
+
+Whatever has another type counts as not said, so that a careless server costs a detail and never the answer.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def table(value: Any) -> dict[str, Any]:
+    """An object; empty when it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def rows(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; none when it is no list."""
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def text(value: Any) -> str:
+    """A text; empty when it is none."""
+    return value if isinstance(value, str) else ""
+
+
+def count(value: Any) -> int:
+    """A number of tokens or nanoseconds; 0 when it is none, or below 0."""
+    number = amount(value)
+    return int(number) if number else 0
+
+
+def amount(value: Any) -> float | None:
+    """Money, or another quantity; None when it is no number, or below 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) and value >= 0 else None
