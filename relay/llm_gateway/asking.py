@@ -83,8 +83,9 @@ class Asker:
         """A model that somebody chose is gone: remember what to ask instead, and say so once."""
         offered = error.fallback_models if isinstance(error, SourceError) else ()
         instead = self._chain.lost(target, offered)
-        names = ", ".join(str(other) for other in instead) or "the rest of llm_fallbacks"
-        log.warning("%s; asking instead: %s", error.message, names)
+        if instead is not None:
+            names = ", ".join(str(other) for other in instead)
+            log.warning("%s%s", error.message, f"; asking instead: {names}" if names else "")
 
     async def _ask(
         self, target: Target, question: Question, hear: Hear, trace: Trace, *, last: bool, first: Target

@@ -103,8 +103,14 @@ class Chain:
 
     # -- models that are gone ------------------------------------------------------------------------------------------
 
-    def lost(self, target: Target, offered: Iterable[str]) -> tuple[Target, ...]:
-        """Note that a model is gone; returns what to ask instead, in this order. Asked again after an hour."""
+    def lost(self, target: Target, offered: Iterable[str]) -> tuple[Target, ...] | None:
+        """Note that a model is gone; returns what to ask instead, in this order, or None when it was known already.
+
+        A model with something instead is asked again after an hour, one without at every question: it may be installed
+        at any moment.
+        """
+        if target in self._gone:
+            return None
         names = [*offered, *(HEALERS if target.source == "openrouter" else ())]
         instead = tuple(Target(target.source, name, target.options) for name in names if name != target.model)
         self._gone[target] = (self._clock() + _GONE_SECONDS, instead)
@@ -113,7 +119,7 @@ class Chain:
     def gone(self) -> dict[str, str]:
         """Models that are gone, and what is asked first instead; for the status."""
         self._forget()
-        return {str(target): str(instead[0]) if instead else "" for target, (_, instead) in self._gone.items()}
+        return {str(target): str(instead[0]) for target, (_, instead) in self._gone.items() if instead}
 
     def _healed(self, targets: list[Target]) -> list[Target]:
         """The chain with every model that is gone replaced; OpenRouter's routers come after what somebody chose."""
@@ -126,7 +132,8 @@ class Chain:
         return list(dict.fromkeys([*(target for target in chosen if target not in last), *routers, *last]))
 
     def _instead(self, target: Target) -> tuple[Target, ...]:
-        return self._gone[target][1] if target in self._gone else (target,)
+        _, instead = self._gone.get(target, (0.0, ()))
+        return instead or (target,)
 
     def _forget(self) -> None:
         now = self._clock()

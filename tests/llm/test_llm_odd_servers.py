@@ -74,3 +74,32 @@ async def test_a_port_that_never_answers_delays_nobody_for_long(upstream: Upstre
     upstream.on("/v1/models", hangs)
     async with running(nothing_configured(tmp_path, simulated=True), local_ports=(upstream.port,)) as server:
         assert (await server.chat("hi")).json()["x_relay"]["source"] == "demo"
+
+
+# -- models that are not there -----------------------------------------------------------------------------------------
+
+
+async def test_a_model_that_is_installed_later_is_used_then(
+    upstream: Upstream, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A missing model with nothing to ask instead is asked for again at each question, and told in the log once."""
+    missing = says(404, {"error": "model 'scripted' not found"})
+    upstream.on("/api/chat", missing, missing, chat("here now"))
+    async with running(ollama(tmp_path, upstream)) as server:
+        assert [(await server.chat()).status_code for _ in range(2)] == [404, 404]
+        status = await server.status()
+        assert (status["model"], status["replaced_models"]) == ("scripted", {})
+        assert (await server.chat()).json()["message"]["content"] == "here now"
+    assert [record for record in caplog.messages if "ollama pull scripted" in record] == caplog.messages[-1:]
+
+
+async def test_an_ollama_without_any_model_is_told_so_each_time(upstream: Upstream, tmp_path: Path) -> None:
+    """The sentence says what to do, the status says it too, and a model that comes later answers."""
+    upstream.on("/api/tags", says(200, {"models": []}))
+    async with running(ollama(tmp_path, upstream, ollama_model=None)) as server:
+        for _ in range(2):
+            told = await server.chat()
+            assert (told.status_code, "ollama pull" in told.json()["error"]) == (404, True)
+        assert "ollama pull" in (await server.status())["problem"]
+        upstream.on("/api/tags", says(200, {"models": [{"name": "scripted:latest"}]}))
+        assert (await server.chat()).json()["message"]["content"] == "hello"
