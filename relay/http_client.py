@@ -42,6 +42,8 @@ def words_of(error: BaseException) -> str:
         return "there is no such host"
     if isinstance(cause, (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError)):
         return "the connection was cut"
+    if isinstance(cause, aiohttp.ClientResponseError):  # its text repeats what came, and the whole address
+        return "what it sends is not HTTP"
     inner = cause.os_error if isinstance(cause, aiohttp.ClientConnectorError) else cause
     if isinstance(inner, ConnectionRefusedError):
         return "nothing listens there"

@@ -22,7 +22,7 @@ from relay.llm_sources.question import (
     Trace,
     Turn,
 )
-from relay.llm_sources.shapes import rows, table, text
+from relay.llm_sources.shapes import arguments, count, rows, table, text
 from relay.llm_sources.upstream import Stream, Upstream
 
 DEFAULT_CONTEXT = 4096
@@ -143,37 +143,38 @@ def _message(turn: Turn) -> dict[str, Any]:
 
 def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Piece | None, Finish | None]:
     """One piece out of all that a read brought, and the end if it was among it."""
-    text, thinking, finish = "", "", None
+    said, thinking, finish = "", "", None
     calls: tuple[ToolCall, ...] = ()
     for line in lines:
         chunk = stream.parsed(line)
-        if "error" in chunk:
+        if chunk.get("error"):
             raise stream.error(chunk)
         message = chunk.get("message")
         if isinstance(message, dict):
-            text += message.get("content") or ""
-            thinking += message.get("thinking") or ""
-            calls += tuple(_call(call) for call in message.get("tool_calls") or ())
+            said += text(message.get("content"))
+            thinking += text(message.get("thinking"))
+            if "tool_calls" in message:
+                calls += tuple(call for row in rows(message["tool_calls"]) if (call := _call(row)).name)
         if chunk.get("done"):
             finish = _finish(chunk, model)
             break
-    piece = Piece(text, thinking, calls) if text or thinking or calls else None
+    piece = Piece(said, thinking, calls) if said or thinking or calls else None
     return piece, finish
 
 
 def _call(call: dict[str, Any]) -> ToolCall:
-    function = call.get("function") or {}
-    return ToolCall(function.get("name") or "", function.get("arguments") or {}, call.get("id") or "")
+    function = table(call.get("function"))
+    return ToolCall(text(function.get("name")), arguments(function.get("arguments")) or {}, text(call.get("id")))
 
 
 def _finish(chunk: dict[str, Any], model: str) -> Finish:
     return Finish(
         "length" if chunk.get("done_reason") == "length" else "stop",
-        chunk.get("model") or model,
-        chunk.get("prompt_eval_count") or 0,
-        chunk.get("eval_count") or 0,
+        text(chunk.get("model")) or model,
+        count(chunk.get("prompt_eval_count")),
+        count(chunk.get("eval_count")),
         0.0,
-        chunk.get("load_duration") or 0,
-        chunk.get("prompt_eval_duration") or 0,
-        chunk.get("eval_duration") or 0,
+        count(chunk.get("load_duration")),
+        count(chunk.get("prompt_eval_duration")),
+        count(chunk.get("eval_duration")),
     )

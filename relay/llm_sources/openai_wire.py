@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from relay.llm_sources.question import Event, Finish, FinishReason, Piece, Question, ToolCall, Turn
+from relay.llm_sources.shapes import amount, arguments, count, rows, table, text
 from relay.llm_sources.upstream import Stream
 
 # Ollama's option -> OpenAI's field. Strict servers refuse fields they do not know, so the rest is OpenRouter's alone.
@@ -100,7 +101,7 @@ class _Answer:
 
     def read(self, lines: list[bytes]) -> Piece | None:
         """One piece out of all that a read brought."""
-        text, thinking = "", ""
+        said, thinking = "", ""
         for line in lines:
             if line.startswith(b"data:"):
                 data = line[5:].strip()
@@ -109,16 +110,16 @@ class _Answer:
                     break
                 piece = self.take(self._stream.parsed(data))
                 if piece is not None:
-                    text, thinking = text + piece.text, thinking + piece.thinking
+                    said, thinking = said + piece.text, thinking + piece.thinking
             elif line.startswith((b"{", b"<")):
                 raise self._stream.error(self._stream.parsed(line))
-        return Piece(text, thinking) if text or thinking else None
+        return Piece(said, thinking) if said or thinking else None
 
     def take(self, chunk: Any) -> Piece | None:
         """One chunk, or a whole completion: both carry choices, usage, model, or an error."""
         if not isinstance(chunk, dict) or chunk.get("error"):
             raise self._stream.error(chunk)
-        self._model = chunk.get("model") or self._model
+        self._model = text(chunk.get("model")) or self._model
         if isinstance(usage := chunk.get("usage"), dict):
             self._usage = usage
         choices = chunk.get("choices")
@@ -130,7 +131,7 @@ class _Answer:
         piece = None
         if self._reason is None:  # what comes after the first finish is a repetition
             piece = self._piece(choice.get("delta") or choice.get("message") or {})
-        if reason := choice.get("finish_reason"):
+        if reason := text(choice.get("finish_reason")):
             self._finish(reason)
         return piece
 
@@ -139,20 +140,23 @@ class _Answer:
             return None
         if calls := delta.get("tool_calls"):
             self._collect(calls)
-        text = delta.get("content")
-        thinking = delta.get("reasoning") or delta.get("reasoning_content")
-        if not text and not thinking:
-            return None
-        return Piece(text if isinstance(text, str) else "", thinking if isinstance(thinking, str) else "")
+        content = delta.get("content")
+        said = content if isinstance(content, str) else "".join(text(part.get("text")) for part in rows(content))
+        thinking = text(delta.get("reasoning")) or text(delta.get("reasoning_content"))
+        return Piece(said, thinking) if said or thinking else None
 
     def _collect(self, calls: Any) -> None:
-        """Calls come in fragments: the name once, the arguments as pieces of JSON text."""
-        for call in calls if isinstance(calls, list) else []:
-            function = call.get("function") or {}
-            known = self._calls.setdefault(call.get("index", len(self._calls)), {"id": "", "name": "", "arguments": ""})
-            known["id"] = call.get("id") or known["id"]
-            known["name"] = function.get("name") or known["name"]
-            known["arguments"] += function.get("arguments") or ""
+        """Calls come in fragments: the name once, the arguments as pieces of JSON text, or whole as an object."""
+        for call in rows(calls):
+            function = table(call.get("function"))
+            index = call.get("index")
+            known = self._calls.setdefault(
+                index if isinstance(index, int) else len(self._calls), {"id": "", "name": "", "arguments": ""}
+            )
+            known["id"] = text(call.get("id")) or known["id"]
+            known["name"] = text(function.get("name")) or known["name"]
+            given = function.get("arguments")
+            known["arguments"] += orjson.dumps(given).decode() if isinstance(given, dict) else text(given)
 
     def _finish(self, reason: str) -> None:
         if reason == "error":
@@ -170,21 +174,22 @@ class _Answer:
         if self._reason is None and not self.done:
             raise self._stream.broke_off()
         end: list[Event] = []
-        if self._calls:
-            end.append(Piece(tool_calls=tuple(self._call(call) for call in self._calls.values())))
+        if calls := tuple(self._call(call) for call in self._calls.values() if call["name"]):
+            end.append(Piece(tool_calls=calls))
         usage = self._usage
-        cost = usage.get("cost")
         end.append(
             Finish(
                 self._reason or "stop",
                 self._model,
-                usage.get("prompt_tokens") or 0,
-                usage.get("completion_tokens") or 0,
-                float(cost) if isinstance(cost, (int, float)) else None,
+                count(usage.get("prompt_tokens")),
+                count(usage.get("completion_tokens")),
+                amount(usage.get("cost")),
             )
         )
         return end
 
     def _call(self, call: Mapping[str, str]) -> ToolCall:
-        arguments = self._stream.parsed(call["arguments"].encode() or b"{}")
-        return ToolCall(call["name"], arguments, call["id"])
+        given = arguments(call["arguments"])
+        if given is None:
+            raise self._stream.error("the model called a function with arguments that are no JSON object")
+        return ToolCall(call["name"], given, call["id"])

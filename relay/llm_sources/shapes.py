@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import orjson
+
 
 def table(value: Any) -> dict[str, Any]:
     """An object; empty when it is none."""
@@ -35,3 +37,13 @@ def amount(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if math.isfinite(value) and value >= 0 else None
+
+
+def arguments(value: Any) -> dict[str, Any] | None:
+    """What a function is called with: an object, or one as JSON text; empty when nothing is said, None for the rest."""
+    if isinstance(value, str) and value.strip():
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return None
+    return value if isinstance(value, dict) else None if value else {}

@@ -221,13 +221,14 @@ class Stream:
         return value
 
     def _parsed_leniently(self, line: bytes) -> Any:
+        """As Python's own parser takes it, with NaN and with halves of surrogate pairs, which become U+FFFD."""
         try:
             text = json.dumps(json.loads(line), ensure_ascii=False)
-        except ValueError:
+            return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        except (ValueError, RecursionError):
             if line.startswith(b"<"):
                 raise self.error("<") from None
             raise self._upstream.broken("sent half a line, or something that is not JSON") from None
-        return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
     def error(self, body: Any) -> SourceError:
         """What an error inside the body stands for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,22 @@ from typing import Any
 import pytest
 
 from tests.llm.running_llm_server import nothing_configured, ollama, openai, openrouter, running
-from tests.llm.scripted_upstream import Upstream, chat, completion, hangs, says, scripted_upstream
+from tests.llm.scripted_upstream import (
+    DONE,
+    NDJSON,
+    Call,
+    Script,
+    Upstream,
+    chat,
+    completion,
+    delta,
+    hangs,
+    last_line,
+    line,
+    says,
+    scripted_upstream,
+    streams,
+)
 
 COMPLETIONS = "/chat/completions"
 MAKE = {"openrouter": openrouter, "ollama": ollama, "openai": openai}
@@ -103,3 +119,131 @@ async def test_an_ollama_without_any_model_is_told_so_each_time(upstream: Upstre
         assert "ollama pull" in (await server.status())["problem"]
         upstream.on("/api/tags", says(200, {"models": [{"name": "scripted:latest"}]}))
         assert (await server.chat()).json()["message"]["content"] == "hello"
+
+
+# -- what a server sends as an answer ----------------------------------------------------------------------------------
+
+
+def event(*, finish: Any = None, **content: Any) -> str:
+    return f"data: {json.dumps({'choices': [{'delta': content, 'finish_reason': finish}]})}\n\n"
+
+
+def calling(**function: Any) -> Script:
+    """A whole answer that calls a function."""
+    return streams(event(tool_calls=[{"index": 0, "function": function}]), event(finish="tool_calls"), DONE)
+
+
+def message(**content: Any) -> str:
+    return json.dumps({"message": content, "done": False}) + "\n"
+
+
+def ndjson(*lines: str) -> Script:
+    return streams(*lines, content_type=NDJSON)
+
+
+USAGE_THAT_IS_NONE = '{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":-1,"cost":NaN}}'
+LOGPROBS = '{"choices":[{"delta":{"content":"hello"},"logprobs":{"x":-Infinity}}]}'
+
+READABLE: list[tuple[str, str, Script]] = [
+    ("a number as model", "openai", streams(delta("hello", model=5), delta(finish="stop"), DONE)),
+    ("text as usage", "openai", completion("hello", usage={"prompt_tokens": "12", "completion_tokens": "3"})),
+    ("usage below nothing", "openai", completion("hello", usage={"prompt_tokens": -12, "cost": -1})),
+    ("text as cost", "openai", completion("hello", usage={"cost": "0.1"})),
+    ("no number as cost", "openai", streams(delta("hello"), f"data: {USAGE_THAT_IS_NONE}\n\n", DONE)),
+    ("infinite probabilities", "openai", streams(f"data: {LOGPROBS}\n\n", delta(finish="stop"), DONE)),
+    ("an object as finish", "openai", streams(delta("hello"), event(finish={"a": 1}), DONE)),
+    ("content in parts", "openai", streams(event(content=[{"type": "text", "text": "hello"}]), event(finish="stop"))),
+    ("a call that is none", "openai", streams(event(content="hello", tool_calls=["x"]), event(finish="stop"), DONE)),
+    (
+        "a call without a name",
+        "openai",
+        streams(delta("hello"), event(tool_calls=[{"index": []}]), delta(finish="stop")),
+    ),
+    ("text as counts", "ollama", ndjson(line("hello"), last_line(prompt_eval_count="12", load_duration="x"))),
+    ("counts below nothing", "ollama", ndjson(line("hello"), last_line(prompt_eval_count=-12, eval_count=-5))),
+    ("a number as model", "ollama", ndjson(line("hello"), last_line(model=5))),
+    ("thoughts that are none", "ollama", ndjson(message(content="hello", thinking={"a": 1}), last_line())),
+    ("calls that are none", "ollama", ndjson(message(content="hello", tool_calls={"a": 1}), last_line())),
+    ("a call that is none", "ollama", ndjson(message(content="hello", tool_calls=["a", {}]), last_line())),
+    ("an error that is none", "ollama", ndjson(line("hello", error=None), last_line(error=None))),
+]
+
+
+@pytest.mark.parametrize(("what", "source", "script"), READABLE, ids=[f"{row[1]} {row[0]}" for row in READABLE])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_can_be_read_is_an_answer(
+    what: str, source: str, script: Script, stream: bool, upstream: Upstream, tmp_path: Path
+) -> None:
+    """The text arrives and the answer ends as it should; counts that are none are 0."""
+    upstream.on(COMPLETIONS, script)
+    upstream.on("/api/chat", script)
+    async with running(MAKE[source](tmp_path, upstream)) as server:
+        lines = [json.loads(row) for row in (await server.chat(stream=stream)).text.splitlines()]
+    assert "".join(row["message"]["content"] for row in lines) == "hello"
+    assert lines[-1]["done"]
+    assert lines[-1]["prompt_eval_count"] in {0, 12}
+
+
+@pytest.mark.parametrize(
+    ("source", "script"),
+    [
+        ("openai", calling(name="f", arguments={"a": 1})),
+        ("openai", calling(name="f", arguments='{"a": 1}')),
+        ("ollama", ndjson(message(tool_calls=[{"function": {"name": "f", "arguments": '{"a": 1}'}}]), last_line())),
+        ("ollama", ndjson(message(tool_calls=[{"function": {"name": "f", "arguments": {"a": 1}}}]), last_line())),
+    ],
+)
+async def test_arguments_may_be_an_object_or_its_text(
+    source: str, script: Script, upstream: Upstream, tmp_path: Path
+) -> None:
+    """Servers confuse the two protocols here; the caller gets what its own protocol has."""
+    upstream.on(COMPLETIONS, script)
+    upstream.on("/api/chat", script)
+    async with running(MAKE[source](tmp_path, upstream)) as server:
+        [call] = (await server.chat()).json()["message"]["tool_calls"]
+        assert call["function"]["arguments"] == {"a": 1}
+        body = {"messages": [{"role": "user", "content": "x"}]}
+        [choice] = (await server.http.post("/v1/chat/completions", json=body)).json()["choices"]
+        assert json.loads(choice["message"]["tool_calls"][0]["function"]["arguments"]) == {"a": 1}
+
+
+def raw(data: bytes) -> Script:
+    """Sends bytes that are perhaps no HTTP, and closes."""
+
+    async def script(call: Call) -> None:
+        call.writer.write(data)
+        await call.writer.drain()
+        call.writer.close()
+
+    return script
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+DEEP = '{"a":' * 5000 + "1" + "}" * 5000
+UNREADABLE: list[tuple[str, str, Script]] = [
+    ("depth", "openai", streams(f"data: {DEEP}\n\n")),
+    ("depth", "ollama", ndjson(DEEP + "\n")),
+    ("a cut in a character", "openai", streams(b'data: {"choices":[{"delta":{"content":"\xf0\x9f')),
+    ("a number as content", "ollama", ndjson(message(content=5), last_line())),
+    ("arguments that end early", "openai", calling(name="f", arguments='{"a":')),
+    ("arguments that are a list", "openai", calling(name="f", arguments="[1]")),
+    ("comments only", "openai", streams(": PROCESSING\n\n" * 3)),
+    ("garbage", "openai", raw(b"\x00\x01\r\n\r\n")),
+    ("a header without end", "openai", raw(HEAD + b"X: " + b"x" * 100_000)),
+    ("a length that is none", "openai", raw(HEAD + b"Content-Length: x\r\n\r\n{}")),
+    ("a chunk that is none", "openai", raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n{}")),
+]
+
+
+@pytest.mark.parametrize(("what", "source", "script"), UNREADABLE, ids=[f"{row[1]} {row[0]}" for row in UNREADABLE])
+async def test_what_cannot_be_read_is_the_sources_failure(
+    what: str, source: str, script: Script, upstream: Upstream, tmp_path: Path
+) -> None:
+    """503 and a sentence of ours, never a mistake of this server's own."""
+    upstream.on(COMPLETIONS, script)
+    upstream.on("/api/chat", script)
+    async with running(MAKE[source](tmp_path, upstream, llm_attempts=1)) as server:
+        told = await server.chat()
+        assert (told.status_code, told.json()["kind"]) == (503, "unavailable")
+        assert told.json()["error"].startswith(source)
+        assert "http://127.0.0.1" not in told.json()["error"].replace(upstream.url, "")
