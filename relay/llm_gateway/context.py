@@ -22,10 +22,10 @@ def _bytes(text: str) -> int:
 
 
 def tokens_of(turns: Sequence[Turn]) -> int:
-    """How many tokens these turns may take, rather too many than too few."""
+    """How many tokens these turns may take, rather too many than too few: the parts never sum up to less than all."""
     pictures = sum(len(turn.images) for turn in turns)
     text = sum(_bytes(turn.content) for turn in turns)
-    return text // _BYTES_A_TOKEN + _TOKENS_A_TURN * len(turns) + _TOKENS_AN_IMAGE * pictures
+    return -(-text // _BYTES_A_TOKEN) + _TOKENS_A_TURN * len(turns) + _TOKENS_AN_IMAGE * pictures
 
 
 def was_cut(question: Question, counted: int) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.errors import ModelError, ModelFailure
@@ -204,6 +204,7 @@ turns = st.lists(
 
 
 @given(turns=turns, window=st.integers(40, 400))
+@example(turns=(*(Turn("user", "xx"), Turn("assistant", "xxx")) * 4, Turn("user", "")), window=62)  # thirds add up
 def test_what_is_kept_fits_and_is_the_newest(turns: tuple[Turn, ...], window: int) -> None:
     """System turns and the last question stay, the rest is a run of whole exchanges up to the last one."""
     room = window - min(100, window // 2)
