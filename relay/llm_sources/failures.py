@@ -6,19 +6,18 @@ The body is looked at before the status: OpenRouter sends errors with status 200
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from relay.errors import ModelFailure
 from relay.llm_sources.question import SourceError
+from relay.llm_sources.shapes import number, rows, table
+from relay.llm_sources.waits import retry_after
 
 _BY_STATUS = {
     400: ModelFailure.BAD_REQUEST,
     401: ModelFailure.AUTH,
     402: ModelFailure.CREDITS,
-    403: ModelFailure.AUTH,
     404: ModelFailure.NOT_FOUND,
     408: ModelFailure.TIMEOUT,
     413: ModelFailure.CONTEXT_TOO_LONG,
@@ -48,6 +47,10 @@ _BY_CODE = {
     "no_endpoints": ModelFailure.NOT_FOUND,
     "model_deprecated": ModelFailure.NOT_FOUND,
     "free_variant_ended": ModelFailure.NOT_FOUND,
+    # There are such models, but none that this account, this region or these routing rules may use.
+    "privacy_restricted": ModelFailure.NOT_FOUND,
+    "region_restricted": ModelFailure.NOT_FOUND,
+    "constraint_filtered": ModelFailure.NOT_FOUND,
 }
 
 _TOO_LONG = re.compile(
@@ -58,6 +61,8 @@ _TOO_LONG = re.compile(
 _BLIND = re.compile(r"\b(images?|vision|multimodal|mmproj|image_url)\b", re.IGNORECASE)
 _NO_MODEL = re.compile(r"not a valid model|model .{0,80}(not found|does not exist)|no endpoints found", re.IGNORECASE)
 _LONGEST = 300
+_MONEY_UNDER_WAY = "openrouter_in_flight_budget"
+"""Answers that are being written may use up the credits; once they are done there may be some again."""
 
 
 def failure_of(
@@ -68,72 +73,56 @@ def failure_of(
     facts = error if isinstance(error, dict) else {}
     text = _said(error)
     kind = _kind(status, facts, text, with_images=with_images)
-    availability = _dict(facts.get("availability"))
+    availability = table(facts.get("availability"))
+    offered = availability.get("fallback_models")
     return SourceError(
         kind,
         f"{source}: {text}" if text else f"{source} answered with status {status}",
         retry_after=retry_after(headers, facts),
-        fallback_models=tuple(name for name in availability.get("fallback_models") or () if isinstance(name, str)),
+        fallback_models=tuple(name for name in offered if isinstance(name, str)) if isinstance(offered, list) else (),
     )
 
 
 def _kind(status: int, facts: dict[str, Any], text: str, *, with_images: bool) -> ModelFailure:
-    metadata = _dict(facts.get("metadata"))
-    for code in (metadata.get("error_type"), _dict(facts.get("availability")).get("code"), facts.get("code")):
-        if isinstance(code, str) and code in _BY_CODE:
-            return _BY_CODE[code]
-    code = facts.get("code")
-    # In a body of status 200 or in mid-stream only the body's own number tells.
-    number = code if isinstance(code, int) and status < 400 else status
-    if status == 403 and (metadata.get("reasons") or "moderation" in text.lower()):
+    # In a body of status 200 or in mid-stream only the body's own number tells; some write it as text.
+    code = int(number(facts.get("code")) or status) if status < 400 else status
+    metadata = table(facts.get("metadata"))
+    if code == 402 and metadata.get("limit_source") == _MONEY_UNDER_WAY:
+        return ModelFailure.RATE_LIMIT
+    words = (metadata.get("error_type"), table(facts.get("availability")).get("code"), facts.get("code"))
+    named = next((_BY_CODE[word] for word in words if isinstance(word, str) and word in _BY_CODE), None)
+    if named is not None:
+        return named
+    if code == 403:
+        return _forbidden(metadata, text)
+    return _told(code, text, with_images=with_images) or _BY_STATUS.get(code, ModelFailure.UNAVAILABLE)
+
+
+def _forbidden(metadata: Mapping[str, Any], text: str) -> ModelFailure:
+    """OpenRouter forbids what moderation finds, and what is over a budget of the key; others, whom they do not know."""
+    if metadata.get("reasons") or "moderation" in text.lower():
         return ModelFailure.REFUSED
-    if number in {400, 413, 422, 500} and _TOO_LONG.search(text):
+    return ModelFailure.CREDITS if metadata.get("resets_at") else ModelFailure.AUTH
+
+
+def _told(code: int, text: str, *, with_images: bool) -> ModelFailure | None:
+    """What only the words tell: many servers have one status for everything."""
+    if code in {400, 413, 422, 500} and _TOO_LONG.search(text):
         return ModelFailure.CONTEXT_TOO_LONG
-    if with_images and number in {400, 404, 422, 500, 501} and _BLIND.search(text):
+    if with_images and code in {400, 404, 422, 500, 501} and _BLIND.search(text):
         return ModelFailure.CANNOT_SEE
-    if number in {400, 404} and _NO_MODEL.search(text):
+    if code in {400, 404} and _NO_MODEL.search(text):
         return ModelFailure.NOT_FOUND
-    return _BY_STATUS.get(number, ModelFailure.UNAVAILABLE)
+    return None
 
 
 def _said(error: Any) -> str:
     """The source's own words, on one line and cut; a page of HTML has none."""
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail") or ""
+    if problems := rows(error):  # FastAPI's list of what is wrong
+        error = problems[0].get("msg")
     text = " ".join(str(error).split()) if isinstance(error, str) else ""
     if text.startswith("<"):
         return "it answered with a web page instead of an answer (is the address right?)"
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def retry_after(headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:
-    """Seconds to wait, from wherever the source wrote them; None when it did not, at most one day."""
-    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
-        if (seconds := _seconds(headers.get(name))) is not None:
-            return seconds / 1000
-    metadata = _dict(facts.get("metadata"))
-    upstream = {str(key).lower(): value for key, value in _dict(metadata.get("headers")).items()}
-    places = (
-        headers.get("retry-after"),
-        _dict(facts.get("availability")).get("retry_after"),
-        metadata.get("retry_after_seconds"),
-        upstream.get("retry-after"),
-    )
-    return next((seconds for place in places if (seconds := _seconds(place)) is not None), None)
-
-
-def _seconds(value: Any) -> float | None:
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        try:
-            seconds = parsedate_to_datetime(str(value)).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    return min(max(seconds, 0.0), 86_400.0) if seconds == seconds else None  # noqa: PLR0124 (not a number)
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

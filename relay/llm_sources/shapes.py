@@ -39,6 +39,17 @@ def amount(value: Any) -> float | None:
     return float(value) if math.isfinite(value) and value >= 0 else None
 
 
+def number(value: Any) -> float | None:
+    """A number, or one as text; None when it is neither, or not finite."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
 def arguments(value: Any) -> dict[str, Any] | None:
     """What a function is called with: an object, or one as JSON text; empty when nothing is said, None for the rest."""
     if isinstance(value, str) and value.strip():

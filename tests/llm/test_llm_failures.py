@@ -56,6 +56,7 @@ def error(number: int, message: str = "what the source says", **more: Any) -> di
     return {"error": {"code": number, "message": message, **more}}
 
 
+UNDER_WAY = {"error_type": "payment_required", "limit_source": "openrouter_in_flight_budget"}
 REFUSALS: list[tuple[str, Script, int, str]] = [
     ("a wrong key", says(401, error(401, "No auth credentials found")), 502, "auth"),
     ("no credits", says(402, error(402, "Insufficient credits")), 402, "credits"),
@@ -80,6 +81,16 @@ REFUSALS: list[tuple[str, Script, int, str]] = [
     ("half a line", streams('data: {"choices": [{"del'), 503, "unavailable"),
     ("a list instead of an object", streams("data: []\n\n"), 503, "unavailable"),
     ("a cut before the first word", streams_then_cuts(), 503, "unavailable"),
+    ("money under way", says(402, error(402, metadata=UNDER_WAY), Retry_After="2"), 429, "rate_limit"),
+    ("a budget that is used up", says(403, error(403, metadata={"resets_at": "2030-01-01T00:00:00Z"})), 402, "credits"),
+    ("a model not for us", says(403, error(403, availability={"code": "region_restricted"})), 404, "not_found"),
+    ("a code as text", streams('data: {"error": {"code": "429", "message": "slow"}}\n\n'), 429, "rate_limit"),
+    (
+        "fields that are wrong",
+        says(422, {"detail": [{"loc": ["body"], "msg": "top_p: too large"}]}),
+        400,
+        "bad_request",
+    ),
     ("a gateway's timeout", says(504, HTML, "text/html"), 504, "timeout"),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -348,6 +349,16 @@ WAITS: list[tuple[dict[str, str], dict[str, Any], float | None]] = [
     ({"retry-after": "-5"}, {}, 0),
     ({"retry-after": "1e99"}, {}, 86_400),
     ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, {}, 0),
+    ({"retry-after": "Wed, 21 Oct 99999 07:28:00 GMT"}, {}, None),
+    ({"retry-after-ms": "120000", "retry-after": "1"}, {}, 120),
+    ({"x-ms-retry-after-ms": "soon", "retry-after": "3"}, {}, 3),
+    ({}, {"metadata": {"headers": {"Retry-After-Ms": 2500}}}, 2.5),
+    ({}, {"metadata": {"headers": ["Retry-After"]}}, None),
+    ({}, {"metadata": {"resets_at": "2015-10-21T07:28:00Z"}}, 0),
+    ({}, {"metadata": {"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999999"}}}, 86_400),
+    ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1000000001"}, {}, 0),
+    ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "12"}, {}, 12),
+    ({"x-ratelimit-remaining": "7", "x-ratelimit-reset": "12"}, {}, None),
 ]
 
 
@@ -359,11 +370,20 @@ def test_the_wait_is_found_wherever_it_is_written(
     assert failure_of("x", 429, {"error": error}, headers).retry_after == wait
 
 
-def test_a_date_in_the_future_is_a_wait() -> None:
-    """Retry-After may be an HTTP date."""
-    wait = failure_of("x", 429, {}, {"retry-after": formatdate(time.time() + 60, usegmt=True)}).retry_after
+@pytest.mark.parametrize(
+    ("headers", "metadata"),
+    [
+        ({"retry-after": formatdate(time.time() + 1000, usegmt=True)}, {}),
+        ({}, {"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time() + 1000) * 1000)}}),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time() + 1000))}, {}),
+        ({}, {"resets_at": datetime.fromtimestamp(time.time() + 1000, UTC).isoformat()}),
+    ],
+)
+def test_a_moment_in_the_future_is_a_wait(headers: dict[str, str], metadata: dict[str, Any]) -> None:
+    """An HTTP date, an ISO date, or Unix time in seconds or milliseconds."""
+    wait = failure_of("x", 429, {"error": {"metadata": metadata}}, headers).retry_after
     assert wait is not None
-    assert 50 < wait < 61
+    assert 500 < wait < 1001
 
 
 json_values = st.recursive(
