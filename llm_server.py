@@ -27,12 +27,12 @@ from relay.llm_gateway.figures import Figures
 from relay.llm_gateway.gateway import Gateway
 from relay.llm_gateway.ledger import Ledger
 from relay.llm_gateway.ollama_dialect import OllamaAnswer, listed, read_chat, read_show, shown
-from relay.llm_gateway.openai_dialect import OpenAiAnswer, read_completion
+from relay.llm_gateway.openai_dialect import OpenAiAnswer, error_form, read_completion
 from relay.llm_gateway.outside import Outside
 from relay.llm_sources.question import Question, Trace
 from relay.logs import setup_logging
 from relay.settings import Settings, load_or_exit, load_settings
-from relay.web import INTERNAL, PUBLIC, PlainRoute, add_common_routes, build_app, serve
+from relay.web import INTERNAL, PUBLIC, BodyLimit, PlainRoute, add_common_routes, build_app, serve
 
 log = logging.getLogger("relay.llm_server")
 
@@ -41,6 +41,7 @@ OLLAMA_VERSION = "0.12.0"
 _SETTINGS_FILES = ("config.json", ".env")
 _SETTINGS_SECONDS = 2.0
 _MOST_CONNECTIONS = 2000
+_QUESTIONS = ("/api/chat", "/v1/chat/completions")
 
 Reread = Callable[[], Settings]
 routes = APIRouter()
@@ -63,6 +64,8 @@ def create_app(
         _lifespan,
         description="Answers in Ollama's and OpenAI's protocols, from OpenRouter, Ollama, an OpenAI-compatible server, "
         "or an honest list of answers.",
+        body_limits=dict.fromkeys(_QUESTIONS, BodyLimit(settings.llm_max_body_bytes, "llm_max_body_bytes")),
+        error_form=error_form,
     )
     app.state.reread = reread
     app.state.outside = outside or Outside()

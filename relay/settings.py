@@ -136,6 +136,12 @@ class Settings(BaseModel):
     llm_max_waiting: int = Field(
         256, ge=0, le=10_000, description="Most questions that wait for one source; more are refused with 503."
     )
+    llm_max_body_bytes: int = Field(
+        20_000_000,
+        ge=10_000,
+        le=100_000_000,
+        description="Largest question that the LLM server reads, with its pictures; of text max_body_bytes at most.",
+    )
     llm_keepalive_seconds: float = Field(
         10.0, gt=0, le=300, description="A stream that has nothing to say for so long sends an empty piece."
     )

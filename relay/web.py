@@ -25,7 +25,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from html import escape
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -55,7 +55,6 @@ NOT_STARTED = 3
 """Exit status of a server that could not listen, or whose rooms could not be opened."""
 _DRAIN_SECONDS = 5.0
 _DRAIN_BYTES = 64_000_000
-_SEND_LESS = "send less, or raise max_body_bytes"
 
 
 class ApiError(Exception):
@@ -221,11 +220,38 @@ class PlainRoute(APIRoute):
 # -- the app -----------------------------------------------------------------------------------------------------------
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+ErrorForm = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+
+class BodyLimit(NamedTuple):
+    """How large a body may be, and the setting that says so."""
+
+    most: int
+    setting: str
+
+
 Readiness = Callable[[], Awaitable[dict[str, Any]]]
 
 
-def build_app(title: str, settings: Settings, lifespan: Lifespan, *, description: str = "") -> FastAPI:
-    """An app with our errors, limits and metrics; `app.state` has settings, metrics, and a door if there is a token."""
+def as_it_is(_path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The usual form of an error: {"error", "hint"}."""
+    return body
+
+
+def build_app(
+    title: str,
+    settings: Settings,
+    lifespan: Lifespan,
+    *,
+    description: str = "",
+    body_limits: Mapping[str, BodyLimit] | None = None,
+    error_form: ErrorForm = as_it_is,
+) -> FastAPI:
+    """An app with our errors, limits and metrics; `app.state` has settings, metrics, and a door if there is a token.
+
+    body_limits: paths whose bodies have another limit than max_body_bytes. error_form: what the body of an error looks
+    like on a path whose protocol wants it otherwise.
+    """
     app = FastAPI(
         title=title,
         description=description,
@@ -239,11 +265,24 @@ def build_app(title: str, settings: Settings, lifespan: Lifespan, *, description
     app.state.metrics = Metrics()
     if settings.admin_token is not None:
         app.state.door = Door(settings.admin_token.get_secret_value())
+    app.state.error_form = error_form
+    usual = BodyLimit(settings.max_body_bytes, "max_body_bytes")
+    others = body_limits or {}
+
+    def limit_of(path: str) -> BodyLimit:
+        return others.get(path, usual)
+
+    app.state.body_limit_of = limit_of
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(StorageError, _storage_error)
-    app.add_middleware(Limits, metrics=app.state.metrics, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        Limits,
+        metrics=app.state.metrics,
+        body_limit_of=limit_of,
+        error_form=error_form,
+    )
     return app
 
 
@@ -304,9 +343,14 @@ code {{ overflow-wrap: anywhere }}
 """
 
 
-async def _api_error(_: Request, error: Exception) -> Response:
+def _error(request: Request, body: dict[str, Any], status: int, headers: Mapping[str, str] | None = None) -> Response:
+    form: ErrorForm = request.app.state.error_form
+    return JSONResponse(form(request.url.path, body), status, headers=headers)
+
+
+async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # noqa: S101 (tells the type checker what the registration guarantees)
-    return JSONResponse(error.body, error.status, headers=error.headers)
+    return _error(request, error.body, error.status, error.headers)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -315,12 +359,16 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         400: "send a JSON object in UTF-8; the fields of this route are described at /docs",
         404: "the routes of this server are listed at /docs",
         405: f"{request.method} is not offered here; see /docs",
-        413: _SEND_LESS,
+        413: _send_less(request.app.state.body_limit_of(request.url.path)),
     }
     body = {"error": str(error.detail).lower()}
     if error.status_code in hints:
         body["hint"] = hints[error.status_code]
-    return JSONResponse(body, error.status_code, headers=dict(error.headers or {}))
+    return _error(request, body, error.status_code, error.headers)
+
+
+def _send_less(limit: BodyLimit) -> str:
+    return f"send less, or raise {limit.setting}"
 
 
 async def _validation_error(_: Request, error: Exception) -> Response:
@@ -356,17 +404,26 @@ async def _storage_error(_: Request, error: Exception) -> Response:
 class Limits:
     """ASGI middleware: refuses bodies over the limit, turns an unforeseen error into a plain 500, counts requests."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        body_limit_of: Callable[[str], BodyLimit],
+        error_form: ErrorForm,
+    ) -> None:
         self._app = app
         self._requests = functools.cache(metrics.requests.labels)
         self._request_seconds = functools.cache(metrics.request_seconds.labels)
-        self._max = max_body_bytes
+        self._limit_of = body_limit_of
+        self._error_form = error_form
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        limit = self._limit_of(scope["path"])
         status = 500
         begun = False
         seen = 0
@@ -375,7 +432,7 @@ class Limits:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._max:
+            if seen > limit.most:
                 await _drain(scope, receive)
                 raise _BodyTooLarge
             return message
@@ -387,7 +444,7 @@ class Limits:
             await send(message)
 
         try:
-            if _declared_length(scope) > self._max:
+            if _declared_length(scope) > limit.most:
                 await _drain(scope, receive)
                 raise _BodyTooLarge
             await self._app(scope, counted_receive, noted_send)
@@ -402,17 +459,21 @@ class Limits:
             self._request_seconds(route).observe(time.perf_counter() - started)
 
     def _refusal(self, error: BaseException, scope: Scope) -> Response:
+        status, body, headers = self._sentence(error, scope)
+        return JSONResponse(self._error_form(scope["path"], body), status, headers=headers)
+
+    def _sentence(self, error: BaseException, scope: Scope) -> tuple[int, dict[str, Any], dict[str, str]]:
         if isinstance(error, _BodyTooLarge):
-            body = {"error": f"the body is larger than {self._max} bytes", "hint": _SEND_LESS}
-            return JSONResponse(body, 413, headers={"Connection": "close"})
+            limit = self._limit_of(scope["path"])
+            body = {"error": f"the body is larger than {limit.most} bytes", "hint": _send_less(limit)}
+            return 413, body, {"Connection": "close"}
         if isinstance(error, asyncio.CancelledError):
             # The server stops and can wait no longer. Whoever called is to try again, as Twilio does after a 503.
             log.warning("the server stops, %s %s is cut off", scope["method"], scope["path"])
             body = {"error": "the server is stopping, nothing was done for certain", "hint": "try again in a moment"}
-            return JSONResponse(body, 503, headers={"Retry-After": "5"})
+            return 503, body, {"Retry-After": "5"}
         log.error("unforeseen error in %s %s", scope["method"], scope["path"], exc_info=error)
-        body = {"error": "something went wrong on our side", "hint": "the log of this server says more"}
-        return JSONResponse(body, 500)
+        return 500, {"error": "something went wrong on our side", "hint": "the log of this server says more"}, {}
 
 
 class _BodyTooLarge(HTTPException):

@@ -14,7 +14,7 @@ from relay.errors import ModelError, ModelFailure
 from relay.llm_gateway.attempt import Attempt, Limits
 from relay.llm_gateway.breaker import Breaker
 from relay.llm_gateway.chain import Chain, Target
-from relay.llm_gateway.context import fitted, halved, was_cut
+from relay.llm_gateway.context import fitted, halved, refuse_flood, was_cut
 from relay.llm_gateway.delivery import Hear
 from relay.llm_gateway.dialect import Answered, HintedError, hint_of
 from relay.llm_gateway.figures import Figures
@@ -63,6 +63,7 @@ class Asker:
 
     async def ask(self, question: Question, hear: Hear, trace: Trace) -> Answered:
         """The answer of the first target that gives one. Raises ModelError when none does."""
+        refuse_flood(question, self._settings.max_body_bytes)
         targets, may_choose = self._chain.of(question.model)
         first, tried, failures = targets[0], set[Target](), list[ModelError]()
         while targets:

@@ -28,6 +28,15 @@ def tokens_of(turns: Sequence[Turn]) -> int:
     return -(-text // _BYTES_A_TOKEN) + _TOKENS_A_TURN * len(turns) + _TOKENS_AN_IMAGE * pictures
 
 
+def refuse_flood(question: Question, most: int) -> None:
+    """Raises ModelError(CONTEXT_TOO_LONG) when the text alone has more bytes than that; pictures do not count."""
+    text = sum(_bytes(turn.content) for turn in question.turns)
+    if text > most:
+        raise ModelError(
+            ModelFailure.CONTEXT_TOO_LONG, f"messages: {text} bytes of text are too many; {most} are read at most"
+        )
+
+
 def was_cut(question: Question, counted: int) -> bool:
     """Whether a source read so few tokens that it must have dropped a part of the conversation silently."""
     text = sum(_bytes(turn.content) for turn in question.turns)

@@ -194,6 +194,14 @@ class OpenAiAnswer:
         return b"data: %b\n\n" % orjson.dumps(chunk)
 
 
+def error_form(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What the web server itself refuses, in OpenAI's form on the routes of its protocol."""
+    if not path.startswith("/v1/"):
+        return body
+    facts = {"message": body["error"], "type": "invalid_request_error", "param": None, "code": None}
+    return {"error": {**facts, **{key: value for key, value in body.items() if key != "error"}}}
+
+
 def _message_of(piece: Piece, *, streamed: bool) -> dict[str, Any]:
     message: dict[str, Any] = {}
     if piece.text:

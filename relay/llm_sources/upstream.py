@@ -25,6 +25,8 @@ from relay.llm_sources.question import SourceError, Trace
 LONGEST_LINE = 4_000_000
 LONGEST_BODY = 16_000_000
 _DRAIN_SECONDS = 0.05
+_PORTION = 1_000_000
+"""A question with pictures is written in portions of so many bytes, so that others are served in between."""
 _FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -89,9 +91,7 @@ class Upstream:
         content = None if body is None else orjson.dumps(body)
         try:
             extensions = self._extensions if limits is None else {"timeout": limits.as_dict()}
-            request = httpx.Request(
-                method, self._url(path), headers=self._headers, content=content, extensions=extensions
-            )
+            request = self._request(method, path, content, extensions)
             before = time.perf_counter()
             response = await self._transport.handle_async_request(request)
             trace.upstream_seconds += time.perf_counter() - before
@@ -104,6 +104,14 @@ class Upstream:
                 await _closed(response)
         except _FAILURES as error:
             raise self.unreachable(error) from None
+
+    def _request(self, method: str, path: str, content: bytes | None, extensions: dict[str, Any]) -> httpx.Request:
+        if content is None or len(content) <= _PORTION:
+            return httpx.Request(method, self._url(path), headers=self._headers, content=content, extensions=extensions)
+        headers = {**self._headers, "Content-Length": str(len(content))}
+        return httpx.Request(
+            method, self._url(path), headers=headers, content=_in_portions(content), extensions=extensions
+        )
 
     def _url(self, path: str) -> httpx.URL:
         url = self._urls.get(path)
@@ -128,6 +136,11 @@ class Upstream:
 
     def blot(self, text: str) -> str:
         return text.replace(self._secret, "[secret]") if self._secret else text
+
+
+async def _in_portions(content: bytes) -> AsyncGenerator[bytes, None]:
+    for start in range(0, len(content), _PORTION):
+        yield content[start : start + _PORTION]
 
 
 async def _closed(response: httpx.Response) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import json
 import time
@@ -243,7 +244,9 @@ BAD: list[tuple[str, bytes, int, str]] = [
     ("a message that is none", b'{"messages": ["hello"]}', 400, "messages.0"),
     ("an unknown model", b'{"model": "x", "messages": [{"role": "user", "content": "x"}]}', 404, "no model 'x'"),
     ("depth", b'{"messages": ' + b"[" * 100_000, 400, "JSON"),
-    ("10 MB", b'{"messages": "' + b"x" * 10_000_000 + b'"}', 413, "larger"),
+    ("10 MB of nothing", b'{"messages": "' + b"x" * 10_000_000 + b'"}', 400, "messages"),
+    ("10 MB of text", b'{"messages": [{"role": "user", "content": "%b"}]}' % (b"x" * 10_000_000), 400, "bytes of text"),
+    ("30 MB", b'{"messages": "' + b"x" * 30_000_000 + b'"}', 413, "larger"),
 ]
 
 
@@ -267,6 +270,33 @@ async def test_unknown_fields_and_types_of_content_are_ignored(server: Running) 
     body = {"messages": [{**HELLO[0], "mood": "good"}], "future": {"a": 1}, "stream": False}
     answer = await server.http.post("/api/chat", content=json.dumps(body), headers={"Content-Type": "text/plain"})
     assert answer.json()["message"]["content"] == "Hello there"
+
+
+async def test_a_picture_of_several_megabytes_passes(server: Running, upstream: Upstream) -> None:
+    """A photo of a telephone is larger than any text; it reaches the source as it is."""
+    photo = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(6_000_000)).decode()
+    answer = await server.http.post("/api/chat", json={"messages": [{**HELLO[0], "images": [photo]}], "stream": False})
+    assert answer.status_code == 200
+    assert photo in upstream.calls[-1].content.decode()
+
+
+async def test_what_the_server_itself_refuses_has_the_form_of_the_protocol(tmp_path: Path) -> None:
+    """OpenAI's errors are objects, Ollama's are text; also about the token, the route, and the size of a body."""
+    async with running(made(tmp_path, llm_source="demo", internal_token="sesame", llm_max_body_bytes=10_000)) as server:
+        for path, form in (("/api/", str), ("/v1/", dict)):
+            route = "chat" if path == "/api/" else "chat/completions"
+            answers = [
+                await server.http.post(path + route, json={"messages": HELLO}),
+                await server.http.post(path + route, content=b"x" * 20_000),
+                await server.http.post(path + "nothing"),
+            ]
+            assert [answer.status_code for answer in answers] == [401, 413, 404]
+            assert {type(answer.json()["error"]) for answer in answers} == {form}
+            assert "llm_max_body_bytes" in answers[1].text
+        client = openai_client.AsyncOpenAI(base_url=server.url + "/v1", api_key="wrong", max_retries=0)
+        async with client:
+            with pytest.raises(openai_client.AuthenticationError, match="internal token"):
+                await client.models.list()
 
 
 async def test_a_picture_that_is_none_is_refused(server: Running) -> None:
