@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from relay.errors import ModelError, ModelFailure
 from relay.llm_gateway.dialect import Answered, hint_of
@@ -53,13 +53,31 @@ class _Relay(BaseModel):
     person: str | None = Field(default=None, max_length=200)
 
 
+class _Options(BaseModel):
+    """The options that mean something to every source; the others pass to Ollama as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    num_predict: int | None = None
+    num_ctx: int | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+
 class ChatBody(BaseModel):
     """The body of POST /api/chat; unknown fields are ignored, as Ollama does."""
 
     model: str | None = None
     messages: list[_Message] | None = None
     stream: bool | None = None
-    options: dict[str, Any] | None = None
+    options: _Options | None = None
     format: str | dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
     think: bool | str | None = None
@@ -76,7 +94,7 @@ def read_chat(content: bytes) -> tuple[Question, bool]:
     question = Question(
         turns=tuple(_turn(message) for message in body.messages),
         model=(body.model or "").strip(),
-        options=body.options or {},
+        options=body.options.model_dump(exclude_none=True) if body.options else {},
         format=body.format or None,
         tools=tuple(body.tools or ()),
         think=body.think,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from relay.errors import ModelError, ModelFailure
 
+_FORM = re.compile(r"(function-.*|(list|dict)\[.*|nullable|bool|str|int|float)$")
+"""Steps in the place of an error that name one of the forms that a value may have, and no field."""
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -24,11 +27,10 @@ def read(model: type[Body], content: bytes) -> Body:
 
 
 def _sentence(error: ValidationError) -> str:
-    detail = error.errors(include_url=False, include_input=False)[0]
+    details = error.errors(include_url=False, include_input=False)
+    detail = max(details, key=lambda found: len(found["loc"]))  # of several forms, the one that it came nearest to
     if detail["type"] == "json_invalid":
         return f"the body is not valid JSON: {detail['ctx']['error']}"
-    where = ".".join(
-        str(step) for step in detail["loc"] if not str(step).startswith(("function-", "list[", "nullable"))
-    )
+    where = ".".join(str(step) for step in detail["loc"] if not _FORM.match(str(step)))
     what = detail["msg"].removeprefix("Value error, ")
     return f"{where}: {what}" if where else what

@@ -36,7 +36,7 @@ def request_body(question: Question, model: str, options: Mapping[str, str] = CO
     }
     for ours, theirs in options.items():
         value = question.options.get(ours)
-        if value is not None and not (ours == "num_predict" and value < 1):
+        if value is not None and not (ours == "num_predict" and count(value) < 1):  # -1 and -2: as long as it likes
             body[theirs] = value
     if question.tools:
         body["tools"] = list(question.tools)

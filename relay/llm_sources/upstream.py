@@ -88,7 +88,7 @@ class Upstream:
         limits: httpx.Timeout | None = None,
         with_images: bool = False,
     ) -> AsyncIterator[Stream]:
-        content = None if body is None else orjson.dumps(body)
+        content = None if body is None else self._encoded(body)
         try:
             extensions = self._extensions if limits is None else {"timeout": limits.as_dict()}
             request = self._request(method, path, content, extensions)
@@ -104,6 +104,12 @@ class Upstream:
                 await _closed(response)
         except _FAILURES as error:
             raise self.unreachable(error) from None
+
+    def _encoded(self, body: Mapping[str, Any]) -> bytes:
+        try:
+            return orjson.dumps(body)
+        except TypeError as error:  # a number of 500 digits, or depth that no parser takes
+            raise SourceError(ModelFailure.BAD_REQUEST, f"{self.source}: this cannot be sent: {error}") from None
 
     def _request(self, method: str, path: str, content: bytes | None, extensions: dict[str, Any]) -> httpx.Request:
         if content is None or len(content) <= _PORTION:

@@ -17,8 +17,8 @@ import ollama as ollama_client
 import openai as openai_client
 import pytest
 
-from tests.llm.running_llm_server import Running, made, openai, running
-from tests.llm.scripted_upstream import Call, Upstream, completion, delta, hangs, says, scripted_upstream, streams
+from tests.llm.running_llm_server import Running, made, ollama, openai, running
+from tests.llm.scripted_upstream import Call, Upstream, chat, completion, delta, hangs, says, scripted_upstream, streams
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 
@@ -244,6 +244,12 @@ BAD: list[tuple[str, bytes, int, str]] = [
     ("a message that is none", b'{"messages": ["hello"]}', 400, "messages.0"),
     ("an unknown model", b'{"model": "x", "messages": [{"role": "user", "content": "x"}]}', 404, "no model 'x'"),
     ("depth", b'{"messages": ' + b"[" * 100_000, 400, "JSON"),
+    (
+        "a number without end",
+        b'{"messages": [{"role": "user", "content": "x"}], "tools": [{"a": %b}]}' % (b"9" * 500),
+        400,
+        "cannot be sent",
+    ),
     ("10 MB of nothing", b'{"messages": "' + b"x" * 10_000_000 + b'"}', 400, "messages"),
     ("10 MB of text", b'{"messages": [{"role": "user", "content": "%b"}]}' % (b"x" * 10_000_000), 400, "bytes of text"),
     ("30 MB", b'{"messages": "' + b"x" * 30_000_000 + b'"}', 413, "larger"),
@@ -263,6 +269,48 @@ async def test_bad_input_gets_a_sentence(
     assert words in text
     assert "Traceback" not in answer.text
     assert upstream.asked("/chat/completions") == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("options", {"num_predict": "many"}, "options.num_predict: "),
+        ("options", {"temperature": [1]}, "options.temperature: "),
+        ("options", {"stop": 5}, "options.stop: "),
+        ("options", [], "options: "),
+        ("think", 5, "think: "),
+        ("keep_alive", [], "keep_alive: "),
+        ("format", 5, "format: "),
+        ("tools", "all", "tools: "),
+    ],
+)
+async def test_a_field_of_the_wrong_type_is_named(field: str, value: Any, words: str, server: Running) -> None:
+    """By the name that the caller wrote, without the names of our types."""
+    answer = await server.http.post("/api/chat", json={"messages": HELLO, field: value})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(words)
+
+
+async def test_a_part_of_a_message_of_an_unknown_kind_is_named(server: Running) -> None:
+    """Sound, for one."""
+    body = {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}
+    answer = await server.http.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("messages.0.content.0.type: ")
+
+
+async def test_options_pass_as_numbers_and_unknown_ones_to_ollama_alone(upstream: Upstream, tmp_path: Path) -> None:
+    """A number may be text, as Ollama's own command line writes it."""
+    upstream.on("/api/tags", says(200, {"models": [{"name": "scripted"}]}))
+    upstream.on("/api/chat", chat("Hello"))
+    asked = {"num_predict": "7", "mirostat": 2, "stop": ["."]}
+    async with running(ollama(tmp_path, upstream)) as server:
+        assert (await server.chat(options=asked)).status_code == 200
+    assert upstream.asked("/api/chat")[0]["options"] == {"num_predict": 7, "mirostat": 2, "stop": ["."]}
+    async with running(openai(tmp_path, upstream)) as server:
+        assert (await server.chat(options=asked)).status_code == 200
+    body = upstream.asked("/chat/completions")[0]
+    assert (body["max_tokens"], body["stop"], "mirostat" in body) == (7, ["."], False)
 
 
 async def test_unknown_fields_and_types_of_content_are_ignored(server: Running) -> None:
