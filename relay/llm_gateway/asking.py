@@ -98,7 +98,9 @@ class Asker:
         breaker = station.breaker(model)
         trying = breaker.enter(str(target))
         try:
-            finish, asked = await self._repeated(station, model, breaker, question, hear, trace, last=last)
+            finish, asked = await self._repeated(
+                station, model, breaker, question, hear, trace, last=last, trying=trying
+            )
         finally:
             if trying:
                 breaker.abandoned()
@@ -137,6 +139,7 @@ class Asker:
         trace: Trace,
         *,
         last: bool,
+        trying: bool,
     ) -> tuple[Finish, Question]:
         """The end of the answer, and the question as it was answered at last."""
         number = 1
@@ -145,6 +148,8 @@ class Asker:
                 await self._pace(station, trace, last=last)
             attempt = Attempt(station.source, model, self._limits, inside_thoughts=model in station.unopened)
             async with station.turns.turn(question.person, trace):
+                if number == 1 and not trying:
+                    breaker.check(f"{station.name}:{model}")  # it may have failed others while this one was waiting
                 began = time.perf_counter()
                 try:
                     finish = await attempt.run(question, hear, trace)

@@ -12,6 +12,8 @@ _FIRST_REST = 5.0
 _LONGEST_REST = 300.0
 _LOCKED_REST = 60.0
 _LONGEST_OBEYED = 3600.0
+_ENDED_BY_A_RETURN = frozenset({ModelFailure.AUTH, ModelFailure.UNAVAILABLE, ModelFailure.TIMEOUT})
+"""What is over when a source that was away is back; what it asked us to wait for, and money, are not."""
 _ABOUT_THE_SOURCE = frozenset(
     {
         ModelFailure.AUTH,
@@ -64,6 +66,17 @@ class Breaker:
             raise ModelError(cause.kind, f"{who} is left alone for now: {cause.message}", retry_after=max(rest, 1.0))
         self._trying = True
         return True
+
+    def check(self, who: str) -> None:
+        """Raises like `enter` when nothing passes now, without trying anything."""
+        if self.rest_seconds > 0:
+            self.enter(who)
+
+    def came_back(self) -> None:
+        """The source was away and answers again: the next question finds out at once, without waiting for the rest."""
+        if self._cause is not None and self._cause.kind in _ENDED_BY_A_RETURN:
+            self._until = self._clock()
+            self._rests = 0
 
     def succeeded(self) -> None:
         self._failures = self._rests = 0

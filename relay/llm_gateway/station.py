@@ -83,6 +83,9 @@ class Station:
                 self.survey = await self.source.survey()
             self.problem = None
             self.quota.learn(self.survey)
+            if before is not None:
+                for breaker in self._breakers.values():
+                    breaker.came_back()
         except TimeoutError:
             self.problem = SourceError(ModelFailure.TIMEOUT, f"{self.name} did not say what it offers in time")
         except ModelError as error:

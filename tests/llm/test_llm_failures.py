@@ -11,11 +11,16 @@ from typing import Any
 import pytest
 
 from llm_server import take_over
-from relay.errors import SettingsError
+from relay.errors import ModelError, ModelFailure, SettingsError
+from relay.http_client import open_transport
+from relay.llm_gateway.breaker import Circuit
+from relay.llm_gateway.catalog import stations
+from relay.llm_gateway.outside import Outside
 from tests.llm.running_llm_server import nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
     DONE,
     NDJSON,
+    Call,
     Script,
     Upstream,
     chat,
@@ -305,6 +310,43 @@ async def test_a_source_that_keeps_failing_is_left_alone_and_tried_again(upstrea
         status = await server.status()
     assert (status["status"], status["sources"][0]["circuit"]) == ("ok", "closed")
     assert status["sources"][0]["last_error"]["kind"] == "unavailable"
+
+
+async def test_those_who_wait_are_told_when_the_source_fails_the_others(upstream: Upstream, tmp_path: Path) -> None:
+    """The queue of a source that turns out to be down does not try it one after the other."""
+
+    async def fails(call: Call) -> None:
+        await upstream.release.wait()
+        await says(500, error(500))(call)
+
+    upstream.on(COMPLETIONS, fails)
+    async with running(openai(tmp_path, upstream, openai_max_concurrent=1, llm_attempts=1)) as server:
+        callers = [asyncio.ensure_future(server.chat()) for _ in range(8)]
+        async with asyncio.timeout(10):
+            while (await server.status())["sources"][0]["waiting"] < 7:
+                pass
+        upstream.release.set()
+        answers = await asyncio.gather(*callers)
+    assert {answer.status_code for answer in answers} == {503}
+    assert len(upstream.asked(COMPLETIONS)) == 4
+    assert sum("left alone" in answer.text for answer in answers) == 4
+
+
+async def test_a_source_that_comes_back_is_tried_at_once(upstream: Upstream, tmp_path: Path) -> None:
+    """A look that finds it again after one that did not ends the rest of its circuits; any other look does not."""
+    async with open_transport(4) as http:
+        settings = ollama(tmp_path, upstream)
+        [station] = [found for found in stations(settings, http, Outside()) if found.name == "ollama"]
+        breaker = station.breaker("scripted")
+        for _ in range(4):
+            breaker.failed(ModelError(ModelFailure.UNAVAILABLE, "the connection was cut"))
+        states = []
+        good = says(200, {"models": [{"name": "scripted"}]})
+        for looked_at in (good, says(500, ""), good):
+            upstream.on("/api/tags", looked_at)
+            await station.look()
+            states.append(breaker.state)
+        assert states == [Circuit.OPEN, Circuit.OPEN, Circuit.HALF_OPEN]
 
 
 async def test_a_model_that_is_gone_is_replaced(

@@ -146,6 +146,29 @@ def test_many_questions_that_fail_together_are_one_rest() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "ended"),
+    [
+        (ModelFailure.UNAVAILABLE, True),
+        (ModelFailure.TIMEOUT, True),
+        (ModelFailure.AUTH, True),
+        (ModelFailure.CREDITS, False),
+        (ModelFailure.RATE_LIMIT, False),
+    ],
+)
+def test_what_the_return_of_a_source_ends(kind: ModelFailure, ended: bool) -> None:
+    """Being away and a wrong key; not the wait that it asked for, nor missing money. Then one question passes."""
+    breaker = Breaker(Clock())
+    for _ in range(4):
+        breaker.failed(model_error(kind, 300 if kind is ModelFailure.RATE_LIMIT else None))
+    breaker.came_back()
+    assert breaker.state is (Circuit.HALF_OPEN if ended else Circuit.OPEN)
+    if ended:
+        assert breaker.enter("x")
+        with pytest.raises(ModelError):
+            breaker.enter("x")
+
+
+@pytest.mark.parametrize(
     ("kind", "retry_after", "rest"),
     [
         (ModelFailure.AUTH, None, 60),
