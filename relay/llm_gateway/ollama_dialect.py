@@ -128,9 +128,12 @@ class OllamaAnswer:
 
     def __init__(self, model: str) -> None:
         self._model = model
+        self._calls = 0
 
     def piece(self, piece: Piece) -> bytes:
-        return _line(self._chunk(_message_of(piece)))
+        message = _message_of(piece, first_call=self._calls)
+        self._calls += len(piece.tool_calls)
+        return _line(self._chunk(message))
 
     def keepalive(self, trace: Trace) -> bytes:
         chunk = self._chunk({"role": "assistant", "content": ""})
@@ -157,14 +160,14 @@ def _line(value: dict[str, Any]) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
 
 
-def _message_of(piece: Piece) -> dict[str, Any]:
+def _message_of(piece: Piece, *, first_call: int = 0) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": piece.text}
     if piece.thinking:
         message["thinking"] = piece.thinking
     if piece.tool_calls:
         message["tool_calls"] = [
             {"id": call.id, "function": {"index": number, "name": call.name, "arguments": call.arguments}}
-            for number, call in enumerate(piece.tool_calls)
+            for number, call in enumerate(piece.tool_calls, first_call)
         ]
     return message
 

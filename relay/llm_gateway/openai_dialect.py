@@ -152,9 +152,11 @@ class OpenAiAnswer:
         self._id = f"chatcmpl-{uuid.uuid4().hex}"
         self._created = int(time.time())
         self._role: dict[str, str] = {"role": "assistant"}
+        self._calls = 0
 
     def piece(self, piece: Piece) -> bytes:
-        delta, self._role = {**self._role, **_message_of(piece, streamed=True)}, {}
+        delta, self._role = {**self._role, **_message_of(piece, streamed=True, first_call=self._calls)}, {}
+        self._calls += len(piece.tool_calls)
         return self._event([{"index": 0, "delta": delta, "finish_reason": None}])
 
     def keepalive(self, trace: Trace) -> bytes:
@@ -202,7 +204,7 @@ def error_form(path: str, body: dict[str, Any]) -> dict[str, Any]:
     return {"error": {**facts, **{key: value for key, value in body.items() if key != "error"}}}
 
 
-def _message_of(piece: Piece, *, streamed: bool) -> dict[str, Any]:
+def _message_of(piece: Piece, *, streamed: bool, first_call: int = 0) -> dict[str, Any]:
     message: dict[str, Any] = {}
     if piece.text:
         message["content"] = piece.text
@@ -216,7 +218,7 @@ def _message_of(piece: Piece, *, streamed: bool) -> dict[str, Any]:
                 "type": "function",
                 "function": {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()},
             }
-            for number, call in enumerate(piece.tool_calls)
+            for number, call in enumerate(piece.tool_calls, first_call)
         ]
     return message
 

@@ -23,6 +23,7 @@ from relay.llm_sources.question import (
     Turn,
 )
 from relay.llm_sources.shapes import arguments, count, rows, table, text
+from relay.llm_sources.tools import linked
 from relay.llm_sources.upstream import Stream, Upstream
 
 DEFAULT_CONTEXT = 4096
@@ -45,17 +46,18 @@ class OllamaSource:
             async with self._upstream.stream(
                 "/api/chat", self._body(question, model), trace, with_images=question.has_images
             ) as stream:
-                finish = None
+                finish, called = None, False
                 async for lines in stream.lines():
                     piece, finish = _read(stream, lines, model)
                     if piece is not None:
+                        called = called or bool(piece.tool_calls)
                         yield piece
                     if finish is not None:
                         break
                 if finish is None:
                     raise stream.broke_off()
                 await stream.drain()
-                yield finish
+                yield finish._replace(reason="tool_calls") if called and finish.reason == "stop" else finish
         except SourceError as error:
             if error.kind is ModelFailure.NOT_FOUND:
                 raise await self._missing(model) from None
@@ -73,7 +75,7 @@ class OllamaSource:
         }
         return {
             "model": model,
-            "messages": [_message(turn) for turn in question.turns],
+            "messages": [_message(turn) for turn in linked(question.turns)],
             "stream": True,
             "think": question.think or False,
             **{key: value for key, value in optional.items() if value not in (None, {}, [], "")},
@@ -138,6 +140,8 @@ def _message(turn: Turn) -> dict[str, Any]:
         ]
     if turn.tool_name:
         message["tool_name"] = turn.tool_name
+    if turn.tool_call_id:
+        message["tool_call_id"] = turn.tool_call_id
     return message
 
 

@@ -12,6 +12,7 @@ import orjson
 
 from relay.llm_sources.question import Event, Finish, FinishReason, Piece, Question, ToolCall, Turn
 from relay.llm_sources.shapes import amount, arguments, count, rows, table, text
+from relay.llm_sources.tools import linked
 from relay.llm_sources.upstream import Stream
 
 # Ollama's option -> OpenAI's field. Strict servers refuse fields they do not know, so the rest is OpenRouter's alone.
@@ -30,7 +31,7 @@ def request_body(question: Question, model: str, options: Mapping[str, str] = CO
     """The body of POST /chat/completions, streamed, with the usage asked for."""
     body: dict[str, Any] = {
         "model": model,
-        "messages": [_message(turn) for turn in question.turns],
+        "messages": [_message(turn) for turn in linked(question.turns)],
         "stream": True,
         "stream_options": {"include_usage": True},
     }

@@ -18,7 +18,19 @@ import openai as openai_client
 import pytest
 
 from tests.llm.running_llm_server import Running, made, ollama, openai, running
-from tests.llm.scripted_upstream import Call, Upstream, chat, completion, delta, hangs, says, scripted_upstream, streams
+from tests.llm.scripted_upstream import (
+    NDJSON,
+    Call,
+    Upstream,
+    chat,
+    completion,
+    delta,
+    hangs,
+    last_line,
+    says,
+    scripted_upstream,
+    streams,
+)
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 
@@ -36,6 +48,12 @@ async def server(upstream: Upstream, tmp_path: Path) -> AsyncIterator[Running]:
     settings = openai(tmp_path, upstream, llm_aliases={"calm": {"model": "openai:scripted"}}, llm_attempts=1)
     async with running(settings) as found:
         yield found
+
+
+@asynccontextmanager
+async def openai_of(server: Running) -> AsyncIterator[openai_client.AsyncOpenAI]:
+    async with openai_client.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none") as client:
+        yield client
 
 
 @asynccontextmanager
@@ -145,6 +163,56 @@ async def test_tools_pass_to_and_fro_in_ollamas_form(server: Running, upstream: 
     asked = upstream.asked("/chat/completions")[-1]["messages"]
     assert asked[1]["tool_calls"][0]["function"]["arguments"] == '{"city":"Rome"}'
     assert asked[2]["role"] == "tool"
+
+
+async def test_results_of_functions_find_their_calls_in_either_protocol(upstream: Upstream, tmp_path: Path) -> None:
+    """Ollama's clients tell a name or only the order, OpenAI's an id; each source gets what its protocol has."""
+    upstream.on("/api/tags", says(200, {"models": [{"name": "scripted"}]}))
+    upstream.on("/api/chat", chat("Fine"))
+    calls: list[Any] = [{"function": {"name": name, "arguments": {}}} for name in ("weather", "time")]
+    by_name = [{"role": "tool", "content": name, "tool_name": name} for name in ("time", "weather")]
+    by_order = [{"role": "tool", "content": name} for name in ("weather", "time")]
+    asking = {"role": "assistant", "content": "", "tool_calls": calls}
+    turns = [*HELLO, asking, *by_name, *HELLO, asking, *by_order]
+    async with running(openai(tmp_path, upstream)) as server:
+        assert (await server.http.post("/api/chat", json={"messages": turns})).status_code == 200
+    sent = upstream.asked("/chat/completions")[0]["messages"]
+    assert [call["id"] for call in sent[1]["tool_calls"] + sent[5]["tool_calls"]] == [f"call_{n}" for n in range(4)]
+    told = [(turn["content"], turn["tool_call_id"]) for turn in sent if turn["role"] == "tool"]
+    assert told == [("time", "call_1"), ("weather", "call_0"), ("weather", "call_2"), ("time", "call_3")]
+
+    theirs = [{"id": f"x{n}", "type": "function", "function": {"name": f"f{n}", "arguments": "{}"}} for n in range(2)]
+    results = [{"role": "tool", "content": "", "tool_call_id": f"x{n}"} for n in (1, 0)]
+    body = {"messages": [*HELLO, {"role": "assistant", "tool_calls": theirs}, *results]}
+    async with running(ollama(tmp_path, upstream)) as server:
+        assert (await server.http.post("/v1/chat/completions", json=body)).status_code == 200
+    sent = upstream.asked("/api/chat")[0]["messages"]
+    assert [(turn["tool_call_id"], turn["tool_name"]) for turn in sent[2:]] == [("x1", "f1"), ("x0", "f0")]
+
+
+async def test_calls_that_come_one_after_the_other_stay_apart(upstream: Upstream, tmp_path: Path) -> None:
+    """Ollama may stream each call on its own; a client must not take them for pieces of the same one."""
+    upstream.on("/api/tags", says(200, {"models": [{"name": "scripted"}]}))
+    call = {"tool_calls": [{"function": {"name": "weather", "arguments": {"city": "Rome"}}}]}
+    first, second = (json.dumps({"message": call, "done": False}) + "\n" for _ in range(2))
+
+    async def one_by_one(asked: Call) -> None:
+        await asked.begin(NDJSON)
+        await asked.send(first)
+        await upstream.release.wait()
+        await asked.send(second + last_line())
+        await asked.end()
+
+    upstream.on("/api/chat", one_by_one)
+    async with running(ollama(tmp_path, upstream)) as server, openai_of(server) as client:
+        stream = await client.chat.completions.create(model="default", messages=HELLO, stream=True)
+        chunks = []
+        async for chunk in stream:
+            chunks.append(chunk.choices[0])
+            upstream.release.set()
+        told = [found for choice in chunks for found in choice.delta.tool_calls or []]
+    assert [(found.index, found.id) for found in told] == [(0, "call_0"), (1, "call_1")]
+    assert chunks[-1].finish_reason == "tool_calls"
 
 
 # -- OpenAI's client ---------------------------------------------------------------------------------------------------
