@@ -29,14 +29,16 @@ from console.person import Address, read_person
 from console.servers import known_servers, look_at_servers
 from messaging_database import MessagingDatabase, open_database
 from relay import stopping
+from relay.access import ADMIN, PUBLIC, origin_is_ours
+from relay.api_errors import ApiError
 from relay.door import Door
 from relay.errors import StorageError
 from relay.http_client import open_http_client
-from relay.logs import setup_logging
 from relay.messages import Platform, UserId, storable
-from relay.settings import Settings, load_or_exit, load_settings
+from relay.serving import run_server
+from relay.settings import Settings, load_settings
 from relay.storage import reports
-from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, origin_is_ours, serve
+from relay.web import add_common_routes, build_app
 
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 1.0
@@ -261,9 +263,7 @@ def _go(path: str) -> Response:
 
 def main() -> None:
     """Run the console until a signal."""
-    settings = load_or_exit()
-    setup_logging(settings, "admin_server")
-    serve(create_app(settings), settings.model_copy(update={"bind_host": LOOPBACK}), settings.admin_server_port)
+    run_server("admin_server", create_app, lambda settings: settings.admin_server_port, LOOPBACK)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from relay.access import INTERNAL, PUBLIC, PlainRoute
+from relay.api_errors import BodyLimit
 from relay.errors import ModelError, ModelFailure, SettingsError
 from relay.http_client import open_transport
 from relay.llm_gateway.catalog import stations
@@ -31,8 +34,9 @@ from relay.llm_gateway.openai_dialect import OpenAiAnswer, error_form, read_comp
 from relay.llm_gateway.outside import Outside
 from relay.llm_sources.question import Question, Trace
 from relay.logs import setup_logging
-from relay.settings import Settings, load_or_exit, load_settings
-from relay.web import INTERNAL, PUBLIC, BodyLimit, PlainRoute, add_common_routes, build_app, serve
+from relay.serving import run_server
+from relay.settings import Settings, load_settings
+from relay.web import add_common_routes, build_app
 
 log = logging.getLogger("relay.llm_server")
 
@@ -252,9 +256,7 @@ def _reread() -> Settings:
 
 def main() -> None:
     """Run the server until a signal."""
-    settings = load_or_exit()
-    setup_logging(settings, "llm_server")
-    serve(create_app(settings, reread=_reread), settings, settings.llm_server_port)
+    run_server("llm_server", partial(create_app, reread=_reread), lambda settings: settings.llm_server_port)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from relay.http_client import open_http_client
-from relay.logs import setup_logging
-from relay.settings import Settings, load_or_exit
-from relay.web import add_common_routes, build_app, serve
+from relay.serving import run_server
+from relay.settings import Settings, load_settings
+from relay.web import add_common_routes, build_app
 from simulation.control_api import control_routes
 from simulation.house import Simulator, hearing_signals
 from simulation.misbehaviour import Severable
@@ -28,13 +28,14 @@ from simulation.page_routes import page_routes
 from simulation.telegram_api import TelegramApi, telegram_routes
 from simulation.twilio_api import TwilioApi, twilio_routes
 
+LOOPBACK = "127.0.0.1"
 WEBHOOKS_AT_ONCE = 400
 DESCRIPTION = "Plays Twilio's and Telegram's APIs and the phones of the people who write. Nothing here is real."
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The app; opens nothing until it is started. Real credentials in `settings` are left out."""
-    settings = _simulated(settings or load_or_exit())
+    settings = _simulated(settings or load_settings())
     client = open_http_client(max_connections=WEBHOOKS_AT_ONCE)
     simulator = Simulator(settings, client, time.time, random.Random())  # noqa: S311 (chances of faults, no secrets)
 
@@ -69,13 +70,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def _simulated(settings: Settings) -> Settings:
     settings = settings if settings.simulated else settings.for_simulator()
-    return settings.model_copy(update={"bind_host": "127.0.0.1"})
+    return settings.model_copy(update={"bind_host": LOOPBACK})
 
 
 def main() -> None:
-    settings = _simulated(load_or_exit())
-    setup_logging(settings, "simulator")
-    serve(create_app(settings), settings, settings.simulator_port)
+    """Run the simulator until a signal."""
+    run_server("simulator", create_app, lambda settings: settings.simulator_port, LOOPBACK)
 
 
 if __name__ == "__main__":

@@ -11,39 +11,38 @@ import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to in
 import hashlib
 import logging
 import re
-import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from httpx import AsyncClient
 from pydantic import BaseModel, Field
 
 from messaging_database import MessagingDatabase, open_database
 from relay import stopping
-from relay.errors import PayloadError, SettingsError, StorageError
+from relay.access import ADMIN, PUBLIC, is_direct_from_this_machine
+from relay.api_errors import ApiError
+from relay.desk import Desk, Limit, Offset
+from relay.errors import PayloadError
 from relay.http_client import open_http_client
 from relay.llm_client import LlmClient
-from relay.logs import setup_logging
 from relay.messages import SILENT_STATES, PlannedPart, Platform, UserId, UserState
 from relay.metrics import Metrics
 from relay.relay import Relay
-from relay.settings import Settings, load_or_exit, load_settings
+from relay.serving import run_server
+from relay.settings import Settings, load_settings
 from relay.sms.form import Form, normal_number, read_form
-from relay.storage import reports
 from relay.text import without_controls
-from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, is_direct_from_this_machine, serve
+from relay.web import add_common_routes, build_app
 from sms_service import SmsService, callback_base, credentials, external_id, is_delivery
 
 log = logging.getLogger("relay.sms.server")
 
 # An empty document: the answer goes by the REST API, because a model may need longer than Twilio's 15 seconds.
 EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
-SHOWN_PROBLEMS = 10
 
 routes = APIRouter()
 
@@ -55,8 +54,8 @@ class Rooms:
     settings: Settings
     database: MessagingDatabase
     service: SmsService
-    model: LlmClient
     relay: Relay
+    desk: Desk
     metrics: Metrics
 
 
@@ -77,7 +76,7 @@ def create_app(
     app.include_router(routes)
 
     async def ready() -> dict[str, Any]:
-        return await _readiness(_rooms(app))
+        return {**await _rooms(app).desk.readiness(), "simulated": _rooms(app).settings.simulated}
 
     add_common_routes(app, ready)
     return app
@@ -95,7 +94,8 @@ async def _lifespan(
     database = open_database(settings, "sms_server")
     service, model = open_service(settings, http), LlmClient(http, settings)
     relay_ = Relay(database, service, model, settings, app.state.metrics)
-    app.state.rooms = Rooms(settings, database, service, model, relay_, app.state.metrics)
+    desk = Desk(Platform.SMS, database, relay_, model)
+    app.state.rooms = Rooms(settings, database, service, relay_, desk, app.state.metrics)
     await database.start()
     await relay_.start()
     yield
@@ -126,28 +126,12 @@ def _rooms(app: FastAPI) -> Rooms:
 @routes.get("/", dependencies=[PUBLIC], summary="What this server is, and how it is.")
 async def home(request: Request) -> dict[str, Any]:
     rooms = _rooms(request.app)
-    readiness = await _readiness(rooms)
+    readiness = await rooms.desk.readiness()
     return {
         "server": "SMS server",
         "status": "ok" if readiness["ready"] else "trouble",
         "about": "People text a number, and an AI answers.",
         "links": {"webhook": "/sms/webhook", "status": "/sms/status", "health": "/health", "routes": "/docs"},
-        "simulated": rooms.settings.simulated,
-    }
-
-
-async def _readiness(rooms: Rooms) -> dict[str, Any]:
-    """Ready is who can store what comes; that a model or Twilio is away for a while loses no message."""
-    try:
-        await rooms.database.check()
-    except StorageError:
-        database = "cannot be written now"
-    else:
-        database = "ok"
-    return {
-        "ready": database == "ok",
-        "database": database,
-        "sending_paused": rooms.relay.outbox.paused_reason is not None,
         "simulated": rooms.settings.simulated,
     }
 
@@ -283,42 +267,19 @@ def signed_command(settings: Settings, url: str) -> str:
 
 
 @routes.get("/sms/status", dependencies=[ADMIN], summary="Figures, people, cost and trouble.")
-async def status(
-    request: Request,
-    limit: Annotated[int, Query(ge=1, le=reports.PAGE_LIMIT)] = 50,
-    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
-) -> dict[str, Any]:
+async def status(request: Request, limit: Limit = 50, offset: Offset = 0) -> dict[str, Any]:
     rooms = _rooms(request.app)
     settings = rooms.settings
-    figures = await rooms.database.report(lambda c: reports.status(c, Platform.SMS, time.time()))
-    users = await rooms.database.report(lambda c: reports.list_users(c, Platform.SMS, limit, offset))
-    cost = figures.pop("cost")
+    common = await rooms.desk.status(limit, offset)
+    cost = common["cost"]
     return {
-        **figures,
-        "users": users,
-        "limit": limit,
-        "offset": offset,
+        **common,
         "cost": {**cost, "sms_usd_estimate": round(cost["segments"] * settings.sms_segment_usd, 4)},
         "simulated": settings.simulated,
         "phone_number": settings.twilio_phone_number,
         "messaging_service_sid": settings.twilio_messaging_service_sid,
         "signatures_checked": settings.check_signatures,
         "delivery_reports_to": callback_base(settings),
-        "sending_paused": rooms.relay.outbox.paused_reason,
-        "model": await rooms.model.health(),
-        "last_errors": await _last_errors(rooms.database),
-    }
-
-
-async def _last_errors(database: MessagingDatabase) -> dict[str, Any]:
-    """The newest parts that failed and messages that were given up, without what people wrote."""
-    failed = await database.report(lambda c: reports.failed_parts(c, SHOWN_PROBLEMS))
-    dead = await database.report(lambda c: reports.dead_letters(c, SHOWN_PROBLEMS))
-    part_keys = ("id", "user_id", "state", "error_code", "error", "created_at")
-    letter_keys = ("id", "external_id", "user_id", "outcome", "error", "received_at")
-    return {
-        "parts": [{key: row[key] for key in part_keys} for row in failed if row["platform"] == Platform.SMS],
-        "messages": [{key: row[key] for key in letter_keys} for row in dead if row["platform"] == Platform.SMS],
     }
 
 
@@ -343,16 +304,8 @@ async def send(request: Request, message: Message) -> dict[str, Any]:
     user = await rooms.database.find_user(Platform.SMS, person)
     if user is not None and user.state in SILENT_STATES:
         raise _unwilling(person, user.state)
-    reply_id = await rooms.database.plan_message(Platform.SMS, person, planned)
-    rooms.relay.send_soon(person)
-    parts = await rooms.database.report(lambda c: reports.reply(c, reply_id))
-    return {
-        "id": reply_id,
-        "state": parts[-1]["state"] if parts else "planned",
-        "phone_number": person,
-        "parts": [{"id": part["id"], "state": part["state"], "segments": part["segments"]} for part in parts],
-        "simulated": rooms.settings.simulated,
-    }
+    sent = await rooms.desk.send(person, planned)
+    return {**sent, "phone_number": person, "simulated": rooms.settings.simulated}
 
 
 def _recipient(settings: Settings, written: str) -> UserId:
@@ -413,15 +366,8 @@ def _known_address(settings: Settings, written: str) -> UserId:
 
 
 def main() -> None:
-    """Run the server until a signal; a setting that is missing or wrong ends it with its sentence and status 2."""
-    settings = load_or_exit()
-    setup_logging(settings, "sms_server")
-    try:
-        app = create_app(settings)
-    except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 (a sentence for the operator, not a line of the log)
-        raise SystemExit(2) from None
-    serve(app, settings, settings.sms_server_port)
+    """Run the server until a signal."""
+    run_server("sms_server", create_app, lambda settings: settings.sms_server_port)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to in
 import asyncio
 import json
 import logging
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,26 +18,29 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Request
 from httpx import AsyncClient
 from pydantic import BaseModel, BeforeValidator, Field
 
 from messaging_database import MessagingDatabase, open_database
 from relay import stopping
+from relay.access import ADMIN, PUBLIC
+from relay.api_errors import ApiError
+from relay.desk import Desk, Limit, Offset
 from relay.door import same_secret
-from relay.errors import SendError, SettingsError, StorageError
+from relay.errors import SendError, SettingsError
 from relay.http_client import open_http_client
 from relay.llm_client import LlmClient
-from relay.logs import setup_logging
 from relay.messages import SILENT_STATES, Platform, UserId, UserState
 from relay.relay import Relay
-from relay.settings import Settings, load_or_exit, load_settings
+from relay.serving import run_server
+from relay.settings import Settings, load_settings
 from relay.storage import reports
 from relay.storage.lease import Lease
 from relay.telegram.bot_api import BotCalls
 from relay.telegram.entities import CUT_NOTICE
 from relay.text import is_blank
-from relay.web import ADMIN, PUBLIC, ApiError, add_common_routes, build_app, serve
+from relay.web import add_common_routes, build_app
 from telegram_polling import LEASE_NOTE, Intake, Poller, insist
 from telegram_service import ALLOWED_UPDATES, TelegramService, bot_token, webhook_secret
 
@@ -68,8 +70,8 @@ class Rooms:
     settings: Settings
     database: MessagingDatabase
     service: TelegramService
-    model: LlmClient
     relay: Relay
+    desk: Desk
     intake: Intake
     poller: Poller
     webhook: Webhook | None
@@ -161,7 +163,8 @@ def _make_rooms(app: FastAPI, database: MessagingDatabase, service: TelegramServ
     )
     url = _webhook_url(settings)
     webhook = Webhook(url, webhook_secret(settings)) if url else None
-    return Rooms(settings, database, service, model, relay_, intake, poller, webhook)
+    desk = Desk(Platform.TELEGRAM, database, relay_, model)
+    return Rooms(settings, database, service, relay_, desk, intake, poller, webhook)
 
 
 async def _start_updates(rooms: Rooms) -> None:
@@ -225,18 +228,13 @@ async def home(request: Request) -> dict[str, Any]:
 
 async def _readiness(rooms: Rooms) -> dict[str, Any]:
     """Ready is who can store what comes and knows the bot; that Telegram is away for a while is told, no more."""
-    try:
-        await rooms.database.check()
-        database = "ok"
-    except StorageError:
-        database = "cannot be written now"
+    common = await rooms.desk.readiness()
     known = bool(rooms.service.me.username)
-    updates = str(rooms.poller.state) if rooms.webhook is None else _webhook_state(rooms.webhook)
     return {
-        "ready": database == "ok" and known,
-        "database": database,
+        **common,
+        "ready": common["ready"] and known,
         "bot_known": known,
-        "updates": updates,
+        "updates": str(rooms.poller.state) if rooms.webhook is None else _webhook_state(rooms.webhook),
         "simulated": rooms.settings.simulated,
     }
 
@@ -275,27 +273,16 @@ async def webhook(request: Request) -> dict[str, Any]:
 
 
 @routes.get("/telegram/status", dependencies=[ADMIN], summary="Figures, people and the state of polling or webhook.")
-async def status(
-    request: Request,
-    limit: Annotated[int, Query(ge=1, le=reports.PAGE_LIMIT)] = 50,
-    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
-) -> dict[str, Any]:
+async def status(request: Request, limit: Limit = 50, offset: Offset = 0) -> dict[str, Any]:
     rooms = _rooms(request.app)
-    figures = await rooms.database.report(lambda c: reports.status(c, Platform.TELEGRAM, time.time()))
-    users = await rooms.database.report(lambda c: reports.list_users(c, Platform.TELEGRAM, limit, offset))
     return {
-        **figures,
-        "users": users,
-        "limit": limit,
-        "offset": offset,
+        **await rooms.desk.status(limit, offset),
         "simulated": rooms.settings.simulated,
         "bot": f"@{rooms.service.me.username}" if rooms.service.me.username else None,
         "mode": rooms.settings.telegram_mode,
         "polling": _polling(rooms),
         "webhook": _webhook_report(rooms.webhook),
         "pending_update_count": await _pending(rooms),
-        "sending_paused": rooms.relay.outbox.paused_reason,
-        "model": await rooms.model.health(),
     }
 
 
@@ -368,16 +355,8 @@ async def send(request: Request, message: Message) -> dict[str, Any]:
             "shorten it, send it in several messages, or raise telegram_max_parts",
         )
     await _must_be_reachable(rooms, user_id)
-    reply_id = await rooms.database.plan_message(Platform.TELEGRAM, user_id, planned)
-    rooms.relay.send_soon(user_id)
-    parts = await rooms.database.report(lambda c: reports.reply(c, reply_id))
-    return {
-        "id": reply_id,
-        "state": parts[-1]["state"] if parts else "planned",
-        "chat_id": user_id,
-        "parts": [{"id": part["id"], "state": part["state"]} for part in parts],
-        "simulated": rooms.settings.simulated,
-    }
+    sent = await rooms.desk.send(user_id, planned)
+    return {**sent, "chat_id": user_id, "simulated": rooms.settings.simulated}
 
 
 async def _must_be_reachable(rooms: Rooms, user_id: UserId) -> None:
@@ -443,15 +422,8 @@ def _chat_id(given: int | str) -> UserId:
 
 
 def main() -> None:
-    """Run the server until a signal; a setting that is missing or wrong ends it with its sentence and status 2."""
-    settings = load_or_exit()
-    setup_logging(settings, "telegram_server")
-    try:
-        app = create_app(settings)
-    except SettingsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 (a sentence for the operator, not a line of the log)
-        raise SystemExit(2) from None
-    serve(app, settings, settings.telegram_server_port)
+    """Run the server until a signal."""
+    run_server("telegram_server", create_app, lambda settings: settings.telegram_server_port)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a browser comes into the console and leaves it. Tokens are compared in relay.door, cookies are relay.web's."""
+"""How a browser comes into the console and leaves it. Tokens are compared in relay.door, cookies are relay.access's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from fastapi.responses import Response
 
-from relay.web import COOKIE, COOKIE_SECONDS, new_cookie
+from relay.access import COOKIE, COOKIE_SECONDS, new_cookie
 
 
 def let_in(request: Request, response: Response, admin_token: str) -> None:

@@ -1,241 +1,35 @@
-"""What every server has: route classes, one shape of error, limits on bodies, health, metrics, start and stop.
-
-Every route belongs to exactly one class (docs/PRODUCTION.md, Security), given as a dependency of it or of its router:
-`PUBLIC`, `INTERNAL` or `ADMIN`. A test walks all routes of all servers and finds one on each.
-"""
+"""What every server has: one app with our errors, limits on bodies, health, metrics, and a page of its routes."""
 
 from __future__ import annotations
-
-from relay.bootstrap import COLLECTOR_AT_REST
 
 import asyncio
 import contextlib
 import functools
-import gc
-import hashlib
-import hmac
-import ipaddress
 import logging
-import os
-import signal
-import sys
-import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from html import escape
-from types import FrameType
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
-import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, Response
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from relay.door import Door, same_secret
-from relay.errors import StorageError
+from relay.access import ADMIN, PUBLIC
+from relay.api_errors import BodyLimit, ErrorForm, add_error_handlers, as_it_is, send_less
+from relay.door import Door
 from relay.metrics import CONTENT_TYPE_LATEST, Metrics
 from relay.settings import Settings
-from relay.stopping import REQUESTS, end_at_the_latest
 
 log = logging.getLogger("relay.web")
 
-COOKIE = "relay_console"
-COOKIE_SECONDS = 12 * 3600
-_FORWARDING = ("forwarded", "via", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-remote-ip", "client-ip")
-_FORWARDING_PREFIXES = (
-    *("forwarded-", "x-forwarded", "x-real-", "x-original-", "x-originating-", "x-proxyuser-"),
-    *("cf-", "cdn-", "fastly-", "x-ngrok-", "ngrok-", "fly-", "x-envoy-", "tailscale-", "x-amzn-", "x-azure-"),
-)
-NOT_STARTED = 3
-"""Exit status of a server that could not listen, or whose rooms could not be opened."""
 _DRAIN_SECONDS = 5.0
 _DRAIN_BYTES = 64_000_000
 
-
-class ApiError(Exception):
-    """An answer other than success: status, what is wrong, and a hint that says what to do."""
-
-    def __init__(
-        self, status: int, error: str, hint: str = "", *, headers: Mapping[str, str] | None = None, **extra: Any
-    ) -> None:
-        super().__init__(error)
-        self.status = status
-        self.body = {"error": error, **({"hint": hint} if hint else {}), **extra}
-        self.headers = dict(headers or {})
-
-
-# -- who may do what ---------------------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=256)  # the same few hosts ask again and again
-def _is_loopback(host: str | None) -> bool:
-    if host is None:
-        return False
-    name = host.strip("[]").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
-
-
-def is_direct_from_this_machine(request: Request) -> bool:
-    """Whether the request was made on this machine, by no proxy or tunnel and by no foreign web page.
-
-    A tunnel's requests come from loopback too, so the address alone proves nothing: the Host must be a loopback name
-    (else DNS rebinding works), no forwarding header may be there, and an Origin must be our own.
-    """
-    if not _is_loopback(request.client.host if request.client else None):
-        return False
-    hosts = request.headers.getlist("host")
-    if len(hosts) != 1 or not _is_loopback(_hostname(hosts[0])):
-        return False
-    if any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIXES) for name in request.headers):
-        return False
-    return origin_is_ours(request)
-
-
-def _hostname(host: str) -> str | None:
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
-
-
-def origin_is_ours(request: Request) -> bool:
-    """Whether no page sent this request, or one of our own did."""
-    origin = request.headers.get("origin")
-    return origin is None or origin.lower().partition("://")[2] == request.headers.get("host", "").lower()
-
-
-def bearer(request: Request) -> str:
-    """The token of `Authorization: Bearer ...`, or an empty string."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def new_cookie(admin_token: str, now: float | None = None) -> str:
-    """Value of the console's login cookie: an expiry time, signed with the admin token."""
-    expires = str(int((time.time() if now is None else now) + COOKIE_SECONDS))
-    return f"{expires}.{_cookie_mark(admin_token, expires)}"
-
-
-def _cookie_mark(admin_token: str, expires: str) -> str:
-    return hmac.new(admin_token.encode(), f"console {expires}".encode(), hashlib.sha256).hexdigest()
-
-
-def valid_cookie(cookie: str, admin_token: str, now: float | None = None) -> bool:
-    """Whether `new_cookie` made this cookie with the same token, less than COOKIE_SECONDS ago."""
-    expires, _, mark = cookie.partition(".")
-    if not same_secret(mark, _cookie_mark(admin_token, expires)):
-        return False
-    return int(expires) > (time.time() if now is None else now)  # a number: nobody else could have signed it
-
-
-async def public(request: Request) -> None:
-    """Anybody. Webhooks bring a proof of their own (a signature, a secret token) that their route checks first."""
-
-
-async def internal(request: Request) -> None:
-    """The other servers: with the internal token when one is set, else only from this machine."""
-    settings: Settings = request.app.state.settings
-    if settings.internal_token is not None:
-        if not same_secret(bearer(request), settings.internal_token.get_secret_value()):
-            raise ApiError(401, "this route wants the internal token", "send Authorization: Bearer INTERNAL_TOKEN")
-    elif not is_direct_from_this_machine(request):
-        raise ApiError(
-            403,
-            "this route answers only to programs on this machine",
-            "call it as http://127.0.0.1, or set internal_token and send it as a bearer token",
-        )
-
-
-async def admin(request: Request) -> None:
-    """The operator: with the admin token when one is set, else only this machine, and only when nothing is exposed."""
-    settings: Settings = request.app.state.settings
-    if settings.admin_token is not None:
-        token = settings.admin_token.get_secret_value()
-        cookie = request.cookies.get(COOKIE, "")
-        if cookie and valid_cookie(cookie, token) and origin_is_ours(request):
-            return
-        if _has_admin_token(request, bearer(request)):
-            return
-        raise ApiError(403, "this route wants the admin token", "send Authorization: Bearer ADMIN_TOKEN")
-    if settings.public_url is not None:
-        raise ApiError(
-            403,
-            "admin routes are closed while public_url is set and admin_token is not",
-            "set admin_token, then send it as a bearer token",
-        )
-    if not is_direct_from_this_machine(request):
-        raise ApiError(
-            403,
-            "admin routes answer only to this machine",
-            "call http://localhost directly, not through a proxy or tunnel, or set admin_token and send it as a bearer",
-        )
-
-
-def _has_admin_token(request: Request, given: str) -> bool:
-    """Whether this is the admin token. Guesses from elsewhere are counted; who is on this machine need not guess."""
-    door: Door = request.app.state.door
-    if not given or is_direct_from_this_machine(request):
-        return door.fits(given)
-    if wait := door.closed_for():
-        seconds = str(int(wait) + 1)
-        raise ApiError(
-            429, "too many wrong admin tokens", f"try again in {seconds} s", headers={"Retry-After": seconds}
-        )
-    return door.opens(given)
-
-
-PUBLIC, INTERNAL, ADMIN = Depends(public), Depends(internal), Depends(admin)
-
-
-class PlainRoute(APIRoute):
-    """A route whose endpoint takes the request and returns the response; of its dependencies there are only classes.
-
-    FastAPI's preparing of parameters and responses costs more than everything that the LLM server does to a question.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        guards = [dependency.dependency for dependency in self.dependencies if dependency.dependency is not None]
-
-        async def handle(request: Request) -> Response:
-            for guard in guards:
-                await guard(request)
-            response: Response = await self.endpoint(request)
-            return response
-
-        return handle
-
-
-# -- the app -----------------------------------------------------------------------------------------------------------
-
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-ErrorForm = Callable[[str, dict[str, Any]], dict[str, Any]]
-
-
-class BodyLimit(NamedTuple):
-    """How large a body may be, and the setting that says so."""
-
-    most: int
-    setting: str
-
-
 Readiness = Callable[[], Awaitable[dict[str, Any]]]
-
-
-def as_it_is(_path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The usual form of an error: {"error", "hint"}."""
-    return body
 
 
 def build_app(
@@ -273,10 +67,7 @@ def build_app(
         return others.get(path, usual)
 
     app.state.body_limit_of = limit_of
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(StorageError, _storage_error)
+    add_error_handlers(app)
     app.add_middleware(
         Limits,
         metrics=app.state.metrics,
@@ -343,64 +134,6 @@ code {{ overflow-wrap: anywhere }}
 """
 
 
-def _error(request: Request, body: dict[str, Any], status: int, headers: Mapping[str, str] | None = None) -> Response:
-    form: ErrorForm = request.app.state.error_form
-    return JSONResponse(form(request.url.path, body), status, headers=headers)
-
-
-async def _api_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)  # noqa: S101 (tells the type checker what the registration guarantees)
-    return _error(request, error.body, error.status, error.headers)
-
-
-async def _http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    hints = {
-        400: "send a JSON object in UTF-8; the fields of this route are described at /docs",
-        404: "the routes of this server are listed at /docs",
-        405: f"{request.method} is not offered here; see /docs",
-        413: _send_less(request.app.state.body_limit_of(request.url.path)),
-    }
-    body = {"error": str(error.detail).lower()}
-    if error.status_code in hints:
-        body["hint"] = hints[error.status_code]
-    return _error(request, body, error.status_code, error.headers)
-
-
-def _send_less(limit: BodyLimit) -> str:
-    return f"send less, or raise {limit.setting}"
-
-
-async def _validation_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    problems = error.errors()
-    if any(problem["type"] == "json_invalid" for problem in problems):
-        body = {
-            "error": "the body is not valid JSON",
-            "hint": "send a JSON object in UTF-8, and say so in Content-Type",
-        }
-        return JSONResponse(body, 400)
-    sentence = "; ".join(_problem(problem) for problem in problems)
-    return JSONResponse({"error": sentence, "hint": "the fields of this route are described at /docs"}, 422)
-
-
-def _problem(problem: Mapping[str, Any]) -> str:
-    """One thing that is wrong, led by its field; the first step of its place says only body, query or path."""
-    where = ".".join(str(step) for step in problem["loc"][1:])
-    if where:
-        return f"{where}: {problem['msg']}"
-    return "the body is empty" if problem["type"] == "missing" else "the body is no JSON object"
-
-
-async def _storage_error(_: Request, error: Exception) -> Response:
-    log.error("storage: %s", error)
-    body = {
-        "error": "the database cannot be used now, nothing was stored",
-        "hint": "try again in a moment; see the log of this server",
-    }
-    return JSONResponse(body, 503, headers={"Retry-After": "5"})
-
-
 class Limits:
     """ASGI middleware: refuses bodies over the limit, turns an unforeseen error into a plain 500, counts requests."""
 
@@ -465,7 +198,7 @@ class Limits:
     def _sentence(self, error: BaseException, scope: Scope) -> tuple[int, dict[str, Any], dict[str, str]]:
         if isinstance(error, _BodyTooLarge):
             limit = self._limit_of(scope["path"])
-            body = {"error": f"the body is larger than {limit.most} bytes", "hint": _send_less(limit)}
+            body = {"error": f"the body is larger than {limit.most} bytes", "hint": send_less(limit)}
             return 413, body, {"Connection": "close"}
         if isinstance(error, asyncio.CancelledError):
             # The server stops and can wait no longer. Whoever called is to try again, as Twilio does after a 503.
@@ -502,60 +235,3 @@ def _declared_length(scope: Scope) -> int:
         if name == b"content-length" and value.isdigit():
             return int(value)
     return 0
-
-
-# -- start and stop ----------------------------------------------------------------------------------------------------
-
-
-def serve(app: FastAPI, settings: Settings, port: int) -> None:
-    """Run one server until a signal, or until the launcher that started it is gone."""
-    _watch_lifeline(settings.stop_seconds)
-    # What was imported stays for good: the garbage collector need not walk through it again and again. It halves p99.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTOR_AT_REST)
-    config = uvicorn.Config(
-        app,
-        host=settings.bind_host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        ws="none",  # no route is one, and the package costs a megabyte
-        proxy_headers=False,  # or anybody could claim to be loopback with X-Forwarded-For
-        server_header=False,
-        timeout_keep_alive=75,  # longer than clients keep theirs, or a request meets a connection that is just closing
-        timeout_graceful_shutdown=max(1, round(settings.stop_seconds * REQUESTS)),
-    )
-    server = _Server(config, settings.stop_seconds)
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes Ctrl-C on when everything is closed
-        server.run()
-    if not server.started:
-        sys.exit(NOT_STARTED)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, with an end to its patience: it gives requests a time limit, but not the app's own stop."""
-
-    def __init__(self, config: uvicorn.Config, stop_seconds: float) -> None:
-        super().__init__(config)
-        self._stop_seconds = stop_seconds
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if not self.should_exit:
-            end_at_the_latest(self._stop_seconds)
-        super().handle_exit(sig, frame)
-
-
-def _watch_lifeline(stop_seconds: float) -> None:
-    """Under the launcher stdin is a pipe that ends with it, kill -9 included: then this server stops as well."""
-    if os.environ.get("RELAY_SUPERVISED") != "1":
-        return
-
-    def watch() -> None:
-        while sys.stdin.buffer.raw.read(64):  # type: ignore[union-attr]  # (stdin is a file here)
-            pass
-        log.warning("the launcher is gone, stopping")
-        signal.raise_signal(signal.SIGTERM)  # os.kill would end the process on Windows, unheard
-        end_at_the_latest(stop_seconds)  # in case that nobody listens to signals any more
-
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from relay.access import ADMIN
+from relay.api_errors import ApiError
 from relay.messages import Platform
-from relay.web import ADMIN, ApiError
 from simulation.control_bodies import (
     ChatOnly,
     NewFault,

@@ -304,7 +304,7 @@ def parts_of(connection: Connection, reply_ids: Sequence[str]) -> dict[str, list
 
 def waiting_messages(connection: Connection, limit: int) -> list[dict[str, Any]]:
     """Inbound messages not answered yet, oldest first."""
-    return [_message(row) for row in _of_both(connection, inbound, in_states(inbound, "received"), limit)]
+    return [_message(row) for row in _first_rows(connection, inbound, in_states(inbound, "received"), limit)]
 
 
 def waiting_messages_of(
@@ -316,19 +316,27 @@ def waiting_messages_of(
     return [_message(row) for row in rows]
 
 
-def dead_letters(connection: Connection, limit: int) -> list[dict[str, Any]]:
+def dead_letters(
+    connection: Connection, limit: int, platforms: Iterable[Platform] = tuple(Platform)
+) -> list[dict[str, Any]]:
     """Inbound messages that were given up or not understood, newest first."""
     dead = in_states(inbound, "dead")
-    return [_message(row) for row in _of_both(connection, inbound, dead, limit, newest_first=True)]
+    return [_message(row) for row in _first_rows(connection, inbound, dead, limit, platforms, newest_first=True)]
 
 
-def _of_both(
-    connection: Connection, table: Table, which: ColumnElement[bool], limit: int, *, newest_first: bool = False
+def _first_rows(
+    connection: Connection,
+    table: Table,
+    which: ColumnElement[bool],
+    limit: int,
+    platforms: Iterable[Platform] = tuple(Platform),
+    *,
+    newest_first: bool = False,
 ) -> list[Row[Any]]:
     """The first such rows, in the order of their ids; one platform at a time, because the indexes begin with it."""
     order = table.c.id.desc() if newest_first else table.c.id
     found: list[Row[Any]] = []
-    for platform in Platform:
+    for platform in platforms:
         chosen = select(table).where(table.c.platform == platform, which)
         found += connection.execute(chosen.order_by(order).limit(limit)).all()
     return sorted(found, key=lambda row: int(row.id), reverse=newest_first)[:limit]
@@ -354,13 +362,15 @@ def unsent_parts(connection: Connection, limit: int) -> list[dict[str, Any]]:
     """Parts that wait to be sent, oldest first."""
     # Everybody has an address; saying so makes SQLite take the index of open parts, not one over all of them.
     waiting = in_states(outbound, *OPEN_PART_STATES) & (outbound.c.user_id >= "")
-    return [part(row) for row in _of_both(connection, outbound, waiting, limit)]
+    return [part(row) for row in _first_rows(connection, outbound, waiting, limit)]
 
 
-def failed_parts(connection: Connection, limit: int) -> list[dict[str, Any]]:
+def failed_parts(
+    connection: Connection, limit: int, platforms: Iterable[Platform] = tuple(Platform)
+) -> list[dict[str, Any]]:
     """Parts that could not be sent or delivered, newest first."""
     trouble = in_states(outbound, PartState.FAILED, PartState.UNDELIVERED)
-    return [part(row) for row in _of_both(connection, outbound, trouble, limit, newest_first=True)]
+    return [part(row) for row in _first_rows(connection, outbound, trouble, limit, platforms, newest_first=True)]
 
 
 def troubled_parts_of(connection: Connection, platform: Platform, user_id: UserId, limit: int) -> list[dict[str, Any]]:

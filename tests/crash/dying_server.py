@@ -21,8 +21,8 @@ import sms_server
 import telegram_server
 from messaging_database import MessagingDatabase, open_database
 from relay.logs import setup_logging
+from relay.serving import serve
 from relay.settings import load_settings
-from relay.web import serve
 from sms_service import SmsService
 from telegram_service import TelegramService
 from tests.crash.windows import End, Way

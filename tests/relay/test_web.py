@@ -23,21 +23,12 @@ from pydantic import BaseModel, SecretStr
 
 from launcher.supervisor import Patience
 from relay import stopping
+from relay.access import ADMIN, COOKIE, COOKIE_SECONDS, INTERNAL, PUBLIC, new_cookie, valid_cookie
+from relay.api_errors import ApiError
 from relay.errors import StorageError
+from relay.serving import NOT_STARTED
 from relay.settings import Settings
-from relay.web import (
-    ADMIN,
-    COOKIE,
-    COOKIE_SECONDS,
-    INTERNAL,
-    NOT_STARTED,
-    PUBLIC,
-    ApiError,
-    add_common_routes,
-    build_app,
-    new_cookie,
-    valid_cookie,
-)
+from relay.web import add_common_routes, build_app
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = "http://127.0.0.1:8040"
@@ -436,7 +427,9 @@ import os
 from contextlib import asynccontextmanager
 from relay.logs import setup_logging
 from relay.settings import load_or_exit
-from relay.web import PUBLIC, add_common_routes, build_app, serve
+from relay.access import PUBLIC
+from relay.serving import serve
+from relay.web import add_common_routes, build_app
 
 @asynccontextmanager
 async def lifespan(app):

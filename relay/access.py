@@ -1,0 +1,176 @@
+"""Who may do what: every route of every server belongs to exactly one class (docs/PRODUCTION.md, Security).
+
+The class is a dependency of the route or of its router: `PUBLIC`, `INTERNAL` or `ADMIN`. A test walks all routes of all
+servers and finds one on each.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import ipaddress
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+
+from relay.api_errors import ApiError
+from relay.door import Door, same_secret
+from relay.settings import Settings
+
+COOKIE = "relay_console"
+COOKIE_SECONDS = 12 * 3600
+_FORWARDING = ("forwarded", "via", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-remote-ip", "client-ip")
+_FORWARDING_PREFIXES = (
+    *("forwarded-", "x-forwarded", "x-real-", "x-original-", "x-originating-", "x-proxyuser-"),
+    *("cf-", "cdn-", "fastly-", "x-ngrok-", "ngrok-", "fly-", "x-envoy-", "tailscale-", "x-amzn-", "x-azure-"),
+)
+
+
+@functools.lru_cache(maxsize=256)  # the same few hosts ask again and again
+def _is_loopback(host: str | None) -> bool:
+    if host is None:
+        return False
+    name = host.strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def is_direct_from_this_machine(request: Request) -> bool:
+    """Whether the request was made on this machine, by no proxy or tunnel and by no foreign web page.
+
+    A tunnel's requests come from loopback too, so the address alone proves nothing: the Host must be a loopback name
+    (else DNS rebinding works), no forwarding header may be there, and an Origin must be our own.
+    """
+    if not _is_loopback(request.client.host if request.client else None):
+        return False
+    hosts = request.headers.getlist("host")
+    if len(hosts) != 1 or not _is_loopback(_hostname(hosts[0])):
+        return False
+    if any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIXES) for name in request.headers):
+        return False
+    return origin_is_ours(request)
+
+
+def _hostname(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def origin_is_ours(request: Request) -> bool:
+    """Whether no page sent this request, or one of our own did."""
+    origin = request.headers.get("origin")
+    return origin is None or origin.lower().partition("://")[2] == request.headers.get("host", "").lower()
+
+
+def bearer(request: Request) -> str:
+    """The token of `Authorization: Bearer ...`, or an empty string."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def new_cookie(admin_token: str, now: float | None = None) -> str:
+    """Value of the console's login cookie: an expiry time, signed with the admin token."""
+    expires = str(int((time.time() if now is None else now) + COOKIE_SECONDS))
+    return f"{expires}.{_cookie_mark(admin_token, expires)}"
+
+
+def _cookie_mark(admin_token: str, expires: str) -> str:
+    return hmac.new(admin_token.encode(), f"console {expires}".encode(), hashlib.sha256).hexdigest()
+
+
+def valid_cookie(cookie: str, admin_token: str, now: float | None = None) -> bool:
+    """Whether `new_cookie` made this cookie with the same token, less than COOKIE_SECONDS ago."""
+    expires, _, mark = cookie.partition(".")
+    if not same_secret(mark, _cookie_mark(admin_token, expires)):
+        return False
+    return int(expires) > (time.time() if now is None else now)  # a number: nobody else could have signed it
+
+
+async def public(request: Request) -> None:
+    """Anybody. Webhooks bring a proof of their own (a signature, a secret token) that their route checks first."""
+
+
+async def internal(request: Request) -> None:
+    """The other servers: with the internal token when one is set, else only from this machine."""
+    settings: Settings = request.app.state.settings
+    if settings.internal_token is not None:
+        if not same_secret(bearer(request), settings.internal_token.get_secret_value()):
+            raise ApiError(401, "this route wants the internal token", "send Authorization: Bearer INTERNAL_TOKEN")
+    elif not is_direct_from_this_machine(request):
+        raise ApiError(
+            403,
+            "this route answers only to programs on this machine",
+            "call it as http://127.0.0.1, or set internal_token and send it as a bearer token",
+        )
+
+
+async def admin(request: Request) -> None:
+    """The operator: with the admin token when one is set, else only this machine, and only when nothing is exposed."""
+    settings: Settings = request.app.state.settings
+    if settings.admin_token is not None:
+        token = settings.admin_token.get_secret_value()
+        cookie = request.cookies.get(COOKIE, "")
+        if cookie and valid_cookie(cookie, token) and origin_is_ours(request):
+            return
+        if _has_admin_token(request, bearer(request)):
+            return
+        raise ApiError(403, "this route wants the admin token", "send Authorization: Bearer ADMIN_TOKEN")
+    if settings.public_url is not None:
+        raise ApiError(
+            403,
+            "admin routes are closed while public_url is set and admin_token is not",
+            "set admin_token, then send it as a bearer token",
+        )
+    if not is_direct_from_this_machine(request):
+        raise ApiError(
+            403,
+            "admin routes answer only to this machine",
+            "call http://localhost directly, not through a proxy or tunnel, or set admin_token and send it as a bearer",
+        )
+
+
+def _has_admin_token(request: Request, given: str) -> bool:
+    """Whether this is the admin token. Guesses from elsewhere are counted; who is on this machine need not guess."""
+    door: Door = request.app.state.door
+    if not given or is_direct_from_this_machine(request):
+        return door.fits(given)
+    if wait := door.closed_for():
+        seconds = str(int(wait) + 1)
+        raise ApiError(
+            429, "too many wrong admin tokens", f"try again in {seconds} s", headers={"Retry-After": seconds}
+        )
+    return door.opens(given)
+
+
+PUBLIC, INTERNAL, ADMIN = Depends(public), Depends(internal), Depends(admin)
+
+
+class PlainRoute(APIRoute):
+    """A route whose endpoint takes the request and returns the response; of its dependencies there are only classes.
+
+    FastAPI's preparing of parameters and responses costs more than everything that the LLM server does to a question.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        guards = [dependency.dependency for dependency in self.dependencies if dependency.dependency is not None]
+
+        async def handle(request: Request) -> Response:
+            for guard in guards:
+                await guard(request)
+            response: Response = await self.endpoint(request)
+            return response
+
+        return handle
