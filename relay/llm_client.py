@@ -17,6 +17,7 @@ import orjson
 from relay.errors import ModelError, ModelFailure
 from relay.http_client import words_of
 from relay.llm_sources.reasoning import without_thoughts
+from relay.llm_sources.shapes import amount, count, number
 from relay.messages import Answer, Platform
 from relay.settings import Settings
 
@@ -121,7 +122,7 @@ class _Reading:
             raise _unavailable("the LLM server sent something that is not its protocol") from None
         if not isinstance(chunk, dict):
             raise _unavailable("the LLM server sent something that is not its protocol")
-        if "error" in chunk:
+        if chunk.get("error"):
             raise _error(chunk, ModelFailure.UNAVAILABLE, None)
         message = chunk.get("message")
         text = message.get("content") if isinstance(message, dict) else None
@@ -143,23 +144,18 @@ class _Reading:
             raise _unavailable("the model gave an empty answer")
         more = self._last.get("x_relay")
         ours: dict[str, Any] = more if isinstance(more, dict) else {}
+        first = amount(ours.get("first_token_seconds"))
         return Answer(
             text=text,
             model=str(ours.get("model") or self._last.get("model") or ""),
             source=str(ours.get("source") or "ollama"),
-            prompt_tokens=_number(self._last.get("prompt_eval_count")),
-            answer_tokens=_number(self._last.get("eval_count")),
-            cost_usd=float(cost) if isinstance(cost := ours.get("cost_usd"), (int, float)) else None,
-            first_token_seconds=float(first)
-            if isinstance(first := ours.get("first_token_seconds"), float)
-            else self._first,
+            prompt_tokens=count(self._last.get("prompt_eval_count")),
+            answer_tokens=count(self._last.get("eval_count")),
+            cost_usd=amount(ours.get("cost_usd")),
+            first_token_seconds=self._first if first is None else first,
             total_seconds=seconds,
             degraded=ours.get("degraded") is True,
         )
-
-
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
 
 
 async def _lines(response: httpx.Response) -> AsyncGenerator[bytes, None]:
@@ -198,17 +194,10 @@ def _refusal(status: int, content: bytes, retry_after: str | None) -> ModelError
 def _error(body: Mapping[str, Any], kind: ModelFailure, retry_after: str | None) -> ModelError:
     """The error of a body; the kind that it names goes before the one that its status suggests."""
     kind = _KINDS.get(str(body.get("kind")), kind)
-    wait = body.get("retry_after", retry_after)
-    try:
-        seconds = None if wait is None else max(0.0, float(wait))
-    except (TypeError, ValueError):
-        seconds = None
-    return ModelError(kind, str(body.get("error") or "the LLM server gave no reason"), retry_after=seconds)
+    seconds = number(body.get("retry_after", retry_after))
+    wait = None if seconds is None else max(0.0, seconds)
+    return ModelError(kind, str(body.get("error") or "the LLM server gave no reason"), retry_after=wait)
 
 
 def _unavailable(message: str) -> ModelError:
     return ModelError(ModelFailure.UNAVAILABLE, message)
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -13,9 +13,10 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from relay.errors import ModelError
+from relay.errors import ModelError, ModelFailure
 from relay.llm_gateway.dialect import STATUS, Answered, Dialect
 from relay.llm_sources.question import Piece, ToolCall, Trace
+from relay.llm_sources.reasoning import without_thoughts
 
 Hear = Callable[[Piece], Awaitable[None]]
 Ask = Callable[[Hear, Trace], Awaitable[Answered]]
@@ -27,7 +28,10 @@ class HungUp(Exception):
 
 
 class AnswerResponse(Response):
-    """The ASGI answer to one question. Raises nothing: every failure becomes what the dialect says it is."""
+    """The ASGI answer to one question: every failure becomes what the dialect says it is.
+
+    An unforeseen error is raised, so that the web server logs it, but a stream that began is ended with a word first.
+    """
 
     def __init__(self, ask: Ask, dialect: Dialect, *, stream: bool, keepalive_seconds: float) -> None:
         self._ask = ask
@@ -48,6 +52,10 @@ class AnswerResponse(Response):
             await delivery.fail(error)
         except HungUp:
             return
+        except Exception:
+            if delivery.began:
+                await delivery.fail(ModelError(ModelFailure.UNAVAILABLE, "something went wrong on our side"))
+            raise
 
 
 @asynccontextmanager
@@ -100,6 +108,8 @@ class _KeptAlive:
 
 
 class _Delivery(Protocol):
+    began: bool
+
     async def hear(self, piece: Piece) -> None: ...
     async def stay_alive(self, trace: Trace) -> None: ...
     async def end(self, answered: Answered) -> None: ...
@@ -113,7 +123,7 @@ class _Streamed:
         self._send = send
         self._dialect = dialect
         self._turn = asyncio.Lock()  # a keep-alive and a piece must not both open the response
-        self._began = False
+        self.began = False
         self._quiet = True
 
     async def hear(self, piece: Piece) -> None:
@@ -129,15 +139,15 @@ class _Streamed:
         await self._write(self._dialect.end(answered), more=False)
 
     async def fail(self, error: ModelError) -> None:
-        if self._began:
+        if self.began:
             await self._write(self._dialect.break_off(error), more=False)
         else:
             await _send_json(self._send, STATUS[error.kind], self._dialect.refusal(error), _wait(error))
 
     async def _write(self, data: bytes, *, more: bool = True) -> None:
         async with self._turn:
-            if not self._began:
-                self._began = True
+            if not self.began:
+                self.began = True
                 headers = [(b"content-type", self._dialect.media_type.encode()), (b"cache-control", b"no-store")]
                 await self._send({"type": "http.response.start", "status": 200, "headers": headers})
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
@@ -145,6 +155,8 @@ class _Streamed:
 
 class _Whole:
     """The pieces are gathered into one JSON document."""
+
+    began = False
 
     def __init__(self, send: Send, dialect: Dialect) -> None:
         self._send = send
@@ -162,7 +174,9 @@ class _Whole:
         """Nothing may be sent before the status is known."""
 
     async def end(self, answered: Answered) -> None:
-        piece = Piece("".join(self._text), "".join(self._thinking), self._calls)
+        # Thoughts whose beginning was not marked show only by their end, which may be in another piece.
+        text = without_thoughts("".join(self._text))
+        piece = Piece(text, "".join(self._thinking), self._calls)
         await _send_json(self._send, 200, self._dialect.whole(piece, answered), [])
 
     async def fail(self, error: ModelError) -> None:

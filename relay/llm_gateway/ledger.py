@@ -1,7 +1,7 @@
 """What the answers of this month cost, and whether money may still be spent.
 
-The sum is kept in a small file, written every few seconds and at the end: a crash forgets the last seconds, and where
-the source itself knows what it billed this month, the larger figure counts.
+The sum is kept in a small file, written every few seconds at most and at the end: a crash forgets the last seconds, and
+where the source itself knows what it billed this month, the larger figure counts.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from relay.errors import ModelFailure
 from relay.llm_gateway.dialect import HintedError
 from relay.llm_sources.question import Finish
+from relay.llm_sources.shapes import amount
 
 log = logging.getLogger("relay.ledger")
 
 _PER_MILLION = 1_000_000
+_SAVE_SECONDS = 2.0
 
 
 class Ledger:
@@ -31,6 +34,7 @@ class Ledger:
         self._spent = 0.0
         self._billed: dict[str, float] = {}
         self._unsaved = False
+        self._saved_at = 0.0
         self._load()
 
     @property
@@ -45,6 +49,8 @@ class Ledger:
             self._turn_page()
             self._spent += cost
             self._unsaved = True
+            if abs(self._clock() - self._saved_at) >= _SAVE_SECONDS:  # a clock that was set back does not stop it
+                self.save()
 
     def billed(self, source: str, month_usd: float | None) -> None:
         """What a source says that it billed this month."""
@@ -65,6 +71,7 @@ class Ledger:
         """Write the sum down if it changed; a file that cannot be written is a line in the log."""
         if not self._unsaved:
             return
+        self._saved_at = self._clock()
         beside = self._path.with_name(self._path.name + ".new")
         try:
             beside.write_text(json.dumps({"month": self._month, "spent_usd": self._spent}) + "\n", encoding="utf-8")
@@ -77,7 +84,7 @@ class Ledger:
         try:
             noted = json.loads(self._path.read_text(encoding="utf-8"))
             if noted["month"] == self._month:
-                self._spent = float(noted["spent_usd"])
+                self._spent = _spent_in(noted)
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -97,6 +104,15 @@ def _month_at(now: float) -> tuple[str, float]:
     first = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     following = (first + timedelta(days=31)).replace(day=1)
     return first.strftime("%Y-%m"), following.timestamp()
+
+
+def _spent_in(noted: Mapping[str, Any]) -> float:
+    """The sum in a note; raises ValueError when it is none, for one that is no number would never reach a ceiling."""
+    spent = amount(noted["spent_usd"])
+    if spent is None:
+        msg = "spent_usd is no amount"
+        raise ValueError(msg)
+    return spent
 
 
 def cost_of(finish: Finish, model: str, prices: Mapping[str, tuple[float, float]]) -> float | None:

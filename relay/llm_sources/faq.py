@@ -114,10 +114,10 @@ def _entry(path: Path, number: int, row: Any) -> Entry:
 
 
 def _text(value: Any) -> str:
-    """An answer is a text, or a list of lines, which is easier to edit when it is long."""
+    """An answer is a text, or a list of lines, which is easier to edit when it is long; blanks alone are none."""
     if isinstance(value, list):
-        return "\n".join(str(line) for line in value)
-    return value if isinstance(value, str) else ""
+        value = "\n".join(str(line) for line in value)
+    return value if isinstance(value, str) and value.strip() else ""
 
 
 def _features(text: str) -> _Features:

@@ -111,6 +111,15 @@ async def test_the_wait_that_the_server_asks_for_arrives(upstream: Upstream) -> 
         assert failure.value.passing
 
 
+@pytest.mark.parametrize("wait", ["soon", "nan", "inf", [5]])
+async def test_a_wait_that_is_none_is_left_out(wait: object, upstream: Upstream) -> None:
+    """The failure arrives all the same."""
+    upstream.on("/api/chat", says(429, {"error": "slow down", "retry_after": wait}))
+    with pytest.raises(ModelError) as failure:
+        await ask(upstream.url)
+    assert (failure.value.kind, failure.value.retry_after) == (ModelFailure.RATE_LIMIT, None)
+
+
 async def test_nobody_there_is_unavailable() -> None:
     """A server that is not running: told in words, passing."""
     with pytest.raises(ModelError, match="nothing listens there") as failure:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
+from relay.llm_gateway.delivery import AnswerResponse, Hear
+from relay.llm_gateway.dialect import Answered, Dialect
+from relay.llm_gateway.ollama_dialect import OllamaAnswer
+from relay.llm_gateway.openai_dialect import OpenAiAnswer
+from relay.llm_sources.question import Piece, Trace
 from tests.llm.running_llm_server import nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
     DONE,
     NDJSON,
+    SSE,
     Call,
     Script,
     Upstream,
@@ -247,3 +255,47 @@ async def test_what_cannot_be_read_is_the_sources_failure(
         assert (told.status_code, told.json()["kind"]) == (503, "unavailable")
         assert told.json()["error"].startswith(source)
         assert "http://127.0.0.1" not in told.json()["error"].replace(upstream.url, "")
+
+
+# -- mistakes of our own -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", [OllamaAnswer("m"), OpenAiAnswer("m", with_usage=False)])
+async def test_an_unforeseen_error_ends_a_stream_with_a_word(dialect: Dialect) -> None:
+    """The caller who has read half of an answer is told, and the error still reaches the log."""
+    sent: list[Message] = []
+
+    async def ask(hear: Hear, _trace: Trace) -> Answered:
+        await hear(Piece("half"))
+        raise ZeroDivisionError
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(ZeroDivisionError):
+        await AnswerResponse(ask, dialect, stream=True, keepalive_seconds=10)({}, receive, send)
+    assert b"half" in sent[1]["body"]
+    assert b"went wrong on our side" in sent[2]["body"]
+    assert not sent[2]["more_body"]
+
+
+async def test_thoughts_are_cut_from_a_whole_answer_wherever_their_end_was_cut(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """Without an opening tag only the closing one tells, and it may come in two pieces."""
+
+    async def in_pieces(call: Call) -> None:
+        await call.begin(SSE)
+        for word in ("I wonder</th", "ink>Hello"):
+            await call.send(delta(word))
+            await asyncio.sleep(0)
+        await call.send(delta(finish="stop") + DONE)
+        await call.end()
+
+    upstream.on(COMPLETIONS, in_pieces)
+    async with running(openai(tmp_path, upstream)) as server:
+        assert (await server.chat()).json()["message"]["content"] == "Hello"

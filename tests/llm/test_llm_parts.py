@@ -276,8 +276,29 @@ def test_money_is_counted_by_month_and_kept(tmp_path: Path) -> None:
     assert Ledger(tmp_path / "spending.json", clock).spent == 0.0
 
 
+def test_a_crash_forgets_two_seconds_of_spending_at_most(tmp_path: Path) -> None:
+    """The first answer after a pause is noted at once, those that follow quickly together."""
+    clock, path = Clock(now=1_796_000_000.0), tmp_path / "spending.json"
+    ledger = Ledger(path, clock)
+    noted = []
+    for seconds in (0, 1, 2):
+        clock.now += seconds
+        ledger.add(0.25)
+        noted.append(Ledger(path, clock).spent)
+    assert noted == [0.25, 0.25, 0.75]
+
+
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"month": 5}', '{"month": "2026-11", "spent_usd": "much"}', "\x00"]
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"month": 5}',
+        '{"month": "2026-11", "spent_usd": "much"}',
+        '{"month": "2026-11", "spent_usd": NaN}',
+        "\x00",
+    ],
 )
 def test_a_broken_note_of_the_spending_stops_nothing(content: str, tmp_path: Path) -> None:
     """It is counted from now on, and written anew."""
@@ -442,6 +463,7 @@ def test_no_body_of_an_error_is_an_error_of_ours(status: int, body: Any) -> None
         ("[]", "must look like"),
         ('{"entries": [{"questions": "x", "answer": "y"}]}', "entry 1"),
         ('{"entries": [{"questions": ["x"]}]}', "entry 1"),
+        ('{"entries": [{"questions": ["x"], "answer": [" ", ""]}]}', "entry 1"),
     ],
 )
 def test_a_broken_list_of_answers_is_a_sentence(content: str | None, problem: str, tmp_path: Path) -> None:
