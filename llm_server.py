@@ -101,6 +101,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         if watch is not None:
             watch.cancel()
+            await asyncio.gather(watch, return_exceptions=True)
         await app.state.gateway.stop()
         await app.state.http.aclose()
 
@@ -151,8 +152,14 @@ async def take_over(app: FastAPI) -> None:
         return
     log.info("took over changed settings: %s", ", ".join(changed))
     app.state.settings = settings
-    old, app.state.gateway = _gateway(app), _new_gateway(app)
-    app.state.gateway.start()
+    old, new = _gateway(app), _new_gateway(app)
+    new.start()
+    try:
+        await new.looked_around()  # meanwhile the old one answers
+    except asyncio.CancelledError:
+        await new.stop()
+        raise
+    app.state.gateway = new
     await old.stop()
 
 

@@ -57,6 +57,10 @@ class Gateway:
         await asyncio.gather(*(station.stop() for station in self._stations.values()))
         self._ledger.save()
 
+    async def looked_around(self) -> None:
+        """Wait for the first look at the sources; it comes to an end whatever they do."""
+        await self._looked.wait()
+
     async def _look_again_and_again(self) -> None:
         while True:
             await asyncio.gather(*(station.look() for station in self._watched()))

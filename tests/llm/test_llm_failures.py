@@ -16,7 +16,7 @@ from relay.http_client import open_transport
 from relay.llm_gateway.breaker import Circuit
 from relay.llm_gateway.catalog import stations
 from relay.llm_gateway.outside import Outside
-from tests.llm.running_llm_server import nothing_configured, ollama, openai, openrouter, running
+from tests.llm.running_llm_server import made, nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
     DONE,
     NDJSON,
@@ -628,3 +628,22 @@ async def test_changed_settings_are_taken_over_while_it_runs(
         now[0] = SettingsError("config.json: there is no setting called x")
         await take_over(server.app)
         assert (await server.chat()).json()["message"]["content"] == "from the other"
+
+
+async def test_nobody_waits_for_new_settings(upstream: Upstream, tmp_path: Path) -> None:
+    """While the first look at the new source takes its time, the old one answers; then the new one does."""
+
+    async def slow(call: Call) -> None:
+        await upstream.release.wait()
+        await says(200, {"data": {}})(call)
+
+    upstream.on("/key", slow)
+    upstream.on(COMPLETIONS, completion("new"))
+    changed = openrouter(tmp_path, upstream)
+    async with running(made(tmp_path, llm_source="demo"), reread=lambda: changed) as server:
+        taking_over = asyncio.ensure_future(take_over(server.app))
+        await upstream.arrival("/key")
+        assert (await server.chat()).json()["x_relay"]["source"] == "demo"
+        upstream.release.set()
+        await taking_over
+        assert (await server.chat()).json()["x_relay"]["source"] == "openrouter"
