@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, select, text, update
@@ -485,10 +486,20 @@ class MessagingDatabase:
         return await self._write(lambda tx: maintenance.forget_user(tx, platform, user_id))
 
     async def prune(self, older_than_days: float, *, with_conversations: bool = False) -> dict[str, int]:
-        """Delete finished rows by age, committed; how many went from each table."""
-        return await self._write(
-            lambda tx: maintenance.prune(tx, older_than_days, with_conversations=with_conversations)
-        )
+        """Delete finished rows by age; how many went from each table.
+
+        Looked for without a lock and committed some at a time, so that messages go on being stored meanwhile.
+        """
+        before = await self._read(lambda c: maintenance.oldest_kept(self._now(c), older_than_days))
+        tables = [name for name in maintenance.PRUNED if with_conversations or name != "conversations"]
+        return {name: await self._prune(name, before) for name in tables}
+
+    async def _prune(self, name: str, before: float) -> int:
+        removed, last = 0, 0
+        while rows := await self._read(partial(maintenance.old_rows, name=name, before=before, after_row=last)):
+            removed += await self._write(partial(maintenance.delete_rows, name=name, before=before, rows=rows))
+            last = rows[-1]
+        return removed
 
     async def import_users(self, people: Sequence[OldUser]) -> dict[str, int]:
         """Take over the people of an old database, committed all or nothing; whoever is known already stays as is."""

@@ -6,9 +6,9 @@ The steps run inside a transaction of the messaging database; files (backups, re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, select, text
 
@@ -21,6 +21,16 @@ DAY = 86_400.0
 
 LEAST_DAYS_KEPT = 2.0
 """Finished rows prove that a repeated delivery was handled; Telegram repeats for a day, so they stay for two."""
+
+PRUNED_AT_ONCE = 1000
+"""Rows that are deleted in one transaction: while it lasts, no message can be stored."""
+
+PRUNED: Final = {
+    "inbound": inbound,
+    "outbound": outbound,
+    "delivery_events": delivery_events,
+    "conversations": conversations,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,31 +87,46 @@ def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
     return removed
 
 
-def prune(tx: Tx, older_than_days: float, *, with_conversations: bool) -> dict[str, int]:
-    """Delete finished rows that are older; how many went from each table. Open rows are never touched."""
-    before = tx.now - max(older_than_days, LEAST_DAYS_KEPT) * DAY
-    finished = inbound.c.state.in_(("done", "dead")) & (inbound.c.finished_at < before)
-    settled = outbound.c.state.not_in(OPEN_PART_STATES) & (outbound.c.updated_at < before)
-    removed = {
-        "inbound": tx.run(delete(inbound).where(finished)).rowcount,
-        "outbound": tx.run(delete(outbound).where(settled)).rowcount,
-        "delivery_events": tx.run(delete(delivery_events).where(delivery_events.c.received_at < before)).rowcount,
-    }
-    if with_conversations:
-        removed["conversations"] = _prune_conversations(tx, before)
-    return removed
+def oldest_kept(now: float, older_than_days: float) -> float:
+    """The moment before which finished rows are pruned."""
+    return now - max(older_than_days, LEAST_DAYS_KEPT) * DAY
 
 
-def _prune_conversations(tx: Tx, before: float) -> int:
-    old = conversations.c.timestamp < before
+def old_rows(connection: Connection, name: str, before: float, after_row: int) -> list[int]:
+    """The ids of the next finished rows of a table that are older; open rows are never among them."""
+    table = PRUNED[name]
+    chosen = select(table.c.id).where(table.c.id > after_row, _is_old(name, before))
+    return list(connection.execute(chosen.order_by(table.c.id).limit(PRUNED_AT_ONCE)).scalars())
+
+
+def delete_rows(tx: Tx, name: str, before: float, rows: Sequence[int]) -> int:
+    """Delete those of these rows that are still old and finished; how many."""
+    table = PRUNED[name]
+    chosen = table.c.id.in_(rows) & _is_old(name, before)
+    if table is conversations:
+        _uncount_lines(tx, chosen)
+    return int(tx.run(delete(table).where(chosen)).rowcount)
+
+
+def _is_old(name: str, before: float) -> Any:
+    match name:
+        case "inbound":
+            return inbound.c.state.in_(("done", "dead")) & (inbound.c.finished_at < before)
+        case "outbound":
+            return outbound.c.state.not_in(OPEN_PART_STATES) & (outbound.c.updated_at < before)
+        case "delivery_events":
+            return delivery_events.c.received_at < before
+        case _:
+            return conversations.c.timestamp < before
+
+
+def _uncount_lines(tx: Tx, chosen: Any) -> None:
     who = (conversations.c.platform, conversations.c.user_id)
-    losses = tx.run(select(*who, func.count().label("lines")).where(old).group_by(*who)).all()
-    tx.run(delete(conversations).where(old))
+    losses = tx.run(select(*who, func.count().label("lines")).where(chosen).group_by(*who).order_by(*who)).all()
     for loss in losses:
         person = of_person(users, Platform(loss.platform), UserId(loss.user_id))
         tx.run(users.update().where(person).values(message_count=users.c.message_count - loss.lines))
         tx.count(Platform(loss.platform), "messages", -loss.lines)
-    return sum(loss.lines for loss in losses)
 
 
 def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:

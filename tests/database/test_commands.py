@@ -22,6 +22,7 @@ from messaging_database import open_database
 from relay.messages import Answer, Decision, InboundMessage, PlannedPart, Platform, Receipt, UserId
 from relay.settings import Settings
 from relay.storage import commands
+from relay.storage.maintenance import PRUNED_AT_ONCE, old_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 ANN = UserId("+12025550101")
@@ -208,6 +209,31 @@ def test_prune_deletes_what_is_finished_and_old_only(desk: Desk) -> None:
     assert (desk.count("inbound", ANN), desk.count("conversations", ANN)) == (0, 2)
     assert "2 conversations" in desk.run("prune", "--older-than", "4w", "--conversations")[1]
     assert (desk.count("conversations", ANN), desk.count("conversations", BOB)) == (0, 2)
+    assert desk.run("check") == (0, "all is well\n")
+
+
+def test_prune_takes_many_rows_in_small_bites(desk: Desk) -> None:
+    """All of them go, but never so many at once that a message would have to wait for it."""
+    count = 2 * PRUNED_AT_ONCE + 345
+    connection = sqlite3.connect(desk.file)
+    connection.executemany(
+        "INSERT INTO inbound (platform, external_id, user_id, state, received_at, due, finished_at)"
+        " VALUES ('sms', ?, 'old', 'done', 1.0, 1.0, 1.0)",
+        [(f"old-{number}",) for number in range(count)],
+    )
+    connection.commit()
+    connection.close()
+
+    async def bite() -> list[int]:
+        database = open_database(desk.settings, "sms")
+        await database.start()
+        found = await database.report(lambda c: old_rows(c, "inbound", 1000.0, 0))
+        await database.stop()
+        return found
+
+    assert len(asyncio.run(bite())) == PRUNED_AT_ONCE
+    assert f"{count} inbound" in desk.run("prune", "--older-than", "30d")[1]
+    assert desk.count("inbound", UserId("old")) == 0
     assert desk.run("check") == (0, "all is well\n")
 
 
