@@ -38,6 +38,7 @@ from relay.messages import Platform, UserId, storable
 from relay.serving import run_server
 from relay.settings import Settings, load_settings
 from relay.storage import reports
+from relay.text import timestamp
 from relay.web import add_common_routes, build_app
 
 LOOPBACK = "127.0.0.1"
@@ -71,7 +72,7 @@ class Console:
         found = await self.database.report(lambda connection: read_person(connection, address, before))
         if found is None:
             raise ApiError(404, "nobody is known under this address", "go back to the first page and search")
-        return {"address": address, "time": reports.timestamp(time.time()), **found}
+        return {"address": address, "time": timestamp(time.time()), **found}
 
 
 def create_app(settings: Settings | None = None, *, look_seconds: float = LOOK_SECONDS) -> FastAPI:

@@ -20,6 +20,7 @@ from twilio.base.exceptions import TwilioException
 
 from relay.errors import OutcomeUnknown, PayloadError, SendError, SendFailure, SettingsError
 from relay.messages import (
+    PERSON_AFTER,
     Decision,
     DeliveryEvent,
     InboundMessage,
@@ -169,7 +170,7 @@ class SmsService:
         if not sid:
             raise PayloadError("a status callback came without a MessageSid")
         code = form.one("ErrorCode").strip()
-        error = refusal(int(code), SendFailure.REJECTED, form.one("ErrorMessage")) if _is_code(code) else None
+        error = refusal(int(code), SendFailure.REJECTED, form.one("ErrorMessage")) if _is_small_number(code) else None
         return DeliveryEvent(
             platform=Platform.SMS,
             provider_id=sid,
@@ -178,7 +179,7 @@ class SmsService:
             part_id=part_id,
             error_code=error.code if error else None,
             error=without_controls(error.message)[:300] if error else None,
-            user_state=_state_after(error.kind) if error else None,
+            user_state=PERSON_AFTER.get(error.kind) if error else None,
             failure=error.kind if error else None,
         )
 
@@ -377,24 +378,13 @@ def is_delivery(form: Form) -> bool:
 
 def _attachments(form: Form) -> tuple[str, ...]:
     count = form.one("NumMedia").strip()
-    if not _is_code(count):
+    if not _is_small_number(count):
         return ()
     return tuple(form.one(f"MediaContentType{index}")[:100] or "unknown" for index in range(min(int(count), 10)))
 
 
-def _is_code(text: str) -> bool:
+def _is_small_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 6 and int(text) > 0
-
-
-def _state_after(kind: SendFailure) -> UserState | None:
-    """What a failed delivery says about the person."""
-    match kind:
-        case SendFailure.OPTED_OUT:
-            return UserState.STOPPED
-        case SendFailure.RECIPIENT:
-            return UserState.UNREACHABLE
-        case _:
-            return None
 
 
 def _why_silent(sender: SenderKind) -> str:
@@ -430,7 +420,7 @@ def _receipt(sent: Any) -> Receipt:
     return Receipt(
         provider_id=sent.sid,
         state=TWILIO_STATUS.get(str(sent.status), PartState.ACCEPTED),
-        segments=int(count) if _is_code(count) else None,
+        segments=int(count) if _is_small_number(count) else None,
     )
 
 

@@ -35,11 +35,10 @@ from relay.messages import SILENT_STATES, Platform, UserId, UserState
 from relay.relay import Relay
 from relay.serving import run_server
 from relay.settings import Settings, load_settings
-from relay.storage import reports
 from relay.storage.lease import Lease
 from relay.telegram.bot_api import BotCalls
 from relay.telegram.entities import CUT_NOTICE
-from relay.text import is_blank
+from relay.text import is_blank, timestamp
 from relay.web import add_common_routes, build_app
 from telegram_polling import LEASE_NOTE, Intake, Poller, insist
 from telegram_service import ALLOWED_UPDATES, TelegramService, bot_token, webhook_secret
@@ -294,7 +293,7 @@ def _polling(rooms: Rooms) -> dict[str, Any]:
         "running": poller.running,
         "state": poller.state,
         "polled_by": poller.polled_by,
-        "last_success_at": reports.timestamp(last),
+        "last_success_at": timestamp(last),
         "last_success_seconds_ago": None if last is None else round(max(0.0, time.time() - last), 1),
         "last_error": poller.last_error,
     }

@@ -15,6 +15,7 @@ from console.servers import ServerState
 from relay.errors import StorageError
 from relay.messages import Platform, storable
 from relay.storage import reports
+from relay.text import timestamp
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ async def read_overview(
 ) -> dict[str, Any]:
     """The first page as plain values, also served as JSON; never raises StorageError."""
     page: dict[str, Any] = {
-        "time": reports.timestamp(now),
+        "time": timestamp(now),
         "simulated": simulated,
         "servers": [asdict(state) for state in servers],
         "search": asdict(search),

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from relay.messages import Platform, UserId
 from relay.storage import reports
+from relay.text import timestamp
 
 LINES_A_PAGE = 50
 TROUBLED_PARTS = 20
@@ -69,7 +70,7 @@ def read_person(connection: Connection, address: Address, before: int | None) ->
             **reports.person(user),
             "language": user.language,
             "paused": user.settings.get("paused"),
-            "paused_until": reports.timestamp(user.settings.get("paused_until")),
+            "paused_until": timestamp(user.settings.get("paused_until")),
         },
         "bubbles": bubbles,
         "older": lines[0]["id"] if older else None,

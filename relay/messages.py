@@ -55,6 +55,12 @@ class UserState(StrEnum):
 
 
 SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREACHABLE})
+PERSON_AFTER = {
+    SendFailure.OPTED_OUT: UserState.STOPPED,
+    SendFailure.BLOCKED: UserState.BLOCKED,
+    SendFailure.RECIPIENT: UserState.UNREACHABLE,
+}
+"""What a failed send or delivery says about the person; every other failure says nothing."""
 """States in which nothing is sent to a person."""
 
 

@@ -19,6 +19,7 @@ from relay.channel import Channel
 from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
 from relay.lanes import Lanes
 from relay.messages import (
+    PERSON_AFTER,
     DeliveryEvent,
     InboundId,
     NextTry,
@@ -51,12 +52,6 @@ MOST_MOVES = 5
 PAUSED = "paused"
 
 _RECORD_PAUSE_SECONDS = 1.0
-
-_PERSON_AFTER = {
-    SendFailure.OPTED_OUT: UserState.STOPPED,
-    SendFailure.BLOCKED: UserState.BLOCKED,
-    SendFailure.RECIPIENT: UserState.UNREACHABLE,
-}
 
 
 class PartStore(Protocol):
@@ -241,7 +236,7 @@ class Outbox:
 
     async def _fail(self, part: Part, error: SendError, notice: Sequence[PlannedPart] = ()) -> bool:
         log.error("part %s is given up: %s (%s)", part.id, error.message, error.code)
-        await self._record(lambda: self._store.record_failed(part, error, _PERSON_AFTER.get(error.kind), notice))
+        await self._record(lambda: self._store.record_failed(part, error, PERSON_AFTER.get(error.kind), notice))
         return True
 
     async def take_report(self, event: DeliveryEvent) -> bool:

@@ -92,6 +92,10 @@ class Settings(BaseModel):
     openrouter_api_key: Secret = Field(None, description="Key of openrouter.ai.")
     openrouter_model: str = Field("openrouter/auto", min_length=1, description="Model asked of OpenRouter.")
     openrouter_base_url: Url = Field("https://openrouter.ai/api/v1", description="Where OpenRouter's API is.")
+    openrouter_app_url: OptionalUrl = Field(
+        None,
+        description="Address of your app, sent as HTTP-Referer and shown in the rankings of OpenRouter; not sent when unset.",
+    )
     openrouter_provider: Table = Field(
         default={},
         description='Provider routing, as OpenRouter takes it: {"sort": "price", "data_collection": "deny"}.',

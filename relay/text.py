@@ -1,9 +1,10 @@
-"""What holds for text on every channel: which characters nobody takes, and which show nothing."""
+"""What holds for text everywhere: which characters nobody takes, which show nothing, and how a moment is written."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 
 _LINE_BREAKS = re.compile("\r\n?|[\u0085\u2028\u2029\v\f]")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
@@ -22,3 +23,10 @@ def without_controls(text: str) -> str:
 def is_blank(text: str) -> bool:
     """Whether a reader sees nothing at all: only spaces, controls, joiners and direction marks."""
     return all(unicodedata.category(char) in _SHOW_NOTHING or char == "\ufe0f" for char in text)
+
+
+def timestamp(seconds: float | None) -> str | None:
+    """Seconds since the epoch as RFC 3339 in UTC, the way every answer of ours shows a moment."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

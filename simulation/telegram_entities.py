@@ -11,7 +11,6 @@ from typing import Any
 from simulation.telegram_params import bad_request
 
 MAX_TEXT = 4096
-MAX_CAPTION = 1024
 MOST_SHOWN = 100
 TYPES = frozenset(
     [

@@ -13,7 +13,6 @@ from simulation.telegram_methods import BotApi
 from simulation.telegram_updates import Updates
 from simulation.world import World
 
-KINDS = ("text", "photo", "sticker", "voice", "video", "document", "location", "contact", "channel_post")
 _FILE: dict[str, Any] = {"file_id": "simulated-file", "file_unique_id": "simulated-file", "file_size": 70}
 _CONTENT: dict[str, dict[str, Any]] = {
     "photo": {"photo": [{**_FILE, "width": 90, "height": 90}, {**_FILE, "width": 320, "height": 320}]},

@@ -17,7 +17,7 @@ from relay.llm_sources.demo import DemoSource
 from relay.llm_sources.faq import Faq
 from relay.llm_sources.ollama import OllamaSource
 from relay.llm_sources.openai import OpenAiSource
-from relay.llm_sources.openrouter import ATTRIBUTION, OpenRouterSource
+from relay.llm_sources.openrouter import OpenRouterSource, attribution
 from relay.llm_sources.question import Source
 from relay.llm_sources.upstream import Upstream
 from relay.settings import Settings
@@ -88,5 +88,5 @@ def _upstream(
         base_url,
         connect_seconds=settings.llm_connect_seconds,
         secret=secret.get_secret_value() if secret else None,
-        headers=ATTRIBUTION if source == "openrouter" else None,
+        headers=attribution(settings.openrouter_app_url) if source == "openrouter" else None,
     )

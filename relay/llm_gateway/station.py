@@ -12,6 +12,7 @@ from relay.llm_gateway.outside import Outside
 from relay.llm_gateway.quota import FreeQuota, is_free_model
 from relay.llm_gateway.turns import Turns
 from relay.llm_sources.question import ModelFacts, Source, SourceError, Survey
+from relay.text import timestamp
 
 log = logging.getLogger("relay.gateway")
 
@@ -54,10 +55,6 @@ class Station:
         self._looking: asyncio.Task[None] | None = None
         self._last_success: float | None = None
         self._last_error: tuple[float, ModelError] | None = None
-
-    @property
-    def looked_at(self) -> bool:
-        return self.survey is not None or self.problem is not None
 
     @property
     def answers(self) -> bool:
@@ -169,8 +166,8 @@ class Station:
             "active": self.turns.active,
             "waiting": self.turns.waiting,
             "problem": _words(self.problem),
-            "last_success_at": self._last_success,
-            "last_error_at": error[0] if error else None,
+            "last_success_at": timestamp(self._last_success),
+            "last_error_at": timestamp(error[0]) if error else None,
             "last_error": _words(error[1]) if error else None,
         }
 

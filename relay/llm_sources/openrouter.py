@@ -16,13 +16,14 @@ from relay.llm_sources.question import Event, ModelFacts, Question, Survey, Trac
 from relay.llm_sources.shapes import amount, rows, table
 from relay.llm_sources.upstream import Upstream
 
-ATTRIBUTION = {
-    "HTTP-Referer": "https://github.com/sms-telegram-ai-relay",
-    "X-Title": "SMS and Telegram AI relay",
-    "X-OpenRouter-Title": "SMS and Telegram AI relay",
-}
+TITLE = "SMS and Telegram AI relay"
 _OPTIONS = {**COMMON_OPTIONS, "top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"}
 _ROUTERS = ("openrouter/auto", "openrouter/free")
+
+
+def attribution(app_url: str | None) -> dict[str, str]:
+    """Headers that tell OpenRouter which app asks; without an address it appears in none of its rankings."""
+    return {"X-Title": TITLE, "X-OpenRouter-Title": TITLE, **({"HTTP-Referer": app_url} if app_url else {})}
 
 
 class OpenRouterSource:

@@ -7,7 +7,6 @@ keep, so that a status costs the same with ten messages as with ten million.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, or_, select, tuple_
@@ -27,6 +26,7 @@ from relay.messages import (
 )
 from relay.storage.schema import conversations, counters, in_states, inbound, notes, outbound, users
 from relay.storage.transactions import of_person, of_some_person, some_person
+from relay.text import timestamp
 
 PAGE_LIMIT = 500
 
@@ -63,13 +63,6 @@ _USAGE = select(
     func.sum(case(((inbound.c.outcome == TOLD_MINUTE) & _since_a_minute, 1), else_=0)).label("told_minute"),
     func.sum(case((inbound.c.outcome == TOLD_DAY, 1), else_=0)).label("told_day"),
 ).where(of_some_person(inbound), inbound.c.received_at > bindparam("day"))
-
-
-def timestamp(seconds: float | None) -> str | None:
-    """Seconds since the epoch as RFC 3339 in UTC, the way every answer of ours shows a moment."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def find_user(connection: Connection, platform: Platform, user_id: UserId) -> User | None:

@@ -57,13 +57,16 @@ async def test_openrouter_is_asked_as_its_documentation_says(upstream: Upstream,
     upstream.on(
         "/chat/completions", completion("Hi", usage={"prompt_tokens": 9, "completion_tokens": 1, "cost": 0.002})
     )
-    settings = openrouter(tmp_path, upstream, openrouter_provider={"sort": "price"})
+    settings = openrouter(
+        tmp_path, upstream, openrouter_provider={"sort": "price"}, openrouter_app_url="https://shop.example/"
+    )
     async with running(settings) as server:
         answer = (await server.chat(options={"temperature": 0.1, "top_k": 5}, x_relay={"person": "p1"})).json()
     assert answer["x_relay"]["cost_usd"] == 0.002
     call = next(call for call in upstream.calls if call.path == "/chat/completions")
     assert call.headers["authorization"] == "Bearer sk-or-secret"
-    assert {"http-referer", "x-title"} <= call.headers.keys()
+    assert call.headers["http-referer"] == "https://shop.example"
+    assert "x-title" in call.headers
     asked: dict[str, Any] = call.body
     assert asked["stream"] is True
     assert asked["reasoning"] == {"exclude": True}
