@@ -50,7 +50,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     # Where the servers listen and find each other
-    bind_host: str = Field("127.0.0.1", min_length=1, description="Address every server listens on.")
+    bind_host: str = Field("127.0.0.1", min_length=1, description="Address that the servers listen on.")
     llm_server_port: Port = Field(8033, description="Port of the LLM server.")
     sms_server_port: Port = Field(8040, description="Port of the SMS server.")
     telegram_server_port: Port = Field(8041, description="Port of the Telegram server.")
@@ -59,13 +59,13 @@ class Settings(BaseModel):
     llm_server_url: OptionalUrl = Field(
         None,
         validate_default=True,
-        description="Where the channels find the LLM server; http://127.0.0.1:{llm_server_port} when empty.",
+        description="Where the channels reach the LLM server; http://127.0.0.1:{llm_server_port} when empty.",
     )
     public_url: OptionalUrl = Field(
-        None, description="What the internet calls us (https://...); Twilio's signatures are checked against it."
+        None, description="Our address on the internet (https://...); Twilio's signatures are checked against it."
     )
     max_body_bytes: int = Field(
-        1_000_000, ge=10_000, le=100_000_000, description="Largest request body a server reads."
+        1_000_000, ge=10_000, le=100_000_000, description="Largest request body that a server accepts."
     )
 
     # Storage
@@ -75,14 +75,14 @@ class Settings(BaseModel):
         description="sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
     )
     database_timeout_seconds: float = Field(
-        8.0, gt=0, le=60, description="How long to wait for a locked or distant database before giving up."
+        8.0, gt=0, le=60, description="How long to wait for a locked or slow database before giving up."
     )
     instance_name: Text = Field(
         None,
-        description="Stable name of this machine's servers among several on one database; the host name when empty.",
+        description="Stable name of this machine when several share one database; the host name when empty.",
     )
     lease_seconds: float = Field(
-        15.0, ge=6, le=600, description="How long a claimed message stays ours without a sign of life."
+        15.0, ge=6, le=600, description="How long a message stays claimed by a server that shows no sign of life."
     )
 
     # The model
@@ -90,133 +90,137 @@ class Settings(BaseModel):
         "auto", description="Which source answers; auto takes what is configured or found."
     )
     openrouter_api_key: Secret = Field(None, description="Key of openrouter.ai.")
-    openrouter_model: str = Field("openrouter/auto", min_length=1, description="Model asked of OpenRouter.")
-    openrouter_base_url: Url = Field("https://openrouter.ai/api/v1", description="Where OpenRouter's API is.")
+    openrouter_model: str = Field("openrouter/auto", min_length=1, description="Model to use at OpenRouter.")
+    openrouter_base_url: Url = Field("https://openrouter.ai/api/v1", description="Base URL of OpenRouter's API.")
     openrouter_app_url: OptionalUrl = Field(
-        None,
-        description="Address of your app, sent as HTTP-Referer and shown in the rankings of OpenRouter; not sent when unset.",
+        None, description="Address of your app for OpenRouter's rankings, sent as HTTP-Referer; not sent when empty."
     )
     openrouter_provider: Table = Field(
         default={},
-        description='Provider routing, as OpenRouter takes it: {"sort": "price", "data_collection": "deny"}.',
+        description='Provider routing, in OpenRouter\'s format: {"sort": "price", "data_collection": "deny"}.',
     )
     openrouter_max_concurrent: int = Field(
-        32, ge=1, le=1000, description="Most answers that OpenRouter writes for us at the same moment; the rest waits."
+        32, ge=1, le=1000, description="Maximum number of concurrent answers from OpenRouter; more questions wait."
     )
     ollama_host: OllamaHost = Field("http://127.0.0.1:11434", description="Where Ollama listens.")
-    ollama_model: Text = Field(None, description="Model asked of Ollama; the first one installed when empty.")
+    ollama_model: Text = Field(None, description="Model to use in Ollama; the first one installed when empty.")
     ollama_context_tokens: int | None = Field(
         None,
         ge=512,
         le=2_000_000,
-        description="Context that Ollama is told to give the model; Ollama's own choice when empty (4096 is assumed).",
+        description="Context length to request from Ollama; Ollama's own default when empty (4096 is assumed).",
     )
     ollama_max_concurrent: int = Field(
-        4, ge=1, le=1000, description="Most answers that Ollama writes for us at the same moment; the rest waits."
+        4, ge=1, le=1000, description="Maximum number of concurrent answers from Ollama; more questions wait."
     )
     openai_base_url: OptionalUrl = Field(
-        None, description="Any OpenAI-compatible server, with its /v1: vLLM, llama.cpp, LM Studio, LiteLLM."
+        None, description="Base URL of an OpenAI-compatible server, including /v1: vLLM, llama.cpp, LM Studio, LiteLLM."
     )
-    openai_api_key: Secret = Field(None, description="Key of that server, if it wants one.")
-    openai_model: Text = Field(None, description="Model asked of that server; its first one when empty.")
+    openai_api_key: Secret = Field(None, description="Key of that server, if it needs one.")
+    openai_model: Text = Field(None, description="Model to use on that server; its first one when empty.")
     openai_max_concurrent: int = Field(
-        16, ge=1, le=1000, description="Most answers that such a server writes for us at the same moment."
+        16, ge=1, le=1000, description="Maximum number of concurrent answers from that server; more questions wait."
     )
     llm_fallbacks: Words = Field(
         default=(),
-        description="Who is asked when the source fails, in this order: ollama, openrouter:openrouter/free, ... "
-        "With auto and nothing here, whatever else is configured or found.",
+        description="Sources to try when the first one fails, in this order: ollama, openrouter:openrouter/free, ... "
+        "With auto, when empty: whatever else is configured or found.",
     )
     llm_last_resort: bool = Field(
-        False, description="When every source fails, answer from the demo's list of answers, marked as degraded."
+        False, description="When every source fails, answer from the demo's FAQ, marked as degraded."
     )
     llm_aliases: Aliases = Field(
         default={},
         description='Names for models with parameters: {"fast": {"model": "ollama:llama3.2", "temperature": 0.3}}.',
     )
     llm_attempts: int = Field(
-        3, ge=1, le=10, description="How often the last source of the chain is asked before we give up."
+        3, ge=1, le=10, description="How often the last source in the chain is asked before giving up."
     )
     llm_max_waiting: int = Field(
-        256, ge=0, le=10_000, description="Most questions that wait for one source; more are refused with 503."
+        256,
+        ge=0,
+        le=10_000,
+        description="Maximum number of questions waiting for one source; more are refused with 503.",
     )
     llm_max_body_bytes: int = Field(
         20_000_000,
         ge=10_000,
         le=100_000_000,
-        description="Largest question that the LLM server reads, with its pictures; of text max_body_bytes at most.",
+        description="Size limit of a question to the LLM server, pictures included; its text is limited by max_body_bytes.",
     )
     llm_keepalive_seconds: float = Field(
-        10.0, gt=0, le=300, description="A stream that has nothing to say for so long sends an empty piece."
+        10.0,
+        gt=0,
+        le=300,
+        description="After this long without output, a stream sends an empty piece to keep the connection open.",
     )
     llm_context_tokens: int | None = Field(
-        None, ge=512, le=10_000_000, description="Context of the model, when the source does not tell it."
+        None, ge=512, le=10_000_000, description="Context length of the model, when the source does not report it."
     )
     llm_answer_tokens: int = Field(
-        1024, ge=64, le=1_000_000, description="Room that is kept free in the context for the answer."
+        1024, ge=64, le=1_000_000, description="Space reserved for the answer in the context."
     )
     llm_max_answer_chars: int = Field(
-        100_000, ge=1000, le=10_000_000, description="Where an answer that does not end is cut."
+        100_000, ge=1000, le=10_000_000, description="Length at which a runaway answer is cut off."
     )
     llm_monthly_budget_usd: float | None = Field(
-        None, ge=0, description="After this much money in a calendar month (UTC) only free sources are asked."
+        None, ge=0, description="After spending this much in a calendar month (UTC), only free sources are asked."
     )
     llm_prices: Prices = Field(
         default={},
-        description="USD for a million tokens of prompt and of answer, for sources that tell no cost: "
+        description="USD per million tokens of prompt and of answer, for sources that report no cost: "
         '{"gpt-x": [0.15, 0.6]}.',
     )
     llm_spending_file: str = Field(
-        "llm_spending.json", min_length=1, description="Where the LLM server notes what this month cost."
+        "llm_spending.json", min_length=1, description="File in which the LLM server records this month's spending."
     )
     llm_probe_seconds: float = Field(
-        30.0, ge=1, le=3600, description="How often the sources are looked at, by calls that cost nothing."
+        30.0, ge=1, le=3600, description="How often the sources are checked, by calls that cost nothing."
     )
-    llm_connect_seconds: float = Field(5.0, gt=0, le=120, description="Longest wait for a connection to a source.")
-    llm_first_token_seconds: float = Field(
-        90.0, gt=0, le=3600, description="Longest wait for the first word of an answer."
-    )
-    llm_silence_seconds: float = Field(
-        30.0, gt=0, le=3600, description="Longest silence between two words of an answer."
-    )
-    llm_total_seconds: float = Field(180.0, gt=0, le=7200, description="Longest time for a whole answer.")
+    llm_connect_seconds: float = Field(5.0, gt=0, le=120, description="Timeout for connecting to a source.")
+    llm_first_token_seconds: float = Field(90.0, gt=0, le=3600, description="Timeout for the first word of an answer.")
+    llm_silence_seconds: float = Field(30.0, gt=0, le=3600, description="Timeout between two words of an answer.")
+    llm_total_seconds: float = Field(180.0, gt=0, le=7200, description="Timeout for a whole answer.")
     internal_token: Secret = Field(
-        None, description="When set, the LLM server's model routes want it as a bearer token; the channels send it."
+        None, description="When set, the LLM server's model routes require it as a bearer token; the channels send it."
     )
     demo_faq_file: str = Field(
-        "faq.json", min_length=1, description="What the demo source answers from; edit it freely."
+        "faq.json", min_length=1, description="FAQ that the demo source answers from; edit it freely."
     )
-    history_exchanges: int = Field(5, ge=0, le=50, description="How many earlier exchanges the model is shown.")
+    history_exchanges: int = Field(5, ge=0, le=50, description="How many earlier exchanges the model sees.")
 
     # Twilio
     twilio_account_sid: AccountSid = Field(None, description="Account SID, AC and 32 hex digits.")
-    twilio_auth_token: Secret = Field(None, description="Auth token; signs webhooks and opens the REST API.")
+    twilio_auth_token: Secret = Field(None, description="Auth token; signs webhooks and gives access to the REST API.")
     twilio_secondary_auth_token: Secret = Field(
-        None, description="The other auth token while it is being rotated: webhooks signed with it pass too."
+        None, description="Second auth token during a rotation: webhooks signed with it pass too."
     )
     twilio_shared_key: Secret = Field(
-        None, description="Secret of a SharedKey of Twilio's Webhooks API: then only its SHA-256 signatures pass."
+        None,
+        description="Secret of a SharedKey of Twilio's Webhooks API; when set, only its SHA-256 signatures pass.",
     )
-    twilio_phone_number: PhoneNumber = Field(None, description="Our number in E.164, +12345678900.")
+    twilio_phone_number: PhoneNumber = Field(None, description="Our number in E.164 format: +12345678900.")
     twilio_messaging_service_sid: ServiceSid = Field(
         None, description="Messaging Service to send through, MG and 32 hex digits."
     )
-    twilio_api_base_url: Url = Field("https://api.twilio.com", description="Where Twilio's REST API is.")
+    twilio_api_base_url: Url = Field("https://api.twilio.com", description="Base URL of Twilio's REST API.")
     validate_twilio_signature: bool | None = Field(
-        None, description="Refuse unsigned webhooks; true when an auth token is set, unless said otherwise."
+        None, description="Refuse unsigned webhooks; when empty, true if an auth token is set."
     )
-    default_region: str = Field("US", min_length=2, max_length=2, description="Country of numbers written without a +.")
+    default_region: str = Field(
+        "US", min_length=2, max_length=2, description="Country assumed for numbers written without a +."
+    )
     sms_max_parts: int = Field(
-        6, ge=1, le=40, description="Most parts that one answer may be texted in; the rest is cut, with a word."
+        6, ge=1, le=40, description="Maximum number of texts per answer; the rest is cut off, with a note."
     )
     sms_settle_seconds: float = Field(
         60.0,
         ge=0,
         le=3600,
-        description="How long Twilio may still take a text whose sending got no answer; only then it is sent again.",
+        description="How long to look for a text whose fate at Twilio is unknown before it is sent again.",
     )
     sms_segment_usd: float = Field(
-        0.012, ge=0, le=10, description="What one segment of a text costs, for the estimate in the status."
+        0.012, ge=0, le=10, description="Price of one segment, for the cost estimate in the status."
     )
 
     # Telegram
@@ -227,70 +231,73 @@ class Settings(BaseModel):
         description="Secret token of the webhook, 1 to 256 of A-Z a-z 0-9 _ -; derived from the bot token when empty.",
     )
     telegram_api_base_url: Url = Field(
-        "https://api.telegram.org", description="Where the Bot API is; requests go to {base}/bot{token}/{method}."
+        "https://api.telegram.org", description="Base URL of the Bot API; requests go to {base}/bot{token}/{method}."
     )
-    telegram_poll_seconds: int = Field(30, ge=0, le=50, description="Longest wait of one long poll.")
+    telegram_poll_seconds: int = Field(30, ge=0, le=50, description="Timeout of one long poll.")
     telegram_max_parts: int = Field(
-        10, ge=1, le=40, description="Most messages that one answer may be sent in; the rest is cut, with a word."
+        10, ge=1, le=40, description="Maximum number of messages per answer; the rest is cut off, with a note."
     )
 
     # People and the relay
     admin_token: Secret = Field(
-        None, description="When set, every admin route wants it; without it they answer this machine only."
+        None, description="When set, every admin route requires it; without it, admin routes answer this machine only."
     )
-    max_name_length: int = Field(50, ge=1, le=200, description="Longest name, in characters.")
+    max_name_length: int = Field(50, ge=1, le=200, description="Maximum length of a name, in characters.")
     messages_per_minute: int = Field(
-        20, ge=1, le=10_000, description="Most messages of one person that are answered within a minute."
+        20, ge=1, le=10_000, description="Maximum number of messages per person that are answered within a minute."
     )
     messages_per_day: int = Field(
-        500, ge=1, le=1_000_000, description="Most messages of one person that are answered within 24 hours."
+        500, ge=1, le=1_000_000, description="Maximum number of messages per person that are answered within 24 hours."
     )
     allowlist: Words = Field(
         default=(), description="Numbers and chat ids that are answered; everybody when empty: +12345678900, 700000001."
     )
     blocklist: Words = Field(default=(), description="Numbers and chat ids that are never answered.")
     loop_turns: int = Field(
-        10, ge=0, le=20, description="Turns at machine speed after which a sender is taken for a machine; 0: never."
+        10,
+        ge=0,
+        le=20,
+        description="After this many turns at machine speed, a sender is treated as a machine; 0: never.",
     )
     loop_pause_seconds: float = Field(
-        3600.0, ge=60, le=604_800, description="How long somebody who looks like a machine is not answered."
+        3600.0, ge=60, le=604_800, description="How long a sender who looks like a machine is not answered."
     )
     merge_messages: bool = Field(
-        True, description="Answer texts that wait for the same person together, as one question."
+        True, description="Answer waiting messages of the same person together, as one question."
     )
     merge_window_seconds: float = Field(
-        0.0, ge=0, le=60, description="How long to wait for more texts of a person before answering."
+        0.0, ge=0, le=60, description="How long to wait for more messages from a person before answering."
     )
     model_notice_seconds: float = Field(
         30.0,
         ge=0,
         le=3600,
-        description="When the model cannot answer for this long, the person is told that the answer comes later.",
+        description="When the model cannot answer for this long, the person is told that the answer will come later.",
     )
     model_give_up_seconds: float = Field(
         3600.0,
         ge=1,
         le=86_400,
-        description="After this long without an answer from the model, an honest apology is sent.",
+        description="After this long without an answer from the model, an apology is sent.",
     )
     send_give_up_seconds: float = Field(
-        86_400.0, ge=60, le=604_800, description="After this long a part that cannot be sent is given up."
+        86_400.0, ge=60, le=604_800, description="A part that could not be sent for this long is given up."
     )
-    max_concurrent_answers: int = Field(32, ge=1, le=1000, description="How many people are served at the same moment.")
+    max_concurrent_answers: int = Field(32, ge=1, le=1000, description="How many people are served at the same time.")
     max_message_length: int = Field(
-        8000, ge=100, le=100_000, description="Longest message, in characters, that is put to the model."
+        8000, ge=100, le=100_000, description="Maximum length of a message to the model, in characters."
     )
     stop_seconds: float = Field(
-        8.0, gt=0, le=60, description="How long a server may take to stop; the launcher waits 9 seconds at most."
+        8.0, gt=0, le=60, description="How long a server may take to stop; the launcher waits at most 9 seconds."
     )
 
     # Logs and modes
     log_dir: Text = Field(
-        None, description="Folder of log files (logs/sms_server.log and so on); none are written when empty."
+        None, description="Folder for log files (logs/sms_server.log and so on); none are written when empty."
     )
-    log_format: Annotated[Literal["text", "json"], OneOf] = Field("text", description="text or json.")
+    log_format: Annotated[Literal["text", "json"], OneOf] = Field("text", description="Format of the log lines.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], OneOf] = Field(
-        "info", description="Least level that is logged."
+        "info", description="Lowest level that is logged."
     )
     simulated: bool = Field(
         False,
@@ -304,7 +311,7 @@ class Settings(BaseModel):
             value = secret.get_secret_value()
             allowed = all(char.isascii() and (char.isalnum() or char in "_-") for char in value)
             if not allowed or len(value) > 256:
-                msg = "telegram_webhook_secret must be 1 to 256 characters out of A-Z a-z 0-9 _ -"
+                msg = "telegram_webhook_secret must be 1 to 256 characters of A-Z a-z 0-9 _ -"
                 raise ValueError(msg)
         if not self.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
             msg = "database_url must begin with sqlite:/// or postgresql+psycopg://"
@@ -312,7 +319,7 @@ class Settings(BaseModel):
         try:
             urlsplit(self.database_url).port  # noqa: B018 (reading it is the check)
         except ValueError:
-            msg = "database_url is no URL: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+            msg = "database_url is not a URL: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
             raise ValueError(msg) from None
         return self
 

@@ -36,28 +36,28 @@ GROUPS = (
     Group(
         "database_url",
         "Storage",
-        "SQLite needs nothing. PostgreSQL is for more than one machine.",
+        "SQLite needs no setup. PostgreSQL is for more than one machine.",
     ),
     Group(
         "llm_source",
         "The model",
-        "With `auto`, an OpenRouter key means OpenRouter; without one, a local server that answers (Ollama first); "
-        "and in try-out mode, when there is neither, the demo source.",
+        "With `auto`, OpenRouter if its key is set; otherwise a local server that answers (Ollama first); "
+        "otherwise, in try-out mode, the demo source.",
     ),
     Group(
         "twilio_account_sid",
         "Twilio",
-        "From the first page of Twilio's console. [SMS_SETUP_GUIDE.md](SMS_SETUP_GUIDE.md) tells the way.",
+        "From the first page of Twilio's console. [SMS_SETUP_GUIDE.md](SMS_SETUP_GUIDE.md) explains how.",
     ),
     Group(
         "telegram_bot_token",
         "Telegram",
-        "The token alone is enough. [TELEGRAM_SETUP_GUIDE.md](TELEGRAM_SETUP_GUIDE.md) tells the way.",
+        "The token alone is enough. [TELEGRAM_SETUP_GUIDE.md](TELEGRAM_SETUP_GUIDE.md) explains how.",
     ),
     Group(
         "admin_token",
         "People and the relay",
-        "Who may look, how long things may take, and how much is served at once.",
+        "Who has access, how long things may take, and how much is handled at once.",
     ),
     Group(
         "log_dir",
@@ -70,21 +70,23 @@ _PAGE_HEAD = """# Settings
 
 <!-- Generated from relay/settings.py by `make format`. Change it there. -->
 
-Nothing has to be set to try the product. A setting may be written in three places; the first that has it wins:
+To try the product, you need not set anything. A setting can be written in three places; the first that has it wins:
 
 1. the environment: `SMS_SERVER_PORT=9040`
-2. the file `.env` in the project folder, one such line a setting ([.env.example](../.env.example) has them all)
+2. the file `.env` in the project folder, one such line per setting ([.env.example](../.env.example) has them all)
 3. the file `config.json` in the project folder: `{"sms_server_port": 9040}`
 
-What is empty counts as not set. An unknown key or a bad value is refused at the start with a sentence that says what to
-do; `python start_all_servers.py --check` tells it without starting anything. Changes take effect at the next start.
+An empty value counts as not set. An unknown key or an invalid value is refused at the start with a message that says
+what to do; `python start_all_servers.py --check` shows it without starting anything. Changes take effect at the next
+start; only the LLM server picks up changes in `.env` and `config.json` within two seconds, so a new model or key needs
+no restart.
 
 A setting may also be read from a file: `ADMIN_TOKEN_FILE=/run/secrets/admin` takes the value of `admin_token` from
 there. The settings marked secret never appear in a log, an error, a status or a page.
 """
 
-_ENV_HEAD = """# Copy this file to .env and take the # away from the lines that you change. Everything has a default.
-# Generated from relay/settings.py by `make format`. The same with more words: docs/SETTINGS.md
+_ENV_HEAD = """# Copy this file to .env and remove the # from the lines that you change. Everything has a default.
+# Generated from relay/settings.py by `make format`. More explanations: docs/SETTINGS.md
 """
 
 
@@ -172,7 +174,7 @@ def main() -> None:
     for path, text in ((folder / "docs" / "SETTINGS.md", settings_page()), (folder / ".env.example", env_example())):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-            sys.stdout.write(f"{path.relative_to(folder)} is written anew\n")
+            sys.stdout.write(f"{path.relative_to(folder)} was updated\n")
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ REFUSALS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("half a bot token", {"TELEGRAM_BOT_TOKEN": "AAabc"}, ["telegram_bot_token", "@BotFather"]),
     ("a webhook secret with a space", {"TELEGRAM_WEBHOOK_SECRET": "a b"}, ["telegram_webhook_secret", "A-Z a-z 0-9"]),
     ("another database", {"DATABASE_URL": "mysql://x"}, ["database_url must begin with"]),
-    ("a broken database URL", {"DATABASE_URL": "postgresql+psycopg://[::1/x"}, ["database_url is no URL"]),
+    ("a broken database URL", {"DATABASE_URL": "postgresql+psycopg://[::1/x"}, ["database_url is not a URL"]),
     ("not a number", {"STOP_SECONDS": "nan"}, ["stop_seconds"]),
     ("not a truth", {"SIMULATED": "perhaps"}, ["simulated"]),
 ]  # fmt: skip
