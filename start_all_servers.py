@@ -34,16 +34,16 @@ from relay.settings import load_settings
 
 FOLDER = Path(__file__).resolve().parent
 EPILOG = """
-Flags combine freely. With none of them, what is configured is started, and what is left out is named. Without any
+Flags can be combined. Without flags, whatever is configured is started, and what is left out is listed. Without any
 account configured, or with --demo, a simulator plays Twilio, Telegram and the phones of the people who write.
-Exit status: 0 stopped as asked; 1 a server had to be given up or killed; 2 nothing was started, the reason was said.
+Exit status: 0 stopped as asked; 1 a server had to be given up or killed; 2 nothing was started, the reason is printed.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the launcher; gives the exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # an old console may lack a letter that somebody wrote
+        sys.stdout.reconfigure(errors="backslashreplace")  # an old console may lack a character that somebody wrote
     options = _parse(arguments)
     asked = _asked(options)
     if options.check:
@@ -70,8 +70,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sms", action="store_true", help="the SMS server")
     parser.add_argument("--telegram", action="store_true", help="the Telegram server")
     parser.add_argument("--admin", action="store_true", help="the console")
-    parser.add_argument("--demo", action="store_true", help="try it out: use no account, start the simulator too")
-    parser.add_argument("--check", action="store_true", help="look for what would go wrong, start nothing")
+    parser.add_argument("--demo", action="store_true", help="try it out: use the simulator instead of any account")
+    parser.add_argument("--check", action="store_true", help="check the setup, start nothing")
     return parser.parse_args(arguments)
 
 

@@ -13,7 +13,7 @@ def title(plan: Plan, up: frozenset[str], unready: frozenset[str]) -> str:
     """What stands above the table."""
     if len(up) < len(plan.programs):
         return "Not everything is up."
-    return "Everything runs, but not all of it can do its work yet." if unready else "Everything is up."
+    return "Everything is running, but not everything is ready yet." if unready else "Everything is up."
 
 
 def address_rows(plan: Plan, up: frozenset[str], unready: frozenset[str] = frozenset()) -> list[Row]:

@@ -55,7 +55,7 @@ def diagnose(folder: Path, asked: Asked, environ: Mapping[str, str], console: Co
         mark = (f"{finding.verdict:<8}", _STYLE[finding.verdict])
         console.print(Text.assemble(mark, f"{finding.what:<{width}}  {finding.text}"), soft_wrap=True)
     problems = sum(finding.verdict is Verdict.PROBLEM for finding in findings)
-    console.print(Text(f"{problems} to solve first." if problems else "Nothing is in the way of a start."))
+    console.print(Text(f"Problems to solve first: {problems}." if problems else "No problems found."))
     return 1 if problems else 0
 
 
@@ -94,7 +94,7 @@ def _requirements(lock: Path) -> Finding:
         if (found := _installed(name)) != version and not (found is None and ";" in marker)
     ]
     if not others:
-        return Finding(Verdict.FINE, "requirements", f"all as in {lock.name}")
+        return Finding(Verdict.FINE, "requirements", f"all match {lock.name}")
     shown = "; ".join(others[:5]) + (" ..." if len(others) > 5 else "")
     return Finding(Verdict.NOTE, "requirements", f"{len(others)} differ ({shown}). Run: make setup")
 
@@ -126,7 +126,9 @@ def _ports(plan: Plan) -> Iterator[Finding]:
         if reason is None:
             yield Finding(Verdict.FINE, what, f"free for {program.name}")
         elif is_healthy(program.host, program.port):
-            yield Finding(Verdict.NOTE, what, f"{program.name} seems to run already: GET /health answers ({reason})")
+            yield Finding(
+                Verdict.NOTE, what, f"{program.name} seems to be running already: GET /health answers ({reason})"
+            )
         else:
             yield Finding(Verdict.PROBLEM, what, f"{program.name} cannot use it: {reason}")
 
@@ -167,7 +169,7 @@ def _log_folder(folder: Path, settings: Settings) -> Iterator[Finding]:
 
 
 def _reachability(plan: Plan) -> Iterator[Finding]:
-    """Knock at what is configured on this machine; what is on the internet is left to the servers' own /ready."""
+    """Connect to what is configured on this machine; what is on the internet is left to the servers' own /ready."""
     settings = plan.settings
     named = settings.model_fields_set
     started = {program.name for program in plan.programs}
@@ -192,5 +194,5 @@ def _answers(what: str, url: str, default_port: int, otherwise: Verdict) -> Find
         socket.create_connection((host, port), timeout=3).close()
     except OSError as error:
         reason = error.strerror or str(error)
-        return Finding(otherwise, what, f"nothing answers at {host}:{port} ({reason}). Is it started?")
+        return Finding(otherwise, what, f"nothing answers at {host}:{port} ({reason}). Is it running?")
     return Finding(Verdict.FINE, what, f"something answers at {host}:{port}")

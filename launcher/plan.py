@@ -67,7 +67,7 @@ def make_plan(settings: Settings, asked: Asked) -> Plan:
             raise SettingsError(_complaint(missing, asked))
         left_out += missing.items()
     if not asked.servers and _llm_is_elsewhere(settings):
-        left_out.append(("llm", f"llm_server_url points to another one, {settings.llm_server_url}"))
+        left_out.append(("llm", f"llm_server_url points to another server, {settings.llm_server_url}"))
     started = wanted - {name for name, _ in left_out}
     simulator = trial and (asked.demo or not started.isdisjoint({"sms", "telegram"}))
     in_force = settings.for_simulator() if trial else settings
@@ -131,7 +131,5 @@ def _refuse_shared_ports(programs: tuple[Program, ...]) -> None:
     for program in programs:
         other = seen.setdefault(program.port, program)
         if other is not program:
-            msg = (
-                f"{other.name} and {program.name} have the same port, {program.port}. Give one of them another number."
-            )
+            msg = f"{other.name} and {program.name} have the same port, {program.port}. Give one of them another port."
             raise SettingsError(msg)

@@ -27,7 +27,7 @@ def port_problems(programs: Sequence[Program]) -> list[str]:
 
 def _advice(program: Program, reason: str) -> str:
     if reason.startswith("bind_host"):
-        return "Set bind_host to one that it has; 127.0.0.1 suits most."
+        return "Set bind_host to one of its addresses; 127.0.0.1 suits most."
     move = f"set {program.file.removesuffix('.py').upper()}_PORT to another number."
     return f"Stop that, or {move}" if reason.startswith(_IN_USE) else "S" + move[1:]
 
@@ -39,7 +39,7 @@ def why_closed(bind_host: str, port: int) -> str | None:
             bind_host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError:
-        return f"bind_host {bind_host} is no address of this machine"
+        return f"bind_host {bind_host} is not an address of this machine"
     with socket.socket(family, kind, protocol) as probe:
         if sys.platform == "win32":
             # There, SO_REUSEADDR would let two servers listen on one port.
@@ -60,14 +60,14 @@ def _in_words(error: OSError, bind_host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE or getattr(error, "winerror", None) in {10013, 10048}:
         return f"{_IN_USE} by {owner_of(port) or 'another process'}"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"bind_host {bind_host} is no address of this machine"
+        return f"bind_host {bind_host} is not an address of this machine"
     if error.errno == errno.EACCES:
-        return "this user may not open it (ports under 1024 need more rights)"
+        return "this user may not open it (ports below 1024 need special permissions)"
     return error.strerror or str(error)
 
 
 def owner_of(port: int) -> str | None:
-    """Name, process id and command of whoever listens on a port; None when the system does not tell."""
+    """Name, process id and command of whoever listens on a port; None when the system does not say."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except (psutil.Error, OSError):

@@ -179,7 +179,7 @@ class Supervisor:
         now = self._clock()
         if self._stopping_since is None:
             self._stopping_since = now
-            self._screen.note("launcher", f"stopping everything ({why}); once more kills what is left")
+            self._screen.note("launcher", f"stopping everything ({why}); a second signal kills what is left")
             for server in self._servers.values():
                 if server.state is State.WAITING:
                     server.state = State.ENDED
@@ -194,7 +194,7 @@ class Supervisor:
             server.state = State.ENDED
             self._screen.note(server.name, "stopped" if server.name in self._asked else f"ended: {how}")
         elif status == BAD_SETTINGS:
-            self._give_up(server, "its settings are refused, see its words above; it is not started again")
+            self._give_up(server, "its settings were refused, see its message above; it will not be restarted")
         else:
             self._restart_later(server, how)
 
@@ -202,7 +202,7 @@ class Supervisor:
         now = self._clock()
         pause = server.pause_after_death(now, self._patience)
         if pause is None:
-            self._give_up(server, f"{how}; that was {server.quick_deaths} quick deaths in a row, GIVEN UP")
+            self._give_up(server, f"{how}; it died quickly {server.quick_deaths} times in a row, GIVEN UP")
             return
         server.state = State.WAITING
         server.start_after = now + pause
@@ -313,7 +313,7 @@ class Supervisor:
         for server in servers:
             if server.process and server.name not in self._killed:
                 self._killed.add(server.name)
-                self._screen.alarm(server.name, "is killed, it has not stopped yet")
+                self._screen.alarm(server.name, "is being killed, it has not stopped yet")
                 server.process.kill()
 
 

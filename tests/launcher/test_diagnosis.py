@@ -92,7 +92,7 @@ def test_a_server_that_runs_already_is_only_noted(tmp_path: Path, environ: dict[
         found = findings(tmp_path, {**environ, "LLM_SERVER_PORT": str(server.server_port)})
         server.shutdown()
     assert found[f"port {server.server_port}"].verdict is Verdict.NOTE
-    assert "llm seems to run already" in found[f"port {server.server_port}"].text
+    assert "llm seems to be running already" in found[f"port {server.server_port}"].text
 
 
 def test_a_database_that_can_be_written_is_fine(tmp_path: Path, environ: dict[str, str]) -> None:
@@ -141,7 +141,7 @@ def test_a_configured_server_on_this_machine_is_knocked_at(
         found = findings(tmp_path, environ)
     assert found["openai_base_url"].verdict is Verdict.FINE
     assert found["ollama_host"].verdict is Verdict.NOTE
-    assert "Is it started?" in found["ollama_host"].text
+    assert "Is it running?" in found["ollama_host"].text
 
 
 def test_a_log_folder_that_cannot_be_made_is_a_problem(tmp_path: Path, environ: dict[str, str]) -> None:
@@ -155,6 +155,6 @@ def test_the_exit_status_says_whether_anything_is_in_the_way(tmp_path: Path, env
     """0 when it could start, 1 when not, with a last line in words."""
     out = io.StringIO()
     assert diagnose(tmp_path, Asked(), environ, Console(file=out, width=200)) == 0
-    assert out.getvalue().endswith("Nothing is in the way of a start.\n")
+    assert out.getvalue().endswith("No problems found.\n")
     assert diagnose(tmp_path, Asked(), {**environ, "LOG_FORMAT": "yaml"}, Console(file=out, width=200)) == 1
-    assert out.getvalue().endswith("1 to solve first.\n")
+    assert out.getvalue().endswith("Problems to solve first: 1.\n")

@@ -151,7 +151,7 @@ def test_a_server_that_cannot_do_its_work_is_named_instead_of_claiming_that_all_
     """Its process is healthy, yet /ready says no: a locked database, no model, a wrong token."""
     (house / "llm_server.mode").write_text("unready")
     run = launch("--llm")
-    run.until("^Everything runs, but not all of it can do its work yet")
+    run.until("^Everything is running, but not everything is ready yet")
     run.until(r"^  not ready +llm: http://127\.0\.0\.1:\d+/ready says why")
 
 
@@ -188,7 +188,7 @@ def test_a_server_that_refuses_its_settings_is_not_started_again_and_the_rest_ru
     (house / "sms_server.mode").write_text("refuse")
     run = launch("--all")
     run.until(r"sms +\| there is no setting called")
-    run.until(r"sms +\| !! its settings are refused")
+    run.until(r"sms +\| !! its settings were refused")
     run.until("Not everything is up")
     run.until(r"not up yet +sms")
     run.process.send_signal(signal.SIGTERM)
@@ -222,7 +222,7 @@ def test_asking_twice_kills_a_stubborn_server(launch: Callable[..., Run], house:
     threading.Event().wait(1.1)  # an echo within a second is no second ask
     run.process.send_signal(signal.SIGINT)
     assert run.end() == 1
-    run.until(r"llm +\| !! is killed")
+    run.until(r"llm +\| !! is being killed")
 
 
 def test_a_mistake_in_the_settings_is_one_sentence_and_status_2(launch: Callable[..., Run]) -> None:
@@ -237,7 +237,7 @@ def test_check_starts_nothing_and_says_that_nothing_is_in_the_way(launch: Callab
     """The real flag, in a real process."""
     run = launch("--check")
     assert run.end() == 0
-    assert run.lines[-1] == "Nothing is in the way of a start."
+    assert run.lines[-1] == "No problems found."
 
 
 def test_a_reader_that_goes_away_stops_nobody(house: Path, house_environ: dict[str, str]) -> None:

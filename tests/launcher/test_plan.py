@@ -123,7 +123,7 @@ def test_the_table_names_what_to_open_and_what_is_missing() -> None:
     ("up", "unready", "says"),
     [
         ({"llm", "admin"}, set(), "Everything is up."),
-        ({"llm", "admin"}, {"llm"}, "Everything runs, but not all of it can do its work yet."),
+        ({"llm", "admin"}, {"llm"}, "Everything is running, but not everything is ready yet."),
         ({"admin"}, set(), "Not everything is up."),
         ({"llm"}, {"llm"}, "Not everything is up."),
     ],

@@ -46,13 +46,15 @@ def test_the_arguments_of_the_other_process_stay_unsaid() -> None:
 @pytest.mark.parametrize("bind_host", ["192.0.2.1", "no such host"])
 def test_an_address_that_is_not_ours_is_said_to_be_so(bind_host: str, free_port: Callable[[], int]) -> None:
     """192.0.2.0/24 belongs to documents, to no machine."""
-    assert why_closed(bind_host, free_port()) == f"bind_host {bind_host} is no address of this machine"
+    assert why_closed(bind_host, free_port()) == f"bind_host {bind_host} is not an address of this machine"
 
 
 def test_the_advice_fits_what_is_wrong() -> None:
     """Nothing can be stopped where the address is the mistake."""
     [sentence] = port_problems([Program("sms", "sms_server.py", 8040, "192.0.2.1")])
-    assert sentence.endswith("is no address of this machine. Set bind_host to one that it has; 127.0.0.1 suits most.")
+    assert sentence.endswith(
+        "is not an address of this machine. Set bind_host to one of its addresses; 127.0.0.1 suits most."
+    )
 
 
 def test_a_port_that_only_waits_for_old_connections_to_fade_is_free() -> None:

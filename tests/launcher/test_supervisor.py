@@ -233,7 +233,7 @@ def test_refused_settings_are_not_tried_again() -> None:
     """Status 2 says that nothing will change by itself; alone, the launcher ends."""
     stage = Stage(LLM_ALONE)
     stage.dies("llm", status=2, at=0.3)
-    assert "its settings are refused" in stage.said[-1]
+    assert "its settings were refused" in stage.said[-1]
     assert stage.supervisor.done
     assert stage.supervisor.exit_status == 1
 
