@@ -101,7 +101,9 @@ def create_app(settings: Settings | None = None, *, look_seconds: float = LOOK_S
             return {"ready": False, "database": str(error), "simulated": settings.simulated}
         return {"ready": True, "simulated": settings.simulated}
 
-    app = build_app("Console", settings, lifespan, description="How everything is, and who writes. For the operator.")
+    app = build_app(
+        "Console", settings, lifespan, description="How everything is going, and who writes. For the operator."
+    )
     for kind in (ApiError, HTTPException, RequestValidationError, StorageError):
         app.add_exception_handler(kind, pages.for_browsers(app.exception_handlers[kind]))
     app.include_router(routes)
@@ -143,18 +145,18 @@ Searched = Annotated[Search, Depends(_search)]
 # -- what is shown -----------------------------------------------------------------------------------------------------
 
 
-@routes.get("/", dependencies=[ADMIN], summary="The first page: servers, people, what waits, what went wrong.")
+@routes.get("/", dependencies=[ADMIN], summary="The home page: servers, people, what is waiting, what went wrong.")
 async def first_page(request: Request, console: Here, search: Searched) -> Response:
     values = await console.overview(search)
     return console.pages.show_live(request, "overview.html", "overview_live.html", **values, page_size=PEOPLE_A_PAGE)
 
 
-@routes.get("/api/overview", dependencies=[ADMIN], summary="The first page as JSON.")
+@routes.get("/api/overview", dependencies=[ADMIN], summary="The home page as JSON.")
 async def overview(console: Here, search: Searched) -> dict[str, Any]:
     return await console.overview(search)
 
 
-@routes.get("/person", dependencies=[ADMIN], summary="One person: the conversation, and what became of each part.")
+@routes.get("/person", dependencies=[ADMIN], summary="One person: the conversation, and the delivery of each part.")
 async def person_page(
     request: Request,
     console: Here,
@@ -192,7 +194,7 @@ async def send(
     return _go(person_url(address.platform, address.user_id, done="sent") + "#newest")
 
 
-@routes.post("/person/release", dependencies=[ADMIN], summary="Answer somebody again who was taken for a machine.")
+@routes.post("/person/release", dependencies=[ADMIN], summary="Resume answering somebody who was taken for a machine.")
 async def release(console: Here, address: InForm) -> Response:
     await console.database.release_person(address.platform, address.user_id)
     return _go(person_url(address.platform, address.user_id, done="released"))

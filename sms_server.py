@@ -123,7 +123,7 @@ def _rooms(app: FastAPI) -> Rooms:
 
 
 @routes.head("/", dependencies=[PUBLIC], include_in_schema=False)
-@routes.get("/", dependencies=[PUBLIC], summary="What this server is, and how it is.")
+@routes.get("/", dependencies=[PUBLIC], summary="What this server is, and whether it works.")
 async def home(request: Request) -> dict[str, Any]:
     rooms = _rooms(request.app)
     readiness = await rooms.desk.readiness()
@@ -165,7 +165,7 @@ async def receive_sms(request: Request) -> Response:
 @routes.post(
     "/sms/delivery",
     dependencies=[PUBLIC],
-    summary="Where Twilio reports what became of our texts.",
+    summary="Where Twilio reports whether our texts arrived.",
     description="Signed by Twilio. Reports may come early, late and twice.",
 )
 async def receive_delivery(request: Request) -> Response:
@@ -239,12 +239,12 @@ def _signed_url(request: Request, settings: Settings) -> str:
 
 
 def _unproven(settings: Settings, url: str, *, signed: bool) -> ApiError:
-    error = "the signature does not fit" if signed else "the request carries no X-Twilio-Signature"
+    error = "the signature does not match" if signed else "the request carries no X-Twilio-Signature"
     if not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~-]*)*(\?[\w=&.-]*)?", url, re.ASCII):
         url = f"http://127.0.0.1:{settings.sms_server_port}/sms/webhook"  # never a stranger's words in a command
     hint = (
         f"Twilio signs the URL {url} with the auth token: the webhook of the number must be this URL, and public_url "
-        f"what the internet calls us. To send a signed message by hand: {signed_command(settings, url)}"
+        f"our address on the internet. To send a signed message by hand: {signed_command(settings, url)}"
     )
     return ApiError(403, error, hint)
 
@@ -266,7 +266,7 @@ def signed_command(settings: Settings, url: str) -> str:
 # -- what the operator may do ------------------------------------------------------------------------------------------
 
 
-@routes.get("/sms/status", dependencies=[ADMIN], summary="Figures, people, cost and trouble.")
+@routes.get("/sms/status", dependencies=[ADMIN], summary="Figures, people, cost and errors.")
 async def status(request: Request, limit: Limit = 50, offset: Offset = 0) -> dict[str, Any]:
     rooms = _rooms(request.app)
     settings = rooms.settings
@@ -286,8 +286,8 @@ async def status(request: Request, limit: Limit = 50, offset: Offset = 0) -> dic
 class Message(BaseModel):
     """What to send, and to whom."""
 
-    phone_number: str = Field(description="A telephone number, best as +12345678900.")
-    message: str = Field(description="Plain text; it is sent as it stands.")
+    phone_number: str = Field(description="A phone number, preferably as +12345678900.")
+    message: str = Field(description="Plain text; it is sent unchanged.")
 
 
 @routes.post(
@@ -295,7 +295,7 @@ class Message(BaseModel):
     dependencies=[ADMIN],
     status_code=202,
     summary="Text somebody.",
-    description="It goes through the outbox. The answer has its id and the state of its parts.",
+    description="It goes through the outbox. The response has its id and the state of its parts.",
 )
 async def send(request: Request, message: Message) -> dict[str, Any]:
     rooms = _rooms(request.app)
@@ -311,7 +311,7 @@ async def send(request: Request, message: Message) -> dict[str, Any]:
 def _recipient(settings: Settings, written: str) -> UserId:
     number = normal_number(written, settings.default_region)
     if number is None:
-        raise ApiError(422, "phone_number is not a telephone number", "write it with + and country: +12345678900")
+        raise ApiError(422, "phone_number is not a phone number", "write it with + and country code: +12345678900")
     if number == settings.twilio_phone_number:
         raise ApiError(422, "phone_number is our own number", "give the number of the person")
     return number
@@ -343,14 +343,16 @@ async def clear_history(request: Request, phone_number: str) -> dict[str, Any]:
     person = _known_address(rooms.settings, phone_number)
     removed = await rooms.database.clear_history(Platform.SMS, person)
     if removed is None:
-        raise ApiError(404, f"nobody is known under {person}", "write +12345678900; GET /sms/status lists the people")
+        raise ApiError(
+            404, f"nobody is known under {person}", "write it like +12345678900; GET /sms/status lists the people"
+        )
     return {"phone_number": person, "removed": removed}
 
 
 @routes.post(
     "/sms/user/{phone_number}/release",
     dependencies=[ADMIN],
-    summary="Answer somebody again who was taken for a machine.",
+    summary="Resume answering somebody who was taken for a machine.",
 )
 async def release(request: Request, phone_number: str) -> dict[str, Any]:
     rooms = _rooms(request.app)

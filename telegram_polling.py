@@ -332,7 +332,7 @@ class Poller:
             asked["offset"] = offset
         updates = await calls.call("getUpdates", asked, read_seconds=seconds + ANSWER_GRACE_SECONDS)
         if not isinstance(updates, list):
-            raise OutcomeUnknown("body", "Telegram's answer to getUpdates is no list")
+            raise OutcomeUnknown("body", "Telegram's answer to getUpdates is not a list")
         self.last_success_at = self._clock()
         return updates
 

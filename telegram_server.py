@@ -210,7 +210,7 @@ def _rooms(app: FastAPI) -> Rooms:
 
 
 @routes.head("/", dependencies=[PUBLIC], include_in_schema=False)
-@routes.get("/", dependencies=[PUBLIC], summary="What this server is, and how it is.")
+@routes.get("/", dependencies=[PUBLIC], summary="What this server is, and whether it works.")
 async def home(request: Request) -> dict[str, Any]:
     rooms = _rooms(request.app)
     readiness = await _readiness(rooms)
@@ -329,17 +329,17 @@ class Message(BaseModel):
     """What to send, and to whom."""
 
     chat_id: Annotated[str, BeforeValidator(_as_written)] = Field(
-        description="A chat that the bot knows: a number, or the same as text."
+        description="A chat that the bot knows: a number, as JSON number or text."
     )
-    message: str = Field(description="Markdown; it is formatted and cut as the answers of the model are.")
+    message: str = Field(description="Markdown; formatted and split like the answers of the model.")
 
 
 @routes.post(
     "/telegram/send",
     dependencies=[ADMIN],
     status_code=202,
-    summary="Send a message to somebody who wrote to the bot before.",
-    description="It goes through the outbox. The answer has its id and the state of its parts.",
+    summary="Send a message to somebody who has written to the bot before.",
+    description="It goes through the outbox. The response has its id and the state of its parts.",
 )
 async def send(request: Request, message: Message) -> dict[str, Any]:
     rooms = _rooms(request.app)
@@ -350,7 +350,7 @@ async def send(request: Request, message: Message) -> dict[str, Any]:
     if planned[-1].text.endswith(CUT_NOTICE):
         raise ApiError(
             422,
-            f"the message would take more than {rooms.settings.telegram_max_parts} messages of Telegram",
+            f"the message would take more than {rooms.settings.telegram_max_parts} Telegram messages",
             "shorten it, send it in several messages, or raise telegram_max_parts",
         )
     await _must_be_reachable(rooms, user_id)
@@ -371,7 +371,7 @@ async def _must_be_reachable(rooms: Rooms, user_id: UserId) -> None:
         raise ApiError(409, f"chat {user_id} {why}", "nothing can be sent until they write to the bot again")
 
 
-@routes.post("/telegram/polling/start", dependencies=[ADMIN], summary="Start to poll for updates.")
+@routes.post("/telegram/polling/start", dependencies=[ADMIN], summary="Start polling for updates.")
 async def start_polling(request: Request) -> dict[str, Any]:
     rooms = _rooms(request.app)
     if rooms.webhook is not None:
@@ -384,7 +384,7 @@ async def start_polling(request: Request) -> dict[str, Any]:
     return _polling(rooms)
 
 
-@routes.post("/telegram/polling/stop", dependencies=[ADMIN], summary="Stop to poll; updates wait at Telegram, a day.")
+@routes.post("/telegram/polling/stop", dependencies=[ADMIN], summary="Stop polling; Telegram keeps updates for a day.")
 async def stop_polling(request: Request) -> dict[str, Any]:
     rooms = _rooms(request.app)
     await rooms.poller.stop()
@@ -403,7 +403,7 @@ async def clear_history(request: Request, chat_id: str) -> dict[str, Any]:
 @routes.post(
     "/telegram/user/{chat_id}/release",
     dependencies=[ADMIN],
-    summary="Answer somebody again who was taken for a machine.",
+    summary="Resume answering somebody who was taken for a machine.",
 )
 async def release(request: Request, chat_id: str) -> dict[str, Any]:
     user_id = _chat_id(chat_id)

@@ -108,7 +108,7 @@ async def internal(request: Request) -> None:
     settings: Settings = request.app.state.settings
     if settings.internal_token is not None:
         if not same_secret(bearer(request), settings.internal_token.get_secret_value()):
-            raise ApiError(401, "this route wants the internal token", "send Authorization: Bearer INTERNAL_TOKEN")
+            raise ApiError(401, "this route requires the internal token", "send Authorization: Bearer INTERNAL_TOKEN")
     elif not is_direct_from_this_machine(request):
         raise ApiError(
             403,
@@ -127,7 +127,7 @@ async def admin(request: Request) -> None:
             return
         if _has_admin_token(request, bearer(request)):
             return
-        raise ApiError(403, "this route wants the admin token", "send Authorization: Bearer ADMIN_TOKEN")
+        raise ApiError(403, "this route requires the admin token", "send Authorization: Bearer ADMIN_TOKEN")
     if settings.public_url is not None:
         raise ApiError(
             403,

@@ -98,7 +98,7 @@ def _problem(problem: Mapping[str, Any]) -> str:
     where = ".".join(str(step) for step in problem["loc"][1:])
     if where:
         return f"{where}: {problem['msg']}"
-    return "the body is empty" if problem["type"] == "missing" else "the body is no JSON object"
+    return "the body is empty" if problem["type"] == "missing" else "the body is not a JSON object"
 
 
 async def _storage_error(_: Request, error: Exception) -> Response:

@@ -40,5 +40,5 @@ def end_at_the_latest(stop_seconds: float) -> None:
 
 
 def _leave(stop_seconds: float) -> None:
-    log.error("not stopped within %g s: leaving now; what was under way is taken up after the next start", stop_seconds)
+    log.error("not stopped within %g s: exiting now; unfinished work resumes after the next start", stop_seconds)
     os._exit(1)

@@ -203,7 +203,7 @@ class Limits:
         if isinstance(error, asyncio.CancelledError):
             # The server stops and can wait no longer. Whoever called is to try again, as Twilio does after a 503.
             log.warning("the server stops, %s %s is cut off", scope["method"], scope["path"])
-            body = {"error": "the server is stopping, nothing was done for certain", "hint": "try again in a moment"}
+            body = {"error": "the server is stopping, the request may be unfinished", "hint": "try again in a moment"}
             return 503, body, {"Retry-After": "5"}
         log.error("unforeseen error in %s %s", scope["method"], scope["path"], exc_info=error)
         return 500, {"error": "something went wrong on our side", "hint": "the log of this server says more"}, {}

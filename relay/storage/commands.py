@@ -54,7 +54,7 @@ def run(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="messaging_database.py",
-        description="Look after the messaging database. The servers may go on running meanwhile.",
+        description="Look after the messaging database. The servers may keep running meanwhile.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -64,17 +64,17 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     command("migrate", _migrate, "Create the tables, or bring them to the newest revision.")
-    made = command("backup", _backup, "Copy the SQLite database, as it is at one moment, into FILE.")
+    made = command("backup", _backup, "Copy the SQLite database, as it is at this moment, to FILE.")
     made.add_argument("file", type=Path, metavar="FILE", help="must not exist yet")
-    made = command("restore", _restore, "Put the content of the backup FILE in the place of the database.")
+    made = command("restore", _restore, "Replace the database's content with that of the backup FILE.")
     made.add_argument("file", type=Path, metavar="FILE")
-    made.add_argument("--yes", action="store_true", help="do it (without this, only what would happen is said)")
-    command("check", _check, "See whether the file is whole and its counters are right.")
-    made = command("import-sms-users", _import, "Take over people and history of an old sms_users.db.")
+    made.add_argument("--yes", action="store_true", help="do it (without this, only say what would happen)")
+    command("check", _check, "Verify that the file is intact and its counters are right.")
+    made = command("import-sms-users", _import, "Import people and history from an old sms_users.db.")
     made.add_argument("file", type=Path, metavar="FILE")
     for name, verb, text in (
-        ("export-user", _export, "Write everything that is kept about a person, as JSON, to stdout or FILE."),
-        ("forget-user", _forget, "Remove everything that is kept about a person, and say what it was."),
+        ("export-user", _export, "Write everything stored about a person, as JSON, to stdout or FILE."),
+        ("forget-user", _forget, "Remove everything stored about a person, and say what it was."),
     ):
         made = command(name, verb, text)
         made.add_argument("platform", choices=[str(platform) for platform in Platform])
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         if verb is _export:
             made.add_argument("--output", type=Path, metavar="FILE", help="a new file, readable by its owner only")
         else:
-            made.add_argument("--yes", action="store_true", help="do it (without this, only what would go is said)")
+            made.add_argument("--yes", action="store_true", help="do it (without this, only say what would be removed)")
     made = command("prune", _prune, "Delete finished rows (messages handled, parts settled, delivery reports) by age.")
     made.add_argument("--older-than", type=_days, required=True, metavar="AGE", help="such as 90d, 12w or 1y")
     made.add_argument("--conversations", action="store_true", help="delete lines of the history of that age as well")
@@ -138,7 +138,7 @@ def _backup(options: argparse.Namespace, settings: Settings, _: Callable[[Settin
 def _restore(options: argparse.Namespace, settings: Settings, _: Callable[[Settings], Database], say: Say) -> int:
     target = sqlite_path(settings.database_url, "restore")
     if not options.yes:
-        say(f"this would replace the content of {target} by that of {options.file}; add --yes to do it")
+        say(f"this would replace the content of {target} with that of {options.file}; add --yes to do it")
         return 1
     saved = restore(options.file.absolute(), target, datetime.now(UTC))
     say(f"restored {target} from {options.file}" + (f"; what was there before is in {saved}" if saved else ""))
@@ -163,9 +163,9 @@ def _import(options: argparse.Namespace, settings: Settings, opened: Callable[[S
         taken = await database.import_users(people)
         say(f"imported {taken['users']} people with {taken['conversations']} lines")
         if taken["known_already"]:
-            say(f"left {taken['known_already']} people as they are: they are known already")
+            say(f"left {taken['known_already']} people as they are: they are already known")
         for number in refused:
-            say(f"left out {number!r}: not a telephone number")
+            say(f"left out {number!r}: not a phone number")
         return 0
 
     return _with(opened, settings, verb, must_exist=False)

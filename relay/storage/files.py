@@ -37,7 +37,7 @@ def backup(source: Path, target: Path) -> int:
     The copy is written beside the target, checked, made durable and only then renamed. An existing target is refused.
     """
     if target.exists():
-        raise StorageError(f"{target} exists already: name another file")
+        raise StorageError(f"{target} already exists: choose another file")
     partial = target.with_name(target.name + ".partial")
     try:
         with closing(_connect(source, "ro")) as original, closing(sqlite3.connect(partial)) as copy:
@@ -89,7 +89,7 @@ def _must_be_whole(connection: sqlite3.Connection, path: Path) -> None:
 def _must_be_ours(connection: sqlite3.Connection, path: Path) -> None:
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not {"alembic_version", "users", "conversations", "inbound", "outbound"} <= tables:
-        raise StorageError(f"{path} is no backup of a messaging database")
+        raise StorageError(f"{path} is not a backup of a messaging database")
 
 
 # -- the older product -------------------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def read_old_users(path: Path, region: str) -> tuple[list[OldUser], list[str]]:
             lines = _old_lines(connection)
             people = connection.execute("SELECT phone_number, name, created_at, updated_at FROM users").fetchall()
     except sqlite3.Error as error:
-        raise StorageError(f"{path} is no old database of text messages: {error}") from error
+        raise StorageError(f"{path} is not an old database of text messages: {error}") from error
     rows = {str(number): (name, _moment(created), _moment(updated)) for number, name, created, updated in people}
     found: dict[UserId, OldUser] = {}
     refused: list[str] = []

@@ -146,13 +146,13 @@ def test_a_backup_is_taken_while_somebody_writes(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("backup", "taken.db"), "exists already"),
+        (("backup", "taken.db"), "already exists"),
         (("backup", "nowhere/safe.db"), "failed"),
         (("restore", "missing.db", "--yes"), "does not exist"),
         (("restore", "taken.db", "--yes"), "not done"),
-        (("restore", "foreign.db", "--yes"), "no backup of a messaging database"),
+        (("restore", "foreign.db", "--yes"), "not a backup of a messaging database"),
         (("import-sms-users", "missing.db"), "does not exist"),
-        (("import-sms-users", "foreign.db"), "no old database"),
+        (("import-sms-users", "foreign.db"), "not an old database"),
         (("export-user", "sms", "+19999999999"), "nothing is kept"),
         (("forget-user", "sms", "+19999999999", "--yes"), "nothing is kept"),
         (("export-user", "sms", ANN, "--output", "taken.db"), "cannot be written"),

@@ -295,7 +295,7 @@ ERRORS: list[tuple[str, str, dict[str, Any], int, dict[str, Any]]] = [
         "hint": "the fields of this route are described at /docs"}),
     ("no body", "POST /order", {}, 422, {"error": "the body is empty",
                                          "hint": "the fields of this route are described at /docs"}),
-    ("no object", "POST /order", {"json": [1]}, 422, {"error": "the body is no JSON object",
+    ("no object", "POST /order", {"json": [1]}, 422, {"error": "the body is not a JSON object",
                                                       "hint": "the fields of this route are described at /docs"}),
     ("no JSON", "POST /order", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, {
         "error": "the body is not valid JSON", "hint": "send a JSON object in UTF-8, and say so in Content-Type"}),
@@ -539,7 +539,7 @@ def test_a_server_that_hangs_while_it_stops_ends_by_itself(
         assert process.stdout
         assert process.stdout.read().split() == ["opened"]
         assert process.stderr
-        assert "not stopped within 0.5 s: leaving now" in process.stderr.read()
+        assert "not stopped within 0.5 s: exiting now" in process.stderr.read()
 
 
 def test_a_server_that_cannot_listen_ends_with_a_status_of_its_own(tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ UNSENDABLE: tuple[tuple[Any, int, str], ...] = (
     ({"chat_id": 0, "message": "x"}, 422, "whole number"),
     ({"chat_id": 10**30, "message": "x"}, 422, "whole number"),
     ({"chat_id": ADA, "message": " \u200b "}, 422, "empty"),
-    ({"chat_id": ADA, "message": "x" * 50_000}, 422, "more than 10 messages"),
+    ({"chat_id": ADA, "message": "x" * 50_000}, 422, "more than 10 Telegram messages"),
     ({"chat_id": ADA}, 422, "message"),
     ({"message": "x"}, 422, "chat_id"),
     ({"chat_id": None, "message": "x"}, 422, "chat_id"),
