@@ -1,4 +1,4 @@
-"""Everything that Twilio means: what came in, what it asks for, how an answer is cut and sent, and what became of it.
+"""Everything that Twilio means: what came in, what it asks for, how an answer is cut and sent, and whether it arrived.
 
 It reads and writes no row and knows no route: the SMS server gives it what came in and stores what it returns. The raw
 form and its signature are read in relay/sms/form.py, the REST API is spoken in relay/sms/rest.py.
@@ -71,11 +71,11 @@ TWILIO_STATUS = {
 _INBOUND_STATUS = frozenset({"", "receiving", "received"})
 
 ASK_FOR_NAME = (
-    "Hi! You are texting with an automatic assistant. What may I call you? "
+    "Hi! You are texting with an automated assistant. What should I call you? "
     "Text me name= and your name, for example: name=John"
 )
 HOW_TO_NAME = "Try again like this: name=John"
-ONLY_TEXT = "Sorry, I can only read text for now. Please tell me in words what it shows."
+ONLY_TEXT = "Sorry, I can only read text for now. Please describe it in words."
 EMPTY_TEXT = "Your text arrived empty. Please send it again."
 EMPTY_ANSWER = "Sorry, I have no answer to that. Please put it another way."
 CLOSING = "\n\n[Cut here: too long for texts. Ask me to go on.]"

@@ -69,9 +69,9 @@ TYPING_SECONDS: Final = 4.5  # an indicator lasts 5 s: https://core.telegram.org
 # What is read here, and no more; Telegram remembers the last list when none is given, so it is given every time.
 ALLOWED_UPDATES: Final = ("message", "edited_message", "my_chat_member")
 
-TEXT_ONLY = "I can only read text so far. Please tell me in words."
-EDITED_HINT = "I saw that you changed a message. I answer new messages only, so please send it again."
-NOTHING_SAID = "Yes? Write your question, and I will answer."
+TEXT_ONLY = "I can only read text for now. Please describe it in words."
+EDITED_HINT = "I saw that you edited a message. I only answer new messages, so please send it again."
+NOTHING_SAID = "Yes? Write your question and I will answer it."
 
 
 class TelegramService:
@@ -174,7 +174,7 @@ class TelegramService:
             name = valid_name(argument, self._settings.max_name_length)
         except NameRefused as error:
             return Decision(say=f"{escape(str(error))} Try it like this: /setname Alice", name=first, state=state)
-        return Decision(say=f"Thank you! From now on I call you **{escape(name)}**.", name=name, state=state)
+        return Decision(say=f"Thank you! From now on I will call you **{escape(name)}**.", name=name, state=state)
 
     def _what_we_know(self, name: str, message: InboundMessage, user: User | None) -> str:
         username = f"@{message.username}" if message.username else "none"
@@ -190,7 +190,7 @@ class TelegramService:
                 f"- First seen: {since}",
                 f"- Messages kept: {user.message_count if user else 0}",
                 "",
-                f"I show the model your name and our last {exchanges} exchanges. /clear makes me forget them.",
+                f"The AI sees your name and our last {exchanges} exchanges. /clear deletes our conversation.",
             )
         )
 
@@ -359,8 +359,8 @@ def webhook_secret(settings: Settings) -> str:
 def _welcome(name: str, *, again: bool) -> str:
     hello = f"Welcome back, **{escape(name)}**!" if again else f"Hello, **{escape(name)}**!"
     return (
-        f"{hello} I am an automatic assistant: ask me anything.\n\n"
-        "Shall I call you something else? Send /setname and your name. /help lists what I can do."
+        f"{hello} I am an automated assistant: ask me anything.\n\n"
+        "Should I call you something else? Send /setname and your name. /help lists what I can do."
     )
 
 

@@ -51,16 +51,16 @@ MOST_WAITS = 20
 """How often more of the same question is waited for; a person who never stops writing is answered in between."""
 
 LOOP_NOTICE = (
-    "This looks like two machines talking to each other, so I will be silent for a while. "
-    "If you are a person: please write again later."
+    "This looks like two machines talking to each other, so I will stop answering for a while. "
+    "If you are a person, please write again later."
 )
-NOTICE = "I cannot answer right now. Your message is safe, and the answer will come as soon as I can."
+NOTICE = "I cannot answer right now. I have your message and will answer as soon as I can."
 APOLOGY = "I am sorry, I could not answer your last message. Please send it again later."
 SENTENCES = {
     ModelFailure.CONTEXT_TOO_LONG: "That message is too long for me. Please send a shorter one.",
-    ModelFailure.REFUSED: "I cannot answer that. Please try to ask in another way.",
-    ModelFailure.CANNOT_SEE: "I cannot look at pictures yet. Please tell me in words.",
-    ModelFailure.BAD_REQUEST: "I could not make sense of that message. Please try to say it in another way.",
+    ModelFailure.REFUSED: "I cannot answer that. Please try asking in a different way.",
+    ModelFailure.CANNOT_SEE: "I cannot look at pictures yet. Please describe it in words.",
+    ModelFailure.BAD_REQUEST: "I could not make sense of that message. Please try putting it differently.",
 }
 """What a person is told when asking the same again would not help."""
 

@@ -32,10 +32,10 @@ class Verdict:
 def over_limit(usage: Usage, settings: Settings) -> Verdict | None:
     """Whether this message is one too many; the person is told once a minute or once a day, and never silently lost."""
     if usage.day >= settings.messages_per_day:
-        words = "That was a lot for one day! Please write again tomorrow."
+        words = "That was a lot of messages for one day! Please write again tomorrow."
         return Verdict(None if usage.told_day else words, OVER_DAY)
     if usage.minute >= settings.messages_per_minute:
-        words = "That was a lot at once! Please wait a minute before you write again."
+        words = "That was a lot of messages at once! Please wait a minute before you write again."
         told = usage.told_minute or usage.told_day
         return Verdict(None if told else words, OVER_MINUTE)
     return None

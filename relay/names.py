@@ -40,9 +40,9 @@ def valid_name(text: str, max_length: int = DEFAULT_MAX_LENGTH, *, reserved: Col
     if any(unicodedata.category(char) in _FORBIDDEN_CATEGORIES or char in _DIRECTION_MARKS for char in name):
         raise NameRefused("A name must fit on one line, without line breaks, tabs or other control characters.")
     if _UNREADABLE in name:
-        raise NameRefused("Some characters of that name did not arrive in one piece.")
+        raise NameRefused("Some characters of that name arrived damaged.")
     if name.strip(_PUNCTUATION).casefold() in reserved:
-        raise NameRefused(f"Sorry, {name} is a word with a meaning of its own here, so it cannot be a name.")
+        raise NameRefused(f"Sorry, {name} has a special meaning here, so it cannot be a name.")
     return name
 
 

@@ -1,4 +1,4 @@
-"""The demo source: answers offline and word by word from the FAQ file, and says plainly that it is no AI.
+"""The demo source: answers offline and word by word from the FAQ file, and says plainly that it is not an AI.
 
 Deterministic: the same conversation always gets the same answer. It costs nothing and needs nothing.
 """
@@ -16,8 +16,8 @@ from relay.llm_sources.question import Event, Finish, ModelFacts, Piece, Questio
 MODEL = "demo"
 _LONGEST_SHOW_SECONDS = 0.4
 _HOW_TO_CONNECT = (
-    "I am **no AI**, only a demo that answers from a small list of questions. To connect a real one, set "
-    "`OPENROUTER_API_KEY` in the file `.env`, or start Ollama on this machine, and start the relay again."
+    "I am **not an AI**, only a demo that answers from a short FAQ. To connect a real one, set `OPENROUTER_API_KEY` in "
+    "the file `.env`, or start Ollama on this machine."
 )
 _TOKEN = re.compile(r"\s*\S+\s*")
 
@@ -33,7 +33,9 @@ class DemoSource:
 
     async def answer(self, question: Question, model: str, trace: Trace) -> AsyncGenerator[Event, None]:
         if model != MODEL:
-            raise SourceError(ModelFailure.NOT_FOUND, f"there is no model {model!r}; only {MODEL!r}, which is no AI")
+            raise SourceError(
+                ModelFailure.NOT_FOUND, f"there is no model {model!r}; only {MODEL!r}, which is not an AI"
+            )
         if question.turns[-1].images:
             raise SourceError(ModelFailure.CANNOT_SEE, "the demo source cannot see pictures; no AI is connected")
         words = _TOKEN.findall(reply(self._faq, question))
@@ -56,7 +58,7 @@ def reply(faq: Faq, question: Question) -> str:
     earlier = [turn.content for turn in question.turns[:-1] if turn.role == "user"]
     found = faq.find(asked)
     if faq.problem:
-        return f"{_greeting(question.name)}{_HOW_TO_CONNECT}\n\nWhat I could answer is missing, too: {faq.problem}"
+        return f"{_greeting(question.name)}{_HOW_TO_CONNECT}\n\nMy answers are missing, too: {faq.problem}"
     if found is None:
         found = faq.default or f"{{greeting}}{_HOW_TO_CONNECT}"
     return _filled(found, question.name, earlier)

@@ -54,7 +54,7 @@ async def test_a_person_starts_asks_renames_and_is_answered(desk: Desk) -> None:
     await desk.api.bring(private(1, "/start"), private(2, "what is up?"), private(3, "/setname Countess"))
     texts = await desk.texts(3)
     assert texts[0].startswith("Hello, Ada Lovelace!")
-    assert texts[1:] == ["Hello from the model.", "Thank you! From now on I call you Countess."]
+    assert texts[1:] == ["Hello from the model.", "Thank you! From now on I will call you Countess."]
     assert desk.api.made("sendMessage")[1]["entities"] == [{"type": "bold", "offset": 15, "length": 5}]
 
 
