@@ -1,8 +1,8 @@
-# One word for everything. `make` alone lists the words. On Windows, the README has the same without make.
+# One command for everything; `make` alone lists them. For Windows, the README has the same without make.
 
 VENV := .venv
 BIN := $(VENV)/bin
-# The first of these that is 3.11 or newer; `make PYTHON=/path/to/python3` names another one.
+# The first of these that is 3.11 or newer; `make PYTHON=/path/to/python3` selects another one.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 
@@ -21,19 +21,19 @@ WARM_DEV := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -p no:cachepr
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run start demo doctor test crash chaos bench weight check format lock upgrade clean
 
-help: ## List these words.
+help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
-	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found. Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
-	@"$(PYTHON)" -m venv $(VENV) || { echo "The virtual environment could not be made. On Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
-	@$(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes -r requirements-setup.lock || echo "(no uv for this system, going on with pip)"
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found. Install one, or specify it: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { echo "The virtual environment could not be created. On Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
+	@$(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes -r requirements-setup.lock || echo "(no uv for this system, using pip)"
 
 # The stamp of an installation is a copy of the lock file that it was made from: quick, and right after any checkout.
-setup: $(BIN)/python ## Make .venv with the locked requirements; quick when nothing changed.
+setup: $(BIN)/python ## Create .venv with the locked requirements; quick when nothing changed.
 	@cmp -s requirements.lock $(VENV)/installed.lock || { echo "installing requirements.lock"; { $(call INSTALL,requirements.lock); } && cp requirements.lock $(VENV)/installed.lock && { $(WARM) || true; }; }
 
-setup-dev: $(BIN)/python ## The same, with what tests and checks need on top.
+setup-dev: $(BIN)/python ## The same, plus what tests and checks need.
 	@cmp -s requirements-dev.lock $(VENV)/installed-dev.lock || { echo "installing requirements-dev.lock"; { $(call INSTALL,requirements-dev.lock); } && cp requirements.lock $(VENV)/installed.lock && cp requirements-dev.lock $(VENV)/installed-dev.lock && { $(WARM); $(WARM_DEV); true; }; }
 
 run: setup ## Start all servers; without any account, with the simulator.
@@ -45,14 +45,14 @@ start: setup ## Start what is configured, and say what was left out.
 demo: setup ## Start everything with the simulator, whatever is configured.
 	@$(BIN)/python start_all_servers.py --demo
 
-doctor: setup ## Look for what would keep the servers from running.
+doctor: setup ## Check the setup for problems without starting anything.
 	@$(BIN)/python start_all_servers.py --check
 
 # Most tests wait for processes, so four at a time take half the time on two cores; a file stays on one of them.
 test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some.
 	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
-crash: setup-dev ## End a server at every step of the way of a message, and see that nothing is lost (10 minutes).
+crash: setup-dev ## Kill a server at every step of the path of a message, and check that nothing is lost (10 minutes).
 	@CRASH_WINDOWS=all $(BIN)/python -m pytest tests/crash $(ARGS)
 
 chaos: setup-dev ## Kill and disturb everything under load, then count what went wrong. SECONDS=120 SEED= PEOPLE=200
@@ -64,7 +64,7 @@ check: setup-dev ## Format, lint, types, and the rules of this repository (impor
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest tests/repository
 
-format: setup-dev ## Format the code, mend what the linter can mend, renew the generated pages.
+format: setup-dev ## Format the code, fix what the linter can fix, regenerate the settings pages.
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/python -m relay.settings_page
@@ -72,13 +72,13 @@ format: setup-dev ## Format the code, mend what the linter can mend, renew the g
 $(BIN)/uv: $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-setup.lock
 
-bench: setup-dev ## Measure what the LLM server costs; LiteLLM too, when it is installed.
+bench: setup-dev ## Measure the LLM server's overhead; LiteLLM's too, if it is installed.
 	@$(BIN)/python benchmarks/llm_server.py $(ARGS)
 
-weight: setup-dev ## Measure the start of the house and the memory of each server at rest.
+weight: setup-dev ## Measure startup time and the memory of each idle server.
 	@$(BIN)/python benchmarks/weight.py $(ARGS)
 
-lock: $(BIN)/uv ## Make the lock files anew from requirements*.txt; versions stay unless they must change.
+lock: $(BIN)/uv ## Regenerate the lock files from requirements*.txt; versions stay unless they must change.
 	@echo uv | $(COMPILE) -o requirements-setup.lock -
 	@$(COMPILE) -o requirements.lock requirements.txt
 	@$(COMPILE) -o requirements-dev.lock -c requirements.lock requirements-dev.txt
@@ -86,6 +86,6 @@ lock: $(BIN)/uv ## Make the lock files anew from requirements*.txt; versions sta
 upgrade: COMPILE += --upgrade
 upgrade: lock ## The same, with the newest versions.
 
-clean: ## Remove what was made here: .venv, build, caches. Databases, logs and .env stay.
+clean: ## Remove .venv, build and caches. Databases, logs and .env stay.
 	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

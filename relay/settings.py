@@ -146,7 +146,7 @@ class Settings(BaseModel):
         20_000_000,
         ge=10_000,
         le=100_000_000,
-        description="Size limit of a question to the LLM server, pictures included; its text is limited by max_body_bytes.",
+        description="Size limit of a question to the LLM server, pictures included; its text: max_body_bytes.",
     )
     llm_keepalive_seconds: float = Field(
         10.0,
