@@ -286,7 +286,7 @@ def keep_report(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
         return False
     tx.count(event.platform, "delivery_events")
     row = _row_for_report(tx, part_id, event.state) if part_id is not None else None
-    if row is not None and not over:
+    if row is not None and not (over and _is_repeated(row, event)):
         if _awaits_acceptance(row):
             row = _note_acceptance(tx, row, event.provider_id, None)
         if not (event.state in _LOST and _plan_again(tx, row, event, next_try)):
@@ -294,8 +294,13 @@ def keep_report(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
     return True
 
 
+def _is_repeated(row: Row[Any], event: DeliveryEvent) -> bool:
+    """Whether the part waits to be sent once more, or was, so that an earlier attempt no longer matters."""
+    return row.state in OPEN_PART_STATES or row.provider_id != event.provider_id
+
+
 def _is_lost(tx: Tx, platform: Platform, provider_id: str) -> bool:
-    """Whether this attempt is known to have failed: nothing that is reported about it later changes that."""
+    """Whether this attempt was reported as failed."""
     return tx.run(_IS_LOST, {"of_platform": platform, "provider": provider_id}).first() is not None
 
 

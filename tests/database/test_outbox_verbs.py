@@ -349,6 +349,8 @@ async def test_a_repeated_part_takes_its_own_way(db: MessagingDatabase) -> None:
     assert "P1" in await db.accepted_ids(again)
     await db.record_delivery(report(PartState.SENT, "P2", part_id=part.id))
     await db.record_accepted(again, Receipt("P2"))
+    await db.record_delivery(report(PartState.FAILED, "P1", part_id=part.id, error_code="1"))
+    assert await states(db) == ["sent"]
     await db.record_delivery(report(PartState.DELIVERED, "P2", part_id=part.id))
     assert await states(db) == ["delivered"]
     assert await db.problems() == []
