@@ -45,9 +45,9 @@ def test_a_name_of_any_script_is_kept_trimmed_and_composed(given_name: str, kept
         ("Ada\u202egnp.exe", "one line"),
         ("\ufffd\ufffd", "arrived damaged"),
         ("Al\ufffdce", "arrived damaged"),
-        ("STOP", "meaning of its own"),
-        (" stop. ", "meaning of its own"),
-        ("'Help!'", "meaning of its own"),
+        ("STOP", "special meaning"),
+        (" stop. ", "special meaning"),
+        ("'Help!'", "special meaning"),
     ],
 )
 def test_a_name_that_cannot_be_kept_is_refused_with_a_sentence(given_name: str, says: str) -> None:
