@@ -124,9 +124,17 @@ def execute(
     statement: Executable | Upsert,
     values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
 ) -> Any:
+    """Run a statement, for each of several values if there are any; the result is that of the last."""
     if isinstance(statement, Upsert):
         statement = statement.built_for(connection)
-    return connection.execute(statement, values)
+    if values is None or isinstance(values, Mapping) or connection.dialect.name != "postgresql":
+        return connection.execute(statement, values)
+    # psycopg would send them as one pipeline. A process that is stopped in the middle of a pipeline (a frozen machine,
+    # SIGSTOP) keeps its locks for as long as it is stopped: to PostgreSQL it is active, so no time limit ends it.
+    result = None
+    for each in values:
+        result = connection.execute(statement, each)
+    return result
 
 
 @dataclass(slots=True)
