@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
 from messaging_database import REFUSAL_SECONDS, MessagingDatabase
 from relay.errors import StorageError
@@ -325,3 +326,30 @@ async def test_a_lock_that_never_ends_does_not_hold_up_the_stop(sqlite_url: str,
         intruder.execute("ROLLBACK")
     again = await opener(sqlite_url)
     assert await states(again) == ["planned"]
+
+
+async def test_postgresql_gets_no_pipeline_in_which_a_frozen_process_would_keep_its_locks(
+    postgresql_url: str, opener: Opener
+) -> None:
+    """A time limit ends a transaction that is idle between statements, but none that waits inside a pipeline."""
+    db = await opener(postgresql_url)
+    pipelines: list[str] = []
+
+    def note(
+        _connection: object, _cursor: object, statement: str, _values: object, _context: object, many: bool
+    ) -> None:
+        if many:
+            pipelines.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        for text in ("one", "two", "three"):
+            await db.store_inbound(message(text=text), "")
+        claim = await claimed(db)
+        behind = [row for row, _ in (await db.look_around(claim, 10)).following]
+        planned = parts("first", "second")
+        await db.complete_inbound(claim, Decision(ask="x"), planned, answer=ANSWER, merged=behind)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert await rows(db, inbound, "state") == [("done",)] * 3
+    assert pipelines == []
