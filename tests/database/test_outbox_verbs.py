@@ -8,7 +8,8 @@ import pytest
 
 from messaging_database import MessagingDatabase
 from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
-from relay.messages import Decision, DeliveryEvent, Part, PartState, Receipt, UserState
+from relay.messages import Decision, DeliveryEvent, Part, PartState, Platform, Receipt, UserState
+from relay.storage import reports
 from relay.storage.schema import conversations, outbound, users
 from tests.database.storehouse import (
     ANN,
@@ -375,3 +376,17 @@ async def test_whoever_writes_gets_what_was_lost_at_once(db: MessagingDatabase) 
     await db.record_delivery(_lost("P1", part), _in_a_minute)
     await answered(db, "new answer")
     assert (await claimed_part(db)).id == part.id
+
+
+async def test_the_failures_of_one_platform_push_out_none_of_the_other(db: MessagingDatabase) -> None:
+    """The newest of each are listed, however many the other has since had."""
+    for platform, many in ((SMS, 1), (Platform.TELEGRAM, 3)):
+        for _ in range(many):
+            await db.plan_message(platform, ANN, parts("x"))
+            part = await db.claim_next_part(platform, ANN)
+            assert part is not None
+            await db.record_failed(part, REFUSED)
+    failed = await db.report(lambda c: reports.failed_parts(c, 2, [SMS]))
+    assert [row["platform"] for row in failed] == [SMS]
+    failed = await db.report(lambda c: reports.failed_parts(c, 2))
+    assert [row["platform"] for row in failed] == [Platform.TELEGRAM] * 2
