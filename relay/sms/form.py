@@ -6,7 +6,6 @@ What a message asks for is sms_service.py's business.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from twilio.request_validator import (
     remove_port,
 )
 
+from relay.door import same_secret
 from relay.errors import PayloadError
 from relay.messages import UserId
 from relay.text import without_controls
@@ -94,10 +94,10 @@ class Signatures:
         signed_hash = parse_qs(urlsplit(url).query).get("bodySHA256")
         if signed_hash is not None:
             form = Form(())
-            if not _same(hashlib.sha256(body).hexdigest(), signed_hash[0]):
+            if not same_secret(signed_hash[0], hashlib.sha256(body).hexdigest()):
                 return False
         made = [sign(secret, variant, form, wanted) for secret in secrets for variant in _variants(url)]
-        return any(_same(one, signature) for one in made)
+        return any(same_secret(signature, one) for one in made)
 
 
 def sign(secret: str, url: str, form: Form, algorithm: str = HMAC_SHA1) -> str:
@@ -112,10 +112,6 @@ def _variants(url: str) -> Sequence[str]:
         return list(dict.fromkeys((url, str(add_port(parsed)), str(remove_port(parsed)))))
     except ValueError:
         return [url]
-
-
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode("utf-8", "surrogateescape"))
 
 
 # -- the sender --------------------------------------------------------------------------------------------------------
