@@ -31,12 +31,12 @@ from messaging_database import MessagingDatabase, open_database
 from relay import stopping
 from relay.access import ADMIN, PUBLIC, origin_is_ours
 from relay.api_errors import ApiError
+from relay.config.settings import Settings, load_settings
 from relay.door import Door
 from relay.errors import StorageError
 from relay.http_client import open_http_client
 from relay.messages import Platform, UserId, storable
 from relay.serving import run_server
-from relay.settings import Settings, load_settings
 from relay.storage import reports
 from relay.text import timestamp
 from relay.web import add_common_routes, build_app

@@ -21,7 +21,10 @@ from fastapi.responses import JSONResponse, Response
 
 from relay.access import INTERNAL, PUBLIC, PlainRoute
 from relay.api_errors import BodyLimit
-from relay.errors import ModelError, ModelFailure, SettingsError
+from relay.config.errors import SettingsError
+from relay.config.logs import setup_logging
+from relay.config.settings import Settings, load_settings
+from relay.errors import ModelError, ModelFailure
 from relay.http_client import open_transport
 from relay.llm_gateway.catalog import stations
 from relay.llm_gateway.delivery import AnswerResponse, Hear
@@ -33,9 +36,7 @@ from relay.llm_gateway.ollama_dialect import OllamaAnswer, listed, read_chat, re
 from relay.llm_gateway.openai_dialect import OpenAiAnswer, error_form, read_completion
 from relay.llm_gateway.outside import Outside
 from relay.llm_sources.question import Question, Trace
-from relay.logs import setup_logging
 from relay.serving import run_server
-from relay.settings import Settings, load_settings
 from relay.web import add_common_routes, build_app
 
 log = logging.getLogger("relay.llm_server")

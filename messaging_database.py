@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, select, text, update
 
+from relay.config.settings import Settings, load_or_exit
 from relay.errors import SendError, StorageError
 from relay.messages import (
     OPEN_PART_STATES,
@@ -48,7 +49,6 @@ from relay.messages import (
     UserId,
     UserState,
 )
-from relay.settings import Settings, load_or_exit
 from relay.storage import maintenance, reports
 from relay.storage.engine import open_transactions
 from relay.storage.history import add_line, clear_lines, count_answer

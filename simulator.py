@@ -17,9 +17,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from relay.config.settings import Settings, load_settings
 from relay.http_client import open_http_client
 from relay.serving import run_server
-from relay.settings import Settings, load_settings
 from relay.web import add_common_routes, build_app
 from simulation.control_api import control_routes
 from simulation.house import Simulator, hearing_signals

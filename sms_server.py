@@ -25,6 +25,7 @@ from messaging_database import MessagingDatabase, open_database
 from relay import stopping
 from relay.access import ADMIN, PUBLIC, is_direct_from_this_machine
 from relay.api_errors import ApiError
+from relay.config.settings import Settings, load_settings
 from relay.desk import Desk, Limit, Offset
 from relay.errors import PayloadError
 from relay.http_client import open_http_client
@@ -33,7 +34,6 @@ from relay.messages import SILENT_STATES, PlannedPart, Platform, UserId, UserSta
 from relay.metrics import Metrics
 from relay.relay import Relay
 from relay.serving import run_server
-from relay.settings import Settings, load_settings
 from relay.sms.form import Form, normal_number, read_form
 from relay.text import without_controls
 from relay.web import add_common_routes, build_app

@@ -18,7 +18,9 @@ from urllib.parse import urlsplit
 import httpx
 from twilio.base.exceptions import TwilioException
 
-from relay.errors import OutcomeUnknown, PayloadError, SendError, SendFailure, SettingsError
+from relay.config.errors import SettingsError
+from relay.config.settings import Settings
+from relay.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
 from relay.messages import (
     PERSON_AFTER,
     Decision,
@@ -36,7 +38,6 @@ from relay.messages import (
     UserState,
 )
 from relay.names import NameRefused, valid_name
-from relay.settings import Settings
 from relay.sms.form import Form, SenderKind, Signatures, normal_number, sender_of
 from relay.sms.plain import escaped, plain_text
 from relay.sms.rest import open_client, refusal

@@ -29,8 +29,8 @@ from launcher.ports import port_problems
 from launcher.processes import Processes
 from launcher.screen import Screen
 from launcher.supervisor import Supervisor
-from relay.errors import SettingsError
-from relay.settings import load_settings
+from relay.config.errors import SettingsError
+from relay.config.settings import load_settings
 
 FOLDER = Path(__file__).resolve().parent
 EPILOG = """

@@ -26,15 +26,16 @@ from messaging_database import MessagingDatabase, open_database
 from relay import stopping
 from relay.access import ADMIN, PUBLIC
 from relay.api_errors import ApiError
+from relay.config.errors import SettingsError
+from relay.config.settings import Settings, load_settings
 from relay.desk import Desk, Limit, Offset
 from relay.door import same_secret
-from relay.errors import SendError, SettingsError
+from relay.errors import SendError
 from relay.http_client import open_http_client
 from relay.llm_client import LlmClient
 from relay.messages import SILENT_STATES, Platform, UserId, UserState
 from relay.relay import Relay
 from relay.serving import run_server
-from relay.settings import Settings, load_settings
 from relay.storage.lease import Lease
 from relay.telegram.bot_api import BotCalls
 from relay.telegram.entities import CUT_NOTICE

@@ -20,7 +20,9 @@ import httpx
 from telegram import BotCommand, LinkPreviewOptions, MessageEntity, ReplyParameters
 from telegram.error import TelegramError
 
-from relay.errors import OutcomeUnknown, SendError, SendFailure, SettingsError
+from relay.config.errors import SettingsError
+from relay.config.settings import Settings
+from relay.errors import OutcomeUnknown, SendError, SendFailure
 from relay.limits import Allowance, Pace
 from relay.messages import (
     SILENT_STATES,
@@ -37,7 +39,6 @@ from relay.messages import (
     UserState,
 )
 from relay.names import NameRefused, valid_name
-from relay.settings import Settings
 from relay.telegram.bot_api import BotCalls, CallFailed, is_about_entities, typed_bot
 from relay.telegram.entities import plan
 from relay.telegram.markdown import escape

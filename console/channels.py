@@ -7,9 +7,9 @@ from typing import Any, assert_never
 import httpx
 
 from console.person import Address
+from relay.config.settings import Settings
 from relay.http_client import never_left
 from relay.messages import Platform
-from relay.settings import Settings
 
 
 class NotSent(Exception):

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
+from relay.config.settings import Settings
 from relay.http_client import never_left
-from relay.settings import Settings
 
 MOST_FACTS = 8
 LONGEST_FACT = 160

@@ -21,8 +21,8 @@ from rich.text import Text
 from launcher.plan import Asked, Plan, make_plan
 from launcher.ports import why_closed
 from launcher.processes import is_healthy
-from relay.errors import SettingsError
-from relay.settings import Settings, load_settings
+from relay.config.errors import SettingsError
+from relay.config.settings import Settings, load_settings
 
 _LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from relay.errors import SettingsError
-from relay.settings import Settings, reachable
+from relay.config.errors import SettingsError
+from relay.config.settings import Settings, reachable
 
 LOOPBACK = "127.0.0.1"
 SERVERS = ("llm", "sms", "telegram", "admin")

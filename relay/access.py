@@ -19,8 +19,8 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from relay.api_errors import ApiError
+from relay.config.settings import Settings
 from relay.door import Door, same_secret
-from relay.settings import Settings
 
 COOKIE = "relay_console"
 COOKIE_SECONDS = 12 * 3600

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from relay.channel import Channel
+from relay.config.settings import Settings
 from relay.errors import LeaseLost, ModelError, ModelFailure
 from relay.guards import is_paused, looks_like_a_loop, not_invited, over_limit
 from relay.lanes import Lanes
@@ -37,7 +38,6 @@ from relay.messages import (
 )
 from relay.metrics import Metrics
 from relay.retry import MODEL_PACE, next_pause
-from relay.settings import Settings
 
 log = logging.getLogger("relay.conversation")
 

@@ -1,7 +1,6 @@
 """The error tree of the relay.
 
     RelayError
-    |-- SettingsError          a setting is unknown, missing or has a bad value; the text says what to do
     |-- StorageError           the database cannot be used now: nothing was committed, try again later
     |-- PayloadError           a provider sent something that cannot be parsed; it becomes a dead letter
     |-- LeaseLost              somebody else works on this row now; do not send, do not record
@@ -9,6 +8,7 @@
     |   `-- OutcomeUnknown     the part may or may not have been sent; settle before sending it again
     `-- ModelError             the LLM server gave no answer; `kind` says why
 
+SettingsError stands apart, in relay.config.errors: settings are read before anything of this tree can happen.
 Only the entry files turn these into HTTP answers; only the conversation and the outbox turn them into states.
 """
 
@@ -19,10 +19,6 @@ from enum import StrEnum
 
 class RelayError(Exception):
     """Base of every error that this product raises on purpose."""
-
-
-class SettingsError(RelayError):
-    """A setting is unknown, missing or has a bad value; the text is one sentence that says what to do."""
 
 
 class StorageError(RelayError):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from relay.config.settings import Settings
 from relay.messages import Exchange, Usage, User, UserState
-from relay.settings import Settings
 
 OVER_MINUTE = "over the limit of the minute"
 OVER_DAY = "over the limit of the day"

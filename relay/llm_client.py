@@ -14,12 +14,12 @@ import aiohttp
 import httpx
 import orjson
 
+from relay.config.settings import Settings
 from relay.errors import ModelError, ModelFailure
 from relay.http_client import words_of
 from relay.llm_sources.reasoning import without_thoughts
 from relay.llm_sources.shapes import amount, count, number
 from relay.messages import Answer, Platform
-from relay.settings import Settings
 
 # The LLM server keeps its own limit on the whole; only when it hangs itself does this one end the wait.
 _GRACE_SECONDS = 5.0

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from relay.channel import Channel
+from relay.config.settings import Settings
 from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
 from relay.lanes import Lanes
 from relay.messages import (
@@ -33,7 +34,6 @@ from relay.messages import (
 )
 from relay.metrics import Metrics
 from relay.retry import next_send
-from relay.settings import Settings
 
 log = logging.getLogger("relay.outbox")
 

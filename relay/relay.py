@@ -11,12 +11,12 @@ from typing import Protocol
 
 from relay import stopping
 from relay.channel import Channel
+from relay.config.settings import Settings
 from relay.conversation import Conversation, Inbox, Model
 from relay.errors import StorageError
 from relay.messages import Platform, UserId
 from relay.metrics import Metrics
 from relay.outbox import Outbox, PartStore
-from relay.settings import Settings
 
 log = logging.getLogger("relay")
 

@@ -17,9 +17,9 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from relay.errors import SettingsError
-from relay.logs import setup_logging
-from relay.settings import Settings, load_or_exit
+from relay.config.errors import SettingsError
+from relay.config.logs import setup_logging
+from relay.config.settings import Settings, load_or_exit
 from relay.stopping import REQUESTS, end_at_the_latest
 
 log = logging.getLogger("relay.web")

@@ -11,7 +11,7 @@ from types import FrameType
 
 import httpx
 
-from relay.settings import Settings
+from relay.config.settings import Settings
 from simulation.telegram_chats import Chats
 from simulation.telegram_methods import BotApi
 from simulation.telegram_phone import TelegramPhones

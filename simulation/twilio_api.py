@@ -13,8 +13,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from relay.access import PUBLIC
+from relay.config.settings import Settings
 from relay.door import same_secret
-from relay.settings import Settings
 from simulation.faults import Fault
 from simulation.misbehaviour import misbehave
 from simulation.twilio_messages import API_VERSION, TextMessage, paged

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from relay.settings import Settings
+from relay.config.settings import Settings
 from simulation.faults import FaultBook
 from simulation.people import People
 from simulation.stats import Stats

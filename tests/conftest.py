@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, create_engine
 
-from relay.settings import Settings
+from relay.config.settings import Settings
 from relay.storage.engine import open_transactions
 from relay.storage.schema import metadata
 from tests.ports import Ports

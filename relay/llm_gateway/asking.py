@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from relay.config.settings import Settings
 from relay.errors import ModelError, ModelFailure
 from relay.llm_gateway.attempt import Attempt, Limits
 from relay.llm_gateway.breaker import Breaker
@@ -23,7 +24,6 @@ from relay.llm_gateway.outside import Outside
 from relay.llm_gateway.quota import is_free_model
 from relay.llm_gateway.station import Station
 from relay.llm_sources.question import Finish, Question, SourceError, Trace
-from relay.settings import Settings
 
 log = logging.getLogger("relay.gateway")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 from pydantic import SecretStr
 
+from relay.config.settings import Settings
 from relay.llm_gateway.outside import Outside
 from relay.llm_gateway.station import Station
 from relay.llm_gateway.turns import Turns
@@ -20,7 +21,6 @@ from relay.llm_sources.openai import OpenAiSource
 from relay.llm_sources.openrouter import OpenRouterSource, attribution
 from relay.llm_sources.question import Source
 from relay.llm_sources.upstream import Upstream
-from relay.settings import Settings
 
 _DEMO_AT_ONCE = 256
 

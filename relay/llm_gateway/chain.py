@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from relay.config.settings import Settings
 from relay.errors import ModelFailure
 from relay.llm_gateway.dialect import HintedError
 from relay.llm_gateway.station import Station
-from relay.settings import Settings
 
 HEALERS = ("openrouter/auto", "openrouter/free")
 """What OpenRouter has always: asked when every model that somebody chose is gone."""

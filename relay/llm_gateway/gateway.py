@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+from relay.config.settings import Settings
 from relay.errors import ModelError, ModelFailure
 from relay.llm_gateway.asking import Asker
 from relay.llm_gateway.chain import Chain
@@ -20,7 +21,6 @@ from relay.llm_gateway.ledger import Ledger
 from relay.llm_gateway.outside import Outside
 from relay.llm_gateway.station import Station
 from relay.llm_sources.question import ModelFacts, Question, Trace
-from relay.settings import Settings
 
 
 class Gateway:

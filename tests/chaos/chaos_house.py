@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import psutil
 
-from relay.settings import (
+from relay.config.settings import (
     SIMULATED_ACCOUNT_SID,
     SIMULATED_AUTH_TOKEN,
     SIMULATED_BOT_TOKEN,

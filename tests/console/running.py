@@ -16,7 +16,7 @@ import uvicorn
 
 from admin_server import create_app
 from messaging_database import MessagingDatabase, open_database
-from relay.settings import Settings
+from relay.config.settings import Settings
 from tests.ports import Ports
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

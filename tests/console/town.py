@@ -11,6 +11,7 @@ import time
 import uuid
 
 from messaging_database import MessagingDatabase, open_database
+from relay.config.settings import Settings
 from relay.errors import SendError, SendFailure
 from relay.messages import (
     Answer,
@@ -27,7 +28,6 @@ from relay.messages import (
     UserId,
     UserState,
 )
-from relay.settings import Settings
 
 RIGHT_TO_LEFT = "\u202eשמך? ABC"
 SCRIPT = "<script>document.title='broken'</script><img src=x onerror=alert(1)>"

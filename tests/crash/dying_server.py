@@ -20,9 +20,9 @@ from typing import Any, TypeVar, assert_never, cast
 import sms_server
 import telegram_server
 from messaging_database import MessagingDatabase, open_database
-from relay.logs import setup_logging
+from relay.config.logs import setup_logging
+from relay.config.settings import load_settings
 from relay.serving import serve
-from relay.settings import load_settings
 from sms_service import SmsService
 from telegram_service import TelegramService
 from tests.crash.windows import End, Way

@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from messaging_database import MessagingDatabase
+from relay.config.settings import Settings
 from relay.conversation import Conversation
 from relay.errors import OutcomeUnknown
 from relay.messages import (
@@ -33,7 +34,6 @@ from relay.messages import (
 )
 from relay.metrics import Metrics
 from relay.outbox import Outbox
-from relay.settings import Settings
 from relay.storage.engine import open_transactions
 
 LEASE_SECONDS = 1.0

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from messaging_database import MessagingDatabase, open_database
+from relay.config.settings import Settings
 from relay.messages import Platform
-from relay.settings import Settings
 from tests.database.storehouse import PAST_LEASE, SMS, Opener
 
 ONE, TWO = "sms@one", "sms@two"

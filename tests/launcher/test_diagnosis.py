@@ -16,7 +16,7 @@ from rich.console import Console
 
 from launcher.diagnosis import Finding, Verdict, diagnose, examine
 from launcher.plan import Asked
-from relay.settings import Settings
+from relay.config.settings import Settings
 
 PORTS = [key.upper() for key in Settings.model_fields if key.endswith("_port")]
 

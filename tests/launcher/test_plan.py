@@ -8,8 +8,8 @@ import pytest
 
 from launcher.addresses import address_rows, title
 from launcher.plan import SERVERS, Asked, make_plan
-from relay.errors import SettingsError
-from relay.settings import SIMULATED_PHONE_NUMBER, Settings
+from relay.config.errors import SettingsError
+from relay.config.settings import SIMULATED_PHONE_NUMBER, Settings
 
 TWILIO: dict[str, Any] = {
     "twilio_account_sid": "AC" + "0" * 32,

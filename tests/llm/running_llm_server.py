@@ -15,8 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from llm_server import create_app
+from relay.config.settings import Settings
 from relay.llm_gateway.outside import Outside
-from relay.settings import Settings
 from tests.llm.scripted_upstream import Upstream
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from relay.config.settings import Settings
 from relay.errors import ModelError, ModelFailure
 from relay.http_client import open_http_client
 from relay.llm_client import LlmClient
 from relay.messages import Answer, Platform
-from relay.settings import Settings
 from tests.llm.running_llm_server import made, running
 from tests.llm.scripted_upstream import (
     NDJSON,

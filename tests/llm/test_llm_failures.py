@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from llm_server import take_over
-from relay.errors import ModelError, ModelFailure, SettingsError
+from relay.config.errors import SettingsError
+from relay.errors import ModelError, ModelFailure
 from relay.http_client import open_transport
 from relay.llm_gateway.breaker import Circuit
 from relay.llm_gateway.catalog import stations

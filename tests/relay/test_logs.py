@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.logs import JsonLines, Redactor, TextLines
+from relay.config.logs import JsonLines, Redactor, TextLines
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "123456789:AAFakeFakeFakeFakeFakeFakeFakeFakeFak"
@@ -98,7 +98,7 @@ def test_json_lines_are_one_object_each_with_the_time_in_utc() -> None:
 def run(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """A real process: the root logger belongs to it alone."""
     code = (
-        "import logging; from relay.logs import setup_logging; from relay.settings import load_settings\n"
+        "import logging; from relay.config.logs import setup_logging; from relay.config.settings import load_settings\n"
         "setup_logging(load_settings(), 'sms_server'); logging.getLogger('relay').info('hello')\n"
         "logging.getLogger('httpx').info('noise')"
     )

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from relay.errors import SettingsError
-from relay.settings import (
+from relay.config.errors import SettingsError
+from relay.config.settings import (
     SECRET_KEYS,
     SIMULATED_DATABASE_URL,
     SIMULATED_PHONE_NUMBER,
@@ -300,7 +300,7 @@ def test_the_channels_find_the_llm_server_wherever_it_listens(bind_host: str, ho
 def test_a_program_with_a_bad_setting_ends_with_status_2_and_the_sentence_alone(tmp_path: Path) -> None:
     """No traceback for the operator."""
     (tmp_path / "config.json").write_text('{"sms_prt": 1}')
-    code = "from relay.settings import load_or_exit; load_or_exit()"
+    code = "from relay.config.settings import load_or_exit; load_or_exit()"
     told = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.supervisor import Patience
-from relay.settings import Settings
+from relay.config.settings import Settings
 from relay.stopping import SHARES
 
 

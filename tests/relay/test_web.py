@@ -25,9 +25,9 @@ from launcher.supervisor import Patience
 from relay import stopping
 from relay.access import ADMIN, COOKIE, COOKIE_SECONDS, INTERNAL, PUBLIC, new_cookie, valid_cookie
 from relay.api_errors import ApiError
+from relay.config.settings import Settings
 from relay.errors import StorageError
 from relay.serving import NOT_STARTED
-from relay.settings import Settings
 from relay.web import add_common_routes, build_app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -425,8 +425,8 @@ import sys
 import asyncio
 import os
 from contextlib import asynccontextmanager
-from relay.logs import setup_logging
-from relay.settings import load_or_exit
+from relay.config.logs import setup_logging
+from relay.config.settings import load_or_exit
 from relay.access import PUBLIC
 from relay.serving import serve
 from relay.web import add_common_routes, build_app

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from messaging_database import MessagingDatabase
+from relay.config.settings import Settings
 from relay.conversation import Conversation
 from relay.errors import StorageError
 from relay.lanes import SWEEP_SECONDS
@@ -30,7 +31,6 @@ from relay.messages import (
 from relay.metrics import Metrics
 from relay.outbox import Outbox
 from relay.relay import Store
-from relay.settings import Settings
 from relay.storage.engine import open_transactions
 from relay.storage.schema import conversations, inbound, outbound
 

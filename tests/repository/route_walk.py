@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from relay.access import admin, internal, public
-from relay.settings import Settings
+from relay.config.settings import Settings
 
 SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simulator")
 CLASSES = {public: "public", internal: "internal", admin: "admin"}

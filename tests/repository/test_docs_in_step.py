@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.settings import Settings
+from relay.config.settings import Settings
 from tests.repository.route_walk import SERVERS, routes_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.settings import Settings, load_settings
-from relay.settings_page import env_example, grouped, settings_page
+from relay.config.docs import env_example, grouped, settings_page
+from relay.config.settings import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

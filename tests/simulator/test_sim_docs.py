@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from relay.settings import Settings
+from relay.config.settings import Settings
 from simulation.faults import Effect, Target
 from simulation.world import Options
 from simulator import create_app

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from relay.settings import SIMULATED_BOT_TOKEN
+from relay.config.settings import SIMULATED_BOT_TOKEN
 from tests.simulator.running_simulator import ADA, BEN, PATIENCE, Receiver, Running
 
 POLL = f"/bot{SIMULATED_BOT_TOKEN}/getUpdates"

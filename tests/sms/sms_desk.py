@@ -16,7 +16,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from relay.settings import Settings
+from relay.config.settings import Settings
 from relay.sms.form import Form, sign
 from sms_server import create_app
 from tests.sms.scripted_twilio import PATIENCE, Reply, ScriptedTwilio, scripted_twilio

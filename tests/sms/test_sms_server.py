@@ -17,8 +17,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from relay.errors import SettingsError
-from relay.settings import SIMULATED_AUTH_TOKEN, Settings
+from relay.config.errors import SettingsError
+from relay.config.settings import SIMULATED_AUTH_TOKEN, Settings
 from sms_server import EMPTY_TWIML, create_app
 from tests.sms.scripted_twilio import refused
 from tests.sms.sms_desk import PERSON, TOKEN, Desk, answer, open_desk

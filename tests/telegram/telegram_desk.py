@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from relay.settings import Settings
+from relay.config.settings import Settings
 from telegram_server import SECRET_HEADER, create_app
 from telegram_service import webhook_secret
 from tests.sms.scripted_twilio import PATIENCE, ScriptedTwilio, scripted_twilio

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from messaging_database import MessagingDatabase, open_database
+from relay.config.settings import Settings
 from relay.errors import StorageError
 from relay.http_client import open_http_client
 from relay.messages import InboundId, InboundMessage, Platform, UserId
 from relay.metrics import Metrics
-from relay.settings import Settings
 from relay.storage import reports
 from relay.storage.lease import LONGEST_LOOK_SECONDS, Lease
 from relay.telegram.bot_api import BotCalls

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from relay.errors import SettingsError
-from relay.settings import Settings
+from relay.config.errors import SettingsError
+from relay.config.settings import Settings
 from telegram_server import create_app
 from tests.telegram.scripted_bot_api import BOT_ID, TOKEN, USERNAME, private, refused
 from tests.telegram.telegram_desk import Desk, open_desk

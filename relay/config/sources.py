@@ -13,7 +13,7 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from relay.errors import SettingsError
+from relay.config.errors import SettingsError
 
 Source = tuple[str, dict[str, Any]]
 

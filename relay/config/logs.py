@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from relay.settings import Settings
+from relay.config.settings import Settings
 
 # A bot token is part of every Bot API URL, so a library that logs URLs would print it even when it is not ours.
 _BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}(?::|%3A)[A-Za-z0-9_-]{30,}", re.IGNORECASE)

@@ -1,4 +1,4 @@
-"""Writes docs/SETTINGS.md and .env.example from the tree of settings: `python -m relay.settings_page`.
+"""Writes docs/SETTINGS.md and .env.example from the tree of settings: `python -m relay.config.docs`.
 
 Both files are generated, so that every setting is in them with its default and its meaning; a test says when they are
 old.
@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from relay.settings import SECRET_KEYS, Settings
+from relay.config.settings import SECRET_KEYS, Settings
 
 
 class Group(NamedTuple):
@@ -68,7 +68,7 @@ GROUPS = (
 
 _PAGE_HEAD = """# Settings
 
-<!-- Generated from relay/settings.py by `make format`. Change it there. -->
+<!-- Generated from relay/config/settings.py by `make format`. Change it there. -->
 
 To try the product, you need not set anything. A setting can be written in three places; the first that has it wins:
 
@@ -86,7 +86,7 @@ there. The settings marked secret never appear in a log, an error, a status or a
 """
 
 _ENV_HEAD = """# Copy this file to .env and remove the # from the lines that you change. Everything has a default.
-# Generated from relay/settings.py by `make format`. More explanations: docs/SETTINGS.md
+# Generated from relay/config/settings.py by `make format`. More explanations: docs/SETTINGS.md
 """
 
 
@@ -170,7 +170,7 @@ def _plain_default(field: FieldInfo) -> str:
 
 
 def main() -> None:
-    folder = Path(__file__).resolve().parent.parent
+    folder = Path(__file__).resolve().parents[2]
     for path, text in ((folder / "docs" / "SETTINGS.md", settings_page()), (folder / ".env.example", env_example())):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

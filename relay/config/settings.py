@@ -17,8 +17,9 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from relay.errors import SettingsError
-from relay.setting_kinds import (
+from relay.config.errors import SettingsError
+from relay.config.sources import read_sources
+from relay.config.types import (
     AccountSid,
     Aliases,
     BotToken,
@@ -35,7 +36,6 @@ from relay.setting_kinds import (
     Url,
     Words,
 )
-from relay.settings_files import read_sources
 
 SIMULATED_ACCOUNT_SID = "AC" + "51" * 16
 SIMULATED_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 (opens nothing but the simulator on this machine)

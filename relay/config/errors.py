@@ -1,0 +1,7 @@
+"""The one error of the settings."""
+
+from __future__ import annotations
+
+
+class SettingsError(Exception):
+    """A setting is unknown, missing or has a bad value; the text is one sentence that says what to do."""
