@@ -6,7 +6,7 @@ are changed by the database's own verbs, and messages written by hand go through
 
 from __future__ import annotations
 
-import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
 
 import asyncio
 import time
@@ -28,17 +28,17 @@ from console.pages import HEADERS, Pages, person_url
 from console.person import Address, read_person
 from console.servers import known_servers, look_at_servers
 from messaging_database import MessagingDatabase, open_database
-from relay import stopping
 from relay.access import ADMIN, PUBLIC, origin_is_ours
 from relay.api_errors import ApiError
 from relay.config.settings import Settings, load_settings
+from relay.core import shutdown
+from relay.core.errors import StorageError
+from relay.core.http_client import open_http_client
+from relay.core.messages import Platform, UserId, storable
+from relay.core.text import timestamp
 from relay.door import Door
-from relay.errors import StorageError
-from relay.http_client import open_http_client
-from relay.messages import Platform, UserId, storable
 from relay.serving import run_server
 from relay.storage import reports
-from relay.text import timestamp
 from relay.web import add_common_routes, build_app
 
 LOOPBACK = "127.0.0.1"
@@ -90,8 +90,8 @@ def create_app(settings: Settings | None = None, *, look_seconds: float = LOOK_S
         try:
             yield
         finally:
-            async with asyncio.timeout(settings.stop_seconds * (1 - stopping.REQUESTS)):
-                await database.stop(settings.stop_seconds * stopping.DATABASE)
+            async with asyncio.timeout(settings.stop_seconds * (1 - shutdown.REQUESTS)):
+                await database.stop(settings.stop_seconds * shutdown.DATABASE)
                 await http.aclose()
 
     async def ready() -> dict[str, Any]:

@@ -6,7 +6,7 @@ is relay.llm_gateway's decision, how each source speaks relay.llm_sources'. It k
 
 from __future__ import annotations
 
-import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
 
 import asyncio
 import logging
@@ -24,8 +24,8 @@ from relay.api_errors import BodyLimit
 from relay.config.errors import SettingsError
 from relay.config.logs import setup_logging
 from relay.config.settings import Settings, load_settings
-from relay.errors import ModelError, ModelFailure
-from relay.http_client import open_transport
+from relay.core.errors import ModelError, ModelFailure
+from relay.core.http_client import open_transport
 from relay.llm_gateway.catalog import stations
 from relay.llm_gateway.delivery import AnswerResponse, Hear
 from relay.llm_gateway.dialect import STATUS, Answered, Dialect

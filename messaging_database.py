@@ -8,7 +8,7 @@ used, and then nothing of the verb was committed. What operators read is in `rel
 
 from __future__ import annotations
 
-import relay.bootstrap  # isort: skip  # noqa: F401 (first of all: says in one line what to install)
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (first of all: says in one line what to install)
 
 import asyncio
 import io
@@ -23,8 +23,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Row, select, text, update
 
 from relay.config.settings import Settings, load_or_exit
-from relay.errors import SendError, StorageError
-from relay.messages import (
+from relay.core.errors import SendError, StorageError
+from relay.core.messages import (
     OPEN_PART_STATES,
     SILENT_STATES,
     Answer,

@@ -6,7 +6,7 @@ Wires the parts in `simulation/` to routes and to a port; what they do is theirs
 
 from __future__ import annotations
 
-import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from relay.config.settings import Settings, load_settings
-from relay.http_client import open_http_client
+from relay.core.http_client import open_http_client
 from relay.serving import run_server
 from relay.web import add_common_routes, build_app
 from simulation.control_api import control_routes

@@ -6,7 +6,7 @@ database's; how a message is answered and sent happens in `relay`.
 
 from __future__ import annotations
 
-import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
 
 import hashlib
 import logging
@@ -22,20 +22,20 @@ from httpx import AsyncClient
 from pydantic import BaseModel, Field
 
 from messaging_database import MessagingDatabase, open_database
-from relay import stopping
 from relay.access import ADMIN, PUBLIC, is_direct_from_this_machine
 from relay.api_errors import ApiError
 from relay.config.settings import Settings, load_settings
+from relay.core import shutdown
+from relay.core.errors import PayloadError
+from relay.core.http_client import open_http_client
+from relay.core.messages import SILENT_STATES, PlannedPart, Platform, UserId, UserState
+from relay.core.metrics import Metrics
+from relay.core.pipeline import Relay
+from relay.core.text import without_controls
 from relay.desk import Desk, Limit, Offset
-from relay.errors import PayloadError
-from relay.http_client import open_http_client
 from relay.llm_client import LlmClient
-from relay.messages import SILENT_STATES, PlannedPart, Platform, UserId, UserState
-from relay.metrics import Metrics
-from relay.relay import Relay
 from relay.serving import run_server
 from relay.sms.form import Form, normal_number, read_form
-from relay.text import without_controls
 from relay.web import add_common_routes, build_app
 from sms_service import SmsService, callback_base, credentials, external_id, is_delivery
 
@@ -100,7 +100,7 @@ async def _lifespan(
     await relay_.start()
     yield
     await relay_.stop()
-    await database.stop(settings.stop_seconds * stopping.DATABASE)
+    await database.stop(settings.stop_seconds * shutdown.DATABASE)
     await http.aclose()
 
 

@@ -20,8 +20,8 @@ from twilio.base.exceptions import TwilioException
 
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
-from relay.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
-from relay.messages import (
+from relay.core.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
+from relay.core.messages import (
     PERSON_AFTER,
     Decision,
     DeliveryEvent,
@@ -37,12 +37,12 @@ from relay.messages import (
     UserId,
     UserState,
 )
-from relay.names import NameRefused, valid_name
+from relay.core.names import NameRefused, valid_name
+from relay.core.text import is_blank, without_controls
 from relay.sms.form import Form, SenderKind, Signatures, normal_number, sender_of
 from relay.sms.plain import escaped, plain_text
 from relay.sms.rest import open_client, refusal
 from relay.sms.text import Piece, in_gsm_letters, segments, split, tidy
-from relay.text import is_blank, without_controls
 
 MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
 OPERATOR_PARTS = 1000  # how far an operator's text is counted before it is refused

@@ -6,7 +6,7 @@ launcher/supervisor.py. The servers are programs of their own; the launcher impo
 
 from __future__ import annotations
 
-import relay.bootstrap  # isort: skip  # noqa: F401 (first of all: says in one line what to install)
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (first of all: says in one line what to install)
 
 import argparse
 import io

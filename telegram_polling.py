@@ -18,10 +18,10 @@ from typing import Any, Protocol
 
 import httpx
 
-from relay.errors import OutcomeUnknown, PayloadError, RelayError, SendError, SendFailure, StorageError
-from relay.messages import InboundId, InboundMessage, Kind, Platform, UserId
-from relay.metrics import Metrics
-from relay.storage.lease import Lease
+from relay.core.errors import OutcomeUnknown, PayloadError, RelayError, SendError, SendFailure, StorageError
+from relay.core.lease import Lease
+from relay.core.messages import InboundId, InboundMessage, Kind, Platform, UserId
+from relay.core.metrics import Metrics
 from relay.telegram.bot_api import BotCalls
 
 log = logging.getLogger("relay.telegram.polling")

@@ -6,7 +6,7 @@ database's; how a message is answered and sent happens in `relay`.
 
 from __future__ import annotations
 
-import relay.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
 
 import asyncio
 import json
@@ -23,23 +23,23 @@ from httpx import AsyncClient
 from pydantic import BaseModel, BeforeValidator, Field
 
 from messaging_database import MessagingDatabase, open_database
-from relay import stopping
 from relay.access import ADMIN, PUBLIC
 from relay.api_errors import ApiError
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, load_settings
+from relay.core import shutdown
+from relay.core.errors import SendError
+from relay.core.http_client import open_http_client
+from relay.core.lease import Lease
+from relay.core.messages import SILENT_STATES, Platform, UserId, UserState
+from relay.core.pipeline import Relay
+from relay.core.text import is_blank, timestamp
 from relay.desk import Desk, Limit, Offset
 from relay.door import same_secret
-from relay.errors import SendError
-from relay.http_client import open_http_client
 from relay.llm_client import LlmClient
-from relay.messages import SILENT_STATES, Platform, UserId, UserState
-from relay.relay import Relay
 from relay.serving import run_server
-from relay.storage.lease import Lease
 from relay.telegram.bot_api import BotCalls
 from relay.telegram.entities import CUT_NOTICE
-from relay.text import is_blank, timestamp
 from relay.web import add_common_routes, build_app
 from telegram_polling import LEASE_NOTE, Intake, Poller, insist
 from telegram_service import ALLOWED_UPDATES, TelegramService, bot_token, webhook_secret
@@ -137,7 +137,7 @@ async def _lifespan(
     await _stop_updates(rooms)
     await rooms.relay.stop()
     await rooms.service.stop()
-    await database.stop(settings.stop_seconds * stopping.DATABASE)
+    await database.stop(settings.stop_seconds * shutdown.DATABASE)
     await http.aclose()
 
 
@@ -199,7 +199,7 @@ async def _stop_updates(rooms: Rooms) -> None:
     for chore in rooms.chores:
         chore.cancel()
     await asyncio.gather(*rooms.chores, return_exceptions=True)
-    await rooms.poller.stop(rooms.settings.stop_seconds * stopping.UPDATES)
+    await rooms.poller.stop(rooms.settings.stop_seconds * shutdown.UPDATES)
 
 
 def _rooms(app: FastAPI) -> Rooms:

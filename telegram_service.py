@@ -22,9 +22,8 @@ from telegram.error import TelegramError
 
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
-from relay.errors import OutcomeUnknown, SendError, SendFailure
-from relay.limits import Allowance, Pace
-from relay.messages import (
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.messages import (
     SILENT_STATES,
     Decision,
     InboundMessage,
@@ -38,7 +37,8 @@ from relay.messages import (
     UserId,
     UserState,
 )
-from relay.names import NameRefused, valid_name
+from relay.core.names import NameRefused, valid_name
+from relay.core.rate_limit import Allowance, Pace
 from relay.telegram.bot_api import BotCalls, CallFailed, is_about_entities, typed_bot
 from relay.telegram.entities import plan
 from relay.telegram.markdown import escape

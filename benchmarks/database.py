@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from messaging_database import MessagingDatabase, open_database
 from relay.config.settings import Settings
-from relay.messages import Answer, Decision, InboundMessage, PlannedPart, Platform, Receipt, UserId
+from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, Platform, Receipt, UserId
 
 ANSWER = Answer("An answer of the usual length. " * 4, "model", "source", 400, 60, 0.001, 0.5, 2.0)
 PARTS = [PlannedPart(ANSWER.text, ANSWER.text)]

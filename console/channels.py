@@ -8,8 +8,8 @@ import httpx
 
 from console.person import Address
 from relay.config.settings import Settings
-from relay.http_client import never_left
-from relay.messages import Platform
+from relay.core.http_client import never_left
+from relay.core.messages import Platform
 
 
 class NotSent(Exception):

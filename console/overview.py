@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from console.servers import ServerState
-from relay.errors import StorageError
-from relay.messages import Platform, storable
+from relay.core.errors import StorageError
+from relay.core.messages import Platform, storable
+from relay.core.text import timestamp
 from relay.storage import reports
-from relay.text import timestamp
 
 T = TypeVar("T")
 

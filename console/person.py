@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from relay.messages import Platform, UserId
+from relay.core.messages import Platform, UserId
+from relay.core.text import timestamp
 from relay.storage import reports
-from relay.text import timestamp
 
 LINES_A_PAGE = 50
 TROUBLED_PARTS = 20

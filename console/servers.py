@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from relay.config.settings import Settings
-from relay.http_client import never_left
+from relay.core.http_client import never_left
 
 MOST_FACTS = 8
 LONGEST_FACT = 160

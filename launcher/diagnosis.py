@@ -78,7 +78,7 @@ def examine(folder: Path, asked: Asked, environ: Mapping[str, str]) -> Iterator[
 
 
 def _python() -> Finding:
-    # One that is too old never comes here: relay.bootstrap has ended it with a sentence.
+    # One that is too old never comes here: relay.core.bootstrap has ended it with a sentence.
     return Finding(Verdict.FINE, "python", f"{platform.python_version()} ({sys.executable})")
 
 

@@ -1,1 +1,1 @@
-"""The inner parts that the rooms of the relay share; imports none of the files at the top level."""
+"""The inner parts that the programs share; imports none of the files at the top level."""

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from relay.errors import StorageError
+from relay.core.errors import StorageError
 
 log = logging.getLogger("relay.web")
 

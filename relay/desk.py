@@ -9,10 +9,10 @@ from typing import Annotated, Any, Protocol, TypeVar
 from fastapi import Query
 from sqlalchemy import Connection
 
-from relay.errors import StorageError
+from relay.core.errors import StorageError
+from relay.core.messages import PlannedPart, Platform, ReplyId, UserId
+from relay.core.pipeline import Relay
 from relay.llm_client import LlmClient
-from relay.messages import PlannedPart, Platform, ReplyId, UserId
-from relay.relay import Relay
 from relay.storage import reports
 
 SHOWN_PROBLEMS = 10

@@ -15,11 +15,11 @@ import httpx
 import orjson
 
 from relay.config.settings import Settings
-from relay.errors import ModelError, ModelFailure
-from relay.http_client import words_of
+from relay.core.errors import ModelError, ModelFailure
+from relay.core.http_client import words_of
+from relay.core.messages import Answer, Platform
 from relay.llm_sources.reasoning import without_thoughts
 from relay.llm_sources.shapes import amount, count, number
-from relay.messages import Answer, Platform
 
 # The LLM server keeps its own limit on the whole; only when it hangs itself does this one end the wait.
 _GRACE_SECONDS = 5.0

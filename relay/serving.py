@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relay.bootstrap import COLLECTOR_AT_REST
+from relay.core.bootstrap import COLLECTOR_AT_REST
 
 import contextlib
 import gc
@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from relay.config.errors import SettingsError
 from relay.config.logs import setup_logging
 from relay.config.settings import Settings, load_or_exit
-from relay.stopping import REQUESTS, end_at_the_latest
+from relay.core.shutdown import REQUESTS, end_at_the_latest
 
 log = logging.getLogger("relay.web")
 

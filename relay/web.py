@@ -20,8 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from relay.access import ADMIN, PUBLIC
 from relay.api_errors import BodyLimit, ErrorForm, add_error_handlers, as_it_is, send_less
 from relay.config.settings import Settings
+from relay.core.metrics import CONTENT_TYPE_LATEST, Metrics
 from relay.door import Door
-from relay.metrics import CONTENT_TYPE_LATEST, Metrics
 
 log = logging.getLogger("relay.web")
 

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from relay.access import ADMIN
 from relay.api_errors import ApiError
-from relay.messages import Platform
+from relay.core.messages import Platform
 from simulation.control_bodies import (
     ChatOnly,
     NewFault,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.messages import Platform
+from relay.core.messages import Platform
 from simulation.people import Group, Person
 from simulation.telegram_entities import Entity, found_in
 from simulation.telegram_params import BotError, bad_request

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from relay.messages import Platform
+from relay.core.messages import Platform
 from simulation.floods import Family, Floods
 from simulation.telegram_chats import BOT_NAME, ChatMessage, Chats
 from simulation.telegram_entities import MAX_TEXT, MOST_SHOWN, Entity, checked, trimmed

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx
 
-from relay.http_client import never_left, words_of
+from relay.core.http_client import never_left, words_of
 from simulation.telegram_params import Params, bad_request
 from simulation.telegram_updates import Update, Updates
 from simulation.world import World

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.messages import Platform
+from relay.core.messages import Platform
 
 NEWS_KEPT = 500
 DRAFT_SECONDS = 30.0  # how long a draft is shown, by the Bot API's own text on sendMessageDraft

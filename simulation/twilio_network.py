@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree as ET
 
-from relay.messages import Platform
+from relay.core.messages import Platform
 from simulation.faults import Fault
 from simulation.people import Person
 from simulation.transcript import Bubble

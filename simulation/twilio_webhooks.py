@@ -15,7 +15,7 @@ import aiohttp
 import httpx
 from twilio.request_validator import RequestValidator
 
-from relay.http_client import never_left, words_of
+from relay.core.http_client import never_left, words_of
 
 MOST_BODY = 64_000
 

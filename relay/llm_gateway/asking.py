@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from relay.config.settings import Settings
-from relay.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure
 from relay.llm_gateway.attempt import Attempt, Limits
 from relay.llm_gateway.breaker import Breaker
 from relay.llm_gateway.chain import Chain, Target

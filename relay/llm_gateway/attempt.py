@@ -7,7 +7,7 @@ import time
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from relay.errors import ModelFailure
+from relay.core.errors import ModelFailure
 from relay.llm_gateway.delivery import Hear
 from relay.llm_sources.question import Event, Finish, Piece, Question, Source, SourceError, Trace
 from relay.llm_sources.reasoning import ThoughtFilter

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.errors import ModelFailure
+from relay.core.errors import ModelFailure
 from relay.llm_gateway.dialect import HintedError
 from relay.llm_gateway.station import Station
 

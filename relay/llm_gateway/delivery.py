@@ -13,7 +13,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from relay.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure
 from relay.llm_gateway.dialect import STATUS, Answered, Dialect
 from relay.llm_sources.question import Piece, ToolCall, Trace
 from relay.llm_sources.reasoning import without_thoughts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from relay.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure
 from relay.llm_sources.question import Finish, Piece, Trace
 
 STATUS = {

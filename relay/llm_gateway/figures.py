@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from functools import cache
 
-from relay.errors import ModelError
+from relay.core.errors import ModelError
+from relay.core.metrics import Metrics
 from relay.llm_gateway.dialect import Answered
 from relay.llm_sources.question import Trace
-from relay.metrics import Metrics
 
 _OWN_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _WORD_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure
 from relay.llm_gateway.asking import Asker
 from relay.llm_gateway.chain import Chain
 from relay.llm_gateway.delivery import Hear

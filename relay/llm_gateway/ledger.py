@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from relay.errors import ModelFailure
+from relay.core.errors import ModelFailure
 from relay.llm_gateway.dialect import HintedError
 from relay.llm_sources.question import Finish
 from relay.llm_sources.shapes import amount

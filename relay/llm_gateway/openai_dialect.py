@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, BeforeValidator, Field
 
-from relay.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure
 from relay.llm_gateway.dialect import Answered, hint_of
 from relay.llm_gateway.pictures import picture_of_url
 from relay.llm_gateway.requests import read

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from relay.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure
 from relay.llm_sources.question import Survey
 
 _A_MINUTE = 20

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from relay.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure
 
 _FORM = re.compile(r"(function-.*|(list|dict)\[.*|nullable|bool|str|int|float)$")
 """Steps in the place of an error that name one of the forms that a value may have, and no field."""

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from typing import Any
 
-from relay.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure
+from relay.core.text import timestamp
 from relay.llm_gateway.breaker import Breaker, Circuit
 from relay.llm_gateway.outside import Outside
 from relay.llm_gateway.quota import FreeQuota, is_free_model
 from relay.llm_gateway.turns import Turns
 from relay.llm_sources.question import ModelFacts, Source, SourceError, Survey
-from relay.text import timestamp
 
 log = logging.getLogger("relay.gateway")
 

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from relay.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure
 from relay.llm_sources.question import Trace
 
 _SMOOTHING = 0.2

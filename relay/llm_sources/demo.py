@@ -9,7 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from relay.errors import ModelFailure
+from relay.core.errors import ModelFailure
 from relay.llm_sources.faq import Faq
 from relay.llm_sources.question import Event, Finish, ModelFacts, Piece, Question, SourceError, Survey, Trace
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from relay.errors import ModelFailure
+from relay.core.errors import ModelFailure
 from relay.llm_sources.question import SourceError
 from relay.llm_sources.shapes import number, rows, table
 from relay.llm_sources.waits import retry_after

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from relay.errors import ModelFailure
+from relay.core.errors import ModelFailure
 from relay.llm_sources.question import (
     Event,
     Finish,

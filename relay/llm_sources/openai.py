@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from relay.errors import ModelFailure
+from relay.core.errors import ModelFailure
 from relay.llm_sources.openai_wire import events, request_body
 from relay.llm_sources.question import Event, ModelFacts, Question, SourceError, Survey, Trace
 from relay.llm_sources.shapes import count, rows, table, text

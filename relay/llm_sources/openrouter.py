@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from relay.errors import ModelError
+from relay.core.errors import ModelError
 from relay.llm_sources.openai_wire import COMMON_OPTIONS, events, request_body
 from relay.llm_sources.question import Event, ModelFacts, Question, Survey, Trace
 from relay.llm_sources.shapes import amount, rows, table

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from relay.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 

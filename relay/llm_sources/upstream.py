@@ -17,8 +17,8 @@ import aiohttp
 import httpx
 import orjson
 
-from relay.errors import ModelFailure
-from relay.http_client import words_of
+from relay.core.errors import ModelFailure
+from relay.core.http_client import words_of
 from relay.llm_sources.failures import failure_of
 from relay.llm_sources.question import SourceError, Trace
 

@@ -22,10 +22,10 @@ from twilio.request_validator import (
     remove_port,
 )
 
+from relay.core.errors import PayloadError
+from relay.core.messages import UserId
+from relay.core.text import without_controls
 from relay.door import same_secret
-from relay.errors import PayloadError
-from relay.messages import UserId
-from relay.text import without_controls
 
 MOST_FIELDS = 500
 

@@ -20,8 +20,8 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from relay.errors import OutcomeUnknown, SendError, SendFailure
-from relay.http_client import never_left
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.http_client import never_left
 
 SEND_SECONDS = 20.0
 

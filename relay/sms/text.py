@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import regex
 
-from relay.text import without_controls
+from relay.core.text import without_controls
 
 # 3GPP TS 23.038: the default alphabet, and the characters that take an escape and so count twice.
 GSM_BASIC = frozenset(

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from relay.config.settings import Settings
-from relay.errors import StorageError
-from relay.messages import Platform, UserId
+from relay.core.errors import StorageError
+from relay.core.messages import Platform, UserId
 from relay.storage.files import backup, read_old_users, restore, sqlite_path
 from relay.storage.maintenance import LEAST_DAYS_KEPT, OldUser
 

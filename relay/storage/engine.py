@@ -13,7 +13,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from relay.errors import StorageError
+from relay.core.errors import StorageError
 from relay.storage.schema import HEAD_REVISION
 from relay.storage.transactions import GroupCommit, Pooled, Transactions, storage_error
 

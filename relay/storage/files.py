@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 import phonenumbers
 
-from relay.errors import StorageError
-from relay.messages import UserId, storable
+from relay.core.errors import StorageError
+from relay.core.messages import UserId, storable
 from relay.storage.maintenance import OldUser
 
 _YEAR_5138 = 1e11

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import delete
 
-from relay.messages import Answer, Platform, ReplyId, UserId
+from relay.core.messages import Answer, Platform, ReplyId, UserId
 from relay.storage.schema import conversations
 from relay.storage.transactions import Tx, of_person
 

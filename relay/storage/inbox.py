@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
-from relay.errors import LeaseLost
-from relay.messages import Claim, InboundId, InboundMessage, Kind, Platform, UserId, storable_value
+from relay.core.errors import LeaseLost
+from relay.core.messages import Claim, InboundId, InboundMessage, Kind, Platform, UserId, storable_value
 from relay.storage.people import touch_user
 from relay.storage.schema import in_states, inbound
 from relay.storage.transactions import Tx, Upsert, of_some_person, some_person

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, select, text
 
-from relay.messages import OPEN_PART_STATES, Platform, UserId, UserState
+from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
+from relay.core.text import timestamp
 from relay.storage.schema import conversations, counters, delivery_events, inbound, outbound, users
 from relay.storage.transactions import Tx, of_person
-from relay.text import timestamp
 
 DAY = 86_400.0
 

@@ -12,9 +12,9 @@ from typing import Any, cast
 
 from sqlalchemy import Row, bindparam, delete, func, select, update
 
-from relay.channel import said
-from relay.errors import LeaseLost, SendError
-from relay.messages import (
+from relay.core.channel import said
+from relay.core.errors import LeaseLost, SendError
+from relay.core.messages import (
     OPEN_PART_STATES,
     Answer,
     Claim,

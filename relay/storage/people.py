@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, func, update
 
-from relay.messages import SILENT_STATES, Decision, Platform, UserId, UserState
+from relay.core.messages import SILENT_STATES, Decision, Platform, UserId, UserState
 from relay.storage.parts import cancel_parts
 from relay.storage.schema import conversations, inbound, outbound, users
 from relay.storage.transactions import Tx, Upsert, of_person

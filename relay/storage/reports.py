@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, or_, select, tuple_
 
-from relay.guards import OVER_DAY, OVER_MINUTE
-from relay.messages import (
+from relay.core.guards import OVER_DAY, OVER_MINUTE
+from relay.core.messages import (
     OPEN_PART_STATES,
     Exchange,
     Part,
@@ -24,9 +24,9 @@ from relay.messages import (
     UserId,
     UserState,
 )
+from relay.core.text import timestamp
 from relay.storage.schema import conversations, counters, in_states, inbound, notes, outbound, users
 from relay.storage.transactions import of_person, of_some_person, some_person
-from relay.text import timestamp
 
 PAGE_LIMIT = 500
 

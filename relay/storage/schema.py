@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _AnyText
 
-from relay.messages import storable
+from relay.core.messages import storable
 
 HEAD_REVISION = "0001"
 

@@ -21,8 +21,8 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection, Engine, Executable, Row, bindparam, dialects, select, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
-from relay.errors import StorageError
-from relay.messages import Platform, UserId
+from relay.core.errors import StorageError
+from relay.core.messages import Platform, UserId
 from relay.storage.schema import counters, users
 
 log = logging.getLogger("relay.storage.transactions")

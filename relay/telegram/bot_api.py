@@ -17,8 +17,8 @@ from telegram import Bot
 from telegram.error import TelegramError
 from telegram.request import BaseRequest, RequestData
 
-from relay.errors import OutcomeUnknown, SendError, SendFailure
-from relay.http_client import never_left, words_of
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.http_client import never_left, words_of
 
 READ_SECONDS = 20.0
 CONNECT_SECONDS = 5.0

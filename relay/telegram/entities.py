@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
-from relay.messages import PlannedPart
+from relay.core.messages import PlannedPart
 from relay.telegram.markdown import Span, Styled, clean, render
 
 MAX_UNITS = 4096  # UTF-16 code units of one message: https://core.telegram.org/bots/api#sendmessage

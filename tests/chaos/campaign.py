@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 from aiohttp import web
 
-from relay.messages import Platform
+from relay.core.messages import Platform
 from tests.chaos.chaos_audit import Bubble, Findings, audit, key_of, read_books
 from tests.chaos.chaos_faults import Mischief
 from tests.chaos.chaos_house import ChaosHouse, new_house

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relay.messages import Platform
+from relay.core.messages import Platform
 from tests.chaos.chaos_people import Person
 from tests.chaos.chaos_questions import Piece, Question, markers_in, pieces_in
 

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from relay.messages import Platform
+from relay.core.messages import Platform
 from tests.chaos.chaos_house import ChaosHouse
 from tests.chaos.chaos_model import ChaosModel
 from tests.chaos.chaos_people import Person, Simulation

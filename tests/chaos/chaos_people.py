@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from relay.messages import Platform
+from relay.core.messages import Platform
 from tests.chaos.chaos_questions import Kind, Question, make_question
 
 FIRST_PAUSE = 0.4

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from relay.messages import Platform
+from relay.core.messages import Platform
 
 LONG_PIECES = 12
 _FILLER = "And so the story goes on, word after word, as stories do when nobody is in a hurry to hear the end. " * 4

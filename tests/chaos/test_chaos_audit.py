@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.messages import Platform
+from relay.core.messages import Platform
 from tests.chaos.chaos_audit import Books, Findings, audit
 from tests.chaos.chaos_people import Person
 from tests.chaos.chaos_questions import Kind, Question, answer_to, make_question, pieces_in

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from relay.messages import Platform
+from relay.core.messages import Platform
 from tests.console.running import browsing, listening, nothing, opened, settings_after, settings_for
 from tests.console.town import SCRIPT, Town, fill, people_register
 

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from messaging_database import MessagingDatabase
-from relay.messages import Decision, PartState, Platform, UserId, UserState
+from relay.core.messages import Decision, PartState, Platform, UserId, UserState
 from tests.console.running import browsing, listening, nothing, opened, settings_after
 from tests.console.town import EMOJI, LONG_WORD, RIGHT_TO_LEFT, SCRIPT, Town, alice_asks, fill
 

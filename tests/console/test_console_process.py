@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from messaging_database import MessagingDatabase
-from relay.messages import Platform
+from relay.core.messages import Platform
 from tests.console.running import Story, opened, settings_for
 from tests.console.town import ALICE, Town, alice_asks
 

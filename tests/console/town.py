@@ -12,8 +12,8 @@ import uuid
 
 from messaging_database import MessagingDatabase, open_database
 from relay.config.settings import Settings
-from relay.errors import SendError, SendFailure
-from relay.messages import (
+from relay.core.errors import SendError, SendFailure
+from relay.core.messages import (
     Answer,
     Claim,
     Decision,

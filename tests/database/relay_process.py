@@ -19,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from messaging_database import MessagingDatabase
 from relay.config.settings import Settings
-from relay.conversation import Conversation
-from relay.errors import OutcomeUnknown
-from relay.messages import (
+from relay.core.conversation import Conversation
+from relay.core.errors import OutcomeUnknown
+from relay.core.messages import (
     Answer,
     Decision,
     InboundMessage,
@@ -32,8 +32,8 @@ from relay.messages import (
     User,
     UserId,
 )
-from relay.metrics import Metrics
-from relay.outbox import Outbox
+from relay.core.metrics import Metrics
+from relay.core.outbox import Outbox
 from relay.storage.engine import open_transactions
 
 LEASE_SECONDS = 1.0

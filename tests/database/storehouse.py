@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from messaging_database import MessagingDatabase
-from relay.messages import (
+from relay.core.messages import (
     Answer,
     Claim,
     Decision,

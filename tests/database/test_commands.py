@@ -20,7 +20,7 @@ import pytest
 
 from messaging_database import open_database
 from relay.config.settings import Settings
-from relay.messages import Answer, Decision, InboundMessage, PlannedPart, Platform, Receipt, UserId
+from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, Platform, Receipt, UserId
 from relay.storage import commands
 from relay.storage.maintenance import PRUNED_AT_ONCE, old_rows
 

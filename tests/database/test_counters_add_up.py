@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from messaging_database import MessagingDatabase
-from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
-from relay.messages import Claim, Decision, Part, PartState, Receipt, UserId, UserState
+from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
+from relay.core.messages import Claim, Decision, Part, PartState, Receipt, UserId, UserState
 from tests.conftest import empty
 from tests.database.storehouse import (
     ANSWER,

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from messaging_database import MessagingDatabase
-from relay.errors import LeaseLost, StorageError
-from relay.messages import Claim, Decision, Kind, Platform, UserId, UserState
+from relay.core.errors import LeaseLost, StorageError
+from relay.core.messages import Claim, Decision, Kind, Platform, UserId, UserState
 from relay.storage.schema import inbound, outbound, users
 from tests.database.storehouse import (
     ANN,

@@ -8,7 +8,7 @@ import pytest
 
 from messaging_database import MessagingDatabase, open_database
 from relay.config.settings import Settings
-from relay.messages import Platform
+from relay.core.messages import Platform
 from tests.database.storehouse import PAST_LEASE, SMS, Opener
 
 ONE, TWO = "sms@one", "sms@two"

@@ -18,7 +18,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
-from relay.errors import StorageError
+from relay.core.errors import StorageError
 from relay.storage.engine import open_transactions
 from relay.storage.schema import HEAD_REVISION, metadata
 from tests.conftest import ROOT

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from messaging_database import MessagingDatabase
-from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
-from relay.messages import Decision, DeliveryEvent, Part, PartState, Platform, Receipt, UserState
+from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
+from relay.core.messages import Decision, DeliveryEvent, Part, PartState, Platform, Receipt, UserState
 from relay.storage import reports
 from relay.storage.schema import conversations, outbound, users
 from tests.database.storehouse import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from messaging_database import MessagingDatabase
-from relay.errors import LeaseLost, SendError, SendFailure
-from relay.messages import Decision, Kind, Platform, Receipt, UserId, UserState
+from relay.core.errors import LeaseLost, SendError, SendFailure
+from relay.core.messages import Decision, Kind, Platform, Receipt, UserId, UserState
 from relay.storage import reports
 from relay.storage.schema import conversations, inbound, outbound, users
 from tests.database.storehouse import (

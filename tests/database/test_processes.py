@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from messaging_database import MessagingDatabase
-from relay.messages import UserId
+from relay.core.messages import UserId
 from tests.conftest import ROOT
 from tests.database.storehouse import SMS, Opener, counted, history, message, miscounted_people, recounted
 

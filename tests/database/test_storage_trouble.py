@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from messaging_database import REFUSAL_SECONDS, MessagingDatabase
-from relay.errors import StorageError
-from relay.messages import Decision
+from relay.core.errors import StorageError
+from relay.core.messages import Decision
 from relay.storage.engine import open_transactions
 from relay.storage.schema import inbound
 from tests.conftest import ROOT
@@ -202,8 +202,8 @@ import asyncio, os, resource, signal, sys, time
 sys.path.insert(0, os.getcwd())
 from messaging_database import MessagingDatabase
 from relay.storage.engine import open_transactions
-from relay.errors import StorageError
-from relay.messages import InboundMessage, Platform, UserId
+from relay.core.errors import StorageError
+from relay.core.messages import InboundMessage, Platform, UserId
 
 async def main():
     url, user, most = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

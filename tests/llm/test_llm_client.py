@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from relay.config.settings import Settings
-from relay.errors import ModelError, ModelFailure
-from relay.http_client import open_http_client
+from relay.core.errors import ModelError, ModelFailure
+from relay.core.http_client import open_http_client
+from relay.core.messages import Answer, Platform
 from relay.llm_client import LlmClient
-from relay.messages import Answer, Platform
 from tests.llm.running_llm_server import made, running
 from tests.llm.scripted_upstream import (
     NDJSON,

@@ -12,8 +12,8 @@ import pytest
 
 from llm_server import take_over
 from relay.config.errors import SettingsError
-from relay.errors import ModelError, ModelFailure
-from relay.http_client import open_transport
+from relay.core.errors import ModelError, ModelFailure
+from relay.core.http_client import open_transport
 from relay.llm_gateway.breaker import Circuit
 from relay.llm_gateway.catalog import stations
 from relay.llm_gateway.outside import Outside

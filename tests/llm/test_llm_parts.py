@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relay.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure
 from relay.llm_gateway.breaker import Breaker, Circuit
 from relay.llm_gateway.context import fitted, halved, tokens_of
 from relay.llm_gateway.ledger import Ledger

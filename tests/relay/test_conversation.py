@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from relay.conversation import APOLOGY, MOST_TRIES, NOTICE, SENTENCES
-from relay.errors import ModelError, ModelFailure, SendError, SendFailure
-from relay.messages import Answer, InboundMessage, Kind, PlannedPart
+from relay.core.conversation import APOLOGY, MOST_TRIES, NOTICE, SENTENCES
+from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure
+from relay.core.messages import Answer, InboundMessage, Kind, PlannedPart
 from relay.storage.schema import conversations, inbound, outbound
 from tests.relay.town import ANN, BOB, CAT, SMS, Found, Town
 

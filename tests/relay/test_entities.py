@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.channel import said
-from relay.messages import PlannedPart
+from relay.core.channel import said
+from relay.core.messages import PlannedPart
 from relay.telegram.entities import CUT_NOTICE, EMPTY_NOTICE, MAX_ENTITIES, MAX_UNITS, plan, units
 from relay.telegram.markdown import render
 

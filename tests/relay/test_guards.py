@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from relay.config.settings import Settings
-from relay.conversation import APOLOGY, LOOP_NOTICE, NOTICE, SENTENCES
-from relay.errors import ModelError, ModelFailure
-from relay.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
-from relay.messages import Exchange, Usage, UserState
+from relay.core.conversation import APOLOGY, LOOP_NOTICE, NOTICE, SENTENCES
+from relay.core.errors import ModelError, ModelFailure
+from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
+from relay.core.messages import Exchange, Usage, UserState
 from relay.storage.schema import inbound
 from tests.relay.town import ANN, BOB, SMS, Found, Town
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.errors import StorageError
-from relay.lanes import CANCEL_SECONDS, SWEEP_SECONDS, TROUBLE_PAUSE_SECONDS, Lanes
-from relay.messages import UserId
+from relay.core.errors import StorageError
+from relay.core.messages import UserId
+from relay.core.user_workers import CANCEL_SECONDS, SWEEP_SECONDS, TROUBLE_PAUSE_SECONDS, Lanes
 from tests.relay.town import ANN, BOB, CAT, Hours
 
 
@@ -168,7 +168,7 @@ async def test_a_database_that_is_away_is_told_of_once_and_so_is_its_return(
     works: Works, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An hour without it must not bury the rest of the log."""
-    caplog.set_level("INFO", "relay.lanes")
+    caplog.set_level("INFO", "relay.core.user_workers")
     failures: list[Exception] = [StorageError("locked")] * 3
     sweeps: list[int] = []
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import asyncio
 
-from relay.errors import StorageError
-from relay.messages import Platform
-from relay.storage.lease import Lease
+from relay.core.errors import StorageError
+from relay.core.lease import Lease
+from relay.core.messages import Platform
 from tests.relay.town import SMS, Hours
 
 SECONDS = 16.0

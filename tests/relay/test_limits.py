@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.limits import Allowance, Pace
+from relay.core.rate_limit import Allowance, Pace
 
 
 class Clock:

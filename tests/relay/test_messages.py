@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.messages import OPEN_PART_STATES, PartState, advance, storable, storable_value
+from relay.core.messages import OPEN_PART_STATES, PartState, advance, storable, storable_value
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 JSON_VALUES = st.recursive(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.names import NameRefused, name_or_none, valid_name
+from relay.core.names import NameRefused, name_or_none, valid_name
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from messaging_database import MessagingDatabase
-from relay.errors import OutcomeUnknown, SendError, SendFailure
-from relay.messages import DeliveryEvent, PartState, Receipt, UserId
-from relay.outbox import MOST_MOVES, PAUSED, PERHAPS_LOST
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.messages import DeliveryEvent, PartState, Receipt, UserId
+from relay.core.outbox import MOST_MOVES, PAUSED, PERHAPS_LOST
 from relay.storage.schema import outbound
 from tests.relay.town import ANN, BOB, SMS, Found, Town
 

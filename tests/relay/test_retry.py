@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.errors import SendFailure
-from relay.retry import JITTER, MODEL_PACE, SEND_PACES, Pace, next_pause, next_send
+from relay.core.errors import SendFailure
+from relay.core.retry import JITTER, MODEL_PACE, SEND_PACES, Pace, next_pause, next_send
 
 CHANCE = st.floats(0, 1)
 SECONDS = st.floats(0, 1e6)

@@ -6,7 +6,7 @@ import pytest
 
 from launcher.supervisor import Patience
 from relay.config.settings import Settings
-from relay.stopping import SHARES
+from relay.core.shutdown import SHARES
 
 
 def test_the_shares_of_a_stop_are_the_whole() -> None:

@@ -9,6 +9,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.core.text import is_blank, without_controls
 from relay.sms.plain import escaped, plain_text
 from relay.sms.text import (
     GSM_BASIC,
@@ -19,7 +20,6 @@ from relay.sms.text import (
     tidy,
     utf16_length,
 )
-from relay.text import is_blank, without_controls
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=400)
 CLOSING = " [cut]"

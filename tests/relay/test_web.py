@@ -22,11 +22,11 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, SecretStr
 
 from launcher.supervisor import Patience
-from relay import stopping
 from relay.access import ADMIN, COOKIE, COOKIE_SECONDS, INTERNAL, PUBLIC, new_cookie, valid_cookie
 from relay.api_errors import ApiError
 from relay.config.settings import Settings
-from relay.errors import StorageError
+from relay.core import shutdown
+from relay.core.errors import StorageError
 from relay.serving import NOT_STARTED
 from relay.web import add_common_routes, build_app
 
@@ -550,9 +550,9 @@ def test_a_server_that_cannot_listen_ends_with_a_status_of_its_own(tmp_path: Pat
 
 def test_the_shares_of_a_stop_add_up_to_the_whole_and_the_launcher_waits_longer() -> None:
     """With the defaults a server that uses every second still stops before the launcher kills it."""
-    shares = stopping.REQUESTS + stopping.UPDATES + stopping.ANSWERS + stopping.SENDS + stopping.LEASES
+    shares = shutdown.REQUESTS + shutdown.UPDATES + shutdown.ANSWERS + shutdown.SENDS + shutdown.LEASES
     assert shares <= 1
-    assert Settings().stop_seconds + stopping.CLOSING_SECONDS < min(Patience().stop)
+    assert Settings().stop_seconds + shutdown.CLOSING_SECONDS < min(Patience().stop)
 
 
 def test_a_real_server_names_neither_itself_nor_believes_a_forwarded_address(

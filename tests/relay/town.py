@@ -13,10 +13,9 @@ from sqlalchemy import select
 
 from messaging_database import MessagingDatabase
 from relay.config.settings import Settings
-from relay.conversation import Conversation
-from relay.errors import StorageError
-from relay.lanes import SWEEP_SECONDS
-from relay.messages import (
+from relay.core.conversation import Conversation
+from relay.core.errors import StorageError
+from relay.core.messages import (
     Answer,
     Decision,
     InboundMessage,
@@ -28,9 +27,10 @@ from relay.messages import (
     User,
     UserId,
 )
-from relay.metrics import Metrics
-from relay.outbox import Outbox
-from relay.relay import Store
+from relay.core.metrics import Metrics
+from relay.core.outbox import Outbox
+from relay.core.pipeline import Store
+from relay.core.user_workers import SWEEP_SECONDS
 from relay.storage.engine import open_transactions
 from relay.storage.schema import conversations, inbound, outbound
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 import sms_service
-from relay.channel import said
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
-from relay.errors import PayloadError
-from relay.messages import InboundMessage, Kind, PartState, Platform, User, UserId, UserState
+from relay.core.channel import said
+from relay.core.errors import PayloadError
+from relay.core.messages import InboundMessage, Kind, PartState, Platform, User, UserId, UserState
 from relay.sms.form import Form, Signatures, normal_number, read_form, sign
 from relay.sms.text import segments
 from sms_service import RESERVED_WORDS, SmsService, is_delivery

@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from relay.config.settings import Settings
-from relay.errors import OutcomeUnknown, SendError, SendFailure
-from relay.http_client import open_http_client
-from relay.messages import Part, PartId, PartState, Platform, UserId
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.http_client import open_http_client
+from relay.core.messages import Part, PartId, PartState, Platform, UserId
 from relay.sms.rest import TWILIO_ERRORS, TwilioTransport
 from sms_service import SmsService
 from tests.sms.scripted_twilio import (

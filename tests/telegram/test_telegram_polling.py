@@ -14,12 +14,12 @@ import pytest
 
 from messaging_database import MessagingDatabase, open_database
 from relay.config.settings import Settings
-from relay.errors import StorageError
-from relay.http_client import open_http_client
-from relay.messages import InboundId, InboundMessage, Platform, UserId
-from relay.metrics import Metrics
+from relay.core.errors import StorageError
+from relay.core.http_client import open_http_client
+from relay.core.lease import LONGEST_LOOK_SECONDS, Lease
+from relay.core.messages import InboundId, InboundMessage, Platform, UserId
+from relay.core.metrics import Metrics
 from relay.storage import reports
-from relay.storage.lease import LONGEST_LOOK_SECONDS, Lease
 from relay.telegram.bot_api import BotCalls
 from telegram_polling import LEASE_NOTE, OFFSET_NOTE, OFFSET_SECONDS, Intake, Poller, PollingState
 from telegram_service import ALLOWED_UPDATES, TelegramService

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from relay.config.settings import Settings
-from relay.errors import OutcomeUnknown, SendError, SendFailure
-from relay.http_client import open_http_client
-from relay.messages import Part, PartId, PartState, Platform, UserId
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.http_client import open_http_client
+from relay.core.messages import Part, PartId, PartState, Platform, UserId
 from relay.telegram.bot_api import refusal
 from telegram_service import COMMANDS, TelegramService
 from tests.telegram.scripted_bot_api import CUT, TOKEN, USERNAME, Reply, ScriptedBotApi, ok, refused, scripted_bot_api

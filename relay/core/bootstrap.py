@@ -45,7 +45,7 @@ def complaint(missing: "list[str]", version: "tuple[int, int]", folder: Path) ->
 def check() -> None:
     """End the program with one line when the requirements are missing."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    line = complaint(missing, (sys.version_info[0], sys.version_info[1]), Path(__file__).resolve().parent.parent)
+    line = complaint(missing, (sys.version_info[0], sys.version_info[1]), Path(__file__).resolve().parents[2])
     if line:
         raise SystemExit(line)
 

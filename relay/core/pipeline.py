@@ -9,14 +9,14 @@ import asyncio
 import logging
 from typing import Protocol
 
-from relay import stopping
-from relay.channel import Channel
 from relay.config.settings import Settings
-from relay.conversation import Conversation, Inbox, Model
-from relay.errors import StorageError
-from relay.messages import Platform, UserId
-from relay.metrics import Metrics
-from relay.outbox import Outbox, PartStore
+from relay.core import shutdown
+from relay.core.channel import Channel
+from relay.core.conversation import Conversation, Inbox, Model
+from relay.core.errors import StorageError
+from relay.core.messages import Platform, UserId
+from relay.core.metrics import Metrics
+from relay.core.outbox import Outbox, PartStore
 
 log = logging.getLogger("relay")
 
@@ -53,12 +53,12 @@ class Relay:
 
     async def stop(self) -> None:
         """Let what is under way end within its shares of the time; what does not is taken up after the next start."""
-        await self.conversation.lanes.stop(self._stop_seconds * stopping.ANSWERS)
-        await self.outbox.lanes.stop(self._stop_seconds * stopping.SENDS)
+        await self.conversation.lanes.stop(self._stop_seconds * shutdown.ANSWERS)
+        await self.outbox.lanes.stop(self._stop_seconds * shutdown.SENDS)
         await self._release()
 
     async def _release(self) -> None:
         try:
-            await asyncio.wait_for(self._store.release_leases(self._platform), self._stop_seconds * stopping.LEASES)
+            await asyncio.wait_for(self._store.release_leases(self._platform), self._stop_seconds * shutdown.LEASES)
         except (StorageError, TimeoutError) as error:
             log.warning("leases of %s end by themselves: %s", self._platform, str(error) or "the database is busy")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
-from relay.errors import SendFailure
+from relay.core.errors import SendFailure
 
 UserId = NewType("UserId", str)
 """Address of a person on a platform: E.164 ("+12345678900") for SMS, the chat id in decimal for Telegram."""

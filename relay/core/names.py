@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection
 
-from relay.errors import RelayError
+from relay.core.errors import RelayError
 
 DEFAULT_MAX_LENGTH = 50
 

@@ -12,10 +12,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from relay.errors import StorageError
-from relay.messages import Platform
+from relay.core.errors import StorageError
+from relay.core.messages import Platform
 
-log = logging.getLogger("relay.storage.lease")
+log = logging.getLogger("relay.core.lease")
 
 LONGEST_LOOK_SECONDS = 2.0
 """How often, at least, whoever waits looks whether the lease has become free."""

@@ -11,10 +11,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from relay.errors import StorageError
-from relay.messages import UserId
+from relay.core.errors import StorageError
+from relay.core.messages import UserId
 
-log = logging.getLogger("relay.lanes")
+log = logging.getLogger("relay.core.user_workers")
 
 SWEEP_SECONDS = 2.0
 TROUBLE_PAUSE_SECONDS = 1.0

@@ -11,7 +11,7 @@ import os
 import threading
 from typing import Final
 
-log = logging.getLogger("relay.stopping")
+log = logging.getLogger("relay.core.shutdown")
 
 REQUESTS: Final = 1 / 4
 """Requests that are still being answered."""

@@ -1,7 +1,7 @@
 """Sends what was planned, part after part, and records what became of each.
 
 A part is marked before it is sent and recorded after; one whose fate is unknown is settled with the provider before it
-may be sent again. What an error means is the channel's knowledge, when to try again is `relay.retry`'s.
+may be sent again. What an error means is the channel's knowledge, when to try again is `relay.core.retry`'s.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from relay.channel import Channel
 from relay.config.settings import Settings
-from relay.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
-from relay.lanes import Lanes
-from relay.messages import (
+from relay.core.channel import Channel
+from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
+from relay.core.messages import (
     PERSON_AFTER,
     DeliveryEvent,
     InboundId,
@@ -32,10 +31,11 @@ from relay.messages import (
     UserId,
     UserState,
 )
-from relay.metrics import Metrics
-from relay.retry import next_send
+from relay.core.metrics import Metrics
+from relay.core.retry import next_send
+from relay.core.user_workers import Lanes
 
-log = logging.getLogger("relay.outbox")
+log = logging.getLogger("relay.core.outbox")
 
 SETTLE_AFTER_SECONDS = 2.0
 """How long a status callback gets to tell the fate of a send before we ask the provider."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from relay.errors import SendFailure
+from relay.core.errors import SendFailure
 
 
 @dataclass(frozen=True, slots=True)

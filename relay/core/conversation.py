@@ -15,12 +15,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from relay.channel import Channel
 from relay.config.settings import Settings
-from relay.errors import LeaseLost, ModelError, ModelFailure
-from relay.guards import is_paused, looks_like_a_loop, not_invited, over_limit
-from relay.lanes import Lanes
-from relay.messages import (
+from relay.core.channel import Channel
+from relay.core.errors import LeaseLost, ModelError, ModelFailure
+from relay.core.guards import is_paused, looks_like_a_loop, not_invited, over_limit
+from relay.core.messages import (
     Answer,
     Claim,
     Decision,
@@ -36,10 +35,11 @@ from relay.messages import (
     UserId,
     UserState,
 )
-from relay.metrics import Metrics
-from relay.retry import MODEL_PACE, next_pause
+from relay.core.metrics import Metrics
+from relay.core.retry import MODEL_PACE, next_pause
+from relay.core.user_workers import Lanes
 
-log = logging.getLogger("relay.conversation")
+log = logging.getLogger("relay.core.conversation")
 
 MOST_TRIES = 30
 """A message that was claimed this often without an end, not even a failed one, seems to kill its worker: bury it."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.config.settings import Settings
-from relay.messages import Exchange, Usage, User, UserState
+from relay.core.messages import Exchange, Usage, User, UserState
 
 OVER_MINUTE = "over the limit of the minute"
 OVER_DAY = "over the limit of the day"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from relay.messages import Decision, InboundMessage, Part, PlannedPart, Platform, Receipt, User, UserId
+from relay.core.messages import Decision, InboundMessage, Part, PlannedPart, Platform, Receipt, User, UserId
 
 
 class Channel(Protocol):

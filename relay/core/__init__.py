@@ -1,0 +1,1 @@
+"""What every channel shares: value types, the conversation, the outbox, retries, limits, leases."""
