@@ -28,18 +28,18 @@ from console.pages import HEADERS, Pages, person_url
 from console.person import Address, read_person
 from console.servers import known_servers, look_at_servers
 from messaging_database import MessagingDatabase, open_database
-from relay.access import ADMIN, PUBLIC, origin_is_ours
-from relay.api_errors import ApiError
 from relay.config.settings import Settings, load_settings
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
 from relay.core.messages import Platform, UserId, storable
 from relay.core.text import timestamp
-from relay.door import Door
-from relay.serving import run_server
 from relay.storage import reports
-from relay.web import add_common_routes, build_app
+from relay.web.access import ADMIN, PUBLIC, origin_is_ours
+from relay.web.app import add_common_routes, build_app
+from relay.web.errors import ApiError
+from relay.web.serve import run_server
+from relay.web.token_guard import Door
 
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 1.0

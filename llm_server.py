@@ -19,8 +19,6 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from relay.access import INTERNAL, PUBLIC, PlainRoute
-from relay.api_errors import BodyLimit
 from relay.config.errors import SettingsError
 from relay.config.logs import setup_logging
 from relay.config.settings import Settings, load_settings
@@ -36,8 +34,10 @@ from relay.llm_gateway.ollama_dialect import OllamaAnswer, listed, read_chat, re
 from relay.llm_gateway.openai_dialect import OpenAiAnswer, error_form, read_completion
 from relay.llm_gateway.outside import Outside
 from relay.llm_sources.question import Question, Trace
-from relay.serving import run_server
-from relay.web import add_common_routes, build_app
+from relay.web.access import INTERNAL, PUBLIC, PlainRoute
+from relay.web.app import add_common_routes, build_app
+from relay.web.errors import BodyLimit
+from relay.web.serve import run_server
 
 log = logging.getLogger("relay.llm_server")
 

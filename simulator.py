@@ -19,8 +19,8 @@ from fastapi import FastAPI
 
 from relay.config.settings import Settings, load_settings
 from relay.core.http_client import open_http_client
-from relay.serving import run_server
-from relay.web import add_common_routes, build_app
+from relay.web.app import add_common_routes, build_app
+from relay.web.serve import run_server
 from simulation.control_api import control_routes
 from simulation.house import Simulator, hearing_signals
 from simulation.misbehaviour import Severable

@@ -22,8 +22,6 @@ from httpx import AsyncClient
 from pydantic import BaseModel, Field
 
 from messaging_database import MessagingDatabase, open_database
-from relay.access import ADMIN, PUBLIC, is_direct_from_this_machine
-from relay.api_errors import ApiError
 from relay.config.settings import Settings, load_settings
 from relay.core import shutdown
 from relay.core.errors import PayloadError
@@ -34,9 +32,11 @@ from relay.core.pipeline import Relay
 from relay.core.text import without_controls
 from relay.desk import Desk, Limit, Offset
 from relay.llm_client import LlmClient
-from relay.serving import run_server
 from relay.sms.form import Form, normal_number, read_form
-from relay.web import add_common_routes, build_app
+from relay.web.access import ADMIN, PUBLIC, is_direct_from_this_machine
+from relay.web.app import add_common_routes, build_app
+from relay.web.errors import ApiError
+from relay.web.serve import run_server
 from sms_service import SmsService, callback_base, credentials, external_id, is_delivery
 
 log = logging.getLogger("relay.sms.server")

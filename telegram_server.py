@@ -23,8 +23,6 @@ from httpx import AsyncClient
 from pydantic import BaseModel, BeforeValidator, Field
 
 from messaging_database import MessagingDatabase, open_database
-from relay.access import ADMIN, PUBLIC
-from relay.api_errors import ApiError
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, load_settings
 from relay.core import shutdown
@@ -35,12 +33,14 @@ from relay.core.messages import SILENT_STATES, Platform, UserId, UserState
 from relay.core.pipeline import Relay
 from relay.core.text import is_blank, timestamp
 from relay.desk import Desk, Limit, Offset
-from relay.door import same_secret
 from relay.llm_client import LlmClient
-from relay.serving import run_server
 from relay.telegram.bot_api import BotCalls
 from relay.telegram.entities import CUT_NOTICE
-from relay.web import add_common_routes, build_app
+from relay.web.access import ADMIN, PUBLIC
+from relay.web.app import add_common_routes, build_app
+from relay.web.errors import ApiError
+from relay.web.serve import run_server
+from relay.web.token_guard import same_secret
 from telegram_polling import LEASE_NOTE, Intake, Poller, insist
 from telegram_service import ALLOWED_UPDATES, TelegramService, bot_token, webhook_secret
 

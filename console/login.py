@@ -1,4 +1,4 @@
-"""How a browser comes into the console and leaves it. Tokens are compared in relay.door, cookies are relay.access's."""
+"""Logs a browser in and out. Tokens are compared in relay.web.token_guard, cookies made in relay.web.access."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from fastapi.responses import Response
 
-from relay.access import COOKIE, COOKIE_SECONDS, new_cookie
+from relay.web.access import COOKIE, COOKIE_SECONDS, new_cookie
 
 
 def let_in(request: Request, response: Response, admin_token: str) -> None:

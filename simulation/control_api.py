@@ -13,9 +13,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from relay.access import ADMIN
-from relay.api_errors import ApiError
 from relay.core.messages import Platform
+from relay.web.access import ADMIN
+from relay.web.errors import ApiError
 from simulation.control_bodies import (
     ChatOnly,
     NewFault,

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from relay.access import PUBLIC
+from relay.web.access import PUBLIC
 
 FOLDER = Path(__file__).parent / "page"
 TYPES = {

@@ -10,8 +10,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from relay.access import PUBLIC
-from relay.door import same_secret
+from relay.web.access import PUBLIC
+from relay.web.token_guard import same_secret
 from simulation.faults import Fault
 from simulation.misbehaviour import misbehave
 from simulation.telegram_methods import BotApi

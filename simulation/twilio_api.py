@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from relay.access import PUBLIC
 from relay.config.settings import Settings
-from relay.door import same_secret
+from relay.web.access import PUBLIC
+from relay.web.token_guard import same_secret
 from simulation.faults import Fault
 from simulation.misbehaviour import misbehave
 from simulation.twilio_messages import API_VERSION, TextMessage, paged

@@ -20,7 +20,7 @@ httpx's command line (with rich and pygments), the old pydantic (FastAPI asks wh
 watcher of uvicorn's --reload. Each of these libraries goes on without.
 """
 COLLECTOR_AT_REST = gc.get_threshold()
-"""What `relay.serving.serve` goes back to when all is loaded."""
+"""What `relay.web.serve.serve` goes back to when all is loaded."""
 COLLECTOR_AT_START = (10_000, 10, 10)
 
 

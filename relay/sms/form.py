@@ -25,7 +25,7 @@ from twilio.request_validator import (
 from relay.core.errors import PayloadError
 from relay.core.messages import UserId
 from relay.core.text import without_controls
-from relay.door import same_secret
+from relay.web.token_guard import same_secret
 
 MOST_FIELDS = 500
 

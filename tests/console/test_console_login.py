@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from console.channels import OnceOnly
 from console.login import own_path
-from relay.access import COOKIE
-from relay.door import Door
+from relay.web.access import COOKIE
+from relay.web.token_guard import Door
 from tests.console.running import browsing, nothing, settings_after
 
 TOKEN = "open sesame"

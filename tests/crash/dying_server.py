@@ -22,7 +22,7 @@ import telegram_server
 from messaging_database import MessagingDatabase, open_database
 from relay.config.logs import setup_logging
 from relay.config.settings import load_settings
-from relay.serving import serve
+from relay.web.serve import serve
 from sms_service import SmsService
 from telegram_service import TelegramService
 from tests.crash.windows import End, Way

@@ -22,13 +22,13 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, SecretStr
 
 from launcher.supervisor import Patience
-from relay.access import ADMIN, COOKIE, COOKIE_SECONDS, INTERNAL, PUBLIC, new_cookie, valid_cookie
-from relay.api_errors import ApiError
 from relay.config.settings import Settings
 from relay.core import shutdown
 from relay.core.errors import StorageError
-from relay.serving import NOT_STARTED
-from relay.web import add_common_routes, build_app
+from relay.web.access import ADMIN, COOKIE, COOKIE_SECONDS, INTERNAL, PUBLIC, new_cookie, valid_cookie
+from relay.web.app import add_common_routes, build_app
+from relay.web.errors import ApiError
+from relay.web.serve import NOT_STARTED
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = "http://127.0.0.1:8040"
@@ -427,9 +427,9 @@ import os
 from contextlib import asynccontextmanager
 from relay.config.logs import setup_logging
 from relay.config.settings import load_or_exit
-from relay.access import PUBLIC
-from relay.serving import serve
-from relay.web import add_common_routes, build_app
+from relay.web.access import PUBLIC
+from relay.web.serve import serve
+from relay.web.app import add_common_routes, build_app
 
 @asynccontextmanager
 async def lifespan(app):

@@ -22,7 +22,7 @@ from relay.config.logs import setup_logging
 from relay.config.settings import Settings, load_or_exit
 from relay.core.shutdown import REQUESTS, end_at_the_latest
 
-log = logging.getLogger("relay.web")
+log = logging.getLogger("relay.web.app")
 
 NOT_STARTED = 3
 """Exit status of a server that could not listen, or whose rooms could not be opened."""

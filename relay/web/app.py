@@ -17,13 +17,13 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from relay.access import ADMIN, PUBLIC
-from relay.api_errors import BodyLimit, ErrorForm, add_error_handlers, as_it_is, send_less
 from relay.config.settings import Settings
 from relay.core.metrics import CONTENT_TYPE_LATEST, Metrics
-from relay.door import Door
+from relay.web.access import ADMIN, PUBLIC
+from relay.web.errors import BodyLimit, ErrorForm, add_error_handlers, as_it_is, send_less
+from relay.web.token_guard import Door
 
-log = logging.getLogger("relay.web")
+log = logging.getLogger("relay.web.app")
 
 _DRAIN_SECONDS = 5.0
 _DRAIN_BYTES = 64_000_000

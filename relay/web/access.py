@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
-from relay.api_errors import ApiError
 from relay.config.settings import Settings
-from relay.door import Door, same_secret
+from relay.web.errors import ApiError
+from relay.web.token_guard import Door, same_secret
 
 COOKIE = "relay_console"
 COOKIE_SECONDS = 12 * 3600

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from relay.core.errors import StorageError
 
-log = logging.getLogger("relay.web")
+log = logging.getLogger("relay.web.app")
 
 ErrorForm = Callable[[str, dict[str, Any]], dict[str, Any]]
 """What the body of an error looks like on a path."""
