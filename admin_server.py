@@ -34,7 +34,7 @@ from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
 from relay.core.messages import Platform, UserId, storable
 from relay.core.text import timestamp
-from relay.storage import reports
+from relay.storage import queries
 from relay.web.access import ADMIN, PUBLIC, origin_is_ours
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
@@ -96,7 +96,7 @@ def create_app(settings: Settings | None = None, *, look_seconds: float = LOOK_S
 
     async def ready() -> dict[str, Any]:
         try:
-            await app.state.console.database.report(reports.all_notes)
+            await app.state.console.database.report(queries.all_notes)
         except StorageError as error:
             return {"ready": False, "database": str(error), "simulated": settings.simulated}
         return {"ready": True, "simulated": settings.simulated}

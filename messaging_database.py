@@ -3,7 +3,7 @@
 The inbox and the outbox are tables: a message is stored before it is acknowledged, claimed with a lease in its sender's
 order, and completed together with its answer; a part of an answer is marked before it is sent and recorded after. What
 each verb has committed when it returns is said by the verb. All of them raise StorageError when the database cannot be
-used, and then nothing of the verb was committed. What operators read is in `relay.storage.reports`.
+used, and then nothing of the verb was committed. What operators read is in `relay.storage.queries`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
-from relay.storage import maintenance, reports
+from relay.storage import maintenance, queries
 from relay.storage.engine import open_transactions
 from relay.storage.history import add_line, clear_lines, count_answer
 from relay.storage.inbox import (
@@ -73,9 +73,9 @@ from relay.storage.parts import (
     plan_parts,
     put_off_part,
 )
-from relay.storage.people import change_user, move_person, release_person, touch_user
 from relay.storage.schema import in_states, inbound, notes, outbound, users
 from relay.storage.transactions import CLOSE_SECONDS, Tally, Transactions, Tx, Upsert, of_person
+from relay.storage.users import change_user, move_person, release_person, touch_user
 
 log = logging.getLogger("relay.database")
 
@@ -334,7 +334,7 @@ class MessagingDatabase:
 
     async def accepted_ids(self, part: Part) -> frozenset[str]:
         """The provider's ids of everything else that this person was sent lately, which cannot be this part."""
-        return await self._read(lambda c: reports.accepted_ids(c, part))
+        return await self._read(lambda c: queries.accepted_ids(c, part))
 
     async def record_accepted(self, part: Part, receipt: Receipt) -> None:
         """Keep the provider's receipt, whoever holds the lease now: what was sent was sent."""
@@ -426,7 +426,7 @@ class MessagingDatabase:
         self, platform: Platform, user_id: UserId, exchanges: int
     ) -> tuple[User | None, list[Exchange]]:
         """The person, and the last `exchanges` questions with their answers, oldest first, as the model sees them."""
-        return await self._read(lambda c: reports.context(c, platform, user_id, exchanges))
+        return await self._read(lambda c: queries.context(c, platform, user_id, exchanges))
 
     async def look_around(self, claim: Claim, most: int) -> Surroundings:
         """What stands around a claimed message; at most `most` of those that wait behind it."""
@@ -434,8 +434,8 @@ class MessagingDatabase:
 
         def work(connection: Connection) -> Surroundings:
             return Surroundings(
-                reports.usage(connection, platform, user_id, self._clock()),
-                reports.recent_lines(connection, platform, user_id),
+                queries.usage(connection, platform, user_id, self._clock()),
+                queries.recent_lines(connection, platform, user_id),
                 following(connection, claim, most),
             )
 
@@ -446,7 +446,7 @@ class MessagingDatabase:
         return await self._write(lambda tx: release_person(tx, platform, user_id))
 
     async def find_user(self, platform: Platform, user_id: UserId) -> User | None:
-        return await self._read(lambda c: reports.find_user(c, platform, user_id))
+        return await self._read(lambda c: queries.find_user(c, platform, user_id))
 
     async def clear_history(self, platform: Platform, user_id: UserId) -> int | None:
         """Remove a person's history; how many messages went, or None when nobody is known under this address."""
@@ -465,10 +465,10 @@ class MessagingDatabase:
 
     async def read_note(self, platform: Platform, name: str) -> Any:
         """The value kept under a name, or None."""
-        return await self._read(lambda c: reports.note(c, platform, name))
+        return await self._read(lambda c: queries.note(c, platform, name))
 
     async def report(self, query: Callable[[Connection], T]) -> T:
-        """Run one of the queries of `relay.storage.reports`."""
+        """Run one of the queries of `relay.storage.queries`."""
         return await self._read(query)
 
     # -- maintenance ---------------------------------------------------------------------------------------------------

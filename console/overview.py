@@ -15,7 +15,7 @@ from console.servers import ServerState
 from relay.core.errors import StorageError
 from relay.core.messages import Platform, storable
 from relay.core.text import timestamp
-from relay.storage import reports
+from relay.storage import queries
 
 T = TypeVar("T")
 
@@ -57,23 +57,23 @@ async def read_overview(
 
 def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
     words = storable(search.words).strip()
-    people = reports.list_people(connection, words, PEOPLE_A_PAGE + 1, search.offset)
+    people = queries.list_people(connection, words, PEOPLE_A_PAGE + 1, search.offset)
     lists = {
-        "waiting": reports.waiting_messages(connection, ROWS_A_LIST),
-        "unsent": reports.unsent_parts(connection, ROWS_A_LIST),
-        "failed": reports.failed_parts(connection, ROWS_A_LIST),
-        "dead_letters": reports.dead_letters(connection, ROWS_A_LIST),
+        "waiting": queries.waiting_messages(connection, ROWS_A_LIST),
+        "unsent": queries.unsent_parts(connection, ROWS_A_LIST),
+        "failed": queries.failed_parts(connection, ROWS_A_LIST),
+        "dead_letters": queries.dead_letters(connection, ROWS_A_LIST),
     }
     mentioned = {(row["platform"], row["user_id"]) for rows in lists.values() for row in rows if row["user_id"]}
     return {
-        "platforms": {platform: reports.status(connection, platform, now) for platform in Platform},
+        "platforms": {platform: queries.status(connection, platform, now) for platform in Platform},
         "paused": [
             {"platform": platform, **value}
             for platform in Platform
-            if (value := reports.note(connection, platform, PAUSED))
+            if (value := queries.note(connection, platform, PAUSED))
         ],
         "people": people[:PEOPLE_A_PAGE],
         "more_people": len(people) > PEOPLE_A_PAGE,
-        "names": {" ".join(who): name for who, name in reports.names_of(connection, mentioned).items()},
+        "names": {" ".join(who): name for who, name in queries.names_of(connection, mentioned).items()},
         **lists,
     }

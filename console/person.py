@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from relay.core.messages import Platform, UserId
 from relay.core.text import timestamp
-from relay.storage import reports
+from relay.storage import queries
 
 LINES_A_PAGE = 50
 TROUBLED_PARTS = 20
@@ -53,21 +53,21 @@ def read_person(connection: Connection, address: Address, before: int | None) ->
 
     before: the id of a line to page back from; without it the page is the newest, and what is still under way is there.
     """
-    user = reports.find_user(connection, address.platform, address.user_id)
+    user = queries.find_user(connection, address.platform, address.user_id)
     if user is None:
         return None
-    lines = reports.conversation(connection, address.platform, address.user_id, LINES_A_PAGE + 1, before)
+    lines = queries.conversation(connection, address.platform, address.user_id, LINES_A_PAGE + 1, before)
     older = len(lines) > LINES_A_PAGE
     lines = lines[-LINES_A_PAGE:]
-    parts = reports.parts_of(connection, [line["reply_id"] for line in lines if line["reply_id"]])
+    parts = queries.parts_of(connection, [line["reply_id"] for line in lines if line["reply_id"]])
     bubbles = [_spoken(line, parts.get(line["reply_id"] or "", [])) for line in lines]
     if before is None:
         bubbles = _with_unspoken(bubbles, _unspoken(connection, address, set(parts)), has_older=older)
-        waiting = reports.waiting_messages_of(connection, address.platform, address.user_id, LINES_A_PAGE)
+        waiting = queries.waiting_messages_of(connection, address.platform, address.user_id, LINES_A_PAGE)
         bubbles += [_waiting(message) for message in waiting]
     return {
         "person": {
-            **reports.person(user),
+            **queries.person(user),
             "language": user.language,
             "paused": user.settings.get("paused"),
             "paused_until": timestamp(user.settings.get("paused_until")),
@@ -111,7 +111,7 @@ def _waiting(message: dict[str, Any]) -> Bubble:
 
 def _unspoken(connection: Connection, address: Address, shown: Container[str]) -> list[Bubble]:
     """Replies that wait or failed and have no line in the history."""
-    troubled = reports.troubled_parts_of(connection, address.platform, address.user_id, TROUBLED_PARTS)
+    troubled = queries.troubled_parts_of(connection, address.platform, address.user_id, TROUBLED_PARTS)
     reply_ids = list(dict.fromkeys(part["reply_id"] for part in troubled if part["reply_id"] not in shown))
     return [
         Bubble(
@@ -123,7 +123,7 @@ def _unspoken(connection: Connection, address: Address, shown: Container[str]) -
             parts=parts,
             origin=parts[0]["origin"],
         )
-        for reply_id, parts in reports.parts_of(connection, reply_ids).items()
+        for reply_id, parts in queries.parts_of(connection, reply_ids).items()
     ]
 
 

@@ -13,7 +13,7 @@ from relay.core.errors import StorageError
 from relay.core.messages import PlannedPart, Platform, ReplyId, UserId
 from relay.core.pipeline import Relay
 from relay.llm_client import LlmClient
-from relay.storage import reports
+from relay.storage import queries
 
 SHOWN_PROBLEMS = 10
 _PART_KEYS = ("id", "user_id", "state", "error_code", "error", "created_at")
@@ -22,7 +22,7 @@ _LETTER_KEYS = ("id", "external_id", "user_id", "outcome", "error", "received_at
 _SENT_KEYS = {Platform.SMS: ("id", "state", "segments"), Platform.TELEGRAM: ("id", "state")}
 
 T = TypeVar("T")
-Limit = Annotated[int, Query(ge=1, le=reports.PAGE_LIMIT)]
+Limit = Annotated[int, Query(ge=1, le=queries.PAGE_LIMIT)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 
 
@@ -59,8 +59,8 @@ class Desk:
     async def status(self, limit: int, offset: int) -> dict[str, Any]:
         """Figures, a page of the people, the model, and the newest troubles."""
         platform = self._platform
-        figures = await self._store.report(lambda c: reports.status(c, platform, time.time()))
-        users = await self._store.report(lambda c: reports.list_users(c, platform, limit, offset))
+        figures = await self._store.report(lambda c: queries.status(c, platform, time.time()))
+        users = await self._store.report(lambda c: queries.list_users(c, platform, limit, offset))
         return {
             **figures,
             "users": users,
@@ -74,8 +74,8 @@ class Desk:
     async def _last_errors(self) -> dict[str, Any]:
         """The newest parts that failed and messages that were given up, without what people wrote."""
         which = (self._platform,)
-        failed = await self._store.report(lambda c: reports.failed_parts(c, SHOWN_PROBLEMS, which))
-        dead = await self._store.report(lambda c: reports.dead_letters(c, SHOWN_PROBLEMS, which))
+        failed = await self._store.report(lambda c: queries.failed_parts(c, SHOWN_PROBLEMS, which))
+        dead = await self._store.report(lambda c: queries.dead_letters(c, SHOWN_PROBLEMS, which))
         return {
             "parts": [{key: row[key] for key in _PART_KEYS} for row in failed],
             "messages": [{key: row[key] for key in _LETTER_KEYS} for row in dead],
@@ -85,7 +85,7 @@ class Desk:
         """Hand an operator's message to the outbox, committed: its id, its state, and each part with both."""
         reply_id = await self._store.plan_message(self._platform, person, parts)
         self._relay.send_soon(person)
-        rows = await self._store.report(lambda c: reports.reply(c, reply_id))
+        rows = await self._store.report(lambda c: queries.reply(c, reply_id))
         return {
             "id": reply_id,
             "state": rows[-1]["state"] if rows else "planned",

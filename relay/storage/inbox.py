@@ -10,9 +10,9 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from relay.core.errors import LeaseLost
 from relay.core.messages import Claim, InboundId, InboundMessage, Kind, Platform, UserId, storable_value
-from relay.storage.people import touch_user
 from relay.storage.schema import in_states, inbound
 from relay.storage.transactions import Tx, Upsert, of_some_person, some_person
+from relay.storage.users import touch_user
 
 _STORE = Upsert(inbound, lambda row: row.on_conflict_do_nothing().returning(inbound.c.id))
 

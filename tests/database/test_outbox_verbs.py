@@ -9,7 +9,7 @@ import pytest
 from messaging_database import MessagingDatabase
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import Decision, DeliveryEvent, Part, PartState, Platform, Receipt, UserState
-from relay.storage import reports
+from relay.storage import queries
 from relay.storage.schema import conversations, outbound, users
 from tests.database.storehouse import (
     ANN,
@@ -386,7 +386,7 @@ async def test_the_failures_of_one_platform_push_out_none_of_the_other(db: Messa
             part = await db.claim_next_part(platform, ANN)
             assert part is not None
             await db.record_failed(part, REFUSED)
-    failed = await db.report(lambda c: reports.failed_parts(c, 2, [SMS]))
+    failed = await db.report(lambda c: queries.failed_parts(c, 2, [SMS]))
     assert [row["platform"] for row in failed] == [SMS]
-    failed = await db.report(lambda c: reports.failed_parts(c, 2))
+    failed = await db.report(lambda c: queries.failed_parts(c, 2))
     assert [row["platform"] for row in failed] == [Platform.TELEGRAM] * 2

@@ -19,7 +19,7 @@ from relay.core.http_client import open_http_client
 from relay.core.lease import LONGEST_LOOK_SECONDS, Lease
 from relay.core.messages import InboundId, InboundMessage, Platform, UserId
 from relay.core.metrics import Metrics
-from relay.storage import reports
+from relay.storage import queries
 from relay.telegram.bot_api import BotCalls
 from telegram_polling import LEASE_NOTE, OFFSET_NOTE, OFFSET_SECONDS, Intake, Poller, PollingState
 from telegram_service import ALLOWED_UPDATES, TelegramService
@@ -163,10 +163,10 @@ class Scene:
 
     async def stored(self) -> list[str]:
         """The texts that wait for an answer, in order."""
-        return [row["text"] for row in await self.database.report(lambda c: reports.waiting_messages(c, 200))]
+        return [row["text"] for row in await self.database.report(lambda c: queries.waiting_messages(c, 200))]
 
     async def buried(self) -> list[dict[str, Any]]:
-        return await self.database.report(lambda c: reports.dead_letters(c, 200))
+        return await self.database.report(lambda c: queries.dead_letters(c, 200))
 
     async def confirmed(self, offset: int) -> None:
         """Wait until Telegram was asked for what comes from this offset on."""
