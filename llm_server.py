@@ -1,7 +1,7 @@
 """The LLM server: POST /api/chat and /v1/chat/completions in front of whatever answers.
 
 It owns the routes, the start and the stop, and takes over changed settings while it runs. What is asked in which order
-is relay.llm_gateway's decision, how each source speaks relay.llm_sources'. It knows no database.
+is relay.llm.gateway's decision, how each source speaks relay.llm.providers'. It knows no database.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from relay.config.logs import setup_logging
 from relay.config.settings import Settings, load_settings
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_transport
-from relay.llm_gateway.catalog import stations
-from relay.llm_gateway.delivery import AnswerResponse, Hear
-from relay.llm_gateway.dialect import STATUS, Answered, Dialect
-from relay.llm_gateway.figures import Figures
-from relay.llm_gateway.gateway import Gateway
-from relay.llm_gateway.ledger import Ledger
-from relay.llm_gateway.ollama_dialect import OllamaAnswer, listed, read_chat, read_show, shown
-from relay.llm_gateway.openai_dialect import OpenAiAnswer, error_form, read_completion
-from relay.llm_gateway.outside import Outside
-from relay.llm_sources.question import Question, Trace
+from relay.llm.chat import Question, Trace
+from relay.llm.gateway.api_format import STATUS, Answered, Dialect
+from relay.llm.gateway.catalog import stations
+from relay.llm.gateway.environment import Outside
+from relay.llm.gateway.gateway import Gateway
+from relay.llm.gateway.metrics import Figures
+from relay.llm.gateway.ollama_api import OllamaAnswer, listed, read_chat, read_show, shown
+from relay.llm.gateway.openai_api import OpenAiAnswer, error_form, read_completion
+from relay.llm.gateway.response import AnswerResponse, Hear
+from relay.llm.gateway.spend import Ledger
 from relay.web.access import INTERNAL, PUBLIC, PlainRoute
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import BodyLimit

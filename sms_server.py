@@ -31,7 +31,7 @@ from relay.core.metrics import Metrics
 from relay.core.pipeline import Relay
 from relay.core.text import without_controls
 from relay.desk import Desk, Limit, Offset
-from relay.llm_client import LlmClient
+from relay.llm.client import LlmClient
 from relay.sms.form import Form, normal_number, read_form
 from relay.web.access import ADMIN, PUBLIC, is_direct_from_this_machine
 from relay.web.app import add_common_routes, build_app

@@ -33,7 +33,7 @@ from relay.core.messages import SILENT_STATES, Platform, UserId, UserState
 from relay.core.pipeline import Relay
 from relay.core.text import is_blank, timestamp
 from relay.desk import Desk, Limit, Offset
-from relay.llm_client import LlmClient
+from relay.llm.client import LlmClient
 from relay.telegram.bot_api import BotCalls
 from relay.telegram.entities import CUT_NOTICE
 from relay.web.access import ADMIN, PUBLIC

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from relay.core.errors import StorageError
 from relay.core.messages import PlannedPart, Platform, ReplyId, UserId
 from relay.core.pipeline import Relay
-from relay.llm_client import LlmClient
+from relay.llm.client import LlmClient
 from relay.storage import queries
 
 SHOWN_PROBLEMS = 10

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from llm_server import create_app
 from relay.config.settings import Settings
-from relay.llm_gateway.outside import Outside
+from relay.llm.gateway.environment import Outside
 from tests.llm.scripted_upstream import Upstream
 
 

@@ -12,7 +12,7 @@ from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_http_client
 from relay.core.messages import Answer, Platform
-from relay.llm_client import LlmClient
+from relay.llm.client import LlmClient
 from tests.llm.running_llm_server import made, running
 from tests.llm.scripted_upstream import (
     NDJSON,
@@ -130,7 +130,7 @@ async def test_nobody_there_is_unavailable() -> None:
 async def test_a_server_that_hangs_is_left_at_the_deadline(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep-alives do not extend the whole."""
     upstream.on("/api/chat", streams_then_hangs(line("")))
-    monkeypatch.setattr("relay.llm_client._GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("relay.llm.client._GRACE_SECONDS", 0.1)
     with pytest.raises(ModelError) as failure:
         await ask(upstream.url, llm_total_seconds=0.1)
     assert failure.value.kind is ModelFailure.TIMEOUT

@@ -14,9 +14,9 @@ from llm_server import take_over
 from relay.config.errors import SettingsError
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_transport
-from relay.llm_gateway.breaker import Circuit
-from relay.llm_gateway.catalog import stations
-from relay.llm_gateway.outside import Outside
+from relay.llm.gateway.breaker import Circuit
+from relay.llm.gateway.catalog import stations
+from relay.llm.gateway.environment import Outside
 from tests.llm.running_llm_server import made, nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
     DONE,

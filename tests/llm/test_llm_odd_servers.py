@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from relay.llm_gateway.delivery import AnswerResponse, Hear
-from relay.llm_gateway.dialect import Answered, Dialect
-from relay.llm_gateway.ollama_dialect import OllamaAnswer
-from relay.llm_gateway.openai_dialect import OpenAiAnswer
-from relay.llm_sources.question import Piece, Trace
+from relay.llm.chat import Piece, Trace
+from relay.llm.gateway.api_format import Answered, Dialect
+from relay.llm.gateway.ollama_api import OllamaAnswer
+from relay.llm.gateway.openai_api import OpenAiAnswer
+from relay.llm.gateway.response import AnswerResponse, Hear
 from tests.llm.running_llm_server import nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
     DONE,

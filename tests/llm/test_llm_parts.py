@@ -14,15 +14,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm_gateway.breaker import Breaker, Circuit
-from relay.llm_gateway.context import fitted, halved, tokens_of
-from relay.llm_gateway.ledger import Ledger
-from relay.llm_gateway.quota import FreeQuota
-from relay.llm_gateway.turns import Turns
-from relay.llm_sources.failures import failure_of
-from relay.llm_sources.faq import Faq
-from relay.llm_sources.question import Question, Survey, Trace, Turn
-from relay.llm_sources.reasoning import ThoughtFilter, without_thoughts
+from relay.llm.chat import Question, Survey, Trace, Turn
+from relay.llm.gateway.breaker import Breaker, Circuit
+from relay.llm.gateway.context import fitted, halved, tokens_of
+from relay.llm.gateway.fair_queue import Turns
+from relay.llm.gateway.quota import FreeQuota
+from relay.llm.gateway.spend import Ledger
+from relay.llm.providers.failures import failure_of
+from relay.llm.providers.faq import Faq
+from relay.llm.providers.reasoning import ThoughtFilter, without_thoughts
 from tests.llm.running_llm_server import Clock
 
 # -- the queue ---------------------------------------------------------------------------------------------------------

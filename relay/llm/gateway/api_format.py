@@ -1,0 +1,90 @@
+"""What a front protocol must be able to write; the two of them are ollama_dialect and openai_dialect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from relay.core.errors import ModelError, ModelFailure
+from relay.llm.chat import Finish, Piece, Trace
+
+STATUS = {
+    ModelFailure.AUTH: 502,  # our key, not the caller's, is wrong
+    ModelFailure.CREDITS: 402,
+    ModelFailure.RATE_LIMIT: 429,
+    ModelFailure.CONTEXT_TOO_LONG: 400,
+    ModelFailure.REFUSED: 403,
+    ModelFailure.NOT_FOUND: 404,
+    ModelFailure.UNAVAILABLE: 503,
+    ModelFailure.TIMEOUT: 504,
+    ModelFailure.CANNOT_SEE: 400,
+    ModelFailure.BAD_REQUEST: 400,
+}
+
+HINTS = {
+    ModelFailure.AUTH: "check the key of this source in .env or config.json; GET / tells when it works",
+    ModelFailure.CREDITS: "add credits to the account, raise llm_monthly_budget_usd, or use a free model",
+    ModelFailure.RATE_LIMIT: "ask again later, or set llm_fallbacks so that another source takes over",
+    ModelFailure.CONTEXT_TOO_LONG: "send a shorter message, or use a model with a larger context",
+    ModelFailure.REFUSED: "the source does not want to answer this; ask differently",
+    ModelFailure.NOT_FOUND: "GET /api/tags lists the models there are",
+    ModelFailure.UNAVAILABLE: "GET / of the LLM server tells how each source is doing",
+    ModelFailure.TIMEOUT: "ask again, or raise llm_first_token_seconds and llm_total_seconds",
+    ModelFailure.CANNOT_SEE: "use a model that takes pictures, or send text",
+    ModelFailure.BAD_REQUEST: "the request is described at /docs of the LLM server",
+}
+
+
+class HintedError(ModelError):
+    """A ModelError with advice of its own instead of the one of its kind."""
+
+    def __init__(self, kind: ModelFailure, message: str, hint: str, *, retry_after: float | None = None) -> None:
+        super().__init__(kind, message, retry_after=retry_after)
+        self.hint = hint
+
+
+def hint_of(error: ModelError) -> str:
+    return error.hint if isinstance(error, HintedError) else HINTS[error.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How an answer ended: who gave it, and what it took. cost_usd is None when nobody knows."""
+
+    finish: Finish
+    source: str
+    model: str
+    cost_usd: float | None
+    degraded: bool
+    first_token_seconds: float
+    total_seconds: float
+
+
+class Dialect(Protocol):
+    """Writes one answer in one protocol; made anew for each request."""
+
+    media_type: str
+
+    def piece(self, piece: Piece) -> bytes:
+        """A part of the stream."""
+        ...
+
+    def keepalive(self, trace: Trace) -> bytes:
+        """A part of the stream that says nothing, and is valid for every client."""
+        ...
+
+    def end(self, answered: Answered) -> bytes:
+        """The last part of the stream."""
+        ...
+
+    def break_off(self, error: ModelError) -> bytes:
+        """The last part of a stream that fails after it began."""
+        ...
+
+    def whole(self, piece: Piece, answered: Answered) -> dict[str, Any]:
+        """The answer to a caller who does not stream."""
+        ...
+
+    def refusal(self, error: ModelError) -> dict[str, Any]:
+        """The body of an answer that failed before it began."""
+        ...

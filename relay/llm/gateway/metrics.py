@@ -1,0 +1,60 @@
+"""What the LLM server counts about answers, in Prometheus' terms."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+
+from relay.core.errors import ModelError
+from relay.core.metrics import Metrics
+from relay.llm.chat import Trace
+from relay.llm.gateway.api_format import Answered
+
+_OWN_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_WORD_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0)
+
+
+class Figures:
+    """Counters of one server, kept while settings come and go."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._answers = cache(
+            metrics.counter("relay_llm_answers", "Answers and failures by source.", "source", "outcome").labels
+        )
+        self._attempts = cache(
+            metrics.counter("relay_llm_attempts", "Failed attempts at a source.", "source", "kind").labels
+        )
+        self._tokens = cache(
+            metrics.counter("relay_llm_tokens", "Tokens read and written.", "source", "direction").labels
+        )
+        self._cost = cache(metrics.counter("relay_llm_cost_usd", "Money spent on answers.", "source").labels)
+        self._own = metrics.histogram(
+            "relay_llm_own_seconds",
+            "Time of an answer that was spent in this server itself, without waiting for a source or in the queue.",
+            buckets=_OWN_BUCKETS,
+        )
+        first = metrics.histogram(
+            "relay_llm_first_token_seconds", "Time to the first word.", "source", buckets=_WORD_BUCKETS
+        )
+        self._first = cache(first.labels)
+        self._waited = metrics.histogram(
+            "relay_llm_waited_seconds", "Time in our own queue and between attempts.", buckets=_WORD_BUCKETS
+        )
+
+    def answered(self, answered: Answered, trace: Trace) -> None:
+        source = answered.source
+        self._answers(source, "degraded" if answered.degraded else "ok").inc()
+        self._tokens(source, "read").inc(answered.finish.prompt_tokens)
+        self._tokens(source, "written").inc(answered.finish.answer_tokens)
+        if answered.cost_usd:
+            self._cost(source).inc(answered.cost_usd)
+        self._first(source).observe(answered.first_token_seconds)
+        self._waited.observe(trace.waited_seconds)
+        own = time.perf_counter() - trace.started - trace.upstream_seconds - trace.waited_seconds
+        self._own.observe(max(0.0, own))
+
+    def attempt_failed(self, source: str, error: ModelError) -> None:
+        self._attempts(source, error.kind.value).inc()
+
+    def refused(self, error: ModelError) -> None:
+        self._answers("none", error.kind.value).inc()

@@ -1,0 +1,231 @@
+"""Ollama's protocol as a server speaks it: POST /api/chat, NDJSON, durations in nanoseconds.
+
+Rules from Ollama's docs/api.md and its Python client: an absent `stream` means true, unknown fields are ignored, errors
+are always a string, a blank line in a stream kills the client (so keep-alives are chunks with empty content).
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from relay.core.errors import ModelError, ModelFailure
+from relay.llm.chat import ModelFacts, Piece, Question, ToolCall, Trace, Turn
+from relay.llm.gateway.api_format import Answered, hint_of
+from relay.llm.gateway.body import read
+from relay.llm.gateway.images import picture_of_base64
+
+_NS = 1_000_000_000
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+class _Function(BaseModel):
+    name: str
+    arguments: dict[str, Any] = {}
+
+
+class _Call(BaseModel):
+    id: str | None = None
+    function: _Function
+
+
+class _Message(BaseModel):
+    role: Annotated[Literal["system", "user", "assistant", "tool"], BeforeValidator(_lower)]
+    content: str | None = None
+    images: list[str] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_name: str | None = None
+    tool_call_id: str | None = None
+
+
+class _Relay(BaseModel):
+    """Our own extension: who asks, so that turns are dealt out fairly and the demo can greet; Ollama ignores it."""
+
+    channel: str | None = Field(default=None, max_length=40)
+    name: str | None = Field(default=None, max_length=200)
+    person: str | None = Field(default=None, max_length=200)
+
+
+class _Options(BaseModel):
+    """The options that mean something to every source; the others pass to Ollama as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    num_predict: int | None = None
+    num_ctx: int | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+
+class ChatBody(BaseModel):
+    """The body of POST /api/chat; unknown fields are ignored, as Ollama does."""
+
+    model: str | None = None
+    messages: list[_Message] | None = None
+    stream: bool | None = None
+    options: _Options | None = None
+    format: str | dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    think: bool | str | None = None
+    keep_alive: str | float | None = None
+    x_relay: _Relay | None = None
+
+
+def read_chat(content: bytes) -> tuple[Question, bool]:
+    """The question of a body, and whether the answer is to be streamed; raises ModelError(BAD_REQUEST)."""
+    body = read(ChatBody, content)
+    if not body.messages:
+        raise ModelError(ModelFailure.BAD_REQUEST, "messages: at least one message is needed")
+    who = body.x_relay or _Relay()
+    question = Question(
+        turns=tuple(_turn(message) for message in body.messages),
+        model=(body.model or "").strip(),
+        options=body.options.model_dump(exclude_none=True) if body.options else {},
+        format=body.format or None,
+        tools=tuple(body.tools or ()),
+        think=body.think,
+        keep_alive=body.keep_alive,
+        person=who.person or "",
+        name=who.name or "",
+        channel=who.channel or "",
+    )
+    return question, body.stream is not False
+
+
+def _turn(message: _Message) -> Turn:
+    if not (message.images or message.tool_calls or message.tool_name or message.tool_call_id):
+        return Turn(message.role, message.content or "")
+    return Turn(
+        message.role,
+        message.content or "",
+        tuple(picture_of_base64(image) for image in message.images or ()),
+        tuple(
+            ToolCall(call.function.name, call.function.arguments, call.id or "") for call in message.tool_calls or ()
+        ),
+        message.tool_name or "",
+        message.tool_call_id or "",
+    )
+
+
+class OllamaAnswer:
+    """Writes one answer; `model` is the name that was asked for."""
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._calls = 0
+
+    def piece(self, piece: Piece) -> bytes:
+        message = _message_of(piece, first_call=self._calls)
+        self._calls += len(piece.tool_calls)
+        return _line(self._chunk(message))
+
+    def keepalive(self, trace: Trace) -> bytes:
+        chunk = self._chunk({"role": "assistant", "content": ""})
+        return _line({**chunk, "x_relay": {"place": trace.place()}} if trace.place is not None else chunk)
+
+    def end(self, answered: Answered) -> bytes:
+        return _line({**self._chunk({"role": "assistant", "content": ""}), **_accounts(answered)})
+
+    def break_off(self, error: ModelError) -> bytes:
+        return _line(self.refusal(error))
+
+    def whole(self, piece: Piece, answered: Answered) -> dict[str, Any]:
+        return {**self._chunk(_message_of(piece)), **_accounts(answered)}
+
+    def refusal(self, error: ModelError) -> dict[str, Any]:
+        wait = {} if error.retry_after is None else {"retry_after": math.ceil(error.retry_after)}
+        return {"error": error.message, "kind": error.kind.value, "hint": hint_of(error), **wait}
+
+    def _chunk(self, message: dict[str, Any]) -> dict[str, Any]:
+        return {"model": self._model, "created_at": datetime.now(UTC), "message": message, "done": False}
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
+
+
+def _message_of(piece: Piece, *, first_call: int = 0) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": piece.text}
+    if piece.thinking:
+        message["thinking"] = piece.thinking
+    if piece.tool_calls:
+        message["tool_calls"] = [
+            {"id": call.id, "function": {"index": number, "name": call.name, "arguments": call.arguments}}
+            for number, call in enumerate(piece.tool_calls, first_call)
+        ]
+    return message
+
+
+def _accounts(answered: Answered) -> dict[str, Any]:
+    """What the last line tells: Ollama's counts and durations, and in x_relay who really answered and for how much."""
+    finish = answered.finish
+    return {
+        "done": True,
+        "done_reason": "length" if finish.reason == "length" else "stop",
+        "total_duration": int(answered.total_seconds * _NS),
+        "load_duration": finish.load_ns,
+        "prompt_eval_count": finish.prompt_tokens,
+        "prompt_eval_duration": finish.prompt_ns or int(answered.first_token_seconds * _NS),
+        "eval_count": finish.answer_tokens,
+        "eval_duration": finish.answer_ns or int((answered.total_seconds - answered.first_token_seconds) * _NS),
+        "x_relay": {
+            "source": answered.source,
+            "model": answered.model,
+            "cost_usd": answered.cost_usd,
+            "degraded": answered.degraded,
+            "first_token_seconds": round(answered.first_token_seconds, 4),
+        },
+    }
+
+
+# -- the other routes --------------------------------------------------------------------------------------------------
+
+
+class _ShowBody(BaseModel):
+    model: str | None = None
+    name: str | None = None  # what older clients call it
+
+
+def read_show(content: bytes) -> str:
+    """The model that POST /api/show asks about; raises ModelError(BAD_REQUEST)."""
+    body = read(_ShowBody, content)
+    name = body.model or body.name
+    if not name:
+        raise ModelError(ModelFailure.BAD_REQUEST, "model: the name of a model is needed")
+    return name
+
+
+def listed(name: str, facts: ModelFacts) -> dict[str, Any]:
+    """One row of /api/tags."""
+    known = {key: value for key, value in facts.details.items() if key != "capabilities"}
+    nothing = {"modified_at": "1970-01-01T00:00:00Z", "size": 0, "digest": "", "details": {"family": "relay"}}
+    return {"name": name, "model": name, **nothing, **known}
+
+
+def shown(facts: ModelFacts) -> dict[str, Any]:
+    """The answer of /api/show."""
+    able = facts.details.get("capabilities") or ["completion", *(["vision"] if facts.sees else [])]
+    return {
+        "modelfile": "",
+        "parameters": "",
+        "template": "",
+        "details": facts.details.get("details") or {"family": "relay"},
+        "model_info": {"general.architecture": "relay", "relay.context_length": facts.context},
+        "capabilities": able,
+    }

@@ -1,0 +1,233 @@
+"""OpenAI's protocol as a server speaks it: POST /v1/chat/completions, SSE, errors as objects.
+
+Rules from the API reference and the official Python client: `stream` is false unless asked for, the usage comes in a
+chunk of its own without choices when stream_options.include_usage is set, comments (": ...") are skipped by clients.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, Field
+
+from relay.core.errors import ModelError, ModelFailure
+from relay.llm.chat import Image, Piece, Question, ToolCall, Trace, Turn
+from relay.llm.gateway.api_format import Answered, hint_of
+from relay.llm.gateway.body import read
+from relay.llm.gateway.images import picture_of_url
+from relay.llm.providers.openai_wire import COMMON_OPTIONS
+
+
+def _known_role(value: Any) -> Any:
+    return "system" if value == "developer" else value
+
+
+class _ImageUrl(BaseModel):
+    url: str
+
+
+class _Part(BaseModel):
+    type: Literal["text", "image_url", "refusal"]
+    text: str = ""
+    image_url: _ImageUrl | None = None
+
+
+class _Function(BaseModel):
+    name: str
+    arguments: str = "{}"
+
+
+class _Call(BaseModel):
+    id: str = ""
+    function: _Function
+
+
+class _Message(BaseModel):
+    role: Annotated[Literal["system", "user", "assistant", "tool"], BeforeValidator(_known_role)]
+    content: str | list[_Part] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+
+
+class _StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class _ResponseFormat(BaseModel):
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: dict[str, Any] | None = None
+
+
+class CompletionBody(BaseModel):
+    """The body of POST /v1/chat/completions; unknown fields are ignored."""
+
+    model: str | None = None
+    messages: list[_Message] | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Any = None
+    response_format: _ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    user: str | None = Field(None, max_length=512)
+
+
+def read_completion(content: bytes) -> tuple[Question, bool, bool]:
+    """The question of a body, whether to stream, and whether the stream ends with the usage; raises ModelError."""
+    body = read(CompletionBody, content)
+    if not body.messages:
+        raise ModelError(ModelFailure.BAD_REQUEST, "messages: at least one message is needed")
+    question = Question(
+        turns=tuple(_turn(message) for message in body.messages),
+        model=(body.model or "").strip(),
+        options=_options(body),
+        format=_format(body.response_format),
+        tools=tuple(body.tools or ()),
+        tool_choice=body.tool_choice,
+        think=body.reasoning_effort if body.reasoning_effort not in (None, "none") else None,
+        person=body.user or "",
+    )
+    return question, bool(body.stream), bool(body.stream_options and body.stream_options.include_usage)
+
+
+def _options(body: CompletionBody) -> dict[str, Any]:
+    options = {ours: getattr(body, theirs) for ours, theirs in COMMON_OPTIONS.items()}
+    options["num_predict"] = body.max_completion_tokens or body.max_tokens
+    if isinstance(body.stop, str):
+        options["stop"] = [body.stop]
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _format(wanted: _ResponseFormat | None) -> str | dict[str, Any] | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_schema" and wanted.json_schema:
+        schema = wanted.json_schema.get("schema")
+        return schema if isinstance(schema, dict) else "json"
+    return "json"
+
+
+def _turn(message: _Message) -> Turn:
+    text, images = _content(message.content)
+    calls = tuple(ToolCall(call.function.name, _arguments(call), call.id) for call in message.tool_calls or ())
+    return Turn(message.role, text, images, calls, tool_call_id=message.tool_call_id or "")
+
+
+def _content(content: str | list[_Part] | None) -> tuple[str, tuple[Image, ...]]:
+    if content is None or isinstance(content, str):
+        return content or "", ()
+    text = "\n".join(part.text for part in content if part.type == "text")
+    return text, tuple(picture_of_url(part.image_url.url) for part in content if part.image_url is not None)
+
+
+def _arguments(call: _Call) -> dict[str, Any]:
+    try:
+        arguments = orjson.loads(call.function.arguments or "{}")
+    except orjson.JSONDecodeError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise ModelError(ModelFailure.BAD_REQUEST, "messages.tool_calls: arguments must be a JSON object as text")
+    return arguments
+
+
+class OpenAiAnswer:
+    """Writes one answer; `model` is the name that was asked for."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, model: str, *, with_usage: bool) -> None:
+        self._model = model
+        self._with_usage = with_usage
+        self._id = f"chatcmpl-{uuid.uuid4().hex}"
+        self._created = int(time.time())
+        self._role: dict[str, str] = {"role": "assistant"}
+        self._calls = 0
+
+    def piece(self, piece: Piece) -> bytes:
+        delta, self._role = {**self._role, **_message_of(piece, streamed=True, first_call=self._calls)}, {}
+        self._calls += len(piece.tool_calls)
+        return self._event([{"index": 0, "delta": delta, "finish_reason": None}])
+
+    def keepalive(self, trace: Trace) -> bytes:
+        return b": waiting\n\n" if trace.place is None else b": waiting, place %d in the queue\n\n" % trace.place()
+
+    def end(self, answered: Answered) -> bytes:
+        last = self._event([{"index": 0, "delta": self._role, "finish_reason": answered.finish.reason}])
+        usage = self._event([], usage=_usage(answered)) if self._with_usage else b""
+        return last + usage + b"data: [DONE]\n\n"
+
+    def break_off(self, error: ModelError) -> bytes:
+        return b"data: %b\n\n" % orjson.dumps(self.refusal(error))
+
+    def whole(self, piece: Piece, answered: Answered) -> dict[str, Any]:
+        message = {"role": "assistant", "content": None, **_message_of(piece, streamed=False)}
+        choice = {"index": 0, "message": message, "finish_reason": answered.finish.reason, "logprobs": None}
+        return {**self._envelope("chat.completion"), "choices": [choice], "usage": _usage(answered)}
+
+    def refusal(self, error: ModelError) -> dict[str, Any]:
+        ours = error.kind in {ModelFailure.BAD_REQUEST, ModelFailure.CONTEXT_TOO_LONG, ModelFailure.CANNOT_SEE}
+        kind = "invalid_request_error" if ours else "api_error"
+        return {
+            "error": {
+                "message": error.message,
+                "type": kind,
+                "param": None,
+                "code": error.kind.value,
+                "hint": hint_of(error),
+            }
+        }
+
+    def _envelope(self, kind: str) -> dict[str, Any]:
+        return {"id": self._id, "object": kind, "created": self._created, "model": self._model}
+
+    def _event(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
+        chunk = {**self._envelope("chat.completion.chunk"), "choices": choices, **more}
+        return b"data: %b\n\n" % orjson.dumps(chunk)
+
+
+def error_form(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What the web server itself refuses, in OpenAI's form on the routes of its protocol."""
+    if not path.startswith("/v1/"):
+        return body
+    facts = {"message": body["error"], "type": "invalid_request_error", "param": None, "code": None}
+    return {"error": {**facts, **{key: value for key, value in body.items() if key != "error"}}}
+
+
+def _message_of(piece: Piece, *, streamed: bool, first_call: int = 0) -> dict[str, Any]:
+    message: dict[str, Any] = {}
+    if piece.text:
+        message["content"] = piece.text
+    if piece.thinking:
+        message["reasoning"] = piece.thinking
+    if piece.tool_calls:
+        message["tool_calls"] = [
+            {
+                **({"index": number} if streamed else {}),
+                "id": call.id or f"call_{number}",
+                "type": "function",
+                "function": {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()},
+            }
+            for number, call in enumerate(piece.tool_calls, first_call)
+        ]
+    return message
+
+
+def _usage(answered: Answered) -> dict[str, Any]:
+    asked, said = answered.finish.prompt_tokens, answered.finish.answer_tokens
+    return {
+        "prompt_tokens": asked,
+        "completion_tokens": said,
+        "total_tokens": asked + said,
+        **({} if answered.cost_usd is None else {"cost": answered.cost_usd}),
+    }

@@ -1,0 +1,62 @@
+"""OpenRouter's free models: 20 questions a minute, and 50 or 1,000 a UTC day for the whole account.
+
+Rules from openrouter.ai/docs (limits); the daily figures come from GET /key and are counted on between two looks at it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from relay.core.errors import ModelError, ModelFailure
+from relay.llm.chat import Survey
+
+_A_MINUTE = 20
+_DAY = 86_400
+
+
+def is_free_model(model: str) -> bool:
+    return model.endswith(":free") or model == "openrouter/free"
+
+
+class FreeQuota:
+    """Counts the questions to free models. `clock` tells Unix time: the day is UTC's."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._recent: deque[float] = deque()
+        self._day = 0
+        self._used = 0
+        self._limit: int | None = None
+
+    def learn(self, survey: Survey) -> None:
+        """Take over what the account says; questions since then may not be in it yet, so the larger count holds."""
+        self._turn_page()
+        self._limit = survey.free_limit if survey.free_limit is not None else self._limit
+        self._used = max(self._used, survey.free_used or 0)
+
+    def spend(self) -> None:
+        """Count one question. Raises ModelError(RATE_LIMIT) with the wait when there is none left."""
+        now = self._clock()
+        self._turn_page()
+        if self._limit is not None and self._used >= self._limit:
+            raise ModelError(
+                ModelFailure.RATE_LIMIT,
+                f"openrouter: the {self._limit} questions a day to free models are used up",
+                retry_after=_DAY - now % _DAY,
+            )
+        while self._recent and self._recent[0] <= now - 60:
+            self._recent.popleft()
+        if len(self._recent) >= _A_MINUTE:
+            raise ModelError(
+                ModelFailure.RATE_LIMIT,
+                f"openrouter: {_A_MINUTE} questions a minute to free models are used up",
+                retry_after=max(0.1, self._recent[0] + 60 - now),
+            )
+        self._recent.append(now)
+        self._used += 1
+
+    def _turn_page(self) -> None:
+        day = int(self._clock() // _DAY)
+        if day != self._day:
+            self._day, self._used = day, 0

@@ -1,0 +1,225 @@
+"""The way of one question along its chain of targets: attempts, pauses, the next target, the honest error at the end.
+
+Nothing is repeated once the caller has heard a word.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from relay.config.settings import Settings
+from relay.core.errors import ModelError, ModelFailure
+from relay.llm.chat import Finish, Question, SourceError, Trace
+from relay.llm.gateway.api_format import Answered, HintedError, hint_of
+from relay.llm.gateway.attempt import Attempt, Limits
+from relay.llm.gateway.backend import Station
+from relay.llm.gateway.breaker import Breaker
+from relay.llm.gateway.chain import Chain, Target
+from relay.llm.gateway.context import fitted, halved, refuse_flood, was_cut
+from relay.llm.gateway.environment import Outside
+from relay.llm.gateway.metrics import Figures
+from relay.llm.gateway.quota import is_free_model
+from relay.llm.gateway.response import Hear
+from relay.llm.gateway.spend import Ledger, cost_of
+
+log = logging.getLogger("relay.gateway")
+
+_FIRST_BACKOFF = 0.5
+_LONGEST_BACKOFF = 8.0
+_LONGEST_WAIT = 30.0
+"""A source that wants a longer pause than this is not waited for: the caller asks again later."""
+
+# Asking somebody else, or the same one again, would not change these.
+_FINAL = {ModelFailure.BAD_REQUEST, ModelFailure.CONTEXT_TOO_LONG, ModelFailure.REFUSED}
+_WORTH_REPEATING = {ModelFailure.RATE_LIMIT, ModelFailure.UNAVAILABLE, ModelFailure.TIMEOUT}
+
+
+class Asker:
+    """Puts questions to the stations."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stations: Mapping[str, Station],
+        chain: Chain,
+        ledger: Ledger,
+        figures: Figures,
+        outside: Outside,
+    ) -> None:
+        self._settings = settings
+        self._stations = stations
+        self._chain = chain
+        self._ledger = ledger
+        self._figures = figures
+        self._sleep = outside.sleep
+        self._rng = outside.rng
+        self._limits = Limits(
+            settings.llm_first_token_seconds, settings.llm_silence_seconds, settings.llm_max_answer_chars
+        )
+        self._told_cut: set[str] = set()
+
+    async def ask(self, question: Question, hear: Hear, trace: Trace) -> Answered:
+        """The answer of the first target that gives one. Raises ModelError when none does."""
+        refuse_flood(question, self._settings.max_body_bytes)
+        targets, may_choose = self._chain.of(question.model)
+        first, tried, failures = targets[0], set[Target](), list[ModelError]()
+        while targets:
+            target, *targets = targets
+            tried.add(target)
+            try:
+                return await self._ask(target, question, hear, trace, last=not targets, first=first)
+            except ModelError as error:
+                if trace.first_token_seconds is not None or error.kind in _FINAL:
+                    raise
+                failures.append(error)
+                if may_choose and error.kind is ModelFailure.NOT_FOUND:
+                    self._replace(target, error)
+                    targets = [other for other in self._chain.of(question.model)[0] if other not in tried]
+        raise _verdict(failures)
+
+    def _replace(self, target: Target, error: ModelError) -> None:
+        """A model that somebody chose is gone: remember what to ask instead, and say so once."""
+        offered = error.fallback_models if isinstance(error, SourceError) else ()
+        instead = self._chain.lost(target, offered)
+        if instead is not None:
+            names = ", ".join(str(other) for other in instead)
+            log.warning("%s%s", error.message, f"; asking instead: {names}" if names else "")
+
+    async def _ask(
+        self, target: Target, question: Question, hear: Hear, trace: Trace, *, last: bool, first: Target
+    ) -> Answered:
+        """One target, as often as it is worth it."""
+        station = self._stations[target.source]
+        model = await station.model(target.model)
+        question = self._prepared(station, model, target, question)
+        breaker = station.breaker(model)
+        trying = breaker.enter(str(target))
+        try:
+            finish, asked = await self._repeated(
+                station, model, breaker, question, hear, trace, last=last, trying=trying
+            )
+        finally:
+            if trying:
+                breaker.abandoned()
+        self._watch_cut(station, model, asked, finish)
+        cost = cost_of(finish, model, self._settings.llm_prices)
+        return Answered(
+            finish=finish,
+            source=station.name,
+            model=finish.model or model,
+            cost_usd=0.0 if cost is None and station.is_free(model) else cost,
+            degraded=target.source != first.source or self._chain.is_last_resort(target),
+            first_token_seconds=trace.first_token_seconds or 0.0,
+            total_seconds=time.perf_counter() - trace.started,
+        )
+
+    def _prepared(self, station: Station, model: str, target: Target, question: Question) -> Question:
+        """The question as this model can take it. Raises ModelError when it cannot, or may not be asked for money."""
+        if not station.is_free(model):
+            self._ledger.allow(self._settings.llm_monthly_budget_usd, station.name)
+        facts = station.facts(model)
+        if question.has_images and facts is not None and facts.sees is False:
+            raise ModelError(ModelFailure.CANNOT_SEE, f"{station.name}: the model {model} cannot see pictures")
+        if target.options:
+            question = replace(question, options={**target.options, **question.options})
+        known = facts.context if facts is not None else None
+        window = question.options.get("num_ctx") or known or self._settings.llm_context_tokens
+        return fitted(question, window if isinstance(window, int) else None, self._settings.llm_answer_tokens)
+
+    async def _repeated(
+        self,
+        station: Station,
+        model: str,
+        breaker: Breaker,
+        question: Question,
+        hear: Hear,
+        trace: Trace,
+        *,
+        last: bool,
+        trying: bool,
+    ) -> tuple[Finish, Question]:
+        """The end of the answer, and the question as it was answered at last."""
+        number = 1
+        while True:
+            if station.name == "openrouter" and is_free_model(model):
+                await self._pace(station, trace, last=last)
+            attempt = Attempt(station.source, model, self._limits, inside_thoughts=model in station.unopened)
+            async with station.turns.turn(question.person, trace):
+                if number == 1 and not trying:
+                    breaker.check(f"{station.name}:{model}")  # it may have failed others while this one was waiting
+                began = time.perf_counter()
+                try:
+                    finish = await attempt.run(question, hear, trace)
+                    breaker.succeeded()
+                    station.succeeded()
+                    return finish, question
+                except ModelError as error:
+                    failure = error
+                finally:
+                    if attempt.found_unopened:
+                        station.unopened.add(model)
+            smaller = halved(question) if failure.kind is ModelFailure.CONTEXT_TOO_LONG else None
+            if smaller is not None and not attempt.spoke:
+                question = smaller
+                continue
+            breaker.failed(failure)
+            station.failed(failure)
+            self._figures.attempt_failed(station.name, failure)
+            took = time.perf_counter() - began
+            pause = None if attempt.spoke else self._pause(failure, number, took, trace, last=last)
+            if pause is None:
+                raise failure
+            number += 1
+            await self._rest(pause, trace)
+
+    async def _pace(self, station: Station, trace: Trace, *, last: bool) -> None:
+        """Take one of the free questions; wait for it when there is nobody else to ask and the wait is short."""
+        while True:
+            try:
+                station.quota.spend()
+                return
+            except ModelError as error:
+                wait = error.retry_after or 0.0
+                if not last or wait > _LONGEST_WAIT or wait > self._left(trace):
+                    raise
+            await self._rest(wait, trace)
+
+    def _pause(self, error: ModelError, number: int, took: float, trace: Trace, *, last: bool) -> float | None:
+        """Seconds until the next attempt at the same target; None when it is better to go on to the next one."""
+        if error.kind not in _WORTH_REPEATING or number >= self._settings.llm_attempts:
+            return None
+        if not last and (error.kind is not ModelFailure.UNAVAILABLE or error.retry_after is not None or number > 1):
+            return None
+        backoff = min(_FIRST_BACKOFF * 2 ** (number - 1), _LONGEST_BACKOFF)
+        pause = max(backoff * self._rng.uniform(0.75, 1.25), error.retry_after or 0.0)
+        return pause if pause <= _LONGEST_WAIT and pause + took < self._left(trace) else None
+
+    def _left(self, trace: Trace) -> float:
+        return trace.started + self._settings.llm_total_seconds - time.perf_counter()
+
+    async def _rest(self, seconds: float, trace: Trace) -> None:
+        trace.waited_seconds += seconds
+        await self._sleep(seconds)
+
+    def _watch_cut(self, station: Station, model: str, question: Question, finish: Finish) -> None:
+        if station.name == "ollama" and model not in self._told_cut and was_cut(question, finish.prompt_tokens):
+            self._told_cut.add(model)
+            log.warning(
+                "ollama read only %d tokens of a longer conversation: %s has too small a context, and the oldest part "
+                "was dropped silently. Set ollama_context_tokens to give it more.",
+                finish.prompt_tokens,
+                model,
+            )
+
+
+def _verdict(failures: list[ModelError]) -> ModelError:
+    """One error for all targets that failed; it is passing when any of them is."""
+    if len(failures) == 1:
+        return failures[0]
+    leading = next((error for error in failures if error.passing), failures[0])
+    waits = [error.retry_after for error in failures if error.retry_after is not None]
+    message = "; then ".join(dict.fromkeys(error.message for error in failures))
+    return HintedError(leading.kind, message, hint_of(leading), retry_after=min(waits, default=None))

@@ -1,0 +1,89 @@
+"""The demo source: answers offline and word by word from the FAQ file, and says plainly that it is not an AI.
+
+Deterministic: the same conversation always gets the same answer. It costs nothing and needs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from relay.core.errors import ModelFailure
+from relay.llm.chat import Event, Finish, ModelFacts, Piece, Question, SourceError, Survey, Trace
+from relay.llm.providers.faq import Faq
+
+MODEL = "demo"
+_LONGEST_SHOW_SECONDS = 0.4
+_HOW_TO_CONNECT = (
+    "I am **not an AI**, only a demo that answers from a short FAQ. To connect a real one, set `OPENROUTER_API_KEY` in "
+    "the file `.env`, or start Ollama on this machine."
+)
+_TOKEN = re.compile(r"\s*\S+\s*")
+
+
+class DemoSource:
+    """Answers from `faq`; `sleep` paces the words."""
+
+    name = "demo"
+
+    def __init__(self, faq: Faq, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._faq = faq
+        self._sleep = sleep
+
+    async def answer(self, question: Question, model: str, trace: Trace) -> AsyncGenerator[Event, None]:
+        if model != MODEL:
+            raise SourceError(
+                ModelFailure.NOT_FOUND, f"there is no model {model!r}; only {MODEL!r}, which is not an AI"
+            )
+        if question.turns[-1].images:
+            raise SourceError(ModelFailure.CANNOT_SEE, "the demo source cannot see pictures; no AI is connected")
+        words = _TOKEN.findall(reply(self._faq, question))
+        pause = min(0.02, _LONGEST_SHOW_SECONDS / len(words))
+        for number, word in enumerate(words):
+            if number and (pause >= 0.001 or number % 20 == 0):
+                await self._sleep(pause)
+                trace.upstream_seconds += pause
+            yield Piece(word)
+        asked = sum(len(turn.content.split()) for turn in question.turns)
+        yield Finish("stop", MODEL, asked, len(words), 0.0)
+
+    async def survey(self) -> Survey:
+        return Survey(MODEL, (ModelFacts(MODEL, sees=False),))
+
+
+def reply(faq: Faq, question: Question) -> str:
+    """The whole answer to the last turn."""
+    asked = question.turns[-1].content
+    earlier = [turn.content for turn in question.turns[:-1] if turn.role == "user"]
+    found = faq.find(asked)
+    if faq.problem:
+        return f"{_greeting(question.name)}{_HOW_TO_CONNECT}\n\nMy answers are missing, too: {faq.problem}"
+    if found is None:
+        found = faq.default or f"{{greeting}}{_HOW_TO_CONNECT}"
+    return _filled(found, question.name, earlier)
+
+
+def _filled(text: str, name: str, earlier: list[str]) -> str:
+    """Put what is known about the person into an answer; what they wrote is only ever inserted, never interpreted."""
+    values = {
+        "greeting": _greeting(name),
+        "name": name or "nameless friend",
+        "count": _count(len(earlier)),
+        "earlier": "\n".join(f"{number}. {_short(line)}" for number, line in enumerate(earlier, 1)) or "(nothing yet)",
+        "how_to_connect": _HOW_TO_CONNECT,
+    }
+    return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text)
+
+
+def _greeting(name: str) -> str:
+    return f"Hello {name}! " if name else "Hello! "
+
+
+def _count(number: int) -> str:
+    return {0: "no earlier message", 1: "1 earlier message"}.get(number, f"{number} earlier messages")
+
+
+def _short(line: str) -> str:
+    flat = " ".join(line.split())
+    return flat if len(flat) <= 200 else flat[:199] + "…"

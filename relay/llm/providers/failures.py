@@ -1,0 +1,128 @@
+"""What a source's refusal means: status, headers and body of any of them become one SourceError.
+
+The body is looked at before the status: OpenRouter sends errors with status 200, others answer 400 for everything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from relay.core.errors import ModelFailure
+from relay.llm.chat import SourceError
+from relay.llm.providers.json_values import number, rows, table
+from relay.llm.providers.retry_after import retry_after
+
+_BY_STATUS = {
+    400: ModelFailure.BAD_REQUEST,
+    401: ModelFailure.AUTH,
+    402: ModelFailure.CREDITS,
+    404: ModelFailure.NOT_FOUND,
+    408: ModelFailure.TIMEOUT,
+    413: ModelFailure.CONTEXT_TOO_LONG,
+    422: ModelFailure.BAD_REQUEST,
+    429: ModelFailure.RATE_LIMIT,
+    504: ModelFailure.TIMEOUT,
+    524: ModelFailure.TIMEOUT,
+}
+
+# OpenRouter's error.metadata.error_type and error.availability.code, OpenAI's error.code; others use the same words.
+_BY_CODE = {
+    "context_length_exceeded": ModelFailure.CONTEXT_TOO_LONG,
+    "exceed_context_size_error": ModelFailure.CONTEXT_TOO_LONG,
+    "payment_required": ModelFailure.CREDITS,
+    "insufficient_quota": ModelFailure.CREDITS,
+    "rate_limit_exceeded": ModelFailure.RATE_LIMIT,
+    "capacity_exhausted": ModelFailure.RATE_LIMIT,
+    "provider_overloaded": ModelFailure.UNAVAILABLE,
+    "provider_unavailable": ModelFailure.UNAVAILABLE,
+    "temporarily_unavailable": ModelFailure.UNAVAILABLE,
+    "content_policy_violation": ModelFailure.REFUSED,
+    "content_filter": ModelFailure.REFUSED,
+    "refusal": ModelFailure.REFUSED,
+    "timeout": ModelFailure.TIMEOUT,
+    "invalid_api_key": ModelFailure.AUTH,
+    "model_not_found": ModelFailure.NOT_FOUND,
+    "no_endpoints": ModelFailure.NOT_FOUND,
+    "model_deprecated": ModelFailure.NOT_FOUND,
+    "free_variant_ended": ModelFailure.NOT_FOUND,
+    # There are such models, but none that this account, this region or these routing rules may use.
+    "privacy_restricted": ModelFailure.NOT_FOUND,
+    "region_restricted": ModelFailure.NOT_FOUND,
+    "constraint_filtered": ModelFailure.NOT_FOUND,
+}
+
+_TOO_LONG = re.compile(
+    r"context (length|window|size)|maximum context|too many tokens|prompt is too long"
+    r"|exceeds? the (available )?context",
+    re.IGNORECASE,
+)
+_BLIND = re.compile(r"\b(images?|vision|multimodal|mmproj|image_url)\b", re.IGNORECASE)
+_NO_MODEL = re.compile(r"not a valid model|model .{0,80}(not found|does not exist)|no endpoints found", re.IGNORECASE)
+_LONGEST = 300
+_MONEY_UNDER_WAY = "openrouter_in_flight_budget"
+"""Answers that are being written may use up the credits; once they are done there may be some again."""
+
+
+def failure_of(
+    source: str, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool = False
+) -> SourceError:
+    """The error that an answer of a source stands for; `body` is parsed JSON, or text when it was none."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    facts = error if isinstance(error, dict) else {}
+    text = _said(error)
+    kind = _kind(status, facts, text, with_images=with_images)
+    availability = table(facts.get("availability"))
+    offered = availability.get("fallback_models")
+    return SourceError(
+        kind,
+        f"{source}: {text}" if text else f"{source} answered with status {status}",
+        retry_after=retry_after(headers, facts),
+        fallback_models=tuple(name for name in offered if isinstance(name, str)) if isinstance(offered, list) else (),
+    )
+
+
+def _kind(status: int, facts: dict[str, Any], text: str, *, with_images: bool) -> ModelFailure:
+    # In a body of status 200 or in mid-stream only the body's own number tells; some write it as text.
+    code = int(number(facts.get("code")) or status) if status < 400 else status
+    metadata = table(facts.get("metadata"))
+    if code == 402 and metadata.get("limit_source") == _MONEY_UNDER_WAY:
+        return ModelFailure.RATE_LIMIT
+    words = (metadata.get("error_type"), table(facts.get("availability")).get("code"), facts.get("code"))
+    named = next((_BY_CODE[word] for word in words if isinstance(word, str) and word in _BY_CODE), None)
+    if named is not None:
+        return named
+    if code == 403:
+        return _forbidden(metadata, text)
+    return _told(code, text, with_images=with_images) or _BY_STATUS.get(code, ModelFailure.UNAVAILABLE)
+
+
+def _forbidden(metadata: Mapping[str, Any], text: str) -> ModelFailure:
+    """OpenRouter forbids what moderation finds, and what is over a budget of the key; others, whom they do not know."""
+    if metadata.get("reasons") or "moderation" in text.lower():
+        return ModelFailure.REFUSED
+    return ModelFailure.CREDITS if metadata.get("resets_at") else ModelFailure.AUTH
+
+
+def _told(code: int, text: str, *, with_images: bool) -> ModelFailure | None:
+    """What only the words tell: many servers have one status for everything."""
+    if code in {400, 413, 422, 500} and _TOO_LONG.search(text):
+        return ModelFailure.CONTEXT_TOO_LONG
+    if with_images and code in {400, 404, 422, 500, 501} and _BLIND.search(text):
+        return ModelFailure.CANNOT_SEE
+    if code in {400, 404} and _NO_MODEL.search(text):
+        return ModelFailure.NOT_FOUND
+    return None
+
+
+def _said(error: Any) -> str:
+    """The source's own words, on one line and cut; a page of HTML has none."""
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("detail") or ""
+    if problems := rows(error):  # FastAPI's list of what is wrong
+        error = problems[0].get("msg")
+    text = " ".join(str(error).split()) if isinstance(error, str) else ""
+    if text.startswith("<"):
+        return "it answered with a web page instead of an answer (is the address right?)"
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,0 +1,184 @@
+"""Ollama's own protocol: NDJSON, thinking switched off explicitly, models that must be installed.
+
+Rules from Ollama's docs/api.md: an absent `think` means true for models that can think, and false is taken by all;
+an error in mid-stream is one line {"error": "..."}; a stream without done:true was cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from relay.core.errors import ModelFailure
+from relay.llm.chat import (
+    Event,
+    Finish,
+    ModelFacts,
+    Piece,
+    Question,
+    SourceError,
+    Survey,
+    ToolCall,
+    Trace,
+    Turn,
+)
+from relay.llm.providers.json_values import arguments, count, rows, table, text
+from relay.llm.providers.tool_calls import linked
+from relay.llm.providers.upstream import Stream, Upstream
+
+DEFAULT_CONTEXT = 4096
+"""What Ollama gives a model on machines with less than 24 GB of video memory, unless it is told otherwise."""
+
+
+class OllamaSource:
+    """`model` is asked for by default; the first installed one that can chat when it is empty."""
+
+    name = "ollama"
+
+    def __init__(self, upstream: Upstream, model: str | None, context: int | None = None) -> None:
+        self._upstream = upstream
+        self._model = model
+        self._context = context
+        self._known: dict[str, ModelFacts] = {}
+
+    async def answer(self, question: Question, model: str, trace: Trace) -> AsyncGenerator[Event, None]:
+        try:
+            async with self._upstream.stream(
+                "/api/chat", self._body(question, model), trace, with_images=question.has_images
+            ) as stream:
+                finish, called = None, False
+                async for lines in stream.lines():
+                    piece, finish = _read(stream, lines, model)
+                    if piece is not None:
+                        called = called or bool(piece.tool_calls)
+                        yield piece
+                    if finish is not None:
+                        break
+                if finish is None:
+                    raise stream.broke_off()
+                await stream.drain()
+                yield finish._replace(reason="tool_calls") if called and finish.reason == "stop" else finish
+        except SourceError as error:
+            if error.kind is ModelFailure.NOT_FOUND:
+                raise await self._missing(model) from None
+            raise
+
+    def _body(self, question: Question, model: str) -> dict[str, Any]:
+        options = dict(question.options)
+        if self._context:
+            options.setdefault("num_ctx", self._context)
+        optional = {
+            "options": options,
+            "format": question.format,
+            "tools": list(question.tools),
+            "keep_alive": question.keep_alive,
+        }
+        return {
+            "model": model,
+            "messages": [_message(turn) for turn in linked(question.turns)],
+            "stream": True,
+            "think": question.think or False,
+            **{key: value for key, value in optional.items() if value not in (None, {}, [], "")},
+        }
+
+    async def _missing(self, model: str) -> SourceError:
+        """A model that is not installed: say which ones are."""
+        try:
+            names = [facts.name for facts in (await self.survey()).models]
+        except SourceError:
+            names = []
+        there = f"installed are: {', '.join(names[:12])}" if names else "none is installed"
+        return SourceError(
+            ModelFailure.NOT_FOUND, f"ollama has no model {model!r}; {there}. To get it: ollama pull {model}"
+        )
+
+    async def survey(self) -> Survey:
+        listed = await self._upstream.get("/api/tags")
+        found = table(listed).get("models")
+        if not isinstance(found, list):
+            raise self._upstream.broken("is not Ollama; is ollama_host right?")
+        models = tuple([await self._facts(row) for row in rows(found) if text(row.get("name"))])
+        model = self._model or next((facts.name for facts in models if _chats(facts)), "")
+        if not model:
+            raise SourceError(
+                ModelFailure.NOT_FOUND,
+                f"ollama at {self._upstream.address} has no model installed. To get one: ollama pull llama3.2",
+            )
+        return Survey(model, models)
+
+    async def _facts(self, row: dict[str, Any]) -> ModelFacts:
+        """What one installed model can do, asked once for each version of it."""
+        name, mark = row["name"], f"{row['name']} {row.get('digest')}"
+        if mark in self._known:
+            return self._known[mark]
+        details: dict[str, Any] = {key: row[key] for key in ("size", "digest", "modified_at", "details") if key in row}
+        try:
+            able = table(await self._upstream.post("/api/show", {"model": name})).get("capabilities")
+        except SourceError:
+            return ModelFacts(name, self._context or DEFAULT_CONTEXT, None, details)  # asked again at the next look
+        details["capabilities"] = able
+        sees = "vision" in able if isinstance(able, list) else None
+        self._known[mark] = ModelFacts(name, self._context or DEFAULT_CONTEXT, sees, details)
+        return self._known[mark]
+
+
+def _chats(facts: ModelFacts) -> bool:
+    able = facts.details.get("capabilities")
+    return "completion" in able if isinstance(able, list) else "embed" not in facts.name
+
+
+def _message(turn: Turn) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": turn.role, "content": turn.content}
+    if turn.images:
+        if any(image.url for image in turn.images):
+            raise SourceError(ModelFailure.BAD_REQUEST, "ollama takes pictures as data only, not by their address")
+        message["images"] = [image.data for image in turn.images]
+    if turn.tool_calls:
+        message["tool_calls"] = [
+            {"id": call.id, "function": {"index": number, "name": call.name, "arguments": call.arguments}}
+            for number, call in enumerate(turn.tool_calls)
+        ]
+    if turn.tool_name:
+        message["tool_name"] = turn.tool_name
+    if turn.tool_call_id:
+        message["tool_call_id"] = turn.tool_call_id
+    return message
+
+
+def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Piece | None, Finish | None]:
+    """One piece out of all that a read brought, and the end if it was among it."""
+    said, thinking, finish = "", "", None
+    calls: tuple[ToolCall, ...] = ()
+    for line in lines:
+        chunk = stream.parsed(line)
+        if chunk.get("error"):
+            raise stream.error(chunk)
+        message = chunk.get("message")
+        if isinstance(message, dict):
+            said += text(message.get("content"))
+            thinking += text(message.get("thinking"))
+            if "tool_calls" in message:
+                calls += tuple(call for row in rows(message["tool_calls"]) if (call := _call(row)).name)
+        if chunk.get("done"):
+            finish = _finish(chunk, model)
+            break
+    piece = Piece(said, thinking, calls) if said or thinking or calls else None
+    return piece, finish
+
+
+def _call(call: dict[str, Any]) -> ToolCall:
+    function = table(call.get("function"))
+    return ToolCall(text(function.get("name")), arguments(function.get("arguments")) or {}, text(call.get("id")))
+
+
+def _finish(chunk: dict[str, Any], model: str) -> Finish:
+    return Finish(
+        "length" if chunk.get("done_reason") == "length" else "stop",
+        text(chunk.get("model")) or model,
+        count(chunk.get("prompt_eval_count")),
+        count(chunk.get("eval_count")),
+        0.0,
+        count(chunk.get("load_duration")),
+        count(chunk.get("prompt_eval_duration")),
+        count(chunk.get("eval_duration")),
+    )

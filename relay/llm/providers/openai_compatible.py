@@ -1,0 +1,46 @@
+"""Any OpenAI-compatible server: vLLM, llama.cpp, LM Studio, LiteLLM, or a paid one with a key."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from relay.core.errors import ModelFailure
+from relay.llm.chat import Event, ModelFacts, Question, SourceError, Survey, Trace
+from relay.llm.providers.json_values import count, rows, table, text
+from relay.llm.providers.openai_wire import events, request_body
+from relay.llm.providers.upstream import Upstream
+
+
+class OpenAiSource:
+    """`model` is asked for by default; the server's first one when it is empty."""
+
+    def __init__(self, upstream: Upstream, model: str | None, name: str = "openai") -> None:
+        self.name = name
+        self._upstream = upstream
+        self._model = model
+
+    async def answer(self, question: Question, model: str, trace: Trace) -> AsyncGenerator[Event, None]:
+        body = request_body(question, model)
+        async with (
+            self._upstream.stream("/chat/completions", body, trace, with_images=question.has_images) as stream,
+            aclosing(events(stream, model)) as answer,
+        ):
+            async for event in answer:
+                yield event
+
+    async def survey(self) -> Survey:
+        listed = await self._upstream.get("/models")
+        found = table(listed).get("data")
+        if not isinstance(found, list):
+            raise self._upstream.broken("does not list its models; is openai_base_url right, with its /v1?")
+        models = tuple(ModelFacts(row["id"], _context(row)) for row in rows(found) if text(row.get("id")))
+        model = self._model or next((facts.name for facts in models if "embed" not in facts.name.lower()), "")
+        if not model:
+            raise SourceError(ModelFailure.NOT_FOUND, f"{self.name} at {self._upstream.address} has no model loaded")
+        return Survey(model, models)
+
+
+def _context(row: dict[str, object]) -> int | None:
+    """What vLLM calls max_model_len others context_length; most say nothing."""
+    return count(row.get("max_model_len")) or count(row.get("context_length")) or None

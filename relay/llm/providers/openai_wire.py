@@ -1,0 +1,196 @@
+"""The OpenAI-compatible protocol as OpenRouter, vLLM, llama.cpp, LM Studio and LiteLLM share it: bodies and SSE.
+
+What differs between those servers (headers, extra fields, model lists) is in the module of the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import orjson
+
+from relay.llm.chat import Event, Finish, FinishReason, Piece, Question, ToolCall, Turn
+from relay.llm.providers.json_values import amount, arguments, count, rows, table, text
+from relay.llm.providers.tool_calls import linked
+from relay.llm.providers.upstream import Stream
+
+# Ollama's option -> OpenAI's field. Strict servers refuse fields they do not know, so the rest is OpenRouter's alone.
+COMMON_OPTIONS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "num_predict": "max_tokens",
+    "seed": "seed",
+    "stop": "stop",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+}
+
+
+def request_body(question: Question, model: str, options: Mapping[str, str] = COMMON_OPTIONS) -> dict[str, Any]:
+    """The body of POST /chat/completions, streamed, with the usage asked for."""
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [_message(turn) for turn in linked(question.turns)],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    for ours, theirs in options.items():
+        value = question.options.get(ours)
+        if value is not None and not (ours == "num_predict" and count(value) < 1):  # -1 and -2: as long as it likes
+            body[theirs] = value
+    if question.tools:
+        body["tools"] = list(question.tools)
+        if question.tool_choice is not None:
+            body["tool_choice"] = question.tool_choice
+    if question.format == "json":
+        body["response_format"] = {"type": "json_object"}
+    elif isinstance(question.format, Mapping):
+        schema = {"name": "answer", "strict": True, "schema": question.format}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def _message(turn: Turn) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": turn.role, "content": turn.content}
+    if turn.images:
+        pictures = [{"type": "image_url", "image_url": {"url": image.as_url()}} for image in turn.images]
+        message["content"] = [{"type": "text", "text": turn.content}, *pictures]
+    if turn.tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": call.id or f"call_{number}",
+                "type": "function",
+                "function": {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()},
+            }
+            for number, call in enumerate(turn.tool_calls)
+        ]
+    if turn.role == "tool":
+        message["tool_call_id"] = turn.tool_call_id or "call_0"
+    return message
+
+
+async def events(stream: Stream, model: str) -> AsyncGenerator[Event, None]:
+    """The pieces of an SSE answer, then its Finish; raises SourceError when it breaks off or carries an error."""
+    answer = _Answer(stream, model)
+    if stream.is_document:  # a server that does not stream, or an error with status 200
+        piece = answer.take(await stream.document())
+        if piece is not None:
+            yield piece
+    else:
+        async for lines in stream.lines():
+            piece = answer.read(lines)
+            if piece is not None:
+                yield piece
+            if answer.done:
+                break
+        await stream.drain()
+    for event in answer.end():
+        yield event
+
+
+class _Answer:
+    """What was read of one answer so far."""
+
+    def __init__(self, stream: Stream, model: str) -> None:
+        self._stream = stream
+        self._model = model
+        self._reason: FinishReason | None = None
+        self._usage: Mapping[str, Any] = {}
+        self._calls: dict[int, dict[str, str]] = {}
+        self.done = False
+
+    def read(self, lines: list[bytes]) -> Piece | None:
+        """One piece out of all that a read brought."""
+        said, thinking = "", ""
+        for line in lines:
+            if line.startswith(b"data:"):
+                data = line[5:].strip()
+                if data == b"[DONE]":
+                    self.done = True
+                    break
+                piece = self.take(self._stream.parsed(data))
+                if piece is not None:
+                    said, thinking = said + piece.text, thinking + piece.thinking
+            elif line.startswith((b"{", b"<")):
+                raise self._stream.error(self._stream.parsed(line))
+        return Piece(said, thinking) if said or thinking else None
+
+    def take(self, chunk: Any) -> Piece | None:
+        """One chunk, or a whole completion: both carry choices, usage, model, or an error."""
+        if not isinstance(chunk, dict) or chunk.get("error"):
+            raise self._stream.error(chunk)
+        self._model = text(chunk.get("model")) or self._model
+        if isinstance(usage := chunk.get("usage"), dict):
+            self._usage = usage
+        choices = chunk.get("choices")
+        if not choices or not isinstance(choices, list) or not isinstance(choices[0], dict):
+            return None
+        choice = choices[0]
+        if choice.get("error"):
+            raise self._stream.error(choice)
+        piece = None
+        if self._reason is None:  # what comes after the first finish is a repetition
+            piece = self._piece(choice.get("delta") or choice.get("message") or {})
+        if reason := text(choice.get("finish_reason")):
+            self._finish(reason)
+        return piece
+
+    def _piece(self, delta: Any) -> Piece | None:
+        if not isinstance(delta, dict):
+            return None
+        if calls := delta.get("tool_calls"):
+            self._collect(calls)
+        content = delta.get("content")
+        said = content if isinstance(content, str) else "".join(text(part.get("text")) for part in rows(content))
+        thinking = text(delta.get("reasoning")) or text(delta.get("reasoning_content"))
+        return Piece(said, thinking) if said or thinking else None
+
+    def _collect(self, calls: Any) -> None:
+        """Calls come in fragments: the name once, the arguments as pieces of JSON text, or whole as an object."""
+        for call in rows(calls):
+            function = table(call.get("function"))
+            index = call.get("index")
+            known = self._calls.setdefault(
+                index if isinstance(index, int) else len(self._calls), {"id": "", "name": "", "arguments": ""}
+            )
+            known["id"] = text(call.get("id")) or known["id"]
+            known["name"] = text(function.get("name")) or known["name"]
+            given = function.get("arguments")
+            known["arguments"] += orjson.dumps(given).decode() if isinstance(given, dict) else text(given)
+
+    def _finish(self, reason: str) -> None:
+        if reason == "error":
+            raise self._stream.broke_off()
+        if reason == "content_filter":
+            raise self._stream.error(
+                {"code": "content_filter", "message": "the answer was stopped by a content filter"}
+            )
+        if self._reason is None:
+            known: dict[str, FinishReason] = {"length": "length", "tool_calls": "tool_calls"}
+            self._reason = known.get(reason, "stop")
+
+    def end(self) -> list[Event]:
+        """The tool calls, if any, and the Finish; raises SourceError when the answer was cut off."""
+        if self._reason is None and not self.done:
+            raise self._stream.broke_off()
+        end: list[Event] = []
+        if calls := tuple(self._call(call) for call in self._calls.values() if call["name"]):
+            end.append(Piece(tool_calls=calls))
+        usage = self._usage
+        end.append(
+            Finish(
+                self._reason or "stop",
+                self._model,
+                count(usage.get("prompt_tokens")),
+                count(usage.get("completion_tokens")),
+                amount(usage.get("cost")),
+            )
+        )
+        return end
+
+    def _call(self, call: Mapping[str, str]) -> ToolCall:
+        given = arguments(call["arguments"])
+        if given is None:
+            raise self._stream.error("the model called a function with arguments that are no JSON object")
+        return ToolCall(call["name"], given, call["id"])

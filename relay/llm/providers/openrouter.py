@@ -1,0 +1,86 @@
+"""OpenRouter: SSE with comments as keep-alive, exact cost in the last chunk, free models with a daily quota.
+
+Rules from openrouter.ai/docs: attribution headers, usage always in the last chunk, GET /key costs nothing and tells
+whether the key is right, what it spent this month and how many free requests are left today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from relay.core.errors import ModelError
+from relay.llm.chat import Event, ModelFacts, Question, Survey, Trace
+from relay.llm.providers.json_values import amount, rows, table
+from relay.llm.providers.openai_wire import COMMON_OPTIONS, events, request_body
+from relay.llm.providers.upstream import Upstream
+
+TITLE = "SMS and Telegram AI relay"
+_OPTIONS = {**COMMON_OPTIONS, "top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"}
+_ROUTERS = ("openrouter/auto", "openrouter/free")
+
+
+def attribution(app_url: str | None) -> dict[str, str]:
+    """Headers that tell OpenRouter which app asks; without an address it appears in none of its rankings."""
+    return {"X-Title": TITLE, "X-OpenRouter-Title": TITLE, **({"HTTP-Referer": app_url} if app_url else {})}
+
+
+class OpenRouterSource:
+    """The paid and free models of openrouter.ai behind one key."""
+
+    name = "openrouter"
+
+    def __init__(self, upstream: Upstream, model: str, *, routing: dict[str, Any] | None = None) -> None:
+        self._upstream = upstream
+        self._model = model
+        self._routing = routing or {}
+        self._facts: ModelFacts | None = None
+
+    async def answer(self, question: Question, model: str, trace: Trace) -> AsyncGenerator[Event, None]:
+        body = request_body(question, model, _OPTIONS)
+        if self._routing:
+            body["provider"] = self._routing
+        if not question.think:
+            # Not "enabled": false, which models that cannot do without reasoning refuse.
+            body["reasoning"] = {"exclude": True}
+        elif isinstance(question.think, str):
+            body["reasoning"] = {"effort": question.think}
+        if question.person:
+            body["session_id"] = question.person[:256]  # keeps a person's prompt cache with one provider
+        async with (
+            self._upstream.stream("/chat/completions", body, trace, with_images=question.has_images) as stream,
+            aclosing(events(stream, model)) as answer,
+        ):
+            async for event in answer:
+                yield event
+
+    async def survey(self) -> Survey:
+        """Asks /key, which also proves the key, and once what the model can do."""
+        key = table(table(await self._upstream.get("/key")).get("data"))
+        if self._facts is None:
+            self._facts = await self._facts_of(self._model)
+        names = dict.fromkeys((self._model, *_ROUTERS))
+        models = tuple(self._facts if name == self._model else ModelFacts(name) for name in names)
+        free = table(key.get("free_model_daily_requests"))
+        used, limit = amount(free.get("used")), amount(free.get("limit"))
+        return Survey(
+            self._model,
+            models,
+            None if used is None else int(used),
+            None if limit is None else int(limit),
+            amount(key.get("usage_monthly")),
+        )
+
+    async def _facts_of(self, model: str) -> ModelFacts:
+        """Context and eyes of one model; unknown when OpenRouter does not tell, which stops nothing."""
+        if model in _ROUTERS:
+            return ModelFacts(model)
+        try:
+            data = table(table(await self._upstream.get(f"/models/{model}/endpoints")).get("data"))
+        except ModelError:
+            return ModelFacts(model)
+        lengths = [row.get("context_length") for row in rows(data.get("endpoints"))]
+        context = min((length for length in lengths if isinstance(length, int) and length > 0), default=None)
+        inputs = table(data.get("architecture")).get("input_modalities")
+        return ModelFacts(model, context, "image" in inputs if isinstance(inputs, list) else None)

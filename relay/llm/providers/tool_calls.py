@@ -1,0 +1,46 @@
+"""Which result of a function belongs to which call: the two protocols tell it differently, Ollama's often not at all.
+
+OpenAI's has an id on both sides and no name on the result; Ollama's clients send a name, or nothing but the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from relay.llm.chat import ToolCall, Turn
+
+
+def linked(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """The turns with an id on every call, and on every result the id and the name of its call."""
+    if not any(turn.tool_calls for turn in turns):
+        return turns
+    found: list[Turn] = []
+    numbered = 0
+    unanswered: list[ToolCall] = []
+    for turn in turns:
+        if turn.tool_calls:
+            unanswered = [
+                call if call.id else call._replace(id=f"call_{number}")
+                for number, call in enumerate(turn.tool_calls, numbered)
+            ]
+            numbered += len(unanswered)
+            found.append(replace(turn, tool_calls=tuple(unanswered)))
+        elif turn.role == "tool" and (call := _answered(turn, unanswered)) is not None:
+            unanswered.remove(call)
+            found.append(replace(turn, tool_call_id=call.id, tool_name=call.name))
+        else:
+            found.append(turn)
+    return found
+
+
+def _answered(result: Turn, calls: Sequence[ToolCall]) -> ToolCall | None:
+    """The first call that fits what the result tells of itself."""
+    return next(
+        (
+            call
+            for call in calls
+            if result.tool_call_id in ("", call.id) and (result.tool_name in ("", call.name) or result.tool_call_id)
+        ),
+        None,
+    )

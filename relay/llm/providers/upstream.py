@@ -1,0 +1,259 @@
+"""HTTP to one model server: opens streams, reads whole JSON, and turns every way of failing into a SourceError.
+
+What the lines mean is the sources' business; how long to wait is the gateway's, which cancels from outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+import orjson
+
+from relay.core.errors import ModelFailure
+from relay.core.http_client import words_of
+from relay.llm.chat import SourceError, Trace
+from relay.llm.providers.failures import failure_of
+
+LONGEST_LINE = 4_000_000
+LONGEST_BODY = 16_000_000
+_DRAIN_SECONDS = 0.05
+_PORTION = 1_000_000
+"""A question with pictures is written in portions of so many bytes, so that others are served in between."""
+_FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
+
+
+class Upstream:
+    """One model server. `secret` is sent as a bearer token and blotted out of everything that the server says."""
+
+    def __init__(
+        self,
+        transport: httpx.AsyncBaseTransport,
+        source: str,
+        base_url: str,
+        *,
+        connect_seconds: float,
+        secret: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._transport = transport
+        self.source = source
+        self._base = base_url.rstrip("/")
+        parts = urlsplit(base_url)
+        self.address = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        self.is_on_this_machine = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+        self._secret = secret
+        # Compressed streams are buffered by somebody on the way; pieces must come as they are written.
+        self._headers = httpx.Headers(
+            {"Accept-Encoding": "identity", "Content-Type": "application/json", **(headers or {})}
+        )
+        if secret:
+            self._headers["Authorization"] = f"Bearer {secret}"
+        self._extensions = {"timeout": httpx.Timeout(None, connect=connect_seconds).as_dict()}
+        self._urls: dict[str, httpx.URL] = {}
+
+    async def get(self, path: str, *, seconds: float = 10.0) -> Any:
+        """A JSON document; raises SourceError for anything else."""
+        async with self._sent("GET", path, None, Trace(0.0), limits=httpx.Timeout(seconds)) as stream:
+            return await stream.document()
+
+    async def post(self, path: str, body: Mapping[str, Any], *, seconds: float = 10.0) -> Any:
+        """The JSON document that answers a small request; raises SourceError for anything else."""
+        async with self._sent("POST", path, body, Trace(0.0), limits=httpx.Timeout(seconds)) as stream:
+            return await stream.document()
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, body: Mapping[str, Any], trace: Trace, *, with_images: bool = False
+    ) -> AsyncIterator[Stream]:
+        """POST and read as it comes; leaving the block before the end closes the connection."""
+        async with self._sent("POST", path, body, trace, with_images=with_images) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def _sent(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        trace: Trace,
+        *,
+        limits: httpx.Timeout | None = None,
+        with_images: bool = False,
+    ) -> AsyncIterator[Stream]:
+        content = None if body is None else self._encoded(body)
+        try:
+            extensions = self._extensions if limits is None else {"timeout": limits.as_dict()}
+            request = self._request(method, path, content, extensions)
+            before = time.perf_counter()
+            response = await self._transport.handle_async_request(request)
+            trace.upstream_seconds += time.perf_counter() - before
+            try:
+                stream = Stream(self, response, trace, with_images=with_images)
+                if not response.is_success:
+                    raise await stream.refusal()
+                yield stream
+            finally:
+                await _closed(response)
+        except _FAILURES as error:
+            raise self.unreachable(error) from None
+
+    def _encoded(self, body: Mapping[str, Any]) -> bytes:
+        try:
+            return orjson.dumps(body)
+        except TypeError as error:  # a number of 500 digits, or depth that no parser takes
+            raise SourceError(ModelFailure.BAD_REQUEST, f"{self.source}: this cannot be sent: {error}") from None
+
+    def _request(self, method: str, path: str, content: bytes | None, extensions: dict[str, Any]) -> httpx.Request:
+        if content is None or len(content) <= _PORTION:
+            return httpx.Request(method, self._url(path), headers=self._headers, content=content, extensions=extensions)
+        headers = {**self._headers, "Content-Length": str(len(content))}
+        return httpx.Request(
+            method, self._url(path), headers=headers, content=_in_portions(content), extensions=extensions
+        )
+
+    def _url(self, path: str) -> httpx.URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = httpx.URL(self._base + path)
+        return url
+
+    def unreachable(self, error: BaseException) -> SourceError:
+        return SourceError(
+            ModelFailure.UNAVAILABLE,
+            f"{self.source} at {self.address} cannot be reached: {self.blot(words_of(error))}",
+        )
+
+    def broken(self, what: str) -> SourceError:
+        return SourceError(ModelFailure.UNAVAILABLE, f"{self.source} at {self.address} {what}")
+
+    def failure(self, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool) -> SourceError:
+        error = failure_of(self.source, status, body, headers, with_images=with_images)
+        error.message = self.blot(error.message)
+        error.args = (error.message,)
+        return error
+
+    def blot(self, text: str) -> str:
+        return text.replace(self._secret, "[secret]") if self._secret else text
+
+
+async def _in_portions(content: bytes) -> AsyncGenerator[bytes, None]:
+    for start in range(0, len(content), _PORTION):
+        yield content[start : start + _PORTION]
+
+
+async def _closed(response: httpx.Response) -> None:
+    """Give the connection back, or close it when the answer was not read to its end."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 (as below)
+    await response.stream.aclose()
+
+
+class Stream:
+    """The body of one answer while it is read."""
+
+    def __init__(self, upstream: Upstream, response: httpx.Response, trace: Trace, *, with_images: bool) -> None:
+        self._upstream = upstream
+        self._response = response
+        self._trace = trace
+        self._with_images = with_images
+        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 (an asynchronous transport's always is)
+        compressed = "content-encoding" in response.headers  # although we asked for it not to be
+        self._rest = response.aiter_bytes() if compressed else aiter(response.stream)
+
+    @property
+    def is_document(self) -> bool:
+        """Whether the server answered with one JSON document instead of a stream."""
+        media_type: str = self._response.headers.get("content-type", "")
+        return media_type.split(";", maxsplit=1)[0].strip() == "application/json"
+
+    async def lines(self) -> AsyncGenerator[list[bytes], None]:
+        """The complete lines that each read brought, stripped, empty ones left out; the last may lack its line end."""
+        rest = b""
+        async for block in self._blocks():
+            *lines, rest = (rest + block).split(b"\n") if rest else block.split(b"\n")
+            if len(rest) > LONGEST_LINE:
+                raise self._upstream.broken("sent a line without end")
+            if found := [line for raw in lines if (line := raw.strip())]:
+                yield found
+        if rest := rest.strip():
+            yield [rest]
+
+    async def _blocks(self) -> AsyncGenerator[bytes, None]:
+        before = time.perf_counter()
+        async for block in self._rest:
+            self._trace.upstream_seconds += time.perf_counter() - before
+            yield block
+            before = time.perf_counter()
+
+    async def drain(self) -> None:
+        """Read what is left after the last word, so that the connection can be used again; not longer than a moment."""
+        with suppress(TimeoutError, *_FAILURES):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                async for _ in self._rest:
+                    pass
+
+    async def document(self) -> Any:
+        """The whole body as JSON; raises SourceError when it is none."""
+        content = await self._whole()
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:
+            text = content[:2000].decode("utf-8", "replace").strip()
+            if text.startswith("<"):
+                raise self.error(text) from None
+            raise self._upstream.broken("sent something that is not JSON") from None
+
+    async def refusal(self) -> SourceError:
+        """What an answer with a status other than success stands for."""
+        content = await self._whole()
+        try:
+            body: Any = orjson.loads(content)
+        except orjson.JSONDecodeError:
+            body = content[:2000].decode("utf-8", "replace")
+        if self._response.is_redirect:
+            return self._upstream.broken("redirects elsewhere; set its address to where it really is")
+        return self.error(body)
+
+    async def _whole(self) -> bytes:
+        content = bytearray()
+        async for block in self._blocks():
+            content += block
+            if len(content) > LONGEST_BODY:
+                raise self._upstream.broken("sent a body without end")
+        return bytes(content)
+
+    def parsed(self, line: bytes) -> dict[str, Any]:
+        """One JSON object of the stream; half an emoji in it becomes a replacement character."""
+        try:
+            value = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            value = self._parsed_leniently(line)
+        if not isinstance(value, dict):
+            raise self._upstream.broken("sent something that is no answer")
+        return value
+
+    def _parsed_leniently(self, line: bytes) -> Any:
+        """As Python's own parser takes it, with NaN and with halves of surrogate pairs, which become U+FFFD."""
+        try:
+            text = json.dumps(json.loads(line), ensure_ascii=False)
+            return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        except (ValueError, RecursionError):
+            if line.startswith(b"<"):
+                raise self.error("<") from None
+            raise self._upstream.broken("sent half a line, or something that is not JSON") from None
+
+    def error(self, body: Any) -> SourceError:
+        """What an error inside the body stands for."""
+        return self._upstream.failure(
+            self._response.status_code, body, self._response.headers, with_images=self._with_images
+        )
+
+    def broke_off(self) -> SourceError:
+        return self._upstream.broken("broke off in the middle of the answer")

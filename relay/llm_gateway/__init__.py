@@ -1,4 +1,0 @@
-"""The way of one question: which source is asked, in which order, within which limits, and what it cost.
-
-The sources' protocols are in relay.llm_sources, the HTTP routes in llm_server.
-"""
