@@ -22,6 +22,8 @@ from httpx import AsyncClient
 from pydantic import BaseModel, Field
 
 from messaging_database import MessagingDatabase, open_database
+from relay.channels.admin_api import Desk, Limit, Offset
+from relay.channels.sms.webhook import Form, normal_number, read_form
 from relay.config.settings import Settings, load_settings
 from relay.core import shutdown
 from relay.core.errors import PayloadError
@@ -30,9 +32,7 @@ from relay.core.messages import SILENT_STATES, PlannedPart, Platform, UserId, Us
 from relay.core.metrics import Metrics
 from relay.core.pipeline import Relay
 from relay.core.text import without_controls
-from relay.desk import Desk, Limit, Offset
 from relay.llm.client import LlmClient
-from relay.sms.form import Form, normal_number, read_form
 from relay.web.access import ADMIN, PUBLIC, is_direct_from_this_machine
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError

@@ -1,7 +1,7 @@
 """Everything that Twilio means: what came in, what it asks for, how an answer is cut and sent, and whether it arrived.
 
 It reads and writes no row and knows no route: the SMS server gives it what came in and stores what it returns. The raw
-form and its signature are read in relay/sms/form.py, the REST API is spoken in relay/sms/rest.py.
+form and its signature are read in relay/channels/sms/webhook.py, the REST API is called in client.py beside it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from urllib.parse import urlsplit
 import httpx
 from twilio.base.exceptions import TwilioException
 
+from relay.channels.sms.client import open_client, refusal
+from relay.channels.sms.plain_text import escaped, plain_text
+from relay.channels.sms.segments import Piece, in_gsm_letters, segments, split, tidy
+from relay.channels.sms.webhook import Form, SenderKind, Signatures, normal_number, sender_of
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
 from relay.core.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
@@ -39,10 +43,6 @@ from relay.core.messages import (
 )
 from relay.core.names import NameRefused, valid_name
 from relay.core.text import is_blank, without_controls
-from relay.sms.form import Form, SenderKind, Signatures, normal_number, sender_of
-from relay.sms.plain import escaped, plain_text
-from relay.sms.rest import open_client, refusal
-from relay.sms.text import Piece, in_gsm_letters, segments, split, tidy
 
 MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
 OPERATOR_PARTS = 1000  # how far an operator's text is counted before it is refused

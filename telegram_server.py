@@ -23,6 +23,10 @@ from httpx import AsyncClient
 from pydantic import BaseModel, BeforeValidator, Field
 
 from messaging_database import MessagingDatabase, open_database
+from relay.channels.admin_api import Desk, Limit, Offset
+from relay.channels.telegram.bot_api import BotCalls
+from relay.channels.telegram.entities import CUT_NOTICE
+from relay.channels.telegram.polling import LEASE_NOTE, Intake, Poller, insist
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, load_settings
 from relay.core import shutdown
@@ -32,16 +36,12 @@ from relay.core.lease import Lease
 from relay.core.messages import SILENT_STATES, Platform, UserId, UserState
 from relay.core.pipeline import Relay
 from relay.core.text import is_blank, timestamp
-from relay.desk import Desk, Limit, Offset
 from relay.llm.client import LlmClient
-from relay.telegram.bot_api import BotCalls
-from relay.telegram.entities import CUT_NOTICE
 from relay.web.access import ADMIN, PUBLIC
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
 from relay.web.token_guard import same_secret
-from telegram_polling import LEASE_NOTE, Intake, Poller, insist
 from telegram_service import ALLOWED_UPDATES, TelegramService, bot_token, webhook_secret
 
 log = logging.getLogger("relay.telegram.server")

@@ -1,7 +1,7 @@
 """Everything the Bot API means: updates, commands, registration, formatted parts, sending, errors, pace.
 
 It reads and writes no row and knows no route: the Telegram server gives it what came in and stores what it returns.
-How an update is read, Markdown becomes entities and a call is made is in `relay.telegram`.
+How an update is read, Markdown becomes entities and a call is made is in `relay.channels.telegram`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ import httpx
 from telegram import BotCommand, LinkPreviewOptions, MessageEntity, ReplyParameters
 from telegram.error import TelegramError
 
+from relay.channels.telegram.bot_api import BotCalls, CallFailed, is_about_entities, typed_bot
+from relay.channels.telegram.entities import plan
+from relay.channels.telegram.markdown import escape
+from relay.channels.telegram.updates import COMMAND, Identity, read_update
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
@@ -39,10 +43,6 @@ from relay.core.messages import (
 )
 from relay.core.names import NameRefused, valid_name
 from relay.core.rate_limit import Allowance, Pace
-from relay.telegram.bot_api import BotCalls, CallFailed, is_about_entities, typed_bot
-from relay.telegram.entities import plan
-from relay.telegram.markdown import escape
-from relay.telegram.updates import COMMAND, Identity, read_update
 
 log = logging.getLogger("relay.telegram")
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.channels.telegram.entities import CUT_NOTICE, EMPTY_NOTICE, MAX_ENTITIES, MAX_UNITS, plan, units
+from relay.channels.telegram.markdown import render
 from relay.core.channel import said
 from relay.core.messages import PlannedPart
-from relay.telegram.entities import CUT_NOTICE, EMPTY_NOTICE, MAX_ENTITIES, MAX_UNITS, plan, units
-from relay.telegram.markdown import render
 
 WORDS = st.sampled_from(
     [

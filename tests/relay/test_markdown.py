@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.telegram.markdown import escape, render
+from relay.channels.telegram.markdown import escape, render
 
 
 def styles(markdown: str) -> list[tuple[str, str]]:

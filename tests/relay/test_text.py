@@ -9,9 +9,8 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.text import is_blank, without_controls
-from relay.sms.plain import escaped, plain_text
-from relay.sms.text import (
+from relay.channels.sms.plain_text import escaped, plain_text
+from relay.channels.sms.segments import (
     GSM_BASIC,
     GSM_EXTENDED,
     in_gsm_letters,
@@ -20,6 +19,7 @@ from relay.sms.text import (
     tidy,
     utf16_length,
 )
+from relay.core.text import is_blank, without_controls
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=400)
 CLOSING = " [cut]"

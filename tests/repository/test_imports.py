@@ -18,10 +18,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "messaging_database": {"relay"},
     "sms_service": {"relay"},
     "telegram_service": {"relay"},
-    "telegram_polling": {"relay"},
     "llm_server": {"relay"},
     "sms_server": {"relay", "messaging_database", "sms_service"},
-    "telegram_server": {"relay", "messaging_database", "telegram_service", "telegram_polling"},
+    "telegram_server": {"relay", "messaging_database", "telegram_service"},
     "admin_server": {"relay", "messaging_database", "console"},
     "console": {"relay", "console"},
     "simulator": {"relay", "simulation"},
@@ -35,11 +34,24 @@ PROGRAMS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simu
 
 NEVER: dict[str, tuple[set[str], str]] = {
     "fastapi": (
-        {"messaging_database", "sms_service", "telegram_service", "telegram_polling", "start_all_servers"},
+        {
+            "messaging_database",
+            "sms_service",
+            "telegram_service",
+            "relay.channels.telegram.polling",
+            "start_all_servers",
+        },
         "they know nothing of HTTP servers",
     ),
     "sqlalchemy": (
-        {"llm_server", "sms_service", "telegram_service", "telegram_polling", "simulator", "start_all_servers"},
+        {
+            "llm_server",
+            "sms_service",
+            "telegram_service",
+            "relay.channels.telegram.polling",
+            "simulator",
+            "start_all_servers",
+        },
         "they read and write no row",
     ),
     "twilio": ({"telegram_service", "telegram_server", "llm_server"}, "that is the other channel's"),

@@ -16,8 +16,8 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from relay.channels.sms.webhook import Form, sign
 from relay.config.settings import Settings
-from relay.sms.form import Form, sign
 from sms_server import create_app
 from tests.sms.scripted_twilio import PATIENCE, Reply, ScriptedTwilio, scripted_twilio
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 import sms_service
+from relay.channels.sms.segments import segments
+from relay.channels.sms.webhook import Form, Signatures, normal_number, read_form, sign
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
 from relay.core.channel import said
 from relay.core.errors import PayloadError
 from relay.core.messages import InboundMessage, Kind, PartState, Platform, User, UserId, UserState
-from relay.sms.form import Form, Signatures, normal_number, read_form, sign
-from relay.sms.text import segments
 from sms_service import RESERVED_WORDS, SmsService, is_delivery
 
 SID = "SM" + "0" * 32

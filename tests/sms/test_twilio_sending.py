@@ -9,11 +9,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from relay.channels.sms.client import TWILIO_ERRORS, TwilioTransport
 from relay.config.settings import Settings
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
 from relay.core.messages import Part, PartId, PartState, Platform, UserId
-from relay.sms.rest import TWILIO_ERRORS, TwilioTransport
 from sms_service import SmsService
 from tests.sms.scripted_twilio import (
     CUT,

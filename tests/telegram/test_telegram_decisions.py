@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from relay.channels.telegram.markdown import render
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
 from relay.core.messages import Decision, InboundMessage, Kind, Platform, User, UserId, UserState
-from relay.telegram.markdown import render
 from telegram_service import EDITED_HINT, NOTHING_SAID, TEXT_ONLY, TelegramService, bot_token, webhook_secret
 from tests.telegram.scripted_bot_api import TOKEN
 

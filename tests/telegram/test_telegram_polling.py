@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from messaging_database import MessagingDatabase, open_database
+from relay.channels.telegram.bot_api import BotCalls
+from relay.channels.telegram.polling import LEASE_NOTE, OFFSET_NOTE, OFFSET_SECONDS, Intake, Poller, PollingState
 from relay.config.settings import Settings
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
@@ -20,8 +22,6 @@ from relay.core.lease import LONGEST_LOOK_SECONDS, Lease
 from relay.core.messages import InboundId, InboundMessage, Platform, UserId
 from relay.core.metrics import Metrics
 from relay.storage import queries
-from relay.telegram.bot_api import BotCalls
-from telegram_polling import LEASE_NOTE, OFFSET_NOTE, OFFSET_SECONDS, Intake, Poller, PollingState
 from telegram_service import ALLOWED_UPDATES, TelegramService
 from tests.telegram.scripted_bot_api import (
     BOT_ID,

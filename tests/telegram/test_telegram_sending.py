@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
+from relay.channels.telegram.bot_api import refusal
 from relay.config.settings import Settings
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
 from relay.core.messages import Part, PartId, PartState, Platform, UserId
-from relay.telegram.bot_api import refusal
 from telegram_service import COMMANDS, TelegramService
 from tests.telegram.scripted_bot_api import CUT, TOKEN, USERNAME, Reply, ScriptedBotApi, ok, refused, scripted_bot_api
 

@@ -8,9 +8,9 @@ import telegram
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.channels.telegram.updates import Identity, read_update
 from relay.core.errors import PayloadError
 from relay.core.messages import InboundMessage, Kind
-from relay.telegram.updates import Identity, read_update
 from telegram_service import COMMANDS
 from tests.telegram.scripted_bot_api import BOT_ID, ME, USERNAME, group, private
 

@@ -1,6 +1,6 @@
 """Text as telephones count it: cleaning, the GSM-7 alphabet, segments, and cutting a long text into parts.
 
-How Markdown becomes plain text is relay/sms/plain.py's business; what the provider's limits are, the channel's.
+Markdown becomes plain text in plain_text.py; the provider's limits are the service's.
 """
 
 from __future__ import annotations

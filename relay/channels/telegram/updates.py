@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from relay.channels.telegram.markdown import clean
 from relay.core.errors import PayloadError
 from relay.core.messages import InboundMessage, Kind, Platform, UserId
 from relay.core.names import name_or_none
 from relay.core.text import is_blank
-from relay.telegram.markdown import clean
 
 T = TypeVar("T")
 

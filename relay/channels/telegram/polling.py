@@ -18,13 +18,13 @@ from typing import Any, Protocol
 
 import httpx
 
+from relay.channels.telegram.bot_api import BotCalls
 from relay.core.errors import OutcomeUnknown, PayloadError, RelayError, SendError, SendFailure, StorageError
 from relay.core.lease import Lease
 from relay.core.messages import InboundId, InboundMessage, Kind, Platform, UserId
 from relay.core.metrics import Metrics
-from relay.telegram.bot_api import BotCalls
 
-log = logging.getLogger("relay.telegram.polling")
+log = logging.getLogger("relay.channels.telegram.polling")
 
 OFFSET_NOTE = "polling_offset"
 LEASE_NOTE = "polling_lease"

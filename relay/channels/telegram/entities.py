@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
+from relay.channels.telegram.markdown import Span, Styled, clean, render
 from relay.core.messages import PlannedPart
-from relay.telegram.markdown import Span, Styled, clean, render
 
 MAX_UNITS = 4096  # UTF-16 code units of one message: https://core.telegram.org/bots/api#sendmessage
 MAX_ENTITIES = 100  # more are not shown: python-telegram-bot's constants.MessageLimit.MESSAGE_ENTITIES

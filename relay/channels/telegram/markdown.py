@@ -18,7 +18,7 @@ import pyromark
 from telegramify_markdown import MessageEntity, RenderConfig, convert
 from telegramify_markdown.converter import STANDARD_OPTIONS
 
-log = logging.getLogger("relay.telegram.markdown")
+log = logging.getLogger("relay.channels.telegram.markdown")
 
 # Characters that Unicode sets aside for use within a program: they stand in for what Markdown must not interpret.
 _LESS, _STAR, _UNDERSCORE = "\ufdd0", "\ufdd1", "\ufdd2"

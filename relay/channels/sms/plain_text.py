@@ -2,7 +2,7 @@
 
 Nothing that carries meaning is lost: links keep their address, lists their marks, tables become lines, code stays as it
 is. Raw HTML stays visible, because a person who asks about HTML wants to read it. How long a text may be, and in which
-letters, is relay/sms/text.py's business.
+letters, is relay/channels/sms/segments.py's business.
 """
 
 from __future__ import annotations

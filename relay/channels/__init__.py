@@ -1,0 +1,1 @@
+"""The channels, a folder each, and what all of them have in common."""
