@@ -21,14 +21,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from console.channels import NotSent, OnceOnly, send_by_hand
-from console.login import let_in, let_out, own_path
-from console.overview import PEOPLE_A_PAGE, Search, read_overview
-from console.pages import HEADERS, Pages, person_url
-from console.person import Address, read_person
-from console.servers import known_servers, look_at_servers
 from messaging_database import MessagingDatabase, open_database
 from relay.config.settings import Settings, load_settings
+from relay.console.channels import NotSent, OnceOnly, send_by_hand
+from relay.console.login import let_in, let_out, own_path
+from relay.console.overview import PEOPLE_A_PAGE, Search, read_overview
+from relay.console.pages import HEADERS, Pages, person_url
+from relay.console.person import Address, read_person
+from relay.console.servers import known_servers, look_at_servers
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client

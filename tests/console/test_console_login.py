@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from console.channels import OnceOnly
-from console.login import own_path
+from relay.console.channels import OnceOnly
+from relay.console.login import own_path
 from relay.web.access import COOKIE
 from relay.web.token_guard import Door
 from tests.console.running import browsing, nothing, settings_after

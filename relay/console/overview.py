@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from console.servers import ServerState
+from relay.console.servers import ServerState
 from relay.core.errors import StorageError
 from relay.core.messages import Platform, storable
 from relay.core.text import timestamp

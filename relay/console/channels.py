@@ -6,8 +6,8 @@ from typing import Any, assert_never
 
 import httpx
 
-from console.person import Address
 from relay.config.settings import Settings
+from relay.console.person import Address
 from relay.core.http_client import never_left
 from relay.core.messages import Platform
 
