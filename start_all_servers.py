@@ -1,7 +1,7 @@
 """The launcher: starts the servers that are asked for, watches and restarts them, stops them all; --check diagnoses.
 
-Only the order of things stands here. What to start is decided in launcher/plan.py, keeping it running in
-launcher/supervisor.py. The servers are programs of their own; the launcher imports none of them.
+Only the order of things stands here. What to start is decided in relay/launcher/plan.py, keeping it running in
+relay/launcher/supervisor.py. The servers are programs of their own; the launcher imports none of them.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from types import FrameType
 
 from rich.console import Console
 
-from launcher.addresses import address_rows, title
-from launcher.diagnosis import diagnose
-from launcher.events import Event, StopAsked
-from launcher.plan import SERVERS, Asked, Plan, make_plan
-from launcher.ports import port_problems
-from launcher.processes import Processes
-from launcher.screen import Screen
-from launcher.supervisor import Supervisor
 from relay.config.errors import SettingsError
 from relay.config.settings import load_settings
+from relay.launcher.addresses import address_rows, title
+from relay.launcher.diagnosis import diagnose
+from relay.launcher.events import Event, StopAsked
+from relay.launcher.plan import SERVERS, Asked, Plan, make_plan
+from relay.launcher.ports import port_problems
+from relay.launcher.processes import Processes
+from relay.launcher.screen import Screen
+from relay.launcher.supervisor import Supervisor
 
 FOLDER = Path(__file__).resolve().parent
 EPILOG = """

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from launcher.diagnosis import Finding, Verdict, diagnose, examine
-from launcher.plan import Asked
 from relay.config.settings import Settings
+from relay.launcher.diagnosis import Finding, Verdict, diagnose, examine
+from relay.launcher.plan import Asked
 
 PORTS = [key.upper() for key in Settings.model_fields if key.endswith("_port")]
 

@@ -18,9 +18,9 @@ from typing import IO
 import psutil
 import pytest
 
-from launcher.events import Event, Exited
-from launcher.plan import Program
-from launcher.processes import Processes
+from relay.launcher.events import Event, Exited
+from relay.launcher.plan import Program
+from relay.launcher.processes import Processes
 
 SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simulator")
 STAND_IN = Path(__file__).with_name("stand_in.py")

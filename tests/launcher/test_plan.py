@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from launcher.addresses import address_rows, title
-from launcher.plan import SERVERS, Asked, make_plan
 from relay.config.errors import SettingsError
 from relay.config.settings import SIMULATED_PHONE_NUMBER, Settings
+from relay.launcher.addresses import address_rows, title
+from relay.launcher.plan import SERVERS, Asked, make_plan
 
 TWILIO: dict[str, Any] = {
     "twilio_account_sid": "AC" + "0" * 32,

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from launcher.plan import Program
-from launcher.ports import port_problems, why_closed
+from relay.launcher.plan import Program
+from relay.launcher.ports import port_problems, why_closed
 
 
 def test_a_free_port_is_no_problem(free_port: Callable[[], int]) -> None:

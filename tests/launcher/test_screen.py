@@ -8,7 +8,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from launcher.screen import Screen
+from relay.launcher.screen import Screen
 
 
 def shown(*lines: tuple[str, str], colour: bool = False) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from launcher.events import Event, Exited, Health, Ready, StopAsked
-from launcher.plan import Program
-from launcher.supervisor import Patience, Supervisor, in_words, stop_waves
+from relay.launcher.events import Event, Exited, Health, Ready, StopAsked
+from relay.launcher.plan import Program
+from relay.launcher.supervisor import Patience, Supervisor, in_words, stop_waves
 
 HOUSE = (
     Program("llm", "llm_server.py", 1),

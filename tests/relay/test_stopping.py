@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from launcher.supervisor import Patience
 from relay.config.settings import Settings
 from relay.core.shutdown import SHARES
+from relay.launcher.supervisor import Patience
 
 
 def test_the_shares_of_a_stop_are_the_whole() -> None:

@@ -21,10 +21,10 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, SecretStr
 
-from launcher.supervisor import Patience
 from relay.config.settings import Settings
 from relay.core import shutdown
 from relay.core.errors import StorageError
+from relay.launcher.supervisor import Patience
 from relay.web.access import ADMIN, COOKIE, COOKIE_SECONDS, INTERNAL, PUBLIC, new_cookie, valid_cookie
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError

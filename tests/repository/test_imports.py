@@ -24,8 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admin_server": {"relay", "messaging_database"},
     "simulator": {"relay", "simulation"},
     "simulation": {"relay", "simulation"},
-    "start_all_servers": {"relay", "launcher"},
-    "launcher": {"relay", "launcher"},
+    "start_all_servers": {"relay"},
 }
 """Every room at the top and whom it may import. A new room is entered here, with thought."""
 

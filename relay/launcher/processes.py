@@ -20,8 +20,8 @@ from typing import IO
 
 import psutil
 
-from launcher.events import Exited, Health, Ready, Tell
-from launcher.plan import Program
+from relay.launcher.events import Exited, Health, Ready, Tell
+from relay.launcher.plan import Program
 
 LONGEST_LINE = 16_384
 WINDOWS = sys.platform == "win32"  # no sessions, process groups or signals there, but groups of consoles

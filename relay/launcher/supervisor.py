@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, assert_never
 
-from launcher.events import Event, Exited, Health, Ready, StopAsked
-from launcher.plan import Program
+from relay.launcher.events import Event, Exited, Health, Ready, StopAsked
+from relay.launcher.plan import Program
 
 BAD_SETTINGS = 2
 """Exit status of a server whose settings are refused: starting it again would change nothing."""

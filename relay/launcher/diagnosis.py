@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.text import Text
 
-from launcher.plan import Asked, Plan, make_plan
-from launcher.ports import why_closed
-from launcher.processes import is_healthy
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, load_settings
+from relay.launcher.plan import Asked, Plan, make_plan
+from relay.launcher.ports import why_closed
+from relay.launcher.processes import is_healthy
 
 _LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1"}
 

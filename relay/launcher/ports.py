@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from launcher.plan import Program
+from relay.launcher.plan import Program
 
 _IN_USE = "it is in use"
 

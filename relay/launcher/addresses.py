@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from launcher.plan import Plan
+from relay.launcher.plan import Plan
 
 Row = tuple[str, str]
 
