@@ -1,6 +1,6 @@
 """The simulator, port 8043: plays Twilio, Telegram and the phones of people, in a browser page and for tests.
 
-Wires the parts in `simulation/` to routes and to a port; what they do is theirs. It listens on
+Wires the parts in `relay/simulator/` to routes and to a port; what they do is theirs. It listens on
 127.0.0.1 and nowhere else.
 """
 
@@ -19,14 +19,14 @@ from fastapi import FastAPI
 
 from relay.config.settings import Settings, load_settings
 from relay.core.http_client import open_http_client
+from relay.simulator.control_api import control_routes
+from relay.simulator.house import Simulator, hearing_signals
+from relay.simulator.misbehaviour import Severable
+from relay.simulator.page_routes import page_routes
+from relay.simulator.telegram_api import TelegramApi, telegram_routes
+from relay.simulator.twilio_api import TwilioApi, twilio_routes
 from relay.web.app import add_common_routes, build_app
 from relay.web.serve import run_server
-from simulation.control_api import control_routes
-from simulation.house import Simulator, hearing_signals
-from simulation.misbehaviour import Severable
-from simulation.page_routes import page_routes
-from simulation.telegram_api import TelegramApi, telegram_routes
-from simulation.twilio_api import TwilioApi, twilio_routes
 
 LOOPBACK = "127.0.0.1"
 WEBHOOKS_AT_ONCE = 400

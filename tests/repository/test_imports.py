@@ -22,8 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sms_server": {"relay", "messaging_database", "sms_service"},
     "telegram_server": {"relay", "messaging_database", "telegram_service"},
     "admin_server": {"relay", "messaging_database"},
-    "simulator": {"relay", "simulation"},
-    "simulation": {"relay", "simulation"},
+    "simulator": {"relay"},
     "start_all_servers": {"relay"},
 }
 """Every room at the top and whom it may import. A new room is entered here, with thought."""

@@ -9,8 +9,8 @@ from typing import get_args
 import pytest
 
 from relay.config.settings import Settings
-from simulation.faults import Effect, Target
-from simulation.world import Options
+from relay.simulator.faults import Effect, Target
+from relay.simulator.world import Options
 from simulator import create_app
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "SIMULATOR.md").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulation.floods import Family, Floods
-from simulation.twilio_rules import keyword, segments
+from relay.simulator.floods import Family, Floods
+from relay.simulator.twilio_rules import keyword, segments
 
 
 class Clock:

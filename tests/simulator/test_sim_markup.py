@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulation.telegram_entities import checked, found_in, trimmed, units
-from simulation.telegram_html import parse_html
-from simulation.telegram_markdown import MarkdownV2, parse_old_markdown
-from simulation.telegram_params import BotError
+from relay.simulator.telegram_entities import checked, found_in, trimmed, units
+from relay.simulator.telegram_html import parse_html
+from relay.simulator.telegram_markdown import MarkdownV2, parse_old_markdown
+from relay.simulator.telegram_params import BotError
 
 
 def marks(entities: list[dict[str, Any]]) -> list[tuple[str, int, int]]:

@@ -14,9 +14,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from relay.core.messages import Platform
-from relay.web.access import ADMIN
-from relay.web.errors import ApiError
-from simulation.control_bodies import (
+from relay.simulator.control_bodies import (
     ChatOnly,
     NewFault,
     NewGroup,
@@ -27,12 +25,14 @@ from simulation.control_bodies import (
     SmsText,
     TelegramText,
 )
-from simulation.faults import fits
-from simulation.house import Simulator
-from simulation.people import Taken
-from simulation.telegram_phone import NoSuch, Written
-from simulation.transcript import Conversation
-from simulation.twilio_rules import is_phone_number
+from relay.simulator.faults import fits
+from relay.simulator.house import Simulator
+from relay.simulator.people import Taken
+from relay.simulator.telegram_phone import NoSuch, Written
+from relay.simulator.transcript import Conversation
+from relay.simulator.twilio_rules import is_phone_number
+from relay.web.access import ADMIN
+from relay.web.errors import ApiError
 
 KEEP_ALIVE_SECONDS = 15.0
 LONGEST_WAIT = 300.0

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from simulation.faults import Effect, Target, When
+from relay.simulator.faults import Effect, Target, When
 
 
 def _whole(text: str) -> str:

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from relay.core.messages import Platform
-from simulation.floods import Family, Floods
-from simulation.telegram_chats import BOT_NAME, ChatMessage, Chats
-from simulation.telegram_entities import MAX_TEXT, MOST_SHOWN, Entity, checked, trimmed
-from simulation.telegram_html import parse_html
-from simulation.telegram_markdown import MarkdownV2, parse_old_markdown
-from simulation.telegram_params import BotError, Params, bad_request
-from simulation.telegram_push import Pusher
-from simulation.telegram_updates import Updates
-from simulation.world import World
+from relay.simulator.floods import Family, Floods
+from relay.simulator.telegram_chats import BOT_NAME, ChatMessage, Chats
+from relay.simulator.telegram_entities import MAX_TEXT, MOST_SHOWN, Entity, checked, trimmed
+from relay.simulator.telegram_html import parse_html
+from relay.simulator.telegram_markdown import MarkdownV2, parse_old_markdown
+from relay.simulator.telegram_params import BotError, Params, bad_request
+from relay.simulator.telegram_push import Pusher
+from relay.simulator.telegram_updates import Updates
+from relay.simulator.world import World
 
 CHAT_ACTIONS = frozenset(
     [

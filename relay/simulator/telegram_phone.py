@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relay.core.messages import Platform
-from simulation.people import Group, Person
-from simulation.telegram_chats import Chats
-from simulation.telegram_entities import Entity, found_in
-from simulation.telegram_methods import BotApi
-from simulation.telegram_updates import Updates
-from simulation.world import World
+from relay.simulator.people import Group, Person
+from relay.simulator.telegram_chats import Chats
+from relay.simulator.telegram_entities import Entity, found_in
+from relay.simulator.telegram_methods import BotApi
+from relay.simulator.telegram_updates import Updates
+from relay.simulator.world import World
 
 _FILE: dict[str, Any] = {"file_id": "simulated-file", "file_unique_id": "simulated-file", "file_size": 70}
 _CONTENT: dict[str, dict[str, Any]] = {

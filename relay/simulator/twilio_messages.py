@@ -11,8 +11,8 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from simulation.transcript import Bubble
-from simulation.twilio_rules import TEXTS, TwilioRefusal, segments
+from relay.simulator.transcript import Bubble
+from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, segments
 
 API_VERSION = "2010-04-01"
 PRICE_PER_SEGMENT = 0.0083

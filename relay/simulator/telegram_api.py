@@ -10,13 +10,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from relay.simulator.faults import Fault
+from relay.simulator.misbehaviour import misbehave
+from relay.simulator.telegram_methods import BotApi
+from relay.simulator.telegram_params import BotError, Params, read_params
+from relay.simulator.world import World
 from relay.web.access import PUBLIC
 from relay.web.token_guard import same_secret
-from simulation.faults import Fault
-from simulation.misbehaviour import misbehave
-from simulation.telegram_methods import BotApi
-from simulation.telegram_params import BotError, Params, read_params
-from simulation.world import World
 
 _REASONS = {
     400: "Bad Request",

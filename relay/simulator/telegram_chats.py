@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relay.core.messages import Platform
-from simulation.people import Group, Person
-from simulation.telegram_entities import Entity, found_in
-from simulation.telegram_params import BotError, bad_request
-from simulation.telegram_updates import first_id
-from simulation.transcript import Bubble
-from simulation.world import World
+from relay.simulator.people import Group, Person
+from relay.simulator.telegram_entities import Entity, found_in
+from relay.simulator.telegram_params import BotError, bad_request
+from relay.simulator.telegram_updates import first_id
+from relay.simulator.transcript import Bubble
+from relay.simulator.world import World
 
 BOT_NAME = "Simulated relay"
 BOT_USERNAME = "simulated_relay_bot"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from html import unescape
 
-from simulation.telegram_entities import Entity, units
-from simulation.telegram_params import BotError, bad_request
+from relay.simulator.telegram_entities import Entity, units
+from relay.simulator.telegram_params import BotError, bad_request
 
 _TOKEN = re.compile(r"<(?P<close>/?)(?P<name>[A-Za-z][A-Za-z0-9-]*)(?P<rest>[^<>]*)>|(?P<text>[^<]+)|(?P<stray><)")
 _ATTRIBUTE = re.compile(r"([A-Za-z-]+)\s*(?:=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+)))?")

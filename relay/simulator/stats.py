@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from simulation.transcript import Board
+from relay.simulator.transcript import Board
 
 LONGEST_SHOWN = 120
 

@@ -13,14 +13,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from relay.config.settings import Settings
+from relay.simulator.faults import Fault
+from relay.simulator.misbehaviour import misbehave
+from relay.simulator.twilio_messages import API_VERSION, TextMessage, paged
+from relay.simulator.twilio_network import TwilioNetwork
+from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, check_message, code_for
+from relay.simulator.world import World
 from relay.web.access import PUBLIC
 from relay.web.token_guard import same_secret
-from simulation.faults import Fault
-from simulation.misbehaviour import misbehave
-from simulation.twilio_messages import API_VERSION, TextMessage, paged
-from simulation.twilio_network import TwilioNetwork
-from simulation.twilio_rules import TEXTS, TwilioRefusal, check_message, code_for
-from simulation.world import World
 
 _ACCOUNT = "/{account_sid}"
 _ONE_PIXEL = base64.b64decode(

@@ -10,13 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree as ET
 
 from relay.core.messages import Platform
-from simulation.faults import Fault
-from simulation.people import Person
-from simulation.transcript import Bubble
-from simulation.twilio_messages import API_VERSION, MessageBook, TextMessage, new_sid
-from simulation.twilio_rules import MAX_UNITS, TEXTS, TwilioRefusal, keyword, later_failure, segments, units
-from simulation.twilio_webhooks import Outcome, WebhookCaller
-from simulation.world import World
+from relay.simulator.faults import Fault
+from relay.simulator.people import Person
+from relay.simulator.transcript import Bubble
+from relay.simulator.twilio_messages import API_VERSION, MessageBook, TextMessage, new_sid
+from relay.simulator.twilio_rules import MAX_UNITS, TEXTS, TwilioRefusal, keyword, later_failure, segments, units
+from relay.simulator.twilio_webhooks import Outcome, WebhookCaller
+from relay.simulator.world import World
 
 log = logging.getLogger("simulator.twilio")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from simulation.telegram_entities import Entity, units
-from simulation.telegram_params import BotError, bad_request
+from relay.simulator.telegram_entities import Entity, units
+from relay.simulator.telegram_params import BotError, bad_request
 
 _RESERVED = frozenset("_*[]()~`>#+-=|{}.!")
 _MARKS = {

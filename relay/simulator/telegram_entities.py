@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from simulation.telegram_params import bad_request
+from relay.simulator.telegram_params import bad_request
 
 MAX_TEXT = 4096
 MOST_SHOWN = 100

@@ -12,14 +12,14 @@ from types import FrameType
 import httpx
 
 from relay.config.settings import Settings
-from simulation.telegram_chats import Chats
-from simulation.telegram_methods import BotApi
-from simulation.telegram_phone import TelegramPhones
-from simulation.telegram_push import Pusher
-from simulation.telegram_updates import Updates
-from simulation.twilio_network import TwilioNetwork
-from simulation.twilio_webhooks import WebhookCaller
-from simulation.world import World
+from relay.simulator.telegram_chats import Chats
+from relay.simulator.telegram_methods import BotApi
+from relay.simulator.telegram_phone import TelegramPhones
+from relay.simulator.telegram_push import Pusher
+from relay.simulator.telegram_updates import Updates
+from relay.simulator.twilio_network import TwilioNetwork
+from relay.simulator.twilio_webhooks import WebhookCaller
+from relay.simulator.world import World
 
 
 class Simulator:

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from simulation.faults import Fault
-from simulation.world import World
+from relay.simulator.faults import Fault
+from relay.simulator.world import World
 
 log = logging.getLogger("simulator")
 
-_TRANSPORT = "simulation.transport"
+_TRANSPORT = "simulator.transport"
 _HALF_A_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Ga"
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.config.settings import Settings
-from simulation.faults import FaultBook
-from simulation.people import People
-from simulation.stats import Stats
-from simulation.transcript import Board
+from relay.simulator.faults import FaultBook
+from relay.simulator.people import People
+from relay.simulator.stats import Stats
+from relay.simulator.transcript import Board
 
 log = logging.getLogger("simulator")
 

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from simulation.telegram_params import BotError, Params, bad_request
-from simulation.transcript import Bubble
-from simulation.world import World
+from relay.simulator.telegram_params import BotError, Params, bad_request
+from relay.simulator.transcript import Bubble
+from relay.simulator.world import World
 
 KEPT_SECONDS = 24 * 3600  # the Bot API keeps updates for a day
 MOST_IN_A_BATCH = 100

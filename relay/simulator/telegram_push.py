@@ -15,9 +15,9 @@ import aiohttp
 import httpx
 
 from relay.core.http_client import never_left, words_of
-from simulation.telegram_params import Params, bad_request
-from simulation.telegram_updates import Update, Updates
-from simulation.world import World
+from relay.simulator.telegram_params import Params, bad_request
+from relay.simulator.telegram_updates import Update, Updates
+from relay.simulator.world import World
 
 log = logging.getLogger("simulator.telegram")
 
