@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.house.running_house import House
+from tests.product.running_house import House
 
 pytestmark = [pytest.mark.house, pytest.mark.browser]
 

@@ -29,9 +29,9 @@ from tests.chaos.chaos_house import ChaosHouse, new_house
 from tests.chaos.chaos_model import ChaosModel
 from tests.chaos.chaos_people import Crowd, Simulation
 from tests.chaos.chaos_report import Report, print_report, save_report
-from tests.chaos.front_door import FrontDoor
-from tests.house.running_house import ROOT
+from tests.chaos.proxy import FrontDoor
 from tests.ports import Ports
+from tests.product.running_house import ROOT
 
 ILL_ALWAYS = 0.06
 BAD_ALWAYS = 0.05

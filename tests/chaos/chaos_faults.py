@@ -22,7 +22,7 @@ from tests.chaos.chaos_house import ChaosHouse
 from tests.chaos.chaos_model import ChaosModel
 from tests.chaos.chaos_people import Person, Simulation
 from tests.chaos.chaos_questions import Question
-from tests.chaos.front_door import FrontDoor
+from tests.chaos.proxy import FrontDoor
 
 VICTIMS = {"sms_server": 30, "telegram_server": 30, "llm_server": 15, "launcher": 12, "admin_server": 5}
 QUICK_SECONDS = 28.0

@@ -23,7 +23,7 @@ from relay.config.settings import (
     SIMULATED_BOT_TOKEN,
     SIMULATED_PHONE_NUMBER,
 )
-from tests.house.running_house import ROOT, House
+from tests.product.running_house import ROOT, House
 
 ADMIN_TOKEN = "only-the-campaign-knows-this"
 SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server")

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from relay.core.messages import Platform
 from tests.console.running import browsing, listening, nothing, opened, settings_after, settings_for
-from tests.console.town import SCRIPT, Town, fill, people_register
+from tests.console.sample_data import SCRIPT, Town, fill, people_register
 
 
 def answering(response: Response) -> Starlette:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from messaging_database import MessagingDatabase
 from relay.core.messages import Decision, PartState, Platform, UserId, UserState
 from tests.console.running import browsing, listening, nothing, opened, settings_after
-from tests.console.town import EMOJI, LONG_WORD, RIGHT_TO_LEFT, SCRIPT, Town, alice_asks, fill
+from tests.console.sample_data import EMOJI, LONG_WORD, RIGHT_TO_LEFT, SCRIPT, Town, alice_asks, fill
 
 ALICE = {"platform": "sms", "id": "+12025550147"}
 UNAL = {"platform": "telegram", "id": "70001"}

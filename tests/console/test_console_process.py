@@ -19,7 +19,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from messaging_database import MessagingDatabase
 from relay.core.messages import Platform
 from tests.console.running import Story, opened, settings_for
-from tests.console.town import ALICE, Town, alice_asks
+from tests.console.sample_data import ALICE, Town, alice_asks
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

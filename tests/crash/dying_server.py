@@ -25,7 +25,7 @@ from relay.config.settings import load_settings
 from relay.web.serve import serve
 from sms_service import SmsService
 from telegram_service import TelegramService
-from tests.crash.windows import End, Way
+from tests.crash.crash_points import End, Way
 
 HOLD_SECONDS = 0.4
 """How long a step is held back after SIGTERM: the server looks for signals every 0.1 s, and is stopping by then."""

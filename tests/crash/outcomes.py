@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.crash.lives import Audit
-from tests.crash.windows import Case
+from tests.crash.crash_points import Case
+from tests.crash.runs import Audit
 
 _OUTCOMES: list[tuple[Case, Audit]] = []
 

@@ -11,10 +11,10 @@ from itertools import count
 
 import pytest
 
-from tests.crash.lives import Lives, audit, end_from_outside, lay_trap, make_trouble, new_writer
+from tests.crash.crash_points import MODEL, Case, Way, cases
 from tests.crash.outcomes import note
+from tests.crash.runs import Lives, audit, end_from_outside, lay_trap, make_trouble, new_writer
 from tests.crash.small_model import SmallModel
-from tests.crash.windows import MODEL, Case, Way, cases
 from tests.ports import Ports
 from tests.simulator.running_simulator import Running, running_simulator
 

@@ -13,7 +13,7 @@ import psutil
 from sqlalchemy import create_engine, select
 
 from relay.storage.schema import inbound
-from tests.house.running_house import ROOT, House, Phone
+from tests.product.running_house import ROOT, House, Phone
 
 MACHINES = ("one", "two")
 LEASE_SECONDS = 15

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.running_house import Phone
-from tests.house.scripted_model import ScriptedModel
 from tests.machines.running_machines import SMS, TELEGRAM, Machines
+from tests.product.running_house import Phone
+from tests.product.scripted_model import ScriptedModel
 from tests.running_postgresql import Postgresql, running_postgresql
 
 pytestmark = pytest.mark.house

@@ -1,0 +1,287 @@
+"""Sending and settling over real sockets: what is asked of Twilio, and what each way of failing means."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from relay.channels.sms.client import TWILIO_ERRORS, TwilioTransport
+from relay.config.settings import Settings
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.http_client import open_http_client
+from relay.core.messages import Part, PartId, PartState, Platform, UserId
+from sms_service import SmsService
+from tests.channels.sms.scripted_twilio import (
+    CUT,
+    GARBAGE,
+    HANG,
+    Reply,
+    ScriptedTwilio,
+    created,
+    listed,
+    message,
+    refused,
+    scripted_twilio,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ACCOUNT = "AC" + "1" * 32
+MOMENT = 1_795_230_000.0  # Sat, 21 Nov 2026 03:00:00 +0000
+PART = Part(
+    id=PartId("0123456789abcdef" * 2),
+    platform=Platform.SMS,
+    user_id=UserId("+12345678900"),
+    number=1,
+    count=1,
+    text="Hello",
+    style=None,
+    reply_to=None,
+    created_at=MOMENT,
+    attempts=1,
+    lease_until=MOMENT + 15,
+    owner="sms@here",
+    attempted_at=MOMENT,
+)
+
+
+def settings_for(base_url: str, **changes: object) -> Settings:
+    values: dict[str, object] = {
+        "twilio_account_sid": ACCOUNT,
+        "twilio_auth_token": "12345",
+        "twilio_phone_number": "+15550100000",
+        "twilio_api_base_url": base_url,
+        "public_url": "https://relay.example.com",
+    }
+    return Settings.model_validate(values | changes)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with open_http_client() as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def twilio() -> AsyncIterator[ScriptedTwilio]:
+    async with scripted_twilio() as server:
+        yield server
+
+
+@pytest.fixture
+def service(twilio: ScriptedTwilio, http: httpx.AsyncClient) -> SmsService:
+    return SmsService(settings_for(twilio.base_url), http)
+
+
+async def test_a_part_is_sent_with_our_number_our_callback_and_our_credentials(
+    service: SmsService, twilio: ScriptedTwilio
+) -> None:
+    """One POST in the form that Twilio documents; the callback's URL carries the part's own id."""
+    receipt = await service.send(PART)
+    [asked] = twilio.asked
+    assert (asked.method, asked.path) == ("POST", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json")
+    assert asked.form == {
+        "To": ["+12345678900"],
+        "From": ["+15550100000"],
+        "Body": ["Hello"],
+        "StatusCallback": [f"https://relay.example.com/sms/delivery?part={PART.id}"],
+    }
+    assert asked.headers["authorization"] == "Basic " + base64.b64encode(f"{ACCOUNT}:12345".encode()).decode()
+    assert (receipt.provider_id, receipt.state, receipt.segments) == ("SM" + "a" * 32, PartState.ACCEPTED, 1)
+
+
+async def test_a_messaging_service_picks_the_sender(twilio: ScriptedTwilio, http: httpx.AsyncClient) -> None:
+    """With a service no From is sent, and its zero segments are not taken for a count."""
+    settings = settings_for(twilio.base_url, twilio_messaging_service_sid="MG" + "2" * 32)
+    twilio.script.append(created(status="accepted", num_segments="0"))
+    receipt = await SmsService(settings, http).send(PART)
+    assert "From" not in twilio.asked[0].form
+    assert twilio.asked[0].form["MessagingServiceSid"] == ["MG" + "2" * 32]
+    assert receipt.segments is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "callback"),
+    [
+        ({"public_url": None}, None),
+        ({"public_url": None, "simulated": True, "sms_server_port": 9000}, "http://127.0.0.1:9000/sms/delivery?part="),
+        ({"public_url": "https://a.example/base/"}, "https://a.example/base/sms/delivery?part="),
+        ({"public_url": "https://under_score.example"}, None),
+    ],
+)
+async def test_a_callback_is_asked_for_only_where_it_can_arrive(
+    changes: dict[str, object], callback: str | None, http: httpx.AsyncClient
+) -> None:
+    """The public URL, or ourselves under the simulator; Twilio refuses host names with an underscore."""
+    service = SmsService(settings_for("http://127.0.0.1:1", **changes), http)
+    assert service.status_callback(PART.id) == (None if callback is None else callback + PART.id)
+
+
+async def test_an_edge_in_the_environment_changes_nothing(
+    twilio: ScriptedTwilio, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK would go to another host; the base URL of the settings is the one that counts."""
+    monkeypatch.setenv("TWILIO_EDGE", "dublin")
+    await SmsService(settings_for(twilio.base_url), http).send(PART)
+    assert len(twilio.asked) == 1
+
+
+@pytest.mark.parametrize(("code", "kind"), [(code, kind) for code, (kind, _) in TWILIO_ERRORS.items()])
+async def test_each_code_of_the_table_has_its_meaning_whatever_the_status(
+    code: int, kind: SendFailure, service: SmsService, twilio: ScriptedTwilio
+) -> None:
+    """The code decides, under 400 and under 429 alike, and nothing is repeated."""
+    for status in (400, 429):
+        twilio.script.append(refused(status, code))
+        with pytest.raises(SendError) as caught:
+            await service.send(PART)
+        assert (caught.value.kind, caught.value.code) == (kind, str(code))
+    assert len(twilio.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (refused(400, 99999), SendFailure.REJECTED),
+        (refused(401, 20099), SendFailure.CONFIG),
+        (refused(404, 29999), SendFailure.CONFIG),
+        (refused(429, 99999), SendFailure.BUSY),
+        (Reply(429, b"slow down"), SendFailure.BUSY),
+        (Reply(403, b"<html>proxy</html>"), SendFailure.CONFIG),
+        (Reply(301, b"", {"Location": "http://127.0.0.1:1/"}), SendFailure.CONFIG),
+        (refused(503, 20429), SendFailure.BUSY),
+    ],
+)
+async def test_an_unknown_code_is_judged_by_its_status(
+    reply: Reply, kind: SendFailure, service: SmsService, twilio: ScriptedTwilio
+) -> None:
+    """What Twilio refused for sure is a SendError of the fitting kind."""
+    twilio.script.append(reply)
+    with pytest.raises(SendError) as caught:
+        await service.send(PART)
+    assert caught.value.kind is kind
+    assert not isinstance(caught.value, OutcomeUnknown)
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("0.5", 0.5), ("soon", None), ("99999999", 86_400.0)])
+async def test_retry_after_is_handed_on(
+    header: str, seconds: float | None, service: SmsService, twilio: ScriptedTwilio
+) -> None:
+    """The pause that Twilio asks for reaches the outbox; nonsense does not."""
+    twilio.script.append(refused(429, 20429, **{"Retry-After": header}))
+    with pytest.raises(SendError) as caught:
+        await service.send(PART)
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        CUT,
+        GARBAGE,
+        refused(500, 20500),
+        Reply(502, b"<html>bad gateway</html>"),
+        Reply(408, b""),
+        Reply(201, b"<html>login</html>"),
+        Reply(201, b""),
+        Reply(201, b"[1, 2]"),
+        Reply(201, b'{"status": "queued"}'),
+        Reply(201, b'{"sid": 5}'),
+        Reply(201, b'{"sid": "SM1", "date_crea'),
+    ],
+)
+async def test_what_may_have_been_sent_is_unknown_and_not_repeated(
+    reply: Reply | str, service: SmsService, twilio: ScriptedTwilio
+) -> None:
+    """A cut connection, a 5xx, a success that cannot be read: one request, and the doubt is said."""
+    twilio.script.append(reply)
+    with pytest.raises(OutcomeUnknown):
+        await service.send(PART)
+    assert len(twilio.asked) == 1
+
+
+async def test_a_connection_cut_on_reuse_is_unknown_too(service: SmsService, twilio: ScriptedTwilio) -> None:
+    """The transport calls a cut keep-alive connection a ConnectTimeout; the request had left all the same."""
+    twilio.script.extend([created(), CUT])
+    await service.send(PART)
+    with pytest.raises(OutcomeUnknown):
+        await service.send(PART)
+    assert len(twilio.asked) == 2
+
+
+async def test_a_stalled_answer_is_unknown_after_the_timeout(twilio: ScriptedTwilio, http: httpx.AsyncClient) -> None:
+    """The timeout is obeyed, and the request is not repeated."""
+    twilio.script.append(HANG)
+    transport = TwilioTransport(http, twilio.base_url, seconds=1.5)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await transport.request("POST", "https://api.twilio.com/2010-04-01/x", data={"Body": "x"})
+    assert caught.value.code == "timeout"
+    assert len(twilio.asked) == 1
+
+
+async def test_nobody_listening_means_that_nothing_was_sent(
+    http: httpx.AsyncClient, free_port: Callable[[], int]
+) -> None:
+    """A refused connection is safe to repeat."""
+    with pytest.raises(SendError) as caught:
+        await SmsService(settings_for(f"http://127.0.0.1:{free_port()}"), http).send(PART)
+    assert caught.value.kind is SendFailure.BUSY
+    assert "12345" not in str(caught.value)
+
+
+# -- settling ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        (message(status="delivered"), PartState.DELIVERED),
+        (message(status="queued", date_sent=None), PartState.ACCEPTED),
+        (message(status="failed", error_code=30003), PartState.FAILED),
+        (message(body="Sent from your Twilio trial account - Hello"), PartState.ACCEPTED),
+    ],
+)
+async def test_a_part_found_in_the_list_was_sent(
+    found: dict[str, object], state: PartState, service: SmsService, twilio: ScriptedTwilio
+) -> None:
+    """Same person, same text, made since the attempt: that was it, whatever became of it."""
+    twilio.script.append(listed(message(sid="SM" + "b" * 32, body="Other"), found))
+    receipt = await service.settle(PART, ())
+    assert receipt is not None
+    assert (receipt.provider_id, receipt.state) == ("SM" + "a" * 32, state)
+    assert twilio.asked[0].query["To"] == ["+12345678900"]
+    assert twilio.asked[0].query["From"] == ["+15550100000"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        message(body="Hello!"),
+        message(direction="inbound"),
+        message(date_created="Sat, 21 Nov 2026 02:59:00 +0000"),
+    ],
+)
+async def test_another_message_is_not_taken_for_the_part(
+    other: dict[str, object], service: SmsService, twilio: ScriptedTwilio
+) -> None:
+    """Another text, the person's own, or the same text of an hour ago prove nothing."""
+    twilio.script.append(listed(other))
+    assert await service.settle(PART, ()) is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [CUT, GARBAGE, refused(500, 20500), refused(429, 20429), refused(401, 20003), Reply(200, b"{}"), Reply(200, b"x")],
+)
+async def test_a_list_that_cannot_be_read_settles_nothing(
+    reply: Reply | str, service: SmsService, twilio: ScriptedTwilio
+) -> None:
+    """Without the list the doubt remains; it never turns into "not sent"."""
+    # A GET may be repeated by the HTTP client, so the same thing happens twice.
+    twilio.script.extend([reply, reply])
+    with pytest.raises(OutcomeUnknown):
+        await service.settle(PART, ())

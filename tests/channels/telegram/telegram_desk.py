@@ -1,0 +1,78 @@
+"""One Telegram server on a real socket between a scripted Bot API and a scripted model, for tests to sit at."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from relay.config.settings import Settings
+from telegram_server import SECRET_HEADER, create_app
+from telegram_service import webhook_secret
+from tests.channels.sms.scripted_twilio import PATIENCE, ScriptedTwilio, scripted_twilio
+from tests.channels.sms.sms_desk import answer, served
+from tests.channels.telegram.scripted_bot_api import TOKEN, ScriptedBotApi, Step, scripted_bot_api
+
+
+@dataclass
+class Desk:
+    """Everything a test needs to play the world around one Telegram server."""
+
+    client: httpx.AsyncClient
+    api: ScriptedBotApi
+    model: ScriptedTwilio
+    secret: str
+
+    async def push(self, content: bytes | str, **headers: str) -> httpx.Response:
+        """Post to the webhook as Telegram does."""
+        named = {SECRET_HEADER: self.secret, "Content-Type": "application/json", **headers}
+        return await self.client.post("/telegram/webhook", content=content, headers=named)
+
+    async def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.client.get("/telegram/status")).json()
+        return found
+
+    async def until(self, path: str, status: int) -> dict[str, Any]:
+        """Ask until the answer has this status: what happens in the background gives no event."""
+        end = time.monotonic() + PATIENCE
+        while (response := await self.client.get(path)).status_code != status:
+            assert time.monotonic() < end, response.text
+            await asyncio.sleep(0.01)
+        found: dict[str, Any] = response.json()
+        return found
+
+    async def texts(self, count: int) -> list[str]:
+        """What the bot has sent, as soon as it is so much."""
+        return [asked["text"] for asked in await self.api.until("sendMessage", count)]
+
+
+@asynccontextmanager
+async def open_desk(
+    folder: Path, script: Mapping[str, Sequence[Step]] | None = None, **changes: Any
+) -> AsyncIterator[Desk]:
+    """Starts a server with these settings, with a token and everything outside on this machine.
+
+    `script` is what the Bot API answers to the first calls of a method.
+    """
+    async with scripted_bot_api() as api, scripted_twilio(answer("Hello from the **model**.")) as model:
+        for method, replies in (script or {}).items():
+            api.script[method].extend(replies)
+        values = {
+            "telegram_bot_token": TOKEN,
+            "telegram_api_base_url": api.base_url,
+            "llm_server_url": model.base_url,
+            "database_url": f"sqlite:///{folder / 'messages.db'}",
+            **changes,
+        }
+        settings = Settings(**values)
+        async with (
+            served(create_app(settings)) as url,
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as client,  # noqa: S501 (no TLS here)
+        ):
+            yield Desk(client, api, model, webhook_secret(settings))

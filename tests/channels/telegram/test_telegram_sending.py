@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from relay.channels.telegram.bot_api import refusal
+from relay.config.settings import Settings
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.http_client import open_http_client
+from relay.core.messages import Part, PartId, PartState, Platform, UserId
+from telegram_service import COMMANDS, TelegramService
+from tests.channels.telegram.scripted_bot_api import (
+    CUT,
+    TOKEN,
+    USERNAME,
+    Reply,
+    ScriptedBotApi,
+    ok,
+    refused,
+    scripted_bot_api,
+)
+
+
+class Time:
+    """A clock that only moves when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+        self.naps = asyncio.Event()
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+        self.naps.set()
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[ScriptedBotApi]:
+    async with scripted_bot_api() as running:
+        yield running
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+async def service(api: ScriptedBotApi, time: Time) -> AsyncIterator[TelegramService]:
+    settings = Settings(telegram_bot_token=TOKEN, telegram_api_base_url=api.base_url)
+    async with open_http_client() as client:
+        made = TelegramService(settings, client, clock=time.clock, monotonic=time.clock, sleep=time.sleep)
+        yield made
+        await made.stop()
+
+
+def part(text: str = "Hello", user_id: str = "700000001", **changes: Any) -> Part:
+    values: dict[str, Any] = {
+        "id": PartId("a" * 32),
+        "row": 1,
+        "platform": Platform.TELEGRAM,
+        "user_id": UserId(user_id),
+        "number": 1,
+        "count": 1,
+        "text": text,
+        "style": None,
+        "reply_to": None,
+        "created_at": 1.0,
+        "owner": "test",
+        "attempts": 1,
+        "lease_until": 1e12,
+        **changes,
+    }
+    known = Part.__dataclass_fields__
+    return Part(**{key: value for key, value in values.items() if key in known})
+
+
+async def failure(service: TelegramService, sent: Part) -> SendError:
+    with pytest.raises(SendError) as caught:
+        await service.send(sent)
+    return caught.value
+
+
+async def no_turn(service: TelegramService, waiting: Part) -> SendError:
+    with pytest.raises(SendError) as caught:
+        await service.await_turn(waiting)
+    return caught.value
+
+
+async def test_a_part_is_sent_with_its_entities_and_without_a_preview(
+    service: TelegramService, api: ScriptedBotApi
+) -> None:
+    """What arrives is exactly what was planned; the receipt has Telegram's id."""
+    [planned] = service.plan("**bold** `code` [x](https://a.b) \U0001f98a\n```py\nx\n```")
+    receipt = await service.send(part(planned.text, style=planned.style))
+    [asked] = api.made("sendMessage")
+    assert (receipt.provider_id, receipt.state) == ("77", PartState.SENT)
+    assert (asked["chat_id"], asked["text"]) == (700000001, planned.text)
+    assert asked["entities"] == json.loads(planned.style or "")
+    assert asked["link_preview_options"]["is_disabled"] is True
+    assert "parse_mode" not in asked
+
+
+async def test_in_a_group_the_answer_quotes_its_question_within_its_topic(
+    service: TelegramService, api: ScriptedBotApi
+) -> None:
+    """The first part only; in a private chat nothing is quoted."""
+    await service.send(part(user_id="-1005", reply_to="12/34"))
+    await service.send(part(user_id="-1005", reply_to="12/34", number=2))
+    await service.send(part(reply_to="12"))
+    first, second, private = api.made("sendMessage")
+    assert first["reply_parameters"] == {"message_id": 12, "allow_sending_without_reply": True}
+    assert (first["message_thread_id"], second["message_thread_id"]) == (34, 34)
+    assert "reply_parameters" not in second
+    assert "reply_parameters" not in private
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "code"),
+    [
+        (refused(400, "Bad Request: chat not found"), SendFailure.RECIPIENT, "400"),
+        (refused(400, "Bad Request: PEER_ID_INVALID"), SendFailure.RECIPIENT, "400"),
+        (refused(400, "Bad Request: message text is empty"), SendFailure.REJECTED, "400"),
+        (refused(400, "Bad Request: message is too long"), SendFailure.REJECTED, "400"),
+        (refused(400, "Bad Request: message thread not found"), SendFailure.REJECTED, "400"),
+        (refused(400, "Bad Request: not enough rights to send text messages to the chat"), SendFailure.BLOCKED, "400"),
+        (refused(400, "Bad Request: a thing invented tomorrow"), SendFailure.REJECTED, "400"),
+        (refused(401, "Unauthorized"), SendFailure.CONFIG, "401"),
+        (refused(403, "Forbidden: bot was blocked by the user"), SendFailure.BLOCKED, "403"),
+        (refused(403, "Forbidden: bot was kicked from the supergroup chat"), SendFailure.BLOCKED, "403"),
+        (refused(403, "Forbidden: user is deactivated"), SendFailure.RECIPIENT, "403"),
+        (refused(403, "Forbidden: bot can't initiate conversation with a user"), SendFailure.RECIPIENT, "403"),
+        (refused(404, "Not Found"), SendFailure.CONFIG, "404"),
+        (refused(429, "Too Many Requests: retry after 7", retry_after=7), SendFailure.BUSY, "429"),
+        (refused(413, "Request Entity Too Large"), SendFailure.REJECTED, "413"),
+        (refused(500, "Internal Server Error"), SendFailure.UNKNOWN, "500"),
+        (Reply(502, b"<html>Bad Gateway</html>"), SendFailure.UNKNOWN, "502"),
+        (Reply(200, b"<html>half a pa"), SendFailure.UNKNOWN, "body"),
+        (Reply(200, b'{"ok":true}'), SendFailure.UNKNOWN, "body"),
+        (ok(True), SendFailure.UNKNOWN, "body"),
+        (ok({"message": "of another kind"}), SendFailure.UNKNOWN, "body"),
+        (Reply(403, b"<html>a proxy says no</html>"), SendFailure.BUSY, "403"),
+        (CUT, SendFailure.UNKNOWN, "timeout"),
+    ],
+)
+async def test_every_refusal_means_what_the_table_says(
+    service: TelegramService, api: ScriptedBotApi, reply: Reply | str, kind: SendFailure, code: str
+) -> None:
+    """Known descriptions, unknown ones, answers that are none, a connection that is cut: one call, one meaning."""
+    api.script["sendMessage"].append(reply)
+    error = await failure(service, part())
+    assert (error.kind, error.code) == (kind, code)
+    assert isinstance(error, OutcomeUnknown) == (kind is SendFailure.UNKNOWN)
+    assert TOKEN not in str(error)
+    assert len(api.made("sendMessage")) == 1
+
+
+async def test_a_server_that_cannot_be_reached_is_certainly_no_send(time: Time) -> None:
+    """So the part may be repeated without any doubt."""
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    settings = Settings(telegram_bot_token=TOKEN, telegram_api_base_url=f"http://127.0.0.1:{port}")
+    async with open_http_client() as client:
+        error = await failure(TelegramService(settings, client), part())
+    assert (error.kind, error.code) == (SendFailure.BUSY, "unreachable")
+
+
+async def test_a_group_that_moved_tells_its_new_address(service: TelegramService, api: ScriptedBotApi) -> None:
+    """migrate_to_chat_id travels with the error."""
+    words = "Bad Request: group chat was upgraded to a supergroup chat"
+    api.script["sendMessage"].append(refused(400, words, migrate_to_chat_id=-1009))
+    assert (await failure(service, part(user_id="-5"))).moved_to == "-1009"
+
+
+async def test_refused_formatting_is_left_out_once(service: TelegramService, api: ScriptedBotApi) -> None:
+    """The same text goes without entities; if that is refused as well, so be it."""
+    api.script["sendMessage"].append(refused(400, "Bad Request: can't parse entities: ENTITY_BOUNDS_INVALID"))
+    style = '[{"type": "bold", "offset": 0, "length": 5}]'
+    assert (await service.send(part(style=style))).provider_id == "77"
+    styled, plain = api.made("sendMessage")
+    assert styled["text"] == plain["text"]
+    assert "entities" not in plain
+
+
+async def test_plain_text_that_is_refused_is_not_repeated(service: TelegramService, api: ScriptedBotApi) -> None:
+    """There is nothing left to leave out."""
+    api.script["sendMessage"].append(refused(400, "Bad Request: can't parse entities"))
+    assert (await failure(service, part())).kind is SendFailure.REJECTED
+    assert len(api.made("sendMessage")) == 1
+
+
+async def test_two_parts_to_one_person_are_a_second_apart(service: TelegramService, time: Time) -> None:
+    """Telegram's rule for a chat; another person does not wait."""
+    await service.await_turn(part())
+    await service.await_turn(part(user_id="8"))
+    assert time.slept == []
+    await service.await_turn(part())
+    assert time.slept == [pytest.approx(1.05)]
+
+
+async def test_a_full_group_puts_the_part_off_instead_of_waiting(service: TelegramService, api: ScriptedBotApi) -> None:
+    """After twenty messages in a minute the next one is told when to come again; nothing is sent."""
+    for _ in range(20):
+        await service.await_turn(part(user_id="-5"))
+        await service.send(part(user_id="-5"))
+    error = await no_turn(service, part(user_id="-5"))
+    assert error.kind is SendFailure.BUSY
+    assert error.retry_after == pytest.approx(60.5)
+    assert len(api.made("sendMessage")) == 20
+
+
+async def test_after_a_429_the_chat_is_left_alone(service: TelegramService, api: ScriptedBotApi) -> None:
+    """A second call within the pause would only make it longer."""
+    api.script["sendMessage"].append(refused(429, "Too Many Requests: retry after 30", retry_after=30))
+    assert (await failure(service, part())).retry_after == 30
+    again = await no_turn(service, part())
+    assert again.code == "pace"
+    assert again.retry_after == pytest.approx(30)
+    assert len(api.made("sendMessage")) == 1
+
+
+async def test_typing_is_shown_again_and_again_until_the_answer_is_there(
+    service: TelegramService, api: ScriptedBotApi, time: Time
+) -> None:
+    """An indicator lasts five seconds, a model may take longer."""
+    async with service.typing(UserId("700000001")):
+        calls = await api.until("sendChatAction", 3)
+    assert calls[0] == {"chat_id": 700000001, "action": "typing"}
+    assert set(time.slept) == {4.5}
+
+
+@pytest.mark.parametrize("reply", [refused(403, "Forbidden"), refused(429, "x", retry_after=9), Reply(500, b"x"), CUT])
+async def test_trouble_with_typing_troubles_nobody(
+    service: TelegramService, api: ScriptedBotApi, reply: Reply | str
+) -> None:
+    """It ends, without a word, and the answer goes on."""
+    api.script["sendChatAction"].append(reply)
+    async with service.typing(UserId("700000001")):
+        [task] = service._typing
+        await asyncio.wait({task})
+    assert task.exception() is None
+    assert len(api.made("sendChatAction")) == 1
+
+
+async def test_a_part_whose_fate_is_unknown_cannot_be_settled(service: TelegramService) -> None:
+    """Telegram keeps no list."""
+    with pytest.raises(OutcomeUnknown):
+        await service.settle(part(), ())
+    assert not service.can_settle
+
+
+@pytest.mark.parametrize("reply", [Reply(502, b"<html>"), refused(429, "x", retry_after=9), CUT])
+async def test_a_probe_tells_whether_telegram_answers_at_all(
+    service: TelegramService, api: ScriptedBotApi, reply: Reply | str
+) -> None:
+    """It sends nobody anything, and raises as long as there is no proper answer."""
+    api.script["getMe"].append(reply)
+    with pytest.raises(SendError):
+        await service.probe()
+    await service.probe()
+    assert api.made("sendMessage") == []
+
+
+async def test_the_menu_shows_every_command(service: TelegramService, api: ScriptedBotApi) -> None:
+    """Name and description, in our order."""
+    await service.register_commands()
+    [asked] = api.made("setMyCommands")
+    assert [(command["command"], command["description"]) for command in asked["commands"]] == list(COMMANDS.items())
+
+
+async def test_the_webhook_is_set_with_its_secret_and_removed_without_losing_updates(
+    service: TelegramService, api: ScriptedBotApi
+) -> None:
+    """drop_pending_updates would throw messages away."""
+    await service.set_webhook("https://a.b/telegram/webhook", "s3cret")
+    await service.delete_webhook()
+    [asked] = api.made("setWebhook")
+    assert (asked["url"], asked["secret_token"]) == ("https://a.b/telegram/webhook", "s3cret")
+    assert "message" in asked["allowed_updates"]
+    assert not api.made("deleteWebhook")[0].get("drop_pending_updates")
+
+
+async def test_the_bot_learns_its_name(service: TelegramService) -> None:
+    """Without it no mention in a group can be recognised."""
+    await service.learn_identity()
+    assert service.me.username == USERNAME
+
+
+async def test_a_refused_token_is_told_apart_from_trouble(api: ScriptedBotApi) -> None:
+    """CONFIG pauses the channel; trouble is tried again."""
+    settings = Settings(telegram_bot_token="1:" + "x" * 35, telegram_api_base_url=api.base_url)
+    async with open_http_client() as client:
+        with pytest.raises(SendError) as caught:
+            await TelegramService(settings, client).learn_identity()
+    assert caught.value.kind is SendFailure.CONFIG
+
+
+def test_the_pause_that_telegram_asks_for_is_read_with_care() -> None:
+    """Nonsense in retry_after is no pause."""
+    bodies = [{"retry_after": value} for value in (5, -1, "x", True, 1e300)]
+    pauses = [
+        refusal(429, json.dumps({"ok": False, "error_code": 429, "parameters": body}).encode()).retry_after
+        for body in bodies
+    ]
+    assert pauses == [5.0, None, None, None, None]
+
+
+async def test_the_shared_client_stays_open(api: ScriptedBotApi, time: Time) -> None:
+    """It belongs to the process, not to the service."""
+    client: httpx.AsyncClient = open_http_client()
+    settings = Settings(telegram_bot_token=TOKEN, telegram_api_base_url=api.base_url)
+    service = TelegramService(settings, client)
+    await service.learn_identity()
+    await service.stop()
+    assert not client.is_closed
+    await client.aclose()

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import telegram
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.channels.telegram.updates import Identity, read_update
+from relay.core.errors import PayloadError
+from relay.core.messages import InboundMessage, Kind
+from telegram_service import COMMANDS
+from tests.channels.telegram.scripted_bot_api import BOT_ID, ME, USERNAME, group, private
+
+IDENTITY = Identity(BOT_ID, USERNAME, frozenset(COMMANDS))
+ADA = {"id": 700000001, "is_bot": False, "first_name": "Ada", "language_code": "en"}
+CHANNEL = {"id": -1009876543210, "title": "News", "type": "channel"}
+PHOTO = [{"file_id": "a", "file_unique_id": "b", "width": 90, "height": 60, "file_size": 1234}]
+VOICE = {"file_id": "a", "file_unique_id": "b", "duration": 3, "mime_type": "audio/ogg"}
+
+
+RIGHTS = (
+    "can_be_edited",
+    "is_anonymous",
+    "can_manage_chat",
+    "can_delete_messages",
+    "can_manage_video_chats",
+    "can_restrict_members",
+    "can_promote_members",
+    "can_change_info",
+    "can_invite_users",
+    "can_post_stories",
+    "can_edit_stories",
+    "can_delete_stories",
+)
+
+
+def member(status: str) -> dict[str, Any]:
+    more: dict[str, Any] = {"until_date": 0} if status == "kicked" else {}
+    if status == "administrator":
+        more = dict.fromkeys(RIGHTS, False)
+    return {"user": ME, "status": status, **more}
+
+
+def membership(chat: dict[str, Any], before: str, after: str) -> dict[str, Any]:
+    note = {
+        "chat": chat,
+        "from": ADA,
+        "date": 1790000000,
+        "old_chat_member": member(before),
+        "new_chat_member": member(after),
+    }
+    return {"update_id": 1, "my_chat_member": note}
+
+
+def edited(update: dict[str, Any]) -> dict[str, Any]:
+    return {"update_id": update["update_id"], "edited_message": {**update["message"], "edit_date": 1790000050}}
+
+
+def from_bot(update: dict[str, Any]) -> dict[str, Any]:
+    machine = {"id": 55, "is_bot": True, "first_name": "Other"}
+    return {**update, "message": {**update["message"], "from": machine}}
+
+
+REPLY_TO_US = {"message_id": 5, "date": 1790000000, "chat": group(0)["message"]["chat"], "from": ME, "text": "Hello"}
+TOPIC_START = {**REPLY_TO_US, "forum_topic_created": {"name": "x", "icon_color": 7322096}}
+
+RECORDED = [
+    ("a text", private(1, "hello"), Kind.TEXT, "hello"),
+    ("emoji only", private(1, "\U0001f642"), Kind.TEXT, "\U0001f642"),
+    ("right to left", private(1, "\u05e9\u05dc\u05d5\u05dd"), Kind.TEXT, "\u05e9\u05dc\u05d5\u05dd"),
+    ("NUL and half a character", private(1, "a\x00b\ud800c"), Kind.TEXT, "abc"),
+    ("invisible", private(1, "\u200b"), Kind.TEXT, ""),
+    ("a caption", private(1, None, photo=PHOTO, caption="what is this?"), Kind.TEXT, "what is this?"),
+    ("a picture", private(1, None, photo=PHOTO), Kind.MEDIA, ""),
+    ("a voice note", private(1, None, voice=VOICE), Kind.MEDIA, ""),
+    ("a location", private(1, None, location={"latitude": 1.5, "longitude": 2.5}), Kind.MEDIA, ""),
+    ("an edit", edited(private(1, "hello!")), Kind.EDITED, "hello!"),
+    ("a location that moves", edited(private(1, None, location={"latitude": 1, "longitude": 2})), Kind.SERVICE, ""),
+    ("an edit in a group", edited(group(1, f"@{USERNAME} hello!")), Kind.SERVICE, ""),
+    ("a command", private(1, "/help@relay_test_bot"), Kind.TEXT, "/help@relay_test_bot"),
+    ("talk among others", group(1, "hello all"), Kind.SERVICE, ""),
+    ("a mention", group(1, f"@{USERNAME} hello"), Kind.TEXT, "Ada Lovelace: hello"),
+    ("a mention in capitals", group(1, f"hello, @{USERNAME.upper()}"), Kind.TEXT, "Ada Lovelace: hello"),
+    ("a longer name than ours", group(1, f"@{USERNAME}2 hello"), Kind.SERVICE, ""),
+    ("only our name", group(1, f"@{USERNAME}"), Kind.TEXT, ""),
+    ("a reply to us", group(1, "why?", reply_to_message=REPLY_TO_US), Kind.TEXT, "Ada Lovelace: why?"),
+    ("the start of a topic", group(1, "why?", reply_to_message=TOPIC_START), Kind.SERVICE, ""),
+    ("a command in a group", group(1, "/help"), Kind.TEXT, "/help"),
+    ("a command for us", group(1, f"/help@{USERNAME}"), Kind.TEXT, f"/help@{USERNAME}"),
+    ("a command for another bot", group(1, "/help@other_bot"), Kind.SERVICE, ""),
+    ("a command of another bot", group(1, "/roll"), Kind.SERVICE, ""),
+    ("a picture in a group", group(1, None, photo=PHOTO), Kind.SERVICE, ""),
+    ("a member who joined", group(1, None, new_chat_members=[ADA]), Kind.SERVICE, ""),
+    ("another bot", from_bot(private(1, "hello")), Kind.SERVICE, ""),
+    ("a channel post", {"update_id": 1, "channel_post": {**private(1)["message"], "chat": CHANNEL}}, Kind.SERVICE, ""),
+    ("blocked", membership(private(0)["message"]["chat"], "member", "kicked"), Kind.LEFT, ""),
+    ("unblocked", membership(private(0)["message"]["chat"], "kicked", "member"), Kind.RETURNED, ""),
+    ("removed from a group", membership(group(0)["message"]["chat"], "member", "left"), Kind.LEFT, ""),
+    ("added to a group", membership(group(0)["message"]["chat"], "left", "member"), Kind.RETURNED, ""),
+    ("made an administrator", membership(group(0)["message"]["chat"], "member", "administrator"), Kind.SERVICE, ""),
+    ("a channel that removed us", membership(CHANNEL, "administrator", "left"), Kind.SERVICE, ""),
+    ("a button", {"update_id": 1, "callback_query": {"id": "1", "from": ADA, "chat_instance": "2"}}, Kind.SERVICE, ""),
+    ("an unknown kind", {"update_id": 1, "telepathy": {"chat": {"id": 7}}}, Kind.SERVICE, ""),
+    ("nothing but an id", {"update_id": 1}, Kind.SERVICE, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("update", "kind", "text"), [row[1:] for row in RECORDED], ids=[row[0] for row in RECORDED])
+def test_an_update_is_read_for_what_it_is(update: dict[str, Any], kind: Kind, text: str) -> None:
+    """Texts, media, edits, groups, memberships, and all that needs no answer."""
+    message = read_update(update, IDENTITY, 5.0)
+    assert (message.kind, message.text, message.external_id) == (kind, text, f"{BOT_ID}:1")
+
+
+@pytest.mark.parametrize("update", [row[1] for row in RECORDED], ids=[row[0] for row in RECORDED])
+def test_the_recorded_updates_are_real_ones(update: dict[str, Any]) -> None:
+    """python-telegram-bot reads each of them."""
+    read = telegram.Update.de_json(copy.deepcopy(update), None)
+    assert read.update_id == 1
+    assert set(read.api_kwargs) <= {"telepathy"}
+
+
+def test_a_private_message_tells_who_wrote_and_where() -> None:
+    """Name, username, language, address, and the id that an answer could quote."""
+    message = read_update(private(8), IDENTITY, 5.0)
+    told = (message.user_id, message.name, message.username, message.language, message.reply_to, message.received_at)
+    assert told == ("700000001", "Ada Lovelace", "ada", "en", "1008", 5.0)
+
+
+def test_a_group_is_one_person_with_the_title_as_its_name() -> None:
+    """All members share one conversation."""
+    message = read_update(group(8, "/status"), IDENTITY, 5.0)
+    assert (message.user_id, message.name, message.username) == ("-1001234567890", "Chess club", None)
+
+
+def test_the_topic_of_a_message_is_remembered() -> None:
+    """An answer goes into the topic where the question was asked, and only a topic counts as one."""
+    topic = group(8, "/help", message_thread_id=42, is_topic_message=True)
+    thread = group(8, "/help", message_thread_id=42)
+    places = [read_update(update, IDENTITY, 5.0).reply_to for update in (topic, thread)]
+    assert places == ["1008/42", "1008"]
+
+
+def test_content_types_come_with_the_message() -> None:
+    """Told ones and usual ones."""
+    document = {"file_id": "a", "file_unique_id": "b", "mime_type": "application/pdf"}
+    both = [
+        read_update(private(1, None, **media), IDENTITY, 5.0).attachments
+        for media in ({"document": document}, {"photo": PHOTO})
+    ]
+    assert both == [("application/pdf",), ("image/jpeg",)]
+
+
+def test_the_pictures_of_an_album_share_one_id() -> None:
+    """So all of them together get one answer."""
+    updates = [private(number, None, photo=PHOTO, media_group_id="99") for number in (1, 2)]
+    assert {read_update(update, IDENTITY, 5.0).external_id for update in updates} == {f"{BOT_ID}:album:99"}
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"update_id": "1"},
+        {"update_id": True, "message": {}},
+        {"update_id": 1, "message": []},
+        {"update_id": 1, "message": {}},
+        {"update_id": 1, "message": {"chat": {"id": "7"}}},
+        {"update_id": 1, "message": {"chat": {"id": 1 << 80}}},
+        {"update_id": 1, "message": {"chat": {"id": 7, "type": 3}}},
+        private(1, 5),  # type: ignore[arg-type]
+        private(1, **{"from": "me"}),
+        private(1, reply_to_message=3, chat={"id": -5, "type": "group"}),
+        {"update_id": 1, "my_chat_member": {"chat": {"id": 7}, "new_chat_member": {"status": 1}}},
+        {"update_id": 1, "edited_message": 7},
+    ],
+)
+def test_what_cannot_be_understood_is_refused_with_a_reason(update: Any) -> None:
+    """Missing ids and wrong types become dead letters."""
+    with pytest.raises(PayloadError, match=r"\w"):
+        read_update(update, IDENTITY, 5.0)
+
+
+KEYS = st.sampled_from(
+    [
+        "update_id",
+        "message",
+        "edited_message",
+        "my_chat_member",
+        "chat",
+        "from",
+        "id",
+        "type",
+        "text",
+        "caption",
+        "photo",
+        "sender_chat",
+        "reply_to_message",
+        "message_id",
+        "new_chat_member",
+        "old_chat_member",
+        "status",
+        "x",
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=6),
+    max_leaves=25,
+)
+
+
+@given(JSON)
+def test_no_update_can_do_more_than_be_refused(update: Any) -> None:
+    """Whatever JSON arrives, the answer is a message or a PayloadError."""
+    try:
+        message = read_update(update, IDENTITY, 5.0)
+    except PayloadError:
+        return
+    assert isinstance(message, InboundMessage)
+
+
+@given(JSON)
+def test_no_message_can_do_more_than_be_refused(message: Any) -> None:
+    """The same, one level deeper."""
+    try:
+        read_update({"update_id": 1, "message": message}, IDENTITY, 5.0)
+    except PayloadError:
+        return

@@ -1,0 +1,237 @@
+"""Who is answered at all, how often, and whether it is a person: the rules, and what the conversation makes of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from relay.config.settings import Settings
+from relay.core.conversation import APOLOGY, LOOP_NOTICE, NOTICE, SENTENCES
+from relay.core.errors import ModelError, ModelFailure
+from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
+from relay.core.messages import Exchange, Usage, UserState
+from relay.storage.schema import inbound
+from tests.core.world import ANN, BOB, SMS, Found, Town
+
+LIMITS = Settings(messages_per_minute=3, messages_per_day=10)
+
+
+@pytest.mark.parametrize(
+    ("usage", "says"),
+    [
+        (Usage(minute=2, day=2), None),
+        (Usage(minute=3, day=3), "wait a minute"),
+        (Usage(minute=3, day=3, told_minute=True), ""),
+        (Usage(minute=0, day=10), "tomorrow"),
+        (Usage(minute=3, day=10), "tomorrow"),
+        (Usage(minute=0, day=10, told_day=True), ""),
+    ],
+)
+def test_a_limit_is_told_once(usage: Usage, says: str | None) -> None:
+    """Below it nothing, at it one sentence, behind it silence with a reason."""
+    verdict = over_limit(usage, LIMITS)
+    if says is None:
+        assert verdict is None
+    else:
+        assert verdict is not None
+        assert "over the limit" in verdict.reason
+        assert says in (verdict.say or "") if says else verdict.say is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "known", "silent", "says"),
+    [
+        (Settings(), False, False, None),
+        (Settings(blocklist=(ANN,)), False, True, None),
+        (Settings(allowlist=(ANN,)), False, False, None),
+        (Settings(allowlist=(BOB,)), False, True, "private line"),
+        (Settings(allowlist=(BOB,)), True, True, None),
+        (Settings(allowlist=(ANN,), blocklist=(ANN,)), False, True, None),
+    ],
+)
+def test_the_lists_decide_who_is_answered(settings: Settings, *, known: bool, silent: bool, says: str | None) -> None:
+    """The blocklist wins; a stranger hears once that the line is private."""
+    verdict = not_invited(ANN, settings, known=known)
+    assert (verdict is not None) == silent
+    if verdict is not None:
+        assert (says in (verdict.say or "")) if says else verdict.say is None
+
+
+def talk(turns: int, pause: float, *, texts: str = "different", start: float = 1000.0) -> tuple[list[Exchange], float]:
+    """A history of so many turns, the person writing `pause` seconds after each answer; and when they write next."""
+    lines, moment = [], start
+    for number in range(turns):
+        lines.append(Exchange("user", texts if texts == "same" else f"{texts} {number}", moment))
+        lines.append(Exchange("assistant", f"answer {number}", moment + 1))
+        moment += 1 + pause
+    return lines, moment
+
+
+@pytest.mark.parametrize(
+    ("turns", "pause", "text", "machine"),
+    [
+        (10, 0.5, "different x", True),
+        (9, 0.5, "different x", False),
+        (20, 5.0, "different x", False),
+        (SAME_TEXTS - 1, 30.0, "  SAME ", True),
+        (SAME_TEXTS - 2, 30.0, "same", False),
+        (SAME_TEXTS - 1, SAME_TEXT_SECONDS, "same", False),
+        (0, 0.0, "hello", False),
+    ],
+)
+def test_a_machine_is_known_by_its_speed_or_its_sameness(turns: int, pause: float, text: str, *, machine: bool) -> None:
+    """A quick person is no machine: it takes a long run without a pause to read, or the same text again and again."""
+    lines, now = talk(turns, pause, texts="same" if "same" in text.lower() else "different")
+    assert (looks_like_a_loop(lines, text, now, 10) is not None) == machine
+    assert looks_like_a_loop(lines, text, now, 0) is None
+
+
+async def test_who_writes_too_much_is_told_once_and_answered_again_later(found_town: Found) -> None:
+    """Nothing is lost silently: each unanswered message has its reason in the inbox."""
+    town = await found_town(messages_per_minute=2)
+    await town.hear("one", "two", "three", "four")
+    await town.quiet()
+    assert town.channel.to(ANN)[:2] == ["re: one", "re: two"]
+    assert "wait a minute" in town.channel.to(ANN)[2]
+    assert len(town.channel.to(ANN)) == 3
+    outcomes = [outcome for (outcome,) in await town.rows(inbound, "outcome")]
+    assert [outcome.split(":")[0] for outcome in outcomes] == ["answered", "answered", "told", "silent"]
+    await town.wait(61)
+    await town.hear("five")
+    await town.quiet()
+    assert town.channel.to(ANN)[-1] == "re: five"
+
+
+async def test_a_machine_is_paused_with_one_notice_and_comes_back_by_time(found_town: Found) -> None:
+    """The pause is the person's state, so the operator sees it; after it everything is as before."""
+    town = await found_town(loop_turns=10, loop_pause_seconds=600)
+    await town.hear(*["out of office"] * SAME_TEXTS, "out of office")
+    await town.quiet()
+    assert town.channel.to(ANN)[SAME_TEXTS - 1 :] == [LOOP_NOTICE]
+    user = await town.database.find_user(SMS, ANN)
+    assert user is not None
+    assert user.state is UserState.PAUSED
+    await town.wait(601)
+    await town.hear("sorry, that was my phone")
+    await town.quiet()
+    assert town.channel.to(ANN)[-1] == "re: sorry, that was my phone"
+    user = await town.database.find_user(SMS, ANN)
+    assert user is not None
+    assert user.state is UserState.ACTIVE
+
+
+async def test_an_operator_ends_a_pause(found_town: Found) -> None:
+    """Released, the person is answered at once; a second release changes nothing."""
+    town = await found_town(loop_turns=10)
+    await town.hear("name=Ann", *["out of office"] * SAME_TEXTS)
+    await town.quiet()
+    assert await town.database.release_person(SMS, ANN)
+    assert not await town.database.release_person(SMS, ANN)
+    await town.hear("it is me")
+    await town.quiet()
+    assert town.channel.to(ANN)[-1] == "re: it is me"
+
+
+async def test_whoever_is_on_the_blocklist_is_never_answered(found_town: Found) -> None:
+    """Others are."""
+    town = await found_town(blocklist=(ANN,))
+    await town.hear("hello", from_=ANN)
+    await town.hear("hello", from_=BOB)
+    await town.quiet()
+    assert town.channel.to(ANN) == []
+    assert town.channel.to(BOB) == ["re: hello"]
+
+
+async def test_texts_that_wait_are_answered_as_one_turn(found_town: Found) -> None:
+    """The first is not delayed; what comes while the model works is one question, with one line in the history."""
+    town = await found_town(merge_messages=True)
+    await while_the_model_works(town, "second", "third")
+    assert town.model.prompts[1:] == [["first", "re: first", "second+third"]]
+    assert town.channel.to(ANN) == ["re: first", "re: second+third"]
+    assert [line for role, line in await town.history() if role == "user"] == ["first", "second+third"]
+    assert await town.inbound_states() == ["done", "done", "done"]
+
+
+async def while_the_model_works(town: Town, *texts: str, then: Sequence[Exception] = ()) -> None:
+    """Ask something, write more before the answer is there, and let it come; what the model says `then`."""
+    gate = asyncio.Event()
+    town.model.script.extend([gate.wait, *then])
+    await town.hear("first")
+    await town.until(lambda: len(town.model.prompts) == 1)
+    await town.hear(*texts)
+    gate.set()
+    await town.quiet()
+
+
+async def test_a_command_among_them_is_not_merged(found_town: Found) -> None:
+    """It is done in its place, and what follows is another turn."""
+    town = await found_town(merge_messages=True)
+    await while_the_model_works(town, "a", "b", "/status", "c")
+    assert town.channel.to(ANN) == ["re: first", "re: a+b", "did /status", "re: c"]
+
+
+async def test_the_window_waits_for_more(found_town: Found) -> None:
+    """With merge_window_seconds the first text waits that long for others."""
+    town = await found_town(merge_messages=True, merge_window_seconds=5)
+    await town.hear("one")
+    await town.until(lambda: town.hours.asleep(5) == 1)
+    await town.hear("two")
+    assert town.model.prompts == []
+    await town.pass_by(5)
+    await town.pass_by(5)
+    await town.quiet()
+    assert town.channel.to(ANN) == ["re: one+two"]
+
+
+async def test_merging_stops_before_a_question_becomes_too_long(found_town: Found) -> None:
+    """Each turn stays within what may be put to the model."""
+    town = await found_town(merge_messages=True, max_message_length=100)
+    await while_the_model_works(town, "a" * 60, "b" * 60)
+    assert town.channel.to(ANN)[1:] == [f"re: {'a' * 60}", f"re: {'b' * 60}"]
+
+
+async def test_a_refusal_ends_the_whole_turn(found_town: Found) -> None:
+    """What was refused as one question is refused once: none of it is asked again or stands twice in the history."""
+    town = await found_town(merge_messages=True)
+    sorry = SENTENCES[ModelFailure.REFUSED]
+    await while_the_model_works(town, "second", "third", "fourth", then=[ModelError(ModelFailure.REFUSED, "no")])
+    assert town.channel.to(ANN) == ["re: first", sorry]
+    assert [line for role, line in await town.history() if role == "user"] == ["first", "second+third+fourth"]
+    assert await town.inbound_states() == ["done"] * 4
+
+
+async def test_what_a_channel_adds_to_a_text_counts_for_its_length(found_town: Found) -> None:
+    """A turn never becomes too long to be asked, whatever the question says beside the person's own words."""
+    town = await found_town(merge_messages=True, max_message_length=100)
+    decide = town.channel.decide
+    town.channel.decide = lambda message, user: replace(decide(message, user), ask=f"{'note ' * 8}{message.text}")  # type: ignore[method-assign]
+    await while_the_model_works(town, "a" * 40, "b" * 40)
+    assert [len(prompt[-1]) for prompt in town.model.prompts] == [45, 80, 80]
+
+
+async def test_what_was_asked_in_an_outage_is_given_up_with_one_apology(found_town: Found) -> None:
+    """One notice and one apology, however many messages waited; the operator sees each of them."""
+    town = await found_town(merge_messages=True, model_give_up_seconds=600)
+    town.model.always = ModelError(ModelFailure.UNAVAILABLE, "down")
+    for text in ("one", "two", "three"):
+        await town.hear(text)
+        await town.wait(60)
+    for _ in range(12):
+        await town.wait(70)
+    assert town.channel.to(ANN) == [NOTICE, APOLOGY]
+    assert await town.inbound_states() == ["dead"] * 3
+    assert ("user", "one+two+three") in await town.history()
+    assert await town.database.problems() == []
+
+
+async def test_a_source_that_wants_a_long_rest_does_not_delay_the_apology(found_town: Found) -> None:
+    """It said "again tomorrow": after the time that a person may wait they are told so all the same."""
+    town = await found_town(model_give_up_seconds=600)
+    town.model.always = ModelError(ModelFailure.RATE_LIMIT, "quota", retry_after=86_400)
+    await town.hear("one")
+    await town.quiet()
+    await town.wait(601)
+    assert town.channel.to(ANN) == [NOTICE, APOLOGY]

@@ -1,0 +1,170 @@
+"""Real processes that are killed, stopped and woken while they answer: nothing lost, nothing doubled, all in order."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import signal
+import sqlite3
+import sys
+from asyncio.subprocess import PIPE
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from messaging_database import MessagingDatabase
+from relay.core.messages import UserId
+from tests.conftest import ROOT
+from tests.storage.fixtures import SMS, Opener, counted, history, message, miscounted_people, recounted
+
+PEOPLE = [UserId(f"+1202555030{n}") for n in range(5)]
+TURNS = 4
+PROGRAM = ROOT / "tests" / "storage" / "relay_process.py"
+
+Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
+
+
+class House:
+    """One database, one transcript, and the processes that work on them."""
+
+    def __init__(self, url: str, transcript: Path, db: MessagingDatabase) -> None:
+        self.db = db
+        self.file = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else None
+        self._url = url
+        self.transcript = transcript
+        self._processes: list[asyncio.subprocess.Process] = []
+
+    async def start(self, owner: str) -> asyncio.subprocess.Process:
+        command = [sys.executable, str(PROGRAM), self._url, owner, str(self.transcript)]
+        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+        self._processes.append(process)
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+        return process
+
+    def sent(self) -> list[str]:
+        return self.transcript.read_text().splitlines()
+
+    async def has_sent(self, lines: int) -> None:
+        async with asyncio.timeout(120):
+            while len(self.sent()) < lines:  # noqa: ASYNC110 (another process: there is no event to await)
+                await asyncio.sleep(0.01)
+
+    async def at_rest(self) -> None:
+        """Nothing is open any more, neither message nor part."""
+        async with asyncio.timeout(120):
+            while await _open(self.db):  # noqa: ASYNC110 (likewise)
+                await asyncio.sleep(0.02)
+
+    def by_person(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for line in self.sent():
+            _, person, text = line.split(" ", 2)
+            found[person].append(text)
+        return found
+
+    async def close(self) -> None:
+        for process in self._processes:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+async def _open(db: MessagingDatabase) -> float:
+    counts = await counted(db)
+    done = counts.get("messages", 0) >= 2 * TURNS * len(PEOPLE)
+    return not done or sum(counts.get(f"part:{state}", 0) for state in ("planned", "sending", "unknown"))
+
+
+EXPECTED = [f"{turn} {half}" for turn in range(TURNS) for half in ("a", "b")]
+
+
+@pytest.fixture
+async def house(database_url: str, opener: Opener, tmp_path: Path) -> AsyncIterator[House]:
+    transcript = tmp_path / "transcript.txt"
+    transcript.touch()
+    house = House(database_url, transcript, await opener(database_url, owner="sms@webhooks"))
+    yield house
+    await house.close()
+
+
+async def _everybody_writes(db: MessagingDatabase) -> None:
+    for turn in range(TURNS):
+        for person in PEOPLE:
+            await db.store_inbound(message(person, str(turn)), "")
+
+
+async def _all_is_well(house: House) -> None:
+    assert house.by_person() == dict.fromkeys(PEOPLE, EXPECTED)
+    assert len(await history(house.db)) == 2 * TURNS * len(PEOPLE)
+    for person in PEOPLE:
+        _, lines = await house.db.read_context(SMS, person, TURNS)
+        texts = [text for turn in range(TURNS) for text in (str(turn), f"{turn} a{turn} b")]
+        assert [line.message for line in lines] == texts
+    assert {**await recounted(house.db)}.items() <= (await counted(house.db)).items()
+    assert await miscounted_people(house.db) == []
+
+
+async def test_a_process_that_is_killed_again_and_again_loses_and_doubles_nothing(house: House) -> None:
+    """Kill -9 in the middle of the work, twice; each new life takes up at once what the last one held."""
+    await _everybody_writes(house.db)
+    for life in range(1, 3):
+        process = await house.start("sms@one")
+        await house.has_sent(life * 12)
+        process.kill()
+        await process.wait()
+    await house.start("sms@one")
+    await house.at_rest()
+    await _all_is_well(house)
+
+
+def _put_to_sleep(process: asyncio.subprocess.Process, house: House) -> None:
+    """SIGSTOP, but not at the counter of the provider, and not while it writes to an SQLite file.
+
+    Nobody can take SQLite's lock from a process that is stopped, and nobody can keep one that was stopped between its
+    last look at the lease and the send from sending when it wakes up.
+    """
+    process.send_signal(signal.SIGSTOP)
+    while not (_counter_is_free(house.transcript) and (house.file is None or _is_free(house.file))):
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGSTOP)
+
+
+def _counter_is_free(transcript: Path) -> bool:
+    with transcript.open() as counter:
+        try:
+            fcntl.flock(counter, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _is_free(file: Path) -> bool:
+    with closing(sqlite3.connect(file, timeout=0.5, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        connection.execute("ROLLBACK")
+        return True
+
+
+async def test_of_three_processes_one_dies_and_one_sleeps_past_its_lease(house: House) -> None:
+    """The third takes over what the others held; the sleeper wakes up and sends nothing twice."""
+    sleeper, victim, _ = await asyncio.gather(*(house.start(f"sms@{name}") for name in ("a", "b", "c")))
+    writing = asyncio.create_task(_everybody_writes(house.db))
+    await house.has_sent(8)
+    _put_to_sleep(sleeper, house)
+    victim.kill()
+    await writing
+    await house.at_rest()
+    sleeper.send_signal(signal.SIGCONT)
+    await house.db.store_inbound(message(PEOPLE[0], "late"), "")
+    await house.has_sent(2 * TURNS * len(PEOPLE) + 2)
+    assert house.by_person()[PEOPLE[0]][-2:] == ["late a", "late b"]
+    assert {person: texts[: len(EXPECTED)] for person, texts in house.by_person().items()} == dict.fromkeys(
+        PEOPLE, EXPECTED
+    )
