@@ -172,3 +172,17 @@ def test_every_command_that_is_shown_can_be_run(page: Path) -> None:
 def launcher_help() -> str:
     command = [sys.executable, "start_all_servers.py", "--help"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_layout_in_the_readme_is_the_tree() -> None:
+    """Every program, every folder of relay/ and every other folder has its row, and no row is left over."""
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Project layout")[2].partition("\n\nHow")[0]
+    cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
+    listed = {path for cell in cells for path in re.findall(r"`([^`]+)`", cell)}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    programs = {name for name in tracked if "/" not in name and name.endswith(".py")}
+    folders = {f"{name.split('/')[0]}/" for name in tracked if "/" in name and not name.startswith((".", "relay/"))}
+    inside = {
+        "/".join(name.split("/")[:2]) + "/" for name in tracked if name.startswith("relay/") and name.count("/") > 1
+    }
+    assert listed - {"config.json", ".env.example", "faq.json", ".env"} == programs | folders | inside
