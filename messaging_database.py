@@ -207,7 +207,7 @@ class MessagingDatabase:
     ) -> list[UserId]:
         """Store what one poll brought, and the note (name, value) that the next poll starts from, all or nothing.
 
-        dead_letters are (external id, raw, reason). Gives the people whose lanes have something new.
+        dead_letters are (external id, raw, reason). Returns the users with new messages.
         """
 
         def work(tx: Tx) -> list[UserId]:

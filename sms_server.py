@@ -158,7 +158,7 @@ async def receive_sms(request: Request) -> Response:
         return _twiml()
     stored = await rooms.database.store_inbound(message, body.decode("utf-8", "replace"))
     rooms.metrics.inbound.labels(Platform.SMS, "repeated" if stored is None else "stored").inc()
-    rooms.relay.wake(message.user_id)
+    rooms.relay.notify(message.user_id)
     return _twiml()
 
 

@@ -144,7 +144,7 @@ async def _lifespan(
 def _make_rooms(app: FastAPI, database: MessagingDatabase, service: TelegramService, model: LlmClient) -> Rooms:
     settings: Settings = app.state.settings
     relay_ = Relay(database, service, model, settings, app.state.metrics)
-    intake = Intake(service, database, service.me.id, app.state.metrics, relay_.wake)
+    intake = Intake(service, database, service.me.id, app.state.metrics, relay_.notify)
 
     async def prepare() -> None:
         await service.learn_identity()

@@ -37,7 +37,7 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.retry import MODEL_PACE, next_pause
-from relay.core.user_workers import Lanes
+from relay.core.user_workers import UserWorkers
 
 log = logging.getLogger("relay.core.conversation")
 
@@ -156,7 +156,7 @@ class Conversation:
         self._sleep = sleep
         self._chance = chance
         self._claimed: set[InboundId] = set()
-        self.lanes = Lanes(
+        self.workers = UserWorkers(
             f"{self._platform}-conversation",
             self._step,
             lambda: inbox.people_waiting(self._platform),
@@ -332,7 +332,7 @@ class Conversation:
         log.warning("no answer from the model (%s: %s); next try in %.0f s", error.kind, error, pause)
         notice = self._channel.plan(NOTICE) if late else []
         await self._inbox.postpone_inbound(claim, self._clock() + pause, f"{error.kind}: {error}", notice)
-        self.lanes.wake_in(pause, claim.message.user_id)
+        self.workers.notify_later(pause, claim.message.user_id)
 
     async def _give_up(self, claim: Claim, reason: str, merged: Sequence[InboundId] = ()) -> None:
         log.error("message %s of %s is given up: %s", claim.id, self._platform, reason)

@@ -68,8 +68,8 @@ PERSON_AFTER = {
 class InboundMessage:
     """One message from a person, parsed from a provider's payload.
 
-    external_id is unique per platform and makes a repeated delivery a no-op. user_id is the lane: messages with
-    the same one are answered in order, one at a time. reply_to is the provider's own id of this message, for
+    external_id is unique per platform and makes a repeated delivery a no-op. messages with the same
+    user_id are answered in order, one at a time. reply_to is the provider's own id of this message, for
     channels whose answers may quote it. attachments holds content types ("image/jpeg"). options holds what the channel
     alone understands (SMS: {"opt_out": "STOP"}; Telegram: {"chat_type": "private"}).
     """

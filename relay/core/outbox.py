@@ -33,7 +33,7 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.retry import next_send
-from relay.core.user_workers import Lanes
+from relay.core.user_workers import UserWorkers
 
 log = logging.getLogger("relay.core.outbox")
 
@@ -78,7 +78,7 @@ class PartStore(Protocol):
 
 
 class Outbox:
-    """One channel's outgoing parts. Its lanes are woken when parts were planned."""
+    """One channel's outgoing parts. Its workers are notified when parts were planned."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Outbox:
         self._paused_until = 0.0
         self.paused_reason: str | None = None
         self._pause_is_noted = True  # perhaps, by an earlier life: the first success takes the note away
-        self.lanes = Lanes(
+        self.workers = UserWorkers(
             f"{self._platform}-outbox",
             self._step,
             self._due,
@@ -172,7 +172,7 @@ class Outbox:
         if wait > 0:
             error = OutcomeUnknown("waiting", "a report on the last attempt may still come")
             await self._record(lambda: self._store.record_unknown(part, self._clock() + wait, error))
-            self.lanes.wake_in(wait, part.user_id)
+            self.workers.notify_later(wait, part.user_id)
             return False
         if not self._channel.can_settle and part.resends >= MOST_RESENDS:
             error = OutcomeUnknown("unknown", "nobody can tell whether this part arrived")
@@ -207,7 +207,7 @@ class Outbox:
         address = UserId(error.moved_to)
         await self._record(lambda: self._store.record_retry(part, self._clock(), error))
         await self._record(lambda: self._store.move_person(self._platform, part.user_id, address))
-        self.lanes.wake(address)
+        self.workers.notify(address)
         return False
 
     async def _put_off(self, part: Part, error: SendError, *, at_most: float = math.inf) -> bool:
@@ -231,7 +231,7 @@ class Outbox:
             await self._record(lambda: self._store.record_retry(part, due, error))
         if error.kind is SendFailure.CONFIG:
             await self._pause(error, pause)
-        self.lanes.wake_in(pause, part.user_id)
+        self.workers.notify_later(pause, part.user_id)
         return False
 
     async def _fail(self, part: Part, error: SendError, notice: Sequence[PlannedPart] = ()) -> bool:

@@ -1,6 +1,6 @@
 """One channel's relay: its conversation and its outbox, started and stopped together.
 
-A server stores a message and calls `wake`; it plans a message by hand and calls `send_soon`. Neither waits.
+A server stores a message and calls `notify`; it plans a message by hand and calls `send_soon`. Neither waits.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ class Relay:
         self._platform = channel.platform
         self._stop_seconds = settings.stop_seconds
         self.outbox = Outbox(store, channel, settings, metrics)
-        self.conversation = Conversation(store, channel, model, settings, metrics, planned=self.outbox.lanes.wake)
+        self.conversation = Conversation(store, channel, model, settings, metrics, planned=self.outbox.workers.notify)
 
     async def start(self) -> None:
         """Take up at once what an earlier life of this process was working on, and whatever is due."""
         await self._release()
-        self.outbox.lanes.start()
-        self.conversation.lanes.start()
+        self.outbox.workers.start()
+        self.conversation.workers.start()
 
-    def wake(self, user_id: UserId) -> None:
+    def notify(self, user_id: UserId) -> None:
         """This person has a new message in the inbox."""
-        self.conversation.lanes.wake(user_id)
+        self.conversation.workers.notify(user_id)
 
     def send_soon(self, user_id: UserId) -> None:
         """This person has a new part in the outbox."""
-        self.outbox.lanes.wake(user_id)
+        self.outbox.workers.notify(user_id)
 
     async def stop(self) -> None:
         """Let what is under way end within its shares of the time; what does not is taken up after the next start."""
-        await self.conversation.lanes.stop(self._stop_seconds * shutdown.ANSWERS)
-        await self.outbox.lanes.stop(self._stop_seconds * shutdown.SENDS)
+        await self.conversation.workers.stop(self._stop_seconds * shutdown.ANSWERS)
+        await self.outbox.workers.stop(self._stop_seconds * shutdown.SENDS)
         await self._release()
 
     async def _release(self) -> None:

@@ -1,8 +1,8 @@
-"""One lane a person: their work is done one step after another, and nobody waits for anybody else.
+"""Keyed worker pool: one task per user, so that a user's work is done in order and users do not wait for each other.
 
-A lane exists only while there is something to do. Waking a busy lane makes it look once more before it ends, so that no
-message falls between "the line is empty" and "the lane is gone". A slow sweep wakes whoever is due: retries, and what a
-dead process left behind.
+A worker exists only while there is work. Notifying a busy worker makes it check once more before it ends, which closes
+the race between an empty queue and the end of its worker. A periodic sweep notifies users whose work became due:
+retries, and work that a killed process left behind.
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ from relay.core.messages import UserId
 log = logging.getLogger("relay.core.user_workers")
 
 SWEEP_SECONDS = 2.0
-TROUBLE_PAUSE_SECONDS = 1.0
+ERROR_PAUSE_SECONDS = 1.0
 CANCEL_SECONDS = 0.3
-_EARLY_SECONDS = 0.01  # a timer that rings before the row is due would find nothing
+_TIMER_MARGIN_SECONDS = 0.01  # a timer that fires before the row is due would find nothing
 
 Step = Callable[[UserId], Awaitable[bool]]
 
 
-class Lanes:
-    """`step` does the next piece of one person's work and tells whether there was any; `due` lists who has some."""
+class UserWorkers:
+    """Runs `step` for each notified user until it returns False; `due` lists the users whose work is due now.
+
+    step processes one item of a user's queue and returns whether the next may follow at once. At most `concurrency`
+    users are served at the same time, in the order of notification. renew is called before every sweep.
+    """
 
     def __init__(
         self,
@@ -42,54 +46,54 @@ class Lanes:
         self._due = due
         self._renew = renew
         self._sleep = sleep
-        self._places = asyncio.Semaphore(concurrency)
-        self._lanes: dict[UserId, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(concurrency)
+        self._workers: dict[UserId, asyncio.Task[None]] = {}
         self._again: set[UserId] = set()
         self._timers: set[asyncio.TimerHandle] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._stopping = False
-        self._trouble = ""
+        self._last_error = ""
 
     @property
     def busy(self) -> int:
-        """How many people are being served or wait for a place."""
-        return len(self._lanes)
+        """Number of users being served or waiting for a slot."""
+        return len(self._workers)
 
     def start(self) -> None:
-        """Begin to sweep; the first sweep takes up what an earlier life left."""
+        """Start the sweep; the first one resumes the work of an earlier process."""
         self._sweeper = asyncio.create_task(self._sweep(), name=f"{self._name}-sweep")
 
-    def wake(self, user_id: UserId) -> None:
-        """There may be work for this person: look now. Never waits."""
+    def notify(self, user_id: UserId) -> None:
+        """Check for work of this user now. Never waits; does nothing after `stop`."""
         if self._stopping:
             return
-        if user_id in self._lanes:
+        if user_id in self._workers:
             self._again.add(user_id)
             return
-        self._lanes[user_id] = asyncio.create_task(self._run(user_id), name=f"{self._name}-lane")
+        self._workers[user_id] = asyncio.create_task(self._run(user_id), name=f"{self._name}-worker")
 
-    def wake_in(self, seconds: float, user_id: UserId) -> None:
-        """Wake a lane later, without waiting for the sweep."""
+    def notify_later(self, seconds: float, user_id: UserId) -> None:
+        """Notify this user's worker in `seconds`, without waiting for the sweep."""
         if self._stopping:
             return
 
-        def ring() -> None:
+        def fire() -> None:
             self._timers.discard(handle)
-            self.wake(user_id)
+            self.notify(user_id)
 
-        handle = asyncio.get_running_loop().call_later(seconds + _EARLY_SECONDS, ring)
+        handle = asyncio.get_running_loop().call_later(seconds + _TIMER_MARGIN_SECONDS, fire)
         self._timers.add(handle)
 
     async def stop(self, seconds: float) -> None:
-        """Begin nothing new, let what is under way end within `seconds`, then cut it off.
+        """Start no further step, wait up to `seconds` for the running ones, then cancel them.
 
-        Leases are renewed meanwhile. A task that does not even let itself be cut off is left behind a moment later.
+        Leases are renewed meanwhile. A task that ignores its cancellation is abandoned after `CANCEL_SECONDS`.
         """
         self._stopping = True
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
-        tasks = set(self._lanes.values())
+        tasks = set(self._workers.values())
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
         if self._sweeper is not None:
@@ -99,50 +103,48 @@ class Lanes:
         if tasks:
             _, stubborn = await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
             for task in stubborn:
-                log.error(
-                    "%s: %s does not stop; what it was doing is taken up again later", self._name, task.get_name()
-                )
+                log.error("%s: %s does not stop; its work resumes after the next start", self._name, task.get_name())
 
     async def _run(self, user_id: UserId) -> None:
         try:
-            async with self._places:
+            async with self._slots:
                 while not self._stopping:
                     self._again.discard(user_id)
                     if not await self._one_step(user_id) and user_id not in self._again:
                         break
         finally:
-            del self._lanes[user_id]
+            del self._workers[user_id]
             self._again.discard(user_id)
 
     async def _one_step(self, user_id: UserId) -> bool:
-        """A step that never ends the lane: trouble is logged, and the sweep comes back to this person."""
+        """Run one step. Errors are logged and end the worker after a pause; the sweep retries this user."""
         try:
             return await self._step(user_id)
         except StorageError as error:
             log.warning("%s: the database cannot be used now: %s", self._name, error)
         except Exception:
-            log.exception("%s: unforeseen error; this person's work is tried again", self._name)
-        await self._sleep(TROUBLE_PAUSE_SECONDS)
+            log.exception("%s: unforeseen error; the work of this user is retried", self._name)
+        await self._sleep(ERROR_PAUSE_SECONDS)
         return False
 
-    def _say_once(self, trouble: str) -> None:
-        """A database that is away for an hour needs one line, not one every two seconds."""
-        if trouble != self._trouble:
-            if trouble:
-                log.warning("%s: the database cannot be used now: %s", self._name, trouble)
+    def _log_once(self, error: str) -> None:
+        """Log only changes: an outage of an hour takes one line, not one every two seconds."""
+        if error != self._last_error:
+            if error:
+                log.warning("%s: the database cannot be used now: %s", self._name, error)
             else:
                 log.info("%s: the database can be used again", self._name)
-        self._trouble = trouble
+        self._last_error = error
 
     async def _sweep(self) -> None:
         while True:
             try:
                 await self._renew()
                 for user_id in await self._due():
-                    self.wake(user_id)
-                self._say_once("")
+                    self.notify(user_id)
+                self._log_once("")
             except StorageError as error:
-                self._say_once(str(error))
+                self._log_once(str(error))
             except Exception:
                 log.exception("%s: unforeseen error in the sweep", self._name)
             await self._sleep(SWEEP_SECONDS)

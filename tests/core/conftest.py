@@ -81,8 +81,8 @@ async def found_town(place: Place) -> AsyncIterator[Found]:
 
     yield found
     for town in towns:
-        await town.conversation.lanes.stop(0)
-        await town.outbox.lanes.stop(0)
+        await town.conversation.workers.stop(0)
+        await town.outbox.workers.stop(0)
         await town.database.stop()
 
 

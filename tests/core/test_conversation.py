@@ -57,7 +57,7 @@ async def test_only_so_many_are_served_at_once(found_town: Found) -> None:
     for person in (ANN, BOB, CAT):
         await town.hear("hi", from_=person)
     await town.until(lambda: len(town.model.prompts) == 2)
-    assert town.conversation.lanes.busy == 3
+    assert town.conversation.workers.busy == 3
     town.model.always = None
     gate.set()
     await town.quiet()
@@ -177,7 +177,7 @@ async def test_a_message_that_kills_its_worker_is_buried(town: Town) -> None:
     for _ in range(MOST_TRIES):
         assert await town.database.claim_next_inbound(SMS, ANN) is not None
         await town.database.release_leases(SMS)
-    town.conversation.lanes.wake(ANN)
+    town.conversation.workers.notify(ANN)
     await town.quiet()
     assert town.channel.to(ANN) == [APOLOGY]
     assert town.model.prompts == []
@@ -191,8 +191,8 @@ async def test_somebody_who_left_meanwhile_gets_no_answer(town: Town) -> None:
     await town.until(lambda: len(town.model.prompts) == 1)
     await town.database.plan_message(SMS, ANN, [PlannedPart("by hand", "by hand")])
     town.channel.script.append(SendError(SendFailure.BLOCKED, "403", "blocked"))
-    town.outbox.lanes.wake(ANN)
-    await town.until(lambda: not town.outbox.lanes.busy)
+    town.outbox.workers.notify(ANN)
+    await town.until(lambda: not town.outbox.workers.busy)
     gate.set()
     await town.quiet()
     assert town.channel.to(ANN) == []
@@ -240,7 +240,7 @@ async def test_a_stop_lets_what_is_almost_done_end(found_town: Found) -> None:
     town.model.script.append(gate.wait)
     await town.hear("one", "two")
     await town.until(lambda: len(town.model.prompts) == 1)
-    stopping = asyncio.create_task(town.conversation.lanes.stop(60))
+    stopping = asyncio.create_task(town.conversation.workers.stop(60))
     await asyncio.sleep(0)
     gate.set()
     await stopping

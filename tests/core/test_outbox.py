@@ -23,7 +23,7 @@ async def test_parts_go_out_one_after_another_in_order(town: Town) -> None:
     gate = asyncio.Event()
     town.channel.script.append(gate.wait)
     await town.hear("/a|b|c", "/d")
-    await town.until(lambda: not town.conversation.lanes.busy)
+    await town.until(lambda: not town.conversation.workers.busy)
     assert await town.part_states() == ["sending", "planned", "planned", "planned"]
     gate.set()
     await town.quiet()

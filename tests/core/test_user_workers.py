@@ -1,4 +1,4 @@
-"""Lanes: one step at a time for a person, people side by side, no wake-up lost, and an end in time."""
+"""UserWorkers: one step at a time for a user, users side by side, no notification lost, and an end in time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from relay.core.errors import StorageError
 from relay.core.messages import UserId
-from relay.core.user_workers import CANCEL_SECONDS, SWEEP_SECONDS, TROUBLE_PAUSE_SECONDS, Lanes
+from relay.core.user_workers import CANCEL_SECONDS, ERROR_PAUSE_SECONDS, SWEEP_SECONDS, UserWorkers
 from tests.core.world import ANN, BOB, CAT, Hours
 
 
@@ -28,7 +28,7 @@ class Works:
         self.listed: list[UserId] = []
         self.trouble: list[Exception] = []
         self.renewals = 0
-        self.lanes = Lanes(
+        self.workers = UserWorkers(
             "test", self.step, self.due, concurrency=concurrency, renew=self.renew, sleep=self.hours.sleep
         )
 
@@ -59,11 +59,11 @@ class Works:
 
     def put(self, user_id: UserId, work: Callable[[], object] | None = None) -> None:
         self.waiting[user_id].append(work)
-        self.lanes.wake(user_id)
+        self.workers.notify(user_id)
 
     async def quiet(self) -> None:
         async with asyncio.timeout(60):
-            while self.lanes.busy:  # noqa: ASYNC110 (the lanes are what is tested)
+            while self.workers.busy:  # noqa: ASYNC110 (the workers are what is tested)
                 await asyncio.sleep(0)
 
 
@@ -71,13 +71,13 @@ class Works:
 async def works() -> AsyncIterator[Works]:
     works = Works()
     yield works
-    await works.lanes.stop(0)
+    await works.workers.stop(0)
 
 
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from([ANN, BOB, CAT]), st.integers(0, 4)), max_size=40))
-def test_no_wake_up_is_lost(steps: list[tuple[UserId, int]]) -> None:
-    """Whenever work arrives, in whichever moment of a lane's life: all is done without any sweep, nothing at once."""
+def test_no_notification_is_lost(steps: list[tuple[UserId, int]]) -> None:
+    """Whenever work arrives, at whichever moment of a worker's life: all is done without any sweep, nothing at once."""
 
     async def live() -> None:
         works = Works(concurrency=2)
@@ -100,17 +100,17 @@ async def test_people_wait_for_a_place_in_the_order_of_their_coming(works: Works
         works.put(person, gate.wait)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert (works.most_at_once, works.lanes.busy) == (3, 8)
+    assert (works.most_at_once, works.workers.busy) == (3, 8)
     gate.set()
     await works.quiet()
     assert works.done == people
 
 
-async def test_the_sweep_wakes_whoever_is_due_and_renews_leases(works: Works) -> None:
+async def test_the_sweep_notifies_users_that_are_due_and_renews_leases(works: Works) -> None:
     """At the start, and every two seconds."""
     works.waiting[ANN].append(None)
     works.listed = [ANN]
-    works.lanes.start()
+    works.workers.start()
     await asyncio.sleep(0)
     await works.quiet()
     assert works.done == [ANN]
@@ -122,26 +122,26 @@ async def test_the_sweep_wakes_whoever_is_due_and_renews_leases(works: Works) ->
     assert works.renewals == 2
 
 
-async def test_a_timer_wakes_a_lane(works: Works) -> None:
-    """Without any sweep; and a lane that has nothing to do just ends."""
+async def test_a_timer_notifies_a_worker(works: Works) -> None:
+    """Without any sweep; and a worker that has nothing to do just ends."""
     works.waiting[ANN].append(None)
-    works.lanes.wake_in(0.0, ANN)
-    works.lanes.wake_in(0.0, BOB)
+    works.workers.notify_later(0.0, ANN)
+    works.workers.notify_later(0.0, BOB)
     await _until(lambda: works.done == [ANN])
     await works.quiet()
 
 
 @pytest.mark.parametrize("trouble", [StorageError("locked"), ValueError("a bug")])
-async def test_trouble_ends_no_lane_and_no_sweep(works: Works, trouble: Exception) -> None:
+async def test_trouble_ends_no_worker_and_no_sweep(works: Works, trouble: Exception) -> None:
     """A pause, then the next sweep comes back to this person."""
     works.trouble = [trouble]
     works.put(ANN)
-    await _until(lambda: works.hours.asleep(TROUBLE_PAUSE_SECONDS) == 1)
-    works.hours.move(TROUBLE_PAUSE_SECONDS)
+    await _until(lambda: works.hours.asleep(ERROR_PAUSE_SECONDS) == 1)
+    works.hours.move(ERROR_PAUSE_SECONDS)
     await works.quiet()
     assert works.done == []
     works.listed = [ANN]
-    works.lanes.start()
+    works.workers.start()
     await _until(lambda: works.done == [ANN])
 
 
@@ -154,9 +154,9 @@ async def test_a_sweep_that_fails_is_followed_by_another(works: Works) -> None:
             raise failures.pop()
         return [ANN]
 
-    works.lanes._due = failing
+    works.workers._due = failing
     works.waiting[ANN].append(None)
-    works.lanes.start()
+    works.workers.start()
     for _ in range(2):
         await _until(lambda: works.hours.asleep(SWEEP_SECONDS) == 1)
         works.hours.move(SWEEP_SECONDS)
@@ -178,8 +178,8 @@ async def test_a_database_that_is_away_is_told_of_once_and_so_is_its_return(
             raise failures.pop()
         return []
 
-    works.lanes._due = failing
-    works.lanes.start()
+    works.workers._due = failing
+    works.workers.start()
     for number in range(1, 6):
         await _until(lambda: len(sweeps) == number and works.hours.asleep(SWEEP_SECONDS) == 1)  # noqa: B023
         works.hours.move(SWEEP_SECONDS)
@@ -188,20 +188,20 @@ async def test_a_database_that_is_away_is_told_of_once_and_so_is_its_return(
 
 
 async def test_stopping_lets_the_step_under_way_end_and_begins_no_other(works: Works) -> None:
-    """Nor does anything wake a lane afterwards."""
+    """Nor does a notification start a worker afterwards."""
     gate = asyncio.Event()
     works.put(ANN, gate.wait)
     works.put(ANN)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    stopping = asyncio.create_task(works.lanes.stop(10))
+    stopping = asyncio.create_task(works.workers.stop(10))
     await asyncio.sleep(0)
     works.put(BOB)
-    works.lanes.wake_in(0, BOB)
+    works.workers.notify_later(0, BOB)
     gate.set()
     await stopping
     assert works.done == [ANN]
-    assert works.lanes.busy == 0
+    assert works.workers.busy == 0
 
 
 async def test_stopping_has_a_deadline_whatever_hangs(works: Works) -> None:
@@ -220,13 +220,13 @@ async def test_stopping_has_a_deadline_whatever_hangs(works: Works) -> None:
     for _ in range(4):
         await asyncio.sleep(0)
     async with asyncio.timeout(CANCEL_SECONDS + 60):
-        await works.lanes.stop(0.01)
-    assert works.lanes.busy == 1
+        await works.workers.stop(0.01)
+    assert works.workers.busy == 1
     released.set()
     await works.quiet()
 
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 (the lanes are what is tested)
+        while not condition():  # noqa: ASYNC110 (the workers are what is tested)
             await asyncio.sleep(0)

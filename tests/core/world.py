@@ -208,36 +208,36 @@ class Town:
         ways: dict[str, Any] = {"clock": self.hours.clock, "sleep": self.hours.sleep, "chance": lambda: 0.5}
         self.outbox = Outbox(store, self.channel, self.settings, self.metrics, **ways)
         self.conversation = Conversation(
-            store, self.channel, self.model, self.settings, self.metrics, planned=self.outbox.lanes.wake, **ways
+            store, self.channel, self.model, self.settings, self.metrics, planned=self.outbox.workers.notify, **ways
         )
 
     async def start(self) -> None:
         await self.database.start()
         await self.database.release_leases(SMS)
-        self.outbox.lanes.start()
-        self.conversation.lanes.start()
+        self.outbox.workers.start()
+        self.conversation.workers.start()
         await self._swept()
 
     async def stop(self, seconds: float = 5) -> None:
-        await self.conversation.lanes.stop(seconds)
-        await self.outbox.lanes.stop(seconds)
+        await self.conversation.workers.stop(seconds)
+        await self.outbox.workers.stop(seconds)
         await self.database.release_leases(SMS)
 
     async def hear(self, *texts: str, from_: UserId = ANN, **changes: Any) -> None:
-        """A person writes, and the relay is woken, as a server does it."""
+        """A person writes, and the workers are notified, as a server does it."""
         for text in texts:
             external_id = changes.pop("external_id", f"SM-{id(text)}-{len(await self.rows(inbound))}")
             message = InboundMessage(SMS, external_id, from_, text, self.hours.now, **changes)
             await self.database.store_inbound(message, "")
-            self.conversation.lanes.wake(from_)
+            self.conversation.workers.notify(from_)
 
     async def quiet(self) -> None:
         """Until nobody is being served: all that is left waits for the clock."""
-        await self.until(lambda: not self.conversation.lanes.busy and not self.outbox.lanes.busy)
+        await self.until(lambda: not self.conversation.workers.busy and not self.outbox.workers.busy)
 
     async def still(self) -> None:
-        """Until nobody does anything but wait for the clock: both sweeps, and every lane that there is."""
-        await self.until(lambda: self.hours.asleep() == 2 + self.conversation.lanes.busy + self.outbox.lanes.busy)
+        """Until nobody does anything but wait for the clock: both sweeps, and every worker that there is."""
+        await self.until(lambda: self.hours.asleep() == 2 + self.conversation.workers.busy + self.outbox.workers.busy)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(60):

@@ -110,10 +110,12 @@ async def main(url: str, owner: str, transcript: str) -> None:
     await database.start()
     channel, settings, metrics = FileChannel(Path(transcript)), UNMERGED, Metrics()
     outbox = Outbox(database, channel, settings, metrics, sleep=_sleep)
-    conversation = Conversation(database, channel, Echo(), settings, metrics, planned=outbox.lanes.wake, sleep=_sleep)
+    conversation = Conversation(
+        database, channel, Echo(), settings, metrics, planned=outbox.workers.notify, sleep=_sleep
+    )
     await database.release_leases(Platform.SMS)
-    outbox.lanes.start()
-    conversation.lanes.start()
+    outbox.workers.start()
+    conversation.workers.start()
     print("ready", flush=True)  # noqa: T201 (the test waits for it)
     await asyncio.Event().wait()
 

@@ -77,16 +77,16 @@ class Sorted:
 
 
 class Intake:
-    """Reads raw updates and stores them. `wake` hears of every person who has something new."""
+    """Reads raw updates and stores them. `notify` hears of every person who has something new."""
 
     def __init__(
-        self, reader: Reader, store: Store, bot_id: int, metrics: Metrics, wake: Callable[[UserId], None]
+        self, reader: Reader, store: Store, bot_id: int, metrics: Metrics, notify: Callable[[UserId], None]
     ) -> None:
         self._reader = reader
         self._store = store
         self._bot_id = bot_id
         self._metrics = metrics
-        self._wake = wake
+        self._notify = notify
 
     async def take_pushed(self, raw: Any) -> None:
         """Store one update that Telegram pushed; it is committed when this returns. Raises StorageError."""
@@ -102,7 +102,7 @@ class Intake:
         people = await self._store.store_batch(batch.messages, batch.dead_letters, Platform.TELEGRAM, note)
         self._count(batch)
         for user_id in dict.fromkeys(people):
-            self._wake(user_id)
+            self._notify(user_id)
 
     async def take_singly(self, batch: Sorted, note: tuple[str, Any]) -> None:
         """Store a batch that the database refuses as a whole: what it refuses by itself is kept as a dead letter.
@@ -125,7 +125,7 @@ class Intake:
 
     async def _take_one(self, message: InboundMessage, raw: str) -> None:
         if await self._store.store_inbound(message, raw) is not None:
-            self._wake(message.user_id)
+            self._notify(message.user_id)
 
     async def _bury(self, external_id: str, raw: str, reason: object) -> None:
         log.error("update %s cannot be stored as it is, it is kept as a dead letter: %s", external_id, reason)

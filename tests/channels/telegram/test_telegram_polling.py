@@ -94,13 +94,13 @@ async def _looks_are_quick(seconds: float) -> None:
 
 
 class Scene:
-    """A poller with everything around it. Its pauses take no time; `woken` tells who was woken."""
+    """A poller with everything around it. Its pauses take no time; `notified` lists the users notified."""
 
     def __init__(self, api: ScriptedBotApi, database: MessagingDatabase, service: TelegramService) -> None:
         self.api = api
         self.database = database
         self.store = FailingStore(database)
-        self.woken: list[UserId] = []
+        self.notified: list[UserId] = []
         self.pauses: list[float] = []
         self.troubles: list[tuple[PollingState, str | None]] = []
         self.now = NOW
@@ -149,7 +149,7 @@ class Scene:
         await other.hold_lease(Platform.TELEGRAM, LEASE_NOTE, 600)
 
     def _wake(self, user_id: UserId) -> None:
-        self.woken.append(user_id)
+        self.notified.append(user_id)
 
     async def _sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -198,12 +198,12 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def test_what_comes_is_stored_before_it_is_confirmed(scene: Scene) -> None:
-    """The next poll asks from behind the last update, which is in the database by then; its sender is woken."""
+    """The next poll asks from behind the last update, which is in the database by then; its sender is notified."""
     await scene.poller.start()
     await scene.api.bring(private(10, "one"), private(11, "two"))
     await scene.confirmed(12)
     assert await scene.stored() == ["one", "two"]
-    assert scene.woken == ["700000001"]
+    assert scene.notified == ["700000001"]
     assert scene.poller.state is PollingState.POLLING
 
 
