@@ -19,7 +19,7 @@ WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import $(LOADED_AT_STAR
 WARM_DEV := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test crash chaos bench weight check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test crash chaos fuzz bench weight check format lock upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ crash: setup-dev ## Kill a server at every step of the path of a message, and ch
 
 chaos: setup-dev ## Kill and disturb everything under load, then count what went wrong. SECONDS=120 SEED= PEOPLE=200
 	@$(BIN)/python -m tests.chaos.campaign $(foreach word,SECONDS SEED PEOPLE TELEGRAM,$(if $($(word)),--$(shell echo $(word) | tr A-Z a-z) $($(word))))
+
+# The suite and CI try few stories; the many are tried here, with a new random seed in each round.
+fuzz: setup-dev ## Search with random inputs for stories that break a property; prints the one to add. MINUTES=10
+	@end=$$(( $$(date +%s) + 60 * $(or $(MINUTES),10) )); while [ $$(date +%s) -lt $$end ]; do \
+		env -u CI $(BIN)/python -m pytest -m hypothesis -n 2 --dist loadfile -x $(ARGS) \
+		|| { echo "Add what \"Falsifying example\" names as an @example to that test, then correct the code."; exit 1; }; done
 
 check: setup-dev ## Format, lint, types, and the rules of this repository (imports, docs, settings).
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted. Run: make format"; exit 1; }

@@ -208,12 +208,13 @@ def _lock_provider_id(tx: Tx, platform: Platform, provider_id: str) -> None:
 
 def _note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | None) -> Row[Any]:
     """The provider has the part; a report that came earlier may already have brought it further."""
-    changes: dict[str, Any] = {"provider_id": provider_id, "lease_until": 0}
+    segments = segments or row.segments
+    changes: dict[str, Any] = {"provider_id": provider_id, "lease_until": 0, "segments": segments}
+    counted = row.segments
     if _awaits_acceptance(row):
         changes["accepted_at"] = tx.now
-        tx.count(Platform(row.platform), "segments", segments or row.segments)
-    if segments:
-        changes["segments"] = segments
+        counted = 0
+    tx.count(Platform(row.platform), "segments", segments - counted)
     return move_part(tx, row, advance(PartState(row.state), PartState.ACCEPTED), **changes)
 
 

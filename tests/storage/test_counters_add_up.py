@@ -194,6 +194,7 @@ async def _live(url: str, story: Story) -> None:
 @settings(max_examples=40)
 @example(story=[*ANSWERED, ("refuse", 0, 3), ("accept", 0, 1), ("deliver", 0, 1)])
 @example(story=[*ANSWERED, ("deliver", 0, 2), ("deliver", 0, 6), ("accept", 0, 0), ("move", 0, 1)])
+@example(story=[("write_by_hand", 0, 0), ("mark", 0, 0), ("deliver", 0, 0), ("accept", 0, 2)])
 @given(story=STORIES)
 def test_counters_equal_a_recount_on_sqlite(sqlite_template: Path, story: Story) -> None:
     """A random story of verbs, stale ones among them."""
