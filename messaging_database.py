@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, select, text, update
 
+from relay.channels.registry import PLATFORMS
 from relay.config.settings import Settings, load_or_exit
 from relay.core.errors import SendError, StorageError
 from relay.core.messages import (
@@ -78,6 +79,9 @@ from relay.storage.transactions import CLOSE_SECONDS, Tally, Transactions, Tx, U
 from relay.storage.users import change_user, move_person, release_person, touch_user
 
 log = logging.getLogger("relay.database")
+
+_WRITE_CHECK = Platform("database")
+"""The row of the table notes that `check` writes belongs to no channel."""
 
 T = TypeVar("T")
 
@@ -514,7 +518,7 @@ class MessagingDatabase:
             raise StorageError("the database refused to write a moment ago")
         if self._clock() - self._written_at < CHECK_SECONDS:
             return
-        await self._write(lambda tx: put_note(tx, Platform.SMS, "written_at", tx.now))
+        await self._write(lambda tx: put_note(tx, _WRITE_CHECK, "written_at", tx.now))
         self._written_at = self._clock()
 
 
@@ -604,7 +608,9 @@ def main() -> int:
     # Their parser and the table of telephone numbers are 8 MB that no server needs.
     from relay.storage import commands as database_commands  # noqa: PLC0415
 
-    return database_commands.run(None, load_or_exit, lambda settings: open_database(settings, "commands"), print)
+    return database_commands.run(
+        None, PLATFORMS, load_or_exit, lambda settings: open_database(settings, "commands"), print
+    )
 
 
 if __name__ == "__main__":

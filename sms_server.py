@@ -23,12 +23,13 @@ from pydantic import BaseModel, Field
 
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.admin_api import Desk, Limit, Offset
+from relay.channels.sms.spec import CHANNEL, SMS
 from relay.channels.sms.webhook import Form, normal_number, read_form
 from relay.config.settings import Settings, load_settings
 from relay.core import shutdown
 from relay.core.errors import PayloadError
 from relay.core.http_client import open_http_client
-from relay.core.messages import SILENT_STATES, PlannedPart, Platform, UserId, UserState
+from relay.core.messages import SILENT_STATES, PlannedPart, UserId, UserState
 from relay.core.metrics import Metrics
 from relay.core.pipeline import Relay
 from relay.core.text import without_controls
@@ -94,7 +95,7 @@ async def _lifespan(
     database = open_database(settings, "sms_server")
     service, model = open_service(settings, http), LlmClient(http, settings)
     relay_ = Relay(database, service, model, settings, app.state.metrics)
-    desk = Desk(Platform.SMS, database, relay_, model)
+    desk = Desk(CHANNEL, database, relay_, model)
     app.state.rooms = Rooms(settings, database, service, relay_, desk, app.state.metrics)
     await database.start()
     await relay_.start()
@@ -157,7 +158,7 @@ async def receive_sms(request: Request) -> Response:
         await _keep_unread(rooms, form, body, error)
         return _twiml()
     stored = await rooms.database.store_inbound(message, body.decode("utf-8", "replace"))
-    rooms.metrics.inbound.labels(Platform.SMS, "repeated" if stored is None else "stored").inc()
+    rooms.metrics.inbound.labels(SMS, "repeated" if stored is None else "stored").inc()
     rooms.relay.notify(message.user_id)
     return _twiml()
 
@@ -181,10 +182,10 @@ async def _take_delivery(request: Request, rooms: Rooms, form: Form) -> Response
         person = normal_number(form.one("To"), rooms.settings.default_region)
     except PayloadError as error:
         log.warning("a delivery report cannot be used: %s", error)
-        rooms.metrics.delivery.labels(Platform.SMS, "not understood").inc()
+        rooms.metrics.delivery.labels(SMS, "not understood").inc()
         return _twiml()
     fresh = await rooms.relay.outbox.take_report(event)
-    rooms.metrics.delivery.labels(Platform.SMS, event.state if fresh else "repeated").inc()
+    rooms.metrics.delivery.labels(SMS, event.state if fresh else "repeated").inc()
     if fresh and person is not None:
         rooms.relay.send_soon(person)  # the report may have settled what the next part waits for
     return _twiml()
@@ -193,13 +194,13 @@ async def _take_delivery(request: Request, rooms: Rooms, form: Form) -> Response
 async def _keep_unread(rooms: Rooms, form: Form | None, body: bytes, error: PayloadError) -> None:
     """Keep what cannot be parsed where the operator sees it; the same bytes twice are kept once."""
     log.warning("an inbound message cannot be understood: %s", error)
-    rooms.metrics.inbound.labels(Platform.SMS, "not understood").inc()
+    rooms.metrics.inbound.labels(SMS, "not understood").inc()
     try:
         name = external_id(form) if form is not None else ""
     except PayloadError:
         name = ""
     name = name or f"unread-{hashlib.sha256(body).hexdigest()[:32]}"
-    await rooms.database.store_dead_letter(Platform.SMS, name, body.decode("utf-8", "replace"), str(error))
+    await rooms.database.store_dead_letter(SMS, name, body.decode("utf-8", "replace"), str(error))
 
 
 def _twiml() -> Response:
@@ -301,7 +302,7 @@ async def send(request: Request, message: Message) -> dict[str, Any]:
     rooms = _rooms(request.app)
     person = _recipient(rooms.settings, message.phone_number)
     planned = _planned(rooms, message.message)
-    user = await rooms.database.find_user(Platform.SMS, person)
+    user = await rooms.database.find_user(SMS, person)
     if user is not None and user.state in SILENT_STATES:
         raise _unwilling(person, user.state)
     sent = await rooms.desk.send(person, planned)
@@ -341,7 +342,7 @@ def _unwilling(person: UserId, state: UserState) -> ApiError:
 async def clear_history(request: Request, phone_number: str) -> dict[str, Any]:
     rooms = _rooms(request.app)
     person = _known_address(rooms.settings, phone_number)
-    removed = await rooms.database.clear_history(Platform.SMS, person)
+    removed = await rooms.database.clear_history(SMS, person)
     if removed is None:
         raise ApiError(
             404, f"nobody is known under {person}", "write it like +12345678900; GET /sms/status lists the people"
@@ -357,7 +358,7 @@ async def clear_history(request: Request, phone_number: str) -> dict[str, Any]:
 async def release(request: Request, phone_number: str) -> dict[str, Any]:
     rooms = _rooms(request.app)
     person = _known_address(rooms.settings, phone_number)
-    if not await rooms.database.release_person(Platform.SMS, person):
+    if not await rooms.database.release_person(SMS, person):
         raise ApiError(409, f"{person} is not paused", "GET /sms/status shows the state of everybody")
     return {"phone_number": person, "released": True}
 

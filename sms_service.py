@@ -21,6 +21,7 @@ from twilio.base.exceptions import TwilioException
 from relay.channels.sms.client import open_client, refusal
 from relay.channels.sms.plain_text import escaped, plain_text
 from relay.channels.sms.segments import Piece, in_gsm_letters, segments, split, tidy
+from relay.channels.sms.spec import SMS
 from relay.channels.sms.webhook import Form, SenderKind, Signatures, normal_number, sender_of
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
@@ -35,7 +36,6 @@ from relay.core.messages import (
     PartId,
     PartState,
     PlannedPart,
-    Platform,
     Receipt,
     User,
     UserId,
@@ -103,7 +103,7 @@ _HARMLESS = {
 class SmsService:
     """The SMS channel over Twilio. Raises SettingsError, saying what to set, when credentials are missing."""
 
-    platform = Platform.SMS
+    platform = SMS
     can_settle = True
     paced = False
     """Twilio queues what is sent too fast."""
@@ -149,7 +149,7 @@ class SmsService:
         if opt_out := form.one("OptOutType").strip().upper():
             options["opt_out"] = opt_out[:20]
         return InboundMessage(
-            platform=Platform.SMS,
+            platform=SMS,
             external_id=external_id(form) or f"by-hand-{self._new_id()}",
             user_id=sender.user_id,
             text=text,
@@ -173,7 +173,7 @@ class SmsService:
         code = form.one("ErrorCode").strip()
         error = refusal(int(code), SendFailure.REJECTED, form.one("ErrorMessage")) if _is_small_number(code) else None
         return DeliveryEvent(
-            platform=Platform.SMS,
+            platform=SMS,
             provider_id=sid,
             state=state,
             received_at=self._clock(),

@@ -27,13 +27,14 @@ from relay.channels.admin_api import Desk, Limit, Offset
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.entities import CUT_NOTICE
 from relay.channels.telegram.polling import LEASE_NOTE, Intake, Poller, insist
+from relay.channels.telegram.spec import CHANNEL, TELEGRAM
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, load_settings
 from relay.core import shutdown
 from relay.core.errors import SendError
 from relay.core.http_client import open_http_client
 from relay.core.lease import Lease
-from relay.core.messages import SILENT_STATES, Platform, UserId, UserState
+from relay.core.messages import SILENT_STATES, UserId, UserState
 from relay.core.pipeline import Relay
 from relay.core.text import is_blank, timestamp
 from relay.llm.client import LlmClient
@@ -156,14 +157,14 @@ def _make_rooms(app: FastAPI, database: MessagingDatabase, service: TelegramServ
         prepare,
         lambda client: BotCalls(client, settings.telegram_api_base_url, bot_token(settings)),
         lambda: open_http_client(max_connections=2),
-        Lease(database, Platform.TELEGRAM, LEASE_NOTE, settings.lease_seconds),
+        Lease(database, TELEGRAM, LEASE_NOTE, settings.lease_seconds),
         bot_id=service.me.id,
         poll_seconds=settings.telegram_poll_seconds,
         allowed_updates=ALLOWED_UPDATES,
     )
     url = _webhook_url(settings)
     webhook = Webhook(url, webhook_secret(settings)) if url else None
-    desk = Desk(Platform.TELEGRAM, database, relay_, model)
+    desk = Desk(CHANNEL, database, relay_, model)
     return Rooms(settings, database, service, relay_, desk, intake, poller, webhook)
 
 
@@ -360,7 +361,7 @@ async def send(request: Request, message: Message) -> dict[str, Any]:
 
 
 async def _must_be_reachable(rooms: Rooms, user_id: UserId) -> None:
-    user = await rooms.database.find_user(Platform.TELEGRAM, user_id)
+    user = await rooms.database.find_user(TELEGRAM, user_id)
     if user is None:
         raise ApiError(
             404,
@@ -395,7 +396,7 @@ async def stop_polling(request: Request) -> dict[str, Any]:
 @routes.delete("/telegram/user/{chat_id}/history", dependencies=[ADMIN], summary="Forget a conversation.")
 async def clear_history(request: Request, chat_id: str) -> dict[str, Any]:
     user_id = _chat_id(chat_id)
-    removed = await _rooms(request.app).database.clear_history(Platform.TELEGRAM, user_id)
+    removed = await _rooms(request.app).database.clear_history(TELEGRAM, user_id)
     if removed is None:
         raise ApiError(404, f"no chat {user_id} is known", "GET /telegram/status lists the people")
     return {"chat_id": user_id, "removed": removed}
@@ -408,7 +409,7 @@ async def clear_history(request: Request, chat_id: str) -> dict[str, Any]:
 )
 async def release(request: Request, chat_id: str) -> dict[str, Any]:
     user_id = _chat_id(chat_id)
-    if not await _rooms(request.app).database.release_person(Platform.TELEGRAM, user_id):
+    if not await _rooms(request.app).database.release_person(TELEGRAM, user_id):
         raise ApiError(409, f"{user_id} is not paused", "GET /telegram/status shows the state of everybody")
     return {"chat_id": user_id, "released": True}
 

@@ -23,6 +23,7 @@ from telegram.error import TelegramError
 from relay.channels.telegram.bot_api import BotCalls, CallFailed, is_about_entities, typed_bot
 from relay.channels.telegram.entities import plan
 from relay.channels.telegram.markdown import escape
+from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.updates import COMMAND, Identity, read_update
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
@@ -35,7 +36,6 @@ from relay.core.messages import (
     Part,
     PartState,
     PlannedPart,
-    Platform,
     Receipt,
     User,
     UserId,
@@ -78,7 +78,7 @@ NOTHING_SAID = "Yes? Write your question and I will answer it."
 class TelegramService:
     """The Telegram channel of one bot. `client` is shared and closed by whoever opened it."""
 
-    platform = Platform.TELEGRAM
+    platform = TELEGRAM
     can_settle = False
     """Telegram keeps no list of what a bot has sent."""
     settle_seconds = 0.0

@@ -20,8 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from messaging_database import MessagingDatabase, open_database
+from relay.channels.sms.spec import SMS
 from relay.config.settings import Settings
-from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, Platform, Receipt, UserId
+from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, Receipt, UserId
 
 ANSWER = Answer("An answer of the usual length. " * 4, "model", "source", 400, 60, 0.001, 0.5, 2.0)
 PARTS = [PlannedPart(ANSWER.text, ANSWER.text)]
@@ -43,14 +44,14 @@ def bare_commits(folder: Path, seconds: float = 1.5) -> float:
 async def one_message(database: MessagingDatabase, user_id: UserId, number: int) -> float:
     """The whole way of one message; seconds from its arrival to the start of work on it."""
     arrived = time.perf_counter()
-    message = InboundMessage(Platform.SMS, f"{user_id}-{number}", user_id, "A question?", time.time())
+    message = InboundMessage(SMS, f"{user_id}-{number}", user_id, "A question?", time.time())
     await database.store_inbound(message, "From=...&Body=...")
-    claim = await database.claim_next_inbound(Platform.SMS, user_id)
+    claim = await database.claim_next_inbound(SMS, user_id)
     begun = time.perf_counter() - arrived
     assert claim is not None  # noqa: S101
-    await database.read_context(Platform.SMS, user_id, 5)
+    await database.read_context(SMS, user_id, 5)
     await database.complete_inbound(claim, Decision(ask="A question?"), PARTS, answer=ANSWER)
-    part = await database.claim_next_part(Platform.SMS, user_id)
+    part = await database.claim_next_part(SMS, user_id)
     assert part is not None  # noqa: S101
     await database.record_accepted(part, Receipt(f"SM{part.id}"))
     return begun

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Protocol, TypeVar
 from fastapi import Query
 from sqlalchemy import Connection
 
+from relay.channels.registry import PLATFORMS
+from relay.channels.spec import ChannelSpec
 from relay.core.errors import StorageError
 from relay.core.messages import PlannedPart, Platform, ReplyId, UserId
 from relay.core.pipeline import Relay
@@ -18,8 +20,6 @@ from relay.storage import queries
 SHOWN_PROBLEMS = 10
 _PART_KEYS = ("id", "user_id", "state", "error_code", "error", "created_at")
 _LETTER_KEYS = ("id", "external_id", "user_id", "outcome", "error", "received_at")
-
-_SENT_KEYS = {Platform.SMS: ("id", "state", "segments"), Platform.TELEGRAM: ("id", "state")}
 
 T = TypeVar("T")
 Limit = Annotated[int, Query(ge=1, le=queries.PAGE_LIMIT)]
@@ -37,8 +37,9 @@ class Store(Protocol):
 class Desk:
     """The desk of one channel."""
 
-    def __init__(self, platform: Platform, store: Store, relay: Relay, model: LlmClient) -> None:
-        self._platform = platform
+    def __init__(self, channel: ChannelSpec, store: Store, relay: Relay, model: LlmClient) -> None:
+        self._channel = channel
+        self._platform = channel.platform
         self._store = store
         self._relay = relay
         self._model = model
@@ -59,7 +60,7 @@ class Desk:
     async def status(self, limit: int, offset: int) -> dict[str, Any]:
         """Figures, a page of the people, the model, and the newest troubles."""
         platform = self._platform
-        figures = await self._store.report(lambda c: queries.status(c, platform, time.time()))
+        figures = await self._store.report(lambda c: queries.status(c, platform, PLATFORMS, time.time()))
         users = await self._store.report(lambda c: queries.list_users(c, platform, limit, offset))
         return {
             **figures,
@@ -74,8 +75,8 @@ class Desk:
     async def _last_errors(self) -> dict[str, Any]:
         """The newest parts that failed and messages that were given up, without what people wrote."""
         which = (self._platform,)
-        failed = await self._store.report(lambda c: queries.failed_parts(c, SHOWN_PROBLEMS, which))
-        dead = await self._store.report(lambda c: queries.dead_letters(c, SHOWN_PROBLEMS, which))
+        failed = await self._store.report(lambda c: queries.failed_parts(c, which, SHOWN_PROBLEMS))
+        dead = await self._store.report(lambda c: queries.dead_letters(c, which, SHOWN_PROBLEMS))
         return {
             "parts": [{key: row[key] for key in _PART_KEYS} for row in failed],
             "messages": [{key: row[key] for key in _LETTER_KEYS} for row in dead],
@@ -89,5 +90,5 @@ class Desk:
         return {
             "id": reply_id,
             "state": rows[-1]["state"] if rows else "planned",
-            "parts": [{key: row[key] for key in _SENT_KEYS[self._platform]} for row in rows],
+            "parts": [{key: row[key] for key in self._channel.receipt_keys} for row in rows],
         }

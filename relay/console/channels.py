@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any
 
 import httpx
 
+from relay.channels.sms.spec import SMS
 from relay.config.settings import Settings
 from relay.console.person import Address
 from relay.core.http_client import never_left
-from relay.core.messages import Platform
 
 
 class NotSent(Exception):
@@ -59,15 +59,11 @@ async def send_by_hand(http: httpx.AsyncClient, settings: Settings, address: Add
 
 
 def _request(settings: Settings, address: Address, message: str) -> tuple[str, str, dict[str, str]]:
-    match address.platform:
-        case Platform.SMS:
-            url = settings.server_url(settings.sms_server_port)
-            return "SMS", f"{url}/sms/send", {"phone_number": address.user_id, "message": message}
-        case Platform.TELEGRAM:
-            url = settings.server_url(settings.telegram_server_port)
-            return "Telegram", f"{url}/telegram/send", {"chat_id": address.user_id, "message": message}
-        case _:
-            assert_never(address.platform)
+    if address.platform == SMS:
+        url = settings.server_url(settings.sms_server_port)
+        return "SMS", f"{url}/sms/send", {"phone_number": address.user_id, "message": message}
+    url = settings.server_url(settings.telegram_server_port)
+    return "Telegram", f"{url}/telegram/send", {"chat_id": address.user_id, "message": message}
 
 
 def _refusal(name: str, response: httpx.Response) -> NotSent:

@@ -11,9 +11,10 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from relay.channels.registry import PLATFORMS
 from relay.console.servers import ServerState
 from relay.core.errors import StorageError
-from relay.core.messages import Platform, storable
+from relay.core.messages import storable
 from relay.core.text import timestamp
 from relay.storage import queries
 
@@ -57,19 +58,19 @@ async def read_overview(
 
 def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
     words = storable(search.words).strip()
-    people = queries.list_people(connection, words, PEOPLE_A_PAGE + 1, search.offset)
+    people = queries.list_people(connection, PLATFORMS, words, PEOPLE_A_PAGE + 1, search.offset)
     lists = {
-        "waiting": queries.waiting_messages(connection, ROWS_A_LIST),
-        "unsent": queries.unsent_parts(connection, ROWS_A_LIST),
-        "failed": queries.failed_parts(connection, ROWS_A_LIST),
-        "dead_letters": queries.dead_letters(connection, ROWS_A_LIST),
+        "waiting": queries.waiting_messages(connection, PLATFORMS, ROWS_A_LIST),
+        "unsent": queries.unsent_parts(connection, PLATFORMS, ROWS_A_LIST),
+        "failed": queries.failed_parts(connection, PLATFORMS, ROWS_A_LIST),
+        "dead_letters": queries.dead_letters(connection, PLATFORMS, ROWS_A_LIST),
     }
     mentioned = {(row["platform"], row["user_id"]) for rows in lists.values() for row in rows if row["user_id"]}
     return {
-        "platforms": {platform: queries.status(connection, platform, now) for platform in Platform},
+        "platforms": {platform: queries.status(connection, platform, PLATFORMS, now) for platform in PLATFORMS},
         "paused": [
             {"platform": platform, **value}
-            for platform in Platform
+            for platform in PLATFORMS
             if (value := queries.note(connection, platform, PAUSED))
         ],
         "people": people[:PEOPLE_A_PAGE],

@@ -15,6 +15,9 @@ from relay.core.errors import SendFailure
 UserId = NewType("UserId", str)
 """Address of a person on a platform: E.164 ("+12345678900") for SMS, the chat id in decimal for Telegram."""
 
+Platform = NewType("Platform", str)
+"""Stored id of a channel, "sms" or "telegram"; relay.channels.registry lists them. Their conversations never mix."""
+
 InboundId = NewType("InboundId", int)
 """Row id of a stored inbound message."""
 
@@ -23,13 +26,6 @@ PartId = NewType("PartId", str)
 
 ReplyId = NewType("ReplyId", str)
 """Our own name of one reply (32 hex digits), shared by its parts."""
-
-
-class Platform(StrEnum):
-    """The two channels; their conversations never mix."""
-
-    SMS = "sms"
-    TELEGRAM = "telegram"
 
 
 class Kind(StrEnum):

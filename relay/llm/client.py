@@ -63,7 +63,7 @@ class LlmClient:
             "model": "default",
             "messages": [dict(message) for message in messages],
             "stream": True,
-            "x_relay": {"channel": platform.value, "name": name, "person": person},
+            "x_relay": {"channel": platform, "name": name, "person": person},
         }
         started = time.monotonic()
         try:

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from relay.channels.sms.spec import SMS
+from relay.channels.telegram.spec import TELEGRAM
 from relay.core.messages import Platform
 from relay.simulator.control_bodies import (
     ChatOnly,
@@ -225,16 +227,16 @@ def _key(simulator: Simulator, platform: Platform, text: str) -> tuple[str, dict
     """
     people = simulator.world.people
     text = text.strip()
-    if platform is Platform.TELEGRAM and re.fullmatch(r"-\d{1,16}", text):
+    if platform == TELEGRAM and re.fullmatch(r"-\d{1,16}", text):
         group = people.groups.get(int(text))
         return text, group.shown() if group else _nobody(text)
     number = text if text.startswith("+") else f"+{text}"  # a plus sign in a query arrives as a blank
     person = people.find(text) or people.find(number)
     if person is not None:
-        return (person.phone_number if platform is Platform.SMS else str(person.chat_id)), person.shown()
-    if platform is Platform.SMS and is_phone_number(number):
+        return (person.phone_number if platform == SMS else str(person.chat_id)), person.shown()
+    if platform == SMS and is_phone_number(number):
         return number, _nobody(number)
-    if platform is Platform.TELEGRAM and re.fullmatch(r"\d{1,16}", text):
+    if platform == TELEGRAM and re.fullmatch(r"\d{1,16}", text):
         return text, _nobody(text)
     raise ApiError(404, "nobody of this name, number or chat", "GET /sim/people shows who there is")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.core.messages import Platform
+from relay.channels.telegram.spec import TELEGRAM
 from relay.simulator.people import Group, Person
 from relay.simulator.telegram_entities import Entity, found_in
 from relay.simulator.telegram_params import BotError, bad_request
@@ -124,7 +124,7 @@ class Chats:
         if thread is not None and sender is not None:
             self._threads.add((chat_id, thread))
         bubble = Bubble(
-            Platform.TELEGRAM,
+            TELEGRAM,
             str(chat_id),
             "in" if sender else "out",
             text,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from relay.core.messages import Platform
+from relay.channels.telegram.spec import TELEGRAM
 from relay.simulator.floods import Family, Floods
 from relay.simulator.telegram_chats import BOT_NAME, ChatMessage, Chats
 from relay.simulator.telegram_entities import MAX_TEXT, MOST_SHOWN, Entity, checked, trimmed
@@ -158,7 +158,7 @@ class BotApi:
         text, entities = formatted(params, empty_allowed=True)
         self._within_limits(chat_id, Family.COSMETIC)
         can_stop = params.flag("can_stop")
-        self._world.board.show_draft(Platform.TELEGRAM, str(chat_id), draft_id, text, entities, can_stop=can_stop)
+        self._world.board.show_draft(TELEGRAM, str(chat_id), draft_id, text, entities, can_stop=can_stop)
         return True
 
     def send_chat_action(self, params: Params) -> Result:
@@ -167,7 +167,7 @@ class BotApi:
         if params.text("action") not in CHAT_ACTIONS:
             raise bad_request("wrong parameter action in request")
         self._within_limits(chat_id, Family.COSMETIC)
-        self._world.board.show_typing(Platform.TELEGRAM, str(chat_id))
+        self._world.board.show_typing(TELEGRAM, str(chat_id))
         return True
 
     def answer_press(self, params: Params) -> Result:

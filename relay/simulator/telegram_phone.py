@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.core.messages import Platform
+from relay.channels.telegram.spec import TELEGRAM
 from relay.simulator.people import Group, Person
 from relay.simulator.telegram_chats import Chats
 from relay.simulator.telegram_entities import Entity, found_in
@@ -161,10 +161,10 @@ class TelegramPhones:
 
     def stop_draft(self, chat_id: int) -> int | None:
         """Press Stop on a draft that offers it. Raises NoSuch."""
-        draft = self._world.board.conversation(Platform.TELEGRAM, str(chat_id)).draft
+        draft = self._world.board.conversation(TELEGRAM, str(chat_id)).draft
         if draft is None or not draft.can_stop or draft.until < self._world.clock():
             raise NoSuch(f"chat {chat_id} shows no draft that can be stopped")
-        self._world.board.drop_draft(Platform.TELEGRAM, str(chat_id))
+        self._world.board.drop_draft(TELEGRAM, str(chat_id))
         body = {"stopped_message_generation": {"chat": self._chats.chat(chat_id), "draft_id": draft.draft_id}}
         return self._updates.put(body, chat_id)
 

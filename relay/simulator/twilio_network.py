@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree as ET
 
-from relay.core.messages import Platform
+from relay.channels.sms.spec import SMS
 from relay.simulator.faults import Fault
 from relay.simulator.people import Person
 from relay.simulator.transcript import Bubble
@@ -78,7 +78,7 @@ class TwilioNetwork:
 
     def _show(self, message: TextMessage, person: Person, sender: str = "bot") -> Bubble:
         bubble = Bubble(
-            Platform.SMS,
+            SMS,
             person.phone_number,
             "out",
             message.body,
@@ -201,7 +201,7 @@ class TwilioNetwork:
         except TwilioRefusal:
             message.bubble = self._world.board.add(
                 Bubble(
-                    Platform.SMS,
+                    SMS,
                     person.phone_number,
                     "in",
                     body,

@@ -40,10 +40,14 @@ class Database(Protocol):
 
 
 def run(
-    arguments: Sequence[str] | None, settings: Callable[[], Settings], opened: Callable[[Settings], Database], say: Say
+    arguments: Sequence[str] | None,
+    platforms: Sequence[Platform],
+    settings: Callable[[], Settings],
+    opened: Callable[[Settings], Database],
+    say: Say,
 ) -> int:
     """Do what the words ask for; the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser(platforms).parse_args(arguments)
     try:
         return int(options.command(options, settings(), opened, say))
     except StorageError as error:
@@ -51,7 +55,7 @@ def run(
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(platforms: Sequence[Platform]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="messaging_database.py",
         description="Look after the messaging database. The servers may keep running meanwhile.",
@@ -77,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         ("forget-user", _forget, "Remove everything stored about a person, and say what it was."),
     ):
         made = command(name, verb, text)
-        made.add_argument("platform", choices=[str(platform) for platform in Platform])
+        made.add_argument("platform", choices=platforms)
         made.add_argument("user_id", metavar="USER", help="phone number in E.164, or Telegram chat id")
         if verb is _export:
             made.add_argument("--output", type=Path, metavar="FILE", help="a new file, readable by its owner only")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, delete, func, select, text, union
 
 from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
 from relay.core.text import timestamp
@@ -18,6 +18,9 @@ from relay.storage.schema import conversations, counters, delivery_events, inbou
 from relay.storage.transactions import Tx, of_person
 
 DAY = 86_400.0
+_OLD_PLATFORM = Platform("sms")
+"""What an imported sms_users.db holds: it is older than the other channels."""
+
 
 LEAST_DAYS_KEPT = 2.0
 """Finished rows prove that a repeated delivery was handled; Telegram repeats for a day, so they stay for two."""
@@ -134,7 +137,7 @@ def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
     taken = {"users": 0, "conversations": 0, "known_already": 0}
     for old in people:
         row = tx.insert(users).values(
-            platform=Platform.SMS,
+            platform=_OLD_PLATFORM,
             user_id=old.user_id,
             name=old.name,
             state=UserState.ACTIVE if old.name else UserState.NEW,
@@ -148,7 +151,7 @@ def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
             continue
         lines = [
             {
-                "platform": Platform.SMS,
+                "platform": _OLD_PLATFORM,
                 "user_id": old.user_id,
                 "role": role,
                 "message": message,
@@ -159,8 +162,8 @@ def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
         ]
         if lines:
             tx.connection.execute(conversations.insert(), lines)
-        tx.count(Platform.SMS, "messages", len(lines))
-        tx.count(Platform.SMS, "users", 1 if old.name else 0)
+        tx.count(_OLD_PLATFORM, "messages", len(lines))
+        tx.count(_OLD_PLATFORM, "users", 1 if old.name else 0)
         taken["users"] += 1
         taken["conversations"] += len(lines)
     return taken
@@ -173,7 +176,7 @@ def problems(connection: Connection) -> list[str]:
         rows = connection.execute(text("PRAGMA integrity_check")).scalars().all()
         found += [f"the file is damaged: {row}" for row in rows if row != "ok"]
     kept = {(row.platform, row.name): round(row.value) for row in connection.execute(select(counters))}
-    for platform in Platform:
+    for platform in _platforms(connection):
         for name, counted in _recount(connection, platform).items():
             if (noted := kept.get((platform, name), 0)) != counted:
                 found.append(f"{platform}: the counter {name} says {noted}, the rows say {counted}")
@@ -181,6 +184,12 @@ def problems(connection: Connection) -> list[str]:
     wrong = select(users.c.platform, users.c.user_id).where(users.c.message_count != lines)
     found += [f"{row.platform}: the line count of {row.user_id} is wrong" for row in connection.execute(wrong)]
     return found
+
+
+def _platforms(connection: Connection) -> list[Platform]:
+    """Every platform that has rows of its own."""
+    used = union(*(select(table.c.platform) for table in (counters, users, conversations, outbound)))
+    return [Platform(name) for name in sorted(connection.execute(used).scalars())]
 
 
 def _recount(connection: Connection, platform: Platform) -> dict[str, int]:

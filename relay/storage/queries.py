@@ -122,12 +122,12 @@ def all_notes(connection: Connection) -> list[dict[str, Any]]:
     ]
 
 
-def status(connection: Connection, platform: Platform, now: float) -> dict[str, Any]:
-    """The figures of one platform, with the totals of both, in the words of the status routes."""
-    counts = _counts(connection)
+def status(connection: Connection, platform: Platform, platforms: Sequence[Platform], now: float) -> dict[str, Any]:
+    """The figures of one platform with the totals of all `platforms`, under the keys of the status routes."""
+    counts = _counts(connection, platforms)
     own = counts[platform]
-    users_by = {name: int(counts[name].get("users", 0)) for name in Platform}
-    messages_by = {name: int(counts[name].get("messages", 0)) for name in Platform}
+    users_by = {name: int(counts[name].get("users", 0)) for name in platforms}
+    messages_by = {name: int(counts[name].get("messages", 0)) for name in platforms}
     return {
         "platform": platform,
         "total_users": sum(users_by.values()),
@@ -148,8 +148,8 @@ def status(connection: Connection, platform: Platform, now: float) -> dict[str, 
     }
 
 
-def _counts(connection: Connection) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {name: {} for name in Platform}
+def _counts(connection: Connection, platforms: Sequence[Platform]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {name: {} for name in platforms}
     for row in connection.execute(select(counters)):
         found.setdefault(row.platform, {})[row.name] = row.value
     return found
@@ -175,14 +175,16 @@ def list_users(connection: Connection, platform: Platform, limit: int, offset: i
     return [person(row) for row in connection.execute(page)]
 
 
-def list_people(connection: Connection, search: str, limit: int, offset: int) -> list[dict[str, Any]]:
-    """Everybody of both platforms, with or without a name, the one who wrote last first.
+def list_people(
+    connection: Connection, platforms: Sequence[Platform], search: str, limit: int, offset: int
+) -> list[dict[str, Any]]:
+    """All users of these platforms, with or without a name, the one who wrote last first.
 
     search: part of a name or an address, whatever the case; everybody when empty.
     """
     words = _matching(search) if search else None
     found: list[Row[Any]] = []
-    for platform in Platform:  # one at a time: the index of recent people begins with the platform
+    for platform in platforms:  # one at a time: the index of recent people begins with the platform
         chosen = select(users).where(users.c.platform == platform)
         if words is not None:
             chosen = chosen.where(words)
@@ -295,9 +297,9 @@ def parts_of(connection: Connection, reply_ids: Sequence[str]) -> dict[str, list
     return found
 
 
-def waiting_messages(connection: Connection, limit: int) -> list[dict[str, Any]]:
+def waiting_messages(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Inbound messages not answered yet, oldest first."""
-    return [_message(row) for row in _first_rows(connection, inbound, in_states(inbound, "received"), limit)]
+    return [_message(row) for row in _first_rows(connection, inbound, in_states(inbound, "received"), limit, platforms)]
 
 
 def waiting_messages_of(
@@ -309,9 +311,7 @@ def waiting_messages_of(
     return [_message(row) for row in rows]
 
 
-def dead_letters(
-    connection: Connection, limit: int, platforms: Iterable[Platform] = tuple(Platform)
-) -> list[dict[str, Any]]:
+def dead_letters(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Inbound messages that were given up or not understood, newest first."""
     dead = in_states(inbound, "dead")
     return [_message(row) for row in _first_rows(connection, inbound, dead, limit, platforms, newest_first=True)]
@@ -322,7 +322,7 @@ def _first_rows(
     table: Table,
     which: ColumnElement[bool],
     limit: int,
-    platforms: Iterable[Platform] = tuple(Platform),
+    platforms: Sequence[Platform],
     *,
     newest_first: bool = False,
 ) -> list[Row[Any]]:
@@ -351,16 +351,14 @@ def _message(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def unsent_parts(connection: Connection, limit: int) -> list[dict[str, Any]]:
+def unsent_parts(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Parts that wait to be sent, oldest first."""
     # Everybody has an address; saying so makes SQLite take the index of open parts, not one over all of them.
     waiting = in_states(outbound, *OPEN_PART_STATES) & (outbound.c.user_id >= "")
-    return [part(row) for row in _first_rows(connection, outbound, waiting, limit)]
+    return [part(row) for row in _first_rows(connection, outbound, waiting, limit, platforms)]
 
 
-def failed_parts(
-    connection: Connection, limit: int, platforms: Iterable[Platform] = tuple(Platform)
-) -> list[dict[str, Any]]:
+def failed_parts(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Parts that could not be sent or delivered, newest first."""
     trouble = in_states(outbound, PartState.FAILED, PartState.UNDELIVERED)
     return [part(row) for row in _first_rows(connection, outbound, trouble, limit, platforms, newest_first=True)]

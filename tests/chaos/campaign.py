@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 from aiohttp import web
 
-from relay.core.messages import Platform
+from relay.channels.registry import PLATFORMS
 from tests.chaos.chaos_audit import Bubble, Findings, audit, key_of, read_books
 from tests.chaos.chaos_faults import Mischief
 from tests.chaos.chaos_house import ChaosHouse, new_house
@@ -120,7 +120,7 @@ class Campaign:
 
     async def _is_empty(self) -> bool:
         try:
-            for platform in Platform:
+            for platform in PLATFORMS:
                 self.statuses[platform] = await asyncio.to_thread(self.house.status, platform)
         except (httpx.HTTPError, AssertionError):
             return False

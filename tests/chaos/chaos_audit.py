@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from relay.channels.telegram.spec import TELEGRAM
 from relay.core.messages import Platform
 from tests.chaos.chaos_people import Person
 from tests.chaos.chaos_questions import Piece, Question, markers_in, pieces_in
@@ -60,7 +61,7 @@ class Books:
 
     def row_of(self, platform: Platform, external_id: str) -> Row | None:
         """The inbound row with this provider's id; Telegram's are stored with the bot's id before them."""
-        return self.inbound.get((platform.value, external_id))
+        return self.inbound.get((platform, external_id))
 
 
 def read_books(database: Path) -> Books:
@@ -109,11 +110,11 @@ class _Case:
         self._name = key_of(person)
         self._books = books
         self._findings = findings
-        self._parts = books.outbound.get((person.platform.value, person.address), [])
+        self._parts = books.outbound.get((person.platform, person.address), [])
         self._unsure = {
             marker
             for part in self._parts
-            if person.platform is Platform.TELEGRAM and part["state"] == "failed" and part["resends"] and part["error"]
+            if person.platform == TELEGRAM and part["state"] == "failed" and part["resends"] and part["error"]
             for marker in self._of_reply(part["reply_id"])
         }
 
@@ -136,7 +137,7 @@ class _Case:
 
     def _without_resends(self, bubbles: list[Bubble]) -> list[Bubble]:
         """What the person got, each resend that is allowed taken out and counted."""
-        if self._person.platform is not Platform.TELEGRAM:
+        if self._person.platform is not TELEGRAM:
             return bubbles
         allowed = Counter[str]()
         for part in self._parts:
@@ -217,7 +218,7 @@ class _Case:
 
     def _remembered(self, once: list[Bubble]) -> None:
         """The history holds exactly what the person wrote and saw."""
-        lines = self._books.lines.get((self._person.platform.value, self._person.address), [])
+        lines = self._books.lines.get((self._person.platform, self._person.address), [])
         told = "".join(_plain(line["message"]) for line in lines if line["role"] == "assistant")
         heard = "".join(_plain(bubble["text"]) for bubble in once)
         if told != heard:

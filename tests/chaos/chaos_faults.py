@@ -17,7 +17,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from relay.core.messages import Platform
+from relay.channels.sms.spec import SMS
+from relay.channels.telegram.spec import TELEGRAM
 from tests.chaos.chaos_house import ChaosHouse
 from tests.chaos.chaos_model import ChaosModel
 from tests.chaos.chaos_people import Person, Simulation
@@ -30,7 +31,7 @@ MOST_QUICK_DEATHS = 3  # the launcher gives a server up after five
 TIMED_OUT_SECONDS = 22.0  # longer than the channels wait for an answer
 Fault = dict[str, Any]
 
-_SEND = {Platform.SMS: ("twilio", "messages.create"), Platform.TELEGRAM: ("telegram", "sendMessage")}
+_SEND = {SMS: ("twilio", "messages.create"), TELEGRAM: ("telegram", "sendMessage")}
 _FATES: dict[str, Fault] = {
     "429": {"effect": "status", "status": 429, "retry_after": 1},
     "500": {"effect": "status", "status": 500},
@@ -103,7 +104,7 @@ class Mischief:
         name = self._chance.choice(list(_FATES))
         if name.startswith("timeout") and not self.long_waits:
             return
-        if person.platform is Platform.TELEGRAM and name not in _KNOWN and self._chance.random() < RARELY_UNKNOWN:
+        if person.platform == TELEGRAM and name not in _KNOWN and self._chance.random() < RARELY_UNKNOWN:
             return
         target, method = _SEND[person.platform]
         fault = {"target": target, "method": method, "contains": question.marker, "count": 1, **_FATES[name]}

@@ -17,6 +17,8 @@ from typing import Any
 
 import aiohttp
 
+from relay.channels.registry import PLATFORMS
+from relay.channels.sms.spec import SMS
 from relay.core.messages import Platform
 from tests.chaos.chaos_questions import Kind, Question, make_question
 
@@ -75,16 +77,15 @@ class Crowd:
 
     async def invite(self, count: int) -> None:
         """Everybody registers, while all is well."""
-        platforms = list(Platform)
         for number in range(count):
-            platform = platforms[number % 2]
+            platform = PLATFORMS[number % 2]
             made = await self._simulation.ask("POST", "people", json={"name": f"Person {number}"})
-            key = "phone_number" if platform is Platform.SMS else "chat_id"
+            key = "phone_number" if platform == SMS else "chat_id"
             self.people.append(Person(number, platform, str(made["person"][key])))
         await asyncio.gather(*(self._register(person) for person in self.people))
 
     async def _register(self, person: Person) -> None:
-        if person.platform is Platform.SMS:
+        if person.platform == SMS:
             text = {"from": person.address, "body": f"name=Person {person.number}"}
             await self._simulation.ask("POST", "sms/send", json=text)
         else:
@@ -104,7 +105,7 @@ class Crowd:
                 question = make_question(self._seed, person.platform, person.number, len(person.questions) + 1, kind)
                 person.questions.append(question)
                 await fate(person, question)
-                bring = self._text if person.platform is Platform.SMS else self._write
+                bring = self._text if person.platform == SMS else self._write
                 await self._begin(bring(person, question))
             await asyncio.sleep(self._chance.uniform(0.5, 1.5) * pause)
 

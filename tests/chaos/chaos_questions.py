@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from relay.channels.sms.spec import SMS
 from relay.core.messages import Platform
 
 LONG_PIECES = 12
@@ -57,7 +58,7 @@ class Piece:
 def make_question(seed: int, platform: Platform, person: int, number: int, kind: Kind) -> Question:
     """The text of a question, with its marker in it."""
     letter = "y" if kind is Kind.LONG else "z"
-    marker = f"q{seed}{platform.value[0]}{person:03d}n{number:04d}{letter}"
+    marker = f"q{seed}{platform[0]}{person:03d}n{number:04d}{letter}"
     return Question(marker, kind, _text(platform, kind, marker))
 
 
@@ -68,7 +69,7 @@ def _text(platform: Platform, kind: Kind, marker: str) -> str:
         case Kind.LONG:
             return f"Please tell me the long story of {marker}"
         case Kind.RENAME:
-            return f"name=P{marker}" if platform is Platform.SMS else f"/setname P{marker}"
+            return f"name=P{marker}" if platform == SMS else f"/setname P{marker}"
         case _:
             assert_never(kind)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from relay.core.messages import Platform
+from relay.channels.sms.spec import SMS
+from relay.channels.telegram.spec import TELEGRAM
 from tests.chaos.chaos_audit import Books, Findings, audit
 from tests.chaos.chaos_people import Person
 from tests.chaos.chaos_questions import Kind, Question, answer_to, make_question, pieces_in
@@ -15,7 +16,7 @@ WHO = ("sms", "+12025550101")
 
 
 def asked(number: int, kind: Kind = Kind.SHORT) -> Question:
-    question = make_question(1, Platform.SMS, 0, number, kind)
+    question = make_question(1, SMS, 0, number, kind)
     question.external_id, question.first_at, question.settled_at = f"SM{number}", number * 10.0, number * 10.0 + 1
     return question
 
@@ -35,10 +36,10 @@ def judged(
 ) -> Findings:
     """The findings about one person who asked, and heard this after "Welcome!"."""
     texts = ["Welcome!", *heard]
-    platform = Platform.TELEGRAM if resends else Platform.SMS
-    who = (platform.value, WHO[1])
+    platform = TELEGRAM if resends else SMS
+    who = (platform, WHO[1])
     person = Person(0, platform, WHO[1], questions)
-    row = {"platform": platform.value, "id": 1, "state": "done", "outcome": "answered", "error": None}
+    row = {"platform": platform, "id": 1, "state": "done", "outcome": "answered", "error": None}
     said = [{"role": "user", "message": question.text} for question in questions]
     told = "".join(texts) if told is None else told
     planned = [answer_to(question.text) for question in questions[:1]]
@@ -145,7 +146,7 @@ def test_a_history_that_differs_from_what_was_seen_is_found() -> None:
 def test_two_notices_that_read_alike_are_no_resend() -> None:
     """The house says the same words to many a late message; that one was sent again takes nothing from the other."""
     notice, question = "I cannot answer right now.", asked(1)
-    person = Person(0, Platform.TELEGRAM, WHO[1], [question])
+    person = Person(0, TELEGRAM, WHO[1], [question])
     part = {"reply_id": "r", "state": "sent", "error": None, "error_code": None, "text": notice}
     parts = [{**part, "provider_id": "2", "resends": 1}, {**part, "provider_id": "3", "resends": 0}]
     heard = ["Welcome!", notice, notice, notice]

@@ -11,6 +11,8 @@ import time
 import uuid
 
 from messaging_database import MessagingDatabase, open_database
+from relay.channels.sms.spec import SMS
+from relay.channels.telegram.spec import TELEGRAM
 from relay.config.settings import Settings
 from relay.core.errors import SendError, SendFailure
 from relay.core.messages import (
@@ -110,23 +112,23 @@ ALICE = "+12025550147"
 async def alice_asks(database: MessagingDatabase) -> None:
     """Alice has registered by SMS, and had one exchange with the model."""
     town = Town(database)
-    await town.registers(Platform.SMS, ALICE, "Alice")
-    await town.talks(Platform.SMS, ALICE, "What is 6 times 7?", "It is ", "42.")
+    await town.registers(SMS, ALICE, "Alice")
+    await town.talks(SMS, ALICE, "What is 6 times 7?", "It is ", "42.")
 
 
 async def people_register(database: MessagingDatabase) -> None:
     """Forty neighbours, Alice, and one with a name that is not ASCII."""
     town = Town(database)
     for number in range(40):
-        await town.registers(Platform.SMS, f"+1415555{number:04}", f"Neighbour {number}")
-    await town.registers(Platform.TELEGRAM, "70001", "Ünal Öz", username="unal")
-    await town.registers(Platform.SMS, ALICE, "Alice")
+        await town.registers(SMS, f"+1415555{number:04}", f"Neighbour {number}")
+    await town.registers(TELEGRAM, "70001", "Ünal Öz", username="unal")
+    await town.registers(SMS, ALICE, "Alice")
 
 
 async def fill(database: MessagingDatabase) -> None:
     """A town with everything in it that the pages can show."""
     town = Town(database)
-    sms, telegram = Platform.SMS, Platform.TELEGRAM
+    sms, telegram = SMS, TELEGRAM
     await people_register(database)
     await town.registers(telegram, "70002", RIGHT_TO_LEFT)
     await town.registers(telegram, "70003", SCRIPT[:50])
@@ -145,7 +147,7 @@ async def fill(database: MessagingDatabase) -> None:
 
 
 async def _trouble(town: Town) -> None:
-    database, sms, telegram = town.database, Platform.SMS, Platform.TELEGRAM
+    database, sms, telegram = town.database, SMS, TELEGRAM
     await town.says(sms, ALICE, "Could you also write me a shopping list?", ago=95)
     await database.postpone_inbound(await town.claim(sms, ALICE), time.time() + 30, "the model cannot be reached", ())
     await town.says(telegram, "70001", "still there?", ago=12)

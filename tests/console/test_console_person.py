@@ -16,7 +16,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from messaging_database import MessagingDatabase
-from relay.core.messages import Decision, PartState, Platform, UserId, UserState
+from relay.channels.sms.spec import SMS
+from relay.channels.telegram.spec import TELEGRAM
+from relay.core.messages import Decision, PartState, UserId, UserState
 from tests.console.running import browsing, listening, nothing, opened, settings_after
 from tests.console.sample_data import EMOJI, LONG_WORD, RIGHT_TO_LEFT, SCRIPT, Town, alice_asks, fill
 
@@ -64,10 +66,10 @@ async def test_what_is_under_way_or_failed_is_in_its_place(tmp_path: Path) -> No
     settings = await settings_after(alice_asks, tmp_path)
     async with opened(settings) as database, browsing(settings) as browser:
         town = Town(database)
-        await town.says(Platform.SMS, ALICE["id"], "And by 8?")
-        await town.is_answered(Platform.SMS, ALICE["id"], "56.")
-        await town.is_refused(Platform.SMS, ALICE["id"], "30007", "Message filtered")
-        await town.says(Platform.SMS, ALICE["id"], "Hello?")
+        await town.says(SMS, ALICE["id"], "And by 8?")
+        await town.is_answered(SMS, ALICE["id"], "56.")
+        await town.is_refused(SMS, ALICE["id"], "30007", "Message filtered")
+        await town.says(SMS, ALICE["id"], "Hello?")
         page = await browser.get("/person", params=ALICE)
     assert texts(page)[-3:] == ["And by 8?", "56.", "Hello?"]
     assert "Message filtered" in page.text
@@ -79,10 +81,10 @@ async def test_each_part_shows_its_own_end(tmp_path: Path) -> None:
     settings = await settings_after(alice_asks, tmp_path)
     async with opened(settings) as database, browsing(settings) as browser:
         town = Town(database)
-        await town.says(Platform.SMS, ALICE["id"], "Tell me more")
-        await town.is_answered(Platform.SMS, ALICE["id"], "one ", "two ", "three")
-        await town.is_delivered(Platform.SMS, ALICE["id"], PartState.SENT)
-        await town.is_refused(Platform.SMS, ALICE["id"], "30003", "Unreachable destination handset")
+        await town.says(SMS, ALICE["id"], "Tell me more")
+        await town.is_answered(SMS, ALICE["id"], "one ", "two ", "three")
+        await town.is_delivered(SMS, ALICE["id"], PartState.SENT)
+        await town.is_refused(SMS, ALICE["id"], "30003", "Unreachable destination handset")
         page = await browser.get("/person", params=ALICE)
     lines = [
         " ".join(re.sub(r"<[^>]+>", " ", line).split()) for line in re.findall(r"<li>(.*?)</li>", page.text, re.DOTALL)
@@ -115,9 +117,9 @@ async def test_any_text_survives(tmp_path: Path) -> None:
     settings = await settings_after(nothing, tmp_path)
     async with opened(settings) as database:
         town = Town(database)
-        await town.registers(Platform.TELEGRAM, "70001", "Ünal")
+        await town.registers(TELEGRAM, "70001", "Ünal")
         for text in (RIGHT_TO_LEFT, EMOJI, SCRIPT, LONG_WORD, "a\x00b\ud800c", " \n two\n\nlines {{ 7*7 }} %s"):
-            await town.talks(Platform.TELEGRAM, "70001", text, text)
+            await town.talks(TELEGRAM, "70001", text, text)
     async with browsing(settings) as browser:
         page = await browser.get("/person", params=UNAL)
     wanted = [RIGHT_TO_LEFT, EMOJI, SCRIPT, LONG_WORD, "ab\ufffdc", " \n two\n\nlines {{ 7*7 }} %s"]
@@ -142,7 +144,7 @@ async def test_a_message_by_hand_goes_through_the_channels_server(
             alice_asks, tmp_path, sms_server_port=port, telegram_server_port=port, admin_token="open sesame"
         )
         async with opened(settings) as database:
-            await Town(database).registers(Platform.TELEGRAM, "70001", "Ünal")
+            await Town(database).registers(TELEGRAM, "70001", "Ünal")
         async with browsing(settings, Authorization="Bearer open sesame") as browser:
             form = {**person, "message": "Hello\r\nyou", "form": "f1"}
             first = await browser.post("/person/send", data=form)
@@ -215,8 +217,8 @@ async def alice_is_paused(database: MessagingDatabase) -> None:
     """Alice was taken for a machine an hour ago, and is not answered for another one."""
     await alice_asks(database)
     town = Town(database)
-    await town.says(Platform.SMS, ALICE["id"], "I am out of office")
-    claim = await town.claim(Platform.SMS, ALICE["id"])
+    await town.says(SMS, ALICE["id"], "I am out of office")
+    claim = await town.claim(SMS, ALICE["id"])
     pause = Decision(say="Silence.", reason="the same text 5 times", state=UserState.PAUSED, paused_until=4e9)
     await database.complete_inbound(claim, pause, [])
 
@@ -243,7 +245,7 @@ async def test_other_sites_cannot_use_the_operators_browser(tmp_path: Path) -> N
             for action in ("send", "clear"):
                 answer = await browser.post(f"/person/{action}", data=form, headers={"Origin": origin})
                 assert answer.status_code == 403, origin
-        user = await database.find_user(Platform.SMS, UserId(ALICE["id"]))
+        user = await database.find_user(SMS, UserId(ALICE["id"]))
     assert user is not None
     assert user.message_count == 4
 

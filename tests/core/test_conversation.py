@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
+from relay.channels.sms.spec import SMS
 from relay.core.conversation import APOLOGY, MOST_TRIES, NOTICE, SENTENCES
 from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure
 from relay.core.messages import Answer, InboundMessage, Kind, PlannedPart
 from relay.storage.schema import conversations, inbound, outbound
-from tests.core.world import ANN, BOB, CAT, SMS, Found, Town
+from tests.core.world import ANN, BOB, CAT, Found, Town
 
 AWAY = ModelError(ModelFailure.UNAVAILABLE, "connection refused")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 
+from relay.channels.sms.spec import SMS
 from relay.core.errors import StorageError
 from relay.core.lease import Lease
 from relay.core.messages import Platform
-from tests.core.world import SMS, Hours
+from tests.core.world import Hours
 
 SECONDS = 16.0
 US, THEM = "us", "them"

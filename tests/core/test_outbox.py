@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from messaging_database import MessagingDatabase
+from relay.channels.sms.spec import SMS
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import DeliveryEvent, PartState, Receipt, UserId
 from relay.core.outbox import MOST_MOVES, PAUSED, PERHAPS_LOST
 from relay.storage.schema import outbound
-from tests.core.world import ANN, BOB, SMS, Found, Town
+from tests.core.world import ANN, BOB, Found, Town
 
 LOST = OutcomeUnknown("timeout", "no answer in time")
 WRONG_TOKEN = SendError(SendFailure.CONFIG, "20003", "authenticate")

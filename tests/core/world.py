@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from messaging_database import MessagingDatabase
+from relay.channels.sms.spec import SMS
 from relay.config.settings import Settings
 from relay.core.conversation import Conversation
 from relay.core.errors import StorageError
@@ -34,7 +35,6 @@ from relay.core.user_workers import SWEEP_SECONDS
 from relay.storage.engine import open_transactions
 from relay.storage.schema import conversations, inbound, outbound
 
-SMS = Platform.SMS
 ANN, BOB, CAT = UserId("ann"), UserId("bob"), UserId("cat")
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from relay.channels.sms.spec import SMS
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_http_client
-from relay.core.messages import Answer, Platform
+from relay.core.messages import Answer
 from relay.llm.client import LlmClient
 from tests.llm.running_llm_server import made, running
 from tests.llm.scripted_upstream import (
@@ -41,7 +42,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 async def ask(url: str, **settings: float | str) -> Answer:
     async with open_http_client() as http:
         client = LlmClient(http, Settings(llm_server_url=url, **settings))
-        return await client.ask(MESSAGES, platform=Platform.SMS, person="p1", name="Alice")
+        return await client.ask(MESSAGES, platform=SMS, person="p1", name="Alice")
 
 
 async def test_it_asks_our_server_and_reads_the_accounts(tmp_path: Path) -> None:

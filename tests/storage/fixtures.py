@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from messaging_database import MessagingDatabase
+from relay.channels.sms.spec import SMS
 from relay.core.messages import (
     Answer,
     Claim,
@@ -20,13 +21,11 @@ from relay.core.messages import (
     Part,
     PartState,
     PlannedPart,
-    Platform,
     UserId,
 )
 from relay.storage.engine import open_transactions
 from relay.storage.schema import conversations, counters, delivery_events, inbound, outbound, users
 
-SMS = Platform.SMS
 ANN, BOB = UserId("+12025550101"), UserId("+12025550102")
 ANSWER = Answer("an answer", model="m", source="s", prompt_tokens=11, answer_tokens=7, cost_usd=0.25)
 PAST_LEASE = -1.0

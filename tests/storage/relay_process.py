@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from messaging_database import MessagingDatabase
+from relay.channels.sms.spec import SMS
 from relay.config.settings import Settings
 from relay.core.conversation import Conversation
 from relay.core.errors import OutcomeUnknown
@@ -45,7 +46,7 @@ UNMERGED = Settings(merge_messages=False, messages_per_minute=10_000, loop_turns
 
 
 class FileChannel:
-    platform = Platform.SMS
+    platform = SMS
     can_settle = True
     settle_seconds = 0.0
     paced = False
@@ -113,7 +114,7 @@ async def main(url: str, owner: str, transcript: str) -> None:
     conversation = Conversation(
         database, channel, Echo(), settings, metrics, planned=outbox.workers.notify, sleep=_sleep
     )
-    await database.release_leases(Platform.SMS)
+    await database.release_leases(SMS)
     outbox.workers.start()
     conversation.workers.start()
     print("ready", flush=True)  # noqa: T201 (the test waits for it)

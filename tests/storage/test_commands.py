@@ -19,8 +19,10 @@ from pathlib import Path
 import pytest
 
 from messaging_database import open_database
+from relay.channels.registry import PLATFORMS
+from relay.channels.sms.spec import SMS
 from relay.config.settings import Settings
-from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, Platform, Receipt, UserId
+from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, Receipt, UserId
 from relay.storage import commands
 from relay.storage.maintenance import PRUNED_AT_ONCE, old_rows
 
@@ -43,7 +45,7 @@ class Desk:
         with chdir(self.folder), redirect_stdout(printed), redirect_stderr(printed):
             try:
                 status = commands.run(
-                    words, lambda: self.settings, lambda settings: open_database(settings, "commands"), print
+                    words, PLATFORMS, lambda: self.settings, lambda settings: open_database(settings, "commands"), print
                 )
             except SystemExit as end:  # the parser's way to stop
                 status = int(end.code or 0)
@@ -71,13 +73,13 @@ class Desk:
         database = open_database(self.settings, "sms")
         await database.start()
         for person in (ANN, BOB):
-            message = InboundMessage(Platform.SMS, f"SM{person}", person, "Hello?", time.time())
+            message = InboundMessage(SMS, f"SM{person}", person, "Hello?", time.time())
             await database.store_inbound(message, "raw")
-            claim = await database.claim_next_inbound(Platform.SMS, person)
+            claim = await database.claim_next_inbound(SMS, person)
             assert claim is not None
             decision = Decision(ask="Hello?", name="Ann" if person == ANN else "Bob")
             await database.complete_inbound(claim, decision, [PlannedPart("Hi", "Hi")], answer=Answer("Hi"))
-            part = await database.claim_next_part(Platform.SMS, person)
+            part = await database.claim_next_part(SMS, person)
             assert part is not None
             await database.record_accepted(part, Receipt(f"SMout{person}"))
         await database.stop()

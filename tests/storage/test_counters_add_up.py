@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from messaging_database import MessagingDatabase
+from relay.channels.sms.spec import SMS
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import Claim, Decision, Part, PartState, Receipt, UserId, UserState
 from tests.conftest import empty
 from tests.storage.fixtures import (
     ANSWER,
     PAST_LEASE,
-    SMS,
     Opener,
     counted,
     message,

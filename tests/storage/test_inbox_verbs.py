@@ -8,15 +8,16 @@ import time
 import pytest
 
 from messaging_database import MessagingDatabase
+from relay.channels.sms.spec import SMS
+from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import LeaseLost, StorageError
-from relay.core.messages import Claim, Decision, Kind, Platform, UserId, UserState
+from relay.core.messages import Claim, Decision, Kind, UserId, UserState
 from relay.storage.schema import inbound, outbound, users
 from tests.storage.fixtures import (
     ANN,
     ANSWER,
     BOB,
     PAST_LEASE,
-    SMS,
     Opener,
     answered,
     claimed,
@@ -42,7 +43,7 @@ async def test_a_repeat_changes_nothing(db: MessagingDatabase) -> None:
     first = message(external_id="SM-once", text="first")
     assert await db.store_inbound(first, "") is not None
     assert await db.store_inbound(message(external_id="SM-once", text="second"), "") is None
-    assert await db.store_inbound(message(external_id="SM-once", platform=Platform.TELEGRAM), "") is not None
+    assert await db.store_inbound(message(external_id="SM-once", platform=TELEGRAM), "") is not None
     assert (await claimed(db)).message.text == "first"
     assert (await counted(db))["inbound"] == 1
 

@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import Connection, event
 
 from messaging_database import MessagingDatabase
+from relay.channels.registry import PLATFORMS
+from relay.channels.sms.spec import SMS
 from relay.storage import queries
 from relay.storage.schema import inbound, outbound
 from relay.storage.transactions import GroupCommit
-from tests.storage.fixtures import ANN, SMS, Opener, answered, message
+from tests.storage.fixtures import ANN, Opener, answered, message
 
 FINISHED = 3000
 
@@ -37,7 +39,7 @@ HOT: dict[str, Callable[[MessagingDatabase], Awaitable[object]]] = {
     "people_waiting": lambda db: db.people_waiting(SMS),
     "people_with_parts": lambda db: db.people_with_parts(SMS),
     "release_leases": lambda db: db.release_leases(SMS),
-    "status": lambda db: db.report(lambda c: queries.status(c, SMS, 0)),
+    "status": lambda db: db.report(lambda c: queries.status(c, SMS, PLATFORMS, 0)),
 }
 
 

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from messaging_database import MessagingDatabase, open_database
+from relay.channels.sms.spec import SMS
+from relay.channels.telegram.spec import TELEGRAM
 from relay.config.settings import Settings
-from relay.core.messages import Platform
-from tests.storage.fixtures import PAST_LEASE, SMS, Opener
+from tests.storage.fixtures import PAST_LEASE, Opener
 
 ONE, TWO = "sms@one", "sms@two"
 
@@ -68,7 +69,7 @@ async def test_leases_of_other_names_and_platforms_are_others(
     one, two = pair
     await one.hold_lease(SMS, "x", 15)
     assert await two.hold_lease(SMS, "y", 15) == TWO
-    assert await two.hold_lease(Platform.TELEGRAM, "x", 15) == TWO
+    assert await two.hold_lease(TELEGRAM, "x", 15) == TWO
 
 
 async def test_two_servers_of_a_kind_on_one_machine_are_two_owners(sqlite_url: str) -> None:

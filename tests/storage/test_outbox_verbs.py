@@ -7,15 +7,17 @@ import time
 import pytest
 
 from messaging_database import MessagingDatabase
+from relay.channels.registry import PLATFORMS
+from relay.channels.sms.spec import SMS
+from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
-from relay.core.messages import Decision, DeliveryEvent, Part, PartState, Platform, Receipt, UserState
+from relay.core.messages import Decision, DeliveryEvent, Part, PartState, Receipt, UserState
 from relay.storage import queries
 from relay.storage.schema import conversations, outbound, users
 from tests.storage.fixtures import (
     ANN,
     BOB,
     PAST_LEASE,
-    SMS,
     Opener,
     answered,
     claimed,
@@ -380,13 +382,13 @@ async def test_whoever_writes_gets_what_was_lost_at_once(db: MessagingDatabase) 
 
 async def test_the_failures_of_one_platform_push_out_none_of_the_other(db: MessagingDatabase) -> None:
     """The newest of each are listed, however many the other has since had."""
-    for platform, many in ((SMS, 1), (Platform.TELEGRAM, 3)):
+    for platform, many in ((SMS, 1), (TELEGRAM, 3)):
         for _ in range(many):
             await db.plan_message(platform, ANN, parts("x"))
             part = await db.claim_next_part(platform, ANN)
             assert part is not None
             await db.record_failed(part, REFUSED)
-    failed = await db.report(lambda c: queries.failed_parts(c, 2, [SMS]))
+    failed = await db.report(lambda c: queries.failed_parts(c, [SMS], 2))
     assert [row["platform"] for row in failed] == [SMS]
-    failed = await db.report(lambda c: queries.failed_parts(c, 2))
-    assert [row["platform"] for row in failed] == [Platform.TELEGRAM] * 2
+    failed = await db.report(lambda c: queries.failed_parts(c, PLATFORMS, 2))
+    assert [row["platform"] for row in failed] == [TELEGRAM] * 2

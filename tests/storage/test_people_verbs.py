@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 
 from messaging_database import MessagingDatabase
+from relay.channels.registry import PLATFORMS
+from relay.channels.sms.spec import SMS
+from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import LeaseLost, SendError, SendFailure
-from relay.core.messages import Decision, Kind, Platform, Receipt, UserId, UserState
+from relay.core.messages import Decision, Kind, Receipt, UserId, UserState
 from relay.storage import queries
 from relay.storage.schema import conversations, inbound, outbound, users
 from tests.storage.fixtures import (
     ANN,
     ANSWER,
     BOB,
-    SMS,
     answered,
     claimed,
     claimed_part,
@@ -56,14 +58,14 @@ async def test_what_the_platform_no_longer_tells_is_kept(db: MessagingDatabase) 
 async def test_platforms_never_mix(db: MessagingDatabase) -> None:
     """The same address on two platforms is two people with two histories."""
     await answered(db, "by sms")
-    await db.store_inbound(message(platform=Platform.TELEGRAM), "")
-    claim = await db.claim_next_inbound(Platform.TELEGRAM, ANN)
+    await db.store_inbound(message(platform=TELEGRAM), "")
+    claim = await db.claim_next_inbound(TELEGRAM, ANN)
     assert claim is not None
     await db.complete_inbound(claim, Decision(ask="x"), parts("by telegram"), answer=ANSWER)
-    _, lines = await db.read_context(Platform.TELEGRAM, ANN, 5)
+    _, lines = await db.read_context(TELEGRAM, ANN, 5)
     assert [line.message for line in lines] == ["hello", "by telegram"]
     assert await db.clear_history(SMS, ANN) == 2
-    assert len((await db.read_context(Platform.TELEGRAM, ANN, 5))[1]) == 2
+    assert len((await db.read_context(TELEGRAM, ANN, 5))[1]) == 2
 
 
 async def test_the_model_sees_the_last_exchanges_oldest_first(db: MessagingDatabase) -> None:
@@ -189,7 +191,7 @@ async def test_notes_hold_any_small_value(db: MessagingDatabase) -> None:
     for value in (1, {"reason": "why", "until": 2.5}, None, [True], "text"):
         await db.put_note(SMS, "n", value)
         assert await db.read_note(SMS, "n") == value
-    assert await db.read_note(Platform.TELEGRAM, "n") is None
+    assert await db.read_note(TELEGRAM, "n") is None
 
 
 async def test_the_status_tells_both_platforms_apart(db: MessagingDatabase) -> None:
@@ -197,7 +199,7 @@ async def test_the_status_tells_both_platforms_apart(db: MessagingDatabase) -> N
     await known(db)
     await answered(db, "x")
     await db.store_inbound(message(), "")
-    status = await db.report(lambda c: queries.status(c, SMS, now=1060.0))
+    status = await db.report(lambda c: queries.status(c, SMS, PLATFORMS, now=1060.0))
     assert status["users_by_platform"] == {"sms": 1, "telegram": 0}
     assert status["messages_by_platform"] == {"sms": 3, "telegram": 0}
     assert (status["queue_depth"], status["oldest_unanswered_seconds"], status["unsent_parts"]) == (1, 60.0, 1)

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from messaging_database import MessagingDatabase
+from relay.channels.sms.spec import SMS
 from relay.core.messages import UserId
 from tests.conftest import ROOT
-from tests.storage.fixtures import SMS, Opener, counted, history, message, miscounted_people, recounted
+from tests.storage.fixtures import Opener, counted, history, message, miscounted_people, recounted
 
 PEOPLE = [UserId(f"+1202555030{n}") for n in range(5)]
 TURNS = 4

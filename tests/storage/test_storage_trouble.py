@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from messaging_database import REFUSAL_SECONDS, MessagingDatabase
+from relay.channels.sms.spec import SMS
 from relay.core.errors import StorageError
 from relay.core.messages import Decision
 from relay.storage.engine import open_transactions
@@ -25,7 +26,6 @@ from tests.conftest import ROOT
 from tests.storage.fixtures import (
     ANN,
     ANSWER,
-    SMS,
     Opener,
     answered,
     claimed,
@@ -219,7 +219,7 @@ async def main():
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     stored = failed = 0
     for number in range(400):
-        message = InboundMessage(Platform.SMS, f"F{number}", UserId("+12025550101"), "x" * 5000, 1.0)
+        message = InboundMessage(SMS, f"F{number}", UserId("+12025550101"), "x" * 5000, 1.0)
         try:
             await db.store_inbound(message, "raw")
         except StorageError as error:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import httpx
 
 from relay.channels.telegram.bot_api import BotCalls
+from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import OutcomeUnknown, PayloadError, RelayError, SendError, SendFailure, StorageError
 from relay.core.lease import Lease
 from relay.core.messages import InboundId, InboundMessage, Kind, Platform, UserId
@@ -94,12 +95,12 @@ class Intake:
         for message, text in batch.messages:
             await self._take_one(message, text)
         for external_id, text, reason in batch.dead_letters:
-            await self._store.store_dead_letter(Platform.TELEGRAM, external_id, text, reason)
+            await self._store.store_dead_letter(TELEGRAM, external_id, text, reason)
         self._count(batch)
 
     async def take_batch(self, batch: Sorted, note: tuple[str, Any]) -> None:
         """Store a whole poll and the note that the next one starts from, or nothing. Raises StorageError."""
-        people = await self._store.store_batch(batch.messages, batch.dead_letters, Platform.TELEGRAM, note)
+        people = await self._store.store_batch(batch.messages, batch.dead_letters, TELEGRAM, note)
         self._count(batch)
         for user_id in dict.fromkeys(people):
             self._notify(user_id)
@@ -113,14 +114,14 @@ class Intake:
             try:
                 await self._take_one(message, raw)
             except StorageError:
-                await self._store.put_note(Platform.TELEGRAM, "written_at", message.received_at)
+                await self._store.put_note(TELEGRAM, "written_at", message.received_at)
                 try:
                     await self._take_one(message, raw)
                 except StorageError as error:
                     await self._bury(message.external_id, raw, error)
         for external_id, raw, reason in batch.dead_letters:
             await self._bury(external_id, raw, reason)
-        await self._store.put_note(Platform.TELEGRAM, *note)
+        await self._store.put_note(TELEGRAM, *note)
         self._count(batch)
 
     async def _take_one(self, message: InboundMessage, raw: str) -> None:
@@ -129,7 +130,7 @@ class Intake:
 
     async def _bury(self, external_id: str, raw: str, reason: object) -> None:
         log.error("update %s cannot be stored as it is, it is kept as a dead letter: %s", external_id, reason)
-        await self._store.store_dead_letter(Platform.TELEGRAM, external_id, ascii(raw), str(reason))
+        await self._store.store_dead_letter(TELEGRAM, external_id, ascii(raw), str(reason))
 
     def sort(self, updates: Sequence[Any]) -> Sorted:
         """Never raises: whatever an update holds, it is a message or a dead letter."""
@@ -157,9 +158,9 @@ class Intake:
     def _count(self, batch: Sorted) -> None:
         for message, _ in batch.messages:
             outcome = "ignored" if message.kind is Kind.SERVICE else "stored"
-            self._metrics.inbound.labels(Platform.TELEGRAM, outcome).inc()
+            self._metrics.inbound.labels(TELEGRAM, outcome).inc()
         if batch.dead_letters:
-            self._metrics.inbound.labels(Platform.TELEGRAM, "not understood").inc(len(batch.dead_letters))
+            self._metrics.inbound.labels(TELEGRAM, "not understood").inc(len(batch.dead_letters))
 
 
 def _as_text(update: Any) -> str:
@@ -351,7 +352,7 @@ class Poller:
             raise OutcomeUnknown("body", "Telegram sends updates that cannot be confirmed, or were confirmed already")
 
     async def _read_offset(self) -> None:
-        note = await self._store.read_note(Platform.TELEGRAM, OFFSET_NOTE)
+        note = await self._store.read_note(TELEGRAM, OFFSET_NOTE)
         if isinstance(note, dict) and note.get("bot") == self._bot_id and isinstance(note.get("offset"), int):
             self._offset, self._offset_at = note["offset"], float(note.get("at", 0.0))
         else:

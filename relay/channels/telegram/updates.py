@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from relay.channels.telegram.markdown import clean
+from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import PayloadError
-from relay.core.messages import InboundMessage, Kind, Platform, UserId
+from relay.core.messages import InboundMessage, Kind, UserId
 from relay.core.names import name_or_none
 from relay.core.text import is_blank
 
@@ -157,7 +158,7 @@ class _Reader:
     def _made(self, kind: Kind, *, text: str = "", attachments: tuple[str, ...] = ()) -> InboundMessage:
         whose = self._sender if self._private else self._chat
         return InboundMessage(
-            platform=Platform.TELEGRAM,
+            platform=TELEGRAM,
             external_id=self._album_item() if kind is Kind.MEDIA else self._external_id,
             user_id=UserId(str(self._chat_id)),
             text=text,
@@ -192,7 +193,7 @@ def _nothing(update: Mapping[str, Any], me: Identity, external_id: str, received
     ids = (place.get("id") if isinstance(place, dict) else place for place in places)
     whose = next((number for number in ids if _is_integer(number)), me.id)
     return InboundMessage(
-        Platform.TELEGRAM,
+        TELEGRAM,
         external_id,
         UserId(str(whose)),
         "",

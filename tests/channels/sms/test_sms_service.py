@@ -15,12 +15,13 @@ from twilio.request_validator import RequestValidator
 
 import sms_service
 from relay.channels.sms.segments import segments
+from relay.channels.sms.spec import SMS
 from relay.channels.sms.webhook import Form, Signatures, normal_number, read_form, sign
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
 from relay.core.channel import said
 from relay.core.errors import PayloadError
-from relay.core.messages import InboundMessage, Kind, PartState, Platform, User, UserId, UserState
+from relay.core.messages import InboundMessage, Kind, PartState, User, UserId, UserState
 from sms_service import RESERVED_WORDS, SmsService, is_delivery
 
 SID = "SM" + "0" * 32
@@ -81,7 +82,7 @@ SERVICE = service_with()
 
 
 def person(name: str | None = "Ann", state: UserState = UserState.ACTIVE) -> User:
-    return User(Platform.SMS, PERSON, name, None, state, 0, 0.0, 0.0)
+    return User(SMS, PERSON, name, None, state, 0, 0.0, 0.0)
 
 
 def text_from(body: str, **changes: str) -> InboundMessage:
@@ -95,7 +96,7 @@ def test_a_recorded_webhook_becomes_a_message() -> None:
     """The fields that matter are taken, the rest is left alone."""
     message = SERVICE.parse_inbound(form())
     assert message == InboundMessage(
-        platform=Platform.SMS,
+        platform=SMS,
         external_id=SID,
         user_id=PERSON,
         text="Hello there",

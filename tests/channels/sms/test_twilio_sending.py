@@ -10,10 +10,11 @@ import pytest
 import pytest_asyncio
 
 from relay.channels.sms.client import TWILIO_ERRORS, TwilioTransport
+from relay.channels.sms.spec import SMS
 from relay.config.settings import Settings
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
-from relay.core.messages import Part, PartId, PartState, Platform, UserId
+from relay.core.messages import Part, PartId, PartState, UserId
 from sms_service import SmsService
 from tests.channels.sms.scripted_twilio import (
     CUT,
@@ -34,7 +35,7 @@ ACCOUNT = "AC" + "1" * 32
 MOMENT = 1_795_230_000.0  # Sat, 21 Nov 2026 03:00:00 +0000
 PART = Part(
     id=PartId("0123456789abcdef" * 2),
-    platform=Platform.SMS,
+    platform=SMS,
     user_id=UserId("+12345678900"),
     number=1,
     count=1,

@@ -8,16 +8,15 @@ import httpx
 import pytest
 
 from relay.channels.telegram.markdown import render
+from relay.channels.telegram.spec import TELEGRAM
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
-from relay.core.messages import Decision, InboundMessage, Kind, Platform, User, UserId, UserState
+from relay.core.messages import Decision, InboundMessage, Kind, User, UserId, UserState
 from telegram_service import EDITED_HINT, NOTHING_SAID, TEXT_ONLY, TelegramService, bot_token, webhook_secret
 from tests.channels.telegram.scripted_bot_api import TOKEN
 
 SETTINGS = Settings(telegram_bot_token=TOKEN)
-ADA = User(
-    Platform.TELEGRAM, UserId("7"), "Ada", "ada", UserState.ACTIVE, message_count=12, created_at=1.0, updated_at=2.0
-)
+ADA = User(TELEGRAM, UserId("7"), "Ada", "ada", UserState.ACTIVE, message_count=12, created_at=1.0, updated_at=2.0)
 
 
 @pytest.fixture
@@ -27,9 +26,7 @@ async def service() -> AsyncIterator[TelegramService]:
 
 
 def said(text: str, **changes: Any) -> InboundMessage:
-    message = InboundMessage(
-        Platform.TELEGRAM, "1:1", UserId("7"), text, 5.0, name="Ada Lovelace", username="ada", reply_to="3"
-    )
+    message = InboundMessage(TELEGRAM, "1:1", UserId("7"), text, 5.0, name="Ada Lovelace", username="ada", reply_to="3")
     return replace(message, **changes)
 
 

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from messaging_database import MessagingDatabase, open_database
+from relay.channels.registry import PLATFORMS
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.polling import LEASE_NOTE, OFFSET_NOTE, OFFSET_SECONDS, Intake, Poller, PollingState
+from relay.channels.telegram.spec import TELEGRAM
 from relay.config.settings import Settings
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
@@ -106,9 +108,7 @@ class Scene:
         self.now = NOW
         self._service = service
         self.monotonic: Callable[[], float] = time.monotonic
-        self.lease = Lease(
-            self.store, Platform.TELEGRAM, LEASE_NOTE, 15.0, monotonic=self._moment, sleep=_looks_are_quick
-        )
+        self.lease = Lease(self.store, TELEGRAM, LEASE_NOTE, 15.0, monotonic=self._moment, sleep=_looks_are_quick)
         self.poller = self.make_poller()
 
     def make_poller(self) -> Poller:
@@ -145,8 +145,8 @@ class Scene:
         self.monotonic = lambda: time.monotonic() + 100
         other = self.other_server()
         await other.prepare()
-        await self.database.release_lease(Platform.TELEGRAM, LEASE_NOTE)
-        await other.hold_lease(Platform.TELEGRAM, LEASE_NOTE, 600)
+        await self.database.release_lease(TELEGRAM, LEASE_NOTE)
+        await other.hold_lease(TELEGRAM, LEASE_NOTE, 600)
 
     def _wake(self, user_id: UserId) -> None:
         self.notified.append(user_id)
@@ -163,10 +163,12 @@ class Scene:
 
     async def stored(self) -> list[str]:
         """The texts that wait for an answer, in order."""
-        return [row["text"] for row in await self.database.report(lambda c: queries.waiting_messages(c, 200))]
+        return [
+            row["text"] for row in await self.database.report(lambda c: queries.waiting_messages(c, PLATFORMS, 200))
+        ]
 
     async def buried(self) -> list[dict[str, Any]]:
-        return await self.database.report(lambda c: queries.dead_letters(c, 200))
+        return await self.database.report(lambda c: queries.dead_letters(c, PLATFORMS, 200))
 
     async def confirmed(self, offset: int) -> None:
         """Wait until Telegram was asked for what comes from this offset on."""
@@ -317,7 +319,7 @@ async def test_the_offset_outlives_the_process(scene: Scene) -> None:
 )
 async def test_an_old_or_foreign_offset_is_not_used(scene: Scene, note: Any) -> None:
     """After a week of silence Telegram counts anew, and another bot counts by itself: updates would be hidden."""
-    await scene.database.put_note(Platform.TELEGRAM, OFFSET_NOTE, note)
+    await scene.database.put_note(TELEGRAM, OFFSET_NOTE, note)
     await scene.poller.start()
     assert "offset" not in (await scene.api.until("getUpdates"))[0]
 
@@ -399,14 +401,14 @@ async def test_while_another_server_polls_this_one_stands_by(scene: Scene) -> No
     """It learns who it is, says who polls, and asks for no updates; it takes over from where the other stopped."""
     other = scene.other_server()
     await other.prepare()
-    await other.hold_lease(Platform.TELEGRAM, LEASE_NOTE, 600)
+    await other.hold_lease(TELEGRAM, LEASE_NOTE, 600)
     await scene.poller.start()
     await scene.api.until("deleteWebhook")
     await scene.until(PollingState.STANDBY)
     assert (scene.poller.running, scene.poller.polled_by) == (True, "other")
     assert scene.api.made("getUpdates") == []
-    await other.put_note(Platform.TELEGRAM, OFFSET_NOTE, {"bot": BOT_ID, "offset": 77, "at": NOW})
-    await other.release_lease(Platform.TELEGRAM, LEASE_NOTE)
+    await other.put_note(TELEGRAM, OFFSET_NOTE, {"bot": BOT_ID, "offset": 77, "at": NOW})
+    await other.release_lease(TELEGRAM, LEASE_NOTE)
     assert (await scene.api.until("getUpdates"))[0]["offset"] == 77
     await scene.until(PollingState.POLLING)
     assert scene.poller.polled_by == scene.database.owner
@@ -418,9 +420,9 @@ async def test_a_stopped_poller_leaves_its_turn_to_another_server(scene: Scene) 
     await scene.api.until("getUpdates")
     other = scene.other_server()
     await other.prepare()
-    assert await other.hold_lease(Platform.TELEGRAM, LEASE_NOTE, 600) == scene.database.owner
+    assert await other.hold_lease(TELEGRAM, LEASE_NOTE, 600) == scene.database.owner
     await scene.poller.stop()
-    assert await other.hold_lease(Platform.TELEGRAM, LEASE_NOTE, 600) == "other"
+    assert await other.hold_lease(TELEGRAM, LEASE_NOTE, 600) == "other"
     assert scene.poller.polled_by is None
 
 
@@ -432,7 +434,7 @@ async def test_what_comes_after_the_lease_was_lost_is_left_to_the_other_server(s
     await scene.api.bring(private(10, "one"))
     await scene.until(PollingState.STANDBY)
     assert await scene.stored() == []
-    assert await scene.database.read_note(Platform.TELEGRAM, OFFSET_NOTE) is None
+    assert await scene.database.read_note(TELEGRAM, OFFSET_NOTE) is None
 
 
 async def test_a_conflict_with_the_server_that_took_over_is_no_trouble(scene: Scene) -> None:

@@ -9,10 +9,11 @@ import httpx
 import pytest
 
 from relay.channels.telegram.bot_api import refusal
+from relay.channels.telegram.spec import TELEGRAM
 from relay.config.settings import Settings
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
-from relay.core.messages import Part, PartId, PartState, Platform, UserId
+from relay.core.messages import Part, PartId, PartState, UserId
 from telegram_service import COMMANDS, TelegramService
 from tests.channels.telegram.scripted_bot_api import (
     CUT,
@@ -68,7 +69,7 @@ def part(text: str = "Hello", user_id: str = "700000001", **changes: Any) -> Par
     values: dict[str, Any] = {
         "id": PartId("a" * 32),
         "row": 1,
-        "platform": Platform.TELEGRAM,
+        "platform": TELEGRAM,
         "user_id": UserId(user_id),
         "number": 1,
         "count": 1,
