@@ -24,7 +24,7 @@ from starlette.exceptions import HTTPException
 from messaging_database import MessagingDatabase, open_database
 from relay.config.settings import Settings, load_settings
 from relay.console.channels import NotSent, OnceOnly, send_by_hand
-from relay.console.login import let_in, let_out, own_path
+from relay.console.login import clear_login_cookie, own_path, set_login_cookie
 from relay.console.overview import PEOPLE_A_PAGE, Search, read_overview
 from relay.console.pages import HEADERS, Pages, person_url
 from relay.console.person import Address, read_person
@@ -39,7 +39,7 @@ from relay.web.access import ADMIN, PUBLIC, origin_is_ours
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
-from relay.web.token_guard import Door
+from relay.web.token_guard import TokenGuard
 
 LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 1.0
@@ -59,7 +59,7 @@ class Console:
     pages: Pages
     database: MessagingDatabase
     http: httpx.AsyncClient
-    door: Door | None
+    guard: TokenGuard | None
     forms: OnceOnly
     look_seconds: float
 
@@ -84,8 +84,7 @@ def create_app(settings: Settings | None = None, *, look_seconds: float = LOOK_S
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         http = open_http_client(max_connections=20)
         database = open_database(settings, "admin_server")
-        door = app.state.door if settings.admin_token is not None else None
-        app.state.console = Console(settings, pages, database, http, door, OnceOnly(), look_seconds)
+        app.state.console = Console(settings, pages, database, http, app.state.token_guard, OnceOnly(), look_seconds)
         await database.start()
         try:
             yield
@@ -218,7 +217,7 @@ async def clear(console: Here, address: InForm) -> Response:
 
 @routes.get("/login", dependencies=[PUBLIC], summary="Ask for the admin token.")
 async def login_page(console: Here, next: str = "/") -> Response:  # noqa: A002 (the name in the URL)
-    if console.door is None:
+    if console.guard is None:
         return _go("/")
     return console.pages.show("login.html", next=own_path(next), problem="")
 
@@ -231,16 +230,16 @@ async def login(
     next: Annotated[str, Form()] = "/",  # noqa: A002
 ) -> Response:
     token_wanted = console.settings.admin_token
-    if console.door is None or token_wanted is None:
+    if console.guard is None or token_wanted is None:
         return _go("/")
-    if not origin_is_ours(request):  # or any web page could keep the door busy
+    if not origin_is_ours(request):  # or any web page could keep the guard locked
         raise ApiError(403, "this form was sent from another site", "open the console itself and sign in there")
-    if wait := console.door.closed_for():
+    if wait := console.guard.locked_for():
         return _closed(console, wait, own_path(next))
-    if not console.door.opens(token.strip()):
+    if not console.guard.check(token.strip()):
         return console.pages.show("login.html", status=403, next=own_path(next), problem="That is not the admin token.")
     response = _go(own_path(next))
-    let_in(request, response, token_wanted.get_secret_value())
+    set_login_cookie(request, response, token_wanted.get_secret_value())
     return response
 
 
@@ -255,7 +254,7 @@ def _closed(console: Console, wait: float, path: str) -> Response:
 @routes.post("/logout", dependencies=[ADMIN], summary="Forget the cookie.")
 async def logout() -> Response:
     response = _go("/login")
-    let_out(response)
+    clear_login_cookie(response)
     return response
 
 

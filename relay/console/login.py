@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from relay.web.access import COOKIE, COOKIE_SECONDS, new_cookie
 
 
-def let_in(request: Request, response: Response, admin_token: str) -> None:
+def set_login_cookie(request: Request, response: Response, admin_token: str) -> None:
     """Give the browser its cookie; Secure when the browser itself came by https, whatever proxy stands between."""
     secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
     response.set_cookie(
@@ -23,7 +23,7 @@ def let_in(request: Request, response: Response, admin_token: str) -> None:
     )
 
 
-def let_out(response: Response) -> None:
+def clear_login_cookie(response: Response) -> None:
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
 

@@ -1,1 +1,1 @@
-"""What every server has: the app, access, errors, and serving until a signal."""
+"""Shared by all servers: app, middleware, access control, error responses, and running until a signal."""

@@ -1,7 +1,7 @@
-"""Who may do what: every route of every server belongs to exactly one class (docs/PRODUCTION.md, Security).
+"""Access control: every route of every server has exactly one class (docs/PRODUCTION.md, Security).
 
-The class is a dependency of the route or of its router: `PUBLIC`, `INTERNAL` or `ADMIN`. A test walks all routes of all
-servers and finds one on each.
+The class is a dependency of the route or of its router: `PUBLIC`, `INTERNAL` or `ADMIN`. A test checks every route of
+every server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastapi.routing import APIRoute
 
 from relay.config.settings import Settings
 from relay.web.errors import ApiError
-from relay.web.token_guard import Door, same_secret
+from relay.web.token_guard import TokenGuard, same_secret
 
 COOKIE = "relay_console"
 COOKIE_SECONDS = 12 * 3600
@@ -31,7 +31,7 @@ _FORWARDING_PREFIXES = (
 )
 
 
-@functools.lru_cache(maxsize=256)  # the same few hosts ask again and again
+@functools.lru_cache(maxsize=256)  # few distinct hosts, looked up on every request
 def _is_loopback(host: str | None) -> bool:
     if host is None:
         return False
@@ -47,10 +47,10 @@ def _is_loopback(host: str | None) -> bool:
 
 
 def is_direct_from_this_machine(request: Request) -> bool:
-    """Whether the request was made on this machine, by no proxy or tunnel and by no foreign web page.
+    """Whether the request comes from this machine, without a proxy or tunnel and not from a foreign web page.
 
     A tunnel's requests come from loopback too, so the address alone proves nothing: the Host must be a loopback name
-    (else DNS rebinding works), no forwarding header may be there, and an Origin must be our own.
+    (else DNS rebinding works), no forwarding header may be present, and an Origin must be our own.
     """
     if not _is_loopback(request.client.host if request.client else None):
         return False
@@ -70,41 +70,41 @@ def _hostname(host: str) -> str | None:
 
 
 def origin_is_ours(request: Request) -> bool:
-    """Whether no page sent this request, or one of our own did."""
+    """Whether the request has no Origin or that of this server."""
     origin = request.headers.get("origin")
     return origin is None or origin.lower().partition("://")[2] == request.headers.get("host", "").lower()
 
 
 def bearer(request: Request) -> str:
-    """The token of `Authorization: Bearer ...`, or an empty string."""
+    """The token of `Authorization: Bearer ...`; empty without one."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def new_cookie(admin_token: str, now: float | None = None) -> str:
-    """Value of the console's login cookie: an expiry time, signed with the admin token."""
+    """The value of the console's login cookie: an expiry time and its HMAC, keyed with the admin token."""
     expires = str(int((time.time() if now is None else now) + COOKIE_SECONDS))
-    return f"{expires}.{_cookie_mark(admin_token, expires)}"
+    return f"{expires}.{_cookie_signature(admin_token, expires)}"
 
 
-def _cookie_mark(admin_token: str, expires: str) -> str:
+def _cookie_signature(admin_token: str, expires: str) -> str:
     return hmac.new(admin_token.encode(), f"console {expires}".encode(), hashlib.sha256).hexdigest()
 
 
 def valid_cookie(cookie: str, admin_token: str, now: float | None = None) -> bool:
-    """Whether `new_cookie` made this cookie with the same token, less than COOKIE_SECONDS ago."""
-    expires, _, mark = cookie.partition(".")
-    if not same_secret(mark, _cookie_mark(admin_token, expires)):
+    """Whether `new_cookie` made this cookie with the same token less than COOKIE_SECONDS ago."""
+    expires, _, signature = cookie.partition(".")
+    if not same_secret(signature, _cookie_signature(admin_token, expires)):
         return False
-    return int(expires) > (time.time() if now is None else now)  # a number: nobody else could have signed it
+    return int(expires) > (time.time() if now is None else now)  # a number, because the signature is ours
 
 
 async def public(request: Request) -> None:
-    """Anybody. Webhooks bring a proof of their own (a signature, a secret token) that their route checks first."""
+    """Admit every request. Webhook routes check a signature or secret token of their own first."""
 
 
 async def internal(request: Request) -> None:
-    """The other servers: with the internal token when one is set, else only from this machine."""
+    """Admit our other servers: the internal token when one is set, else requests from this machine."""
     settings: Settings = request.app.state.settings
     if settings.internal_token is not None:
         if not same_secret(bearer(request), settings.internal_token.get_secret_value()):
@@ -118,7 +118,7 @@ async def internal(request: Request) -> None:
 
 
 async def admin(request: Request) -> None:
-    """The operator: with the admin token when one is set, else only this machine, and only when nothing is exposed."""
+    """Admit the operator: the admin token or cookie when a token is set, else this machine while public_url is not."""
     settings: Settings = request.app.state.settings
     if settings.admin_token is not None:
         token = settings.admin_token.get_secret_value()
@@ -143,25 +143,25 @@ async def admin(request: Request) -> None:
 
 
 def _has_admin_token(request: Request, given: str) -> bool:
-    """Whether this is the admin token. Guesses from elsewhere are counted; who is on this machine need not guess."""
-    door: Door = request.app.state.door
+    """Whether this is the admin token. Failures are counted, except those of requests from this machine."""
+    guard: TokenGuard = request.app.state.token_guard
     if not given or is_direct_from_this_machine(request):
-        return door.fits(given)
-    if wait := door.closed_for():
+        return guard.matches(given)
+    if wait := guard.locked_for():
         seconds = str(int(wait) + 1)
         raise ApiError(
             429, "too many wrong admin tokens", f"try again in {seconds} s", headers={"Retry-After": seconds}
         )
-    return door.opens(given)
+    return guard.check(given)
 
 
 PUBLIC, INTERNAL, ADMIN = Depends(public), Depends(internal), Depends(admin)
 
 
 class PlainRoute(APIRoute):
-    """A route whose endpoint takes the request and returns the response; of its dependencies there are only classes.
+    """A route whose endpoint maps a request to a response, with access classes as its only dependencies.
 
-    FastAPI's preparing of parameters and responses costs more than everything that the LLM server does to a question.
+    FastAPI's handling of parameters and responses costs more than everything that the LLM server does to a request.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

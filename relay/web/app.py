@@ -1,12 +1,7 @@
-"""What every server has: one app with our errors, limits on bodies, health, metrics, and a page of its routes."""
+"""The FastAPI app that every server starts from: errors, body limits, health, metrics, and a page of its routes."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import functools
-import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from html import escape
@@ -14,19 +9,13 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from relay.config.settings import Settings
 from relay.core.metrics import CONTENT_TYPE_LATEST, Metrics
 from relay.web.access import ADMIN, PUBLIC
-from relay.web.errors import BodyLimit, ErrorForm, add_error_handlers, as_it_is, send_less
-from relay.web.token_guard import Door
-
-log = logging.getLogger("relay.web.app")
-
-_DRAIN_SECONDS = 5.0
-_DRAIN_BYTES = 64_000_000
+from relay.web.errors import BodyLimit, ErrorForm, add_error_handlers, unchanged
+from relay.web.middleware import BodyLimits, RequestMetrics, UnexpectedErrors
+from relay.web.token_guard import TokenGuard
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 Readiness = Callable[[], Awaitable[dict[str, Any]]]
@@ -39,12 +28,12 @@ def build_app(
     *,
     description: str = "",
     body_limits: Mapping[str, BodyLimit] | None = None,
-    error_form: ErrorForm = as_it_is,
+    error_form: ErrorForm = unchanged,
 ) -> FastAPI:
-    """An app with our errors, limits and metrics; `app.state` has settings, metrics, and a door if there is a token.
+    """Build an app without routes; `app.state` has `settings`, `metrics` and `token_guard` (None without admin_token).
 
-    body_limits: paths whose bodies have another limit than max_body_bytes. error_form: what the body of an error looks
-    like on a path whose protocol wants it otherwise.
+    body_limits: paths whose limit differs from max_body_bytes. error_form: changes the body of an error on paths whose
+    protocol requires another one.
     """
     app = FastAPI(
         title=title,
@@ -53,34 +42,27 @@ def build_app(
         redoc_url=None,
         docs_url=None,
         openapi_url=None,
-        redirect_slashes=False,  # whoever posts a webhook loses the form on the way; a 404 says what is wrong
+        redirect_slashes=False,  # a redirected webhook would lose its form; a 404 says what is wrong
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
-    if settings.admin_token is not None:
-        app.state.door = Door(settings.admin_token.get_secret_value())
+    app.state.token_guard = TokenGuard(settings.admin_token.get_secret_value()) if settings.admin_token else None
     app.state.error_form = error_form
-    usual = BodyLimit(settings.max_body_bytes, "max_body_bytes")
+    default = BodyLimit(settings.max_body_bytes, "max_body_bytes")
     others = body_limits or {}
-
-    def limit_of(path: str) -> BodyLimit:
-        return others.get(path, usual)
-
-    app.state.body_limit_of = limit_of
+    app.state.body_limit_of = lambda path: others.get(path, default)
     add_error_handlers(app)
-    app.add_middleware(
-        Limits,
-        metrics=app.state.metrics,
-        body_limit_of=limit_of,
-        error_form=error_form,
-    )
+    # The last one added is the outermost: every answer is counted, those of the other two included.
+    app.add_middleware(BodyLimits)
+    app.add_middleware(UnexpectedErrors)
+    app.add_middleware(RequestMetrics, metrics=app.state.metrics)
     return app
 
 
 def add_common_routes(app: FastAPI, ready: Readiness) -> None:
-    """GET /health, /ready, /metrics, /docs and /openapi.json.
+    """Add GET /health, /ready, /metrics, /docs and /openapi.json.
 
-    `ready` gives {"ready": bool, ...} and never raises; /ready answers 503 as long as it is false.
+    `ready` returns {"ready": bool, ...} and never raises; /ready answers 503 while it is false.
     """
     routes = APIRouter()
 
@@ -109,7 +91,7 @@ def add_common_routes(app: FastAPI, ready: Readiness) -> None:
 
 
 def _docs_page(app: FastAPI) -> str:
-    """The routes of this server as one plain page; Swagger's own page would load its script from the internet."""
+    """The routes of this server as one HTML page; Swagger's own page would load its script from the internet."""
     rows = []
     for path, verbs in app.openapi()["paths"].items():
         for verb, operation in verbs.items():
@@ -132,106 +114,3 @@ code {{ overflow-wrap: anywhere }}
 <h1>{title}</h1><p>{text}</p>
 <p>Machine-readable: <a href="openapi.json">openapi.json</a></p><table>{rows}</table></html>
 """
-
-
-class Limits:
-    """ASGI middleware: refuses bodies over the limit, turns an unforeseen error into a plain 500, counts requests."""
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        metrics: Metrics,
-        body_limit_of: Callable[[str], BodyLimit],
-        error_form: ErrorForm,
-    ) -> None:
-        self._app = app
-        self._requests = functools.cache(metrics.requests.labels)
-        self._request_seconds = functools.cache(metrics.request_seconds.labels)
-        self._limit_of = body_limit_of
-        self._error_form = error_form
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        limit = self._limit_of(scope["path"])
-        status = 500
-        begun = False
-        seen = 0
-
-        async def counted_receive() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > limit.most:
-                await _drain(scope, receive)
-                raise _BodyTooLarge
-            return message
-
-        async def noted_send(message: Message) -> None:
-            nonlocal status, begun
-            if message["type"] == "http.response.start":
-                status, begun = message["status"], True
-            await send(message)
-
-        try:
-            if _declared_length(scope) > limit.most:
-                await _drain(scope, receive)
-                raise _BodyTooLarge
-            await self._app(scope, counted_receive, noted_send)
-        except (Exception, asyncio.CancelledError) as error:
-            refusal = self._refusal(error, scope)
-            if begun:
-                raise  # the server can only cut the answer off
-            await refusal(scope, receive, noted_send)
-        finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
-            self._requests(route, str(status)).inc()
-            self._request_seconds(route).observe(time.perf_counter() - started)
-
-    def _refusal(self, error: BaseException, scope: Scope) -> Response:
-        status, body, headers = self._sentence(error, scope)
-        return JSONResponse(self._error_form(scope["path"], body), status, headers=headers)
-
-    def _sentence(self, error: BaseException, scope: Scope) -> tuple[int, dict[str, Any], dict[str, str]]:
-        if isinstance(error, _BodyTooLarge):
-            limit = self._limit_of(scope["path"])
-            body = {"error": f"the body is larger than {limit.most} bytes", "hint": send_less(limit)}
-            return 413, body, {"Connection": "close"}
-        if isinstance(error, asyncio.CancelledError):
-            # The server stops and can wait no longer. Whoever called is to try again, as Twilio does after a 503.
-            log.warning("the server stops, %s %s is cut off", scope["method"], scope["path"])
-            body = {"error": "the server is stopping, the request may be unfinished", "hint": "try again in a moment"}
-            return 503, body, {"Retry-After": "5"}
-        log.error("unforeseen error in %s %s", scope["method"], scope["path"], exc_info=error)
-        return 500, {"error": "something went wrong on our side", "hint": "the log of this server says more"}, {}
-
-
-class _BodyTooLarge(HTTPException):
-    """The body passed the limit while it was read; an HTTPException, because FastAPI lets only those pass unchanged."""
-
-    def __init__(self) -> None:
-        super().__init__(413, "the body is larger than this server reads")
-
-
-async def _drain(scope: Scope, receive: Receive) -> None:
-    """Throw away what a client still sends: one that is cut off while it writes never gets to read our refusal."""
-    if any(name == b"expect" for name, _ in scope["headers"]):
-        return  # it waits for our word before it sends
-    drained = 0
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            while drained < _DRAIN_BYTES:
-                message = await receive()
-                drained += len(message.get("body", b""))
-                if not message.get("more_body"):
-                    return
-
-
-def _declared_length(scope: Scope) -> int:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0

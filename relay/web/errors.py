@@ -1,4 +1,4 @@
-"""One shape for every answer that is no success: {"error", "hint"}, with the fitting status."""
+"""The one JSON form of every error response: {"error", "hint"} and a fitting status."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from relay.core.errors import StorageError
 log = logging.getLogger("relay.web.app")
 
 ErrorForm = Callable[[str, dict[str, Any]], dict[str, Any]]
-"""What the body of an error looks like on a path."""
+"""Takes a path and the body of an error; returns the body in the form that the protocol of the path requires."""
 
 
 class ApiError(Exception):
-    """An answer other than success: status, what is wrong, and a hint that says what to do."""
+    """An error response: status, what is wrong, and a hint that says what to do."""
 
     def __init__(
         self, status: int, error: str, hint: str = "", *, headers: Mapping[str, str] | None = None, **extra: Any
@@ -32,38 +32,41 @@ class ApiError(Exception):
 
 
 class BodyLimit(NamedTuple):
-    """How large a body may be, and the setting that says so."""
+    """The maximum size of a request body, and the setting that defines it."""
 
-    most: int
+    max_bytes: int
     setting: str
 
 
-def as_it_is(_path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The usual form of an error: {"error", "hint"}."""
+def unchanged(_path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The `ErrorForm` of paths without a protocol of their own."""
     return body
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer errors in our form; `app.state.error_form` and `app.state.body_limit_of` must be set."""
+    """Register handlers for all expected errors; needs `app.state.error_form` and `app.state.body_limit_of`."""
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(StorageError, _storage_error)
 
 
-def send_less(limit: BodyLimit) -> str:
-    """What to do about a body that is too large."""
+def too_large_hint(limit: BodyLimit) -> str:
+    """The hint of a 413."""
     return f"send less, or raise {limit.setting}"
 
 
-def _error(request: Request, body: dict[str, Any], status: int, headers: Mapping[str, str] | None = None) -> Response:
+def error_response(
+    request: Request, body: dict[str, Any], status: int, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Build an error response in the form that the request's path requires."""
     form: ErrorForm = request.app.state.error_form
     return JSONResponse(form(request.url.path, body), status, headers=headers)
 
 
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # noqa: S101 (tells the type checker what the registration guarantees)
-    return _error(request, error.body, error.status, error.headers)
+    return error_response(request, error.body, error.status, error.headers)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
@@ -72,12 +75,12 @@ async def _http_exception(request: Request, error: Exception) -> Response:
         400: "send a JSON object in UTF-8; the fields of this route are described at /docs",
         404: "the routes of this server are listed at /docs",
         405: f"{request.method} is not offered here; see /docs",
-        413: send_less(request.app.state.body_limit_of(request.url.path)),
+        413: too_large_hint(request.app.state.body_limit_of(request.url.path)),
     }
     body = {"error": str(error.detail).lower()}
     if error.status_code in hints:
         body["hint"] = hints[error.status_code]
-    return _error(request, body, error.status_code, error.headers)
+    return error_response(request, body, error.status_code, error.headers)
 
 
 async def _validation_error(_: Request, error: Exception) -> Response:
@@ -94,7 +97,7 @@ async def _validation_error(_: Request, error: Exception) -> Response:
 
 
 def _problem(problem: Mapping[str, Any]) -> str:
-    """One thing that is wrong, led by its field; the first step of its place says only body, query or path."""
+    """One validation error as "field: message"; the first step of `loc` (body, query or path) is left out."""
     where = ".".join(str(step) for step in problem["loc"][1:])
     if where:
         return f"{where}: {problem['msg']}"

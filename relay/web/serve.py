@@ -1,4 +1,4 @@
-"""Runs one server as a process: from its settings to uvicorn, until a signal or until its launcher is gone."""
+"""Runs one server process: loads the settings, starts uvicorn, and stops at a signal or when the launcher exits."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from relay.core.shutdown import REQUESTS, end_at_the_latest
 log = logging.getLogger("relay.web.app")
 
 NOT_STARTED = 3
-"""Exit status of a server that could not listen, or whose rooms could not be opened."""
+"""Exit status of a server that could not listen or whose startup failed."""
 
 
 def run_server(
     name: str, create_app: Callable[[Settings], FastAPI], port_of: Callable[[Settings], int], host: str | None = None
 ) -> None:
-    """Read the settings, set up the log, and serve; a setting that is missing or wrong ends it with status 2.
+    """Load the settings, set up logging and serve. A missing or invalid setting ends the process with status 2.
 
-    host: where to listen, else `bind_host`.
+    host: the address to listen on; `bind_host` when None.
     """
     settings = load_or_exit()
     setup_logging(settings, name)
@@ -46,7 +46,7 @@ def run_server(
 
 
 def serve(app: FastAPI, settings: Settings, port: int, host: str | None = None) -> None:
-    """Run one server until a signal, or until the launcher that started it is gone."""
+    """Run one server until a signal, or until the launcher that started it exits."""
     _watch_lifeline(settings.stop_seconds)
     # What was imported stays for good: the garbage collector need not walk through it again and again. It halves p99.
     gc.collect()
@@ -59,20 +59,20 @@ def serve(app: FastAPI, settings: Settings, port: int, host: str | None = None) 
         log_config=None,
         access_log=False,
         ws="none",  # no route is one, and the package costs a megabyte
-        proxy_headers=False,  # or anybody could claim to be loopback with X-Forwarded-For
+        proxy_headers=False,  # or X-Forwarded-For could pretend to be loopback
         server_header=False,
-        timeout_keep_alive=75,  # longer than clients keep theirs, or a request meets a connection that is just closing
+        timeout_keep_alive=75,  # longer than clients', or a request could meet a closing connection
         timeout_graceful_shutdown=max(1, round(settings.stop_seconds * REQUESTS)),
     )
-    server = _Server(config, settings.stop_seconds)
+    server = _StoppingServer(config, settings.stop_seconds)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes Ctrl-C on when everything is closed
         server.run()
     if not server.started:
         sys.exit(NOT_STARTED)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn, with an end to its patience: it gives requests a time limit, but not the app's own stop."""
+class _StoppingServer(uvicorn.Server):
+    """uvicorn with a deadline for the whole stop; its own graceful timeout covers requests, not the app's shutdown."""
 
     def __init__(self, config: uvicorn.Config, stop_seconds: float) -> None:
         super().__init__(config)
@@ -85,7 +85,7 @@ class _Server(uvicorn.Server):
 
 
 def _watch_lifeline(stop_seconds: float) -> None:
-    """Under the launcher stdin is a pipe that ends with it, kill -9 included: then this server stops as well."""
+    """Stop when the launcher exits, even by kill -9: under it stdin is a pipe that then reaches its end."""
     if os.environ.get("RELAY_SUPERVISED") != "1":
         return
 
@@ -93,7 +93,7 @@ def _watch_lifeline(stop_seconds: float) -> None:
         while sys.stdin.buffer.raw.read(64):  # type: ignore[union-attr]  # (stdin is a file here)
             pass
         log.warning("the launcher is gone, stopping")
-        signal.raise_signal(signal.SIGTERM)  # os.kill would end the process on Windows, unheard
-        end_at_the_latest(stop_seconds)  # in case that nobody listens to signals any more
+        signal.raise_signal(signal.SIGTERM)  # os.kill would end the process on Windows without a handler
+        end_at_the_latest(stop_seconds)  # in case signals are no longer handled
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -1,4 +1,4 @@
-"""Compares tokens: wrong ones are counted, and when they are too many, none is looked at for a while."""
+"""Rate-limits guesses of the admin token: after MAX_FAILURES within WINDOW_SECONDS every attempt is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-MOST_MISTAKES = 5
+MAX_FAILURES = 5
 WINDOW_SECONDS = 30.0
 
 
@@ -16,31 +16,31 @@ def same_secret(given: str, wanted: str) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode("utf-8", "surrogateescape"))
 
 
-class Door:
-    """Compares tokens. After five wrong ones within half a minute nobody's token is looked at until it has passed.
+class TokenGuard:
+    """Compares tokens with the admin token and locks itself after too many failures.
 
-    It counts for all together: behind a proxy everybody has the same address, and an address costs an attacker nothing.
+    Failures are counted over all clients: behind a proxy all have the same address, and an attacker has many addresses.
     """
 
     def __init__(self, admin_token: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._token = admin_token
         self._clock = clock
-        self._mistakes: deque[float] = deque(maxlen=MOST_MISTAKES)
+        self._failures: deque[float] = deque(maxlen=MAX_FAILURES)
 
-    def closed_for(self) -> float:
-        """Seconds until the next token is looked at; 0 when one may be tried now."""
-        if len(self._mistakes) < MOST_MISTAKES:
+    def locked_for(self) -> float:
+        """Seconds until `check` may be called again; 0 when it may be called now."""
+        if len(self._failures) < MAX_FAILURES:
             return 0.0
-        return max(0.0, self._mistakes[0] + WINDOW_SECONDS - self._clock())
+        return max(0.0, self._failures[0] + WINDOW_SECONDS - self._clock())
 
-    def fits(self, token: str) -> bool:
-        """Whether this is the token; nothing is counted."""
+    def matches(self, token: str) -> bool:
+        """Whether this is the admin token; a failure is not counted."""
         return same_secret(token, self._token)
 
-    def opens(self, token: str) -> bool:
-        """Whether this is the token. Only to be asked while `closed_for` is 0."""
-        if self.fits(token):
-            self._mistakes.clear()
+    def check(self, token: str) -> bool:
+        """Whether this is the admin token; counts a failure, clears the count on success. Call while not locked."""
+        if self.matches(token):
+            self._failures.clear()
             return True
-        self._mistakes.append(self._clock())
+        self._failures.append(self._clock())
         return False

@@ -1,4 +1,4 @@
-"""The door of the console: who may come in, with what, and who has to wait."""
+"""The login of the console: which tokens and cookies are accepted, and when guesses are refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from relay.console.channels import OnceOnly
 from relay.console.login import own_path
 from relay.web.access import COOKIE
-from relay.web.token_guard import Door
+from relay.web.token_guard import TokenGuard
 from tests.console.running import browsing, nothing, settings_after
 
 TOKEN = "open sesame"
@@ -64,7 +64,7 @@ async def test_over_https_the_cookie_never_travels_in_the_clear(tmp_path: Path) 
     assert "Secure" in secure.headers["Set-Cookie"]
 
 
-async def test_too_many_wrong_tokens_close_the_door_for_a_while(tmp_path: Path) -> None:
+async def test_too_many_wrong_tokens_lock_the_login_for_a_while(tmp_path: Path) -> None:
     """After five wrong ones not even the right one is looked at, and the answer says how long."""
     async with browsing(await settings_after(nothing, tmp_path, admin_token=TOKEN)) as browser:
         wrong = [await sign_in(browser, f"guess {number}") for number in range(5)]
@@ -76,21 +76,21 @@ async def test_too_many_wrong_tokens_close_the_door_for_a_while(tmp_path: Path) 
     assert "Set-Cookie" not in right.headers
 
 
-def test_the_door_opens_again_when_the_time_is_over() -> None:
+def test_the_guard_unlocks_when_the_time_is_over() -> None:
     """Half a minute after the first mistake the next token is looked at."""
     now = 100.0
-    door = Door(TOKEN, lambda: now)
+    guard = TokenGuard(TOKEN, lambda: now)
     for _ in range(5):
-        assert door.closed_for() == 0
-        assert not door.opens("wrong")
+        assert guard.locked_for() == 0
+        assert not guard.check("wrong")
         now += 1
-    assert door.closed_for() == 25
+    assert guard.locked_for() == 25
     now += 25
-    assert door.closed_for() == 0
-    assert door.opens(TOKEN)
+    assert guard.locked_for() == 0
+    assert guard.check(TOKEN)
 
 
-async def test_another_site_cannot_keep_the_door_busy(tmp_path: Path) -> None:
+async def test_another_site_cannot_keep_the_login_locked(tmp_path: Path) -> None:
     """Wrong tokens from a foreign page are refused without being counted."""
     async with browsing(await settings_after(nothing, tmp_path, admin_token=TOKEN)) as browser:
         foreign = [await sign_in(browser, "wrong", Origin="https://evil.example") for _ in range(6)]

@@ -136,7 +136,7 @@ async def test_a_request_through_a_proxy_or_from_a_foreign_page_is_refused(path:
     assert await status(small_app(), path, **headers) == 403
 
 
-async def test_too_many_wrong_bearer_tokens_close_the_door_to_everybody_elsewhere() -> None:
+async def test_too_many_wrong_bearer_tokens_lock_out_every_other_machine() -> None:
     """Guessing is pointless; the right token counts again later, and on this machine it always does."""
     app = small_app(Settings(admin_token=SecretStr("right")))
     for _ in range(5):
