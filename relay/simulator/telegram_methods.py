@@ -10,8 +10,6 @@ from relay.channels.telegram.spec import TELEGRAM
 from relay.simulator.floods import Family, Floods
 from relay.simulator.telegram_chats import BOT_NAME, ChatMessage, Chats
 from relay.simulator.telegram_entities import MAX_TEXT, MOST_SHOWN, Entity, checked, trimmed
-from relay.simulator.telegram_html import parse_html
-from relay.simulator.telegram_markdown import MarkdownV2, parse_old_markdown
 from relay.simulator.telegram_params import BotError, Params, bad_request
 from relay.simulator.telegram_push import Pusher
 from relay.simulator.telegram_updates import Updates
@@ -234,19 +232,11 @@ class BotApi:
 
 
 def formatted(params: Params, *, empty_allowed: bool = False) -> tuple[str, list[Entity]]:
-    """Text and entities as the reader sees them. Raises BotError."""
-    source, mode = params.text("text").replace("\r\n", "\n").replace("\0", ""), params.text("parse_mode").lower()
-    if mode == "html":
-        text, entities = parse_html(source)
-    elif mode == "markdownv2":
-        text, entities = MarkdownV2(source).parse()
-    elif mode == "markdown":
-        text, entities = parse_old_markdown(source)
-    elif mode:
+    """The trimmed text and its entities. Raises BotError, also for every parse_mode: the product sends entities."""
+    if params.text("parse_mode"):
         raise bad_request("unsupported parse_mode")
-    else:
-        text, entities = source, checked(source, params.structure("entities"))
-    text, entities = trimmed(text, entities)
+    source = params.text("text").replace("\r\n", "\n").replace("\0", "")
+    text, entities = trimmed(source, checked(source, params.structure("entities")))
     if not text and not empty_allowed:
         raise bad_request("message text is empty")
     if len(text) > MAX_TEXT:

@@ -1,0 +1,37 @@
+"""Entities: how trimming a text moves them, and which ones Telegram adds to a person's text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.simulator.telegram_entities import found_in, trimmed, units
+
+
+def marks(entities: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
+    return [(one["type"], one["offset"], one["length"]) for one in entities]
+
+
+@given(st.text(max_size=30), st.integers(0, 40), st.integers(1, 40))
+def test_trimming_keeps_entities_on_the_same_characters(text: str, offset: int, length: int) -> None:
+    """What an entity covers after trimming is what it covered before, without the blanks around the text."""
+    offset, length = min(offset, units(text)), min(length, units(text))
+    before = {"type": "bold", "offset": offset, "length": length}
+    body, moved = trimmed(text, [before])
+    wide = text.encode("utf-16-le")
+    covered = wide[offset * 2 : (offset + length) * 2]
+    assert body == text.strip()
+    for entity in moved:
+        assert entity["offset"] + entity["length"] <= units(body)
+        assert body.encode("utf-16-le")[entity["offset"] * 2 : (entity["offset"] + entity["length"]) * 2] in covered
+
+
+def test_commands_links_and_mentions_are_found_in_peoples_texts() -> None:
+    """Offsets count UTF-16; a slash within a word is no command."""
+    assert marks(found_in("😀 /start@bot see https://x.org/a and/or @someone")) == [
+        ("bot_command", 3, 10),
+        ("url", 18, 15),
+        ("mention", 41, 8),
+    ]
