@@ -20,9 +20,9 @@ from fastapi import FastAPI
 from relay.config.settings import Settings, load_settings
 from relay.core.http_client import open_http_client
 from relay.simulator.control_api import control_routes
-from relay.simulator.house import Simulator, hearing_signals
 from relay.simulator.misbehaviour import Severable
 from relay.simulator.page_routes import page_routes
+from relay.simulator.services import Simulator, on_stop_signals
 from relay.simulator.telegram_api import TelegramApi, telegram_routes
 from relay.simulator.twilio_api import TwilioApi, twilio_routes
 from relay.web.app import add_common_routes, build_app
@@ -46,7 +46,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         def stop_waiting() -> None:
             loop.call_soon_threadsafe(simulator.stop_waiting)
 
-        with hearing_signals(stop_waiting):
+        with on_stop_signals(stop_waiting):
             simulator.start()
             try:
                 yield

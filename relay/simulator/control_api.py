@@ -28,8 +28,8 @@ from relay.simulator.control_bodies import (
     TelegramText,
 )
 from relay.simulator.faults import fits
-from relay.simulator.house import Simulator
 from relay.simulator.people import Taken
+from relay.simulator.services import Simulator
 from relay.simulator.telegram_phone import NoSuch, Written
 from relay.simulator.transcript import Conversation
 from relay.simulator.twilio_rules import is_phone_number

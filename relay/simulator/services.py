@@ -61,7 +61,7 @@ class Simulator:
 
 
 @contextlib.contextmanager
-def hearing_signals(call: Callable[[], None]) -> Iterator[None]:
+def on_stop_signals(call: Callable[[], None]) -> Iterator[None]:
     """Run `call` at once on SIGTERM and SIGINT, before the handler that was there.
 
     uvicorn tells its app of a stop only when all requests are over, and a long poll or an event stream is never over.
@@ -71,14 +71,14 @@ def hearing_signals(call: Callable[[], None]) -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-    def heard(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         call()
         earlier = before[signal.Signals(number)]
         if callable(earlier):
             earlier(number, frame)
 
     for number in before:
-        signal.signal(number, heard)
+        signal.signal(number, handle)
     try:
         yield
     finally:
