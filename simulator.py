@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from relay.config.settings import Settings, load_settings
 from relay.core.http_client import open_http_client
 from relay.simulator.control_api import control_routes
-from relay.simulator.misbehaviour import Severable
+from relay.simulator.fault_responses import ConnectionCutMiddleware
 from relay.simulator.page_routes import page_routes
 from relay.simulator.services import Simulator, on_stop_signals
 from relay.simulator.telegram_api import TelegramApi, telegram_routes
@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return {"ready": True, "simulated": True, "people": len(simulator.world.people.everybody)}
 
     app = build_app("Simulator", settings, lifespan, description=DESCRIPTION)
-    app.add_middleware(Severable)
+    app.add_middleware(ConnectionCutMiddleware)
     app.include_router(page_routes())
     app.include_router(control_routes(simulator))
     app.include_router(twilio_routes(TwilioApi(simulator.world, simulator.twilio)))

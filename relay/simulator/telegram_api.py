@@ -10,8 +10,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from relay.simulator.fault_responses import apply_fault
 from relay.simulator.faults import Fault
-from relay.simulator.misbehaviour import misbehave
 from relay.simulator.telegram_methods import BotApi
 from relay.simulator.telegram_params import BotError, Params, read_params
 from relay.simulator.world import World
@@ -88,7 +88,7 @@ class TelegramApi:
             except BotError as error:
                 return _failed(error)
 
-        return await misbehave(self._world, self._world.faults.strike("telegram", method, text), accept, _faulty)
+        return await apply_fault(self._world, self._world.faults.strike("telegram", method, text), accept, _faulty)
 
 
 def _searchable(params: Params) -> str:

@@ -13,8 +13,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from relay.config.settings import Settings
+from relay.simulator.fault_responses import apply_fault
 from relay.simulator.faults import Fault
-from relay.simulator.misbehaviour import misbehave
 from relay.simulator.twilio_messages import API_VERSION, TextMessage, paged
 from relay.simulator.twilio_network import TwilioNetwork
 from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, check_message, code_for
@@ -84,7 +84,7 @@ class TwilioApi:
             self._world.stats.note_call(f"twilio.{method}", refusal.status)
             challenge = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if refusal.status == 401 else None
             return error_response(refusal, challenge)
-        response = await misbehave(self._world, self._world.faults.strike("twilio", method, text), accept, _faulty)
+        response = await apply_fault(self._world, self._world.faults.strike("twilio", method, text), accept, _faulty)
         self._world.stats.note_call(f"twilio.{method}", response.status_code)
         return response
 

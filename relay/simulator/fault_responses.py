@@ -20,7 +20,7 @@ _TRANSPORT = "simulator.transport"
 _HALF_A_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Ga"
 
 
-class Severable:
+class ConnectionCutMiddleware:
     """ASGI middleware that lets a response cut its own connection. It must stand next to the server."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -33,7 +33,7 @@ class Severable:
         await self._app(scope, receive, send)
 
 
-class CutOff(Response):
+class CutConnectionResponse(Response):
     """No answer at all: the connection just ends."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,25 +51,25 @@ Accept = Callable[[], Awaitable[Response]]
 Refuse = Callable[[Fault], Response]
 
 
-async def misbehave(world: World, fault: Fault | None, accept: Accept, refuse: Refuse) -> Response:
+async def apply_fault(world: World, fault: Fault | None, accept: Accept, refuse: Refuse) -> Response:
     """Answer a request as the fault wants it; `accept` does the work, `refuse` makes the provider's error."""
     if fault is None:
         return await accept()
     if fault.when == "before":
         if fault.effect != "slow":
-            return _spoiled(fault, None, refuse)
+            return _faulty_response(fault, None, refuse)
         await world.pause(fault.seconds)
         return await accept()
     answer = await accept()
     if fault.effect == "slow":
         await world.pause(fault.seconds)
         return answer
-    return _spoiled(fault, answer, refuse)
+    return _faulty_response(fault, answer, refuse)
 
 
-def _spoiled(fault: Fault, answer: Response | None, refuse: Refuse) -> Response:
+def _faulty_response(fault: Fault, answer: Response | None, refuse: Refuse) -> Response:
     if fault.effect == "cut":
-        return CutOff(status_code=502)
+        return CutConnectionResponse(status_code=502)
     if fault.effect == "broken":
         return Response(_HALF_A_PAGE, answer.status_code if answer else 200, media_type="text/html")
     return refuse(fault)
