@@ -27,7 +27,7 @@ from relay.simulator.control_bodies import (
     SmsText,
     TelegramText,
 )
-from relay.simulator.faults import fits
+from relay.simulator.faults import is_applicable
 from relay.simulator.people import Taken
 from relay.simulator.services import Simulator
 from relay.simulator.telegram_phone import NoSuch, Written
@@ -271,7 +271,7 @@ def _add_faults(routes: APIRouter, simulator: Simulator) -> None:
 
     @routes.post("/faults", status_code=201, summary="Switch a fault on.")
     async def add(body: NewFault) -> dict[str, Any]:
-        if not fits(body.target, body.effect):
+        if not is_applicable(body.target, body.effect):
             raise ApiError(422, f"{body.effect} makes no sense for {body.target}", "docs/SIMULATOR.md has the table")
         fault = faults.add(**body.model_dump())
         board.announce({"type": "faults"})

@@ -17,7 +17,7 @@ API_EFFECTS = frozenset({"status", "slow", "cut", "broken"})
 DELIVERY_EFFECTS = frozenset({"lose", "duplicate", "disorder", "slow"})
 
 
-def fits(target: Target, effect: Effect) -> bool:
+def is_applicable(target: Target, effect: Effect) -> bool:
     """Whether this effect makes sense for this target."""
     return effect in (API_EFFECTS if target in {"twilio", "telegram"} else DELIVERY_EFFECTS)
 
@@ -52,12 +52,12 @@ class Fault:
         )
 
 
-class FaultBook:
+class ActiveFaults:
     """All faults that are switched on, in the order in which they were."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, rng: random.Random) -> None:
         self.faults: list[Fault] = []
-        self._chance = chance
+        self._rng = rng
         self._last_id = 0
 
     def add(self, target: Target, effect: Effect, **details: Any) -> Fault:
@@ -72,10 +72,10 @@ class FaultBook:
         self.faults = [] if fault_id is None else [fault for fault in self.faults if fault.id != fault_id]
         return before - len(self.faults)
 
-    def strike(self, target: Target, method: str = "*", text: str = "") -> Fault | None:
+    def match(self, target: Target, method: str = "*", text: str = "") -> Fault | None:
         """The first fault that hits this request, counted as used; a spent one is removed."""
         for fault in self.faults:
-            if fault.matches(target, method, text) and self._chance.random() < fault.chance:
+            if fault.matches(target, method, text) and self._rng.random() < fault.chance:
                 fault.used += 1
                 if fault.count is not None:
                     fault.count -= 1

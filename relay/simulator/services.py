@@ -26,10 +26,10 @@ class Simulator:
     """Twilio, Telegram and the phones, sharing one world. Building it opens nothing."""
 
     def __init__(
-        self, settings: Settings, client: httpx.AsyncClient, clock: Callable[[], float], chance: random.Random
+        self, settings: Settings, client: httpx.AsyncClient, clock: Callable[[], float], rng: random.Random
     ) -> None:
         self.settings = settings
-        self.world = World(settings, clock, chance)
+        self.world = World(settings, clock, rng)
         token = settings.twilio_auth_token
         caller = WebhookCaller(client, token.get_secret_value() if token else "")
         self.twilio = TwilioNetwork(self.world, caller)

@@ -88,7 +88,7 @@ class TelegramApi:
             except BotError as error:
                 return _failed(error)
 
-        return await apply_fault(self._world, self._world.faults.strike("telegram", method, text), accept, _faulty)
+        return await apply_fault(self._world, self._world.faults.match("telegram", method, text), accept, _faulty)
 
 
 def _searchable(params: Params) -> str:

@@ -77,7 +77,7 @@ class Updates:
         number = given if isinstance(given, int) else self._next_id
         content = {name: value for name, value in body.items() if name != "update_id"}
         update = Update(number, content, lane, self._world.clock(), bubble, forced=isinstance(given, int))
-        fault = self._world.faults.strike("telegram_update", next(iter(content), "*"), text)
+        fault = self._world.faults.match("telegram_update", next(iter(content), "*"), text)
         effect = fault.effect if fault else None
         if effect in {"disorder", "slow"} and fault:
             self._world.spawn(self._bring_late(update, fault.seconds))

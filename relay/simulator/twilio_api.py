@@ -84,7 +84,7 @@ class TwilioApi:
             self._world.stats.note_call(f"twilio.{method}", refusal.status)
             challenge = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if refusal.status == 401 else None
             return error_response(refusal, challenge)
-        response = await apply_fault(self._world, self._world.faults.strike("twilio", method, text), accept, _faulty)
+        response = await apply_fault(self._world, self._world.faults.match("twilio", method, text), accept, _faulty)
         self._world.stats.note_call(f"twilio.{method}", response.status_code)
         return response
 

@@ -141,7 +141,7 @@ class TwilioNetwork:
         """
         while message.unreported:
             form = message.unreported[0]
-            fault = self._world.faults.strike("twilio_callback", form["MessageStatus"], message.body)
+            fault = self._world.faults.match("twilio_callback", form["MessageStatus"], message.body)
             if fault is not None and fault.effect == "disorder":
                 self._world.spawn(self._report_one(message, form, fault))
             else:
@@ -183,7 +183,7 @@ class TwilioNetwork:
         if opt_out_type:
             form["OptOutType"] = opt_out_type
         self._answer_keyword(person, body)
-        fault = self._world.faults.strike("twilio_webhook", "*", body)
+        fault = self._world.faults.match("twilio_webhook", "*", body)
         if fault is not None and fault.effect == "disorder":
             self._world.spawn(self._bring_late(message, form, unsigned, fault))
             return message.sid, Outcome(None, error="held back by a fault")

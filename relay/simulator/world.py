@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.simulator.faults import FaultBook
+from relay.simulator.faults import ActiveFaults
 from relay.simulator.people import People
 from relay.simulator.stats import Stats
 from relay.simulator.transcript import Board
@@ -33,14 +33,14 @@ class Options:
 class World:
     """The state that a reset renews, and the tasks that a stop ends."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float], chance: random.Random) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float], rng: random.Random) -> None:
         self.settings = settings
         self.clock = clock
-        self.chance = chance
+        self.rng = rng
         self.stopping = asyncio.Event()
         self.board = Board(clock)
         self.people = People()
-        self.faults = FaultBook(chance)
+        self.faults = ActiveFaults(rng)
         self.stats = Stats()
         self.options = self._default_options()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -54,7 +54,7 @@ class World:
         for task in self._tasks - self._lasting:
             task.cancel()
         if seed is not None:
-            self.chance.seed(seed)
+            self.rng.seed(seed)
         self.people = People()
         self.faults.remove()
         self.stats = Stats()
