@@ -305,8 +305,8 @@ class MessagingDatabase:
     async def claim_next_part(self, platform: Platform, user_id: UserId, *, mark: bool = True) -> Part | None:
         """Lease the next part of this person's line and mark it as being sent, committed before anything leaves.
 
-        Without `mark` it is only leased: `begin_send` marks it when its turn has come. `unsettled` tells that an
-        earlier attempt may have been sent: settle it before `begin_send`.
+        Without `mark` it is only leased: `begin_send` marks it before it is sent. `outcome_unknown` is True when an
+        earlier attempt may have been sent: look it up before `begin_send`.
         """
 
         def work(tx: Tx) -> Part | None:
@@ -324,7 +324,7 @@ class MessagingDatabase:
     async def begin_send(self, part: Part) -> Part:
         """Mark a leased part as being sent, committed before anything leaves. Raises LeaseLost.
 
-        One that is `unsettled` is repeated with that, which is counted. The part that is given back has the new fence.
+        A part whose outcome is unknown is resent, which is counted. The returned part has the new fencing token.
         """
 
         def work(tx: Tx) -> Part:
@@ -349,7 +349,7 @@ class MessagingDatabase:
         await self._write(lambda tx: put_off_part(tx, part, PartState.PLANNED, self._due(tx, due), error), urgent=True)
 
     async def record_unknown(self, part: Part, due: float, error: SendError) -> None:
-        """Nobody knows whether it was sent: it is to be settled at `due`. Raises LeaseLost."""
+        """It may have been sent: it is looked up at `due`. Raises LeaseLost."""
         await self._write(lambda tx: put_off_part(tx, part, PartState.UNKNOWN, self._due(tx, due), error), urgent=True)
 
     async def record_failed(

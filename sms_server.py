@@ -187,7 +187,7 @@ async def _take_delivery(request: Request, rooms: Rooms, form: Form) -> Response
     fresh = await rooms.relay.outbox.take_report(event)
     rooms.metrics.delivery.labels(SMS, event.state if fresh else "repeated").inc()
     if fresh and person is not None:
-        rooms.relay.send_soon(person)  # the report may have settled what the next part waits for
+        rooms.relay.send_soon(person)  # the status may decide the outcome that the next part waits for
     return _twiml()
 
 

@@ -104,8 +104,8 @@ class SmsService:
     """The SMS channel over Twilio. Raises SettingsError, saying what to set, when credentials are missing."""
 
     platform = SMS
-    can_settle = True
-    paced = False
+    supports_lookup = True
+    rate_limited = False
     """Twilio queues what is sent too fast."""
 
     def __init__(
@@ -117,7 +117,7 @@ class SmsService:
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         account_sid, token = credentials(settings)
-        self.settle_seconds = settings.sms_settle_seconds
+        self.lookup_seconds = settings.sms_settle_seconds
         self._settings = settings
         self._clock = clock
         self._new_id = new_id
@@ -281,7 +281,7 @@ class SmsService:
     def typing(self, user_id: UserId) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (a text message has no such sign)
         return nullcontext()
 
-    async def await_turn(self, part: Part) -> None:
+    async def wait_for_rate_limit(self, part: Part) -> None:
         """Return at once: Twilio queues what is sent too fast."""
 
     async def send(self, part: Part) -> Receipt:
@@ -301,7 +301,7 @@ class SmsService:
             raise OutcomeUnknown("answer", "Twilio's answer names no message")
         return _receipt(sent)
 
-    async def settle(self, part: Part, taken: Collection[str]) -> Receipt | None:
+    async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
         """Look the part up among the messages to this person: same text, made since the attempt began, not `taken`.
 
         The list is not filtered by date: its filter looks at the date of sending, which a queued message has not got.

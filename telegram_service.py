@@ -79,10 +79,10 @@ class TelegramService:
     """The Telegram channel of one bot. `client` is shared and closed by whoever opened it."""
 
     platform = TELEGRAM
-    can_settle = False
+    supports_lookup = False
     """Telegram keeps no list of what a bot has sent."""
-    settle_seconds = 0.0
-    paced = True
+    lookup_seconds = 0.0
+    rate_limited = True
 
     def __init__(
         self,
@@ -253,7 +253,7 @@ class TelegramService:
         """In a group, where every call may count, only while there is plenty of room for the answer itself."""
         return self._pace.take_spare(user_id) if _is_group(user_id) else not self._pace.is_paused(user_id)
 
-    async def await_turn(self, part: Part) -> None:
+    async def wait_for_rate_limit(self, part: Part) -> None:
         """Wait for this chat's next slot, if it comes soon. Raises SendError when it does not."""
         seconds = self._pace.take(part.user_id, PATIENCE_SECONDS)
         if seconds > PATIENCE_SECONDS:
@@ -291,7 +291,7 @@ class TelegramService:
         except (TelegramError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise _own_error(error) from error
 
-    async def settle(self, part: Part, taken: Collection[str]) -> Receipt | None:  # noqa: ARG002 (there is no list)
+    async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:  # noqa: ARG002 (there is no list)
         """Never possible: there is no list of what a bot has sent. Raises OutcomeUnknown."""
         raise OutcomeUnknown("no-list", f"Telegram cannot tell whether part {part.id} was sent")
 

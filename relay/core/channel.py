@@ -13,14 +13,14 @@ class Channel(Protocol):
     """Text and HTTP of one provider. It reads and writes no row."""
 
     platform: Platform
-    can_settle: bool
-    """Whether `settle` can ever tell; where it cannot, a part is repeated once after an unknown outcome."""
+    supports_lookup: bool
+    """Whether `lookup` can ever tell; where it cannot, a part is repeated once after an unknown outcome."""
 
-    settle_seconds: float
-    """How long after an attempt began `settle` may still find it: what is not found by then was not sent."""
+    lookup_seconds: float
+    """How long after an attempt began `lookup` may still find it: what is not found by then was not sent."""
 
-    paced: bool
-    """Whether `await_turn` may wait: then a part is marked as being sent only after it."""
+    rate_limited: bool
+    """Whether `wait_for_rate_limit` may wait: then a part is marked as being sent only after it."""
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         """What this message asks for: commands, keywords, registration. Pure; `user` is None for a first contact."""
@@ -46,7 +46,7 @@ class Channel(Protocol):
         """Show the person that an answer is being written, as long as the context lasts; never raises."""
         ...
 
-    async def await_turn(self, part: Part) -> None:
+    async def wait_for_rate_limit(self, part: Part) -> None:
         """Return when the provider's pace allows this part; nothing was sent. Raises SendError when that is far off."""
         ...
 
@@ -54,7 +54,7 @@ class Channel(Protocol):
         """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when nobody can tell."""
         ...
 
-    async def settle(self, part: Part, taken: Collection[str]) -> Receipt | None:
+    async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
         """Find out whether an earlier attempt was sent; None when it was not.
 
         taken are the provider's ids of other parts: the same text may have been sent to the same person before.

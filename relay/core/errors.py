@@ -5,7 +5,7 @@
     |-- PayloadError           a provider sent something that cannot be parsed; it becomes a dead letter
     |-- LeaseLost              somebody else works on this row now; do not send, do not record
     |-- SendError              a provider refused a part, for sure; `kind` says what that means for us
-    |   `-- OutcomeUnknown     the part may or may not have been sent; settle before sending it again
+    |   `-- OutcomeUnknown     the part may or may not have been sent; look it up before sending it again
     `-- ModelError             the LLM server gave no answer; `kind` says why
 
 SettingsError stands apart, in relay.config.errors: settings are read before anything of this tree can happen.
@@ -44,7 +44,7 @@ class SendFailure(StrEnum):
     BUSY = "busy"  # nothing was sent; the same part may be sent again after a pause
     LIMIT = "limit"  # nothing was sent, and nothing will be before tomorrow: again every hour
     LATER = "later"  # nothing arrived; one careful repetition much later is worth it
-    UNKNOWN = "unknown"  # it may have been sent: settle first
+    UNKNOWN = "unknown"  # it may have been sent: look it up first
 
 
 class SendError(RelayError):
@@ -72,7 +72,7 @@ class SendError(RelayError):
 
 
 class OutcomeUnknown(SendError):
-    """The request left us and no answer told its fate (timeout, 5xx, broken body): settle before repeating."""
+    """The request was sent and the outcome is unknown (timeout, 5xx, broken body): look it up before repeating."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(SendFailure.UNKNOWN, code, message)

@@ -232,7 +232,7 @@ class Part:
     """One part of a reply, claimed for sending.
 
     number runs from 1 to count. attempts counts the claims including this one and is the fence of it; lease_until
-    is when the claim ends. unsettled says that an earlier attempt may have been sent (then attempted_at is when).
+    is when the claim ends. outcome_unknown says that an earlier attempt may have been sent (then attempted_at is when).
     resends counts the repetitions after an unknown outcome.
     """
 
@@ -248,7 +248,7 @@ class Part:
     owner: str
     attempts: int
     lease_until: float
-    unsettled: bool = False
+    outcome_unknown: bool = False
     attempted_at: float | None = None
     resends: int = 0
 

@@ -1,7 +1,7 @@
 """Sends what was planned, part after part, and records what became of each.
 
-A part is marked before it is sent and recorded after; one whose fate is unknown is settled with the provider before it
-may be sent again. What an error means is the channel's knowledge, when to try again is `relay.core.retry`'s.
+A part is marked before it is sent and recorded after; one whose outcome is unknown is looked up at the provider before
+it may be sent again. What an error means is the channel's knowledge, when to try again is `relay.core.retry`'s.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from relay.core.user_workers import UserWorkers
 
 log = logging.getLogger("relay.core.outbox")
 
-SETTLE_AFTER_SECONDS = 2.0
+LOOKUP_AFTER_SECONDS = 2.0
 """How long a status callback gets to tell the fate of a send before we ask the provider."""
 
 MOST_RESENDS = 1
-"""How often a part is repeated after an unknown outcome that the provider cannot settle."""
+"""How often a part is repeated after an unknown outcome that cannot be looked up."""
 
 PERHAPS_LOST = "My last message may not have reached you whole. If something is missing, please ask me again."
 """What a person is told when nobody can tell whether they got an answer; a third copy is never risked."""
@@ -124,14 +124,14 @@ class Outbox:
         """Send the head of this person's line, if it is due."""
         if self._clock() < self._paused_until:
             return False
-        part = await self._store.claim_next_part(self._platform, user_id, mark=not self._channel.paced)
+        part = await self._store.claim_next_part(self._platform, user_id, mark=not self._channel.rate_limited)
         if part is None:
             return False
         self._claimed.add(part.id)
         try:
-            if part.unsettled:
-                return await self._settle(part)
-            return await (self._begin(part) if self._channel.paced else self._send(part))
+            if part.outcome_unknown:
+                return await self._reconcile(part)
+            return await (self._begin(part) if self._channel.rate_limited else self._send(part))
         except LeaseLost as error:
             log.warning("%s", error)
             return True
@@ -139,9 +139,9 @@ class Outbox:
             self._claimed.discard(part.id)
 
     async def _begin(self, part: Part) -> bool:
-        """Send a leased part in its turn. Marked only then: a kill or a stop before that leaves nothing unknown."""
+        """Send a leased part when the rate limit allows, and mark it only then: a stop before leaves no doubt."""
         try:
-            await self._channel.await_turn(part)
+            await self._channel.wait_for_rate_limit(part)
         except SendError as error:
             return await self._put_off(part, error)
         return await self._send(await self._store.begin_send(part))
@@ -166,36 +166,36 @@ class Outbox:
         if self._pause_is_noted:
             await self._resume()
 
-    async def _settle(self, part: Part) -> bool:
+    async def _reconcile(self, part: Part) -> bool:
         """An earlier attempt may have been sent: find out; what the provider cannot tell is repeated once."""
-        wait = (part.attempted_at or 0.0) + SETTLE_AFTER_SECONDS - self._clock()
+        wait = (part.attempted_at or 0.0) + LOOKUP_AFTER_SECONDS - self._clock()
         if wait > 0:
             error = OutcomeUnknown("waiting", "a report on the last attempt may still come")
             await self._record(lambda: self._store.record_unknown(part, self._clock() + wait, error))
             self.workers.notify_later(wait, part.user_id)
             return False
-        if not self._channel.can_settle and part.resends >= MOST_RESENDS:
+        if not self._channel.supports_lookup and part.resends >= MOST_RESENDS:
             error = OutcomeUnknown("unknown", "nobody can tell whether this part arrived")
             return await self._fail(part, error, self._channel.plan(PERHAPS_LOST))
         try:
-            receipt = await self._find_out(part)
+            receipt = await self._lookup(part)
         except SendError as error:
             return await self._put_off(part, OutcomeUnknown(error.code, error.message))
         if receipt is not None:
             await self._accepted(part, receipt)
             return True
-        late = (part.attempted_at or 0.0) + self._channel.settle_seconds - self._clock()
-        if self._channel.can_settle and late > 0:
+        late = (part.attempted_at or 0.0) + self._channel.lookup_seconds - self._clock()
+        if self._channel.supports_lookup and late > 0:
             return await self._put_off(part, OutcomeUnknown("not found", "it may still turn up"), at_most=late)
         return await self._begin(part)
 
-    async def _find_out(self, part: Part) -> Receipt | None:
+    async def _lookup(self, part: Part) -> Receipt | None:
         """The receipt of an earlier attempt; None when the part may be sent again. Raises SendError when not now.
 
         Where nobody can tell, there is only one repetition, so it waits until the provider is well again.
         """
-        if self._channel.can_settle:
-            return await self._channel.settle(part, await self._store.accepted_ids(part))
+        if self._channel.supports_lookup:
+            return await self._channel.lookup(part, await self._store.accepted_ids(part))
         await self._channel.probe()
         return None
 
@@ -225,7 +225,7 @@ class Outbox:
         pause = min(pause, at_most)
         due = self._clock() + pause
         log.warning("part %s: %s (%s); next try in %.1f s", part.id, error.message, error.code, pause)
-        if part.unsettled or error.kind is SendFailure.UNKNOWN:
+        if part.outcome_unknown or error.kind is SendFailure.UNKNOWN:
             await self._record(lambda: self._store.record_unknown(part, due, error))
         else:
             await self._record(lambda: self._store.record_retry(part, due, error))

@@ -87,7 +87,7 @@ def _parser(platforms: Sequence[Platform]) -> argparse.ArgumentParser:
             made.add_argument("--output", type=Path, metavar="FILE", help="a new file, readable by its owner only")
         else:
             made.add_argument("--yes", action="store_true", help="do it (without this, only say what would be removed)")
-    made = command("prune", _prune, "Delete finished rows (messages handled, parts settled, delivery reports) by age.")
+    made = command("prune", _prune, "Delete finished rows (messages handled, parts closed, delivery reports) by age.")
     made.add_argument("--older-than", type=_days, required=True, metavar="AGE", help="such as 90d, 12w or 1y")
     made.add_argument("--conversations", action="store_true", help="delete lines of the history of that age as well")
     return parser

@@ -124,15 +124,15 @@ def claim_part(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
     head = tx.run(_HEAD, some_person(platform, user_id)).first()
     if head is None or head.due > tx.now or head.lease_until >= tx.now:
         return None
-    unsettled = head.state != PartState.PLANNED
+    outcome_unknown = head.state != PartState.PLANNED
     changes: dict[str, Any] = {"owner": owner, "lease_until": tx.now + lease, "attempts": head.attempts + 1}
-    state = PartState.UNKNOWN if unsettled else PartState.PLANNED
-    if mark and not unsettled:
+    state = PartState.UNKNOWN if outcome_unknown else PartState.PLANNED
+    if mark and not outcome_unknown:
         state, changes["attempted_at"] = PartState.SENDING, tx.now
-    return to_part(move_part(tx, head, state, **changes), unsettled=unsettled)
+    return to_part(move_part(tx, head, state, **changes), outcome_unknown=outcome_unknown)
 
 
-def to_part(row: Row[Any], *, unsettled: bool) -> Part:
+def to_part(row: Row[Any], *, outcome_unknown: bool) -> Part:
     return Part(
         id=PartId(row.part_id),
         platform=Platform(row.platform),
@@ -146,7 +146,7 @@ def to_part(row: Row[Any], *, unsettled: bool) -> Part:
         owner=row.owner,
         attempts=row.attempts,
         lease_until=row.lease_until,
-        unsettled=unsettled,
+        outcome_unknown=outcome_unknown,
         attempted_at=row.attempted_at,
         resends=row.resends,
     )
@@ -178,10 +178,10 @@ def begin_part(tx: Tx, part: Part, lease: float) -> Part:
     """Mark a claimed part as being sent; one of unknown fate is repeated with that, which is counted."""
     row = claimed_part(tx, part)
     changes: dict[str, Any] = {"attempted_at": tx.now, "lease_until": tx.now + lease}
-    if part.unsettled:
+    if part.outcome_unknown:
         changes |= {"resends": row.resends + 1, "attempts": row.attempts + 1}
         tx.count(part.platform, "resends")
-    return to_part(move_part(tx, row, PartState.SENDING, **changes), unsettled=False)
+    return to_part(move_part(tx, row, PartState.SENDING, **changes), outcome_unknown=False)
 
 
 def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:

@@ -134,7 +134,7 @@ async def test_a_part_that_did_arrive_is_not_sent_again(town: Town) -> None:
     await town.quiet()
     assert town.channel.sent == []
     await town.wait(5)
-    assert town.channel.settled == ["did /a"]
+    assert town.channel.lookups == ["did /a"]
     assert town.channel.to(ANN) == ["b"]
     assert (await town.rows(outbound, "state", "provider_id"))[0] == ("sent", "P-found")
 
@@ -161,10 +161,10 @@ async def test_nothing_is_sent_while_the_provider_cannot_tell(town: Town) -> Non
     for _ in range(10):
         await town.wait(20)
     assert town.channel.to(ANN) == ["did /a"]
-    assert len(town.channel.settled) == 4
+    assert len(town.channel.lookups) == 4
 
 
-async def test_a_status_report_settles_it_before_we_ask(town: Town) -> None:
+async def test_a_delivery_status_decides_it_before_the_lookup(town: Town) -> None:
     """The callback carries our part id: neither a look nor a second send is needed."""
     town.channel.script.append(LOST)
     await town.hear("/a|b")
@@ -172,14 +172,14 @@ async def test_a_status_report_settles_it_before_we_ask(town: Town) -> None:
     ((part_id, *_),) = [row for row in await town.rows(outbound, "part_id", "number") if row[1] == 1]
     await town.database.record_delivery(DeliveryEvent(SMS, "P1", PartState.DELIVERED, town.hours.now, part_id=part_id))
     await town.wait(5)
-    assert town.channel.settled == []
+    assert town.channel.lookups == []
     assert town.channel.to(ANN) == ["b"]
 
 
 @pytest.mark.parametrize("second", [None, LOST])
 async def test_where_nobody_can_tell_it_is_repeated_once(found_town: Found, second: Exception | None) -> None:
     """A resend is allowed once; after a second silence the part is given up, and the person's next answer goes out."""
-    town = await found_town(can_settle=False)
+    town = await found_town(supports_lookup=False)
     town.channel.script.extend([LOST, second])
     await town.hear("/a")
     await town.quiet()
@@ -194,7 +194,7 @@ async def test_where_nobody_can_tell_it_is_repeated_once(found_town: Found, seco
 
 async def test_whoever_may_have_lost_an_answer_is_told_so_once(found_town: Found) -> None:
     """Two silences end the part and the rest of its reply; a notice that gets lost itself brings no other."""
-    town = await found_town(can_settle=False)
+    town = await found_town(supports_lookup=False)
     town.channel.script.extend([LOST, LOST])
     await town.hear("/a|b")
     await town.quiet()
@@ -213,7 +213,7 @@ async def test_whoever_may_have_lost_an_answer_is_told_so_once(found_town: Found
 
 async def test_the_only_repetition_waits_until_the_provider_is_well(found_town: Found) -> None:
     """An outage in which nothing can be told costs nobody an answer, however long it lasts."""
-    town = await found_town(can_settle=False)
+    town = await found_town(supports_lookup=False)
     town.channel.script.append(LOST)
     town.channel.probes.extend([LOST, SendError(SendFailure.BUSY, "unreachable", "no"), WRONG_TOKEN, LOST])
     await town.hear("/a|b")
@@ -229,56 +229,56 @@ async def test_the_only_repetition_waits_until_the_provider_is_well(found_town: 
 
 async def test_what_is_not_found_at_once_is_looked_for_until_it_cannot_turn_up_any_more(town: Town) -> None:
     """The provider may take a request after we gave up on it: it is found at the third look, and not sent again."""
-    town.channel.settle_seconds = 60
+    town.channel.lookup_seconds = 60
     town.channel.script.append(LOST)
     town.channel.findings.extend([None, None, Receipt("P-late")])
     await town.hear("/a|b")
     await town.quiet()
     for _ in range(5):
         await town.wait(10)
-    assert town.channel.settled == ["did /a"] * 3
+    assert town.channel.lookups == ["did /a"] * 3
     assert town.channel.to(ANN) == ["b"]
     assert (await town.rows(outbound, "provider_id", "resends"))[0] == ("P-late", 0)
 
 
 async def test_what_is_not_found_in_time_is_sent_again(town: Town) -> None:
     """Not before the time is over, and right after it."""
-    town.channel.settle_seconds = 60
+    town.channel.lookup_seconds = 60
     town.channel.script.append(LOST)
     await town.hear("/a")
     await town.quiet()
     for _ in range(29):
         await town.wait(2)
     assert town.channel.sent == []
-    assert len(town.channel.settled) > 1
+    assert len(town.channel.lookups) > 1
     await town.wait(3)
     assert town.channel.to(ANN) == ["did /a"]
 
 
-@pytest.mark.parametrize("unsettled", [False, True])
+@pytest.mark.parametrize("outcome_unknown", [False, True])
 async def test_a_stop_while_a_part_waits_for_its_turn_leaves_nothing_unknown(
-    found_town: Found, *, unsettled: bool
+    found_town: Found, *, outcome_unknown: bool
 ) -> None:
     """It was not marked yet: neither does a first send become doubtful, nor is the only repetition spent."""
-    town = await found_town(can_settle=False, paced=True)
+    town = await found_town(supports_lookup=False, rate_limited=True)
     waiting = asyncio.Event()
 
     async def hang() -> None:
         waiting.set()
         await asyncio.Event().wait()
 
-    if unsettled:
+    if outcome_unknown:
         town.channel.script.append(LOST)
         town.channel.turns.append(None)
     town.channel.turns.append(hang)
     await town.hear("/a|b")
-    await town.until(lambda: waiting.is_set() or unsettled)
-    if unsettled:
+    await town.until(lambda: waiting.is_set() or outcome_unknown)
+    if outcome_unknown:
         await town.quiet()
         await town.pass_by(5)
         await waiting.wait()
     await town.stop(0)
-    assert (await town.rows(outbound, "state", "resends"))[0] == ("unknown" if unsettled else "planned", 0)
+    assert (await town.rows(outbound, "state", "resends"))[0] == ("unknown" if outcome_unknown else "planned", 0)
     town.reborn()
     await town.start()
     await town.quiet()
@@ -287,7 +287,7 @@ async def test_a_stop_while_a_part_waits_for_its_turn_leaves_nothing_unknown(
 
 async def test_a_turn_that_is_far_off_puts_the_part_back(found_town: Found) -> None:
     """It is planned again for then; one of unknown fate stays one of unknown fate."""
-    town = await found_town(can_settle=False, paced=True)
+    town = await found_town(supports_lookup=False, rate_limited=True)
     far = SendError(SendFailure.BUSY, "pace", "a minute", retry_after=60)
     town.channel.turns.extend([far, None, far])
     town.channel.script.append(LOST)
@@ -305,7 +305,7 @@ async def test_a_turn_that_is_far_off_puts_the_part_back(found_town: Found) -> N
 
 async def test_a_lease_that_ended_while_the_part_waited_for_its_turn_is_not_used(found_town: Found) -> None:
     """A process that slept past its lease finds that another one has the part, and sends nothing."""
-    town = await found_town(can_settle=False, paced=True)
+    town = await found_town(supports_lookup=False, rate_limited=True)
     other = MessagingDatabase(town.database._transactions, owner="sms@other", clock=town.hours.clock)
     other._ready = True
 
@@ -324,7 +324,7 @@ async def test_a_lease_that_ended_while_the_part_waited_for_its_turn_is_not_used
 
 
 async def test_an_error_that_nobody_foresaw_counts_as_unknown(town: Town) -> None:
-    """It may have been sent, so it is settled first, and it is not tried for ever."""
+    """It may have been sent, so it is looked up first, and it is not tried for ever."""
     town.channel.script.append(KeyError("sid"))
     town.channel.findings.append(Receipt("P-found"))
     await town.hear("/a")
@@ -334,7 +334,7 @@ async def test_an_error_that_nobody_foresaw_counts_as_unknown(town: Town) -> Non
     assert await town.part_states() == ["accepted"]
 
 
-async def test_a_kill_between_mark_and_record_is_settled_after_the_restart(town: Town) -> None:
+async def test_a_kill_between_mark_and_record_is_looked_up_after_the_restart(town: Town) -> None:
     """The row says "sending": the provider is asked before anything else is done."""
     sending = asyncio.Event()
 
@@ -450,7 +450,7 @@ async def test_trouble_with_the_database_sends_nothing_twice(town: Town, verb: s
         await town.pass_by(3)
     await town.quiet()
     assert town.channel.to(ANN) == ["did /a", "b", "did /c"]
-    assert town.channel.settled == []
+    assert town.channel.lookups == []
     assert town.moody.times == 0
     assert await town.part_states() == ["accepted"] * 3
 
@@ -519,5 +519,5 @@ async def test_a_lease_that_ended_before_the_send_is_not_used(town: Town) -> Non
     await town.hear("/a")
     await town.quiet()
     await town.wait(20)
-    assert town.channel.settled == ["did /a"]
+    assert town.channel.lookups == ["did /a"]
     assert town.channel.to(ANN) == ["did /a"]

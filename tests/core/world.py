@@ -106,18 +106,18 @@ class ScriptedChannel:
     """Accepts what it is not told to refuse. Text that begins with "/" is a command, with "-" it gets no answer."""
 
     platform = SMS
-    settle_seconds = 0.0
+    lookup_seconds = 0.0
 
-    def __init__(self, *, can_settle: bool = True, paced: bool = False) -> None:
-        self.can_settle = can_settle
-        self.paced = paced
+    def __init__(self, *, supports_lookup: bool = True, rate_limited: bool = False) -> None:
+        self.supports_lookup = supports_lookup
+        self.rate_limited = rate_limited
         self.turns: deque[Outcome] = deque()
         self.probes: deque[Outcome] = deque()
         self.script: deque[Outcome] = deque()
         self.always: Outcome = None
         self.findings: deque[Outcome] = deque()
         self.sent: list[tuple[UserId, str]] = []
-        self.settled: list[str] = []
+        self.lookups: list[str] = []
         self.typing_for: list[UserId] = []
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
@@ -148,7 +148,7 @@ class ScriptedChannel:
         self.typing_for.append(user_id)
         yield
 
-    async def await_turn(self, part: Part) -> None:
+    async def wait_for_rate_limit(self, part: Part) -> None:
         await _play(self.turns.popleft() if self.turns else None)
 
     async def probe(self) -> None:
@@ -159,8 +159,8 @@ class ScriptedChannel:
         self.sent.append((part.user_id, part.text))
         return receipt or Receipt(f"P{len(self.sent)}")
 
-    async def settle(self, part: Part, taken: Collection[str]) -> Receipt | None:
-        self.settled.append(part.text)
+    async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
+        self.lookups.append(part.text)
         found: Receipt | None = await _play(self.findings.popleft() if self.findings else None)
         return found
 
@@ -192,13 +192,15 @@ class Moody:
 class Town:
     """Everything between the store and the provider, on a clock of its own."""
 
-    def __init__(self, url: str, hours: Hours, *, can_settle: bool = True, paced: bool = False, **changes: Any) -> None:
+    def __init__(
+        self, url: str, hours: Hours, *, supports_lookup: bool = True, rate_limited: bool = False, **changes: Any
+    ) -> None:
         self.hours = hours
         self.database = MessagingDatabase(open_transactions(url, 60), owner="sms@town", clock=hours.clock)
         self.moody = Moody(self.database)
         defaults = {"merge_messages": False, "messages_per_minute": 10_000, "loop_turns": 0}
         self.settings = Settings(**{**defaults, **changes})
-        self.channel = ScriptedChannel(can_settle=can_settle, paced=paced)
+        self.channel = ScriptedChannel(supports_lookup=supports_lookup, rate_limited=rate_limited)
         self.model, self.metrics = ScriptedModel(), Metrics()
         self.reborn()
 

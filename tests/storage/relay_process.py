@@ -1,7 +1,7 @@
 """A small server of the tests' own: the whole relay on a real database, with a provider that is a file.
 
 `python relay_process.py URL OWNER TRANSCRIPT` answers every SMS with its own text. A line of the transcript is a send
-that the provider accepted; the list of them settles what a killed process left behind.
+that the provider accepted; the list of them decides the outcomes that a killed process left unknown.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ UNMERGED = Settings(merge_messages=False, messages_per_minute=10_000, loop_turns
 
 class FileChannel:
     platform = SMS
-    can_settle = True
-    settle_seconds = 0.0
-    paced = False
+    supports_lookup = True
+    lookup_seconds = 0.0
+    rate_limited = False
 
     def __init__(self, transcript: Path) -> None:
         self._transcript = transcript
@@ -73,7 +73,7 @@ class FileChannel:
     async def typing(self, user_id: UserId) -> AsyncIterator[None]:
         yield
 
-    async def await_turn(self, part: Part) -> None:
+    async def wait_for_rate_limit(self, part: Part) -> None:
         return
 
     async def probe(self) -> None:
@@ -88,7 +88,7 @@ class FileChannel:
         await asyncio.sleep(0.004)
         return Receipt(f"P-{part.id}")
 
-    async def settle(self, part: Part, taken: Collection[str]) -> Receipt | None:
+    async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
         with self._transcript.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             return Receipt(f"P-{part.id}") if part.id in file.read() else None

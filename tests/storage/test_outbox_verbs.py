@@ -39,7 +39,7 @@ async def test_a_part_is_marked_before_it_is_sent(db: MessagingDatabase, databas
     """Whoever dies now leaves a trace that another process sees."""
     await answered(db, "x")
     part = await claimed_part(db)
-    assert (part.text, part.number, part.count, part.attempts, part.unsettled) == ("x", 1, 1, 1, False)
+    assert (part.text, part.number, part.count, part.attempts, part.outcome_unknown) == ("x", 1, 1, 1, False)
     other = await opener(database_url, owner="sms@two")
     assert await states(other) == ["sending"]
 
@@ -73,39 +73,39 @@ async def test_a_refused_part_is_planned_again(db: MessagingDatabase) -> None:
     part = await claimed_part(db)
     await db.record_retry(part, time.time() - 1, SendError(SendFailure.BUSY, "429", "slow"))
     again = await claimed_part(db)
-    assert (again.id, again.attempts, again.unsettled) == (part.id, 2, False)
+    assert (again.id, again.attempts, again.outcome_unknown) == (part.id, 2, False)
     assert await rows(db, outbound, "error_code", "error") == [("429", "slow")]
 
 
-async def test_a_part_of_unknown_fate_is_to_be_settled(db: MessagingDatabase) -> None:
+async def test_a_part_of_unknown_outcome_is_to_be_looked_up(db: MessagingDatabase) -> None:
     """It comes with the moment of the attempt, and is repeated only when somebody says so."""
     await answered(db, "x")
     part = await claimed_part(db)
     await db.record_unknown(part, time.time() - 1, GONE)
     again = await claimed_part(db)
-    assert again.unsettled
+    assert again.outcome_unknown
     assert again.attempted_at == pytest.approx(part.attempted_at, abs=0.5)
     assert await states(db) == ["unknown"]
     resent = await db.begin_send(again)
-    assert (resent.attempts, resent.resends, resent.unsettled) == (3, 1, False)
+    assert (resent.attempts, resent.resends, resent.outcome_unknown) == (3, 1, False)
     assert (await counted(db))["resends"] == 1
     await db.record_accepted(resent, Receipt("P"))
     assert await states(db) == ["accepted"]
 
 
-async def test_what_a_dead_process_was_sending_is_to_be_settled(database_url: str, opener: Opener) -> None:
+async def test_what_a_dead_process_was_sending_is_to_be_looked_up(database_url: str, opener: Opener) -> None:
     """After its lease, by another process; after a restart, at once."""
     dead = await opener(database_url, owner="sms@dead", lease=PAST_LEASE)
     await answered(dead, "x", user_id=ANN)
     await answered(dead, "y", user_id=BOB)
     await claimed_part(dead, ANN)
     other = await opener(database_url, owner="sms@other")
-    assert (await claimed_part(other, ANN)).unsettled
+    assert (await claimed_part(other, ANN)).outcome_unknown
     before = await opener(database_url, owner="sms@dead")
     await claimed_part(before, BOB)
     restarted = await opener(database_url, owner="sms@dead")
     await restarted.release_leases(SMS)
-    assert (await claimed_part(restarted, BOB)).unsettled
+    assert (await claimed_part(restarted, BOB)).outcome_unknown
 
 
 async def test_the_fence_holds_for_parts(database_url: str, opener: Opener) -> None:
@@ -242,7 +242,7 @@ async def test_a_report_may_come_before_the_answer_to_our_send(db: MessagingData
     assert (await counted(db))["segments"] == 1
 
 
-async def test_a_report_settles_a_part_of_unknown_fate(db: MessagingDatabase) -> None:
+async def test_a_delivery_status_decides_an_unknown_outcome(db: MessagingDatabase) -> None:
     """Then nobody sends it again, and the next part may go."""
     await answered(db, "x", "y")
     part = await claimed_part(db)
@@ -348,7 +348,7 @@ async def test_a_repeated_part_takes_its_own_way(db: MessagingDatabase) -> None:
     await db.record_accepted(part, Receipt("P1"))
     await db.record_delivery(_lost("P1", part), _at_once)
     again = await claimed_part(db)
-    assert (again.id, again.attempts, again.unsettled) == (part.id, 2, False)
+    assert (again.id, again.attempts, again.outcome_unknown) == (part.id, 2, False)
     assert "P1" in await db.accepted_ids(again)
     await db.record_delivery(report(PartState.SENT, "P2", part_id=part.id))
     await db.record_accepted(again, Receipt("P2"))

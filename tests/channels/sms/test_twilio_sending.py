@@ -251,7 +251,7 @@ async def test_a_part_found_in_the_list_was_sent(
 ) -> None:
     """Same person, same text, made since the attempt: that was it, whatever became of it."""
     twilio.script.append(listed(message(sid="SM" + "b" * 32, body="Other"), found))
-    receipt = await service.settle(PART, ())
+    receipt = await service.lookup(PART, ())
     assert receipt is not None
     assert (receipt.provider_id, receipt.state) == ("SM" + "a" * 32, state)
     assert twilio.asked[0].query["To"] == ["+12345678900"]
@@ -271,18 +271,18 @@ async def test_another_message_is_not_taken_for_the_part(
 ) -> None:
     """Another text, the person's own, or the same text of an hour ago prove nothing."""
     twilio.script.append(listed(other))
-    assert await service.settle(PART, ()) is None
+    assert await service.lookup(PART, ()) is None
 
 
 @pytest.mark.parametrize(
     "reply",
     [CUT, GARBAGE, refused(500, 20500), refused(429, 20429), refused(401, 20003), Reply(200, b"{}"), Reply(200, b"x")],
 )
-async def test_a_list_that_cannot_be_read_settles_nothing(
+async def test_a_list_that_cannot_be_read_decides_nothing(
     reply: Reply | str, service: SmsService, twilio: ScriptedTwilio
 ) -> None:
     """Without the list the doubt remains; it never turns into "not sent"."""
     # A GET may be repeated by the HTTP client, so the same thing happens twice.
     twilio.script.extend([reply, reply])
     with pytest.raises(OutcomeUnknown):
-        await service.settle(PART, ())
+        await service.lookup(PART, ())

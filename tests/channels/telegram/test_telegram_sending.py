@@ -94,7 +94,7 @@ async def failure(service: TelegramService, sent: Part) -> SendError:
 
 async def no_turn(service: TelegramService, waiting: Part) -> SendError:
     with pytest.raises(SendError) as caught:
-        await service.await_turn(waiting)
+        await service.wait_for_rate_limit(waiting)
     return caught.value
 
 
@@ -204,17 +204,17 @@ async def test_plain_text_that_is_refused_is_not_repeated(service: TelegramServi
 
 async def test_two_parts_to_one_person_are_a_second_apart(service: TelegramService, time: Time) -> None:
     """Telegram's rule for a chat; another person does not wait."""
-    await service.await_turn(part())
-    await service.await_turn(part(user_id="8"))
+    await service.wait_for_rate_limit(part())
+    await service.wait_for_rate_limit(part(user_id="8"))
     assert time.slept == []
-    await service.await_turn(part())
+    await service.wait_for_rate_limit(part())
     assert time.slept == [pytest.approx(1.05)]
 
 
 async def test_a_full_group_puts_the_part_off_instead_of_waiting(service: TelegramService, api: ScriptedBotApi) -> None:
     """After twenty messages in a minute the next one is told when to come again; nothing is sent."""
     for _ in range(20):
-        await service.await_turn(part(user_id="-5"))
+        await service.wait_for_rate_limit(part(user_id="-5"))
         await service.send(part(user_id="-5"))
     error = await no_turn(service, part(user_id="-5"))
     assert error.kind is SendFailure.BUSY
@@ -255,11 +255,11 @@ async def test_trouble_with_typing_troubles_nobody(
     assert len(api.made("sendChatAction")) == 1
 
 
-async def test_a_part_whose_fate_is_unknown_cannot_be_settled(service: TelegramService) -> None:
+async def test_a_part_whose_outcome_is_unknown_cannot_be_looked_up(service: TelegramService) -> None:
     """Telegram keeps no list."""
     with pytest.raises(OutcomeUnknown):
-        await service.settle(part(), ())
-    assert not service.can_settle
+        await service.lookup(part(), ())
+    assert not service.supports_lookup
 
 
 @pytest.mark.parametrize("reply", [Reply(502, b"<html>"), refused(429, "x", retry_after=9), CUT])
