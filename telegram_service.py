@@ -1,4 +1,4 @@
-"""Everything the Bot API means: updates, commands, registration, formatted parts, sending, errors, pace.
+"""Everything the Bot API means: updates, commands, registration, formatted parts, sending, errors, rate limits.
 
 It reads and writes no row and knows no route: the Telegram server gives it what came in and stores what it returns.
 How an update is read, Markdown becomes entities and a call is made is in `relay.channels.telegram`.
@@ -42,7 +42,7 @@ from relay.core.messages import (
     UserState,
 )
 from relay.core.names import NameRefused, valid_name
-from relay.core.rate_limit import Allowance, Pace
+from relay.core.rate_limit import RateLimit, RateLimiter
 
 log = logging.getLogger("relay.telegram")
 
@@ -57,10 +57,10 @@ COMMANDS: Final = {
 
 # https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this: 30 messages a second in all, 1 in a
 # chat, 20 a minute in a group; each a little longer, because requests do not all travel equally fast.
-OVERALL: Final = Allowance(30, 1.05)
-PRIVATE: Final = (Allowance(1, 1.05),)
-GROUP: Final = (Allowance(20, 60.5),)
-PATIENCE_SECONDS: Final = 3.0
+OVERALL: Final = RateLimit(30, 1.05)
+PRIVATE: Final = (RateLimit(1, 1.05),)
+GROUP: Final = (RateLimit(20, 60.5),)
+MAX_WAIT_SECONDS: Final = 3.0
 PROBE_SECONDS: Final = 5.0
 # Apps cut a paste at 4,096 characters, or at white space shortly before; the pieces arrive within a second or so.
 PASTE_PIECE: Final = 4000
@@ -97,7 +97,7 @@ class TelegramService:
         self._settings = settings
         self._clock = clock
         self._sleep = sleep
-        self._pace = Pace(OVERALL, lambda chat: GROUP if _is_group(chat) else PRIVATE, monotonic)
+        self._limiter = RateLimiter(OVERALL, lambda chat: GROUP if _is_group(chat) else PRIVATE, monotonic)
         self._typing: set[asyncio.Task[None]] = set()
         self._calls = BotCalls(client, settings.telegram_api_base_url, token)
         self._bot = typed_bot(self._calls)
@@ -247,18 +247,18 @@ class TelegramService:
             log.debug("no typing indicator: %s", error)
             failed = error.error if isinstance(error, CallFailed) else None
             if failed is not None and failed.retry_after:
-                self._pace.pause(user_id, failed.retry_after)
+                self._limiter.pause(user_id, failed.retry_after)
 
     def _may_show_typing(self, user_id: UserId) -> bool:
         """In a group, where every call may count, only while there is plenty of room for the answer itself."""
-        return self._pace.take_spare(user_id) if _is_group(user_id) else not self._pace.is_paused(user_id)
+        return self._limiter.try_acquire(user_id) if _is_group(user_id) else not self._limiter.is_paused(user_id)
 
     async def wait_for_rate_limit(self, part: Part) -> None:
         """Wait for this chat's next slot, if it comes soon. Raises SendError when it does not."""
-        seconds = self._pace.take(part.user_id, PATIENCE_SECONDS)
-        if seconds > PATIENCE_SECONDS:
+        seconds = self._limiter.acquire(part.user_id, MAX_WAIT_SECONDS)
+        if seconds > MAX_WAIT_SECONDS:
             why = "this chat has had as many messages as Telegram allows for now"
-            raise SendError(SendFailure.BUSY, "pace", why, retry_after=seconds)
+            raise SendError(SendFailure.BUSY, "rate_limit", why, retry_after=seconds)
         if seconds > 0:
             await self._sleep(seconds)
 
@@ -268,7 +268,7 @@ class TelegramService:
             message_id = await self._send_text(part, part.style)
         except SendError as error:
             if error.retry_after:
-                self._pace.pause(part.user_id, error.retry_after)
+                self._limiter.pause(part.user_id, error.retry_after)
             if part.style is None or not is_about_entities(error):
                 raise
             log.warning("Telegram refused the formatting of part %s, it is sent as plain text: %s", part.id, error)

@@ -1,7 +1,6 @@
-"""How fast a provider lets us write, kept on our side so that answers are not punished: sliding windows per chat.
+"""Sliding-window rate limits, per chat and over all chats, kept on our side so that providers need not enforce them.
 
-What counts and what the numbers are is the channel's knowledge; who waits, and how, the caller's. No clock of its own,
-no sleep: it only reckons.
+The numbers are the channel's. Pure bookkeeping: clock and sleep are the caller's.
 """
 
 from __future__ import annotations
@@ -12,93 +11,88 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimit:
     """At most `count` calls within any `seconds`."""
 
     count: int
     seconds: float
 
 
-class _Window:
-    """The moments of the last calls under one allowance, those that are reserved for later included."""
+class _SlidingWindow:
+    """The times of the last calls under one limit, reserved future slots included."""
 
-    def __init__(self, allowance: Allowance) -> None:
-        self._allowance = allowance
-        self._moments: deque[float] = deque(maxlen=allowance.count)
+    def __init__(self, limit: RateLimit) -> None:
+        self._limit = limit
+        self._times: deque[float] = deque(maxlen=limit.count)
 
     def earliest(self, now: float) -> float:
-        full = len(self._moments) == self._allowance.count
-        return max(now, self._moments[0] + self._allowance.seconds) if full else now
+        full = len(self._times) == self._limit.count
+        return max(now, self._times[0] + self._limit.seconds) if full else now
 
-    def take(self, moment: float) -> None:
-        self._moments.append(moment)
+    def add(self, time: float) -> None:
+        self._times.append(time)
 
     def used(self, now: float) -> int:
-        return sum(moment > now - self._allowance.seconds for moment in self._moments)
+        return sum(time > now - self._limit.seconds for time in self._times)
 
-    def is_idle(self, now: float) -> bool:
-        return self.used(now) == 0
+    def is_half_full(self, now: float) -> bool:
+        return self.used(now) * 2 >= self._limit.count
 
 
-class Pace:
-    """Slots for one sender's calls: everybody together, and each chat by itself.
+class RateLimiter:
+    """Slots for the calls of one sender, limited per chat and over all chats.
 
-    `of_chat` gives the allowances of a chat by its name. A chat that the provider has paused gets no slot before the
-    pause ends; other chats do not wait for it.
+    `of_chat` returns the limits of a chat by its id. A chat that the provider has paused gets no slot before the pause
+    ends; other chats do not wait for it.
     """
 
     def __init__(
         self,
-        overall: Allowance,
-        of_chat: Callable[[str], Sequence[Allowance]],
+        overall: RateLimit,
+        of_chat: Callable[[str], Sequence[RateLimit]],
         clock: Callable[[], float],
     ) -> None:
-        self._overall = _Window(overall)
+        self._overall = _SlidingWindow(overall)
         self._of_chat = of_chat
         self._clock = clock
-        self._chats: dict[str, list[_Window]] = {}
+        self._chats: dict[str, list[_SlidingWindow]] = {}
         self._paused: dict[str, float] = {}
 
     def wait(self, chat: str) -> float:
-        """Seconds until a call to this chat would be in order; 0 when it is now. Takes nothing."""
+        """Seconds until a call to this chat is allowed, 0 when it is now. Reserves nothing."""
         now = self._clock()
-        moments = [window.earliest(now) for window in (*self._windows(chat), self._overall)]
-        return max(*moments, self._paused.get(chat, 0.0)) - now
+        earliest = [window.earliest(now) for window in (*self._windows(chat), self._overall)]
+        return max(*earliest, self._paused.get(chat, 0.0)) - now
 
-    def take(self, chat: str, patience: float) -> float:
-        """Reserve the next slot of this chat if it comes within `patience` seconds; how long it is until then.
+    def acquire(self, chat: str, max_wait: float) -> float:
+        """Reserve the next slot of this chat if it is at most `max_wait` seconds away; return the seconds until it.
 
-        A slot further away is not reserved: others must not wait behind a chat that cannot write for a minute.
+        A slot further away is not reserved, so a chat that must wait for a minute does not delay the others.
         """
         seconds = self.wait(chat)
-        if seconds <= patience:
+        if seconds <= max_wait:
             for window in (*self._windows(chat), self._overall):
-                window.take(self._clock() + seconds)
+                window.add(self._clock() + seconds)
         return seconds
 
-    def take_spare(self, chat: str) -> bool:
-        """Reserve a slot for something that nobody would miss, only if it is free now and half of the room is left."""
-        now = self._clock()
-        windows = self._windows(chat)
-        crowded = any(
-            window.used(now) * 2 >= limit.count for window, limit in zip(windows, self._of_chat(chat), strict=True)
-        )
-        if self.wait(chat) > 0 or crowded:
+    def try_acquire(self, chat: str) -> bool:
+        """Reserve a slot for an optional call, only if it is free now and less than half of the limit is used."""
+        if self.wait(chat) > 0 or any(window.is_half_full(self._clock()) for window in self._windows(chat)):
             return False
-        self.take(chat, 0.0)
+        self.acquire(chat, 0.0)
         return True
 
     def pause(self, chat: str, seconds: float) -> None:
-        """The provider wants silence in this chat for so long."""
+        """Give this chat no slot for `seconds`, as the provider asked."""
         self._paused[chat] = max(self._paused.get(chat, 0.0), self._clock() + seconds)
 
     def is_paused(self, chat: str) -> bool:
         return self._paused.get(chat, 0.0) > self._clock()
 
-    def _windows(self, chat: str) -> list[_Window]:
+    def _windows(self, chat: str) -> list[_SlidingWindow]:
         if chat not in self._chats:
             self._forget_idle_chats()
-            self._chats[chat] = [_Window(allowance) for allowance in self._of_chat(chat)]
+            self._chats[chat] = [_SlidingWindow(limit) for limit in self._of_chat(chat)]
         return self._chats[chat]
 
     def _forget_idle_chats(self) -> None:
@@ -107,5 +101,5 @@ class Pace:
         now = self._clock()
         self._paused = {chat: until for chat, until in self._paused.items() if until > now}
         self._chats = {
-            chat: windows for chat, windows in self._chats.items() if not all(window.is_idle(now) for window in windows)
+            chat: windows for chat, windows in self._chats.items() if any(window.used(now) for window in windows)
         }

@@ -288,7 +288,7 @@ async def test_a_stop_while_a_part_waits_for_its_turn_leaves_nothing_unknown(
 async def test_a_turn_that_is_far_off_puts_the_part_back(found_town: Found) -> None:
     """It is planned again for then; one of unknown fate stays one of unknown fate."""
     town = await found_town(supports_lookup=False, rate_limited=True)
-    far = SendError(SendFailure.BUSY, "pace", "a minute", retry_after=60)
+    far = SendError(SendFailure.BUSY, "rate_limit", "a minute", retry_after=60)
     town.channel.turns.extend([far, None, far])
     town.channel.script.append(LOST)
     await town.hear("/a")

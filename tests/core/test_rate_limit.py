@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.rate_limit import Allowance, Pace
+from relay.core.rate_limit import RateLimit, RateLimiter
 
 
 class Clock:
@@ -14,76 +14,76 @@ class Clock:
         return self.now
 
 
-ONE_A_SECOND = Allowance(1, 1.0)
+ONE_A_SECOND = RateLimit(1, 1.0)
 
 
-def make(clock: Clock, overall: int = 30, chat: Allowance = ONE_A_SECOND) -> Pace:
-    return Pace(Allowance(overall, 1.0), lambda _: (chat,), clock)
+def make(clock: Clock, overall: int = 30, chat: RateLimit = ONE_A_SECOND) -> RateLimiter:
+    return RateLimiter(RateLimit(overall, 1.0), lambda _: (chat,), clock)
 
 
 def test_the_second_call_to_a_chat_waits_out_the_second() -> None:
     """The first goes at once, the next get the following slots."""
-    pace = make(Clock())
-    assert [pace.take("a", 10) for _ in range(3)] == [0.0, 1.0, 2.0]
+    limiter = make(Clock())
+    assert [limiter.acquire("a", 10) for _ in range(3)] == [0.0, 1.0, 2.0]
 
 
 def test_chats_do_not_wait_for_each_other() -> None:
     """Each has a window of its own."""
-    pace = make(Clock())
-    pace.take("a", 10)
-    assert pace.take("b", 10) == 0.0
+    limiter = make(Clock())
+    limiter.acquire("a", 10)
+    assert limiter.acquire("b", 10) == 0.0
 
 
-def test_all_chats_together_share_the_overall_allowance() -> None:
+def test_all_chats_together_share_the_overall_limit() -> None:
     """The third chat waits for the window of all."""
-    pace = make(Clock(), overall=2)
-    assert [pace.take(chat, 10) for chat in "abc"] == [0.0, 0.0, 1.0]
+    limiter = make(Clock(), overall=2)
+    assert [limiter.acquire(chat, 10) for chat in "abc"] == [0.0, 0.0, 1.0]
 
 
 def test_a_slot_beyond_ones_patience_is_not_reserved() -> None:
     """Asking in vain costs nothing."""
     clock = Clock()
-    pace = make(clock, chat=Allowance(1, 60.0))
-    pace.take("a", 3)
-    assert [pace.take("a", 3) for _ in range(3)] == [60.0, 60.0, 60.0]
+    limiter = make(clock, chat=RateLimit(1, 60.0))
+    limiter.acquire("a", 3)
+    assert [limiter.acquire("a", 3) for _ in range(3)] == [60.0, 60.0, 60.0]
     clock.now += 60
-    assert pace.take("a", 3) == 0.0
+    assert limiter.acquire("a", 3) == 0.0
 
 
 def test_a_paused_chat_waits_and_the_others_do_not() -> None:
     """As after a 429 with retry_after."""
     clock = Clock()
-    pace = make(clock)
-    pace.pause("a", 30.0)
-    assert (pace.is_paused("a"), pace.wait("a"), pace.wait("b")) == (True, 30.0, 0.0)
+    limiter = make(clock)
+    limiter.pause("a", 30.0)
+    assert (limiter.is_paused("a"), limiter.wait("a"), limiter.wait("b")) == (True, 30.0, 0.0)
     clock.now += 30
-    assert (pace.is_paused("a"), pace.wait("a")) == (False, 0.0)
+    assert (limiter.is_paused("a"), limiter.wait("a")) == (False, 0.0)
 
 
 def test_spare_slots_are_given_only_while_half_of_the_room_is_left() -> None:
     """Cosmetic calls must never cost an answer its slot."""
-    pace = make(Clock(), chat=Allowance(4, 60.0))
-    assert [pace.take_spare("a") for _ in range(4)] == [True, True, False, False]
-    assert [pace.take("a", 0.0) for _ in range(2)] == [0.0, 0.0]
+    limiter = make(Clock(), chat=RateLimit(4, 60.0))
+    assert [limiter.try_acquire("a") for _ in range(4)] == [True, True, False, False]
+    assert [limiter.acquire("a", 0.0) for _ in range(2)] == [0.0, 0.0]
 
 
 def test_chats_of_long_ago_are_forgotten() -> None:
     """Memory does not grow with everybody who ever wrote."""
     clock = Clock()
-    pace = make(clock)
+    limiter = make(clock)
     for number in range(3000):
         clock.now += 1
-        pace.take(str(number), 10)
-    assert len(pace._chats) <= 1001
+        limiter.acquire(str(number), 10)
+    assert len(limiter._chats) <= 1001
 
 
 @given(st.lists(st.floats(0, 1.5), min_size=1, max_size=60))
 def test_no_window_of_a_minute_ever_holds_more_than_allowed(pauses: list[float]) -> None:
     """Whatever the rhythm of the calls, those that were let through keep the rule."""
     clock = Clock()
-    pace = make(clock, chat=Allowance(3, 5.0))
+    limiter = make(clock, chat=RateLimit(3, 5.0))
     made = []
     for pause in pauses:
         clock.now += pause
-        made.append(clock.now + pace.take("a", 1000.0))
+        made.append(clock.now + limiter.acquire("a", 1000.0))
     assert all(later - earlier >= 5.0 - 1e-6 for earlier, later in zip(made, made[3:], strict=False))

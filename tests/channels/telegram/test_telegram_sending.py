@@ -227,7 +227,7 @@ async def test_after_a_429_the_chat_is_left_alone(service: TelegramService, api:
     api.script["sendMessage"].append(refused(429, "Too Many Requests: retry after 30", retry_after=30))
     assert (await failure(service, part())).retry_after == 30
     again = await no_turn(service, part())
-    assert again.code == "pace"
+    assert again.code == "rate_limit"
     assert again.retry_after == pytest.approx(30)
     assert len(api.made("sendMessage")) == 1
 
