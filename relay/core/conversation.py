@@ -36,7 +36,7 @@ from relay.core.messages import (
     UserState,
 )
 from relay.core.metrics import Metrics
-from relay.core.retry import MODEL_PACE, next_pause
+from relay.core.retry import MODEL_BACKOFF, next_delay
 from relay.core.user_workers import UserWorkers
 
 log = logging.getLogger("relay.core.conversation")
@@ -143,7 +143,7 @@ class Conversation:
         planned: Callable[[UserId], None],
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
+        rng: Callable[[], float] = random.random,
     ) -> None:
         self._inbox = inbox
         self._channel = channel
@@ -154,7 +154,7 @@ class Conversation:
         self._planned = planned
         self._clock = clock
         self._sleep = sleep
-        self._chance = chance
+        self._rng = rng
         self._claimed: set[InboundId] = set()
         self.workers = UserWorkers(
             f"{self._platform}-conversation",
@@ -315,13 +315,13 @@ class Conversation:
             return
         claim, give_up_after = question.claim, self._settings.model_give_up_seconds
         age, since_latest = self._clock() - claim.message.received_at, self._clock() - question.latest_at
-        pause = next_pause(
-            MODEL_PACE,
+        pause = next_delay(
+            MODEL_BACKOFF,
             attempts=claim.failures + 1,
             age=since_latest,
             give_up_after=give_up_after,
             retry_after=error.retry_after,
-            chance=self._chance,
+            rng=self._rng,
         )
         if pause is None:
             reason = f"no answer from the model for {age:.0f} s; last: {error.kind}: {error}"

@@ -32,7 +32,7 @@ from relay.core.messages import (
     UserState,
 )
 from relay.core.metrics import Metrics
-from relay.core.retry import next_send
+from relay.core.retry import SEND_BACKOFF, next_delay
 from relay.core.user_workers import UserWorkers
 
 log = logging.getLogger("relay.core.outbox")
@@ -89,7 +89,7 @@ class Outbox:
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
+        rng: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
         self._channel = channel
@@ -98,7 +98,7 @@ class Outbox:
         self._metrics = metrics
         self._clock = clock
         self._sleep = sleep
-        self._chance = chance
+        self._rng = rng
         self._claimed: set[PartId] = set()
         self._paused_until = 0.0
         self.paused_reason: str | None = None
@@ -212,13 +212,13 @@ class Outbox:
 
     async def _put_off(self, part: Part, error: SendError, *, at_most: float = math.inf) -> bool:
         """Plan the next attempt, or give up; True when this person's next part may go."""
-        pause = next_send(
-            error.kind,
+        pause = next_delay(
+            SEND_BACKOFF.get(error.kind),
             attempts=part.attempts,
             age=self._clock() - part.created_at,
             give_up_after=self._settings.send_give_up_seconds,
             retry_after=error.retry_after,
-            chance=self._chance,
+            rng=self._rng,
         )
         if pause is None:
             return await self._fail(part, error)
@@ -251,10 +251,13 @@ class Outbox:
         return fresh
 
     def _next_try(self, failure: SendFailure | None, attempts: int, age: float) -> float | None:
-        if failure is None:
-            return None
-        give_up_after = self._settings.send_give_up_seconds
-        return next_send(failure, attempts=attempts, age=age, give_up_after=give_up_after, chance=self._chance)
+        return next_delay(
+            SEND_BACKOFF.get(failure) if failure else None,
+            attempts=attempts,
+            age=age,
+            give_up_after=self._settings.send_give_up_seconds,
+            rng=self._rng,
+        )
 
     async def _pause(self, error: SendError, seconds: float) -> None:
         """Our own account is wrong: every part would fail alike, so stop trying, loudly, for a while."""

@@ -1,7 +1,6 @@
-"""When to try again: a pure function of what went wrong, how often, and how old the work is.
+"""Exponential backoff with jitter: when to try again, from what failed, how often, and how old the work is.
 
-Delays double from a start that depends on the failure, are capped, carry jitter, and never undercut what the provider
-asked for. Giving up goes by age, so that an outage of an hour costs nobody an answer.
+Giving up goes by age, not by count, so that an outage of an hour loses no answer.
 """
 
 from __future__ import annotations
@@ -13,63 +12,49 @@ from typing import Final
 
 from relay.core.errors import SendFailure
 
+JITTER: Final = 0.2
+"""Share by which a delay is spread in both directions."""
+
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How one kind of failure is retried: first pause and longest pause in seconds, and the most attempts."""
+class Backoff:
+    """Delays in seconds: `first`, doubled after each failure, at most `longest`; after `max_attempts` there is none."""
 
     first: float
     longest: float
-    attempts: int
+    max_attempts: int = 10_000
+
+    def delay(self, failures: int, *, rng: Callable[[], float] | None = None) -> float:
+        """Seconds to wait after so many failures in a row (at least 1); rng (0 to 1) adds jitter."""
+        delay = min(self.first * 2.0 ** min(failures - 1, 30), self.longest)
+        return delay if rng is None else delay * (1 - JITTER + 2 * JITTER * rng())
 
 
-SEND_PACES: Final = {
-    SendFailure.BUSY: Pace(1.0, 300.0, 10_000),
-    SendFailure.UNKNOWN: Pace(2.0, 300.0, 10_000),  # pauses before looking again; resends are counted elsewhere
-    SendFailure.LIMIT: Pace(3600.0, 3600.0, 10_000),
-    SendFailure.LATER: Pace(600.0, 3600.0, 2),
-    SendFailure.CONFIG: Pace(60.0, 900.0, 10_000),  # the channel is paused meanwhile
+SEND_BACKOFF: Final = {
+    SendFailure.BUSY: Backoff(1.0, 300.0),
+    SendFailure.UNKNOWN: Backoff(2.0, 300.0),  # between two lookups; resends are counted elsewhere
+    SendFailure.LIMIT: Backoff(3600.0, 3600.0),
+    SendFailure.LATER: Backoff(600.0, 3600.0, 2),
+    SendFailure.CONFIG: Backoff(60.0, 900.0),  # the channel is paused meanwhile
 }
-"""What is worth another attempt; every other kind is final."""
+"""The failures worth another attempt; every other one is final."""
 
-MODEL_PACE: Final = Pace(1.0, 60.0, 10_000)
-
-JITTER: Final = 0.2
+MODEL_BACKOFF: Final = Backoff(1.0, 60.0)
 
 
-def next_pause(
-    pace: Pace,
+def next_delay(
+    backoff: Backoff | None,
     *,
     attempts: int,
     age: float,
     give_up_after: float,
     retry_after: float | None = None,
-    chance: Callable[[], float] = random.random,
+    rng: Callable[[], float] = random.random,
 ) -> float | None:
-    """Seconds until the next attempt, or None to give up.
+    """Seconds until the next attempt, at least `retry_after`; None to give up, always for a failure without backoff.
 
-    attempts: how many were made, at least 1. age and give_up_after: seconds. retry_after: what the provider asked for.
+    attempts: attempts made so far, at least 1. age, give_up_after, retry_after (asked for by the provider): seconds.
     """
-    if attempts >= pace.attempts or age >= give_up_after:
+    if backoff is None or attempts >= backoff.max_attempts or age >= give_up_after:
         return None
-    doubled = pace.first * 2.0 ** min(attempts - 1, 30)
-    pause = min(doubled, pace.longest) * (1 - JITTER + 2 * JITTER * chance())
-    return max(pause, retry_after or 0.0)
-
-
-def next_send(
-    kind: SendFailure,
-    *,
-    attempts: int,
-    age: float,
-    give_up_after: float,
-    retry_after: float | None = None,
-    chance: Callable[[], float] = random.random,
-) -> float | None:
-    """`next_pause` for a part whose send failed in this way."""
-    pace = SEND_PACES.get(kind)
-    if pace is None:
-        return None
-    return next_pause(
-        pace, attempts=attempts, age=age, give_up_after=give_up_after, retry_after=retry_after, chance=chance
-    )
+    return max(backoff.delay(attempts, rng=rng), retry_after or 0.0)

@@ -207,7 +207,7 @@ class Town:
     def reborn(self) -> None:
         """A new life of the same server: nothing but the database is left of the last one."""
         store: Store = self.moody
-        ways: dict[str, Any] = {"clock": self.hours.clock, "sleep": self.hours.sleep, "chance": lambda: 0.5}
+        ways: dict[str, Any] = {"clock": self.hours.clock, "sleep": self.hours.sleep, "rng": lambda: 0.5}
         self.outbox = Outbox(store, self.channel, self.settings, self.metrics, **ways)
         self.conversation = Conversation(
             store, self.channel, self.model, self.settings, self.metrics, planned=self.outbox.workers.notify, **ways
