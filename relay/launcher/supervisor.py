@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, assert_never
 
+from relay.core.retry import Backoff
 from relay.launcher.events import Event, Exited, Health, Ready, StopAsked
 from relay.launcher.plan import Program
 
@@ -43,13 +44,13 @@ Announce = Callable[[frozenset[str], frozenset[str]], None]
 """Told once: the names of those that answer, and of those among them that cannot do their work yet."""
 Clock = Callable[[], float]
 
+RESTART_BACKOFF = Backoff(1.0, 30.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long the supervisor waits for what, in seconds."""
 
-    first_pause: float = 1
-    longest_pause: float = 30
     quick_death: float = 10  # a life shorter than this counts towards giving up
     good_life: float = 60  # after one this long the pauses begin anew
     quick_deaths: int = 5
@@ -101,9 +102,8 @@ class Server:
         self.quick_deaths = self.quick_deaths + 1 if lived < patience.quick_death else 0
         if self.quick_deaths >= patience.quick_deaths:
             return None
-        pause = min(patience.first_pause * float(2**self.pauses), patience.longest_pause)
         self.pauses += 1
-        return pause
+        return RESTART_BACKOFF.delay(self.pauses)
 
 
 class Supervisor:

@@ -15,6 +15,7 @@ import aiohttp
 import httpx
 
 from relay.core.http_client import never_left, words_of
+from relay.core.retry import Backoff
 from relay.simulator.telegram_params import Params, bad_request
 from relay.simulator.telegram_updates import Update, Updates
 from relay.simulator.world import World
@@ -22,7 +23,7 @@ from relay.simulator.world import World
 log = logging.getLogger("simulator.telegram")
 
 PUSH_SECONDS = 30.0
-LONGEST_PAUSE = 60.0
+MAX_RETRY_SECONDS = 60.0
 PORTS = (443, 80, 88, 8443)
 _CONNECTIONS = 40
 
@@ -142,8 +143,8 @@ class Pusher:
             return
         failures = hook.failures[update.id] = hook.failures.get(update.id, 0) + 1
         hook.error_at, hook.error = self._world.clock(), problem
-        pause = min(LONGEST_PAUSE, self._world.options.telegram_retry_seconds * 2 ** min(failures - 1, 10))
-        hook.due[update.id] = self._world.clock() + pause
+        backoff = Backoff(self._world.options.telegram_retry_seconds, MAX_RETRY_SECONDS)
+        hook.due[update.id] = self._world.clock() + backoff.delay(failures)
 
     async def _post(self, hook: Webhook, update: Update) -> str:
         """An empty string when the bot took it, else what getWebhookInfo tells about it."""

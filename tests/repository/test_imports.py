@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "relay.channels.sms": {"relay.channels.spec", "relay.core", "relay.config", "relay.web", "relay.llm.client"},
     "relay.channels.telegram": {"relay.channels.spec", "relay.core", "relay.config", "relay.web", "relay.llm.client"},
-    "relay.launcher": {"relay.config", "relay.channels.registry", "relay.llm.checks"},
+    "relay.launcher": {"relay.config", "relay.core.retry", "relay.channels.registry", "relay.llm.checks"},
     "relay.console": {
         "relay.channels.sms.spec",
         "relay.core",
@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "relay.simulator": {
         "relay.core.messages",
         "relay.core.http_client",
+        "relay.core.retry",
         "relay.config",
         "relay.web",
         "relay.channels.sms.spec",

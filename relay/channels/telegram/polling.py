@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import logging
 import time
@@ -24,6 +25,7 @@ from relay.core.errors import OutcomeUnknown, PayloadError, RelayError, SendErro
 from relay.core.lease import Lease
 from relay.core.messages import InboundId, InboundMessage, Kind, Platform, UserId
 from relay.core.metrics import Metrics
+from relay.core.retry import Backoff
 
 log = logging.getLogger("relay.channels.telegram.polling")
 
@@ -36,9 +38,9 @@ BATCH = 100  # the most that getUpdates gives: https://core.telegram.org/bots/ap
 # before would hide what comes then. Leaving it out costs at most a batch of repeats, which the store does not take.
 OFFSET_SECONDS = 6 * 86_400.0
 
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 30.0
+BACKOFF = Backoff(1.0, 30.0)
 REFUSED_PAUSE_SECONDS = 60.0  # a token that was refused seldom becomes right
+_CALL_BACKOFF = Backoff(1.0, REFUSED_PAUSE_SECONDS)
 ANSWER_GRACE_SECONDS = 10.0
 SINGLY_AFTER = 3
 HASTY_SECONDS = 0.5  # an empty answer that comes sooner was no long poll
@@ -378,7 +380,7 @@ class Poller:
             log.warning("polling: %s", words)
         self.state, self.last_error = state, words
         self._failures += 1
-        return min(FIRST_PAUSE_SECONDS * 2.0 ** (self._failures - 1), LONGEST_PAUSE_SECONDS)
+        return BACKOFF.delay(self._failures)
 
 
 async def insist(
@@ -389,15 +391,14 @@ async def insist(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Make a call until it succeeds, with growing pauses; `failed` hears why it did not, each time."""
-    pause = FIRST_PAUSE_SECONDS
-    while True:
+    for failures in itertools.count(1):
         try:
             await call()
         except RelayError as error:
-            log.warning("%s failed: %s; next try in %.0f s", what, error, pause)
+            asked = error.retry_after if isinstance(error, SendError) and error.retry_after else 0.0
+            delay = max(_CALL_BACKOFF.delay(failures), asked)
+            log.warning("%s failed: %s; next try in %.0f s", what, error, delay)
             failed(str(error))
-            wait = error.retry_after if isinstance(error, SendError) and error.retry_after else 0.0
-            await sleep(max(pause, wait))
-            pause = min(pause * 2, REFUSED_PAUSE_SECONDS)
+            await sleep(delay)
         else:
             return

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from relay.core.errors import ModelError, ModelFailure
+from relay.core.retry import Backoff
 
 _TOLERATED = 4
-_FIRST_REST = 5.0
-_LONGEST_REST = 300.0
-_LOCKED_REST = 60.0
+_FAILURE_BACKOFF = Backoff(5.0, 300.0)
+_ACCESS_BACKOFF = Backoff(60.0, 600.0)
+"""After a refused key or used-up credits, which take an operator to end."""
 _LONGEST_OBEYED = 3600.0
 _ENDED_BY_A_RETURN = frozenset({ModelFailure.AUTH, ModelFailure.UNAVAILABLE, ModelFailure.TIMEOUT})
 """What is over when a source that was away is back; what it asked us to wait for, and money, are not."""
@@ -96,17 +97,17 @@ class Breaker:
             case kind if known and kind in _ABOUT_THE_SOURCE:
                 pass
             case ModelFailure.AUTH | ModelFailure.CREDITS:
-                self._open(error, min(_LOCKED_REST * 2**self._rests, 600.0))
+                self._open(error, _ACCESS_BACKOFF.delay(self._rests + 1))
             case ModelFailure.RATE_LIMIT if error.retry_after is not None:
                 self._open(error, min(max(error.retry_after, 1.0), _LONGEST_OBEYED))
             case ModelFailure.RATE_LIMIT | ModelFailure.UNAVAILABLE | ModelFailure.TIMEOUT:
                 self._failures += 1
                 if trying or self._failures >= _TOLERATED:
-                    self._open(error, min(_FIRST_REST * 2**self._rests, _LONGEST_REST))
+                    self._open(error, _FAILURE_BACKOFF.delay(self._rests + 1))
             case _:
                 self.succeeded()
 
     def _open(self, error: ModelError, rest: float) -> None:
         self._cause = error
         self._until = self._clock() + rest
-        self._rests = min(self._rests + 1, 10)
+        self._rests += 1

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
+from relay.core.retry import Backoff
 from relay.llm.chat import Finish, Question, SourceError, Trace
 from relay.llm.gateway.api_format import Answered, HintedError, hint_of
 from relay.llm.gateway.attempt import Attempt, Limits
@@ -27,8 +28,7 @@ from relay.llm.gateway.spend import Ledger, cost_of
 
 log = logging.getLogger("relay.gateway")
 
-_FIRST_BACKOFF = 0.5
-_LONGEST_BACKOFF = 8.0
+_BACKOFF = Backoff(0.5, 8.0)
 _LONGEST_WAIT = 30.0
 """A source that wants a longer pause than this is not waited for: the caller asks again later."""
 
@@ -193,8 +193,7 @@ class Asker:
             return None
         if not last and (error.kind is not ModelFailure.UNAVAILABLE or error.retry_after is not None or number > 1):
             return None
-        backoff = min(_FIRST_BACKOFF * 2 ** (number - 1), _LONGEST_BACKOFF)
-        pause = max(backoff * self._rng.uniform(0.75, 1.25), error.retry_after or 0.0)
+        pause = max(_BACKOFF.delay(number, rng=self._rng.random), error.retry_after or 0.0)
         return pause if pause <= _LONGEST_WAIT and pause + took < self._left(trace) else None
 
     def _left(self, trace: Trace) -> float:
