@@ -1,12 +1,12 @@
-"""The launcher: starts the servers that are asked for, watches and restarts them, stops them all; --check diagnoses.
+"""The launcher: starts the selected servers, watches and restarts them, stops them all; --check diagnoses the setup.
 
-Only the order of things stands here. What to start is decided in relay/launcher/plan.py, keeping it running in
-relay/launcher/supervisor.py. The servers are programs of their own; the launcher imports none of them.
+relay/launcher/plan.py decides what to start, relay/launcher/supervisor.py keeps it running. The servers are programs
+of their own; the launcher imports none of them.
 """
 
 from __future__ import annotations
 
-import relay.core.bootstrap  # isort: skip  # noqa: F401 (first of all: says in one line what to install)
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
 
 import argparse
 import io
@@ -25,8 +25,8 @@ from relay.config.errors import SettingsError
 from relay.config.settings import load_settings
 from relay.launcher.addresses import address_rows, title
 from relay.launcher.diagnosis import diagnose
-from relay.launcher.events import Event, StopAsked
-from relay.launcher.plan import SERVERS, Asked, Plan, make_plan
+from relay.launcher.events import Event, StopRequested
+from relay.launcher.plan import SERVERS, Plan, Selection, make_plan
 from relay.launcher.ports import port_problems
 from relay.launcher.processes import Processes
 from relay.launcher.screen import Screen
@@ -41,15 +41,15 @@ Exit status: 0 stopped as asked; 1 a server had to be given up or killed; 2 noth
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the launcher; gives the exit status."""
+    """Run the launcher; returns the exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # an old console may lack a character that somebody wrote
+        sys.stdout.reconfigure(errors="backslashreplace")  # an old console may lack characters of a message
     options = _parse(arguments)
-    asked = _asked(options)
+    selection = _selection(options)
     if options.check:
-        return diagnose(FOLDER, asked, os.environ, Console(highlight=False))
+        return diagnose(FOLDER, selection, os.environ, Console(highlight=False))
     try:
-        plan = make_plan(load_settings(FOLDER), asked)
+        plan = make_plan(load_settings(FOLDER), selection)
     except SettingsError as error:
         return _refuse(str(error))
     problems = port_problems(plan.programs)
@@ -75,22 +75,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _asked(options: argparse.Namespace) -> Asked:
+def _selection(options: argparse.Namespace) -> Selection:
     servers = SERVERS if options.all else [name for name in SERVERS if getattr(options, name)]
-    return Asked(frozenset(servers), options.demo)
+    return Selection(frozenset(servers), options.demo)
 
 
 def _refuse(reason: str) -> int:
-    print(reason, file=sys.stderr)  # noqa: T201 (nothing runs yet: the reason is all there is to say)
+    print(reason, file=sys.stderr)  # noqa: T201 (nothing runs yet)
     return 2
 
 
 def _run(plan: Plan) -> int:
-    """Start in order, supervise, stop in reverse; whatever happens here, no server is left behind."""
+    """Start in order, supervise, stop in reverse. On return and on every error all servers have ended."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    _note_signals(events)
+    _forward_signals(events)
     screen = Screen(Console(highlight=False))
-    _greet(screen, plan)
+    _print_plan(screen, plan)
     environ = {**os.environ, "SIMULATED": "true"} if plan.simulated else os.environ
     processes = Processes(FOLDER, environ, events.put, screen.line)
 
@@ -106,18 +106,18 @@ def _run(plan: Plan) -> int:
         screen.close()
 
 
-def _note_signals(events: queue.SimpleQueue[Event]) -> None:
-    """Signals only leave a note; SimpleQueue.put may be called in a handler."""
+def _forward_signals(events: queue.SimpleQueue[Event]) -> None:
+    """Put signals into the queue as events; SimpleQueue.put is safe in a signal handler."""
 
-    def note(number: int, _: FrameType | None) -> None:
-        events.put(StopAsked(signal.Signals(number).name))
+    def forward(number: int, _: FrameType | None) -> None:
+        events.put(StopRequested(signal.Signals(number).name))
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), note)
+            signal.signal(getattr(signal, name), forward)
 
 
-def _greet(screen: Screen, plan: Plan) -> None:
+def _print_plan(screen: Screen, plan: Plan) -> None:
     screen.note("launcher", "starting " + ", ".join(program.name for program in plan.programs))
     for name, reason in plan.left_out:
         screen.note("launcher", f"left out: {name} ({reason})")

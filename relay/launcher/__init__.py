@@ -1,1 +1,1 @@
-"""The launcher's inner parts: what to start, how to start it, how to keep it running, how to say so."""
+"""Parts of the launcher: plan, processes, supervisor, terminal output, diagnosis."""

@@ -1,4 +1,4 @@
-"""What to open and where to write, once everything is up: the rows of the launcher's table."""
+"""The launcher's table of addresses: what to open in a browser, where to send messages, what is not up."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ Row = tuple[str, str]
 
 
 def title(plan: Plan, up: frozenset[str], unready: frozenset[str]) -> str:
-    """What stands above the table."""
+    """The heading of the table."""
     if len(up) < len(plan.programs):
         return "Not everything is up."
     return "Everything is running, but not everything is ready yet." if unready else "Everything is up."
 
 
 def address_rows(plan: Plan, up: frozenset[str], unready: frozenset[str] = frozenset()) -> list[Row]:
-    """Labels and addresses of what is up, what to do first at the top; then what is not, and what was left out."""
+    """Labels and addresses of the servers that are up, the most useful first; then those not up or left out."""
     rows = [row for name, rows_of in _ROWS if name in up for row in rows_of(plan)]
     rows += [
         ("not ready", f"{program.name}: http://{program.host}:{program.port}/ready says why")

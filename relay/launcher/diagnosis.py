@@ -1,4 +1,4 @@
-"""`--check`: looks at all that a start needs, says what is fine and what to do about the rest; starts nothing."""
+"""`--check`: tests everything that a start needs and reports findings with advice; starts nothing."""
 
 from __future__ import annotations
 
@@ -20,56 +20,56 @@ from rich.text import Text
 
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, load_settings
-from relay.launcher.plan import Asked, Plan, make_plan
+from relay.launcher.plan import Plan, Selection, make_plan
 from relay.launcher.ports import why_closed
 from relay.launcher.processes import is_healthy
 
 _LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1"}
 
 
-class Verdict(StrEnum):
-    """How a finding is shown; only a problem keeps the product from running."""
+class Severity(StrEnum):
+    """The severity of a finding; only a problem prevents a start."""
 
     FINE = "ok"
     NOTE = "note"
     PROBLEM = "PROBLEM"
 
 
-_STYLE = {Verdict.FINE: "green", Verdict.NOTE: "yellow", Verdict.PROBLEM: "bold red"}
+_STYLE = {Severity.FINE: "green", Severity.NOTE: "yellow", Severity.PROBLEM: "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check: what was checked, and a sentence about it."""
 
-    verdict: Verdict
+    severity: Severity
     what: str
     text: str
 
 
-def diagnose(folder: Path, asked: Asked, environ: Mapping[str, str], console: Console) -> int:
-    """Print all findings; gives 0, or 1 when something would keep the product from running."""
-    findings = list(examine(folder, asked, environ))
+def diagnose(folder: Path, selection: Selection, environ: Mapping[str, str], console: Console) -> int:
+    """Print all findings; returns 1 when there is a problem, else 0."""
+    findings = list(examine(folder, selection, environ))
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
-        mark = (f"{finding.verdict:<8}", _STYLE[finding.verdict])
+        mark = (f"{finding.severity:<8}", _STYLE[finding.severity])
         console.print(Text.assemble(mark, f"{finding.what:<{width}}  {finding.text}"), soft_wrap=True)
-    problems = sum(finding.verdict is Verdict.PROBLEM for finding in findings)
+    problems = sum(finding.severity is Severity.PROBLEM for finding in findings)
     console.print(Text(f"Problems to solve first: {problems}." if problems else "No problems found."))
     return 1 if problems else 0
 
 
-def examine(folder: Path, asked: Asked, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Look at one thing after the other; what depends on the settings is left out when they are refused."""
+def examine(folder: Path, selection: Selection, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Run all checks in order; those that need valid settings are left out when the settings are refused."""
     yield _python()
     yield _requirements(folder / "requirements.lock")
     try:
-        plan = make_plan(load_settings(folder, environ), asked)
+        plan = make_plan(load_settings(folder, environ), selection)
     except SettingsError as error:
         for sentence in str(error).splitlines():
-            yield Finding(Verdict.PROBLEM, "settings", sentence)
+            yield Finding(Severity.PROBLEM, "settings", sentence)
         return
-    yield Finding(Verdict.FINE, "settings", _sources_of_settings(folder))
+    yield Finding(Severity.FINE, "settings", _sources_of_settings(folder))
     yield from _plan(plan)
     yield from _ports(plan)
     yield _database(folder, plan.settings)
@@ -78,25 +78,25 @@ def examine(folder: Path, asked: Asked, environ: Mapping[str, str]) -> Iterator[
 
 
 def _python() -> Finding:
-    # One that is too old never comes here: relay.core.bootstrap has ended it with a sentence.
-    return Finding(Verdict.FINE, "python", f"{platform.python_version()} ({sys.executable})")
+    # An older Python does not get here: relay.core.bootstrap ends it with a sentence.
+    return Finding(Severity.FINE, "python", f"{platform.python_version()} ({sys.executable})")
 
 
 def _requirements(lock: Path) -> Finding:
-    """Compare what is installed with what the lock file names for this system."""
+    """Compare the installed versions with the lock file."""
     try:
         pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(.*)$", lock.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError as error:
-        return Finding(Verdict.NOTE, "requirements", f"{lock.name} cannot be read: {error.strerror}")
+        return Finding(Severity.NOTE, "requirements", f"{lock.name} cannot be read: {error.strerror}")
     others = [
         f"{name} {found or 'missing'}, locked {version}"
         for name, version, marker in pins
         if (found := _installed(name)) != version and not (found is None and ";" in marker)
     ]
     if not others:
-        return Finding(Verdict.FINE, "requirements", f"all match {lock.name}")
+        return Finding(Severity.FINE, "requirements", f"all match {lock.name}")
     shown = "; ".join(others[:5]) + (" ..." if len(others) > 5 else "")
-    return Finding(Verdict.NOTE, "requirements", f"{len(others)} differ ({shown}). Run: make setup")
+    return Finding(Severity.NOTE, "requirements", f"{len(others)} differ ({shown}). Run: make setup")
 
 
 def _installed(name: str) -> str | None:
@@ -112,11 +112,11 @@ def _sources_of_settings(folder: Path) -> str:
 
 
 def _plan(plan: Plan) -> Iterator[Finding]:
-    yield Finding(Verdict.FINE, "would start", ", ".join(program.name for program in plan.programs) or "nothing")
+    yield Finding(Severity.FINE, "would start", ", ".join(program.name for program in plan.programs) or "nothing")
     for name, reason in plan.left_out:
-        yield Finding(Verdict.NOTE, "left out", f"{name}: {reason}")
+        yield Finding(Severity.NOTE, "left out", f"{name}: {reason}")
     if plan.simulated:
-        yield Finding(Verdict.NOTE, "mode", "try-out: the simulator plays Twilio and Telegram, no account is used")
+        yield Finding(Severity.NOTE, "mode", "try-out: the simulator plays Twilio and Telegram, no account is used")
 
 
 def _ports(plan: Plan) -> Iterator[Finding]:
@@ -124,27 +124,27 @@ def _ports(plan: Plan) -> Iterator[Finding]:
         what = f"port {program.port}"
         reason = why_closed(program.bind_host, program.port)
         if reason is None:
-            yield Finding(Verdict.FINE, what, f"free for {program.name}")
+            yield Finding(Severity.FINE, what, f"free for {program.name}")
         elif is_healthy(program.host, program.port):
             yield Finding(
-                Verdict.NOTE, what, f"{program.name} seems to be running already: GET /health answers ({reason})"
+                Severity.NOTE, what, f"{program.name} seems to be running already: GET /health answers ({reason})"
             )
         else:
-            yield Finding(Verdict.PROBLEM, what, f"{program.name} cannot use it: {reason}")
+            yield Finding(Severity.PROBLEM, what, f"{program.name} cannot use it: {reason}")
 
 
 def _database(folder: Path, settings: Settings) -> Finding:
     if settings.database_url.startswith("sqlite:///"):
         return _sqlite(folder / settings.database_url.removeprefix("sqlite:///").partition("?")[0])
-    return _answers("database", settings.database_url, 5432, Verdict.PROBLEM)
+    return _answers("database", settings.database_url, 5432, Severity.PROBLEM)
 
 
 def _sqlite(path: Path) -> Finding:
-    """Whether the file can be written, or made; an empty transaction says so more surely than the permissions."""
+    """Check that the file can be written or created; an empty transaction proves more than permissions do."""
     if not path.exists():
         if path.parent.is_dir() and os.access(path.parent, os.W_OK):
-            return Finding(Verdict.FINE, "database", f"{path} will be created")
-        return Finding(Verdict.PROBLEM, "database", f"{path} cannot be created: its folder is missing or read-only")
+            return Finding(Severity.FINE, "database", f"{path} will be created")
+        return Finding(Severity.PROBLEM, "database", f"{path} cannot be created: its folder is missing or read-only")
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=2, isolation_level=None)
         try:
@@ -153,8 +153,8 @@ def _sqlite(path: Path) -> Finding:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        return Finding(Verdict.PROBLEM, "database", f"{path} cannot be written: {error}")
-    return Finding(Verdict.FINE, "database", f"{path} can be written")
+        return Finding(Severity.PROBLEM, "database", f"{path} cannot be written: {error}")
+    return Finding(Severity.FINE, "database", f"{path} can be written")
 
 
 def _log_folder(folder: Path, settings: Settings) -> Iterator[Finding]:
@@ -163,13 +163,13 @@ def _log_folder(folder: Path, settings: Settings) -> Iterator[Finding]:
     path = folder / settings.log_dir
     nearest = next(parent for parent in (path, *path.parents) if parent.exists())
     if nearest.is_dir() and os.access(nearest, os.W_OK):
-        yield Finding(Verdict.FINE, "log_dir", f"{path} can be written")
+        yield Finding(Severity.FINE, "log_dir", f"{path} can be written")
     else:
-        yield Finding(Verdict.PROBLEM, "log_dir", f"{path} cannot be written")
+        yield Finding(Severity.PROBLEM, "log_dir", f"{path} cannot be written")
 
 
 def _reachability(plan: Plan) -> Iterator[Finding]:
-    """Connect to what is configured on this machine; what is on the internet is left to the servers' own /ready."""
+    """Connect to configured servers on this machine; servers on the internet are checked by /ready only."""
     settings = plan.settings
     named = settings.model_fields_set
     started = {program.name for program in plan.programs}
@@ -183,11 +183,11 @@ def _reachability(plan: Plan) -> Iterator[Finding]:
     ]
     for key, url, matters in targets:
         if url and matters and urlsplit(url).hostname in _LOOPBACK_NAMES:
-            yield _answers(key, url, 80, Verdict.NOTE)
+            yield _answers(key, url, 80, Severity.NOTE)
 
 
-def _answers(what: str, url: str, default_port: int, otherwise: Verdict) -> Finding:
-    """Whether something accepts a connection there. Only host and port are shown: a URL may hold a password."""
+def _answers(what: str, url: str, default_port: int, otherwise: Severity) -> Finding:
+    """Check that host and port accept a connection. Only these are shown: a URL may hold a password."""
     parts = urlsplit(url)
     host, port = parts.hostname or "localhost", parts.port or default_port
     try:
@@ -195,4 +195,4 @@ def _answers(what: str, url: str, default_port: int, otherwise: Verdict) -> Find
     except OSError as error:
         reason = error.strerror or str(error)
         return Finding(otherwise, what, f"nothing answers at {host}:{port} ({reason}). Is it running?")
-    return Finding(Verdict.FINE, what, f"something answers at {host}:{port}")
+    return Finding(Severity.FINE, what, f"something answers at {host}:{port}")

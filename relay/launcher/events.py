@@ -1,4 +1,4 @@
-"""What the supervisor is told. Threads and signal handlers only put these into its queue; they decide nothing."""
+"""Events of the supervisor. Threads and signal handlers only put these into its queue."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """A process ended, after its last line was shown. status is negative when a signal ended it."""
+    """A process ended and its output was shown. status is negative when a signal ended it."""
 
     name: str
-    life: int
+    run: int
     status: int
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The answer, or the lack of one, to GET /health; told when it changes and on each failure."""
+    """The result of GET /health; sent when it changes and on each failure."""
 
     name: str
-    life: int
+    run: int
     ok: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The first good answer of a life to GET /ready: the server can do its work, its database included."""
+    """The first 200 of a run to GET /ready: the server can do its work, its database included."""
 
     name: str
-    life: int
+    run: int
 
 
 @dataclass(frozen=True, slots=True)
-class StopAsked:
-    """Somebody wants everything stopped: the signal's name."""
+class StopRequested:
+    """All servers shall stop; `why` is the name of the signal."""
 
     why: str
 
 
-Event = Exited | Health | Ready | StopAsked
-Tell = Callable[[Event], None]
+Event = Exited | Health | Ready | StopRequested
+Notify = Callable[[Event], None]

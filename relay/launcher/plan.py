@@ -1,4 +1,4 @@
-"""Decides what is started, in which order, and what is left out and why. Starts nothing, opens nothing."""
+"""Plans a start: which programs, in which order, and which are left out and why. Starts and opens nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SERVERS = ("llm", "sms", "telegram", "admin")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One server: the prefix of its lines, its file, where it listens, and whom it waits for before it is started."""
+    """One server: its name (the prefix of its log lines), file, address, and the programs to start before it."""
 
     name: str
     file: str
@@ -24,13 +24,13 @@ class Program:
 
     @property
     def host(self) -> str:
-        """How a program on this machine reaches it."""
+        """The address under which programs on this machine reach it."""
         return reachable(self.bind_host)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the command line named. Nothing named means: whatever is configured."""
+class Selection:
+    """The servers named on the command line; none means all that are configured."""
 
     servers: frozenset[str] = frozenset()
     demo: bool = False
@@ -38,9 +38,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to start, in the order of the start; what was left out, with the reason; and the settings in force.
+    """Programs in start order, names and reasons of those left out, and the effective settings.
 
-    A program only waits for programs of the same plan that come before it.
+    A program waits only for earlier programs of the same plan.
     """
 
     programs: tuple[Program, ...]
@@ -52,24 +52,24 @@ class Plan:
         return self.settings.simulated
 
 
-def make_plan(settings: Settings, asked: Asked) -> Plan:
-    """The plan for these settings and this command line.
+def make_plan(settings: Settings, selection: Selection) -> Plan:
+    """Make the plan for these settings and this command line.
 
-    Raises SettingsError when a platform was asked for by name and lacks its credentials, or when two programs would
+    Raises SettingsError when a server was selected by name and lacks its credentials, or when two programs would
     share a port.
     """
-    trial = asked.demo or settings.simulated or not settings.has_any_credential
-    wanted = set(asked.servers) or set(SERVERS)
+    trial = selection.demo or settings.simulated or not settings.has_any_credential
+    wanted = set(selection.servers) or set(SERVERS)
     left_out: list[tuple[str, str]] = []
     if not trial:
         missing = {name: reason for name, reason in _missing(settings).items() if name in wanted}
-        if missing and asked.servers:
-            raise SettingsError(_complaint(missing, asked))
+        if missing and selection.servers:
+            raise SettingsError(_not_configured(missing, selection))
         left_out += missing.items()
-    if not asked.servers and _llm_is_elsewhere(settings):
+    if not selection.servers and _llm_is_elsewhere(settings):
         left_out.append(("llm", f"llm_server_url points to another server, {settings.llm_server_url}"))
     started = wanted - {name for name, _ in left_out}
-    simulator = trial and (asked.demo or not started.isdisjoint({"sms", "telegram"}))
+    simulator = trial and (selection.demo or not started.isdisjoint({"sms", "telegram"}))
     in_force = settings.for_simulator() if trial else settings
     programs = _programs(in_force, started | ({"simulator"} if simulator else set()))
     _refuse_shared_ports(programs)
@@ -77,7 +77,7 @@ def make_plan(settings: Settings, asked: Asked) -> Plan:
 
 
 def _programs(settings: Settings, started: set[str]) -> tuple[Program, ...]:
-    """In the order of the start: those that others wait for come first."""
+    """The started programs in start order: those that others wait for come first."""
     channel_needs = tuple(name for name in ("llm", "simulator") if name in started)
     host = settings.bind_host
     everything = (
@@ -92,7 +92,7 @@ def _programs(settings: Settings, started: set[str]) -> tuple[Program, ...]:
 
 
 def _missing(settings: Settings) -> dict[str, str]:
-    """Per platform without complete credentials: which settings are missing."""
+    """The missing settings of each channel without complete credentials."""
     found = {}
     if not settings.has_sms_credentials:
         needed = {
@@ -107,9 +107,9 @@ def _missing(settings: Settings) -> dict[str, str]:
     return found
 
 
-def _complaint(missing: dict[str, str], asked: Asked) -> str:
-    """One sentence for each platform that was asked for and cannot be started."""
-    flag = "--all" if asked.servers == frozenset(SERVERS) else "by name"
+def _not_configured(missing: dict[str, str], selection: Selection) -> str:
+    """The error message when selected servers are not configured: one sentence each, then the ways out."""
+    flag = "--all" if selection.servers == frozenset(SERVERS) else "by name"
     lines = [f"{name} was asked for ({flag}) but is not configured: {reason}." for name, reason in missing.items()]
     lines.append(
         "Put the settings into .env or config.json; or start what is configured with `python start_all_servers.py`; "

@@ -1,4 +1,4 @@
-"""Which ports are free, and who has those that are not."""
+"""Finds out which ports are free, and which process uses one that is not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IN_USE = "it is in use"
 
 
 def port_problems(programs: Sequence[Program]) -> list[str]:
-    """One sentence for each program whose port cannot be opened now."""
+    """One sentence for each program whose port cannot be opened."""
     problems = []
     for program in programs:
         reason = why_closed(program.bind_host, program.port)
@@ -33,7 +33,7 @@ def _advice(program: Program, reason: str) -> str:
 
 
 def why_closed(bind_host: str, port: int) -> str | None:
-    """None when a server can listen there now, else the reason in words."""
+    """None when a server can listen there, else the reason as text."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             bind_host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -45,7 +45,7 @@ def why_closed(bind_host: str, port: int) -> str | None:
             # There, SO_REUSEADDR would let two servers listen on one port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
-            # As the servers do: a port that only waits for old connections to fade may be opened again.
+            # As the servers do: a port with connections in TIME_WAIT may be opened again.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
@@ -67,7 +67,7 @@ def _in_words(error: OSError, bind_host: str, port: int) -> str:
 
 
 def owner_of(port: int) -> str | None:
-    """Name, process id and command of whoever listens on a port; None when the system does not say."""
+    """Name, script and id of the process that listens on a port; None when the system does not reveal it."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except (psutil.Error, OSError):
@@ -79,7 +79,7 @@ def owner_of(port: int) -> str | None:
 
 
 def _describe(pid: int) -> str:
-    """Name and id, with the script for an interpreter; the other arguments stay unsaid, they may hold secrets."""
+    """Name and id, with the script of an interpreter; other arguments are left out, they may hold secrets."""
     try:
         process = psutil.Process(pid)
         scripts = [Path(word).name for word in process.cmdline()[1:3] if word.endswith(".py")]

@@ -1,8 +1,8 @@
-"""One life of one server as a process of the operating system: started, listened to, asked to stop, killed.
+"""One run of a server as a process of the operating system: started, read, asked to stop, killed.
 
 Each process leads a session of its own, so that Ctrl-C in the terminal reaches only the launcher, which then stops
-them in order. Its stdin is a pipe that nobody writes to: when the launcher is gone, even by kill -9, the pipe ends and
-the server stops by itself. What a process prints goes to the screen line by line; that it ended goes to the supervisor.
+them in order. Its stdin is a pipe without data: when the launcher ends, even by kill -9, the pipe ends and the server
+stops by itself. Output goes to the terminal line by line, the end of the process to the supervisor.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from typing import IO
 
 import psutil
 
-from relay.launcher.events import Exited, Health, Ready, Tell
+from relay.launcher.events import Exited, Health, Notify, Ready
 from relay.launcher.plan import Program
 
-LONGEST_LINE = 16_384
+MAX_LINE_BYTES = 16_384
 WINDOWS = sys.platform == "win32"  # no sessions, process groups or signals there, but groups of consoles
 Show = Callable[[str, str], None]
 
 
 class Processes:
-    """Starts programs of one folder with one environment; each start is one life with a number of its own."""
+    """Starts programs of one folder with one environment; each start is a run with a number."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], tell: Tell, show: Show) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], notify: Notify, show: Show) -> None:
         self._folder = folder
         self._environ = {
             **environ,
@@ -39,12 +39,12 @@ class Processes:
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",
         }
-        self._tell = tell
+        self._notify = notify
         self._show = show
         self._started: list[ServerProcess] = []
 
-    def start(self, program: Program, life: int) -> ServerProcess:
-        """Start one life; raises OSError when the system refuses."""
+    def start(self, program: Program, run: int) -> ServerProcess:
+        """Start one run; raises OSError when the system refuses."""
         popen = subprocess.Popen(  # noqa: S603 (our own programs, by our own interpreter)
             [sys.executable, program.file],
             cwd=self._folder,
@@ -59,12 +59,12 @@ class Processes:
         self._started = [*self._living(), process]
         reader = threading.Thread(target=self._read, args=(program.name, popen.stdout), daemon=True)
         reader.start()
-        threading.Thread(target=self._wait, args=(program.name, life, process, reader), daemon=True).start()
-        threading.Thread(target=self._watch_health, args=(program, life, process), daemon=True).start()
+        threading.Thread(target=self._wait, args=(program.name, run, process, reader), daemon=True).start()
+        threading.Thread(target=self._watch_health, args=(program, run, process), daemon=True).start()
         return process
 
     def kill_all(self) -> None:
-        """End whatever still runs, without asking; for the last moment of the launcher."""
+        """Kill all processes that still run."""
         for process in self._living():
             process.kill()
 
@@ -73,25 +73,25 @@ class Processes:
 
     def _read(self, name: str, pipe: IO[bytes]) -> None:
         with contextlib.suppress(OSError), pipe:
-            while line := pipe.readline(LONGEST_LINE):
+            while line := pipe.readline(MAX_LINE_BYTES):
                 self._show(name, line.decode("utf-8", "replace").rstrip("\r\n"))
 
-    def _wait(self, name: str, life: int, process: ServerProcess, reader: threading.Thread) -> None:
+    def _wait(self, name: str, run: int, process: ServerProcess, reader: threading.Thread) -> None:
         status = process.wait()
-        # Its last words come before the news of its end; a grandchild that holds the pipe must not delay them for long.
+        # Its output comes before the event; a grandchild that holds the pipe delays that by at most a second.
         reader.join(timeout=1)
-        self._tell(Exited(name, life, status))
+        self._notify(Exited(name, run, status))
 
-    def _watch_health(self, program: Program, life: int, process: ServerProcess) -> None:
+    def _watch_health(self, program: Program, run: int, process: ServerProcess) -> None:
         healthy = ready = False
         while not process.ended.wait(_pause(healthy=healthy, ready=ready)):
             ok = is_healthy(program.host, program.port)
             if ok != healthy or healthy:
-                self._tell(Health(program.name, life, ok))
+                self._notify(Health(program.name, run, ok))
             healthy = ok
             if ok and not ready and is_ready(program.host, program.port):
                 ready = True
-                self._tell(Ready(program.name, life))
+                self._notify(Ready(program.name, run))
 
 
 class ServerProcess:
@@ -103,7 +103,7 @@ class ServerProcess:
         self.ended = threading.Event()
 
     def wait(self) -> int:
-        """Wait for the end; gives the exit status and frees the pipe."""
+        """Wait for the end; closes the pipe and returns the exit status."""
         status = self._popen.wait()
         self.ended.set()
         if self._popen.stdin:
@@ -111,13 +111,13 @@ class ServerProcess:
                 self._popen.stdin.close()
         return status
 
-    def ask_to_stop(self) -> None:
-        """Ask for a clean stop; a process that is gone already is no error."""
+    def request_stop(self) -> None:
+        """Ask for a clean stop; no error when the process has ended."""
         with contextlib.suppress(OSError):
             self._popen.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
 
     def kill(self) -> None:
-        """End the process and everything that it started, now."""
+        """Kill the process and its descendants."""
         if WINDOWS:
             with contextlib.suppress(psutil.Error):
                 for child in psutil.Process(self.pid).children(recursive=True):
@@ -129,27 +129,24 @@ class ServerProcess:
 
 
 def _pause(*, healthy: bool, ready: bool) -> float:
-    """Seconds until the next look: often while something is expected to change."""
+    """Seconds until the next probe: short while a change is expected."""
     if not healthy:
         return 0.05
     return 5.0 if ready else 0.5
 
 
 def is_healthy(host: str, port: int) -> bool:
-    """Whether the process answers: GET /health with 200 within two seconds."""
-    return _says_yes(host, port, "/health")
+    """Whether GET /health returns 200 within two seconds."""
+    return _returns_200(host, port, "/health")
 
 
 def is_ready(host: str, port: int) -> bool:
-    """Whether the server can do its work now: GET /ready with 200 within two seconds."""
-    return _says_yes(host, port, "/ready")
+    """Whether GET /ready returns 200 within two seconds."""
+    return _returns_200(host, port, "/ready")
 
 
-def _says_yes(host: str, port: int, path: str) -> bool:
-    """Ask one question.
-
-    The standard library's client is enough for this one call, and asks for no proxy that the environment may name.
-    """
+def _returns_200(host: str, port: int, path: str) -> bool:
+    # The standard library's client is enough for one call, and ignores proxies of the environment.
     connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
         connection.request("GET", path, headers={"Connection": "close"})

@@ -1,7 +1,7 @@
-"""One stream of output for all servers: each line with the coloured name of its server, and a table of addresses.
+"""Terminal output of the launcher: the lines of all servers with a coloured prefix, and the table of addresses.
 
-Writing happens on a thread of its own with a bounded queue: a terminal that was paused (Ctrl-S) must not stop the
-servers whose lines it shows. What does not fit is dropped, and said so.
+A thread with a bounded queue writes: a paused terminal (Ctrl-S) must not block the servers. Lines that do not fit are
+dropped and counted.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ COLOURS = {
     "launcher": "bold",
 }
 _WIDTH = max(map(len, COLOURS))
-# What servers print may hold what people wrote: control characters could repaint or retitle the terminal.
+# Server output may contain messages of users, whose control characters could repaint or retitle the terminal.
 _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(9), *range(10, 32), *range(127, 160))}
 
 Row = tuple[str, str]
 
 
 class Screen:
-    """Shows lines in the order in which they came. `line`, `note`, `alarm` and `table` never block."""
+    """Writes lines in the order of the calls. `line`, `note`, `alarm` and `table` never block."""
 
     def __init__(self, console: Console, capacity: int = 10_000) -> None:
         self._console = console
@@ -42,25 +42,25 @@ class Screen:
         self._thread.start()
 
     def line(self, name: str, text: str) -> None:
-        """One line that a server printed."""
+        """Show a line of a server's output."""
         self._put(_prefixed(name, Text(text.translate(_VISIBLE))))
 
     def note(self, name: str, text: str) -> None:
-        """The launcher's own word about a server."""
+        """Show a message of the launcher about a server."""
         self._put(_prefixed(name, Text(text, style="bold")))
 
     def alarm(self, name: str, text: str) -> None:
-        """The launcher's own word about something that is wrong."""
+        """Show a message of the launcher about a problem."""
         self._put(_prefixed(name, Text(f"!! {text}", style="bold red")))
 
     def table(self, title: str, rows: Sequence[Row]) -> None:
-        """What the launcher has to show at once: labels and values."""
+        """Show a table of labels and values without interruption."""
         width = max((len(label) for label, _ in rows), default=0)
         lines = [Text.assemble((f"  {label:<{width}}  ", "bold"), value) for label, value in rows]
         self._put(Text("\n").join([Text(), Text(title, style="bold green"), *lines, Text()]))
 
     def close(self, seconds: float = 2) -> None:
-        """Show what is left, as long as the terminal takes it within `seconds`."""
+        """Write the queued lines and end the thread; returns after `seconds` at the latest."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -79,8 +79,7 @@ class Screen:
             while (what := self._next()) is not None:
                 self._console.print(what, soft_wrap=True)
         except (OSError, ValueError, SystemExit):
-            # Nobody reads any more (`| head`, a closed terminal); rich would end the program then, but the servers
-            # matter more than their lines.
+            # The reader is gone (`| head`, a closed terminal). rich would end the program, but the servers run on.
             with self._changed:
                 self._capacity = 0
                 self._waiting.clear()
@@ -92,7 +91,7 @@ class Screen:
                 return self._waiting.popleft()
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
-                return _prefixed("launcher", Text(f"{dropped} lines were dropped: nobody read them fast enough"))
+                return _prefixed("launcher", Text(f"{dropped} lines were dropped: the terminal was too slow"))
             return None
 
 

@@ -1,7 +1,7 @@
-"""Keeps the servers running: starts them in order, restarts what dies, gives up on what cannot live, stops them all.
+"""Keeps the servers running: starts them in order, restarts those that end, gives up after repeated crashes.
 
-One loop owns all state; it is told events and looks at the clock, and acts through what it was given: a way to start a
-process, and a screen to say things on. So every order of events can be tried without a process.
+One loop owns all state. Its inputs are events and a clock, its effects a function that starts a process and a log, so
+tests can try every order of events without processes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Protocol, assert_never
 
 from relay.core.retry import Backoff
-from relay.launcher.events import Event, Exited, Health, Ready, StopAsked
+from relay.launcher.events import Event, Exited, Health, Ready, StopRequested
 from relay.launcher.plan import Program
 
 BAD_SETTINGS = 2
@@ -26,13 +26,13 @@ class Process(Protocol):
 
     pid: int
 
-    def ask_to_stop(self) -> None: ...
+    def request_stop(self) -> None: ...
 
     def kill(self) -> None: ...
 
 
-class Screen(Protocol):
-    """Where the launcher says what happens, in sentences."""
+class OperatorLog(Protocol):
+    """Messages of the launcher for the operator."""
 
     def note(self, name: str, text: str) -> None: ...
 
@@ -41,100 +41,100 @@ class Screen(Protocol):
 
 Start = Callable[[Program, int], Process]
 Announce = Callable[[frozenset[str], frozenset[str]], None]
-"""Told once: the names of those that answer, and of those among them that cannot do their work yet."""
+"""Called once with the names of the healthy servers, and of those among them that are not ready."""
 Clock = Callable[[], float]
 
 RESTART_BACKOFF = Backoff(1.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long the supervisor waits for what, in seconds."""
+class Timeouts:
+    """Time limits of the supervisor in seconds, and the number of crashes after which it gives up."""
 
-    quick_death: float = 10  # a life shorter than this counts towards giving up
-    good_life: float = 60  # after one this long the pauses begin anew
-    quick_deaths: int = 5
-    health: float = 20  # a process without health for this long is talked about
-    second_ask: float = 1  # make and timeout pass one signal on twice; only a later one means impatience
-    readiness: float = 5  # when all are healthy for this long, they are announced, ready or not
-    prerequisite: float = 30  # then a program is started although what it waits for is not healthy
-    stop: tuple[float, ...] = (9, 11.5, 14)  # when what is left of the first, second, third wave is killed
+    crash_window: float = 10  # a run shorter than this is a crash
+    stable_after: float = 60  # after a run this long the delays start again at the first
+    max_crashes: int = 5
+    health: float = 20  # an unhealthy process is reported after this time
+    second_signal: float = 1  # make and timeout forward one signal twice; only a later one kills
+    readiness: float = 5  # healthy for this long: announced, ready or not
+    dependency: float = 30  # then a program is started without its dependencies
+    stop: tuple[float, ...] = (9, 11.5, 14)  # when the rest of the first, second, third wave is killed
 
 
 class State(Enum):
-    """Where a server stands."""
+    """The state of a server."""
 
-    WAITING = auto()  # for others to be healthy, or for the end of a pause
+    WAITING = auto()  # for dependencies, or for the restart delay
     RUNNING = auto()
-    ENDED = auto()  # given up, refused or stopped: it is not started again
+    ENDED = auto()  # given up, refused or stopped; final
 
 
-class Server:
-    """What the supervisor knows about one program."""
+class SupervisedServer:
+    """The state of one program under supervision."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.name = program.name
         self.state = State.WAITING
         self.process: Process | None = None
-        self.life = 0
+        self.run = 0
         self.started_at = 0.0
         self.start_after = 0.0
-        self.pauses = 0
-        self.quick_deaths = 0
+        self.restarts = 0
+        self.crashes = 0
         self.healthy = False
         self.ready = False
         self.was_ever_healthy = False
         self.healthy_since = 0.0
         self.unhealthy_since = 0.0
-        self.complained = False
+        self.reported = False
 
-    def began(self, process: Process, now: float) -> None:
+    def started(self, process: Process, now: float) -> None:
         self.process, self.state = process, State.RUNNING
         self.started_at = self.unhealthy_since = now
-        self.healthy = self.ready = self.complained = False
+        self.healthy = self.ready = self.reported = False
 
-    def pause_after_death(self, now: float, patience: Patience) -> float | None:
-        """Seconds to wait before the next life; None when it died too quickly too often."""
-        lived = now - self.started_at
-        if lived >= patience.good_life:
-            self.pauses = 0
-        self.quick_deaths = self.quick_deaths + 1 if lived < patience.quick_death else 0
-        if self.quick_deaths >= patience.quick_deaths:
+    def restart_delay(self, now: float, timeouts: Timeouts) -> float | None:
+        """Seconds until the next start; None after `max_crashes` crashes in a row."""
+        duration = now - self.started_at
+        if duration >= timeouts.stable_after:
+            self.restarts = 0
+        self.crashes = self.crashes + 1 if duration < timeouts.crash_window else 0
+        if self.crashes >= timeouts.max_crashes:
             return None
-        self.pauses += 1
-        return RESTART_BACKOFF.delay(self.pauses)
+        self.restarts += 1
+        return RESTART_BACKOFF.delay(self.restarts)
 
 
 class Supervisor:
-    """Runs a plan's programs until it is told to stop, or until none is left that can live."""
+    """Runs the programs of a plan until a stop is requested or all have ended for good."""
 
     def __init__(
         self,
         programs: Sequence[Program],
         start: Start,
-        screen: Screen,
+        screen: OperatorLog,
         announce: Announce,
         clock: Clock,
-        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
-        self._servers = {program.name: Server(program) for program in programs}
+        self._servers = {program.name: SupervisedServer(program) for program in programs}
         self._start = start
         self._screen = screen
         self._announce = announce
         self._clock = clock
-        self._patience = patience or Patience()
-        self._began_at = clock()
+        self._timeouts = timeouts or Timeouts()
+        self._started_at = clock()
         self._announced = False
         self._unready: set[str] = set()
         self._failed = False
         self._stopping_since: float | None = None
         self._waves = stop_waves(programs)
-        self._asked: set[str] = set()
+        self._stop_requested: set[str] = set()
         self._killed: set[str] = set()
 
     def run(self, events: queue.SimpleQueue[Event], tick: float = 0.2) -> int:
-        """Supervise until the end; gives the exit status: 0, or 1 when a server was given up or had to be killed."""
+        """Supervise until all have ended; returns 1 when a server was given up or killed, else 0."""
         while True:
             self.advance()
             if self.done:
@@ -149,33 +149,33 @@ class Supervisor:
         if all(server.state is State.ENDED for server in self._servers.values()):
             return True
         # A process that even SIGKILL does not end (a dead disk) must not hold up the machine's shutdown.
-        return self._stopping_since is not None and self._clock() > self._stopping_since + self._patience.stop[-1] + 0.5
+        return self._stopping_since is not None and self._clock() > self._stopping_since + self._timeouts.stop[-1] + 0.5
 
     @property
     def exit_status(self) -> int:
         return 1 if self._failed or self._killed else 0
 
-    # -- what it is told -------------------------------------------------------------------------------------------
+    # -- events ----------------------------------------------------------------------------------------------------
 
     def handle(self, event: Event) -> None:
-        """Take one event into account; news of an earlier life are old news."""
-        if isinstance(event, StopAsked):
-            self._stop_was_asked(event.why)
+        """Apply one event; events of an earlier run are ignored."""
+        if isinstance(event, StopRequested):
+            self._stop(event.why)
             return
         server = self._servers[event.name]
-        if event.life != server.life or server.state is not State.RUNNING:
+        if event.run != server.run or server.state is not State.RUNNING:
             return
         match event:
             case Exited():
-                self._ended(server, event.status)
+                self._on_exit(server, event.status)
             case Health():
-                self._health(server, ok=event.ok)
+                self._on_health(server, ok=event.ok)
             case Ready():
-                self._is_ready(server)
+                self._on_ready(server)
             case _:
                 assert_never(event)
 
-    def _stop_was_asked(self, why: str) -> None:
+    def _stop(self, why: str) -> None:
         now = self._clock()
         if self._stopping_since is None:
             self._stopping_since = now
@@ -183,133 +183,133 @@ class Supervisor:
             for server in self._servers.values():
                 if server.state is State.WAITING:
                     server.state = State.ENDED
-        elif now - self._stopping_since >= self._patience.second_ask:
+        elif now - self._stopping_since >= self._timeouts.second_signal:
             self._kill(server for server in self._servers.values() if server.state is State.RUNNING)
 
-    def _ended(self, server: Server, status: int) -> None:
+    def _on_exit(self, server: SupervisedServer, status: int) -> None:
         server.process = None
         server.healthy = False
         how = in_words(status)
         if self._stopping_since is not None:
             server.state = State.ENDED
-            self._screen.note(server.name, "stopped" if server.name in self._asked else f"ended: {how}")
+            self._screen.note(server.name, "stopped" if server.name in self._stop_requested else f"ended: {how}")
         elif status == BAD_SETTINGS:
             self._give_up(server, "its settings were refused, see its message above; it will not be restarted")
         else:
             self._restart_later(server, how)
 
-    def _restart_later(self, server: Server, how: str) -> None:
+    def _restart_later(self, server: SupervisedServer, how: str) -> None:
         now = self._clock()
-        pause = server.pause_after_death(now, self._patience)
-        if pause is None:
-            self._give_up(server, f"{how}; it died quickly {server.quick_deaths} times in a row, GIVEN UP")
+        delay = server.restart_delay(now, self._timeouts)
+        if delay is None:
+            self._give_up(server, f"{how}; it died quickly {server.crashes} times in a row, GIVEN UP")
             return
         server.state = State.WAITING
-        server.start_after = now + pause
-        self._screen.alarm(server.name, f"{how}; starting it again in {pause:g} s")
+        server.start_after = now + delay
+        self._screen.alarm(server.name, f"{how}; starting it again in {delay:g} s")
 
-    def _give_up(self, server: Server, why: str) -> None:
+    def _give_up(self, server: SupervisedServer, why: str) -> None:
         server.state = State.ENDED
         self._failed = True
         self._screen.alarm(server.name, why)
 
-    def _health(self, server: Server, *, ok: bool) -> None:
-        if ok and not server.healthy and (server.complained or server.was_ever_healthy):
+    def _on_health(self, server: SupervisedServer, *, ok: bool) -> None:
+        if ok and not server.healthy and (server.reported or server.was_ever_healthy):
             self._screen.note(server.name, "is healthy again")
         if ok:
-            server.was_ever_healthy, server.complained = True, False
+            server.was_ever_healthy, server.reported = True, False
         if ok and not server.healthy:
             server.healthy_since = self._clock()
         elif server.healthy and not ok:
             server.unhealthy_since = self._clock()
         server.healthy = ok
 
-    def _is_ready(self, server: Server) -> None:
+    def _on_ready(self, server: SupervisedServer) -> None:
         server.ready = True
         if server.name in self._unready:
             self._unready.discard(server.name)
             self._screen.note(server.name, "can do its work now")
 
-    # -- what the clock says ---------------------------------------------------------------------------------------
+    # -- timers ----------------------------------------------------------------------------------------------------
 
     def advance(self) -> None:
-        """Do what is due now."""
+        """Start, stop and report whatever is due."""
         now = self._clock()
         if self._stopping_since is not None:
             self._stop_in_waves(now - self._stopping_since)
             return
         for server in self._servers.values():
             if self._is_due(server, now):
-                self._begin(server, now)
+                self._start_run(server, now)
             elif server.state is State.RUNNING:
-                self._mention_missing_health(server, now)
+                self._report_missing_health(server, now)
         self._announce_once(now)
 
-    def _is_due(self, server: Server, now: float) -> bool:
+    def _is_due(self, server: SupervisedServer, now: float) -> bool:
         if server.state is not State.WAITING or now < server.start_after:
             return False
-        if server.life > 0 or now - self._began_at > self._patience.prerequisite:
+        if server.run > 0 or now - self._started_at > self._timeouts.dependency:
             return True
         needed = [self._servers[name] for name in server.program.waits_for]
         return all(other.was_ever_healthy or other.state is State.ENDED for other in needed)
 
-    def _begin(self, server: Server, now: float) -> None:
-        server.life += 1
+    def _start_run(self, server: SupervisedServer, now: float) -> None:
+        server.run += 1
         server.started_at = now
         try:
-            server.began(self._start(server.program, server.life), now)
+            server.started(self._start(server.program, server.run), now)
         except OSError as error:
             self._restart_later(server, f"cannot be started: {error}")
 
-    def _mention_missing_health(self, server: Server, now: float) -> None:
-        if server.healthy or server.complained or now - server.unhealthy_since < self._patience.health:
+    def _report_missing_health(self, server: SupervisedServer, now: float) -> None:
+        if server.healthy or server.reported or now - server.unhealthy_since < self._timeouts.health:
             return
-        server.complained = True
+        server.reported = True
         self._screen.alarm(
             server.name,
             f"runs (process {server.process.pid if server.process else '?'}) but has not answered GET /health "
-            f"for {self._patience.health:g} s; it is left running",
+            f"for {self._timeouts.health:g} s; it is left running",
         )
 
     def _announce_once(self, now: float) -> None:
         living = [server for server in self._servers.values() if server.state is not State.ENDED]
         if self._announced or not living:
             return
-        if not self._is_settled(living, now) and now - self._began_at <= self._patience.health:
+        if not self._all_up(living, now) and now - self._started_at <= self._timeouts.health:
             return
         self._announced = True
         up = frozenset(server.name for server in living if server.healthy)
         self._unready = {server.name for server in living if server.healthy and not server.ready}
         self._announce(up, frozenset(self._unready))
 
-    def _is_settled(self, living: Sequence[Server], now: float) -> bool:
-        """Whether all are up: ready, or for so long healthy without being ready that somebody should be told."""
+    def _all_up(self, living: Sequence[SupervisedServer], now: float) -> bool:
+        """Whether all are ready, or healthy for the readiness timeout."""
         return all(
-            server.healthy and (server.ready or now - server.healthy_since >= self._patience.readiness)
+            server.healthy and (server.ready or now - server.healthy_since >= self._timeouts.readiness)
             for server in living
         )
 
-    # -- the end ---------------------------------------------------------------------------------------------------
+    # -- stop ------------------------------------------------------------------------------------------------------
 
     def _stop_in_waves(self, elapsed: float) -> None:
-        """Ask the first wave that still runs to stop; kill it when its time is over; then the next."""
-        deadlines = self._patience.stop[-len(self._waves) :]
+        """Ask the first wave that still runs to stop, kill it at its deadline, then go on with the next."""
+        deadlines = self._timeouts.stop[-len(self._waves) :]
         for wave, deadline in zip(self._waves, deadlines, strict=True):
             running = [self._servers[name] for name in wave if self._servers[name].state is State.RUNNING]
             if not running:
                 continue
-            self._ask(running)
+            self._request_stop(running)
             if elapsed < deadline:
                 return
             self._kill(running)
 
-    def _ask(self, servers: Iterable[Server]) -> None:
+    def _request_stop(self, servers: Iterable[SupervisedServer]) -> None:
         for server in servers:
-            if server.process and server.name not in self._asked:
-                self._asked.add(server.name)
-                server.process.ask_to_stop()
+            if server.process and server.name not in self._stop_requested:
+                self._stop_requested.add(server.name)
+                server.process.request_stop()
 
-    def _kill(self, servers: Iterable[Server]) -> None:
+    def _kill(self, servers: Iterable[SupervisedServer]) -> None:
         for server in servers:
             if server.process and server.name not in self._killed:
                 self._killed.add(server.name)
@@ -318,14 +318,14 @@ class Supervisor:
 
 
 def stop_waves(programs: Sequence[Program]) -> list[list[str]]:
-    """The start in reverse: first, together, all that nobody waits for; then the others, the last started first."""
+    """Names in stop order: first, together, all that no program waits for; then the others, the last started first."""
     waited_for = {name for program in programs for name in program.waits_for}
     first = [program.name for program in reversed(programs) if program.name not in waited_for]
     return [first, *([program.name] for program in reversed(programs) if program.name in waited_for)]
 
 
 def in_words(status: int) -> str:
-    """What an exit status means."""
+    """Describe an exit status."""
     if status >= 0:
         return f"ended with status {status}"
     try:

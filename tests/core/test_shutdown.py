@@ -6,7 +6,7 @@ import pytest
 
 from relay.config.settings import Settings
 from relay.core.shutdown import SHARES
-from relay.launcher.supervisor import Patience
+from relay.launcher.supervisor import Timeouts
 
 
 def test_the_shares_of_a_stop_are_the_whole() -> None:
@@ -17,4 +17,4 @@ def test_the_shares_of_a_stop_are_the_whole() -> None:
 
 def test_the_launcher_waits_longer_than_a_server_may_take() -> None:
     """By default nothing is killed that stops as it should."""
-    assert Settings().stop_seconds < min(Patience().stop)
+    assert Settings().stop_seconds < min(Timeouts().stop)

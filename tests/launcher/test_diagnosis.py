@@ -15,8 +15,8 @@ import pytest
 from rich.console import Console
 
 from relay.config.settings import Settings
-from relay.launcher.diagnosis import Finding, Verdict, diagnose, examine
-from relay.launcher.plan import Asked
+from relay.launcher.diagnosis import Finding, Severity, diagnose, examine
+from relay.launcher.plan import Selection
 
 PORTS = [key.upper() for key in Settings.model_fields if key.endswith("_port")]
 
@@ -26,14 +26,14 @@ def environ(free_port: Callable[[], int]) -> dict[str, str]:
     return {key: str(free_port()) for key in PORTS}
 
 
-def findings(folder: Path, environ: dict[str, str], asked: Asked | None = None) -> dict[str, Finding]:
-    return {finding.what: finding for finding in examine(folder, asked or Asked(), environ)}
+def findings(folder: Path, environ: dict[str, str], asked: Selection | None = None) -> dict[str, Finding]:
+    return {finding.what: finding for finding in examine(folder, asked or Selection(), environ)}
 
 
 def test_an_empty_folder_is_fine(tmp_path: Path, environ: dict[str, str]) -> None:
     """Everything is free, the database will be created, and the try-out mode is named."""
     found = findings(tmp_path, environ)
-    assert {finding.what for finding in found.values() if finding.verdict is Verdict.PROBLEM} == set()
+    assert {finding.what for finding in found.values() if finding.severity is Severity.PROBLEM} == set()
     assert found["would start"].text == "llm, simulator, sms, telegram, admin"
     assert found["database"].text.endswith("messaging_users.simulated.db will be created")
     assert "simulator plays" in found["mode"].text
@@ -44,7 +44,7 @@ def test_refused_settings_are_the_last_finding(tmp_path: Path, environ: dict[str
     (tmp_path / "config.json").write_text('{"sms_server_prt": 1}')
     found = findings(tmp_path, environ)
     assert list(found) == ["python", "requirements", "settings"]
-    assert found["settings"].verdict is Verdict.PROBLEM
+    assert found["settings"].severity is Severity.PROBLEM
     assert "Did you mean sms_server_port?" in found["settings"].text
 
 
@@ -55,7 +55,7 @@ def test_installed_requirements_are_compared_with_the_lock(tmp_path: Path, envir
         "fastapi==0.0.1 \\\n    --hash=sha256:0\nno-such-thing==1.0\nwinonly==1 ; sys_platform == 'win32'\n"
     )
     found = findings(tmp_path, environ)["requirements"]
-    assert found.verdict is Verdict.NOTE
+    assert found.severity is Severity.NOTE
     assert found.text.startswith("2 differ (fastapi ")
     assert "no-such-thing missing, locked 1.0" in found.text
 
@@ -70,7 +70,7 @@ def test_a_port_of_somebody_else_is_a_problem(tmp_path: Path, environ: dict[str,
         port = other.getsockname()[1]
         threading.Thread(target=hang_up_on_the_first, args=(other,), daemon=True).start()
         found = findings(tmp_path, {**environ, "SMS_SERVER_PORT": str(port)})[f"port {port}"]
-    assert found.verdict is Verdict.PROBLEM
+    assert found.severity is Severity.PROBLEM
     assert f"process {os.getpid()}" in found.text
 
 
@@ -91,7 +91,7 @@ def test_a_server_that_runs_already_is_only_noted(tmp_path: Path, environ: dict[
         threading.Thread(target=server.serve_forever, daemon=True).start()
         found = findings(tmp_path, {**environ, "LLM_SERVER_PORT": str(server.server_port)})
         server.shutdown()
-    assert found[f"port {server.server_port}"].verdict is Verdict.NOTE
+    assert found[f"port {server.server_port}"].severity is Severity.NOTE
     assert "llm seems to be running already" in found[f"port {server.server_port}"].text
 
 
@@ -101,7 +101,7 @@ def test_a_database_that_can_be_written_is_fine(tmp_path: Path, environ: dict[st
     sqlite3.connect(path).execute("CREATE TABLE t (x)").connection.close()
     before = path.read_bytes()
     found = findings(tmp_path, {**environ, "DATABASE_URL": "sqlite:///people.db"})["database"]
-    assert found == Finding(Verdict.FINE, "database", f"{path} can be written")
+    assert found == Finding(Severity.FINE, "database", f"{path} can be written")
     assert path.read_bytes() == before
 
 
@@ -109,14 +109,14 @@ def test_a_file_that_is_no_database_is_a_problem(tmp_path: Path, environ: dict[s
     """The reason is SQLite's own."""
     (tmp_path / "people.db").write_text("these are my notes\n" * 100)
     found = findings(tmp_path, {**environ, "DATABASE_URL": "sqlite:///people.db"})["database"]
-    assert found.verdict is Verdict.PROBLEM
+    assert found.severity is Severity.PROBLEM
     assert "file is not a database" in found.text
 
 
 def test_a_database_in_a_folder_that_is_missing_is_a_problem(tmp_path: Path, environ: dict[str, str]) -> None:
     """It could not be created."""
     found = findings(tmp_path, {**environ, "DATABASE_URL": "sqlite:///no/such/people.db"})["database"]
-    assert found.verdict is Verdict.PROBLEM
+    assert found.severity is Severity.PROBLEM
 
 
 def test_a_postgresql_that_does_not_answer_is_a_problem_and_its_password_stays_unsaid(
@@ -126,7 +126,7 @@ def test_a_postgresql_that_does_not_answer_is_a_problem_and_its_password_stays_u
     port = free_port()
     url = f"postgresql+psycopg://relay:hunter2@127.0.0.1:{port}/relay"
     found = findings(tmp_path, {**environ, "DATABASE_URL": url})["database"]
-    assert found.verdict is Verdict.PROBLEM
+    assert found.severity is Severity.PROBLEM
     assert f"nothing answers at 127.0.0.1:{port}" in found.text
     assert "hunter2" not in found.text
 
@@ -139,22 +139,22 @@ def test_a_configured_server_on_this_machine_is_knocked_at(
         environ["OPENAI_BASE_URL"] = f"http://127.0.0.1:{model.getsockname()[1]}/v1"
         environ["OLLAMA_HOST"] = f"http://127.0.0.1:{free_port()}"
         found = findings(tmp_path, environ)
-    assert found["openai_base_url"].verdict is Verdict.FINE
-    assert found["ollama_host"].verdict is Verdict.NOTE
+    assert found["openai_base_url"].severity is Severity.FINE
+    assert found["ollama_host"].severity is Severity.NOTE
     assert "Is it running?" in found["ollama_host"].text
 
 
 def test_a_log_folder_that_cannot_be_made_is_a_problem(tmp_path: Path, environ: dict[str, str]) -> None:
     """A file stands in its way."""
     (tmp_path / "logs").write_text("")
-    assert findings(tmp_path, {**environ, "LOG_DIR": "logs/relay"})["log_dir"].verdict is Verdict.PROBLEM
-    assert findings(tmp_path, {**environ, "LOG_DIR": "elsewhere/relay"})["log_dir"].verdict is Verdict.FINE
+    assert findings(tmp_path, {**environ, "LOG_DIR": "logs/relay"})["log_dir"].severity is Severity.PROBLEM
+    assert findings(tmp_path, {**environ, "LOG_DIR": "elsewhere/relay"})["log_dir"].severity is Severity.FINE
 
 
 def test_the_exit_status_says_whether_anything_is_in_the_way(tmp_path: Path, environ: dict[str, str]) -> None:
     """0 when it could start, 1 when not, with a last line in words."""
     out = io.StringIO()
-    assert diagnose(tmp_path, Asked(), environ, Console(file=out, width=200)) == 0
+    assert diagnose(tmp_path, Selection(), environ, Console(file=out, width=200)) == 0
     assert out.getvalue().endswith("No problems found.\n")
-    assert diagnose(tmp_path, Asked(), {**environ, "LOG_FORMAT": "yaml"}, Console(file=out, width=200)) == 1
+    assert diagnose(tmp_path, Selection(), {**environ, "LOG_FORMAT": "yaml"}, Console(file=out, width=200)) == 1
     assert out.getvalue().endswith("Problems to solve first: 1.\n")

@@ -9,7 +9,7 @@ import pytest
 from relay.config.errors import SettingsError
 from relay.config.settings import SIMULATED_PHONE_NUMBER, Settings
 from relay.launcher.addresses import address_rows, title
-from relay.launcher.plan import SERVERS, Asked, make_plan
+from relay.launcher.plan import SERVERS, Selection, make_plan
 
 TWILIO: dict[str, Any] = {
     "twilio_account_sid": "AC" + "0" * 32,
@@ -20,16 +20,16 @@ TELEGRAM: dict[str, Any] = {"telegram_bot_token": "123456:" + "a" * 35}
 ALL = frozenset(SERVERS)
 
 
-def asked(*servers: str, demo: bool = False) -> Asked:
-    return Asked(frozenset(servers), demo)
+def asked(*servers: str, demo: bool = False) -> Selection:
+    return Selection(frozenset(servers), demo)
 
 
-STARTS: list[tuple[str, dict[str, Any], Asked, list[str], list[str], bool]] = [
+STARTS: list[tuple[str, dict[str, Any], Selection, list[str], list[str], bool]] = [
     ("nothing configured, nothing asked", {}, asked(), ["llm", "simulator", "sms", "telegram", "admin"], [], True),
-    ("nothing configured, all asked", {}, Asked(ALL), ["llm", "simulator", "sms", "telegram", "admin"], [], True),
+    ("nothing configured, all asked", {}, Selection(ALL), ["llm", "simulator", "sms", "telegram", "admin"], [], True),
     ("nothing configured, one channel asked", {}, asked("sms"), ["simulator", "sms"], [], True),
     ("nothing configured, no channel asked", {}, asked("llm", "admin"), ["llm", "admin"], [], True),
-    ("both configured", {**TWILIO, **TELEGRAM}, Asked(ALL), ["llm", "sms", "telegram", "admin"], [], False),
+    ("both configured", {**TWILIO, **TELEGRAM}, Selection(ALL), ["llm", "sms", "telegram", "admin"], [], False),
     ("Telegram alone, nothing asked", TELEGRAM, asked(), ["llm", "telegram", "admin"], ["sms"], False),
     ("Twilio alone, nothing asked", TWILIO, asked(), ["llm", "sms", "admin"], ["telegram"], False),
     ("Twilio in part, nothing asked", {"twilio_account_sid": "AC" + "0" * 32}, asked(), ["llm", "admin"],
@@ -52,7 +52,7 @@ STARTS: list[tuple[str, dict[str, Any], Asked, list[str], list[str], bool]] = [
 @pytest.mark.parametrize(("settings", "command", "started", "left_out", "simulated"), [row[1:] for row in STARTS],
                          ids=[row[0] for row in STARTS])  # fmt: skip
 def test_the_plan_follows_settings_and_flags(
-    settings: dict[str, Any], command: Asked, started: list[str], left_out: list[str], simulated: bool
+    settings: dict[str, Any], command: Selection, started: list[str], left_out: list[str], simulated: bool
 ) -> None:
     """What starts, in which order; what is left out; and whether it is simulated."""
     plan = make_plan(Settings(**settings), command)
@@ -61,9 +61,9 @@ def test_the_plan_follows_settings_and_flags(
     assert plan.simulated is simulated
 
 
-REFUSALS: list[tuple[str, dict[str, Any], Asked, str]] = [
-    ("--all without Twilio", TELEGRAM, Asked(ALL), "sms was asked for (--all) but is not configured: not set: "),
-    ("--all with a number missing", {**TELEGRAM, **TWILIO, "twilio_phone_number": None}, Asked(ALL),
+REFUSALS: list[tuple[str, dict[str, Any], Selection, str]] = [
+    ("--all without Twilio", TELEGRAM, Selection(ALL), "sms was asked for (--all) but is not configured: not set: "),
+    ("--all with a number missing", {**TELEGRAM, **TWILIO, "twilio_phone_number": None}, Selection(ALL),
      "not set: twilio_phone_number (or twilio_messaging_service_sid)"),
     ("--telegram without a token", TWILIO, asked("telegram"), "not set: telegram_bot_token"),
     ("--sms with a half", {"twilio_account_sid": "AC" + "0" * 32}, asked("sms"), "not set: twilio_auth_token"),
@@ -74,7 +74,7 @@ REFUSALS: list[tuple[str, dict[str, Any], Asked, str]] = [
 @pytest.mark.parametrize(("settings", "command", "sentence"), [row[1:] for row in REFUSALS],
                          ids=[row[0] for row in REFUSALS])  # fmt: skip
 def test_what_cannot_be_started_as_asked_is_refused_with_a_sentence(
-    settings: dict[str, Any], command: Asked, sentence: str
+    settings: dict[str, Any], command: Selection, sentence: str
 ) -> None:
     """A platform that is asked for and lacks its credentials is never silently simulated."""
     with pytest.raises(SettingsError) as refusal:
@@ -130,7 +130,7 @@ def test_the_table_names_what_to_open_and_what_is_missing() -> None:
 )
 def test_the_title_claims_no_more_than_is_true(up: set[str], unready: set[str], says: str) -> None:
     """The words "Everything is up" are said only when all can do their work, and who cannot has a row of its own."""
-    plan = make_plan(Settings(), Asked(frozenset({"llm", "admin"})))
+    plan = make_plan(Settings(), Selection(frozenset({"llm", "admin"})))
     assert title(plan, frozenset(up), frozenset(unready)) == says
     named = [value for label, value in address_rows(plan, frozenset(up), frozenset(unready)) if label == "not ready"]
     assert named == [f"{name}: http://127.0.0.1:8033/ready says why" for name in unready]

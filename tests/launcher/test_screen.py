@@ -87,5 +87,5 @@ def test_a_stalled_terminal_stops_nobody_and_the_loss_is_told() -> None:
         "sms       | first",
         "sms       | later 0",
         "sms       | later 1",
-        "launcher  | 3 lines were dropped: nobody read them fast enough",
+        "launcher  | 3 lines were dropped: the terminal was too slow",
     ]

@@ -1,4 +1,4 @@
-"""Every order of starts, deaths and stops, told to the supervisor without a process."""
+"""Every order of starts, crashes and stops, as events of a supervisor without processes."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from relay.launcher.events import Event, Exited, Health, Ready, StopAsked
+from relay.launcher.events import Event, Exited, Health, Ready, StopRequested
 from relay.launcher.plan import Program
-from relay.launcher.supervisor import Patience, Supervisor, in_words, stop_waves
+from relay.launcher.supervisor import Supervisor, Timeouts, in_words, stop_waves
 
-HOUSE = (
+ALL = (
     Program("llm", "llm_server.py", 1),
     Program("simulator", "simulator.py", 2),
     Program("sms", "sms_server.py", 3, waits_for=("llm", "simulator")),
     Program("telegram", "telegram_server.py", 4, waits_for=("llm", "simulator")),
     Program("admin", "admin_server.py", 5),
 )
-LLM_ALONE = HOUSE[:1]
+LLM_ALONE = ALL[:1]
 
 
 class FakeProcess:
-    """A process outside the house: it only notes what was done to it."""
+    """Records what the supervisor does with it."""
 
     def __init__(self, name: str, done: list[str]) -> None:
         self.pid = 4711
         self._name = name
         self._done = done
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         self._done.append(f"ask {self._name}")
 
     def kill(self) -> None:
@@ -38,10 +38,10 @@ class FakeProcess:
 
 @dataclass
 class Stage:
-    """The supervisor with a clock that the test turns, and a diary of what it did and said."""
+    """The supervisor with a clock that the test turns, and a record of its actions and messages."""
 
-    programs: tuple[Program, ...] = HOUSE
-    patience: Patience = field(default_factory=Patience)
+    programs: tuple[Program, ...] = ALL
+    timeouts: Timeouts = field(default_factory=Timeouts)
     refuses: bool = False
 
     def __post_init__(self) -> None:
@@ -50,14 +50,14 @@ class Stage:
         self.said: list[str] = []
         self.announced: list[frozenset[str]] = []
         self.unready: list[frozenset[str]] = []
-        self.lives = dict.fromkeys((program.name for program in self.programs), 0)
-        self.supervisor = Supervisor(self.programs, self.start, self, self.announce, lambda: self.now, self.patience)
+        self.runs = dict.fromkeys((program.name for program in self.programs), 0)
+        self.supervisor = Supervisor(self.programs, self.start, self, self.announce, lambda: self.now, self.timeouts)
         self.supervisor.advance()
 
-    def start(self, program: Program, life: int) -> FakeProcess:
+    def start(self, program: Program, run: int) -> FakeProcess:
         if self.refuses:
             raise OSError(11, "no more processes")
-        self.lives[program.name] = life
+        self.runs[program.name] = run
         self.done.append(f"start {program.name}")
         return FakeProcess(program.name, self.done)
 
@@ -70,7 +70,7 @@ class Stage:
 
     alarm = note
 
-    def tell(self, *events: Event, at: float | None = None) -> None:
+    def send(self, *events: Event, at: float | None = None) -> None:
         self.now = self.now if at is None else at
         for event in events:
             self.supervisor.handle(event)
@@ -79,10 +79,10 @@ class Stage:
     def healthy(self, *names: str, at: float | None = None) -> None:
         """Healthy, and ready at once, as nearly always."""
         for name in names:
-            self.tell(Health(name, self.lives[name], ok=True), Ready(name, self.lives[name]), at=at)
+            self.send(Health(name, self.runs[name], ok=True), Ready(name, self.runs[name]), at=at)
 
     def dies(self, name: str, status: int = 1, at: float | None = None) -> None:
-        self.tell(Exited(name, self.lives[name], status), at=at)
+        self.send(Exited(name, self.runs[name], status), at=at)
 
     def all_up(self) -> None:
         self.healthy("llm", "simulator")
@@ -112,9 +112,9 @@ def test_the_addresses_are_announced_once_when_everything_is_healthy() -> None:
     stage.healthy("sms", "admin")
     assert stage.announced == []
     stage.healthy("telegram")
-    assert stage.announced == [frozenset(stage.lives)]
+    assert stage.announced == [frozenset(stage.runs)]
     stage.dies("sms", at=100)
-    stage.tell(at=101)
+    stage.send(at=101)
     stage.healthy("sms", at=102)
     assert len(stage.announced) == 1
     assert stage.said[-1] == "sms: is healthy again"
@@ -125,34 +125,34 @@ def test_what_is_up_is_announced_although_one_server_never_becomes_healthy() -> 
     stage = Stage()
     stage.healthy("llm", "simulator", at=1)
     stage.healthy("admin", "sms", at=2)
-    stage.tell(at=21)
+    stage.send(at=21)
     assert stage.announced == [frozenset({"llm", "simulator", "admin", "sms"})]
 
 
-def test_who_runs_but_cannot_work_is_named_and_told_of_later() -> None:
+def test_a_server_that_is_not_ready_is_named_and_reported_when_it_is() -> None:
     """A locked database or a missing model leaves the process healthy; "Everything is up" would be a lie."""
     stage = Stage(LLM_ALONE)
-    stage.tell(Health("llm", 1, ok=True), at=1)
-    stage.tell(at=5)
+    stage.send(Health("llm", 1, ok=True), at=1)
+    stage.send(at=5)
     assert stage.announced == []
-    stage.tell(at=6)
+    stage.send(at=6)
     assert (stage.announced, stage.unready) == ([frozenset({"llm"})], [frozenset({"llm"})])
-    stage.tell(Ready("llm", 1), at=60)
-    stage.tell(Ready("llm", 1), at=61)
+    stage.send(Ready("llm", 1), at=60)
+    stage.send(Ready("llm", 1), at=61)
     assert stage.said == ["llm: can do its work now"]
 
 
-def test_nobody_is_ready_without_being_asked_again_in_each_life() -> None:
+def test_readiness_is_probed_again_in_each_run() -> None:
     """A server that died before the announcement has to become ready once more."""
     stage = Stage()
     stage.healthy("llm", "simulator", "admin", at=1)
     stage.healthy("sms", at=2)
     stage.dies("sms", at=2.5)
     stage.healthy("telegram", at=3)
-    stage.tell(at=3.5)
-    stage.tell(Health("sms", 2, ok=True), at=4)
+    stage.send(at=3.5)
+    stage.send(Health("sms", 2, ok=True), at=4)
     assert stage.announced == []
-    stage.tell(Ready("sms", 2), at=4.5)
+    stage.send(Ready("sms", 2), at=4.5)
     assert stage.unready == [frozenset()]
 
 
@@ -161,9 +161,9 @@ def test_channels_start_in_the_end_although_the_llm_server_never_becomes_healthy
     stage = Stage()
     stage.healthy("simulator", at=1)
     stage.take()
-    stage.tell(at=30)
+    stage.send(at=30)
     assert stage.take() == []
-    stage.tell(at=30.1)
+    stage.send(at=30.1)
     assert stage.take() == ["start sms", "start telegram"]
 
 
@@ -182,34 +182,34 @@ def test_a_server_that_died_is_started_again_after_its_pause_and_not_before() ->
     stage.take()
     stage.dies("llm", status=-9, at=70)
     assert stage.said[-1] == "llm: was ended by SIGKILL; starting it again in 1 s"
-    stage.tell(at=70.9)
+    stage.send(at=70.9)
     assert stage.take() == []
-    stage.tell(at=71)
+    stage.send(at=71)
     assert stage.take() == ["start llm"]
 
 
-LIVES: list[tuple[str, list[float], list[float | None]]] = [
-    ("quick deaths are given up", [1, 1, 1, 1, 1], [1, 2, 4, 8, None]),
-    ("longer lives are never given up, the pauses stop growing", [15] * 8, [1, 2, 4, 8, 16, 30, 30, 30]),
-    ("a good life makes the pauses short again", [15, 15, 60, 15], [1, 2, 1, 2]),
-    ("a longer life between quick deaths begins the count anew", [1, 1, 1, 1, 15, 1, 1], [1, 2, 4, 8, 16, 30, 30]),
+RUNS: list[tuple[str, list[float], list[float | None]]] = [
+    ("crashes are given up", [1, 1, 1, 1, 1], [1, 2, 4, 8, None]),
+    ("longer runs are never given up, the pauses stop growing", [15] * 8, [1, 2, 4, 8, 16, 30, 30, 30]),
+    ("a long run makes the delays short again", [15, 15, 60, 15], [1, 2, 1, 2]),
+    ("a longer run between crashes restarts the count", [1, 1, 1, 1, 15, 1, 1], [1, 2, 4, 8, 16, 30, 30]),
 ]
 
 
-@pytest.mark.parametrize(("lives", "pauses"), [row[1:] for row in LIVES], ids=[row[0] for row in LIVES])
-def test_pauses_grow_and_end(lives: list[float], pauses: list[float | None]) -> None:
-    """A row of lives, and the pause that follows each; None: given up."""
+@pytest.mark.parametrize(("runs", "pauses"), [row[1:] for row in RUNS], ids=[row[0] for row in RUNS])
+def test_pauses_grow_and_end(runs: list[float], pauses: list[float | None]) -> None:
+    """A row of runs, and the pause that follows each; None: given up."""
     stage = Stage(LLM_ALONE)
-    for lived, pause in zip(lives, pauses, strict=True):
+    for lived, pause in zip(runs, pauses, strict=True):
         stage.take()
         stage.dies("llm", at=stage.now + lived)
         if pause is None:
             assert "GIVEN UP" in stage.said[-1]
             assert stage.supervisor.done
         else:
-            stage.tell(at=stage.now + pause - 0.01)
+            stage.send(at=stage.now + pause - 0.01)
             assert stage.take() == []
-            stage.tell(at=stage.now + 0.01)
+            stage.send(at=stage.now + 0.01)
             assert stage.take() == ["start llm"]
 
 
@@ -219,10 +219,10 @@ def test_one_that_is_given_up_makes_the_exit_status_1_and_the_rest_runs_on() -> 
     stage.all_up()
     for _ in range(5):
         stage.dies("sms", at=stage.now)
-        stage.tell(at=stage.now + 30)
+        stage.send(at=stage.now + 30)
     assert any("GIVEN UP" in line for line in stage.said)
     assert not stage.supervisor.done
-    stage.tell(StopAsked("SIGTERM"))
+    stage.send(StopRequested("SIGTERM"))
     for name in ("telegram", "admin", "simulator", "llm"):
         stage.dies(name, status=-15)
     assert stage.supervisor.done
@@ -238,11 +238,11 @@ def test_refused_settings_are_not_tried_again() -> None:
     assert stage.supervisor.exit_status == 1
 
 
-def test_a_system_that_starts_no_process_counts_as_a_quick_death() -> None:
+def test_a_system_that_starts_no_process_counts_as_a_crash() -> None:
     """Then pauses, then giving up; never a crash of the launcher."""
     stage = Stage(LLM_ALONE, refuses=True)
     for second in range(1, 40):
-        stage.tell(at=second)
+        stage.send(at=second)
     assert "no more processes" in stage.said[0]
     assert "GIVEN UP" in stage.said[-1]
     assert stage.supervisor.done
@@ -252,7 +252,7 @@ def test_stopping_runs_in_reverse_and_each_wave_waits_for_the_one_before() -> No
     """Channels and console first, together; then the simulator; the LLM server last."""
     stage = Stage()
     stage.all_up()
-    stage.tell(StopAsked("SIGINT"), at=100)
+    stage.send(StopRequested("SIGINT"), at=100)
     assert stage.take() == ["ask admin", "ask telegram", "ask sms"]
     stage.dies("sms", status=-15)
     stage.dies("admin", status=0)
@@ -271,11 +271,11 @@ def test_what_does_not_stop_is_killed_wave_by_wave_and_all_is_over_within_15_sec
     """Nothing stops by itself here; even a process that SIGKILL does not end holds up nothing."""
     stage = Stage()
     stage.all_up()
-    stage.tell(StopAsked("SIGTERM"), at=100)
+    stage.send(StopRequested("SIGTERM"), at=100)
     diary = {}
     for tenth in range(1, 150):
         stage.take()
-        stage.tell(at=100 + tenth / 10)
+        stage.send(at=100 + tenth / 10)
         if stage.done:
             diary[tenth / 10] = stage.take()
         if stage.supervisor.done:
@@ -290,24 +290,24 @@ def test_what_does_not_stop_is_killed_wave_by_wave_and_all_is_over_within_15_sec
 
 
 def test_asking_a_second_time_kills_what_is_left() -> None:
-    """Impatience is heard, but an echo of the same signal is not impatience."""
+    """A second signal kills, but an echo of the same signal does not."""
     stage = Stage()
     stage.all_up()
-    stage.tell(StopAsked("SIGINT"), at=100)
+    stage.send(StopRequested("SIGINT"), at=100)
     stage.take()
-    stage.tell(StopAsked("SIGINT"), at=100.2)
+    stage.send(StopRequested("SIGINT"), at=100.2)
     assert stage.take() == []
-    stage.tell(StopAsked("SIGINT"), at=101.5)
+    stage.send(StopRequested("SIGINT"), at=101.5)
     assert sorted(stage.take()) == ["kill admin", "kill llm", "kill simulator", "kill sms", "kill telegram"]
 
 
 def test_stopping_during_a_pause_or_before_the_first_start_starts_nothing_more() -> None:
-    """Whoever waits is simply not started."""
+    """A waiting server is not started."""
     stage = Stage()
     stage.healthy("llm", at=1)
     stage.dies("llm", at=2)
     stage.take()
-    stage.tell(StopAsked("SIGTERM"), at=2.5)
+    stage.send(StopRequested("SIGTERM"), at=2.5)
     assert stage.take() == ["ask admin"]
     stage.dies("admin", status=-15, at=4)
     assert stage.take() == ["ask simulator"]
@@ -316,13 +316,13 @@ def test_stopping_during_a_pause_or_before_the_first_start_starts_nothing_more()
     assert stage.supervisor.done
 
 
-def test_news_of_an_earlier_life_are_ignored() -> None:
-    """A late exit of the first life must not end the second."""
+def test_events_of_an_earlier_run_are_ignored() -> None:
+    """A late exit of the first run must not end the second."""
     stage = Stage(LLM_ALONE)
     stage.dies("llm", at=1)
-    stage.tell(at=2)
+    stage.send(at=2)
     stage.take()
-    stage.tell(Exited("llm", 1, 1), Health("llm", 1, ok=True), at=3)
+    stage.send(Exited("llm", 1, 1), Health("llm", 1, ok=True), at=3)
     assert stage.take() == []
     assert stage.announced == []
 
@@ -331,35 +331,35 @@ def test_a_server_that_runs_without_health_is_talked_about_once_and_left_alone()
     """Said after 20 s, once; and again when it is well, or falls silent later."""
     stage = Stage(LLM_ALONE)
     stage.take()
-    stage.tell(at=19)
+    stage.send(at=19)
     assert stage.said == []
     for second in (20, 25, 60):
-        stage.tell(Health("llm", 1, ok=False), at=second)
+        stage.send(Health("llm", 1, ok=False), at=second)
     assert len(stage.said) == 1
     assert "has not answered GET /health for 20 s" in stage.said[0]
     stage.healthy("llm", at=61)
     assert stage.said[-1] == "llm: is healthy again"
-    stage.tell(Health("llm", 1, ok=False), at=100)
-    stage.tell(Health("llm", 1, ok=False), at=119)
+    stage.send(Health("llm", 1, ok=False), at=100)
+    stage.send(Health("llm", 1, ok=False), at=119)
     assert len(stage.said) == 2
-    stage.tell(Health("llm", 1, ok=False), at=120)
+    stage.send(Health("llm", 1, ok=False), at=120)
     assert len(stage.said) == 3
     assert stage.take() == []
 
 
 def test_the_loop_ends_with_the_exit_status_when_the_last_server_has_ended() -> None:
-    """The loop itself, with a queue that holds a whole life."""
+    """The loop itself, with a queue that holds a whole run."""
     stage = Stage(LLM_ALONE)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    for event in (Health("llm", 1, ok=True), StopAsked("SIGTERM"), Exited("llm", 1, 0)):
+    for event in (Health("llm", 1, ok=True), StopRequested("SIGTERM"), Exited("llm", 1, 0)):
         events.put(event)
     assert stage.supervisor.run(events) == 0
     assert stage.take() == ["start llm", "ask llm"]
 
 
 def test_the_waves_of_a_stop_are_the_start_in_reverse() -> None:
-    """Whoever is waited for ends later; alone, the LLM server is the first wave."""
-    assert stop_waves(HOUSE) == [["admin", "telegram", "sms"], ["simulator"], ["llm"]]
+    """A dependency ends later; alone, the LLM server is the first wave."""
+    assert stop_waves(ALL) == [["admin", "telegram", "sms"], ["simulator"], ["llm"]]
     assert stop_waves(LLM_ALONE) == [["llm"]]
 
 

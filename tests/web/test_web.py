@@ -24,7 +24,7 @@ from pydantic import BaseModel, SecretStr
 from relay.config.settings import Settings
 from relay.core import shutdown
 from relay.core.errors import StorageError
-from relay.launcher.supervisor import Patience
+from relay.launcher.supervisor import Timeouts
 from relay.web.access import ADMIN, COOKIE, COOKIE_SECONDS, INTERNAL, PUBLIC, new_cookie, valid_cookie
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
@@ -552,7 +552,7 @@ def test_the_shares_of_a_stop_add_up_to_the_whole_and_the_launcher_waits_longer(
     """With the defaults a server that uses every second still stops before the launcher kills it."""
     shares = shutdown.REQUESTS + shutdown.UPDATES + shutdown.ANSWERS + shutdown.SENDS + shutdown.LEASES
     assert shares <= 1
-    assert Settings().stop_seconds + shutdown.CLOSING_SECONDS < min(Patience().stop)
+    assert Settings().stop_seconds + shutdown.CLOSING_SECONDS < min(Timeouts().stop)
 
 
 def test_a_real_server_names_neither_itself_nor_believes_a_forwarded_address(
