@@ -19,7 +19,7 @@ WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import $(LOADED_AT_STAR
 WARM_DEV := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test crash chaos fuzz bench weight check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test crash chaos fuzz migration bench weight check format lock upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,11 @@ fuzz: setup-dev ## Search with random inputs for stories that break a property; 
 	@end=$$(( $$(date +%s) + 60 * $(or $(MINUTES),10) )); while [ $$(date +%s) -lt $$end ]; do \
 		env -u CI $(BIN)/python -m pytest -m hypothesis -n 2 --dist loadfile -x $(ARGS) \
 		|| { echo "Add what \"Falsifying example\" names as an @example to that test, then correct the code."; exit 1; }; done
+
+migration: setup-dev ## Write the revision that brings the tables to relay/storage/schema.py. NAME="what changes"
+	@test -n "$(NAME)" || { echo 'Give it a name: make migration NAME="what changes"'; exit 1; }
+	@$(BIN)/python -m relay.storage.revisions "$(NAME)"
+	@$(BIN)/ruff format --quiet relay/storage/migrations
 
 check: setup-dev ## Format, lint, types, and the rules of this repository (imports, docs, settings).
 	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted. Run: make format"; exit 1; }

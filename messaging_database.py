@@ -38,6 +38,7 @@ from relay.core.messages import (
     Kind,
     NextTry,
     Origin,
+    Outcome,
     Part,
     PartId,
     PartState,
@@ -240,7 +241,8 @@ class MessagingDatabase:
         parts: Sequence[PlannedPart],
         *,
         answer: Answer | None = None,
-        outcome: str = "answered",
+        outcome: Outcome = Outcome.ANSWERED,
+        reason: str | None = None,
         merged: Sequence[InboundId] = (),
     ) -> ReplyId | None:
         """Commit at once: the message is done, the person is changed as decided, the history, the planned parts.
@@ -250,7 +252,7 @@ class MessagingDatabase:
         """
 
         def work(tx: Tx) -> ReplyId | None:
-            user_id = finish(tx, claim, state="done", outcome=outcome, error=None)
+            user_id = finish(tx, claim, state="done", outcome=outcome, reason=reason)
             finish_merged(tx, claim, merged)
             origin = Origin.ANSWER if answer else Origin.COMMAND
             return settle_turn(tx, claim, user_id, decision, parts, origin, answer)
@@ -281,7 +283,7 @@ class MessagingDatabase:
         """Make the message, and those asked with it, dead letters, and plan the apology, together. Raises LeaseLost."""
 
         def work(tx: Tx) -> None:
-            user_id = finish(tx, claim, state="dead", outcome="gave up", error=error)
+            user_id = finish(tx, claim, state="dead", outcome=Outcome.GAVE_UP, error=error)
             bury_merged(tx, merged, error)
             tx.count(claim.message.platform, "dead_letters", 1 + len(merged))
             settle_turn(tx, claim, user_id, Decision(), apology, Origin.NOTICE, None)

@@ -26,6 +26,7 @@ from relay.core.messages import (
     Exchange,
     InboundId,
     InboundMessage,
+    Outcome,
     PartId,
     PlannedPart,
     Platform,
@@ -88,7 +89,8 @@ class Inbox(Protocol):
         parts: Sequence[PlannedPart],
         *,
         answer: Answer | None = None,
-        outcome: str = "answered",
+        outcome: Outcome = Outcome.ANSWERED,
+        reason: str | None = None,
         merged: Sequence[InboundId] = (),
     ) -> ReplyId | None: ...
     async def look_around(self, claim: Claim, most: int) -> Surroundings: ...
@@ -199,7 +201,8 @@ class Conversation:
                 claim,
                 refused,
                 self._channel.plan(refused.say) if refused.say else [],
-                outcome=f"{'told' if refused.say else 'silent'}: {refused.reason}",
+                outcome=Outcome.TOLD if refused.say else Outcome.SILENT,
+                reason=refused.reason,
             )
         elif decision.ask is not None:
             if user is not None and user.state is UserState.PAUSED:
@@ -208,7 +211,7 @@ class Conversation:
         elif decision.say is not None:
             await self._inbox.complete_inbound(claim, decision, self._channel.plan(decision.say))
         else:
-            await self._inbox.complete_inbound(claim, decision, [], outcome=f"silent: {decision.reason}")
+            await self._inbox.complete_inbound(claim, decision, [], outcome=Outcome.SILENT, reason=decision.reason)
 
     def _refusal(self, claim: Claim, decision: Decision, user: User | None, around: Surroundings) -> Decision | None:
         """What to do instead of answering: not invited, paused, too much, or a machine; None to go on."""
@@ -271,7 +274,7 @@ class Conversation:
     async def _ask(self, question: Question, user: User | None, history: Sequence[Exchange]) -> None:
         """Put the question to the model; nothing is held in the database meanwhile but the lease."""
         if len(question.text) > self._settings.max_message_length:
-            await self._end(question, SENTENCES[ModelFailure.CONTEXT_TOO_LONG], ModelFailure.CONTEXT_TOO_LONG)
+            await self._refuse(question, ModelFailure.CONTEXT_TOO_LONG)
             return
         user_id = question.claim.message.user_id
         try:
@@ -287,16 +290,19 @@ class Conversation:
             await self._without_answer(question, error)
             return
         self._metrics.model_calls.labels(self._platform, "answered").inc()
-        await self._end(question, answer.text, "answered", answer)
+        parts = self._channel.plan(answer.text)
+        await self._inbox.complete_inbound(
+            question.claim, question.decision, parts, answer=answer, merged=question.merged
+        )
 
-    async def _end(self, question: Question, text: str, outcome: str, answer: Answer | None = None) -> None:
-        """Everything that was asked in this question is done, and this is said to it."""
+    async def _refuse(self, question: Question, failure: ModelFailure) -> None:
+        """Finish a question that the model can never answer, with a sentence that says why."""
         await self._inbox.complete_inbound(
             question.claim,
             question.decision,
-            self._channel.plan(text),
-            answer=answer,
-            outcome=outcome,
+            self._channel.plan(SENTENCES[failure]),
+            outcome=Outcome.UNANSWERABLE,
+            reason=failure,
             merged=question.merged,
         )
 
@@ -311,7 +317,7 @@ class Conversation:
         What was asked together is given up together, with one apology, when its latest message is too old.
         """
         if not error.passing:
-            await self._end(question, SENTENCES[error.kind], error.kind)
+            await self._refuse(question, error.kind)
             return
         claim, give_up_after = question.claim, self._settings.model_give_up_seconds
         age, since_latest = self._clock() - claim.message.received_at, self._clock() - question.latest_at

@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.config.settings import Settings
-from relay.core.messages import Exchange, Usage, User, UserState
-
-OVER_MINUTE = "over the limit of the minute"
-OVER_DAY = "over the limit of the day"
+from relay.core.messages import Exchange, Limit, Usage, User, UserState
 
 SAME_TEXTS = 5
 SAME_TEXT_SECONDS = 600.0
@@ -33,11 +30,11 @@ def over_limit(usage: Usage, settings: Settings) -> Verdict | None:
     """Whether this message is one too many; the person is told once a minute or once a day, and never silently lost."""
     if usage.day >= settings.messages_per_day:
         words = "That was a lot of messages for one day! Please write again tomorrow."
-        return Verdict(None if usage.told_day else words, OVER_DAY)
+        return Verdict(None if usage.told_day else words, Limit.DAY)
     if usage.minute >= settings.messages_per_minute:
         words = "That was a lot of messages at once! Please wait a minute before you write again."
         told = usage.told_minute or usage.told_day
-        return Verdict(None if told else words, OVER_MINUTE)
+        return Verdict(None if told else words, Limit.MINUTE)
     return None
 
 

@@ -100,6 +100,25 @@ class Claim:
     lease_until: float
 
 
+class Outcome(StrEnum):
+    """What became of a finished inbound message; its row has the reason beside it, in a column of its own."""
+
+    ANSWERED = "answered"  # by the model, or by us to a command
+    UNANSWERABLE = "unanswerable"  # the model can never answer this; the user was told so
+    TOLD = "told"  # not answered, and the user was told why
+    SILENT = "silent"  # not answered, without a word
+    IGNORED = "ignored"  # nothing to answer
+    GAVE_UP = "gave up"  # a dead letter: no answer in time
+    NOT_UNDERSTOOD = "not understood"  # a dead letter: the payload could not be parsed
+
+
+class Limit(StrEnum):
+    """The limit that a message exceeded; the reason of its outcome."""
+
+    MINUTE = "over_minute"
+    DAY = "over_day"
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a person has had answered in the last minute and the last day, and whether they were told of a limit."""

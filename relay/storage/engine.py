@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
+from sqlalchemy import Engine, QueuePool, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from relay.core.errors import StorageError
-from relay.storage.schema import HEAD_REVISION
+from relay.storage.revisions import migrate
 from relay.storage.transactions import GroupCommit, Pooled, Transactions, storage_error
 
 _LEAST_IDLE_SECONDS = 3  # ours take milliseconds, but not on a machine that has other things to do
@@ -125,34 +124,7 @@ def _prepare_postgresql(engine: Engine) -> None:
         with engine.begin() as connection:
             connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{_MIGRATION_IDLE_SECONDS}s'"))
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            connection.execute(text("SET LOCAL statement_timeout = 0"))  # a revision may rewrite a large table
             migrate(connection)
     except SQLAlchemyError as error:
         raise StorageError(f"the database cannot be used: {storage_error(error)}") from error
-
-
-def migrate(connection: Connection) -> None:
-    """Bring the tables to the newest revision within the caller's transaction, which must hold the lock."""
-    found = _revision(connection)
-    if found == HEAD_REVISION:
-        return
-    # Alembic costs 10 MB and a quarter of a second, and is needed only on the day of a migration.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise StorageError(
-            f"revision {found} of the database is unknown here: it was made by a newer version"
-        ) from error
-
-
-def _revision(connection: Connection) -> str | None:
-    if not connection.dialect.has_table(connection, "alembic_version"):
-        return None
-    row: Any = connection.execute(text("SELECT version_num FROM alembic_version")).first()
-    return str(row[0]) if row else None

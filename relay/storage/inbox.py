@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from relay.core.errors import LeaseLost
-from relay.core.messages import Claim, InboundId, InboundMessage, Kind, Platform, UserId, storable_value
+from relay.core.messages import Claim, InboundId, InboundMessage, Kind, Outcome, Platform, UserId, storable_value
 from relay.storage.schema import in_states, inbound
 from relay.storage.transactions import Tx, Upsert, of_some_person, some_person
 from relay.storage.users import touch_user
@@ -37,14 +37,22 @@ _MERGE = (
     update(inbound)
     .where(inbound.c.id == bindparam("merged"), in_states(inbound, "received"))
     .values(
-        state="done", outcome=bindparam("told"), lease_until=0, finished_at=bindparam("moment"), body=None, raw=None
+        state="done",
+        outcome=Outcome.ANSWERED,
+        reason=bindparam("why"),
+        lease_until=0,
+        finished_at=bindparam("moment"),
+        body=None,
+        raw=None,
     )
 )
 
 _BURY = (
     update(inbound)
     .where(inbound.c.id == bindparam("merged"), in_states(inbound, "received"))
-    .values(state="dead", outcome="gave up", error=bindparam("why"), lease_until=0, finished_at=bindparam("moment"))
+    .values(
+        state="dead", outcome=Outcome.GAVE_UP, error=bindparam("why"), lease_until=0, finished_at=bindparam("moment")
+    )
 )
 
 _WAITING = (
@@ -62,7 +70,7 @@ def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None
         "external_id": message.external_id,
         "user_id": message.user_id,
         "state": "done" if finished else "received",
-        "outcome": "ignored" if finished else None,
+        "outcome": Outcome.IGNORED if finished else None,
         "body": None if finished else storable_value(asdict(message)),
         "raw": None if finished else raw,
         "received_at": message.received_at,
@@ -83,7 +91,7 @@ def store_dead_letter(tx: Tx, platform: Platform, external_id: str, raw: str, re
         "platform": platform,
         "external_id": external_id,
         "state": "dead",
-        "outcome": "not understood",
+        "outcome": Outcome.NOT_UNDERSTOOD,
         "error": reason,
         "raw": raw,
         "received_at": tx.now,
@@ -140,7 +148,7 @@ def following(connection: Connection, claim: Claim, most: int) -> tuple[tuple[In
 
 def finish_merged(tx: Tx, claim: Claim, merged: Sequence[InboundId]) -> None:
     """Finish what was answered together with a claimed message."""
-    values = [{"merged": row, "told": f"answered with {claim.id}", "moment": tx.now} for row in merged]
+    values = [{"merged": row, "why": f"with {claim.id}", "moment": tx.now} for row in merged]
     if values:
         tx.run(_MERGE, values)
 
@@ -152,10 +160,13 @@ def bury_merged(tx: Tx, merged: Sequence[InboundId], error: str) -> None:
         tx.run(_BURY, values)
 
 
-def finish(tx: Tx, claim: Claim, *, state: str, outcome: str, error: str | None) -> UserId:
+def finish(
+    tx: Tx, claim: Claim, *, state: str, outcome: Outcome, reason: str | None = None, error: str | None = None
+) -> UserId:
     changes: dict[str, Any] = {
         "state": state,
         "outcome": outcome,
+        "reason": reason,
         "error": error,
         "lease_until": 0,
         "finished_at": tx.now,

@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, or_, select, tuple_
 
-from relay.core.guards import OVER_DAY, OVER_MINUTE
 from relay.core.messages import (
     OPEN_PART_STATES,
     Exchange,
+    Limit,
+    Outcome,
     Part,
     PartState,
     Platform,
@@ -29,9 +30,6 @@ from relay.storage.schema import conversations, counters, in_states, inbound, no
 from relay.storage.transactions import of_person, of_some_person, some_person
 
 PAGE_LIMIT = 500
-
-TOLD_MINUTE = f"told: {OVER_MINUTE}"
-TOLD_DAY = f"told: {OVER_DAY}"
 
 _PERSON = select(users).where(of_some_person(users))
 _shown = of_some_person(conversations) & conversations.c.in_context
@@ -55,13 +53,14 @@ _RECENT = (
     .order_by(conversations.c.id.desc())
     .limit(RECENT_LINES)
 )
-_answered = inbound.c.outcome.like("answered%")
+_answered = inbound.c.outcome == Outcome.ANSWERED
+_told = inbound.c.outcome == Outcome.TOLD
 _since_a_minute = inbound.c.received_at > bindparam("minute")
 _USAGE = select(
     func.sum(case((_answered & _since_a_minute, 1), else_=0)).label("minute"),
     func.sum(case((_answered, 1), else_=0)).label("day"),
-    func.sum(case(((inbound.c.outcome == TOLD_MINUTE) & _since_a_minute, 1), else_=0)).label("told_minute"),
-    func.sum(case((inbound.c.outcome == TOLD_DAY, 1), else_=0)).label("told_day"),
+    func.sum(case((_told & (inbound.c.reason == Limit.MINUTE) & _since_a_minute, 1), else_=0)).label("told_minute"),
+    func.sum(case((_told & (inbound.c.reason == Limit.DAY), 1), else_=0)).label("told_day"),
 ).where(of_some_person(inbound), inbound.c.received_at > bindparam("day"))
 
 

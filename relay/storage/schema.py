@@ -30,8 +30,6 @@ from sqlalchemy import Text as _AnyText
 
 from relay.core.messages import storable
 
-HEAD_REVISION = "0001"
-
 metadata = MetaData()
 
 
@@ -114,6 +112,7 @@ inbound = Table(
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("noticed_at", Double),
     Column("outcome", Text),
+    Column("reason", Text),
     Column("error", Text),
     Column("finished_at", Double),
     UniqueConstraint("platform", "external_id", name="inbound_once"),

@@ -9,7 +9,7 @@ import pytest
 from relay.channels.sms.spec import SMS
 from relay.core.conversation import APOLOGY, MOST_TRIES, NOTICE, SENTENCES
 from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure
-from relay.core.messages import Answer, InboundMessage, Kind, PlannedPart
+from relay.core.messages import Answer, InboundMessage, Kind, Outcome, PlannedPart
 from relay.storage.schema import conversations, inbound, outbound
 from tests.core.world import ANN, BOB, CAT, Found, Town
 
@@ -70,7 +70,7 @@ async def test_silence_is_a_decision_too(town: Town) -> None:
     await town.hear("-STOP")
     await town.hear("", kind=Kind.LEFT)
     await town.quiet()
-    assert await town.rows(inbound, "state", "outcome") == [("done", "silent: passed over")] * 2
+    assert await town.rows(inbound, "state", "outcome", "reason") == [("done", Outcome.SILENT, "passed over")] * 2
     assert town.channel.sent == []
 
 
@@ -91,7 +91,7 @@ async def test_what_asking_again_would_not_help_is_said_at_once(town: Town, kind
     await town.quiet()
     assert town.channel.to(ANN) == [SENTENCES[kind], "re: next"]
     assert town.model.prompts[-1] == ["next"]
-    assert (await town.rows(inbound, "outcome"))[0] == (kind,)
+    assert (await town.rows(inbound, "outcome", "reason"))[0] == (Outcome.UNANSWERABLE, kind)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ModelFailure if kind not in SENTENCES])

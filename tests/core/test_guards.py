@@ -13,7 +13,7 @@ from relay.config.settings import Settings
 from relay.core.conversation import APOLOGY, LOOP_NOTICE, NOTICE, SENTENCES
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
-from relay.core.messages import Exchange, Usage, UserState
+from relay.core.messages import Exchange, Limit, Outcome, Usage, UserState
 from relay.storage.schema import inbound
 from tests.core.world import ANN, BOB, Found, Town
 
@@ -38,7 +38,7 @@ def test_a_limit_is_told_once(usage: Usage, says: str | None) -> None:
         assert verdict is None
     else:
         assert verdict is not None
-        assert "over the limit" in verdict.reason
+        assert verdict.reason in set(Limit)
         assert says in (verdict.say or "") if says else verdict.say is None
 
 
@@ -98,8 +98,9 @@ async def test_who_writes_too_much_is_told_once_and_answered_again_later(found_t
     assert town.channel.to(ANN)[:2] == ["re: one", "re: two"]
     assert "wait a minute" in town.channel.to(ANN)[2]
     assert len(town.channel.to(ANN)) == 3
-    outcomes = [outcome for (outcome,) in await town.rows(inbound, "outcome")]
-    assert [outcome.split(":")[0] for outcome in outcomes] == ["answered", "answered", "told", "silent"]
+    answered, minute = (Outcome.ANSWERED, None), Limit.MINUTE
+    outcomes = await town.rows(inbound, "outcome", "reason")
+    assert outcomes == [answered, answered, (Outcome.TOLD, minute), (Outcome.SILENT, minute)]
     await town.wait(61)
     await town.hear("five")
     await town.quiet()

@@ -124,7 +124,7 @@ NEVER: dict[str, tuple[set[str], str]] = {
 
 INSIDE_FUNCTIONS: dict[str, str] = {
     "messaging_database": "its commands need a parser and telephone numbers, 8 MB that no server needs",
-    "relay.storage.engine": "Alembic costs 10 MB and a quarter of a second, and is needed only to migrate",
+    "relay.storage.revisions": "Alembic costs 10 MB and a quarter of a second, and is needed only to migrate",
 }
 """Modules that may import inside a function, and why."""
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
 
 from relay.core.errors import StorageError
+from relay.core.messages import Limit, Outcome
 from relay.storage.engine import open_transactions
-from relay.storage.schema import HEAD_REVISION, metadata
+from relay.storage.revisions import alembic_config, newest_revision
+from relay.storage.schema import inbound, metadata
 from tests.conftest import ROOT
 from tests.running_postgresql import Postgresql
 from tests.storage.fixtures import ANN, Opener, message
@@ -122,14 +126,65 @@ async def test_the_revisions_build_the_tables_of_the_schema(bare_url: str) -> No
     with connected(bare_url) as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, metadata) == []
-        assert context.get_current_revision() == HEAD_REVISION
+        assert context.get_current_revision() == newest_revision()
 
 
-def test_the_newest_revision_is_the_one_the_schema_names() -> None:
-    """Else a start would migrate every time, or never."""
-    config = Config()
-    config.set_main_option("script_location", str(ROOT / "relay" / "storage" / "migrations"))
-    assert ScriptDirectory.from_config(config).get_heads() == [HEAD_REVISION]
+def test_files_of_revisions_are_named_by_their_numbers() -> None:
+    """The newest is found by the names alone; a wrong one would be migrated to at every start, or never."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    assert scripts.get_heads() == [newest_revision()]
+    for script in scripts.walk_revisions():
+        assert Path(script.path).name.startswith(f"{script.revision}_")
+
+
+OLD_OUTCOMES = {
+    "answered": ("answered", None),
+    "answered with 7": ("answered", "with 7"),
+    "told: over the limit of the minute": ("told", Limit.MINUTE),
+    "silent: over the limit of the day": ("silent", Limit.DAY),
+    "silent: STOP": ("silent", "STOP"),
+    "cannot_see": ("unanswerable", "cannot_see"),
+    "gave up": ("gave up", None),
+    None: (None, None),
+}
+
+
+async def test_outcomes_of_old_rows_become_an_outcome_and_a_reason(bare_url: str) -> None:
+    """A limit that was told before the update is not told again after it."""
+    with connected(bare_url) as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        for number, outcome in enumerate(OLD_OUTCOMES):
+            row = {"external": str(number), "outcome": outcome}
+            connection.execute(
+                text(
+                    "INSERT INTO inbound (platform, external_id, state, received_at, due, outcome)"
+                    " VALUES ('sms', :external, 'done', 0, 0, :outcome)"
+                ),
+                row,
+            )
+    await _prepare(bare_url)
+    with connected(bare_url) as connection:
+        rows = connection.execute(select(inbound.c.outcome, inbound.c.reason).order_by(inbound.c.id)).all()
+    assert [tuple(row) for row in rows] == list(OLD_OUTCOMES.values())
+    assert {outcome for outcome, _ in OLD_OUTCOMES.values() if outcome} <= set(Outcome)
+
+
+def test_one_command_writes_the_revision_of_a_changed_schema(
+    project_folder: Path, house_environ: dict[str, str]
+) -> None:
+    """Its number, the file's name and the one before it are found by the command; the next start applies it."""
+    schema = project_folder / "relay" / "storage" / "schema.py"
+    column = '    Column("username", Text),\n'
+    schema.write_text(schema.read_text().replace(column, column + '    Column("nickname", Text),\n', 1))
+    run = partial(subprocess.run, cwd=project_folder, env=house_environ, check=True, capture_output=True)
+    run([sys.executable, "-m", "relay.storage.revisions", "users have", "nicknames"])
+    number = f"{int(newest_revision()) + 1:04}"
+    written = project_folder / "relay" / "storage" / "migrations" / "versions" / f"{number}_users_have_nicknames.py"
+    assert "sa.Column('nickname', sa.Text(), nullable=True)" in written.read_text()
+    run([sys.executable, "messaging_database.py", "migrate"])
+    with connected(f"sqlite:///{project_folder / 'messaging_users.db'}") as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == number
+        assert "nickname" in {column["name"] for column in inspect(connection).get_columns("users")}
 
 
 async def test_the_tables_of_a_newer_version_are_refused_with_a_sentence(bare_url: str) -> None:

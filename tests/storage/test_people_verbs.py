@@ -9,7 +9,7 @@ from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import LeaseLost, SendError, SendFailure
-from relay.core.messages import Decision, Kind, Receipt, UserId, UserState
+from relay.core.messages import Decision, Kind, Outcome, Receipt, UserId, UserState
 from relay.storage import queries
 from relay.storage.schema import conversations, inbound, outbound, users
 from tests.storage.fixtures import (
@@ -117,7 +117,7 @@ async def test_somebody_who_leaves_hears_nothing_more(db: MessagingDatabase, sta
     """What was planned is canceled with the decision itself; coming back opens the way again."""
     await answered(db, "x", question="q")
     await db.store_inbound(message(kind=Kind.LEFT, text=""), "")
-    await db.complete_inbound(await claimed(db), Decision(state=state, reason="left"), [], outcome="silent: left")
+    await db.complete_inbound(await claimed(db), Decision(state=state), [], outcome=Outcome.SILENT, reason="left")
     assert await states(db) == ["canceled"]
     assert await history(db) == [("user", "q")]
     await db.store_inbound(message(text="START"), "")
