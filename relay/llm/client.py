@@ -18,7 +18,7 @@ from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import words_of
 from relay.core.messages import Answer, Platform
-from relay.llm.providers.json_values import amount, count, number
+from relay.llm.providers.json_values import as_amount, as_int, as_number
 from relay.llm.providers.reasoning import without_thoughts
 
 # The LLM server keeps its own limit on the whole; only when it hangs itself does this one end the wait.
@@ -144,14 +144,14 @@ class _Reading:
             raise _unavailable("the model gave an empty answer")
         more = self._last.get("x_relay")
         ours: dict[str, Any] = more if isinstance(more, dict) else {}
-        first = amount(ours.get("first_token_seconds"))
+        first = as_amount(ours.get("first_token_seconds"))
         return Answer(
             text=text,
             model=str(ours.get("model") or self._last.get("model") or ""),
             source=str(ours.get("source") or "ollama"),
-            prompt_tokens=count(self._last.get("prompt_eval_count")),
-            answer_tokens=count(self._last.get("eval_count")),
-            cost_usd=amount(ours.get("cost_usd")),
+            prompt_tokens=as_int(self._last.get("prompt_eval_count")),
+            answer_tokens=as_int(self._last.get("eval_count")),
+            cost_usd=as_amount(ours.get("cost_usd")),
             first_token_seconds=self._first if first is None else first,
             total_seconds=seconds,
             degraded=ours.get("degraded") is True,
@@ -194,7 +194,7 @@ def _refusal(status: int, content: bytes, retry_after: str | None) -> ModelError
 def _error(body: Mapping[str, Any], kind: ModelFailure, retry_after: str | None) -> ModelError:
     """The error of a body; the kind that it names goes before the one that its status suggests."""
     kind = _KINDS.get(str(body.get("kind")), kind)
-    seconds = number(body.get("retry_after", retry_after))
+    seconds = as_number(body.get("retry_after", retry_after))
     wait = None if seconds is None else max(0.0, seconds)
     return ModelError(kind, str(body.get("error") or "the LLM server gave no reason"), retry_after=wait)
 

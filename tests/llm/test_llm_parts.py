@@ -20,7 +20,7 @@ from relay.llm.gateway.context import fitted, halved, tokens_of
 from relay.llm.gateway.fair_queue import Turns
 from relay.llm.gateway.quota import FreeQuota
 from relay.llm.gateway.spend import Ledger
-from relay.llm.providers.failures import failure_of
+from relay.llm.providers.error_mapping import failure_of
 from relay.llm.providers.faq import Faq
 from relay.llm.providers.reasoning import ThoughtFilter, without_thoughts
 from tests.llm.running_llm_server import Clock

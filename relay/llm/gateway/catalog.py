@@ -17,7 +17,7 @@ from relay.llm.gateway.environment import Outside
 from relay.llm.gateway.fair_queue import Turns
 from relay.llm.providers.demo import DemoSource
 from relay.llm.providers.faq import Faq
-from relay.llm.providers.ollama import OllamaSource
+from relay.llm.providers.ollama_native import OllamaSource
 from relay.llm.providers.openai_compatible import OpenAiSource
 from relay.llm.providers.openrouter import OpenRouterSource, attribution
 from relay.llm.providers.upstream import Upstream

@@ -16,7 +16,7 @@ from typing import Any
 from relay.core.errors import ModelFailure
 from relay.llm.chat import Finish
 from relay.llm.gateway.api_format import HintedError
-from relay.llm.providers.json_values import amount
+from relay.llm.providers.json_values import as_amount
 
 log = logging.getLogger("relay.ledger")
 
@@ -108,7 +108,7 @@ def _month_at(now: float) -> tuple[str, float]:
 
 def _spent_in(noted: Mapping[str, Any]) -> float:
     """The sum in a note; raises ValueError when it is none, for one that is no number would never reach a ceiling."""
-    spent = amount(noted["spent_usd"])
+    spent = as_amount(noted["spent_usd"])
     if spent is None:
         msg = "spent_usd is no amount"
         raise ValueError(msg)

@@ -11,35 +11,35 @@ from typing import Any
 import orjson
 
 
-def table(value: Any) -> dict[str, Any]:
+def as_dict(value: Any) -> dict[str, Any]:
     """An object; empty when it is none."""
     return value if isinstance(value, dict) else {}
 
 
-def rows(value: Any) -> list[dict[str, Any]]:
+def as_dicts(value: Any) -> list[dict[str, Any]]:
     """The objects of a list; none when it is no list."""
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
-def text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A text; empty when it is none."""
     return value if isinstance(value, str) else ""
 
 
-def count(value: Any) -> int:
+def as_int(value: Any) -> int:
     """A number of tokens or nanoseconds; 0 when it is none, or below 0."""
-    number = amount(value)
+    number = as_amount(value)
     return int(number) if number else 0
 
 
-def amount(value: Any) -> float | None:
+def as_amount(value: Any) -> float | None:
     """Money, or another quantity; None when it is no number, or below 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if math.isfinite(value) and value >= 0 else None
 
 
-def number(value: Any) -> float | None:
+def as_number(value: Any) -> float | None:
     """A number, or one as text; None when it is neither, or not finite."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
@@ -50,7 +50,7 @@ def number(value: Any) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def arguments(value: Any) -> dict[str, Any] | None:
+def as_arguments(value: Any) -> dict[str, Any] | None:
     """What a function is called with: an object, or one as JSON text; empty when nothing is said, None for the rest."""
     if isinstance(value, str) and value.strip():
         try:

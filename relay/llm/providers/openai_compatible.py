@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from relay.core.errors import ModelFailure
 from relay.llm.chat import Event, ModelFacts, Question, SourceError, Survey, Trace
-from relay.llm.providers.json_values import count, rows, table, text
+from relay.llm.providers.json_values import as_dict, as_dicts, as_int, as_text
 from relay.llm.providers.openai_wire import events, request_body
 from relay.llm.providers.upstream import Upstream
 
@@ -31,10 +31,10 @@ class OpenAiSource:
 
     async def survey(self) -> Survey:
         listed = await self._upstream.get("/models")
-        found = table(listed).get("data")
+        found = as_dict(listed).get("data")
         if not isinstance(found, list):
             raise self._upstream.broken("does not list its models; is openai_base_url right, with its /v1?")
-        models = tuple(ModelFacts(row["id"], _context(row)) for row in rows(found) if text(row.get("id")))
+        models = tuple(ModelFacts(row["id"], _context(row)) for row in as_dicts(found) if as_text(row.get("id")))
         model = self._model or next((facts.name for facts in models if "embed" not in facts.name.lower()), "")
         if not model:
             raise SourceError(ModelFailure.NOT_FOUND, f"{self.name} at {self._upstream.address} has no model loaded")
@@ -43,4 +43,4 @@ class OpenAiSource:
 
 def _context(row: dict[str, object]) -> int | None:
     """What vLLM calls max_model_len others context_length; most say nothing."""
-    return count(row.get("max_model_len")) or count(row.get("context_length")) or None
+    return as_int(row.get("max_model_len")) or as_int(row.get("context_length")) or None

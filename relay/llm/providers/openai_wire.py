@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from relay.llm.chat import Event, Finish, FinishReason, Piece, Question, ToolCall, Turn
-from relay.llm.providers.json_values import amount, arguments, count, rows, table, text
+from relay.llm.providers.json_values import as_amount, as_arguments, as_dict, as_dicts, as_int, as_text
 from relay.llm.providers.tool_calls import linked
 from relay.llm.providers.upstream import Stream
 
@@ -37,7 +37,7 @@ def request_body(question: Question, model: str, options: Mapping[str, str] = CO
     }
     for ours, theirs in options.items():
         value = question.options.get(ours)
-        if value is not None and not (ours == "num_predict" and count(value) < 1):  # -1 and -2: as long as it likes
+        if value is not None and not (ours == "num_predict" and as_int(value) < 1):  # -1 and -2: as long as it likes
             body[theirs] = value
     if question.tools:
         body["tools"] = list(question.tools)
@@ -120,7 +120,7 @@ class _Answer:
         """One chunk, or a whole completion: both carry choices, usage, model, or an error."""
         if not isinstance(chunk, dict) or chunk.get("error"):
             raise self._stream.error(chunk)
-        self._model = text(chunk.get("model")) or self._model
+        self._model = as_text(chunk.get("model")) or self._model
         if isinstance(usage := chunk.get("usage"), dict):
             self._usage = usage
         choices = chunk.get("choices")
@@ -132,7 +132,7 @@ class _Answer:
         piece = None
         if self._reason is None:  # what comes after the first finish is a repetition
             piece = self._piece(choice.get("delta") or choice.get("message") or {})
-        if reason := text(choice.get("finish_reason")):
+        if reason := as_text(choice.get("finish_reason")):
             self._finish(reason)
         return piece
 
@@ -142,22 +142,22 @@ class _Answer:
         if calls := delta.get("tool_calls"):
             self._collect(calls)
         content = delta.get("content")
-        said = content if isinstance(content, str) else "".join(text(part.get("text")) for part in rows(content))
-        thinking = text(delta.get("reasoning")) or text(delta.get("reasoning_content"))
+        said = content if isinstance(content, str) else "".join(as_text(part.get("text")) for part in as_dicts(content))
+        thinking = as_text(delta.get("reasoning")) or as_text(delta.get("reasoning_content"))
         return Piece(said, thinking) if said or thinking else None
 
     def _collect(self, calls: Any) -> None:
         """Calls come in fragments: the name once, the arguments as pieces of JSON text, or whole as an object."""
-        for call in rows(calls):
-            function = table(call.get("function"))
+        for call in as_dicts(calls):
+            function = as_dict(call.get("function"))
             index = call.get("index")
             known = self._calls.setdefault(
                 index if isinstance(index, int) else len(self._calls), {"id": "", "name": "", "arguments": ""}
             )
-            known["id"] = text(call.get("id")) or known["id"]
-            known["name"] = text(function.get("name")) or known["name"]
+            known["id"] = as_text(call.get("id")) or known["id"]
+            known["name"] = as_text(function.get("name")) or known["name"]
             given = function.get("arguments")
-            known["arguments"] += orjson.dumps(given).decode() if isinstance(given, dict) else text(given)
+            known["arguments"] += orjson.dumps(given).decode() if isinstance(given, dict) else as_text(given)
 
     def _finish(self, reason: str) -> None:
         if reason == "error":
@@ -182,15 +182,15 @@ class _Answer:
             Finish(
                 self._reason or "stop",
                 self._model,
-                count(usage.get("prompt_tokens")),
-                count(usage.get("completion_tokens")),
-                amount(usage.get("cost")),
+                as_int(usage.get("prompt_tokens")),
+                as_int(usage.get("completion_tokens")),
+                as_amount(usage.get("cost")),
             )
         )
         return end
 
     def _call(self, call: Mapping[str, str]) -> ToolCall:
-        given = arguments(call["arguments"])
+        given = as_arguments(call["arguments"])
         if given is None:
             raise self._stream.error("the model called a function with arguments that are no JSON object")
         return ToolCall(call["name"], given, call["id"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from relay.core.errors import ModelError
 from relay.llm.chat import Event, ModelFacts, Question, Survey, Trace
-from relay.llm.providers.json_values import amount, rows, table
+from relay.llm.providers.json_values import as_amount, as_dict, as_dicts
 from relay.llm.providers.openai_wire import COMMON_OPTIONS, events, request_body
 from relay.llm.providers.upstream import Upstream
 
@@ -57,19 +57,19 @@ class OpenRouterSource:
 
     async def survey(self) -> Survey:
         """Asks /key, which also proves the key, and once what the model can do."""
-        key = table(table(await self._upstream.get("/key")).get("data"))
+        key = as_dict(as_dict(await self._upstream.get("/key")).get("data"))
         if self._facts is None:
             self._facts = await self._facts_of(self._model)
         names = dict.fromkeys((self._model, *_ROUTERS))
         models = tuple(self._facts if name == self._model else ModelFacts(name) for name in names)
-        free = table(key.get("free_model_daily_requests"))
-        used, limit = amount(free.get("used")), amount(free.get("limit"))
+        free = as_dict(key.get("free_model_daily_requests"))
+        used, limit = as_amount(free.get("used")), as_amount(free.get("limit"))
         return Survey(
             self._model,
             models,
             None if used is None else int(used),
             None if limit is None else int(limit),
-            amount(key.get("usage_monthly")),
+            as_amount(key.get("usage_monthly")),
         )
 
     async def _facts_of(self, model: str) -> ModelFacts:
@@ -77,10 +77,10 @@ class OpenRouterSource:
         if model in _ROUTERS:
             return ModelFacts(model)
         try:
-            data = table(table(await self._upstream.get(f"/models/{model}/endpoints")).get("data"))
+            data = as_dict(as_dict(await self._upstream.get(f"/models/{model}/endpoints")).get("data"))
         except ModelError:
             return ModelFacts(model)
-        lengths = [row.get("context_length") for row in rows(data.get("endpoints"))]
+        lengths = [row.get("context_length") for row in as_dicts(data.get("endpoints"))]
         context = min((length for length in lengths if isinstance(length, int) and length > 0), default=None)
-        inputs = table(data.get("architecture")).get("input_modalities")
+        inputs = as_dict(data.get("architecture")).get("input_modalities")
         return ModelFacts(model, context, "image" in inputs if isinstance(inputs, list) else None)

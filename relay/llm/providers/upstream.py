@@ -20,7 +20,7 @@ import orjson
 from relay.core.errors import ModelFailure
 from relay.core.http_client import words_of
 from relay.llm.chat import SourceError, Trace
-from relay.llm.providers.failures import failure_of
+from relay.llm.providers.error_mapping import failure_of
 
 LONGEST_LINE = 4_000_000
 LONGEST_BODY = 16_000_000

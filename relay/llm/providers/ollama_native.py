@@ -22,7 +22,7 @@ from relay.llm.chat import (
     Trace,
     Turn,
 )
-from relay.llm.providers.json_values import arguments, count, rows, table, text
+from relay.llm.providers.json_values import as_arguments, as_dict, as_dicts, as_int, as_text
 from relay.llm.providers.tool_calls import linked
 from relay.llm.providers.upstream import Stream, Upstream
 
@@ -94,10 +94,10 @@ class OllamaSource:
 
     async def survey(self) -> Survey:
         listed = await self._upstream.get("/api/tags")
-        found = table(listed).get("models")
+        found = as_dict(listed).get("models")
         if not isinstance(found, list):
             raise self._upstream.broken("is not Ollama; is ollama_host right?")
-        models = tuple([await self._facts(row) for row in rows(found) if text(row.get("name"))])
+        models = tuple([await self._facts(row) for row in as_dicts(found) if as_text(row.get("name"))])
         model = self._model or next((facts.name for facts in models if _chats(facts)), "")
         if not model:
             raise SourceError(
@@ -113,7 +113,7 @@ class OllamaSource:
             return self._known[mark]
         details: dict[str, Any] = {key: row[key] for key in ("size", "digest", "modified_at", "details") if key in row}
         try:
-            able = table(await self._upstream.post("/api/show", {"model": name})).get("capabilities")
+            able = as_dict(await self._upstream.post("/api/show", {"model": name})).get("capabilities")
         except SourceError:
             return ModelFacts(name, self._context or DEFAULT_CONTEXT, None, details)  # asked again at the next look
         details["capabilities"] = able
@@ -155,10 +155,10 @@ def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Piece | None,
             raise stream.error(chunk)
         message = chunk.get("message")
         if isinstance(message, dict):
-            said += text(message.get("content"))
-            thinking += text(message.get("thinking"))
+            said += as_text(message.get("content"))
+            thinking += as_text(message.get("thinking"))
             if "tool_calls" in message:
-                calls += tuple(call for row in rows(message["tool_calls"]) if (call := _call(row)).name)
+                calls += tuple(call for row in as_dicts(message["tool_calls"]) if (call := _call(row)).name)
         if chunk.get("done"):
             finish = _finish(chunk, model)
             break
@@ -167,18 +167,20 @@ def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Piece | None,
 
 
 def _call(call: dict[str, Any]) -> ToolCall:
-    function = table(call.get("function"))
-    return ToolCall(text(function.get("name")), arguments(function.get("arguments")) or {}, text(call.get("id")))
+    function = as_dict(call.get("function"))
+    return ToolCall(
+        as_text(function.get("name")), as_arguments(function.get("arguments")) or {}, as_text(call.get("id"))
+    )
 
 
 def _finish(chunk: dict[str, Any], model: str) -> Finish:
     return Finish(
         "length" if chunk.get("done_reason") == "length" else "stop",
-        text(chunk.get("model")) or model,
-        count(chunk.get("prompt_eval_count")),
-        count(chunk.get("eval_count")),
+        as_text(chunk.get("model")) or model,
+        as_int(chunk.get("prompt_eval_count")),
+        as_int(chunk.get("eval_count")),
         0.0,
-        count(chunk.get("load_duration")),
-        count(chunk.get("prompt_eval_duration")),
-        count(chunk.get("eval_duration")),
+        as_int(chunk.get("load_duration")),
+        as_int(chunk.get("prompt_eval_duration")),
+        as_int(chunk.get("eval_duration")),
     )

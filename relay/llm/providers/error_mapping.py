@@ -11,7 +11,7 @@ from typing import Any
 
 from relay.core.errors import ModelFailure
 from relay.llm.chat import SourceError
-from relay.llm.providers.json_values import number, rows, table
+from relay.llm.providers.json_values import as_dict, as_dicts, as_number
 from relay.llm.providers.retry_after import retry_after
 
 _BY_STATUS = {
@@ -73,7 +73,7 @@ def failure_of(
     facts = error if isinstance(error, dict) else {}
     text = _said(error)
     kind = _kind(status, facts, text, with_images=with_images)
-    availability = table(facts.get("availability"))
+    availability = as_dict(facts.get("availability"))
     offered = availability.get("fallback_models")
     return SourceError(
         kind,
@@ -85,11 +85,11 @@ def failure_of(
 
 def _kind(status: int, facts: dict[str, Any], text: str, *, with_images: bool) -> ModelFailure:
     # In a body of status 200 or in mid-stream only the body's own number tells; some write it as text.
-    code = int(number(facts.get("code")) or status) if status < 400 else status
-    metadata = table(facts.get("metadata"))
+    code = int(as_number(facts.get("code")) or status) if status < 400 else status
+    metadata = as_dict(facts.get("metadata"))
     if code == 402 and metadata.get("limit_source") == _MONEY_UNDER_WAY:
         return ModelFailure.RATE_LIMIT
-    words = (metadata.get("error_type"), table(facts.get("availability")).get("code"), facts.get("code"))
+    words = (metadata.get("error_type"), as_dict(facts.get("availability")).get("code"), facts.get("code"))
     named = next((_BY_CODE[word] for word in words if isinstance(word, str) and word in _BY_CODE), None)
     if named is not None:
         return named
@@ -120,7 +120,7 @@ def _said(error: Any) -> str:
     """The source's own words, on one line and cut; a page of HTML has none."""
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail") or ""
-    if problems := rows(error):  # FastAPI's list of what is wrong
+    if problems := as_dicts(error):  # FastAPI's list of what is wrong
         error = problems[0].get("msg")
     text = " ".join(str(error).split()) if isinstance(error, str) else ""
     if text.startswith("<"):
