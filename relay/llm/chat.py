@@ -34,7 +34,7 @@ class ToolCall(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ChatMessage:
     """One message of the conversation that is put to a model."""
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -53,7 +53,7 @@ class Question:
     dealt out between persons. name and channel are empty for callers that are not ours.
     """
 
-    turns: tuple[Turn, ...]
+    messages: tuple[ChatMessage, ...]
     model: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     format: str | Mapping[str, Any] | None = None
@@ -67,7 +67,7 @@ class Question:
 
     @property
     def has_images(self) -> bool:
-        return any(turn.images for turn in self.turns)
+        return any(message.images for message in self.messages)
 
 
 class Piece(NamedTuple):

@@ -14,10 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import Question, Survey, Trace, Turn
+from relay.llm.chat import ChatMessage, Question, Survey, Trace
 from relay.llm.gateway.breaker import Breaker, Circuit
 from relay.llm.gateway.context import fitted, halved, tokens_of
-from relay.llm.gateway.fair_queue import Turns
+from relay.llm.gateway.fair_queue import FairQueue
 from relay.llm.gateway.quota import FreeQuota
 from relay.llm.gateway.spend import Ledger
 from relay.llm.providers.error_mapping import failure_of
@@ -28,12 +28,12 @@ from tests.llm.running_llm_server import Clock
 # -- the queue ---------------------------------------------------------------------------------------------------------
 
 
-async def served(turns: Turns, people: list[str]) -> list[str]:
+async def served(queue: FairQueue, people: list[str]) -> list[str]:
     """The order in which questions that all wait at once get their turn."""
     order: list[str] = []
 
     async def one(person: str) -> None:
-        async with turns.turn(person, Trace(0.0)):
+        async with queue.slot(person, Trace(0.0)):
             order.append(person)
             await asyncio.sleep(0)
 
@@ -43,35 +43,35 @@ async def served(turns: Turns, people: list[str]) -> list[str]:
 
 async def test_turns_are_dealt_out_between_persons() -> None:
     """Ten questions of one person do not delay the first one of another."""
-    order = await served(Turns("x", 1, 100), ["a", "a", "a", "a", "b", "c", "b"])
+    order = await served(FairQueue("x", 1, 100), ["a", "a", "a", "a", "b", "c", "b"])
     assert order == ["a", "a", "b", "c", "a", "b", "a"]
 
 
 @given(people=st.lists(st.sampled_from("abcd"), max_size=30), at_once=st.integers(1, 4))
 async def test_everybody_is_served_once_and_never_too_many_at_once(people: list[str], at_once: int) -> None:
     """Whoever asks in whatever order: all are served, and at most `at_once` at the same time."""
-    turns = Turns("x", at_once, 100)
+    queue = FairQueue("x", at_once, 100)
     most = 0
 
     async def one(person: str) -> None:
         nonlocal most
-        async with turns.turn(person, Trace(0.0)):
-            most = max(most, turns.active)
+        async with queue.slot(person, Trace(0.0)):
+            most = max(most, queue.active)
             await asyncio.sleep(0)
 
     await asyncio.gather(*(one(person) for person in people))
     assert most <= at_once
-    assert (turns.active, turns.waiting) == (0, 0)
+    assert (queue.active, queue.waiting) == (0, 0)
 
 
 @given(leavers=st.lists(st.booleans(), min_size=1, max_size=20))
 async def test_who_leaves_the_queue_takes_no_turn_along(leavers: list[bool]) -> None:
     """Callers may be cancelled while they wait, also in the moment in which their turn comes."""
-    turns = Turns("x", 1, 100)
+    queue = FairQueue("x", 1, 100)
     first = asyncio.Event()
 
     async def one(wait: asyncio.Event | None) -> None:
-        async with turns.turn("p", Trace(0.0)):
+        async with queue.slot("p", Trace(0.0)):
             if wait is not None:
                 await wait.wait()
 
@@ -85,17 +85,17 @@ async def test_who_leaves_the_queue_takes_no_turn_along(leavers: list[bool]) -> 
         if leaves:
             task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert (turns.active, turns.waiting) == (0, 0)
+    assert (queue.active, queue.waiting) == (0, 0)
 
 
 async def test_the_place_in_the_queue_counts_who_comes_before() -> None:
     """Rounds of others count as often as they come before one's own."""
-    turns = Turns("x", 1, 100)
+    queue = FairQueue("x", 1, 100)
     release = asyncio.Event()
     traces = [Trace(0.0) for _ in range(5)]
 
     async def one(person: str, trace: Trace) -> None:
-        async with turns.turn(person, trace):
+        async with queue.slot(person, trace):
             await release.wait()
 
     tasks = [asyncio.ensure_future(one(person, trace)) for person, trace in zip("aaabb", traces, strict=True)]
@@ -222,37 +222,41 @@ def test_the_free_day_ends_at_midnight_utc() -> None:
 
 # -- the context -------------------------------------------------------------------------------------------------------
 
-turns = st.lists(
+messages = st.lists(
     st.tuples(st.sampled_from(["system", "user", "assistant", "tool"]), st.text(max_size=60)), min_size=1, max_size=12
-).map(lambda rows: tuple(Turn(role, text) for role, text in rows))  # type: ignore[arg-type]
+).map(lambda rows: tuple(ChatMessage(role, text) for role, text in rows))  # type: ignore[arg-type]
 
 
-@given(turns=turns, window=st.integers(40, 400))
-@example(turns=(*(Turn("user", "xx"), Turn("assistant", "xxx")) * 4, Turn("user", "")), window=62)  # thirds add up
-def test_what_is_kept_fits_and_is_the_newest(turns: tuple[Turn, ...], window: int) -> None:
+@given(messages=messages, window=st.integers(40, 400))
+@example(
+    messages=(*(ChatMessage("user", "xx"), ChatMessage("assistant", "xxx")) * 4, ChatMessage("user", "")), window=62
+)  # thirds add up
+def test_what_is_kept_fits_and_is_the_newest(messages: tuple[ChatMessage, ...], window: int) -> None:
     """System turns and the last question stay, the rest is a run of whole exchanges up to the last one."""
     room = window - min(100, window // 2)
     try:
-        kept = fitted(Question(turns), window, 100).turns
+        kept = fitted(Question(messages), window, 100).messages
     except ModelError:
-        assert tokens_of(turns) > room
+        assert tokens_of(messages) > room
         return
     assert tokens_of(kept) <= room
-    talk, kept_talk = ([turn for turn in row if turn.role != "system"] for row in (turns, kept))
-    assert [turn for turn in kept if turn.role == "system"] == [turn for turn in turns if turn.role == "system"]
+    talk, kept_talk = ([message for message in row if message.role != "system"] for row in (messages, kept))
+    assert [message for message in kept if message.role == "system"] == [
+        message for message in messages if message.role == "system"
+    ]
     assert talk[len(talk) - len(kept_talk) :] == kept_talk
     if 0 < len(kept_talk) < len(talk):
         assert kept_talk[0].role == "user"
 
 
-@given(turns=turns)
-def test_halving_always_comes_to_an_end(turns: tuple[Turn, ...]) -> None:
+@given(messages=messages)
+def test_halving_always_comes_to_an_end(messages: tuple[ChatMessage, ...]) -> None:
     """Each time at least one exchange less, until only the question is left."""
-    question: Question | None = Question(turns)
-    for _ in range(len(turns) + 1):
+    question: Question | None = Question(messages)
+    for _ in range(len(messages) + 1):
         smaller = halved(question) if question is not None else None
         if smaller is not None and question is not None:
-            assert len(smaller.turns) < len(question.turns)
+            assert len(smaller.messages) < len(question.messages)
         question = smaller
     assert question is None
 

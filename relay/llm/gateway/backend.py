@@ -11,7 +11,7 @@ from relay.core.text import timestamp
 from relay.llm.chat import ModelFacts, Source, SourceError, Survey
 from relay.llm.gateway.breaker import Breaker, Circuit
 from relay.llm.gateway.environment import Outside
-from relay.llm.gateway.fair_queue import Turns
+from relay.llm.gateway.fair_queue import FairQueue
 from relay.llm.gateway.quota import FreeQuota, is_free_model
 
 log = logging.getLogger("relay.gateway")
@@ -32,7 +32,7 @@ class Station:
     def __init__(
         self,
         source: Source,
-        turns: Turns,
+        queue: FairQueue,
         *,
         default: str,
         configured: bool,
@@ -41,7 +41,7 @@ class Station:
     ) -> None:
         self.source = source
         self.name = source.name
-        self.turns = turns
+        self.queue = queue
         self.configured = configured
         self.survey: Survey | None = None
         self.problem: ModelError | None = None
@@ -163,8 +163,8 @@ class Station:
             "model": self.default_model or None,
             "circuit": circuit.state.value,
             "tried_again_in_seconds": round(circuit.rest_seconds, 1),
-            "active": self.turns.active,
-            "waiting": self.turns.waiting,
+            "active": self.queue.active,
+            "waiting": self.queue.waiting,
             "problem": _words(self.problem),
             "last_success_at": timestamp(self._last_success),
             "last_error_at": timestamp(error[0]) if error else None,

@@ -14,7 +14,7 @@ from relay.config.settings import Settings
 from relay.llm.chat import Source
 from relay.llm.gateway.backend import Station
 from relay.llm.gateway.environment import Outside
-from relay.llm.gateway.fair_queue import Turns
+from relay.llm.gateway.fair_queue import FairQueue
 from relay.llm.providers.demo import DemoSource
 from relay.llm.providers.faq import Faq
 from relay.llm.providers.ollama_native import OllamaSource
@@ -40,7 +40,7 @@ def stations(settings: Settings, http: httpx.AsyncBaseTransport, outside: Outsid
     demo = DemoSource(Faq(Path(settings.demo_faq_file)))
     found.append(
         Station(
-            demo, _turns(settings, "demo", _DEMO_AT_ONCE), default="demo", configured=True, free=True, outside=outside
+            demo, _queue(settings, "demo", _DEMO_AT_ONCE), default="demo", configured=True, free=True, outside=outside
         )
     )
     # What somebody configured goes before what merely happens to run here; the demo is last as it stands.
@@ -50,17 +50,17 @@ def stations(settings: Settings, http: httpx.AsyncBaseTransport, outside: Outsid
 def _openrouter(settings: Settings, http: httpx.AsyncBaseTransport, outside: Outside, key: SecretStr) -> Station:
     upstream = _upstream(settings, http, "openrouter", settings.openrouter_base_url, key)
     source = OpenRouterSource(upstream, settings.openrouter_model, routing=settings.openrouter_provider)
-    turns = _turns(settings, "openrouter", settings.openrouter_max_concurrent)
-    return Station(source, turns, default=settings.openrouter_model, configured=True, free=False, outside=outside)
+    queue = _queue(settings, "openrouter", settings.openrouter_max_concurrent)
+    return Station(source, queue, default=settings.openrouter_model, configured=True, free=False, outside=outside)
 
 
 def _ollama(settings: Settings, http: httpx.AsyncBaseTransport, outside: Outside) -> Station:
     upstream = _upstream(settings, http, "ollama", settings.ollama_host, None)
     source = OllamaSource(upstream, settings.ollama_model, settings.ollama_context_tokens)
-    turns = _turns(settings, "ollama", settings.ollama_max_concurrent)
+    queue = _queue(settings, "ollama", settings.ollama_max_concurrent)
     configured = settings.llm_source == "ollama" or bool({"ollama_host", "ollama_model"} & settings.model_fields_set)
     return Station(
-        source, turns, default=settings.ollama_model or "", configured=configured, free=True, outside=outside
+        source, queue, default=settings.ollama_model or "", configured=configured, free=True, outside=outside
     )
 
 
@@ -69,14 +69,14 @@ def _openai(
 ) -> Station:
     upstream = _upstream(settings, http, name, base_url, settings.openai_api_key if configured else None)
     model = (settings.openai_model or "") if configured else ""
-    turns = _turns(settings, name, settings.openai_max_concurrent)
+    queue = _queue(settings, name, settings.openai_max_concurrent)
     free = not configured or upstream.is_on_this_machine
     source: Source = OpenAiSource(upstream, model, name=name)
-    return Station(source, turns, default=model, configured=configured, free=free, outside=outside)
+    return Station(source, queue, default=model, configured=configured, free=free, outside=outside)
 
 
-def _turns(settings: Settings, source: str, at_once: int) -> Turns:
-    return Turns(source, at_once, settings.llm_max_waiting)
+def _queue(settings: Settings, source: str, at_once: int) -> FairQueue:
+    return FairQueue(source, at_once, settings.llm_max_waiting)
 
 
 def _upstream(

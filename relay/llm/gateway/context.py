@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import Question, Turn
+from relay.llm.chat import ChatMessage, Question
 
 _BYTES_A_TOKEN = 3
 _SPARSEST_BYTES_A_TOKEN = 6
@@ -21,16 +21,16 @@ def _bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def tokens_of(turns: Sequence[Turn]) -> int:
+def tokens_of(messages: Sequence[ChatMessage]) -> int:
     """How many tokens these turns may take, rather too many than too few: the parts never sum up to less than all."""
-    pictures = sum(len(turn.images) for turn in turns)
-    text = sum(_bytes(turn.content) for turn in turns)
-    return -(-text // _BYTES_A_TOKEN) + _TOKENS_A_TURN * len(turns) + _TOKENS_AN_IMAGE * pictures
+    pictures = sum(len(message.images) for message in messages)
+    text = sum(_bytes(message.content) for message in messages)
+    return -(-text // _BYTES_A_TOKEN) + _TOKENS_A_TURN * len(messages) + _TOKENS_AN_IMAGE * pictures
 
 
 def refuse_flood(question: Question, most: int) -> None:
     """Raises ModelError(CONTEXT_TOO_LONG) when the text alone has more bytes than that; pictures do not count."""
-    text = sum(_bytes(turn.content) for turn in question.turns)
+    text = sum(_bytes(message.content) for message in question.messages)
     if text > most:
         raise ModelError(
             ModelFailure.CONTEXT_TOO_LONG, f"messages: {text} bytes of text are too many; {most} are read at most"
@@ -39,7 +39,7 @@ def refuse_flood(question: Question, most: int) -> None:
 
 def was_cut(question: Question, counted: int) -> bool:
     """Whether a source read so few tokens that it must have dropped a part of the conversation silently."""
-    text = sum(_bytes(turn.content) for turn in question.turns)
+    text = sum(_bytes(message.content) for message in question.messages)
     return 0 < counted < text // _SPARSEST_BYTES_A_TOKEN
 
 
@@ -51,43 +51,43 @@ def fitted(question: Question, window: int | None, reserve: int) -> Question:
     if window is None:
         return question
     room = window - min(reserve, window // 2)
-    if tokens_of(question.turns) <= room:
+    if tokens_of(question.messages) <= room:
         return question
-    system, exchanges, last = _split(question.turns)
+    system, exchanges, last = _split(question.messages)
     needed = tokens_of((*system, *last))
     if needed > room:
         raise ModelError(
             ModelFailure.CONTEXT_TOO_LONG,
             f"the message is too long for this model: about {needed} tokens, and {room} fit",
         )
-    kept: list[Turn] = []
+    kept: list[ChatMessage] = []
     for exchange in reversed(exchanges):
         needed += tokens_of(exchange)
         if needed > room:
             break
         kept = [*exchange, *kept]
-    return replace(question, turns=(*system, *kept, *last))
+    return replace(question, messages=(*system, *kept, *last))
 
 
 def halved(question: Question) -> Question | None:
     """The question with the newer half of its history, None when there is none left to leave out."""
-    system, exchanges, last = _split(question.turns)
+    system, exchanges, last = _split(question.messages)
     if not exchanges:
         return None
     kept = exchanges[len(exchanges) // 2 + 1 :] if len(exchanges) > 1 else []
-    return replace(question, turns=(*system, *(turn for exchange in kept for turn in exchange), *last))
+    return replace(question, messages=(*system, *(message for exchange in kept for message in exchange), *last))
 
 
-def _split(turns: Sequence[Turn]) -> tuple[list[Turn], list[list[Turn]], list[Turn]]:
+def _split(messages: Sequence[ChatMessage]) -> tuple[list[ChatMessage], list[list[ChatMessage]], list[ChatMessage]]:
     """System turns, the exchanges before the last question, and the last question with whatever follows it."""
-    system = [turn for turn in turns if turn.role == "system"]
-    exchanges: list[list[Turn]] = []
-    for turn in turns:
-        if turn.role == "system":
+    system = [message for message in messages if message.role == "system"]
+    exchanges: list[list[ChatMessage]] = []
+    for message in messages:
+        if message.role == "system":
             continue
         follows_another = bool(exchanges) and exchanges[-1][-1].role == "user"
-        if not exchanges or (turn.role == "user" and not follows_another):
+        if not exchanges or (message.role == "user" and not follows_another):
             exchanges.append([])
-        exchanges[-1].append(turn)
+        exchanges[-1].append(message)
     last = exchanges.pop() if exchanges else []
     return system, exchanges, last

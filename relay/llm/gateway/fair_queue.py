@@ -17,19 +17,19 @@ from relay.llm.chat import Trace
 _SMOOTHING = 0.2
 
 
-class Turns:
-    """At most `at_once` hold a turn and at most `most_waiting` wait for one.
+class FairQueue:
+    """At most `max_active` hold a turn and at most `max_waiting` wait for one.
 
     A person who asks ten things waits for nobody but delays nobody either: the next turn goes to the person whose last
     one is longest ago.
     """
 
     def __init__(
-        self, source: str, at_once: int, most_waiting: int, clock: Callable[[], float] = time.monotonic
+        self, source: str, max_active: int, max_waiting: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._source = source
-        self._at_once = at_once
-        self._most_waiting = most_waiting
+        self._max_active = max_active
+        self._max_waiting = max_waiting
         self._clock = clock
         self._queues: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._usual_seconds = 1.0
@@ -37,12 +37,12 @@ class Turns:
         self.waiting = 0
 
     @asynccontextmanager
-    async def turn(self, person: str, trace: Trace) -> AsyncIterator[None]:
+    async def slot(self, person: str, trace: Trace) -> AsyncIterator[None]:
         """Hold a turn for the block. Raises ModelError(UNAVAILABLE) with retry_after when too many wait already.
 
         While it waits, `trace.place` tells the place in the queue.
         """
-        if self.active >= self._at_once:
+        if self.active >= self._max_active:
             before = self._clock()
             await self._wait(person, trace)
             trace.waited_seconds += self._clock() - before
@@ -56,11 +56,11 @@ class Turns:
             self._pass_on()
 
     async def _wait(self, person: str, trace: Trace) -> None:
-        if self.waiting >= self._most_waiting:
+        if self.waiting >= self._max_waiting:
             raise ModelError(
                 ModelFailure.UNAVAILABLE,
                 f"too many questions wait for {self._source} already",
-                retry_after=max(1.0, self._usual_seconds * self.waiting / self._at_once),
+                retry_after=max(1.0, self._usual_seconds * self.waiting / self._max_active),
             )
         called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(person, deque()).append(called)

@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import ModelFacts, Piece, Question, ToolCall, Trace, Turn
+from relay.llm.chat import ChatMessage, ModelFacts, Piece, Question, ToolCall, Trace
 from relay.llm.gateway.api_format import Answered, hint_of
 from relay.llm.gateway.body import read
 from relay.llm.gateway.images import picture_of_base64
@@ -92,7 +92,7 @@ def read_chat(content: bytes) -> tuple[Question, bool]:
         raise ModelError(ModelFailure.BAD_REQUEST, "messages: at least one message is needed")
     who = body.x_relay or _Relay()
     question = Question(
-        turns=tuple(_turn(message) for message in body.messages),
+        messages=tuple(_message(message) for message in body.messages),
         model=(body.model or "").strip(),
         options=body.options.model_dump(exclude_none=True) if body.options else {},
         format=body.format or None,
@@ -106,10 +106,10 @@ def read_chat(content: bytes) -> tuple[Question, bool]:
     return question, body.stream is not False
 
 
-def _turn(message: _Message) -> Turn:
+def _message(message: _Message) -> ChatMessage:
     if not (message.images or message.tool_calls or message.tool_name or message.tool_call_id):
-        return Turn(message.role, message.content or "")
-    return Turn(
+        return ChatMessage(message.role, message.content or "")
+    return ChatMessage(
         message.role,
         message.content or "",
         tuple(picture_of_base64(image) for image in message.images or ()),

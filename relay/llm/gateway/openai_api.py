@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, Field
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import Image, Piece, Question, ToolCall, Trace, Turn
+from relay.llm.chat import ChatMessage, Image, Piece, Question, ToolCall, Trace
 from relay.llm.gateway.api_format import Answered, hint_of
 from relay.llm.gateway.body import read
 from relay.llm.gateway.images import picture_of_url
@@ -89,7 +89,7 @@ def read_completion(content: bytes) -> tuple[Question, bool, bool]:
     if not body.messages:
         raise ModelError(ModelFailure.BAD_REQUEST, "messages: at least one message is needed")
     question = Question(
-        turns=tuple(_turn(message) for message in body.messages),
+        messages=tuple(_message(message) for message in body.messages),
         model=(body.model or "").strip(),
         options=_options(body),
         format=_format(body.response_format),
@@ -118,10 +118,10 @@ def _format(wanted: _ResponseFormat | None) -> str | dict[str, Any] | None:
     return "json"
 
 
-def _turn(message: _Message) -> Turn:
+def _message(message: _Message) -> ChatMessage:
     text, images = _content(message.content)
     calls = tuple(ToolCall(call.function.name, _arguments(call), call.id) for call in message.tool_calls or ())
-    return Turn(message.role, text, images, calls, tool_call_id=message.tool_call_id or "")
+    return ChatMessage(message.role, text, images, calls, tool_call_id=message.tool_call_id or "")
 
 
 def _content(content: str | list[_Part] | None) -> tuple[str, tuple[Image, ...]]:

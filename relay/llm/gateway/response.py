@@ -122,7 +122,7 @@ class _Streamed:
     def __init__(self, send: Send, dialect: Dialect) -> None:
         self._send = send
         self._dialect = dialect
-        self._turn = asyncio.Lock()  # a keep-alive and a piece must not both open the response
+        self._lock = asyncio.Lock()  # a keep-alive and a piece must not both open the response
         self.began = False
         self._quiet = True
 
@@ -131,7 +131,7 @@ class _Streamed:
         await self._write(self._dialect.piece(piece))
 
     async def stay_alive(self, trace: Trace) -> None:
-        if self._quiet and not self._turn.locked():
+        if self._quiet and not self._lock.locked():
             await self._write(self._dialect.keepalive(trace))
         self._quiet = True
 
@@ -145,7 +145,7 @@ class _Streamed:
             await _send_json(self._send, STATUS[error.kind], self._dialect.refusal(error), _wait(error))
 
     async def _write(self, data: bytes, *, more: bool = True) -> None:
-        async with self._turn:
+        async with self._lock:
             if not self.began:
                 self.began = True
                 headers = [(b"content-type", self._dialect.media_type.encode()), (b"cache-control", b"no-store")]

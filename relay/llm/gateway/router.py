@@ -147,7 +147,7 @@ class Asker:
             if station.name == "openrouter" and is_free_model(model):
                 await self._pace(station, trace, last=last)
             attempt = Attempt(station.source, model, self._limits, inside_thoughts=model in station.unopened)
-            async with station.turns.turn(question.person, trace):
+            async with station.queue.slot(question.person, trace):
                 if number == 1 and not trying:
                     breaker.check(f"{station.name}:{model}")  # it may have failed others while this one was waiting
                 began = time.perf_counter()

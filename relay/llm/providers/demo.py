@@ -36,7 +36,7 @@ class DemoSource:
             raise SourceError(
                 ModelFailure.NOT_FOUND, f"there is no model {model!r}; only {MODEL!r}, which is not an AI"
             )
-        if question.turns[-1].images:
+        if question.messages[-1].images:
             raise SourceError(ModelFailure.CANNOT_SEE, "the demo source cannot see pictures; no AI is connected")
         words = _TOKEN.findall(reply(self._faq, question))
         pause = min(0.02, _LONGEST_SHOW_SECONDS / len(words))
@@ -45,7 +45,7 @@ class DemoSource:
                 await self._sleep(pause)
                 trace.upstream_seconds += pause
             yield Piece(word)
-        asked = sum(len(turn.content.split()) for turn in question.turns)
+        asked = sum(len(message.content.split()) for message in question.messages)
         yield Finish("stop", MODEL, asked, len(words), 0.0)
 
     async def survey(self) -> Survey:
@@ -54,8 +54,8 @@ class DemoSource:
 
 def reply(faq: Faq, question: Question) -> str:
     """The whole answer to the last turn."""
-    asked = question.turns[-1].content
-    earlier = [turn.content for turn in question.turns[:-1] if turn.role == "user"]
+    asked = question.messages[-1].content
+    earlier = [message.content for message in question.messages[:-1] if message.role == "user"]
     found = faq.find(asked)
     if faq.problem:
         return f"{_greeting(question.name)}{_HOW_TO_CONNECT}\n\nMy answers are missing, too: {faq.problem}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from relay.core.errors import ModelFailure
 from relay.llm.chat import (
+    ChatMessage,
     Event,
     Finish,
     ModelFacts,
@@ -20,7 +21,6 @@ from relay.llm.chat import (
     Survey,
     ToolCall,
     Trace,
-    Turn,
 )
 from relay.llm.providers.json_values import as_arguments, as_dict, as_dicts, as_int, as_text
 from relay.llm.providers.tool_calls import linked
@@ -75,7 +75,7 @@ class OllamaSource:
         }
         return {
             "model": model,
-            "messages": [_message(turn) for turn in linked(question.turns)],
+            "messages": [_message(message) for message in linked(question.messages)],
             "stream": True,
             "think": question.think or False,
             **{key: value for key, value in optional.items() if value not in (None, {}, [], "")},
@@ -127,22 +127,22 @@ def _chats(facts: ModelFacts) -> bool:
     return "completion" in able if isinstance(able, list) else "embed" not in facts.name
 
 
-def _message(turn: Turn) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": turn.role, "content": turn.content}
-    if turn.images:
-        if any(image.url for image in turn.images):
+def _message(message: ChatMessage) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        if any(image.url for image in message.images):
             raise SourceError(ModelFailure.BAD_REQUEST, "ollama takes pictures as data only, not by their address")
-        message["images"] = [image.data for image in turn.images]
-    if turn.tool_calls:
-        message["tool_calls"] = [
+        fields["images"] = [image.data for image in message.images]
+    if message.tool_calls:
+        fields["tool_calls"] = [
             {"id": call.id, "function": {"index": number, "name": call.name, "arguments": call.arguments}}
-            for number, call in enumerate(turn.tool_calls)
+            for number, call in enumerate(message.tool_calls)
         ]
-    if turn.tool_name:
-        message["tool_name"] = turn.tool_name
-    if turn.tool_call_id:
-        message["tool_call_id"] = turn.tool_call_id
-    return message
+    if message.tool_name:
+        fields["tool_name"] = message.tool_name
+    if message.tool_call_id:
+        fields["tool_call_id"] = message.tool_call_id
+    return fields
 
 
 def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Piece | None, Finish | None]:

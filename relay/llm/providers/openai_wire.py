@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from relay.llm.chat import Event, Finish, FinishReason, Piece, Question, ToolCall, Turn
+from relay.llm.chat import ChatMessage, Event, Finish, FinishReason, Piece, Question, ToolCall
 from relay.llm.providers.json_values import as_amount, as_arguments, as_dict, as_dicts, as_int, as_text
 from relay.llm.providers.tool_calls import linked
 from relay.llm.providers.upstream import Stream
@@ -31,7 +31,7 @@ def request_body(question: Question, model: str, options: Mapping[str, str] = CO
     """The body of POST /chat/completions, streamed, with the usage asked for."""
     body: dict[str, Any] = {
         "model": model,
-        "messages": [_message(turn) for turn in linked(question.turns)],
+        "messages": [_message(message) for message in linked(question.messages)],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -51,23 +51,23 @@ def request_body(question: Question, model: str, options: Mapping[str, str] = CO
     return body
 
 
-def _message(turn: Turn) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": turn.role, "content": turn.content}
-    if turn.images:
-        pictures = [{"type": "image_url", "image_url": {"url": image.as_url()}} for image in turn.images]
-        message["content"] = [{"type": "text", "text": turn.content}, *pictures]
-    if turn.tool_calls:
-        message["tool_calls"] = [
+def _message(message: ChatMessage) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.images:
+        pictures = [{"type": "image_url", "image_url": {"url": image.as_url()}} for image in message.images]
+        fields["content"] = [{"type": "text", "text": message.content}, *pictures]
+    if message.tool_calls:
+        fields["tool_calls"] = [
             {
                 "id": call.id or f"call_{number}",
                 "type": "function",
                 "function": {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()},
             }
-            for number, call in enumerate(turn.tool_calls)
+            for number, call in enumerate(message.tool_calls)
         ]
-    if turn.role == "tool":
-        message["tool_call_id"] = turn.tool_call_id or "call_0"
-    return message
+    if message.role == "tool":
+        fields["tool_call_id"] = message.tool_call_id or "call_0"
+    return fields
 
 
 async def events(stream: Stream, model: str) -> AsyncGenerator[Event, None]:

@@ -8,33 +8,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from relay.llm.chat import ToolCall, Turn
+from relay.llm.chat import ChatMessage, ToolCall
 
 
-def linked(turns: Sequence[Turn]) -> Sequence[Turn]:
+def linked(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
     """The turns with an id on every call, and on every result the id and the name of its call."""
-    if not any(turn.tool_calls for turn in turns):
-        return turns
-    found: list[Turn] = []
+    if not any(message.tool_calls for message in messages):
+        return messages
+    found: list[ChatMessage] = []
     numbered = 0
     unanswered: list[ToolCall] = []
-    for turn in turns:
-        if turn.tool_calls:
+    for message in messages:
+        if message.tool_calls:
             unanswered = [
                 call if call.id else call._replace(id=f"call_{number}")
-                for number, call in enumerate(turn.tool_calls, numbered)
+                for number, call in enumerate(message.tool_calls, numbered)
             ]
             numbered += len(unanswered)
-            found.append(replace(turn, tool_calls=tuple(unanswered)))
-        elif turn.role == "tool" and (call := _answered(turn, unanswered)) is not None:
+            found.append(replace(message, tool_calls=tuple(unanswered)))
+        elif message.role == "tool" and (call := _answered(message, unanswered)) is not None:
             unanswered.remove(call)
-            found.append(replace(turn, tool_call_id=call.id, tool_name=call.name))
+            found.append(replace(message, tool_call_id=call.id, tool_name=call.name))
         else:
-            found.append(turn)
+            found.append(message)
     return found
 
 
-def _answered(result: Turn, calls: Sequence[ToolCall]) -> ToolCall | None:
+def _answered(result: ChatMessage, calls: Sequence[ToolCall]) -> ToolCall | None:
     """The first call that fits what the result tells of itself."""
     return next(
         (
