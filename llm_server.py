@@ -24,15 +24,15 @@ from relay.config.logs import setup_logging
 from relay.config.settings import Settings, load_settings
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_transport
-from relay.llm.chat import Question, Trace
-from relay.llm.gateway.api_format import STATUS, Answered, Dialect
+from relay.llm.chat import ChatRequest, RequestTiming
+from relay.llm.gateway.api_format import STATUS, AnswerSummary, ApiFormat
 from relay.llm.gateway.catalog import stations
 from relay.llm.gateway.environment import Outside
 from relay.llm.gateway.gateway import Gateway
 from relay.llm.gateway.metrics import Figures
 from relay.llm.gateway.ollama_api import OllamaAnswer, listed, read_chat, read_show, shown
 from relay.llm.gateway.openai_api import OpenAiAnswer, error_form, read_completion
-from relay.llm.gateway.response import AnswerResponse, Hear
+from relay.llm.gateway.response import AnswerResponse, OnChunk
 from relay.llm.gateway.spend import Ledger
 from relay.web.access import INTERNAL, PUBLIC, PlainRoute
 from relay.web.app import add_common_routes, build_app
@@ -175,34 +175,36 @@ async def chat(request: Request) -> Response:
     keep_alive, and x_relay {channel, name, person}. Errors: {"error", "kind", "hint", "retry_after"}.
     """
     try:
-        question, stream = read_chat(await request.body())
+        chat_request, stream = read_chat(await request.body())
     except ModelError as error:
         return _refused(OllamaAnswer(""), error)
-    return _answer(request, question, OllamaAnswer(question.model or "default"), stream=stream)
+    return _answer(request, chat_request, OllamaAnswer(chat_request.model or "default"), stream=stream)
 
 
 @asking.post("/v1/chat/completions", dependencies=[INTERNAL], summary="Answer a conversation (OpenAI's protocol).")
 async def completions(request: Request) -> Response:
     """SSE when `stream` is true. `usage.cost` is in USD where it is known; `user` tells persons apart in the queue."""
     try:
-        question, stream, with_usage = read_completion(await request.body())
+        chat_request, stream, with_usage = read_completion(await request.body())
     except ModelError as error:
         return _refused(OpenAiAnswer("", with_usage=False), error)
-    return _answer(request, question, OpenAiAnswer(question.model or "default", with_usage=with_usage), stream=stream)
+    return _answer(
+        request, chat_request, OpenAiAnswer(chat_request.model or "default", with_usage=with_usage), stream=stream
+    )
 
 
-def _refused(dialect: Dialect, error: ModelError) -> Response:
-    return JSONResponse(dialect.refusal(error), STATUS[error.kind])
+def _refused(api_format: ApiFormat, error: ModelError) -> Response:
+    return JSONResponse(api_format.refusal(error), STATUS[error.kind])
 
 
-def _answer(request: Request, question: Question, dialect: Dialect, *, stream: bool) -> Response:
+def _answer(request: Request, chat_request: ChatRequest, api_format: ApiFormat, *, stream: bool) -> Response:
     gateway = _gateway(request.app)
     settings: Settings = request.app.state.settings
 
-    async def ask(hear: Hear, trace: Trace) -> Answered:
-        return await gateway.ask(question, hear, trace)
+    async def ask(on_chunk: OnChunk, timing: RequestTiming) -> AnswerSummary:
+        return await gateway.ask(chat_request, on_chunk, timing)
 
-    return AnswerResponse(ask, dialect, stream=stream, keepalive_seconds=settings.llm_keepalive_seconds)
+    return AnswerResponse(ask, api_format, stream=stream, keepalive_seconds=settings.llm_keepalive_seconds)
 
 
 # -- what it is --------------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ChatRequest:
     """Everything that a caller asks for, in no dialect.
 
     options has Ollama's names (temperature, num_predict ...). `person` is opaque and stable: turns in the queue are
@@ -70,7 +70,7 @@ class Question:
         return any(message.images for message in self.messages)
 
 
-class Piece(NamedTuple):
+class Chunk(NamedTuple):
     """What one read brought of an answer; `thinking` never reaches a person."""
 
     text: str = ""
@@ -78,7 +78,7 @@ class Piece(NamedTuple):
     tool_calls: tuple[ToolCall, ...] = ()
 
 
-class Finish(NamedTuple):
+class Completion(NamedTuple):
     """The end of an answer. Counts are 0 and cost_usd is None when the source does not tell."""
 
     reason: FinishReason = "stop"
@@ -91,11 +91,11 @@ class Finish(NamedTuple):
     answer_ns: int = 0
 
 
-Event: TypeAlias = Piece | Finish
+StreamEvent: TypeAlias = Chunk | Completion
 
 
 @dataclass(slots=True)
-class Trace:
+class RequestTiming:
     """What is known about one question while it is on its way; times are perf_counter's.
 
     upstream_seconds is spent waiting for a source, waited_seconds in our own queue or between attempts; place tells the
@@ -139,8 +139,8 @@ class Source(Protocol):
 
     name: str
 
-    def answer(self, question: Question, model: str, trace: Trace) -> AsyncGenerator[Event, None]:
-        """The answer piece by piece, then exactly one Finish. Raises ModelError; closing it stops the work upstream."""
+    def answer(self, request: ChatRequest, model: str, timing: RequestTiming) -> AsyncGenerator[StreamEvent, None]:
+        """The answer piece by piece, then exactly one Completion. Raises ModelError; closing it stops the work upstream."""
         ...
 
     async def survey(self) -> Survey:

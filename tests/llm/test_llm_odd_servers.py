@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from relay.llm.chat import Piece, Trace
-from relay.llm.gateway.api_format import Answered, Dialect
+from relay.llm.chat import Chunk, RequestTiming
+from relay.llm.gateway.api_format import AnswerSummary, ApiFormat
 from relay.llm.gateway.ollama_api import OllamaAnswer
 from relay.llm.gateway.openai_api import OpenAiAnswer
-from relay.llm.gateway.response import AnswerResponse, Hear
+from relay.llm.gateway.response import AnswerResponse, OnChunk
 from tests.llm.running_llm_server import nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
     DONE,
@@ -261,12 +261,12 @@ async def test_what_cannot_be_read_is_the_sources_failure(
 
 
 @pytest.mark.parametrize("dialect", [OllamaAnswer("m"), OpenAiAnswer("m", with_usage=False)])
-async def test_an_unforeseen_error_ends_a_stream_with_a_word(dialect: Dialect) -> None:
+async def test_an_unforeseen_error_ends_a_stream_with_a_word(api_format: ApiFormat) -> None:
     """The caller who has read half of an answer is told, and the error still reaches the log."""
     sent: list[Message] = []
 
-    async def ask(hear: Hear, _trace: Trace) -> Answered:
-        await hear(Piece("half"))
+    async def ask(on_chunk: OnChunk, _timing: RequestTiming) -> AnswerSummary:
+        await on_chunk(Chunk("half"))
         raise ZeroDivisionError
 
     async def receive() -> Message:
@@ -277,7 +277,7 @@ async def test_an_unforeseen_error_ends_a_stream_with_a_word(dialect: Dialect) -
         sent.append(message)
 
     with pytest.raises(ZeroDivisionError):
-        await AnswerResponse(ask, dialect, stream=True, keepalive_seconds=10)({}, receive, send)
+        await AnswerResponse(ask, api_format, stream=True, keepalive_seconds=10)({}, receive, send)
     assert b"half" in sent[1]["body"]
     assert b"went wrong on our side" in sent[2]["body"]
     assert not sent[2]["more_body"]

@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import ChatMessage, Question, Survey, Trace
+from relay.llm.chat import ChatMessage, ChatRequest, RequestTiming, Survey
 from relay.llm.gateway.breaker import Breaker, Circuit
 from relay.llm.gateway.context import fitted, halved, tokens_of
 from relay.llm.gateway.fair_queue import FairQueue
@@ -33,7 +33,7 @@ async def served(queue: FairQueue, people: list[str]) -> list[str]:
     order: list[str] = []
 
     async def one(person: str) -> None:
-        async with queue.slot(person, Trace(0.0)):
+        async with queue.slot(person, RequestTiming(0.0)):
             order.append(person)
             await asyncio.sleep(0)
 
@@ -55,7 +55,7 @@ async def test_everybody_is_served_once_and_never_too_many_at_once(people: list[
 
     async def one(person: str) -> None:
         nonlocal most
-        async with queue.slot(person, Trace(0.0)):
+        async with queue.slot(person, RequestTiming(0.0)):
             most = max(most, queue.active)
             await asyncio.sleep(0)
 
@@ -71,7 +71,7 @@ async def test_who_leaves_the_queue_takes_no_turn_along(leavers: list[bool]) -> 
     first = asyncio.Event()
 
     async def one(wait: asyncio.Event | None) -> None:
-        async with queue.slot("p", Trace(0.0)):
+        async with queue.slot("p", RequestTiming(0.0)):
             if wait is not None:
                 await wait.wait()
 
@@ -92,16 +92,16 @@ async def test_the_place_in_the_queue_counts_who_comes_before() -> None:
     """Rounds of others count as often as they come before one's own."""
     queue = FairQueue("x", 1, 100)
     release = asyncio.Event()
-    traces = [Trace(0.0) for _ in range(5)]
+    timings = [RequestTiming(0.0) for _ in range(5)]
 
-    async def one(person: str, trace: Trace) -> None:
-        async with queue.slot(person, trace):
+    async def one(person: str, timing: RequestTiming) -> None:
+        async with queue.slot(person, timing):
             await release.wait()
 
-    tasks = [asyncio.ensure_future(one(person, trace)) for person, trace in zip("aaabb", traces, strict=True)]
+    tasks = [asyncio.ensure_future(one(person, timing)) for person, timing in zip("aaabb", timings, strict=True)]
     await asyncio.sleep(0)
-    assert traces[0].place is None
-    assert [trace.place() for trace in traces[1:] if trace.place] == [1, 3, 2, 4]
+    assert timings[0].place is None
+    assert [timing.place() for timing in timings[1:] if timing.place] == [1, 3, 2, 4]
     release.set()
     await asyncio.gather(*tasks)
 
@@ -235,7 +235,7 @@ def test_what_is_kept_fits_and_is_the_newest(messages: tuple[ChatMessage, ...], 
     """System turns and the last question stay, the rest is a run of whole exchanges up to the last one."""
     room = window - min(100, window // 2)
     try:
-        kept = fitted(Question(messages), window, 100).messages
+        kept = fitted(ChatRequest(messages), window, 100).messages
     except ModelError:
         assert tokens_of(messages) > room
         return
@@ -252,13 +252,13 @@ def test_what_is_kept_fits_and_is_the_newest(messages: tuple[ChatMessage, ...], 
 @given(messages=messages)
 def test_halving_always_comes_to_an_end(messages: tuple[ChatMessage, ...]) -> None:
     """Each time at least one exchange less, until only the question is left."""
-    question: Question | None = Question(messages)
+    request: ChatRequest | None = ChatRequest(messages)
     for _ in range(len(messages) + 1):
-        smaller = halved(question) if question is not None else None
-        if smaller is not None and question is not None:
-            assert len(smaller.messages) < len(question.messages)
-        question = smaller
-    assert question is None
+        smaller = halved(request) if request is not None else None
+        if smaller is not None and request is not None:
+            assert len(smaller.messages) < len(request.messages)
+        request = smaller
+    assert request is None
 
 
 # -- the money ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import Finish, Piece, Trace
+from relay.llm.chat import Chunk, Completion, RequestTiming
 
 STATUS = {
     ModelFailure.AUTH: 502,  # our key, not the caller's, is wrong
@@ -48,10 +48,10 @@ def hint_of(error: ModelError) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class AnswerSummary:
     """How an answer ended: who gave it, and what it took. cost_usd is None when nobody knows."""
 
-    finish: Finish
+    completion: Completion
     source: str
     model: str
     cost_usd: float | None
@@ -60,28 +60,28 @@ class Answered:
     total_seconds: float
 
 
-class Dialect(Protocol):
+class ApiFormat(Protocol):
     """Writes one answer in one protocol; made anew for each request."""
 
     media_type: str
 
-    def piece(self, piece: Piece) -> bytes:
+    def chunk(self, chunk: Chunk) -> bytes:
         """A part of the stream."""
         ...
 
-    def keepalive(self, trace: Trace) -> bytes:
+    def keepalive(self, timing: RequestTiming) -> bytes:
         """A part of the stream that says nothing, and is valid for every client."""
         ...
 
-    def end(self, answered: Answered) -> bytes:
+    def end(self, summary: AnswerSummary) -> bytes:
         """The last part of the stream."""
         ...
 
-    def break_off(self, error: ModelError) -> bytes:
+    def error_chunk(self, error: ModelError) -> bytes:
         """The last part of a stream that fails after it began."""
         ...
 
-    def whole(self, piece: Piece, answered: Answered) -> dict[str, Any]:
+    def full_response(self, chunk: Chunk, summary: AnswerSummary) -> dict[str, Any]:
         """The answer to a caller who does not stream."""
         ...
 

@@ -8,8 +8,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from relay.core.errors import ModelFailure
-from relay.llm.chat import Event, Finish, Piece, Question, Source, SourceError, Trace
-from relay.llm.gateway.response import Hear
+from relay.llm.chat import ChatRequest, Chunk, Completion, RequestTiming, Source, SourceError, StreamEvent
+from relay.llm.gateway.response import OnChunk
 from relay.llm.providers.reasoning import ThoughtFilter
 
 
@@ -31,66 +31,68 @@ class Attempt:
         self._limits = limits
         self._thoughts = ThoughtFilter(inside=inside_thoughts)
         self._length = 0
-        self.spoke = False
+        self.started = False
 
     @property
     def found_unopened(self) -> bool:
         """Whether thoughts turned up whose beginning was not marked."""
         return self._thoughts.found_unopened
 
-    async def run(self, question: Question, hear: Hear, trace: Trace) -> Finish:
+    async def run(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> Completion:
         """Give the pieces to `hear` and return the end. Raises SourceError for every other way of ending."""
         try:
             async with asyncio.timeout(self._limits.first_token) as limit:
-                finish = await self._listen(question, hear, trace, limit)
+                completion = await self._listen(request, on_chunk, timing, limit)
         except TimeoutError:
             raise SourceError(ModelFailure.TIMEOUT, f"{self._source.name} {self._too_slow()}") from None
-        if not self.spoke:
-            why = "used its whole answer for thinking" if finish.reason == "length" else "gave an empty answer"
+        if not self.started:
+            why = "used its whole answer for thinking" if completion.reason == "length" else "gave an empty answer"
             raise SourceError(ModelFailure.UNAVAILABLE, f"{self._source.name}: the model {why}")
-        return finish
+        return completion
 
     def _too_slow(self) -> str:
-        if self.spoke:
+        if self.started:
             return f"fell silent for {self._limits.silence:g} seconds in the middle of the answer"
         return f"did not say a word within {self._limits.first_token:g} seconds"
 
-    async def _listen(self, question: Question, hear: Hear, trace: Trace, limit: asyncio.Timeout) -> Finish:
+    async def _listen(
+        self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming, limit: asyncio.Timeout
+    ) -> Completion:
         loop = asyncio.get_running_loop()
-        finish: Finish | None = None
-        async with aclosing(self._source.answer(question, self._model, trace)) as events:
+        completion: Completion | None = None
+        async with aclosing(self._source.answer(request, self._model, timing)) as events:
             async for event in events:
-                if isinstance(event, Finish):
-                    finish = event
+                if isinstance(event, Completion):
+                    completion = event
                     break
-                piece = self._shown(event, question)
-                if piece is not None:
+                chunk = self._shown(event, request)
+                if chunk is not None:
                     limit.reschedule(None)  # how slowly the caller reads is not the source's fault
-                    await self._say(piece, hear, trace)
-                if self.spoke or event.thinking or event.text:
+                    await self._emit(chunk, on_chunk, timing)
+                if self.started or event.thinking or event.text:
                     limit.reschedule(loop.time() + self._limits.silence)
                 if self._length > self._limits.longest:
-                    finish = Finish("length", self._model, answer_tokens=self._length // 4)
+                    completion = Completion("length", self._model, answer_tokens=self._length // 4)
                     break
-        if finish is None:
+        if completion is None:
             raise SourceError(ModelFailure.UNAVAILABLE, f"{self._source.name} broke off in the middle of the answer")
         if rest := self._thoughts.end():
             limit.reschedule(None)
-            await self._say(Piece(rest), hear, trace)
-        return finish
+            await self._emit(Chunk(rest), on_chunk, timing)
+        return completion
 
-    def _shown(self, event: Event, question: Question) -> Piece | None:
+    def _shown(self, event: StreamEvent, request: ChatRequest) -> Chunk | None:
         """What of this the caller gets: thoughts only when asked for."""
-        assert isinstance(event, Piece)  # noqa: S101 (the other kind of event ends the loop)
+        assert isinstance(event, Chunk)  # noqa: S101 (the other kind of event ends the loop)
         self._length += len(event.text) + len(event.thinking)
         text, thinking = self._thoughts.feed(event.text) if event.text else ("", "")
-        thinking = event.thinking + thinking if question.think else ""
-        return Piece(text, thinking, event.tool_calls) if text or thinking or event.tool_calls else None
+        thinking = event.thinking + thinking if request.think else ""
+        return Chunk(text, thinking, event.tool_calls) if text or thinking or event.tool_calls else None
 
-    async def _say(self, piece: Piece, hear: Hear, trace: Trace) -> None:
-        if not self.spoke and not piece.text.strip() and not piece.tool_calls and not piece.thinking:
+    async def _emit(self, chunk: Chunk, on_chunk: OnChunk, timing: RequestTiming) -> None:
+        if not self.started and not chunk.text.strip() and not chunk.tool_calls and not chunk.thinking:
             return  # white space before the first word is no word
-        if trace.first_token_seconds is None:
-            trace.first_token_seconds = time.perf_counter() - trace.started
-        self.spoke = True
-        await hear(piece)
+        if timing.first_token_seconds is None:
+            timing.first_token_seconds = time.perf_counter() - timing.started
+        self.started = True
+        await on_chunk(chunk)

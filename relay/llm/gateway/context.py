@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import ChatMessage, Question
+from relay.llm.chat import ChatMessage, ChatRequest
 
 _BYTES_A_TOKEN = 3
 _SPARSEST_BYTES_A_TOKEN = 6
@@ -28,32 +28,32 @@ def tokens_of(messages: Sequence[ChatMessage]) -> int:
     return -(-text // _BYTES_A_TOKEN) + _TOKENS_A_TURN * len(messages) + _TOKENS_AN_IMAGE * pictures
 
 
-def refuse_flood(question: Question, most: int) -> None:
+def refuse_flood(request: ChatRequest, most: int) -> None:
     """Raises ModelError(CONTEXT_TOO_LONG) when the text alone has more bytes than that; pictures do not count."""
-    text = sum(_bytes(message.content) for message in question.messages)
+    text = sum(_bytes(message.content) for message in request.messages)
     if text > most:
         raise ModelError(
             ModelFailure.CONTEXT_TOO_LONG, f"messages: {text} bytes of text are too many; {most} are read at most"
         )
 
 
-def was_cut(question: Question, counted: int) -> bool:
+def was_cut(request: ChatRequest, counted: int) -> bool:
     """Whether a source read so few tokens that it must have dropped a part of the conversation silently."""
-    text = sum(_bytes(message.content) for message in question.messages)
+    text = sum(_bytes(message.content) for message in request.messages)
     return 0 < counted < text // _SPARSEST_BYTES_A_TOKEN
 
 
-def fitted(question: Question, window: int | None, reserve: int) -> Question:
+def fitted(request: ChatRequest, window: int | None, reserve: int) -> ChatRequest:
     """The question with as much of its history as fits. Raises ModelError(CONTEXT_TOO_LONG) when the rest does not.
 
     window is the model's context in tokens, None when nobody knows it; reserve is kept free for the answer.
     """
     if window is None:
-        return question
+        return request
     room = window - min(reserve, window // 2)
-    if tokens_of(question.messages) <= room:
-        return question
-    system, exchanges, last = _split(question.messages)
+    if tokens_of(request.messages) <= room:
+        return request
+    system, exchanges, last = _split(request.messages)
     needed = tokens_of((*system, *last))
     if needed > room:
         raise ModelError(
@@ -66,16 +66,16 @@ def fitted(question: Question, window: int | None, reserve: int) -> Question:
         if needed > room:
             break
         kept = [*exchange, *kept]
-    return replace(question, messages=(*system, *kept, *last))
+    return replace(request, messages=(*system, *kept, *last))
 
 
-def halved(question: Question) -> Question | None:
+def halved(request: ChatRequest) -> ChatRequest | None:
     """The question with the newer half of its history, None when there is none left to leave out."""
-    system, exchanges, last = _split(question.messages)
+    system, exchanges, last = _split(request.messages)
     if not exchanges:
         return None
     kept = exchanges[len(exchanges) // 2 + 1 :] if len(exchanges) > 1 else []
-    return replace(question, messages=(*system, *(message for exchange in kept for message in exchange), *last))
+    return replace(request, messages=(*system, *(message for exchange in kept for message in exchange), *last))
 
 
 def _split(messages: Sequence[ChatMessage]) -> tuple[list[ChatMessage], list[list[ChatMessage]], list[ChatMessage]]:

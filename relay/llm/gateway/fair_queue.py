@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import Trace
+from relay.llm.chat import RequestTiming
 
 _SMOOTHING = 0.2
 
@@ -37,15 +37,15 @@ class FairQueue:
         self.waiting = 0
 
     @asynccontextmanager
-    async def slot(self, person: str, trace: Trace) -> AsyncIterator[None]:
+    async def slot(self, person: str, timing: RequestTiming) -> AsyncIterator[None]:
         """Hold a turn for the block. Raises ModelError(UNAVAILABLE) with retry_after when too many wait already.
 
         While it waits, `trace.place` tells the place in the queue.
         """
         if self.active >= self._max_active:
             before = self._clock()
-            await self._wait(person, trace)
-            trace.waited_seconds += self._clock() - before
+            await self._wait(person, timing)
+            timing.waited_seconds += self._clock() - before
         else:
             self.active += 1
         began = self._clock()
@@ -55,7 +55,7 @@ class FairQueue:
             self._usual_seconds += _SMOOTHING * (self._clock() - began - self._usual_seconds)
             self._pass_on()
 
-    async def _wait(self, person: str, trace: Trace) -> None:
+    async def _wait(self, person: str, timing: RequestTiming) -> None:
         if self.waiting >= self._max_waiting:
             raise ModelError(
                 ModelFailure.UNAVAILABLE,
@@ -65,7 +65,7 @@ class FairQueue:
         called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues.setdefault(person, deque()).append(called)
         self.waiting += 1
-        trace.place = lambda: self._place(person, called)
+        timing.place = lambda: self._place(person, called)
         try:
             await called
         except asyncio.CancelledError:
@@ -75,7 +75,7 @@ class FairQueue:
                 self._remove(person, called)
             raise
         finally:
-            trace.place = None
+            timing.place = None
 
     def _pass_on(self) -> None:
         """Give a turn that has ended to whoever is next and still waits."""

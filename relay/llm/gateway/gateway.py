@@ -12,13 +12,13 @@ from typing import Any
 
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import ModelFacts, Question, Trace
-from relay.llm.gateway.api_format import Answered, HintedError, hint_of
+from relay.llm.chat import ChatRequest, ModelFacts, RequestTiming
+from relay.llm.gateway.api_format import AnswerSummary, HintedError, hint_of
 from relay.llm.gateway.backend import Station
 from relay.llm.gateway.chain import Chain
 from relay.llm.gateway.environment import Outside
 from relay.llm.gateway.metrics import Figures
-from relay.llm.gateway.response import Hear
+from relay.llm.gateway.response import OnChunk
 from relay.llm.gateway.router import Asker
 from relay.llm.gateway.spend import Ledger
 
@@ -80,13 +80,13 @@ class Gateway:
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
-    async def ask(self, question: Question, hear: Hear, trace: Trace) -> Answered:
+    async def ask(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> AnswerSummary:
         """Give every piece of the answer to `hear`, and return its end. Raises ModelError."""
         try:
             async with asyncio.timeout(self._settings.llm_total_seconds):
                 if not self._looked.is_set():
                     await self._looked.wait()
-                answered = await self._asker.ask(question, hear, trace)
+                summary = await self._asker.ask(request, on_chunk, timing)
         except TimeoutError:
             error = ModelError(
                 ModelFailure.TIMEOUT, f"the answer took longer than {self._settings.llm_total_seconds:g} seconds"
@@ -96,9 +96,9 @@ class Gateway:
         except ModelError as error:
             self._figures.refused(error)
             raise
-        self._ledger.add(answered.cost_usd)
-        self._figures.answered(answered, trace)
-        return answered
+        self._ledger.add(summary.cost_usd)
+        self._figures.record_answer(summary, timing)
+        return summary
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ from functools import cache
 
 from relay.core.errors import ModelError
 from relay.core.metrics import Metrics
-from relay.llm.chat import Trace
-from relay.llm.gateway.api_format import Answered
+from relay.llm.chat import RequestTiming
+from relay.llm.gateway.api_format import AnswerSummary
 
 _OWN_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _WORD_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0)
@@ -41,16 +41,16 @@ class Figures:
             "relay_llm_waited_seconds", "Time in our own queue and between attempts.", buckets=_WORD_BUCKETS
         )
 
-    def answered(self, answered: Answered, trace: Trace) -> None:
-        source = answered.source
-        self._answers(source, "degraded" if answered.degraded else "ok").inc()
-        self._tokens(source, "read").inc(answered.finish.prompt_tokens)
-        self._tokens(source, "written").inc(answered.finish.answer_tokens)
-        if answered.cost_usd:
-            self._cost(source).inc(answered.cost_usd)
-        self._first(source).observe(answered.first_token_seconds)
-        self._waited.observe(trace.waited_seconds)
-        own = time.perf_counter() - trace.started - trace.upstream_seconds - trace.waited_seconds
+    def record_answer(self, summary: AnswerSummary, timing: RequestTiming) -> None:
+        source = summary.source
+        self._answers(source, "degraded" if summary.degraded else "ok").inc()
+        self._tokens(source, "read").inc(summary.completion.prompt_tokens)
+        self._tokens(source, "written").inc(summary.completion.answer_tokens)
+        if summary.cost_usd:
+            self._cost(source).inc(summary.cost_usd)
+        self._first(source).observe(summary.first_token_seconds)
+        self._waited.observe(timing.waited_seconds)
+        own = time.perf_counter() - timing.started - timing.upstream_seconds - timing.waited_seconds
         self._own.observe(max(0.0, own))
 
     def attempt_failed(self, source: str, error: ModelError) -> None:

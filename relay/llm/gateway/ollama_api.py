@@ -14,8 +14,8 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import ChatMessage, ModelFacts, Piece, Question, ToolCall, Trace
-from relay.llm.gateway.api_format import Answered, hint_of
+from relay.llm.chat import ChatMessage, ChatRequest, Chunk, ModelFacts, RequestTiming, ToolCall
+from relay.llm.gateway.api_format import AnswerSummary, hint_of
 from relay.llm.gateway.body import read
 from relay.llm.gateway.images import picture_of_base64
 
@@ -85,13 +85,13 @@ class ChatBody(BaseModel):
     x_relay: _Relay | None = None
 
 
-def read_chat(content: bytes) -> tuple[Question, bool]:
+def read_chat(content: bytes) -> tuple[ChatRequest, bool]:
     """The question of a body, and whether the answer is to be streamed; raises ModelError(BAD_REQUEST)."""
     body = read(ChatBody, content)
     if not body.messages:
         raise ModelError(ModelFailure.BAD_REQUEST, "messages: at least one message is needed")
     who = body.x_relay or _Relay()
-    question = Question(
+    request = ChatRequest(
         messages=tuple(_message(message) for message in body.messages),
         model=(body.model or "").strip(),
         options=body.options.model_dump(exclude_none=True) if body.options else {},
@@ -103,7 +103,7 @@ def read_chat(content: bytes) -> tuple[Question, bool]:
         name=who.name or "",
         channel=who.channel or "",
     )
-    return question, body.stream is not False
+    return request, body.stream is not False
 
 
 def _message(message: _Message) -> ChatMessage:
@@ -130,29 +130,29 @@ class OllamaAnswer:
         self._model = model
         self._calls = 0
 
-    def piece(self, piece: Piece) -> bytes:
-        message = _message_of(piece, first_call=self._calls)
-        self._calls += len(piece.tool_calls)
-        return _line(self._chunk(message))
+    def chunk(self, chunk: Chunk) -> bytes:
+        message = _message_of(chunk, first_call=self._calls)
+        self._calls += len(chunk.tool_calls)
+        return _line(self._envelope(message))
 
-    def keepalive(self, trace: Trace) -> bytes:
-        chunk = self._chunk({"role": "assistant", "content": ""})
-        return _line({**chunk, "x_relay": {"place": trace.place()}} if trace.place is not None else chunk)
+    def keepalive(self, timing: RequestTiming) -> bytes:
+        envelope = self._envelope({"role": "assistant", "content": ""})
+        return _line({**envelope, "x_relay": {"place": timing.place()}} if timing.place is not None else envelope)
 
-    def end(self, answered: Answered) -> bytes:
-        return _line({**self._chunk({"role": "assistant", "content": ""}), **_accounts(answered)})
+    def end(self, summary: AnswerSummary) -> bytes:
+        return _line({**self._envelope({"role": "assistant", "content": ""}), **_accounts(summary)})
 
-    def break_off(self, error: ModelError) -> bytes:
+    def error_chunk(self, error: ModelError) -> bytes:
         return _line(self.refusal(error))
 
-    def whole(self, piece: Piece, answered: Answered) -> dict[str, Any]:
-        return {**self._chunk(_message_of(piece)), **_accounts(answered)}
+    def full_response(self, chunk: Chunk, summary: AnswerSummary) -> dict[str, Any]:
+        return {**self._envelope(_message_of(chunk)), **_accounts(summary)}
 
     def refusal(self, error: ModelError) -> dict[str, Any]:
         wait = {} if error.retry_after is None else {"retry_after": math.ceil(error.retry_after)}
         return {"error": error.message, "kind": error.kind.value, "hint": hint_of(error), **wait}
 
-    def _chunk(self, message: dict[str, Any]) -> dict[str, Any]:
+    def _envelope(self, message: dict[str, Any]) -> dict[str, Any]:
         return {"model": self._model, "created_at": datetime.now(UTC), "message": message, "done": False}
 
 
@@ -160,36 +160,36 @@ def _line(value: dict[str, Any]) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
 
 
-def _message_of(piece: Piece, *, first_call: int = 0) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": piece.text}
-    if piece.thinking:
-        message["thinking"] = piece.thinking
-    if piece.tool_calls:
+def _message_of(chunk: Chunk, *, first_call: int = 0) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": chunk.text}
+    if chunk.thinking:
+        message["thinking"] = chunk.thinking
+    if chunk.tool_calls:
         message["tool_calls"] = [
             {"id": call.id, "function": {"index": number, "name": call.name, "arguments": call.arguments}}
-            for number, call in enumerate(piece.tool_calls, first_call)
+            for number, call in enumerate(chunk.tool_calls, first_call)
         ]
     return message
 
 
-def _accounts(answered: Answered) -> dict[str, Any]:
+def _accounts(summary: AnswerSummary) -> dict[str, Any]:
     """What the last line tells: Ollama's counts and durations, and in x_relay who really answered and for how much."""
-    finish = answered.finish
+    completion = summary.completion
     return {
         "done": True,
-        "done_reason": "length" if finish.reason == "length" else "stop",
-        "total_duration": int(answered.total_seconds * _NS),
-        "load_duration": finish.load_ns,
-        "prompt_eval_count": finish.prompt_tokens,
-        "prompt_eval_duration": finish.prompt_ns or int(answered.first_token_seconds * _NS),
-        "eval_count": finish.answer_tokens,
-        "eval_duration": finish.answer_ns or int((answered.total_seconds - answered.first_token_seconds) * _NS),
+        "done_reason": "length" if completion.reason == "length" else "stop",
+        "total_duration": int(summary.total_seconds * _NS),
+        "load_duration": completion.load_ns,
+        "prompt_eval_count": completion.prompt_tokens,
+        "prompt_eval_duration": completion.prompt_ns or int(summary.first_token_seconds * _NS),
+        "eval_count": completion.answer_tokens,
+        "eval_duration": completion.answer_ns or int((summary.total_seconds - summary.first_token_seconds) * _NS),
         "x_relay": {
-            "source": answered.source,
-            "model": answered.model,
-            "cost_usd": answered.cost_usd,
-            "degraded": answered.degraded,
-            "first_token_seconds": round(answered.first_token_seconds, 4),
+            "source": summary.source,
+            "model": summary.model,
+            "cost_usd": summary.cost_usd,
+            "degraded": summary.degraded,
+            "first_token_seconds": round(summary.first_token_seconds, 4),
         },
     }
 

@@ -14,8 +14,8 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, Field
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import ChatMessage, Image, Piece, Question, ToolCall, Trace
-from relay.llm.gateway.api_format import Answered, hint_of
+from relay.llm.chat import ChatMessage, ChatRequest, Chunk, Image, RequestTiming, ToolCall
+from relay.llm.gateway.api_format import AnswerSummary, hint_of
 from relay.llm.gateway.body import read
 from relay.llm.gateway.images import picture_of_url
 from relay.llm.providers.openai_wire import COMMON_OPTIONS
@@ -83,12 +83,12 @@ class CompletionBody(BaseModel):
     user: str | None = Field(None, max_length=512)
 
 
-def read_completion(content: bytes) -> tuple[Question, bool, bool]:
+def read_completion(content: bytes) -> tuple[ChatRequest, bool, bool]:
     """The question of a body, whether to stream, and whether the stream ends with the usage; raises ModelError."""
     body = read(CompletionBody, content)
     if not body.messages:
         raise ModelError(ModelFailure.BAD_REQUEST, "messages: at least one message is needed")
-    question = Question(
+    request = ChatRequest(
         messages=tuple(_message(message) for message in body.messages),
         model=(body.model or "").strip(),
         options=_options(body),
@@ -98,7 +98,7 @@ def read_completion(content: bytes) -> tuple[Question, bool, bool]:
         think=body.reasoning_effort if body.reasoning_effort not in (None, "none") else None,
         person=body.user or "",
     )
-    return question, bool(body.stream), bool(body.stream_options and body.stream_options.include_usage)
+    return request, bool(body.stream), bool(body.stream_options and body.stream_options.include_usage)
 
 
 def _options(body: CompletionBody) -> dict[str, Any]:
@@ -154,26 +154,26 @@ class OpenAiAnswer:
         self._role: dict[str, str] = {"role": "assistant"}
         self._calls = 0
 
-    def piece(self, piece: Piece) -> bytes:
-        delta, self._role = {**self._role, **_message_of(piece, streamed=True, first_call=self._calls)}, {}
-        self._calls += len(piece.tool_calls)
+    def chunk(self, chunk: Chunk) -> bytes:
+        delta, self._role = {**self._role, **_message_of(chunk, streamed=True, first_call=self._calls)}, {}
+        self._calls += len(chunk.tool_calls)
         return self._event([{"index": 0, "delta": delta, "finish_reason": None}])
 
-    def keepalive(self, trace: Trace) -> bytes:
-        return b": waiting\n\n" if trace.place is None else b": waiting, place %d in the queue\n\n" % trace.place()
+    def keepalive(self, timing: RequestTiming) -> bytes:
+        return b": waiting\n\n" if timing.place is None else b": waiting, place %d in the queue\n\n" % timing.place()
 
-    def end(self, answered: Answered) -> bytes:
-        last = self._event([{"index": 0, "delta": self._role, "finish_reason": answered.finish.reason}])
-        usage = self._event([], usage=_usage(answered)) if self._with_usage else b""
+    def end(self, summary: AnswerSummary) -> bytes:
+        last = self._event([{"index": 0, "delta": self._role, "finish_reason": summary.completion.reason}])
+        usage = self._event([], usage=_usage(summary)) if self._with_usage else b""
         return last + usage + b"data: [DONE]\n\n"
 
-    def break_off(self, error: ModelError) -> bytes:
+    def error_chunk(self, error: ModelError) -> bytes:
         return b"data: %b\n\n" % orjson.dumps(self.refusal(error))
 
-    def whole(self, piece: Piece, answered: Answered) -> dict[str, Any]:
-        message = {"role": "assistant", "content": None, **_message_of(piece, streamed=False)}
-        choice = {"index": 0, "message": message, "finish_reason": answered.finish.reason, "logprobs": None}
-        return {**self._envelope("chat.completion"), "choices": [choice], "usage": _usage(answered)}
+    def full_response(self, chunk: Chunk, summary: AnswerSummary) -> dict[str, Any]:
+        message = {"role": "assistant", "content": None, **_message_of(chunk, streamed=False)}
+        choice = {"index": 0, "message": message, "finish_reason": summary.completion.reason, "logprobs": None}
+        return {**self._envelope("chat.completion"), "choices": [choice], "usage": _usage(summary)}
 
     def refusal(self, error: ModelError) -> dict[str, Any]:
         ours = error.kind in {ModelFailure.BAD_REQUEST, ModelFailure.CONTEXT_TOO_LONG, ModelFailure.CANNOT_SEE}
@@ -204,13 +204,13 @@ def error_form(path: str, body: dict[str, Any]) -> dict[str, Any]:
     return {"error": {**facts, **{key: value for key, value in body.items() if key != "error"}}}
 
 
-def _message_of(piece: Piece, *, streamed: bool, first_call: int = 0) -> dict[str, Any]:
+def _message_of(chunk: Chunk, *, streamed: bool, first_call: int = 0) -> dict[str, Any]:
     message: dict[str, Any] = {}
-    if piece.text:
-        message["content"] = piece.text
-    if piece.thinking:
-        message["reasoning"] = piece.thinking
-    if piece.tool_calls:
+    if chunk.text:
+        message["content"] = chunk.text
+    if chunk.thinking:
+        message["reasoning"] = chunk.thinking
+    if chunk.tool_calls:
         message["tool_calls"] = [
             {
                 **({"index": number} if streamed else {}),
@@ -218,16 +218,16 @@ def _message_of(piece: Piece, *, streamed: bool, first_call: int = 0) -> dict[st
                 "type": "function",
                 "function": {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()},
             }
-            for number, call in enumerate(piece.tool_calls, first_call)
+            for number, call in enumerate(chunk.tool_calls, first_call)
         ]
     return message
 
 
-def _usage(answered: Answered) -> dict[str, Any]:
-    asked, said = answered.finish.prompt_tokens, answered.finish.answer_tokens
+def _usage(summary: AnswerSummary) -> dict[str, Any]:
+    asked, said = summary.completion.prompt_tokens, summary.completion.answer_tokens
     return {
         "prompt_tokens": asked,
         "completion_tokens": said,
         "total_tokens": asked + said,
-        **({} if answered.cost_usd is None else {"cost": answered.cost_usd}),
+        **({} if summary.cost_usd is None else {"cost": summary.cost_usd}),
     }

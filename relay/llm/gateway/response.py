@@ -14,16 +14,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import Piece, ToolCall, Trace
-from relay.llm.gateway.api_format import STATUS, Answered, Dialect
+from relay.llm.chat import Chunk, RequestTiming, ToolCall
+from relay.llm.gateway.api_format import STATUS, AnswerSummary, ApiFormat
 from relay.llm.providers.reasoning import without_thoughts
 
-Hear = Callable[[Piece], Awaitable[None]]
-Ask = Callable[[Hear, Trace], Awaitable[Answered]]
+OnChunk = Callable[[Chunk], Awaitable[None]]
+Ask = Callable[[OnChunk, RequestTiming], Awaitable[AnswerSummary]]
 """Asks the question that is to be answered: gives each piece to the listener, returns the end, raises ModelError."""
 
 
-class HungUp(Exception):
+class ClientDisconnected(Exception):
     """The caller closed the connection before the answer was complete."""
 
 
@@ -33,24 +33,24 @@ class AnswerResponse(Response):
     An unforeseen error is raised, so that the web server logs it, but a stream that began is ended with a word first.
     """
 
-    def __init__(self, ask: Ask, dialect: Dialect, *, stream: bool, keepalive_seconds: float) -> None:
+    def __init__(self, ask: Ask, api_format: ApiFormat, *, stream: bool, keepalive_seconds: float) -> None:
         self._ask = ask
-        self._dialect = dialect
+        self._format = api_format
         self._stream = stream
         self._keepalive_seconds = keepalive_seconds
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI's signature)
-        trace = Trace(time.perf_counter())
-        delivery: _Delivery = _Streamed(send, self._dialect) if self._stream else _Whole(send, self._dialect)
+        timing = RequestTiming(time.perf_counter())
+        delivery: _Delivery = _Streamed(send, self._format) if self._stream else _Whole(send, self._format)
         try:
-            async with _until_hang_up(receive):
-                with _KeptAlive(delivery, trace, self._keepalive_seconds):
-                    answered = await self._ask(delivery.hear, trace)
-                await delivery.end(answered)
+            async with _until_disconnect(receive):
+                with _KeptAlive(delivery, timing, self._keepalive_seconds):
+                    summary = await self._ask(delivery.on_chunk, timing)
+                await delivery.end(summary)
         except ModelError as error:
             await delivery.fail(error)
-        except HungUp:
+        except ClientDisconnected:
             return
         except Exception:
             if delivery.began:
@@ -59,8 +59,8 @@ class AnswerResponse(Response):
 
 
 @asynccontextmanager
-async def _until_hang_up(receive: Receive) -> AsyncIterator[None]:
-    """Cancels the block at once when the caller hangs up, and raises HungUp then."""
+async def _until_disconnect(receive: Receive) -> AsyncIterator[None]:
+    """Cancels the block at once when the caller hangs up, and raises ClientDisconnected then."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 (a coroutine always runs in a task)
     gone = False
@@ -79,7 +79,7 @@ async def _until_hang_up(receive: Receive) -> AsyncIterator[None]:
         if not gone:
             raise
         task.uncancel()
-        raise HungUp from None
+        raise ClientDisconnected from None
     finally:
         watcher.cancel()
 
@@ -87,9 +87,9 @@ async def _until_hang_up(receive: Receive) -> AsyncIterator[None]:
 class _KeptAlive:
     """Lets the delivery say something empty whenever it was silent for `seconds`, as long as the block lasts."""
 
-    def __init__(self, delivery: _Delivery, trace: Trace, seconds: float) -> None:
+    def __init__(self, delivery: _Delivery, timing: RequestTiming, seconds: float) -> None:
         self._delivery = delivery
-        self._trace = trace
+        self._timing = timing
         self._seconds = seconds
         self._running: asyncio.Task[None] | None = None
 
@@ -98,7 +98,7 @@ class _KeptAlive:
 
     def _tick(self) -> None:
         if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._delivery.stay_alive(self._trace))
+            self._running = asyncio.create_task(self._delivery.stay_alive(self._timing))
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self._tick)
 
     def __exit__(self, *_: object) -> None:
@@ -110,45 +110,45 @@ class _KeptAlive:
 class _Delivery(Protocol):
     began: bool
 
-    async def hear(self, piece: Piece) -> None: ...
-    async def stay_alive(self, trace: Trace) -> None: ...
-    async def end(self, answered: Answered) -> None: ...
+    async def on_chunk(self, chunk: Chunk) -> None: ...
+    async def stay_alive(self, timing: RequestTiming) -> None: ...
+    async def end(self, summary: AnswerSummary) -> None: ...
     async def fail(self, error: ModelError) -> None: ...
 
 
 class _Streamed:
     """Each piece is a part of the stream; nothing of the answer is kept."""
 
-    def __init__(self, send: Send, dialect: Dialect) -> None:
+    def __init__(self, send: Send, api_format: ApiFormat) -> None:
         self._send = send
-        self._dialect = dialect
+        self._format = api_format
         self._lock = asyncio.Lock()  # a keep-alive and a piece must not both open the response
         self.began = False
         self._quiet = True
 
-    async def hear(self, piece: Piece) -> None:
+    async def on_chunk(self, chunk: Chunk) -> None:
         self._quiet = False
-        await self._write(self._dialect.piece(piece))
+        await self._write(self._format.chunk(chunk))
 
-    async def stay_alive(self, trace: Trace) -> None:
+    async def stay_alive(self, timing: RequestTiming) -> None:
         if self._quiet and not self._lock.locked():
-            await self._write(self._dialect.keepalive(trace))
+            await self._write(self._format.keepalive(timing))
         self._quiet = True
 
-    async def end(self, answered: Answered) -> None:
-        await self._write(self._dialect.end(answered), more=False)
+    async def end(self, summary: AnswerSummary) -> None:
+        await self._write(self._format.end(summary), more=False)
 
     async def fail(self, error: ModelError) -> None:
         if self.began:
-            await self._write(self._dialect.break_off(error), more=False)
+            await self._write(self._format.error_chunk(error), more=False)
         else:
-            await _send_json(self._send, STATUS[error.kind], self._dialect.refusal(error), _wait(error))
+            await _send_json(self._send, STATUS[error.kind], self._format.refusal(error), _wait(error))
 
     async def _write(self, data: bytes, *, more: bool = True) -> None:
         async with self._lock:
             if not self.began:
                 self.began = True
-                headers = [(b"content-type", self._dialect.media_type.encode()), (b"cache-control", b"no-store")]
+                headers = [(b"content-type", self._format.media_type.encode()), (b"cache-control", b"no-store")]
                 await self._send({"type": "http.response.start", "status": 200, "headers": headers})
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
@@ -158,29 +158,29 @@ class _Whole:
 
     began = False
 
-    def __init__(self, send: Send, dialect: Dialect) -> None:
+    def __init__(self, send: Send, api_format: ApiFormat) -> None:
         self._send = send
-        self._dialect = dialect
+        self._format = api_format
         self._text: list[str] = []
         self._thinking: list[str] = []
         self._calls: tuple[ToolCall, ...] = ()
 
-    async def hear(self, piece: Piece) -> None:
-        self._text.append(piece.text)
-        self._thinking.append(piece.thinking)
-        self._calls += piece.tool_calls
+    async def on_chunk(self, chunk: Chunk) -> None:
+        self._text.append(chunk.text)
+        self._thinking.append(chunk.thinking)
+        self._calls += chunk.tool_calls
 
-    async def stay_alive(self, trace: Trace) -> None:
+    async def stay_alive(self, timing: RequestTiming) -> None:
         """Nothing may be sent before the status is known."""
 
-    async def end(self, answered: Answered) -> None:
+    async def end(self, summary: AnswerSummary) -> None:
         # Thoughts whose beginning was not marked show only by their end, which may be in another piece.
         text = without_thoughts("".join(self._text))
-        piece = Piece(text, "".join(self._thinking), self._calls)
-        await _send_json(self._send, 200, self._dialect.whole(piece, answered), [])
+        chunk = Chunk(text, "".join(self._thinking), self._calls)
+        await _send_json(self._send, 200, self._format.full_response(chunk, summary), [])
 
     async def fail(self, error: ModelError) -> None:
-        await _send_json(self._send, STATUS[error.kind], self._dialect.refusal(error), _wait(error))
+        await _send_json(self._send, STATUS[error.kind], self._format.refusal(error), _wait(error))
 
 
 def _wait(error: ModelError) -> list[tuple[bytes, bytes]]:

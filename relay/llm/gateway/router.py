@@ -12,9 +12,8 @@ from dataclasses import replace
 
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
-from relay.core.retry import Backoff
-from relay.llm.chat import Finish, Question, SourceError, Trace
-from relay.llm.gateway.api_format import Answered, HintedError, hint_of
+from relay.llm.chat import ChatRequest, Completion, RequestTiming, SourceError
+from relay.llm.gateway.api_format import AnswerSummary, HintedError, hint_of
 from relay.llm.gateway.attempt import Attempt, Limits
 from relay.llm.gateway.backend import Station
 from relay.llm.gateway.breaker import Breaker
@@ -23,7 +22,7 @@ from relay.llm.gateway.context import fitted, halved, refuse_flood, was_cut
 from relay.llm.gateway.environment import Outside
 from relay.llm.gateway.metrics import Figures
 from relay.llm.gateway.quota import is_free_model
-from relay.llm.gateway.response import Hear
+from relay.llm.gateway.response import OnChunk
 from relay.llm.gateway.spend import Ledger, cost_of
 
 log = logging.getLogger("relay.gateway")
@@ -61,23 +60,23 @@ class Asker:
         )
         self._told_cut: set[str] = set()
 
-    async def ask(self, question: Question, hear: Hear, trace: Trace) -> Answered:
+    async def ask(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> AnswerSummary:
         """The answer of the first target that gives one. Raises ModelError when none does."""
-        refuse_flood(question, self._settings.max_body_bytes)
-        targets, may_choose = self._chain.of(question.model)
+        refuse_flood(request, self._settings.max_body_bytes)
+        targets, may_choose = self._chain.of(request.model)
         first, tried, failures = targets[0], set[Target](), list[ModelError]()
         while targets:
             target, *targets = targets
             tried.add(target)
             try:
-                return await self._ask(target, question, hear, trace, last=not targets, first=first)
+                return await self._ask(target, request, on_chunk, timing, last=not targets, first=first)
             except ModelError as error:
-                if trace.first_token_seconds is not None or error.kind in _FINAL:
+                if timing.first_token_seconds is not None or error.kind in _FINAL:
                     raise
                 failures.append(error)
                 if may_choose and error.kind is ModelFailure.NOT_FOUND:
                     self._replace(target, error)
-                    targets = [other for other in self._chain.of(question.model)[0] if other not in tried]
+                    targets = [other for other in self._chain.of(request.model)[0] if other not in tried]
         raise _verdict(failures)
 
     def _replace(self, target: Target, error: ModelError) -> None:
@@ -89,93 +88,100 @@ class Asker:
             log.warning("%s%s", error.message, f"; asking instead: {names}" if names else "")
 
     async def _ask(
-        self, target: Target, question: Question, hear: Hear, trace: Trace, *, last: bool, first: Target
-    ) -> Answered:
+        self,
+        target: Target,
+        request: ChatRequest,
+        on_chunk: OnChunk,
+        timing: RequestTiming,
+        *,
+        last: bool,
+        first: Target,
+    ) -> AnswerSummary:
         """One target, as often as it is worth it."""
         station = self._stations[target.source]
         model = await station.model(target.model)
-        question = self._prepared(station, model, target, question)
+        request = self._prepared(station, model, target, request)
         breaker = station.breaker(model)
         trying = breaker.enter(str(target))
         try:
-            finish, asked = await self._repeated(
-                station, model, breaker, question, hear, trace, last=last, trying=trying
+            completion, asked = await self._repeated(
+                station, model, breaker, request, on_chunk, timing, last=last, trying=trying
             )
         finally:
             if trying:
                 breaker.abandoned()
-        self._watch_cut(station, model, asked, finish)
-        cost = cost_of(finish, model, self._settings.llm_prices)
-        return Answered(
-            finish=finish,
+        self._watch_cut(station, model, asked, completion)
+        cost = cost_of(completion, model, self._settings.llm_prices)
+        return AnswerSummary(
+            completion=completion,
             source=station.name,
-            model=finish.model or model,
+            model=completion.model or model,
             cost_usd=0.0 if cost is None and station.is_free(model) else cost,
             degraded=target.source != first.source or self._chain.is_last_resort(target),
-            first_token_seconds=trace.first_token_seconds or 0.0,
-            total_seconds=time.perf_counter() - trace.started,
+            first_token_seconds=timing.first_token_seconds or 0.0,
+            total_seconds=time.perf_counter() - timing.started,
         )
 
-    def _prepared(self, station: Station, model: str, target: Target, question: Question) -> Question:
+    def _prepared(self, station: Station, model: str, target: Target, request: ChatRequest) -> ChatRequest:
         """The question as this model can take it. Raises ModelError when it cannot, or may not be asked for money."""
         if not station.is_free(model):
             self._ledger.allow(self._settings.llm_monthly_budget_usd, station.name)
         facts = station.facts(model)
-        if question.has_images and facts is not None and facts.sees is False:
+        if request.has_images and facts is not None and facts.sees is False:
             raise ModelError(ModelFailure.CANNOT_SEE, f"{station.name}: the model {model} cannot see pictures")
         if target.options:
-            question = replace(question, options={**target.options, **question.options})
+            request = replace(request, options={**target.options, **request.options})
         known = facts.context if facts is not None else None
-        window = question.options.get("num_ctx") or known or self._settings.llm_context_tokens
-        return fitted(question, window if isinstance(window, int) else None, self._settings.llm_answer_tokens)
+        window = request.options.get("num_ctx") or known or self._settings.llm_context_tokens
+        return fitted(request, window if isinstance(window, int) else None, self._settings.llm_answer_tokens)
 
     async def _repeated(
         self,
         station: Station,
         model: str,
         breaker: Breaker,
-        question: Question,
-        hear: Hear,
-        trace: Trace,
+        request: ChatRequest,
+        on_chunk: OnChunk,
+        timing: RequestTiming,
         *,
         last: bool,
         trying: bool,
-    ) -> tuple[Finish, Question]:
+    ) -> tuple[Completion, ChatRequest]:
         """The end of the answer, and the question as it was answered at last."""
         number = 1
         while True:
             if station.name == "openrouter" and is_free_model(model):
-                await self._pace(station, trace, last=last)
+                await self._pace(station, timing, last=last)
             attempt = Attempt(station.source, model, self._limits, inside_thoughts=model in station.unopened)
-            async with station.queue.slot(question.person, trace):
+            async with station.queue.slot(request.person, timing):
                 if number == 1 and not trying:
                     breaker.check(f"{station.name}:{model}")  # it may have failed others while this one was waiting
                 began = time.perf_counter()
                 try:
-                    finish = await attempt.run(question, hear, trace)
+                    completion = await attempt.run(request, on_chunk, timing)
                     breaker.succeeded()
                     station.succeeded()
-                    return finish, question
+                    return completion, request
                 except ModelError as error:
                     failure = error
                 finally:
                     if attempt.found_unopened:
                         station.unopened.add(model)
-            smaller = halved(question) if failure.kind is ModelFailure.CONTEXT_TOO_LONG else None
-            if smaller is not None and not attempt.spoke:
-                question = smaller
+            smaller = halved(request) if failure.kind is ModelFailure.CONTEXT_TOO_LONG else None
+            if smaller is not None and not attempt.started:
+                request = smaller
                 continue
             breaker.failed(failure)
             station.failed(failure)
             self._figures.attempt_failed(station.name, failure)
             took = time.perf_counter() - began
-            pause = None if attempt.spoke else self._pause(failure, number, took, trace, last=last)
+            pause = None if attempt.started else self._pause(failure, number, took, timing, last=last)
             if pause is None:
                 raise failure
             number += 1
-            await self._rest(pause, trace)
+            await self._rest(pause, timing)
 
-    async def _pace(self, station: Station, trace: Trace, *, last: bool) -> None:
+    async def _pace(self, station: Station, timing: RequestTiming, *, last: bool) -> None:
         """Take one of the free questions; wait for it when there is nobody else to ask and the wait is short."""
         while True:
             try:
@@ -183,33 +189,34 @@ class Asker:
                 return
             except ModelError as error:
                 wait = error.retry_after or 0.0
-                if not last or wait > _LONGEST_WAIT or wait > self._left(trace):
+                if not last or wait > _LONGEST_WAIT or wait > self._left(timing):
                     raise
-            await self._rest(wait, trace)
+            await self._rest(wait, timing)
 
-    def _pause(self, error: ModelError, number: int, took: float, trace: Trace, *, last: bool) -> float | None:
+    def _pause(self, error: ModelError, number: int, took: float, timing: RequestTiming, *, last: bool) -> float | None:
         """Seconds until the next attempt at the same target; None when it is better to go on to the next one."""
         if error.kind not in _WORTH_REPEATING or number >= self._settings.llm_attempts:
             return None
         if not last and (error.kind is not ModelFailure.UNAVAILABLE or error.retry_after is not None or number > 1):
             return None
-        pause = max(_BACKOFF.delay(number, rng=self._rng.random), error.retry_after or 0.0)
-        return pause if pause <= _LONGEST_WAIT and pause + took < self._left(trace) else None
+        backoff = min(_FIRST_BACKOFF * 2 ** (number - 1), _LONGEST_BACKOFF)
+        pause = max(backoff * self._rng.uniform(0.75, 1.25), error.retry_after or 0.0)
+        return pause if pause <= _LONGEST_WAIT and pause + took < self._left(timing) else None
 
-    def _left(self, trace: Trace) -> float:
-        return trace.started + self._settings.llm_total_seconds - time.perf_counter()
+    def _left(self, timing: RequestTiming) -> float:
+        return timing.started + self._settings.llm_total_seconds - time.perf_counter()
 
-    async def _rest(self, seconds: float, trace: Trace) -> None:
-        trace.waited_seconds += seconds
+    async def _rest(self, seconds: float, timing: RequestTiming) -> None:
+        timing.waited_seconds += seconds
         await self._sleep(seconds)
 
-    def _watch_cut(self, station: Station, model: str, question: Question, finish: Finish) -> None:
-        if station.name == "ollama" and model not in self._told_cut and was_cut(question, finish.prompt_tokens):
+    def _watch_cut(self, station: Station, model: str, request: ChatRequest, completion: Completion) -> None:
+        if station.name == "ollama" and model not in self._told_cut and was_cut(request, completion.prompt_tokens):
             self._told_cut.add(model)
             log.warning(
                 "ollama read only %d tokens of a longer conversation: %s has too small a context, and the oldest part "
                 "was dropped silently. Set ollama_context_tokens to give it more.",
-                finish.prompt_tokens,
+                completion.prompt_tokens,
                 model,
             )
 

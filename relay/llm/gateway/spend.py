@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.core.errors import ModelFailure
-from relay.llm.chat import Finish
+from relay.llm.chat import Completion
 from relay.llm.gateway.api_format import HintedError
 from relay.llm.providers.json_values import as_amount
 
@@ -115,11 +115,11 @@ def _spent_in(noted: Mapping[str, Any]) -> float:
     return spent
 
 
-def cost_of(finish: Finish, model: str, prices: Mapping[str, tuple[float, float]]) -> float | None:
+def cost_of(completion: Completion, model: str, prices: Mapping[str, tuple[float, float]]) -> float | None:
     """USD for one answer: the source's own figure, else the price table's, else None."""
-    if finish.cost_usd is not None:
-        return finish.cost_usd
-    price = prices.get(finish.model) or prices.get(model)
+    if completion.cost_usd is not None:
+        return completion.cost_usd
+    price = prices.get(completion.model) or prices.get(model)
     if price is None:
         return None
-    return (finish.prompt_tokens * price[0] + finish.answer_tokens * price[1]) / _PER_MILLION
+    return (completion.prompt_tokens * price[0] + completion.answer_tokens * price[1]) / _PER_MILLION

@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from relay.core.errors import ModelFailure
-from relay.llm.chat import Event, Finish, ModelFacts, Piece, Question, SourceError, Survey, Trace
+from relay.llm.chat import ChatRequest, Chunk, Completion, ModelFacts, RequestTiming, SourceError, StreamEvent, Survey
 from relay.llm.providers.faq import Faq
 
 MODEL = "demo"
@@ -31,37 +31,39 @@ class DemoSource:
         self._faq = faq
         self._sleep = sleep
 
-    async def answer(self, question: Question, model: str, trace: Trace) -> AsyncGenerator[Event, None]:
+    async def answer(
+        self, request: ChatRequest, model: str, timing: RequestTiming
+    ) -> AsyncGenerator[StreamEvent, None]:
         if model != MODEL:
             raise SourceError(
                 ModelFailure.NOT_FOUND, f"there is no model {model!r}; only {MODEL!r}, which is not an AI"
             )
-        if question.messages[-1].images:
+        if request.messages[-1].images:
             raise SourceError(ModelFailure.CANNOT_SEE, "the demo source cannot see pictures; no AI is connected")
-        words = _TOKEN.findall(reply(self._faq, question))
+        words = _TOKEN.findall(reply(self._faq, request))
         pause = min(0.02, _LONGEST_SHOW_SECONDS / len(words))
         for number, word in enumerate(words):
             if number and (pause >= 0.001 or number % 20 == 0):
                 await self._sleep(pause)
-                trace.upstream_seconds += pause
-            yield Piece(word)
-        asked = sum(len(message.content.split()) for message in question.messages)
-        yield Finish("stop", MODEL, asked, len(words), 0.0)
+                timing.upstream_seconds += pause
+            yield Chunk(word)
+        asked = sum(len(message.content.split()) for message in request.messages)
+        yield Completion("stop", MODEL, asked, len(words), 0.0)
 
     async def survey(self) -> Survey:
         return Survey(MODEL, (ModelFacts(MODEL, sees=False),))
 
 
-def reply(faq: Faq, question: Question) -> str:
+def reply(faq: Faq, request: ChatRequest) -> str:
     """The whole answer to the last turn."""
-    asked = question.messages[-1].content
-    earlier = [message.content for message in question.messages[:-1] if message.role == "user"]
+    asked = request.messages[-1].content
+    earlier = [message.content for message in request.messages[:-1] if message.role == "user"]
     found = faq.find(asked)
     if faq.problem:
-        return f"{_greeting(question.name)}{_HOW_TO_CONNECT}\n\nMy answers are missing, too: {faq.problem}"
+        return f"{_greeting(request.name)}{_HOW_TO_CONNECT}\n\nMy answers are missing, too: {faq.problem}"
     if found is None:
         found = faq.default or f"{{greeting}}{_HOW_TO_CONNECT}"
-    return _filled(found, question.name, earlier)
+    return _filled(found, request.name, earlier)
 
 
 def _filled(text: str, name: str, earlier: list[str]) -> str:

@@ -12,15 +12,15 @@ from typing import Any
 from relay.core.errors import ModelFailure
 from relay.llm.chat import (
     ChatMessage,
-    Event,
-    Finish,
+    ChatRequest,
+    Chunk,
+    Completion,
     ModelFacts,
-    Piece,
-    Question,
+    RequestTiming,
     SourceError,
+    StreamEvent,
     Survey,
     ToolCall,
-    Trace,
 )
 from relay.llm.providers.json_values import as_arguments, as_dict, as_dicts, as_int, as_text
 from relay.llm.providers.tool_calls import linked
@@ -41,43 +41,45 @@ class OllamaSource:
         self._context = context
         self._known: dict[str, ModelFacts] = {}
 
-    async def answer(self, question: Question, model: str, trace: Trace) -> AsyncGenerator[Event, None]:
+    async def answer(
+        self, request: ChatRequest, model: str, timing: RequestTiming
+    ) -> AsyncGenerator[StreamEvent, None]:
         try:
             async with self._upstream.stream(
-                "/api/chat", self._body(question, model), trace, with_images=question.has_images
+                "/api/chat", self._body(request, model), timing, with_images=request.has_images
             ) as stream:
-                finish, called = None, False
+                completion, called = None, False
                 async for lines in stream.lines():
-                    piece, finish = _read(stream, lines, model)
-                    if piece is not None:
-                        called = called or bool(piece.tool_calls)
-                        yield piece
-                    if finish is not None:
+                    chunk, completion = _read(stream, lines, model)
+                    if chunk is not None:
+                        called = called or bool(chunk.tool_calls)
+                        yield chunk
+                    if completion is not None:
                         break
-                if finish is None:
+                if completion is None:
                     raise stream.broke_off()
                 await stream.drain()
-                yield finish._replace(reason="tool_calls") if called and finish.reason == "stop" else finish
+                yield completion._replace(reason="tool_calls") if called and completion.reason == "stop" else completion
         except SourceError as error:
             if error.kind is ModelFailure.NOT_FOUND:
                 raise await self._missing(model) from None
             raise
 
-    def _body(self, question: Question, model: str) -> dict[str, Any]:
-        options = dict(question.options)
+    def _body(self, request: ChatRequest, model: str) -> dict[str, Any]:
+        options = dict(request.options)
         if self._context:
             options.setdefault("num_ctx", self._context)
         optional = {
             "options": options,
-            "format": question.format,
-            "tools": list(question.tools),
-            "keep_alive": question.keep_alive,
+            "format": request.format,
+            "tools": list(request.tools),
+            "keep_alive": request.keep_alive,
         }
         return {
             "model": model,
-            "messages": [_message(message) for message in linked(question.messages)],
+            "messages": [_message(message) for message in linked(request.messages)],
             "stream": True,
-            "think": question.think or False,
+            "think": request.think or False,
             **{key: value for key, value in optional.items() if value not in (None, {}, [], "")},
         }
 
@@ -145,25 +147,25 @@ def _message(message: ChatMessage) -> dict[str, Any]:
     return fields
 
 
-def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Piece | None, Finish | None]:
+def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Chunk | None, Completion | None]:
     """One piece out of all that a read brought, and the end if it was among it."""
-    said, thinking, finish = "", "", None
+    said, thinking, completion = "", "", None
     calls: tuple[ToolCall, ...] = ()
     for line in lines:
-        chunk = stream.parsed(line)
-        if chunk.get("error"):
-            raise stream.error(chunk)
-        message = chunk.get("message")
+        data = stream.parsed(line)
+        if data.get("error"):
+            raise stream.error(data)
+        message = data.get("message")
         if isinstance(message, dict):
             said += as_text(message.get("content"))
             thinking += as_text(message.get("thinking"))
             if "tool_calls" in message:
                 calls += tuple(call for row in as_dicts(message["tool_calls"]) if (call := _call(row)).name)
-        if chunk.get("done"):
-            finish = _finish(chunk, model)
+        if data.get("done"):
+            completion = _finish(data, model)
             break
-    piece = Piece(said, thinking, calls) if said or thinking or calls else None
-    return piece, finish
+    chunk = Chunk(said, thinking, calls) if said or thinking or calls else None
+    return chunk, completion
 
 
 def _call(call: dict[str, Any]) -> ToolCall:
@@ -173,14 +175,14 @@ def _call(call: dict[str, Any]) -> ToolCall:
     )
 
 
-def _finish(chunk: dict[str, Any], model: str) -> Finish:
-    return Finish(
-        "length" if chunk.get("done_reason") == "length" else "stop",
-        as_text(chunk.get("model")) or model,
-        as_int(chunk.get("prompt_eval_count")),
-        as_int(chunk.get("eval_count")),
+def _finish(data: dict[str, Any], model: str) -> Completion:
+    return Completion(
+        "length" if data.get("done_reason") == "length" else "stop",
+        as_text(data.get("model")) or model,
+        as_int(data.get("prompt_eval_count")),
+        as_int(data.get("eval_count")),
         0.0,
-        as_int(chunk.get("load_duration")),
-        as_int(chunk.get("prompt_eval_duration")),
-        as_int(chunk.get("eval_duration")),
+        as_int(data.get("load_duration")),
+        as_int(data.get("prompt_eval_duration")),
+        as_int(data.get("eval_duration")),
     )

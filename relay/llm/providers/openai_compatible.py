@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from relay.core.errors import ModelFailure
-from relay.llm.chat import Event, ModelFacts, Question, SourceError, Survey, Trace
+from relay.llm.chat import ChatRequest, ModelFacts, RequestTiming, SourceError, StreamEvent, Survey
 from relay.llm.providers.json_values import as_dict, as_dicts, as_int, as_text
 from relay.llm.providers.openai_wire import events, request_body
 from relay.llm.providers.upstream import Upstream
@@ -20,10 +20,12 @@ class OpenAiSource:
         self._upstream = upstream
         self._model = model
 
-    async def answer(self, question: Question, model: str, trace: Trace) -> AsyncGenerator[Event, None]:
-        body = request_body(question, model)
+    async def answer(
+        self, request: ChatRequest, model: str, timing: RequestTiming
+    ) -> AsyncGenerator[StreamEvent, None]:
+        body = request_body(request, model)
         async with (
-            self._upstream.stream("/chat/completions", body, trace, with_images=question.has_images) as stream,
+            self._upstream.stream("/chat/completions", body, timing, with_images=request.has_images) as stream,
             aclosing(events(stream, model)) as answer,
         ):
             async for event in answer:

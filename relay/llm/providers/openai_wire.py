@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from relay.llm.chat import ChatMessage, Event, Finish, FinishReason, Piece, Question, ToolCall
+from relay.llm.chat import ChatMessage, ChatRequest, Chunk, Completion, FinishReason, StreamEvent, ToolCall
 from relay.llm.providers.json_values import as_amount, as_arguments, as_dict, as_dicts, as_int, as_text
 from relay.llm.providers.tool_calls import linked
 from relay.llm.providers.upstream import Stream
@@ -27,26 +27,26 @@ COMMON_OPTIONS = {
 }
 
 
-def request_body(question: Question, model: str, options: Mapping[str, str] = COMMON_OPTIONS) -> dict[str, Any]:
+def request_body(request: ChatRequest, model: str, options: Mapping[str, str] = COMMON_OPTIONS) -> dict[str, Any]:
     """The body of POST /chat/completions, streamed, with the usage asked for."""
     body: dict[str, Any] = {
         "model": model,
-        "messages": [_message(message) for message in linked(question.messages)],
+        "messages": [_message(message) for message in linked(request.messages)],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
     for ours, theirs in options.items():
-        value = question.options.get(ours)
+        value = request.options.get(ours)
         if value is not None and not (ours == "num_predict" and as_int(value) < 1):  # -1 and -2: as long as it likes
             body[theirs] = value
-    if question.tools:
-        body["tools"] = list(question.tools)
-        if question.tool_choice is not None:
-            body["tool_choice"] = question.tool_choice
-    if question.format == "json":
+    if request.tools:
+        body["tools"] = list(request.tools)
+        if request.tool_choice is not None:
+            body["tool_choice"] = request.tool_choice
+    if request.format == "json":
         body["response_format"] = {"type": "json_object"}
-    elif isinstance(question.format, Mapping):
-        schema = {"name": "answer", "strict": True, "schema": question.format}
+    elif isinstance(request.format, Mapping):
+        schema = {"name": "answer", "strict": True, "schema": request.format}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body
 
@@ -70,18 +70,18 @@ def _message(message: ChatMessage) -> dict[str, Any]:
     return fields
 
 
-async def events(stream: Stream, model: str) -> AsyncGenerator[Event, None]:
-    """The pieces of an SSE answer, then its Finish; raises SourceError when it breaks off or carries an error."""
+async def events(stream: Stream, model: str) -> AsyncGenerator[StreamEvent, None]:
+    """The pieces of an SSE answer, then its Completion; raises SourceError when it breaks off or carries an error."""
     answer = _Answer(stream, model)
     if stream.is_document:  # a server that does not stream, or an error with status 200
-        piece = answer.take(await stream.document())
-        if piece is not None:
-            yield piece
+        chunk = answer.take(await stream.document())
+        if chunk is not None:
+            yield chunk
     else:
         async for lines in stream.lines():
-            piece = answer.read(lines)
-            if piece is not None:
-                yield piece
+            chunk = answer.read(lines)
+            if chunk is not None:
+                yield chunk
             if answer.done:
                 break
         await stream.drain()
@@ -100,7 +100,7 @@ class _Answer:
         self._calls: dict[int, dict[str, str]] = {}
         self.done = False
 
-    def read(self, lines: list[bytes]) -> Piece | None:
+    def read(self, lines: list[bytes]) -> Chunk | None:
         """One piece out of all that a read brought."""
         said, thinking = "", ""
         for line in lines:
@@ -109,34 +109,34 @@ class _Answer:
                 if data == b"[DONE]":
                     self.done = True
                     break
-                piece = self.take(self._stream.parsed(data))
-                if piece is not None:
-                    said, thinking = said + piece.text, thinking + piece.thinking
+                chunk = self.take(self._stream.parsed(data))
+                if chunk is not None:
+                    said, thinking = said + chunk.text, thinking + chunk.thinking
             elif line.startswith((b"{", b"<")):
                 raise self._stream.error(self._stream.parsed(line))
-        return Piece(said, thinking) if said or thinking else None
+        return Chunk(said, thinking) if said or thinking else None
 
-    def take(self, chunk: Any) -> Piece | None:
+    def take(self, data: Any) -> Chunk | None:
         """One chunk, or a whole completion: both carry choices, usage, model, or an error."""
-        if not isinstance(chunk, dict) or chunk.get("error"):
-            raise self._stream.error(chunk)
-        self._model = as_text(chunk.get("model")) or self._model
-        if isinstance(usage := chunk.get("usage"), dict):
+        if not isinstance(data, dict) or data.get("error"):
+            raise self._stream.error(data)
+        self._model = as_text(data.get("model")) or self._model
+        if isinstance(usage := data.get("usage"), dict):
             self._usage = usage
-        choices = chunk.get("choices")
+        choices = data.get("choices")
         if not choices or not isinstance(choices, list) or not isinstance(choices[0], dict):
             return None
         choice = choices[0]
         if choice.get("error"):
             raise self._stream.error(choice)
-        piece = None
+        chunk = None
         if self._reason is None:  # what comes after the first finish is a repetition
-            piece = self._piece(choice.get("delta") or choice.get("message") or {})
+            chunk = self._chunk(choice.get("delta") or choice.get("message") or {})
         if reason := as_text(choice.get("finish_reason")):
             self._finish(reason)
-        return piece
+        return chunk
 
-    def _piece(self, delta: Any) -> Piece | None:
+    def _chunk(self, delta: Any) -> Chunk | None:
         if not isinstance(delta, dict):
             return None
         if calls := delta.get("tool_calls"):
@@ -144,7 +144,7 @@ class _Answer:
         content = delta.get("content")
         said = content if isinstance(content, str) else "".join(as_text(part.get("text")) for part in as_dicts(content))
         thinking = as_text(delta.get("reasoning")) or as_text(delta.get("reasoning_content"))
-        return Piece(said, thinking) if said or thinking else None
+        return Chunk(said, thinking) if said or thinking else None
 
     def _collect(self, calls: Any) -> None:
         """Calls come in fragments: the name once, the arguments as pieces of JSON text, or whole as an object."""
@@ -170,16 +170,16 @@ class _Answer:
             known: dict[str, FinishReason] = {"length": "length", "tool_calls": "tool_calls"}
             self._reason = known.get(reason, "stop")
 
-    def end(self) -> list[Event]:
-        """The tool calls, if any, and the Finish; raises SourceError when the answer was cut off."""
+    def end(self) -> list[StreamEvent]:
+        """The tool calls, if any, and the Completion; raises SourceError when the answer was cut off."""
         if self._reason is None and not self.done:
             raise self._stream.broke_off()
-        end: list[Event] = []
+        end: list[StreamEvent] = []
         if calls := tuple(self._call(call) for call in self._calls.values() if call["name"]):
-            end.append(Piece(tool_calls=calls))
+            end.append(Chunk(tool_calls=calls))
         usage = self._usage
         end.append(
-            Finish(
+            Completion(
                 self._reason or "stop",
                 self._model,
                 as_int(usage.get("prompt_tokens")),

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Any
 
 from relay.core.errors import ModelError
-from relay.llm.chat import Event, ModelFacts, Question, Survey, Trace
+from relay.llm.chat import ChatRequest, ModelFacts, RequestTiming, StreamEvent, Survey
 from relay.llm.providers.json_values import as_amount, as_dict, as_dicts
 from relay.llm.providers.openai_wire import COMMON_OPTIONS, events, request_body
 from relay.llm.providers.upstream import Upstream
@@ -37,19 +37,21 @@ class OpenRouterSource:
         self._routing = routing or {}
         self._facts: ModelFacts | None = None
 
-    async def answer(self, question: Question, model: str, trace: Trace) -> AsyncGenerator[Event, None]:
-        body = request_body(question, model, _OPTIONS)
+    async def answer(
+        self, request: ChatRequest, model: str, timing: RequestTiming
+    ) -> AsyncGenerator[StreamEvent, None]:
+        body = request_body(request, model, _OPTIONS)
         if self._routing:
             body["provider"] = self._routing
-        if not question.think:
+        if not request.think:
             # Not "enabled": false, which models that cannot do without reasoning refuse.
             body["reasoning"] = {"exclude": True}
-        elif isinstance(question.think, str):
-            body["reasoning"] = {"effort": question.think}
-        if question.person:
-            body["session_id"] = question.person[:256]  # keeps a person's prompt cache with one provider
+        elif isinstance(request.think, str):
+            body["reasoning"] = {"effort": request.think}
+        if request.person:
+            body["session_id"] = request.person[:256]  # keeps a person's prompt cache with one provider
         async with (
-            self._upstream.stream("/chat/completions", body, trace, with_images=question.has_images) as stream,
+            self._upstream.stream("/chat/completions", body, timing, with_images=request.has_images) as stream,
             aclosing(events(stream, model)) as answer,
         ):
             async for event in answer:

@@ -19,7 +19,7 @@ import orjson
 
 from relay.core.errors import ModelFailure
 from relay.core.http_client import words_of
-from relay.llm.chat import SourceError, Trace
+from relay.llm.chat import RequestTiming, SourceError
 from relay.llm.providers.error_mapping import failure_of
 
 LONGEST_LINE = 4_000_000
@@ -61,20 +61,20 @@ class Upstream:
 
     async def get(self, path: str, *, seconds: float = 10.0) -> Any:
         """A JSON document; raises SourceError for anything else."""
-        async with self._sent("GET", path, None, Trace(0.0), limits=httpx.Timeout(seconds)) as stream:
+        async with self._sent("GET", path, None, RequestTiming(0.0), limits=httpx.Timeout(seconds)) as stream:
             return await stream.document()
 
     async def post(self, path: str, body: Mapping[str, Any], *, seconds: float = 10.0) -> Any:
         """The JSON document that answers a small request; raises SourceError for anything else."""
-        async with self._sent("POST", path, body, Trace(0.0), limits=httpx.Timeout(seconds)) as stream:
+        async with self._sent("POST", path, body, RequestTiming(0.0), limits=httpx.Timeout(seconds)) as stream:
             return await stream.document()
 
     @asynccontextmanager
     async def stream(
-        self, path: str, body: Mapping[str, Any], trace: Trace, *, with_images: bool = False
+        self, path: str, body: Mapping[str, Any], timing: RequestTiming, *, with_images: bool = False
     ) -> AsyncIterator[Stream]:
         """POST and read as it comes; leaving the block before the end closes the connection."""
-        async with self._sent("POST", path, body, trace, with_images=with_images) as stream:
+        async with self._sent("POST", path, body, timing, with_images=with_images) as stream:
             yield stream
 
     @asynccontextmanager
@@ -83,7 +83,7 @@ class Upstream:
         method: str,
         path: str,
         body: Mapping[str, Any] | None,
-        trace: Trace,
+        timing: RequestTiming,
         *,
         limits: httpx.Timeout | None = None,
         with_images: bool = False,
@@ -94,9 +94,9 @@ class Upstream:
             request = self._request(method, path, content, extensions)
             before = time.perf_counter()
             response = await self._transport.handle_async_request(request)
-            trace.upstream_seconds += time.perf_counter() - before
+            timing.upstream_seconds += time.perf_counter() - before
             try:
-                stream = Stream(self, response, trace, with_images=with_images)
+                stream = Stream(self, response, timing, with_images=with_images)
                 if not response.is_success:
                     raise await stream.refusal()
                 yield stream
@@ -158,10 +158,12 @@ async def _closed(response: httpx.Response) -> None:
 class Stream:
     """The body of one answer while it is read."""
 
-    def __init__(self, upstream: Upstream, response: httpx.Response, trace: Trace, *, with_images: bool) -> None:
+    def __init__(
+        self, upstream: Upstream, response: httpx.Response, timing: RequestTiming, *, with_images: bool
+    ) -> None:
         self._upstream = upstream
         self._response = response
-        self._trace = trace
+        self._timing = timing
         self._with_images = with_images
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 (an asynchronous transport's always is)
         compressed = "content-encoding" in response.headers  # although we asked for it not to be
@@ -188,7 +190,7 @@ class Stream:
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
         before = time.perf_counter()
         async for block in self._rest:
-            self._trace.upstream_seconds += time.perf_counter() - before
+            self._timing.upstream_seconds += time.perf_counter() - before
             yield block
             before = time.perf_counter()
 
