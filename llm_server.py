@@ -26,14 +26,14 @@ from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_transport
 from relay.llm.chat import ChatRequest, RequestTiming
 from relay.llm.gateway.api_format import STATUS, AnswerSummary, ApiFormat
-from relay.llm.gateway.catalog import stations
-from relay.llm.gateway.environment import Outside
+from relay.llm.gateway.catalog import backends
+from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.gateway import Gateway
-from relay.llm.gateway.metrics import Figures
+from relay.llm.gateway.metrics import LlmMetrics
 from relay.llm.gateway.ollama_api import OllamaAnswer, listed, read_chat, read_show, shown
 from relay.llm.gateway.openai_api import OpenAiAnswer, error_form, read_completion
 from relay.llm.gateway.response import AnswerResponse, OnChunk
-from relay.llm.gateway.spend import Ledger
+from relay.llm.gateway.spend import SpendTracker
 from relay.web.access import INTERNAL, PUBLIC, PlainRoute
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import BodyLimit
@@ -45,8 +45,8 @@ OLLAMA_VERSION = "0.12.0"
 """Clients ask for it to know what the protocol can do; it is the version whose protocol is spoken."""
 _SETTINGS_FILES = ("config.json", ".env")
 _SETTINGS_SECONDS = 2.0
-_MOST_CONNECTIONS = 2000
-_QUESTIONS = ("/api/chat", "/v1/chat/completions")
+_MAX_CONNECTIONS = 2000
+_CHAT_ROUTES = ("/api/chat", "/v1/chat/completions")
 
 Reread = Callable[[], Settings]
 routes = APIRouter()
@@ -54,7 +54,7 @@ asking = APIRouter(route_class=PlainRoute)
 
 
 def create_app(
-    settings: Settings | None = None, *, reread: Reread | None = None, outside: Outside | None = None
+    settings: Settings | None = None, *, reread: Reread | None = None, environment: Environment | None = None
 ) -> FastAPI:
     """The server as an ASGI app; without settings it reads them as the program does, and again when they change.
 
@@ -69,12 +69,12 @@ def create_app(
         _lifespan,
         description="Answers in Ollama's and OpenAI's protocols, from OpenRouter, Ollama, an OpenAI-compatible server, "
         "or an honest list of answers.",
-        body_limits=dict.fromkeys(_QUESTIONS, BodyLimit(settings.llm_max_body_bytes, "llm_max_body_bytes")),
+        body_limits=dict.fromkeys(_CHAT_ROUTES, BodyLimit(settings.llm_max_body_bytes, "llm_max_body_bytes")),
         error_form=error_form,
     )
     app.state.reread = reread
-    app.state.outside = outside or Outside()
-    app.state.figures = Figures(app.state.metrics)
+    app.state.environment = environment or Environment()
+    app.state.llm_metrics = LlmMetrics(app.state.metrics)
     app.include_router(asking)  # first, because routes are looked through in their order
     app.include_router(routes)
 
@@ -92,8 +92,8 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
-    app.state.http = open_transport(_MOST_CONNECTIONS)
-    app.state.ledger = Ledger(Path(settings.llm_spending_file), app.state.outside.wall)
+    app.state.http = open_transport(_MAX_CONNECTIONS)
+    app.state.spend = SpendTracker(Path(settings.llm_spending_file), app.state.environment.wall)
     app.state.gateway = _new_gateway(app)
     app.state.gateway.start()
     watch = asyncio.create_task(_watch_settings(app)) if app.state.reread else None
@@ -109,9 +109,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _new_gateway(app: FastAPI) -> Gateway:
     settings: Settings = app.state.settings
-    outside: Outside = app.state.outside
-    found = stations(settings, app.state.http, outside)
-    return Gateway(settings, found, app.state.ledger, app.state.figures, outside)
+    environment: Environment = app.state.environment
+    found = backends(settings, app.state.http, environment)
+    return Gateway(settings, found, app.state.spend, app.state.llm_metrics, environment)
 
 
 def _gateway(app: FastAPI) -> Gateway:
@@ -156,7 +156,7 @@ async def take_over(app: FastAPI) -> None:
     old, new = _gateway(app), _new_gateway(app)
     new.start()
     try:
-        await new.looked_around()  # meanwhile the old one answers
+        await new.first_probe_done()  # meanwhile the old one answers
     except asyncio.CancelledError:
         await new.stop()
         raise

@@ -60,7 +60,7 @@ APOLOGY = "I am sorry, I could not answer your last message. Please send it agai
 SENTENCES = {
     ModelFailure.CONTEXT_TOO_LONG: "That message is too long for me. Please send a shorter one.",
     ModelFailure.REFUSED: "I cannot answer that. Please try asking in a different way.",
-    ModelFailure.CANNOT_SEE: "I cannot look at pictures yet. Please describe it in words.",
+    ModelFailure.IMAGES_UNSUPPORTED: "I cannot look at pictures yet. Please describe it in words.",
     ModelFailure.BAD_REQUEST: "I could not make sense of that message. Please try putting it differently.",
 }
 """What a person is told when asking the same again would not help."""

@@ -89,7 +89,7 @@ class ModelFailure(StrEnum):
     NOT_FOUND = "not_found"
     UNAVAILABLE = "unavailable"
     TIMEOUT = "timeout"
-    CANNOT_SEE = "cannot_see"
+    IMAGES_UNSUPPORTED = "cannot_see"
     BAD_REQUEST = "bad_request"
 
 
@@ -111,6 +111,6 @@ class ModelError(RelayError):
         return self.kind not in {
             ModelFailure.CONTEXT_TOO_LONG,
             ModelFailure.REFUSED,
-            ModelFailure.CANNOT_SEE,
+            ModelFailure.IMAGES_UNSUPPORTED,
             ModelFailure.BAD_REQUEST,
         }

@@ -115,12 +115,12 @@ class ModelFacts:
 
     name: str
     context: int | None = None
-    sees: bool | None = None
+    supports_vision: bool | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class ProviderStatus:
     """What a source offers now, found out without using a token: the model it answers with by default, and all others.
 
     free_used and free_limit are today's requests to free models, where the source counts them; month_usd is what it
@@ -134,7 +134,7 @@ class Survey:
     month_usd: float | None = None
 
 
-class Source(Protocol):
+class Provider(Protocol):
     """One place where answers come from."""
 
     name: str
@@ -143,12 +143,12 @@ class Source(Protocol):
         """The answer piece by piece, then exactly one Completion. Raises ModelError; closing it stops the work upstream."""
         ...
 
-    async def survey(self) -> Survey:
+    async def fetch_status(self) -> ProviderStatus:
         """What is offered, by free calls only. Raises ModelError when the source cannot be used now."""
         ...
 
 
-class SourceError(ModelError):
+class ProviderError(ModelError):
     """A source refused or broke off. fallback_models are the names it offered instead of a model that is gone."""
 
     def __init__(

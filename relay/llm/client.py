@@ -23,8 +23,8 @@ from relay.llm.providers.reasoning import without_thoughts
 
 # The LLM server keeps its own limit on the whole; only when it hangs itself does this one end the wait.
 _GRACE_SECONDS = 5.0
-_LONGEST_ANSWER = 200_000
-_LONGEST_LINE = 4_000_000
+_MAX_ANSWER_CHARS = 200_000
+_MAX_LINE_BYTES = 4_000_000
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError)
 _KINDS = {kind.value: kind for kind in ModelFailure}
 _KIND_OF_STATUS = {
@@ -129,12 +129,12 @@ class _Reading:
         if isinstance(text, str) and text:
             self._add(text)
         self._last = chunk
-        return bool(chunk.get("done")) or self._length >= _LONGEST_ANSWER
+        return bool(chunk.get("done")) or self._length >= _MAX_ANSWER_CHARS
 
     def _add(self, text: str) -> None:
         if self._first is None:
             self._first = time.monotonic() - self._started
-        self._text.append(text[: _LONGEST_ANSWER - self._length])
+        self._text.append(text[: _MAX_ANSWER_CHARS - self._length])
         self._length += len(text)
 
     def answer(self, seconds: float) -> Answer:
@@ -162,7 +162,7 @@ async def _lines(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     rest = b""
     async for block in response.aiter_bytes():
         *lines, rest = (rest + block).split(b"\n")
-        if len(rest) > _LONGEST_LINE:
+        if len(rest) > _MAX_LINE_BYTES:
             raise _unavailable("the LLM server sent a line without end")
         for line in lines:
             if line.strip():

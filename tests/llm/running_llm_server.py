@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from llm_server import create_app
 from relay.config.settings import Settings
-from relay.llm.gateway.environment import Outside
+from relay.llm.gateway.environment import Environment
 from tests.llm.scripted_upstream import Upstream
 
 
@@ -59,8 +59,8 @@ class Running:
 async def running(settings: Settings, *, local_ports: tuple[int, ...] = (), **more: Any) -> AsyncIterator[Running]:
     """The server under these settings; pauses between attempts take no time."""
     clock = Clock()
-    outside = Outside(clock.sleep, clock, clock, random.Random(1), local_ports)
-    app = create_app(settings, outside=outside, **more)
+    environment = Environment(clock.sleep, clock, clock, random.Random(1), local_ports)
+    app = create_app(settings, environment=environment, **more)
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none")

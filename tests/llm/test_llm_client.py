@@ -46,7 +46,7 @@ async def ask(url: str, **settings: float | str) -> Answer:
 
 
 async def test_it_asks_our_server_and_reads_the_accounts(tmp_path: Path) -> None:
-    """Source, model, cost and times of the answer come with it."""
+    """Provider, model, cost and times of the answer come with it."""
     async with running(made(tmp_path, llm_source="demo")) as server:
         answer = await ask(server.url)
     assert answer.text.startswith("Hello Alice!")

@@ -15,8 +15,8 @@ from relay.config.errors import SettingsError
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_transport
 from relay.llm.gateway.breaker import Circuit
-from relay.llm.gateway.catalog import stations
-from relay.llm.gateway.environment import Outside
+from relay.llm.gateway.catalog import backends
+from relay.llm.gateway.environment import Environment
 from tests.llm.running_llm_server import made, nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
     DONE,
@@ -337,15 +337,15 @@ async def test_a_source_that_comes_back_is_tried_at_once(upstream: Upstream, tmp
     """A look that finds it again after one that did not ends the rest of its circuits; any other look does not."""
     async with open_transport(4) as http:
         settings = ollama(tmp_path, upstream)
-        [station] = [found for found in stations(settings, http, Outside()) if found.name == "ollama"]
-        breaker = station.breaker("scripted")
+        [backend] = [found for found in backends(settings, http, Environment()) if found.name == "ollama"]
+        breaker = backend.breaker("scripted")
         for _ in range(4):
-            breaker.failed(ModelError(ModelFailure.UNAVAILABLE, "the connection was cut"))
+            breaker.record_failure(ModelError(ModelFailure.UNAVAILABLE, "the connection was cut"))
         states = []
         good = says(200, {"models": [{"name": "scripted"}]})
         for looked_at in (good, says(500, ""), good):
             upstream.on("/api/tags", looked_at)
-            await station.look()
+            await backend.probe()
             states.append(breaker.state)
         assert states == [Circuit.OPEN, Circuit.OPEN, Circuit.HALF_OPEN]
 

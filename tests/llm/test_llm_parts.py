@@ -14,12 +14,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import ChatMessage, ChatRequest, RequestTiming, Survey
+from relay.llm.chat import ChatMessage, ChatRequest, ProviderStatus, RequestTiming
 from relay.llm.gateway.breaker import Breaker, Circuit
 from relay.llm.gateway.context import fitted, halved, tokens_of
 from relay.llm.gateway.fair_queue import FairQueue
 from relay.llm.gateway.quota import FreeQuota
-from relay.llm.gateway.spend import Ledger
+from relay.llm.gateway.spend import SpendTracker
 from relay.llm.providers.error_mapping import failure_of
 from relay.llm.providers.faq import Faq
 from relay.llm.providers.reasoning import ThoughtFilter, without_thoughts
@@ -119,30 +119,30 @@ def test_a_circuit_opens_rests_longer_each_time_and_closes() -> None:
     breaker = Breaker(clock)
     for _ in range(4):
         assert breaker.state is Circuit.CLOSED
-        breaker.failed(model_error(ModelFailure.UNAVAILABLE))
-    assert (breaker.state, breaker.rest_seconds) == (Circuit.OPEN, 5)
+        breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
+    assert (breaker.state, breaker.open_seconds) == (Circuit.OPEN, 5)
     with pytest.raises(ModelError, match="left alone") as refused:
-        breaker.enter("x")
+        breaker.admit("x")
     assert (refused.value.kind, refused.value.retry_after) == (ModelFailure.UNAVAILABLE, 5)
     clock.now += 5
-    assert breaker.enter("x") is True
+    assert breaker.admit("x") is True
     with pytest.raises(ModelError):
-        breaker.enter("x")  # one question finds out, not all of them
-    breaker.failed(model_error(ModelFailure.TIMEOUT))
-    assert breaker.rest_seconds == 10
+        breaker.admit("x")  # one question finds out, not all of them
+    breaker.record_failure(model_error(ModelFailure.TIMEOUT))
+    assert breaker.open_seconds == 10
     clock.now += 10
-    breaker.enter("x")
-    breaker.succeeded()
-    assert (breaker.state, breaker.enter("x")) == (Circuit.CLOSED, False)
+    breaker.admit("x")
+    breaker.record_success()
+    assert (breaker.state, breaker.admit("x")) == (Circuit.CLOSED, False)
 
 
 def test_many_questions_that_fail_together_are_one_rest() -> None:
     """Those that were under way when the circuit opened say nothing new; the rest does not grow with their number."""
     breaker = Breaker(Clock())
     for _ in range(64):
-        breaker.failed(model_error(ModelFailure.UNAVAILABLE))
-    breaker.failed(model_error(ModelFailure.RATE_LIMIT, 33))
-    assert (breaker.state, breaker.rest_seconds) == (Circuit.OPEN, 5)
+        breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
+    breaker.record_failure(model_error(ModelFailure.RATE_LIMIT, 33))
+    assert (breaker.state, breaker.open_seconds) == (Circuit.OPEN, 5)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def test_what_the_return_of_a_source_ends(kind: ModelFailure, ended: bool) -> No
     """Being away and a wrong key; not the wait that it asked for, nor missing money. Then one question passes."""
     breaker = Breaker(Clock())
     for _ in range(4):
-        breaker.failed(model_error(kind, 300 if kind is ModelFailure.RATE_LIMIT else None))
-    breaker.came_back()
+        breaker.record_failure(model_error(kind, 300 if kind is ModelFailure.RATE_LIMIT else None))
+    breaker.on_recovered()
     assert breaker.state is (Circuit.HALF_OPEN if ended else Circuit.OPEN)
     if ended:
-        assert breaker.enter("x")
+        assert breaker.admit("x")
         with pytest.raises(ModelError):
-            breaker.enter("x")
+            breaker.admit("x")
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,8 @@ def test_what_the_return_of_a_source_ends(kind: ModelFailure, ended: bool) -> No
 def test_what_one_error_means_for_the_next_question(kind: ModelFailure, retry_after: float | None, rest: float) -> None:
     """A wrong key rests at once, a rate limit as long as it says, a bad question not at all."""
     breaker = Breaker(Clock())
-    breaker.failed(model_error(kind, retry_after))
-    assert breaker.rest_seconds == rest
+    breaker.record_failure(model_error(kind, retry_after))
+    assert breaker.open_seconds == rest
 
 
 # -- the quota of free models ------------------------------------------------------------------------------------------
@@ -195,29 +195,29 @@ def test_twenty_free_questions_a_minute() -> None:
     clock = Clock()
     quota = FreeQuota(clock)
     for _ in range(20):
-        quota.spend()
+        quota.take()
         clock.now += 1
     with pytest.raises(ModelError) as refused:
-        quota.spend()
+        quota.take()
     assert refused.value.retry_after == pytest.approx(40)
     clock.now += 41
-    quota.spend()
+    quota.take()
 
 
 def test_the_free_day_ends_at_midnight_utc() -> None:
     """What /key says is counted on, and forgotten on the next UTC day."""
     clock = Clock(now=86_400 * 20_000 + 80_000.0)
     quota = FreeQuota(clock)
-    quota.learn(Survey("m", (), free_used=49, free_limit=50))
-    quota.spend()
+    quota.learn(ProviderStatus("m", (), free_used=49, free_limit=50))
+    quota.take()
     with pytest.raises(ModelError, match="50 questions a day") as refused:
-        quota.spend()
+        quota.take()
     assert refused.value.retry_after == pytest.approx(6400)
-    quota.learn(Survey("m", (), free_used=48, free_limit=50))
+    quota.learn(ProviderStatus("m", (), free_used=48, free_limit=50))
     with pytest.raises(ModelError):
-        quota.spend()  # the account's figure lags behind ours
+        quota.take()  # the account's figure lags behind ours
     clock.now += 6401
-    quota.spend()
+    quota.take()
 
 
 # -- the context -------------------------------------------------------------------------------------------------------
@@ -267,28 +267,28 @@ def test_halving_always_comes_to_an_end(messages: tuple[ChatMessage, ...]) -> No
 def test_money_is_counted_by_month_and_kept(tmp_path: Path) -> None:
     """A restart keeps the sum, a new month begins at nothing, and the larger of two opinions counts."""
     clock = Clock(now=1_796_000_000.0)
-    ledger = Ledger(tmp_path / "spending.json", clock)
-    ledger.add(0.25)
-    ledger.add(None)
-    ledger.save()
-    again = Ledger(tmp_path / "spending.json", clock)
+    spend = SpendTracker(tmp_path / "spending.json", clock)
+    spend.add(0.25)
+    spend.add(None)
+    spend.save()
+    again = SpendTracker(tmp_path / "spending.json", clock)
     assert again.spent == 0.25
-    again.billed("openrouter", 3.0)
+    again.record_invoice("openrouter", 3.0)
     assert again.spent == 3.0
     clock.now += 32 * 86_400
     assert again.spent == 0.0
-    assert Ledger(tmp_path / "spending.json", clock).spent == 0.0
+    assert SpendTracker(tmp_path / "spending.json", clock).spent == 0.0
 
 
 def test_a_crash_forgets_two_seconds_of_spending_at_most(tmp_path: Path) -> None:
     """The first answer after a pause is noted at once, those that follow quickly together."""
     clock, path = Clock(now=1_796_000_000.0), tmp_path / "spending.json"
-    ledger = Ledger(path, clock)
+    spend = SpendTracker(path, clock)
     noted = []
     for seconds in (0, 1, 2):
         clock.now += seconds
-        ledger.add(0.25)
-        noted.append(Ledger(path, clock).spent)
+        spend.add(0.25)
+        noted.append(SpendTracker(path, clock).spent)
     assert noted == [0.25, 0.25, 0.75]
 
 
@@ -308,19 +308,19 @@ def test_a_broken_note_of_the_spending_stops_nothing(content: str, tmp_path: Pat
     """It is counted from now on, and written anew."""
     path = tmp_path / "spending.json"
     path.write_text(content)
-    ledger = Ledger(path, lambda: 1_795_000_000.0)
-    assert ledger.spent == 0.0
-    ledger.add(1.0)
-    ledger.save()
+    spend = SpendTracker(path, lambda: 1_795_000_000.0)
+    assert spend.spent == 0.0
+    spend.add(1.0)
+    spend.save()
     assert '"spent_usd": 1.0' in path.read_text()
 
 
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The sum lives on in memory, and the log says it."""
-    ledger = Ledger(tmp_path / "missing" / "spending.json", time.time)
-    ledger.add(1.0)
-    ledger.save()
-    assert ledger.spent == 1.0
+    spend = SpendTracker(tmp_path / "missing" / "spending.json", time.time)
+    spend.add(1.0)
+    spend.save()
+    assert spend.spent == 1.0
     assert "cannot be noted" in caplog.text
 
 

@@ -17,7 +17,7 @@ STATUS = {
     ModelFailure.NOT_FOUND: 404,
     ModelFailure.UNAVAILABLE: 503,
     ModelFailure.TIMEOUT: 504,
-    ModelFailure.CANNOT_SEE: 400,
+    ModelFailure.IMAGES_UNSUPPORTED: 400,
     ModelFailure.BAD_REQUEST: 400,
 }
 
@@ -30,7 +30,7 @@ HINTS = {
     ModelFailure.NOT_FOUND: "GET /api/tags lists the models there are",
     ModelFailure.UNAVAILABLE: "GET / of the LLM server tells how each source is doing",
     ModelFailure.TIMEOUT: "ask again, or raise llm_first_token_seconds and llm_total_seconds",
-    ModelFailure.CANNOT_SEE: "use a model that takes pictures, or send text",
+    ModelFailure.IMAGES_UNSUPPORTED: "use a model that takes pictures, or send text",
     ModelFailure.BAD_REQUEST: "the request is described at /docs of the LLM server",
 }
 
@@ -52,7 +52,7 @@ class AnswerSummary:
     """How an answer ended: who gave it, and what it took. cost_usd is None when nobody knows."""
 
     completion: Completion
-    source: str
+    provider: str
     model: str
     cost_usd: float | None
     degraded: bool

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from relay.core.errors import ModelFailure
-from relay.llm.chat import ChatRequest, Chunk, Completion, RequestTiming, Source, SourceError, StreamEvent
+from relay.llm.chat import ChatRequest, Chunk, Completion, Provider, ProviderError, RequestTiming, StreamEvent
 from relay.llm.gateway.response import OnChunk
 from relay.llm.providers.reasoning import ThoughtFilter
 
@@ -25,8 +25,8 @@ class Limits:
 class Attempt:
     """Asks one source once. `spoke` says whether the listener has heard anything: then it must not be repeated."""
 
-    def __init__(self, source: Source, model: str, limits: Limits, *, inside_thoughts: bool) -> None:
-        self._source = source
+    def __init__(self, provider: Provider, model: str, limits: Limits, *, inside_thoughts: bool) -> None:
+        self._provider = provider
         self._model = model
         self._limits = limits
         self._thoughts = ThoughtFilter(inside=inside_thoughts)
@@ -39,15 +39,15 @@ class Attempt:
         return self._thoughts.found_unopened
 
     async def run(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> Completion:
-        """Give the pieces to `hear` and return the end. Raises SourceError for every other way of ending."""
+        """Give the pieces to `hear` and return the end. Raises ProviderError for every other way of ending."""
         try:
             async with asyncio.timeout(self._limits.first_token) as limit:
                 completion = await self._listen(request, on_chunk, timing, limit)
         except TimeoutError:
-            raise SourceError(ModelFailure.TIMEOUT, f"{self._source.name} {self._too_slow()}") from None
+            raise ProviderError(ModelFailure.TIMEOUT, f"{self._provider.name} {self._too_slow()}") from None
         if not self.started:
             why = "used its whole answer for thinking" if completion.reason == "length" else "gave an empty answer"
-            raise SourceError(ModelFailure.UNAVAILABLE, f"{self._source.name}: the model {why}")
+            raise ProviderError(ModelFailure.UNAVAILABLE, f"{self._provider.name}: the model {why}")
         return completion
 
     def _too_slow(self) -> str:
@@ -60,7 +60,7 @@ class Attempt:
     ) -> Completion:
         loop = asyncio.get_running_loop()
         completion: Completion | None = None
-        async with aclosing(self._source.answer(request, self._model, timing)) as events:
+        async with aclosing(self._provider.answer(request, self._model, timing)) as events:
             async for event in events:
                 if isinstance(event, Completion):
                     completion = event
@@ -75,7 +75,9 @@ class Attempt:
                     completion = Completion("length", self._model, answer_tokens=self._length // 4)
                     break
         if completion is None:
-            raise SourceError(ModelFailure.UNAVAILABLE, f"{self._source.name} broke off in the middle of the answer")
+            raise ProviderError(
+                ModelFailure.UNAVAILABLE, f"{self._provider.name} broke off in the middle of the answer"
+            )
         if rest := self._thoughts.end():
             limit.reschedule(None)
             await self._emit(Chunk(rest), on_chunk, timing)

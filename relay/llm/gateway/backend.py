@@ -8,21 +8,21 @@ from typing import Any
 
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.text import timestamp
-from relay.llm.chat import ModelFacts, Source, SourceError, Survey
+from relay.llm.chat import ModelFacts, Provider, ProviderError, ProviderStatus
 from relay.llm.gateway.breaker import Breaker, Circuit
-from relay.llm.gateway.environment import Outside
+from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.fair_queue import FairQueue
 from relay.llm.gateway.quota import FreeQuota, is_free_model
 
 log = logging.getLogger("relay.gateway")
 
-_LOOK_SECONDS = 10.0
-_GUESS_SECONDS = 2.0
+_PROBE_SECONDS = 10.0
+_DETECTION_SECONDS = 2.0
 """What was only looked for on this machine answers quickly or is something else, and nobody's start waits for that."""
-_MOST_BREAKERS = 200
+_MAX_BREAKERS = 200
 
 
-class Station:
+class Backend:
     """`default` is the model that the settings name, "" when the source decides.
 
     configured: somebody asked for this source, so that its failures are worth a word; else it was only looked for.
@@ -31,70 +31,70 @@ class Station:
 
     def __init__(
         self,
-        source: Source,
+        provider: Provider,
         queue: FairQueue,
         *,
         default: str,
         configured: bool,
         free: bool,
-        outside: Outside,
+        environment: Environment,
     ) -> None:
-        self.source = source
-        self.name = source.name
+        self.provider = provider
+        self.name = provider.name
         self.queue = queue
         self.configured = configured
-        self.survey: Survey | None = None
+        self.provider_status: ProviderStatus | None = None
         self.problem: ModelError | None = None
-        self.quota = FreeQuota(outside.wall)
+        self.quota = FreeQuota(environment.wall)
         self.unopened: set[str] = set()
         self._default = default
         self._free = free
-        self._clock = outside.clock
-        self._wall = outside.wall
+        self._clock = environment.clock
+        self._wall = environment.wall
         self._breakers: dict[str, Breaker] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
         self._last_success: float | None = None
         self._last_error: tuple[float, ModelError] | None = None
 
     @property
     def answers(self) -> bool:
         """Whether it was there when it was last looked at."""
-        return self.survey is not None and self.problem is None
+        return self.provider_status is not None and self.problem is None
 
-    async def look(self) -> None:
+    async def probe(self) -> None:
         """Find out what the source offers, by free calls; never raises. Callers at the same time share one look."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
-        await asyncio.shield(self._looking)
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe())
+        await asyncio.shield(self._probing)
 
     async def stop(self) -> None:
         """End a look that is under way."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
 
-    async def _look(self) -> None:
+    async def _probe(self) -> None:
         before = self.problem
         try:
-            async with asyncio.timeout(_LOOK_SECONDS if self.configured else _GUESS_SECONDS):
-                self.survey = await self.source.survey()
+            async with asyncio.timeout(_PROBE_SECONDS if self.configured else _DETECTION_SECONDS):
+                self.provider_status = await self.provider.fetch_status()
             self.problem = None
-            self.quota.learn(self.survey)
+            self.quota.learn(self.provider_status)
             if before is not None:
                 for breaker in self._breakers.values():
-                    breaker.came_back()
+                    breaker.on_recovered()
         except TimeoutError:
-            self.problem = SourceError(ModelFailure.TIMEOUT, f"{self.name} did not say what it offers in time")
+            self.problem = ProviderError(ModelFailure.TIMEOUT, f"{self.name} did not say what it offers in time")
         except ModelError as error:
             self.problem = error
         except Exception:
             # Every question waits for the first look, so whatever a server says, the look comes to an end.
             log.exception("what %s says of itself is not understood", self.name)
-            self.problem = SourceError(ModelFailure.UNAVAILABLE, f"what {self.name} says of itself is not understood")
+            self.problem = ProviderError(ModelFailure.UNAVAILABLE, f"what {self.name} says of itself is not understood")
         if self.configured:
-            self._tell(before)
+            self._log_change(before)
 
-    def _tell(self, before: ModelError | None) -> None:
+    def _log_change(self, before: ModelError | None) -> None:
         if self.problem is not None and (before is None or before.message != self.problem.message):
             log.warning("%s", self.problem.message)
         elif self.problem is None and before is not None:
@@ -104,17 +104,17 @@ class Station:
         """The name to ask for: `wanted`, or the default one. Raises ModelError when the source has no such model."""
         if not wanted and self._default:
             return self._default
-        if self.survey is None:
-            await self.look()
-        if self.survey is None:
+        if self.provider_status is None:
+            await self.probe()
+        if self.provider_status is None:
             if wanted:
                 return wanted
             raise self.problem or ModelError(ModelFailure.UNAVAILABLE, f"{self.name} does not answer")
-        return self._listed(wanted) if wanted else self.survey.model
+        return self._listed(wanted) if wanted else self.provider_status.model
 
     def _listed(self, wanted: str) -> str:
         """A name from the source's list; OpenRouter's list is too long to be kept, it says itself what it lacks."""
-        names = [facts.name for facts in self.survey.models] if self.survey else []
+        names = [facts.name for facts in self.provider_status.models] if self.provider_status else []
         if self.name == "openrouter" or wanted in names or any("*" in name for name in names):
             return wanted
         if f"{wanted}:latest" in names:
@@ -123,7 +123,7 @@ class Station:
         raise ModelError(ModelFailure.NOT_FOUND, f"{self.name} has no model {wanted!r}; there are: {there}")
 
     def facts(self, model: str) -> ModelFacts | None:
-        rows = self.survey.models if self.survey else ()
+        rows = self.provider_status.models if self.provider_status else ()
         return next((facts for facts in rows if facts.name == model), None)
 
     def is_free(self, model: str) -> bool:
@@ -132,22 +132,22 @@ class Station:
     def breaker(self, model: str) -> Breaker:
         breaker = self._breakers.get(model)
         if breaker is None:
-            if len(self._breakers) >= _MOST_BREAKERS:  # names come from callers, so there is no end of them
+            if len(self._breakers) >= _MAX_BREAKERS:  # names come from callers, so there is no end of them
                 self._breakers.pop(next(iter(self._breakers)))
             breaker = self._breakers[model] = Breaker(self._clock)
         return breaker
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         self._last_success = self._wall()
         self.problem = None
 
-    def failed(self, error: ModelError) -> None:
+    def record_failure(self, error: ModelError) -> None:
         self._last_error = (self._wall(), error)
 
     @property
     def default_model(self) -> str:
         """The model that answers by default, "" while nobody knows."""
-        return self._default or (self.survey.model if self.survey else "")
+        return self._default or (self.provider_status.model if self.provider_status else "")
 
     @property
     def usable(self) -> bool:
@@ -162,7 +162,7 @@ class Station:
             "source": self.name,
             "model": self.default_model or None,
             "circuit": circuit.state.value,
-            "tried_again_in_seconds": round(circuit.rest_seconds, 1),
+            "tried_again_in_seconds": round(circuit.open_seconds, 1),
             "active": self.queue.active,
             "waiting": self.queue.waiting,
             "problem": _words(self.problem),

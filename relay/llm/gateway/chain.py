@@ -9,31 +9,31 @@ from typing import Any
 from relay.config.settings import Settings
 from relay.core.errors import ModelFailure
 from relay.llm.gateway.api_format import HintedError
-from relay.llm.gateway.backend import Station
+from relay.llm.gateway.backend import Backend
 
 HEALERS = ("openrouter/auto", "openrouter/free")
 """What OpenRouter has always: asked when every model that somebody chose is gone."""
-_GONE_SECONDS = 3600.0
+_REPLACED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """A model of a source, "" for its default, with parameters of its own."""
 
-    source: str
+    provider: str
     model: str = ""
     options: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.model}" if self.model else self.source
+        return f"{self.provider}:{self.model}" if self.model else self.provider
 
 
 class Chain:
     """Builds the chain for a name, and remembers which models are gone and what to ask instead."""
 
-    def __init__(self, settings: Settings, stations: Mapping[str, Station], clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, backends: Mapping[str, Backend], clock: Callable[[], float]) -> None:
         self._settings = settings
-        self._stations = stations
+        self._backends = backends
         self._clock = clock
         self._gone: dict[Target, tuple[float, tuple[Target, ...]]] = {}
 
@@ -70,36 +70,36 @@ class Chain:
         return list(dict.fromkeys([*usable, *last]))
 
     def is_last_resort(self, target: Target) -> bool:
-        return target.source == "demo" and self._settings.llm_last_resort and self._settings.llm_source != "demo"
+        return target.provider == "demo" and self._settings.llm_last_resort and self._settings.llm_source != "demo"
 
     def _found(self) -> list[Target]:
         """Configured sources whatever their state, others as long as they answer."""
         return [
-            Target(station.name)
-            for station in self._stations.values()
-            if station.name != "demo" and (station.configured or station.answers)
+            Target(backend.name)
+            for backend in self._backends.values()
+            if backend.name != "demo" and (backend.configured or backend.answers)
         ]
 
-    def _configured(self, source: str) -> Target:
-        if source not in self._stations:
+    def _configured(self, provider: str) -> Target:
+        if provider not in self._backends:
             keys = {"openrouter": "OPENROUTER_API_KEY", "openai": "OPENAI_BASE_URL"}
             raise HintedError(
                 ModelFailure.UNAVAILABLE,
-                f"the source {source} is not configured",
-                f"set {keys.get(source, 'LLM_SOURCE')}, or use llm_source=auto; see docs/SETTINGS.md",
+                f"the source {provider} is not configured",
+                f"set {keys.get(provider, 'LLM_SOURCE')}, or use llm_source=auto; see docs/SETTINGS.md",
             )
-        return Target(source)
+        return Target(provider)
 
     def _read(self, text: str) -> Target:
         """A source, `source:model`, or a model of the source that answers by default."""
-        source, _, model = text.partition(":")
-        if source in self._stations:
-            return Target(source, model)
-        if source in {"openrouter", "openai"} and (model or text == source):
-            return self._configured(source)
+        provider, _, model = text.partition(":")
+        if provider in self._backends:
+            return Target(provider, model)
+        if provider in {"openrouter", "openai"} and (model or text == provider):
+            return self._configured(provider)
         if self._settings.llm_source != "auto":
-            return Target(self._configured(self._settings.llm_source).source, text)
-        return Target(next((target.source for target in self._found()), "demo"), text)
+            return Target(self._configured(self._settings.llm_source).provider, text)
+        return Target(next((target.provider for target in self._found()), "demo"), text)
 
     # -- models that are gone ------------------------------------------------------------------------------------------
 
@@ -111,9 +111,9 @@ class Chain:
         """
         if target in self._gone:
             return None
-        names = [*offered, *(HEALERS if target.source == "openrouter" else ())]
-        instead = tuple(Target(target.source, name, target.options) for name in names if name != target.model)
-        self._gone[target] = (self._clock() + _GONE_SECONDS, instead)
+        names = [*offered, *(HEALERS if target.provider == "openrouter" else ())]
+        instead = tuple(Target(target.provider, name, target.options) for name in names if name != target.model)
+        self._gone[target] = (self._clock() + _REPLACED_SECONDS, instead)
         return instead
 
     def gone(self) -> dict[str, str]:

@@ -37,7 +37,7 @@ def refuse_flood(request: ChatRequest, most: int) -> None:
         )
 
 
-def was_cut(request: ChatRequest, counted: int) -> bool:
+def was_truncated(request: ChatRequest, counted: int) -> bool:
     """Whether a source read so few tokens that it must have dropped a part of the conversation silently."""
     text = sum(_bytes(message.content) for message in request.messages)
     return 0 < counted < text // _SPARSEST_BYTES_A_TOKEN

@@ -13,7 +13,7 @@ LOCAL_PORTS = (1234, 8080, 8000)
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class Environment:
     """clock only moves forward, wall is Unix time; both in seconds."""
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -25,9 +25,9 @@ class FairQueue:
     """
 
     def __init__(
-        self, source: str, max_active: int, max_waiting: int, clock: Callable[[], float] = time.monotonic
+        self, provider: str, max_active: int, max_waiting: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._source = source
+        self._provider = provider
         self._max_active = max_active
         self._max_waiting = max_waiting
         self._clock = clock
@@ -59,7 +59,7 @@ class FairQueue:
         if self.waiting >= self._max_waiting:
             raise ModelError(
                 ModelFailure.UNAVAILABLE,
-                f"too many questions wait for {self._source} already",
+                f"too many questions wait for {self._provider} already",
                 retry_after=max(1.0, self._usual_seconds * self.waiting / self._max_active),
             )
         called: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -14,13 +14,13 @@ from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import ChatRequest, ModelFacts, RequestTiming
 from relay.llm.gateway.api_format import AnswerSummary, HintedError, hint_of
-from relay.llm.gateway.backend import Station
+from relay.llm.gateway.backend import Backend
 from relay.llm.gateway.chain import Chain
-from relay.llm.gateway.environment import Outside
-from relay.llm.gateway.metrics import Figures
+from relay.llm.gateway.environment import Environment
+from relay.llm.gateway.metrics import LlmMetrics
 from relay.llm.gateway.response import OnChunk
-from relay.llm.gateway.router import Asker
-from relay.llm.gateway.spend import Ledger
+from relay.llm.gateway.router import FallbackRouter
+from relay.llm.gateway.spend import SpendTracker
 
 
 class Gateway:
@@ -29,54 +29,56 @@ class Gateway:
     def __init__(
         self,
         settings: Settings,
-        stations: Iterable[Station],
-        ledger: Ledger,
-        figures: Figures,
-        outside: Outside,
+        backends: Iterable[Backend],
+        spend: SpendTracker,
+        llm_metrics: LlmMetrics,
+        environment: Environment,
     ) -> None:
         self._settings = settings
-        self._stations = {station.name: station for station in stations}
-        self._chain = Chain(settings, self._stations, outside.clock)
-        self._ledger = ledger
-        self._figures = figures
-        self._asker = Asker(settings, self._stations, self._chain, ledger, figures, outside)
-        self._looked = asyncio.Event()
-        self._looking: asyncio.Task[None] | None = None
+        self._backends = {backend.name: backend for backend in backends}
+        self._chain = Chain(settings, self._backends, environment.clock)
+        self._spend = spend
+        self._metrics = llm_metrics
+        self._router = FallbackRouter(settings, self._backends, self._chain, spend, llm_metrics, environment)
+        self._first_probe = asyncio.Event()
+        self._probing: asyncio.Task[None] | None = None
 
     # -- looking after the sources -------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to look at the sources, now and every llm_probe_seconds."""
-        self._looking = asyncio.create_task(self._look_again_and_again())
+        self._probing = asyncio.create_task(self._probe_regularly())
 
     async def stop(self) -> None:
         """Stop looking, and note what was spent. Questions on their way are not touched."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
-        await asyncio.gather(*(station.stop() for station in self._stations.values()))
-        self._ledger.save()
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+        await asyncio.gather(*(backend.stop() for backend in self._backends.values()))
+        self._spend.save()
 
-    async def looked_around(self) -> None:
+    async def first_probe_done(self) -> None:
         """Wait for the first look at the sources; it comes to an end whatever they do."""
-        await self._looked.wait()
+        await self._first_probe.wait()
 
-    async def _look_again_and_again(self) -> None:
+    async def _probe_regularly(self) -> None:
         while True:
-            await asyncio.gather(*(station.look() for station in self._watched()))
-            for station in self._stations.values():
-                self._ledger.billed(station.name, station.survey.month_usd if station.survey else None)
-            self._looked.set()
-            self._ledger.save()
+            await asyncio.gather(*(backend.probe() for backend in self._watched()))
+            for backend in self._backends.values():
+                self._spend.record_invoice(
+                    backend.name, backend.provider_status.month_usd if backend.provider_status else None
+                )
+            self._first_probe.set()
+            self._spend.save()
             await asyncio.sleep(self._settings.llm_probe_seconds)
 
-    def _watched(self) -> list[Station]:
+    def _watched(self) -> list[Backend]:
         """The stations that may be asked under these settings: nobody else's port is knocked at."""
         settings = self._settings
         named = {text.partition(":")[0] for text in settings.llm_fallbacks}
         named |= {alias["model"].partition(":")[0] for alias in settings.llm_aliases.values()}
         named |= {settings.llm_source, "demo"}
-        return [station for name, station in self._stations.items() if settings.llm_source == "auto" or name in named]
+        return [backend for name, backend in self._backends.items() if settings.llm_source == "auto" or name in named]
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -84,20 +86,20 @@ class Gateway:
         """Give every piece of the answer to `hear`, and return its end. Raises ModelError."""
         try:
             async with asyncio.timeout(self._settings.llm_total_seconds):
-                if not self._looked.is_set():
-                    await self._looked.wait()
-                summary = await self._asker.ask(request, on_chunk, timing)
+                if not self._first_probe.is_set():
+                    await self._first_probe.wait()
+                summary = await self._router.ask(request, on_chunk, timing)
         except TimeoutError:
             error = ModelError(
                 ModelFailure.TIMEOUT, f"the answer took longer than {self._settings.llm_total_seconds:g} seconds"
             )
-            self._figures.refused(error)
+            self._metrics.refused(error)
             raise error from None
         except ModelError as error:
-            self._figures.refused(error)
+            self._metrics.refused(error)
             raise
-        self._ledger.add(summary.cost_usd)
-        self._figures.record_answer(summary, timing)
+        self._spend.add(summary.cost_usd)
+        self._metrics.record_answer(summary, timing)
         return summary
 
     # -- what it is ----------------------------------------------------------------------------------------------------
@@ -106,7 +108,7 @@ class Gateway:
         """Who answers now, and how every source is; uses no tokens, never raises, waits at most for the first look."""
         try:
             async with asyncio.timeout(2.0):
-                await self._looked.wait()
+                await self._first_probe.wait()
         except TimeoutError:
             return {"status": "starting", "source": None, "model": None, "sources": []}
         try:
@@ -119,33 +121,33 @@ class Gateway:
                 "problem": error.message,
                 "hint": error.hint,
             }
-        stations = [self._stations[target.source] for target in targets]
-        first = next((number for number, station in enumerate(stations) if station.usable), None)
+        backends = [self._backends[target.provider] for target in targets]
+        first = next((number for number, backend in enumerate(backends) if backend.usable), None)
         state = "unavailable" if first is None else "ok" if first == 0 else "degraded"
-        target, station = targets[first or 0], stations[first or 0]
-        problem = stations[0].problem if first != 0 else None
+        target, backend = targets[first or 0], backends[first or 0]
+        problem = backends[0].problem if first != 0 else None
         return {
             "status": state,
-            "source": station.name,
-            "model": target.model or station.default_model or None,
+            "source": backend.name,
+            "model": target.model or backend.default_model or None,
             **({"problem": problem.message, "hint": hint_of(problem)} if problem else {}),
-            "sources": [station.status() for station in dict.fromkeys(stations)],
+            "sources": [backend.status() for backend in dict.fromkeys(backends)],
             "chain": [str(target) for target in targets],
             "replaced_models": self._chain.gone(),
-            "spent_this_month_usd": round(self._ledger.spent, 6),
+            "spent_this_month_usd": round(self._spend.spent, 6),
             "monthly_budget_usd": self._settings.llm_monthly_budget_usd,
         }
 
     async def models(self) -> dict[str, ModelFacts]:
         """Every name that can be asked for: `default`, the aliases, and what each source of the chain lists."""
-        await self._looked.wait()
+        await self._first_probe.wait()
         found = {name: ModelFacts(name) for name in ("default", *self._settings.llm_aliases)}
         try:
             targets = self._chain.default()
         except HintedError:
             return found
-        for number, source in enumerate(dict.fromkeys(target.source for target in targets)):
-            survey = self._stations[source].survey
-            for facts in survey.models if survey else ():
-                found.setdefault(facts.name if number == 0 else f"{source}:{facts.name}", facts)
+        for number, provider in enumerate(dict.fromkeys(target.provider for target in targets)):
+            status = self._backends[provider].provider_status
+            for facts in status.models if status else ():
+                found.setdefault(facts.name if number == 0 else f"{provider}:{facts.name}", facts)
         return found

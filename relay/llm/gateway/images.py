@@ -8,7 +8,7 @@ import binascii
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import Image
 
-_BEGINNINGS = {"/9j/": "image/jpeg", "iVBORw0KGgo": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
+_MAGIC_PREFIXES = {"/9j/": "image/jpeg", "iVBORw0KGgo": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
 
 
 def picture_of_base64(data: str) -> Image:
@@ -18,7 +18,7 @@ def picture_of_base64(data: str) -> Image:
         base64.b64decode(data[:64] + "=" * (-len(data[:64]) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise ModelError(ModelFailure.BAD_REQUEST, "images must be base64 without a data: prefix") from None
-    kind = next((kind for start, kind in _BEGINNINGS.items() if data.startswith(start)), "image/jpeg")
+    kind = next((kind for start, kind in _MAGIC_PREFIXES.items() if data.startswith(start)), "image/jpeg")
     return Image(kind, data)
 
 

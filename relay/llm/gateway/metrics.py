@@ -10,11 +10,11 @@ from relay.core.metrics import Metrics
 from relay.llm.chat import RequestTiming
 from relay.llm.gateway.api_format import AnswerSummary
 
-_OWN_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-_WORD_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0)
+_OVERHEAD_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_FIRST_TOKEN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0)
 
 
-class Figures:
+class LlmMetrics:
     """Counters of one server, kept while settings come and go."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -31,30 +31,30 @@ class Figures:
         self._own = metrics.histogram(
             "relay_llm_own_seconds",
             "Time of an answer that was spent in this server itself, without waiting for a source or in the queue.",
-            buckets=_OWN_BUCKETS,
+            buckets=_OVERHEAD_BUCKETS,
         )
         first = metrics.histogram(
-            "relay_llm_first_token_seconds", "Time to the first word.", "source", buckets=_WORD_BUCKETS
+            "relay_llm_first_token_seconds", "Time to the first word.", "source", buckets=_FIRST_TOKEN_BUCKETS
         )
         self._first = cache(first.labels)
         self._waited = metrics.histogram(
-            "relay_llm_waited_seconds", "Time in our own queue and between attempts.", buckets=_WORD_BUCKETS
+            "relay_llm_waited_seconds", "Time in our own queue and between attempts.", buckets=_FIRST_TOKEN_BUCKETS
         )
 
     def record_answer(self, summary: AnswerSummary, timing: RequestTiming) -> None:
-        source = summary.source
-        self._answers(source, "degraded" if summary.degraded else "ok").inc()
-        self._tokens(source, "read").inc(summary.completion.prompt_tokens)
-        self._tokens(source, "written").inc(summary.completion.answer_tokens)
+        provider = summary.provider
+        self._answers(provider, "degraded" if summary.degraded else "ok").inc()
+        self._tokens(provider, "read").inc(summary.completion.prompt_tokens)
+        self._tokens(provider, "written").inc(summary.completion.answer_tokens)
         if summary.cost_usd:
-            self._cost(source).inc(summary.cost_usd)
-        self._first(source).observe(summary.first_token_seconds)
+            self._cost(provider).inc(summary.cost_usd)
+        self._first(provider).observe(summary.first_token_seconds)
         self._waited.observe(timing.waited_seconds)
         own = time.perf_counter() - timing.started - timing.upstream_seconds - timing.waited_seconds
         self._own.observe(max(0.0, own))
 
-    def attempt_failed(self, source: str, error: ModelError) -> None:
-        self._attempts(source, error.kind.value).inc()
+    def attempt_failed(self, provider: str, error: ModelError) -> None:
+        self._attempts(provider, error.kind.value).inc()
 
     def refused(self, error: ModelError) -> None:
         self._answers("none", error.kind.value).inc()

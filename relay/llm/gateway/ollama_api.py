@@ -185,7 +185,7 @@ def _accounts(summary: AnswerSummary) -> dict[str, Any]:
         "eval_count": completion.answer_tokens,
         "eval_duration": completion.answer_ns or int((summary.total_seconds - summary.first_token_seconds) * _NS),
         "x_relay": {
-            "source": summary.source,
+            "source": summary.provider,
             "model": summary.model,
             "cost_usd": summary.cost_usd,
             "degraded": summary.degraded,
@@ -220,7 +220,7 @@ def listed(name: str, facts: ModelFacts) -> dict[str, Any]:
 
 def shown(facts: ModelFacts) -> dict[str, Any]:
     """The answer of /api/show."""
-    able = facts.details.get("capabilities") or ["completion", *(["vision"] if facts.sees else [])]
+    able = facts.details.get("capabilities") or ["completion", *(["vision"] if facts.supports_vision else [])]
     return {
         "modelfile": "",
         "parameters": "",

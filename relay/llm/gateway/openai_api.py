@@ -176,7 +176,7 @@ class OpenAiAnswer:
         return {**self._envelope("chat.completion"), "choices": [choice], "usage": _usage(summary)}
 
     def refusal(self, error: ModelError) -> dict[str, Any]:
-        ours = error.kind in {ModelFailure.BAD_REQUEST, ModelFailure.CONTEXT_TOO_LONG, ModelFailure.CANNOT_SEE}
+        ours = error.kind in {ModelFailure.BAD_REQUEST, ModelFailure.CONTEXT_TOO_LONG, ModelFailure.IMAGES_UNSUPPORTED}
         kind = "invalid_request_error" if ours else "api_error"
         return {
             "error": {

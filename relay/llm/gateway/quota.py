@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import Survey
+from relay.llm.chat import ProviderStatus
 
-_A_MINUTE = 20
+_REQUESTS_A_MINUTE = 20
 _DAY = 86_400
 
 
@@ -29,16 +29,16 @@ class FreeQuota:
         self._used = 0
         self._limit: int | None = None
 
-    def learn(self, survey: Survey) -> None:
+    def learn(self, status: ProviderStatus) -> None:
         """Take over what the account says; questions since then may not be in it yet, so the larger count holds."""
-        self._turn_page()
-        self._limit = survey.free_limit if survey.free_limit is not None else self._limit
-        self._used = max(self._used, survey.free_used or 0)
+        self._roll_day()
+        self._limit = status.free_limit if status.free_limit is not None else self._limit
+        self._used = max(self._used, status.free_used or 0)
 
-    def spend(self) -> None:
+    def take(self) -> None:
         """Count one question. Raises ModelError(RATE_LIMIT) with the wait when there is none left."""
         now = self._clock()
-        self._turn_page()
+        self._roll_day()
         if self._limit is not None and self._used >= self._limit:
             raise ModelError(
                 ModelFailure.RATE_LIMIT,
@@ -47,16 +47,16 @@ class FreeQuota:
             )
         while self._recent and self._recent[0] <= now - 60:
             self._recent.popleft()
-        if len(self._recent) >= _A_MINUTE:
+        if len(self._recent) >= _REQUESTS_A_MINUTE:
             raise ModelError(
                 ModelFailure.RATE_LIMIT,
-                f"openrouter: {_A_MINUTE} questions a minute to free models are used up",
+                f"openrouter: {_REQUESTS_A_MINUTE} questions a minute to free models are used up",
                 retry_after=max(0.1, self._recent[0] + 60 - now),
             )
         self._recent.append(now)
         self._used += 1
 
-    def _turn_page(self) -> None:
+    def _roll_day(self) -> None:
         day = int(self._clock() // _DAY)
         if day != self._day:
             self._day, self._used = day, 0

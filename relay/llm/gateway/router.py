@@ -12,53 +12,54 @@ from dataclasses import replace
 
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import ChatRequest, Completion, RequestTiming, SourceError
+from relay.llm.chat import ChatRequest, Completion, ProviderError, RequestTiming
 from relay.llm.gateway.api_format import AnswerSummary, HintedError, hint_of
 from relay.llm.gateway.attempt import Attempt, Limits
-from relay.llm.gateway.backend import Station
+from relay.llm.gateway.backend import Backend
 from relay.llm.gateway.breaker import Breaker
 from relay.llm.gateway.chain import Chain, Target
-from relay.llm.gateway.context import fitted, halved, refuse_flood, was_cut
-from relay.llm.gateway.environment import Outside
-from relay.llm.gateway.metrics import Figures
+from relay.llm.gateway.context import fitted, halved, refuse_flood, was_truncated
+from relay.llm.gateway.environment import Environment
+from relay.llm.gateway.metrics import LlmMetrics
 from relay.llm.gateway.quota import is_free_model
 from relay.llm.gateway.response import OnChunk
-from relay.llm.gateway.spend import Ledger, cost_of
+from relay.llm.gateway.spend import SpendTracker, cost_of
 
 log = logging.getLogger("relay.gateway")
 
-_BACKOFF = Backoff(0.5, 8.0)
-_LONGEST_WAIT = 30.0
+_FIRST_BACKOFF = 0.5
+_MAX_BACKOFF = 8.0
+_MAX_WAIT = 30.0
 """A source that wants a longer pause than this is not waited for: the caller asks again later."""
 
 # Asking somebody else, or the same one again, would not change these.
 _FINAL = {ModelFailure.BAD_REQUEST, ModelFailure.CONTEXT_TOO_LONG, ModelFailure.REFUSED}
-_WORTH_REPEATING = {ModelFailure.RATE_LIMIT, ModelFailure.UNAVAILABLE, ModelFailure.TIMEOUT}
+_RETRYABLE = {ModelFailure.RATE_LIMIT, ModelFailure.UNAVAILABLE, ModelFailure.TIMEOUT}
 
 
-class Asker:
+class FallbackRouter:
     """Puts questions to the stations."""
 
     def __init__(
         self,
         settings: Settings,
-        stations: Mapping[str, Station],
+        backends: Mapping[str, Backend],
         chain: Chain,
-        ledger: Ledger,
-        figures: Figures,
-        outside: Outside,
+        spend: SpendTracker,
+        llm_metrics: LlmMetrics,
+        environment: Environment,
     ) -> None:
         self._settings = settings
-        self._stations = stations
+        self._backends = backends
         self._chain = chain
-        self._ledger = ledger
-        self._figures = figures
-        self._sleep = outside.sleep
-        self._rng = outside.rng
+        self._spend = spend
+        self._metrics = llm_metrics
+        self._sleep = environment.sleep
+        self._rng = environment.rng
         self._limits = Limits(
             settings.llm_first_token_seconds, settings.llm_silence_seconds, settings.llm_max_answer_chars
         )
-        self._told_cut: set[str] = set()
+        self._reported_truncation: set[str] = set()
 
     async def ask(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> AnswerSummary:
         """The answer of the first target that gives one. Raises ModelError when none does."""
@@ -77,11 +78,11 @@ class Asker:
                 if may_choose and error.kind is ModelFailure.NOT_FOUND:
                     self._replace(target, error)
                     targets = [other for other in self._chain.of(request.model)[0] if other not in tried]
-        raise _verdict(failures)
+        raise _combined_error(failures)
 
     def _replace(self, target: Target, error: ModelError) -> None:
         """A model that somebody chose is gone: remember what to ask instead, and say so once."""
-        offered = error.fallback_models if isinstance(error, SourceError) else ()
+        offered = error.fallback_models if isinstance(error, ProviderError) else ()
         instead = self._chain.lost(target, offered)
         if instead is not None:
             names = ", ".join(str(other) for other in instead)
@@ -98,46 +99,46 @@ class Asker:
         first: Target,
     ) -> AnswerSummary:
         """One target, as often as it is worth it."""
-        station = self._stations[target.source]
-        model = await station.model(target.model)
-        request = self._prepared(station, model, target, request)
-        breaker = station.breaker(model)
-        trying = breaker.enter(str(target))
+        backend = self._backends[target.provider]
+        model = await backend.model(target.model)
+        request = self._prepared(backend, model, target, request)
+        breaker = backend.breaker(model)
+        trying = breaker.admit(str(target))
         try:
-            completion, asked = await self._repeated(
-                station, model, breaker, request, on_chunk, timing, last=last, trying=trying
+            completion, asked = await self._with_retries(
+                backend, model, breaker, request, on_chunk, timing, last=last, trying=trying
             )
         finally:
             if trying:
-                breaker.abandoned()
-        self._watch_cut(station, model, asked, completion)
+                breaker.cancel_trial()
+        self._report_truncation(backend, model, asked, completion)
         cost = cost_of(completion, model, self._settings.llm_prices)
         return AnswerSummary(
             completion=completion,
-            source=station.name,
+            provider=backend.name,
             model=completion.model or model,
-            cost_usd=0.0 if cost is None and station.is_free(model) else cost,
-            degraded=target.source != first.source or self._chain.is_last_resort(target),
+            cost_usd=0.0 if cost is None and backend.is_free(model) else cost,
+            degraded=target.provider != first.provider or self._chain.is_last_resort(target),
             first_token_seconds=timing.first_token_seconds or 0.0,
             total_seconds=time.perf_counter() - timing.started,
         )
 
-    def _prepared(self, station: Station, model: str, target: Target, request: ChatRequest) -> ChatRequest:
+    def _prepared(self, backend: Backend, model: str, target: Target, request: ChatRequest) -> ChatRequest:
         """The question as this model can take it. Raises ModelError when it cannot, or may not be asked for money."""
-        if not station.is_free(model):
-            self._ledger.allow(self._settings.llm_monthly_budget_usd, station.name)
-        facts = station.facts(model)
-        if request.has_images and facts is not None and facts.sees is False:
-            raise ModelError(ModelFailure.CANNOT_SEE, f"{station.name}: the model {model} cannot see pictures")
+        if not backend.is_free(model):
+            self._spend.check_budget(self._settings.llm_monthly_budget_usd, backend.name)
+        facts = backend.facts(model)
+        if request.has_images and facts is not None and facts.supports_vision is False:
+            raise ModelError(ModelFailure.IMAGES_UNSUPPORTED, f"{backend.name}: the model {model} cannot see pictures")
         if target.options:
             request = replace(request, options={**target.options, **request.options})
         known = facts.context if facts is not None else None
         window = request.options.get("num_ctx") or known or self._settings.llm_context_tokens
         return fitted(request, window if isinstance(window, int) else None, self._settings.llm_answer_tokens)
 
-    async def _repeated(
+    async def _with_retries(
         self,
-        station: Station,
+        backend: Backend,
         model: str,
         breaker: Breaker,
         request: ChatRequest,
@@ -150,30 +151,30 @@ class Asker:
         """The end of the answer, and the question as it was answered at last."""
         number = 1
         while True:
-            if station.name == "openrouter" and is_free_model(model):
-                await self._pace(station, timing, last=last)
-            attempt = Attempt(station.source, model, self._limits, inside_thoughts=model in station.unopened)
-            async with station.queue.slot(request.person, timing):
+            if backend.name == "openrouter" and is_free_model(model):
+                await self._pace(backend, timing, last=last)
+            attempt = Attempt(backend.provider, model, self._limits, inside_thoughts=model in backend.unopened)
+            async with backend.queue.slot(request.person, timing):
                 if number == 1 and not trying:
-                    breaker.check(f"{station.name}:{model}")  # it may have failed others while this one was waiting
+                    breaker.check(f"{backend.name}:{model}")  # it may have failed others while this one was waiting
                 began = time.perf_counter()
                 try:
                     completion = await attempt.run(request, on_chunk, timing)
-                    breaker.succeeded()
-                    station.succeeded()
+                    breaker.record_success()
+                    backend.record_success()
                     return completion, request
                 except ModelError as error:
                     failure = error
                 finally:
                     if attempt.found_unopened:
-                        station.unopened.add(model)
+                        backend.unopened.add(model)
             smaller = halved(request) if failure.kind is ModelFailure.CONTEXT_TOO_LONG else None
             if smaller is not None and not attempt.started:
                 request = smaller
                 continue
-            breaker.failed(failure)
-            station.failed(failure)
-            self._figures.attempt_failed(station.name, failure)
+            breaker.record_failure(failure)
+            backend.record_failure(failure)
+            self._metrics.attempt_failed(backend.name, failure)
             took = time.perf_counter() - began
             pause = None if attempt.started else self._pause(failure, number, took, timing, last=last)
             if pause is None:
@@ -181,27 +182,27 @@ class Asker:
             number += 1
             await self._rest(pause, timing)
 
-    async def _pace(self, station: Station, timing: RequestTiming, *, last: bool) -> None:
+    async def _pace(self, backend: Backend, timing: RequestTiming, *, last: bool) -> None:
         """Take one of the free questions; wait for it when there is nobody else to ask and the wait is short."""
         while True:
             try:
-                station.quota.spend()
+                backend.quota.take()
                 return
             except ModelError as error:
                 wait = error.retry_after or 0.0
-                if not last or wait > _LONGEST_WAIT or wait > self._left(timing):
+                if not last or wait > _MAX_WAIT or wait > self._left(timing):
                     raise
             await self._rest(wait, timing)
 
     def _pause(self, error: ModelError, number: int, took: float, timing: RequestTiming, *, last: bool) -> float | None:
         """Seconds until the next attempt at the same target; None when it is better to go on to the next one."""
-        if error.kind not in _WORTH_REPEATING or number >= self._settings.llm_attempts:
+        if error.kind not in _RETRYABLE or number >= self._settings.llm_attempts:
             return None
         if not last and (error.kind is not ModelFailure.UNAVAILABLE or error.retry_after is not None or number > 1):
             return None
-        backoff = min(_FIRST_BACKOFF * 2 ** (number - 1), _LONGEST_BACKOFF)
+        backoff = min(_FIRST_BACKOFF * 2 ** (number - 1), _MAX_BACKOFF)
         pause = max(backoff * self._rng.uniform(0.75, 1.25), error.retry_after or 0.0)
-        return pause if pause <= _LONGEST_WAIT and pause + took < self._left(timing) else None
+        return pause if pause <= _MAX_WAIT and pause + took < self._left(timing) else None
 
     def _left(self, timing: RequestTiming) -> float:
         return timing.started + self._settings.llm_total_seconds - time.perf_counter()
@@ -210,9 +211,13 @@ class Asker:
         timing.waited_seconds += seconds
         await self._sleep(seconds)
 
-    def _watch_cut(self, station: Station, model: str, request: ChatRequest, completion: Completion) -> None:
-        if station.name == "ollama" and model not in self._told_cut and was_cut(request, completion.prompt_tokens):
-            self._told_cut.add(model)
+    def _report_truncation(self, backend: Backend, model: str, request: ChatRequest, completion: Completion) -> None:
+        if (
+            backend.name == "ollama"
+            and model not in self._reported_truncation
+            and was_truncated(request, completion.prompt_tokens)
+        ):
+            self._reported_truncation.add(model)
             log.warning(
                 "ollama read only %d tokens of a longer conversation: %s has too small a context, and the oldest part "
                 "was dropped silently. Set ollama_context_tokens to give it more.",
@@ -221,7 +226,7 @@ class Asker:
             )
 
 
-def _verdict(failures: list[ModelError]) -> ModelError:
+def _combined_error(failures: list[ModelError]) -> ModelError:
     """One error for all targets that failed; it is passing when any of them is."""
     if len(failures) == 1:
         return failures[0]

@@ -24,7 +24,7 @@ _PER_MILLION = 1_000_000
 _SAVE_SECONDS = 2.0
 
 
-class Ledger:
+class SpendTracker:
     """Counts money by calendar month (UTC). `clock` tells Unix time."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
@@ -32,7 +32,7 @@ class Ledger:
         self._clock = clock
         self._month, self._ends = _month_at(clock())
         self._spent = 0.0
-        self._billed: dict[str, float] = {}
+        self._invoiced: dict[str, float] = {}
         self._unsaved = False
         self._saved_at = 0.0
         self._load()
@@ -40,30 +40,30 @@ class Ledger:
     @property
     def spent(self) -> float:
         """USD spent this month, as far as anybody knows."""
-        self._turn_page()
-        return max(self._spent, sum(self._billed.values()))
+        self._roll_month()
+        return max(self._spent, sum(self._invoiced.values()))
 
     def add(self, cost: float | None) -> None:
         """Count one answer; None and nothing cost nothing."""
         if cost:
-            self._turn_page()
+            self._roll_month()
             self._spent += cost
             self._unsaved = True
             if abs(self._clock() - self._saved_at) >= _SAVE_SECONDS:  # a clock that was set back does not stop it
                 self.save()
 
-    def billed(self, source: str, month_usd: float | None) -> None:
+    def record_invoice(self, provider: str, month_usd: float | None) -> None:
         """What a source says that it billed this month."""
-        self._turn_page()
+        self._roll_month()
         if month_usd is not None:
-            self._billed[source] = float(month_usd)
+            self._invoiced[provider] = float(month_usd)
 
-    def allow(self, ceiling: float | None, source: str) -> None:
+    def check_budget(self, ceiling: float | None, provider: str) -> None:
         """Raises ModelError(CREDITS) when the ceiling is reached."""
         if ceiling is not None and self.spent >= ceiling:
             raise HintedError(
                 ModelFailure.CREDITS,
-                f"{source} is not asked any more this month: {self.spent:.2f} of {ceiling:.2f} USD are spent",
+                f"{provider} is not asked any more this month: {self.spent:.2f} of {ceiling:.2f} USD are spent",
                 "raise llm_monthly_budget_usd, or add a free source to llm_fallbacks",
             )
 
@@ -90,12 +90,12 @@ class Ledger:
         except (OSError, ValueError, TypeError, KeyError) as error:
             log.warning("%s cannot be read (%s): what was spent this month is counted from now on", self._path, error)
 
-    def _turn_page(self) -> None:
+    def _roll_month(self) -> None:
         now = self._clock()
         if now >= self._ends:
             self._month, self._ends = _month_at(now)
             self._spent = 0.0
-            self._billed.clear()
+            self._invoiced.clear()
             self._unsaved = True
 
 

@@ -10,11 +10,20 @@ import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from relay.core.errors import ModelFailure
-from relay.llm.chat import ChatRequest, Chunk, Completion, ModelFacts, RequestTiming, SourceError, StreamEvent, Survey
+from relay.llm.chat import (
+    ChatRequest,
+    Chunk,
+    Completion,
+    ModelFacts,
+    ProviderError,
+    ProviderStatus,
+    RequestTiming,
+    StreamEvent,
+)
 from relay.llm.providers.faq import Faq
 
 MODEL = "demo"
-_LONGEST_SHOW_SECONDS = 0.4
+_MAX_STREAM_SECONDS = 0.4
 _HOW_TO_CONNECT = (
     "I am **not an AI**, only a demo that answers from a short FAQ. To connect a real one, set `OPENROUTER_API_KEY` in "
     "the file `.env`, or start Ollama on this machine."
@@ -22,7 +31,7 @@ _HOW_TO_CONNECT = (
 _TOKEN = re.compile(r"\s*\S+\s*")
 
 
-class DemoSource:
+class DemoProvider:
     """Answers from `faq`; `sleep` paces the words."""
 
     name = "demo"
@@ -35,13 +44,15 @@ class DemoSource:
         self, request: ChatRequest, model: str, timing: RequestTiming
     ) -> AsyncGenerator[StreamEvent, None]:
         if model != MODEL:
-            raise SourceError(
+            raise ProviderError(
                 ModelFailure.NOT_FOUND, f"there is no model {model!r}; only {MODEL!r}, which is not an AI"
             )
         if request.messages[-1].images:
-            raise SourceError(ModelFailure.CANNOT_SEE, "the demo source cannot see pictures; no AI is connected")
+            raise ProviderError(
+                ModelFailure.IMAGES_UNSUPPORTED, "the demo source cannot see pictures; no AI is connected"
+            )
         words = _TOKEN.findall(reply(self._faq, request))
-        pause = min(0.02, _LONGEST_SHOW_SECONDS / len(words))
+        pause = min(0.02, _MAX_STREAM_SECONDS / len(words))
         for number, word in enumerate(words):
             if number and (pause >= 0.001 or number % 20 == 0):
                 await self._sleep(pause)
@@ -50,8 +61,8 @@ class DemoSource:
         asked = sum(len(message.content.split()) for message in request.messages)
         yield Completion("stop", MODEL, asked, len(words), 0.0)
 
-    async def survey(self) -> Survey:
-        return Survey(MODEL, (ModelFacts(MODEL, sees=False),))
+    async def fetch_status(self) -> ProviderStatus:
+        return ProviderStatus(MODEL, (ModelFacts(MODEL, supports_vision=False),))
 
 
 def reply(faq: Faq, request: ChatRequest) -> str:

@@ -1,4 +1,4 @@
-"""What a source's refusal means: status, headers and body of any of them become one SourceError.
+"""What a source's refusal means: status, headers and body of any of them become one ProviderError.
 
 The body is looked at before the status: OpenRouter sends errors with status 200, others answer 400 for everything.
 """
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.core.errors import ModelFailure
-from relay.llm.chat import SourceError
+from relay.llm.chat import ProviderError
 from relay.llm.providers.json_values import as_dict, as_dicts, as_number
 from relay.llm.providers.retry_after import retry_after
 
@@ -60,14 +60,14 @@ _TOO_LONG = re.compile(
 )
 _BLIND = re.compile(r"\b(images?|vision|multimodal|mmproj|image_url)\b", re.IGNORECASE)
 _NO_MODEL = re.compile(r"not a valid model|model .{0,80}(not found|does not exist)|no endpoints found", re.IGNORECASE)
-_LONGEST = 300
-_MONEY_UNDER_WAY = "openrouter_in_flight_budget"
+_MAX_MESSAGE_CHARS = 300
+_IN_FLIGHT_BUDGET = "openrouter_in_flight_budget"
 """Answers that are being written may use up the credits; once they are done there may be some again."""
 
 
 def failure_of(
-    source: str, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool = False
-) -> SourceError:
+    provider: str, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool = False
+) -> ProviderError:
     """The error that an answer of a source stands for; `body` is parsed JSON, or text when it was none."""
     error = body.get("error", body) if isinstance(body, dict) else body
     facts = error if isinstance(error, dict) else {}
@@ -75,9 +75,9 @@ def failure_of(
     kind = _kind(status, facts, text, with_images=with_images)
     availability = as_dict(facts.get("availability"))
     offered = availability.get("fallback_models")
-    return SourceError(
+    return ProviderError(
         kind,
-        f"{source}: {text}" if text else f"{source} answered with status {status}",
+        f"{provider}: {text}" if text else f"{provider} answered with status {status}",
         retry_after=retry_after(headers, facts),
         fallback_models=tuple(name for name in offered if isinstance(name, str)) if isinstance(offered, list) else (),
     )
@@ -87,7 +87,7 @@ def _kind(status: int, facts: dict[str, Any], text: str, *, with_images: bool) -
     # In a body of status 200 or in mid-stream only the body's own number tells; some write it as text.
     code = int(as_number(facts.get("code")) or status) if status < 400 else status
     metadata = as_dict(facts.get("metadata"))
-    if code == 402 and metadata.get("limit_source") == _MONEY_UNDER_WAY:
+    if code == 402 and metadata.get("limit_source") == _IN_FLIGHT_BUDGET:
         return ModelFailure.RATE_LIMIT
     words = (metadata.get("error_type"), as_dict(facts.get("availability")).get("code"), facts.get("code"))
     named = next((_BY_CODE[word] for word in words if isinstance(word, str) and word in _BY_CODE), None)
@@ -110,7 +110,7 @@ def _told(code: int, text: str, *, with_images: bool) -> ModelFailure | None:
     if code in {400, 413, 422, 500} and _TOO_LONG.search(text):
         return ModelFailure.CONTEXT_TOO_LONG
     if with_images and code in {400, 404, 422, 500, 501} and _BLIND.search(text):
-        return ModelFailure.CANNOT_SEE
+        return ModelFailure.IMAGES_UNSUPPORTED
     if code in {400, 404} and _NO_MODEL.search(text):
         return ModelFailure.NOT_FOUND
     return None
@@ -125,4 +125,4 @@ def _said(error: Any) -> str:
     text = " ".join(str(error).split()) if isinstance(error, str) else ""
     if text.startswith("<"):
         return "it answered with a web page instead of an answer (is the address right?)"
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= _MAX_MESSAGE_CHARS else text[: _MAX_MESSAGE_CHARS - 1] + "…"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 log = logging.getLogger("relay.faq")
 
-_ENOUGH = 0.7
+_MIN_SIMILARITY = 0.7
 _WORD = re.compile(r"\w+")
 
 
@@ -56,10 +56,10 @@ class Faq:
         asked = _features(question)
         best, answer = 0.0, None
         for entry in self._entries:
-            score = max((_likeness(asked, known) for known in entry.questions), default=0.0)
+            score = max((_similarity(asked, known) for known in entry.questions), default=0.0)
             if score > best:
                 best, answer = score, entry.answer
-        return answer if best >= _ENOUGH else None
+        return answer if best >= _MIN_SIMILARITY else None
 
     @property
     def default(self) -> str:
@@ -129,7 +129,7 @@ def _features(text: str) -> _Features:
     return _Features(joined, frozenset(words), trigrams)
 
 
-def _likeness(asked: _Features, known: _Features) -> float:
+def _similarity(asked: _Features, known: _Features) -> float:
     """0 to 1: how near a question comes to one of the file: it contains it, or all its words, or is written alike."""
     if not known.words or not asked.words:
         return 0.0

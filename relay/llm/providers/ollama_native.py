@@ -16,10 +16,10 @@ from relay.llm.chat import (
     Chunk,
     Completion,
     ModelFacts,
+    ProviderError,
+    ProviderStatus,
     RequestTiming,
-    SourceError,
     StreamEvent,
-    Survey,
     ToolCall,
 )
 from relay.llm.providers.json_values import as_arguments, as_dict, as_dicts, as_int, as_text
@@ -30,7 +30,7 @@ DEFAULT_CONTEXT = 4096
 """What Ollama gives a model on machines with less than 24 GB of video memory, unless it is told otherwise."""
 
 
-class OllamaSource:
+class OllamaProvider:
     """`model` is asked for by default; the first installed one that can chat when it is empty."""
 
     name = "ollama"
@@ -60,7 +60,7 @@ class OllamaSource:
                     raise stream.broke_off()
                 await stream.drain()
                 yield completion._replace(reason="tool_calls") if called and completion.reason == "stop" else completion
-        except SourceError as error:
+        except ProviderError as error:
             if error.kind is ModelFailure.NOT_FOUND:
                 raise await self._missing(model) from None
             raise
@@ -83,18 +83,18 @@ class OllamaSource:
             **{key: value for key, value in optional.items() if value not in (None, {}, [], "")},
         }
 
-    async def _missing(self, model: str) -> SourceError:
+    async def _missing(self, model: str) -> ProviderError:
         """A model that is not installed: say which ones are."""
         try:
-            names = [facts.name for facts in (await self.survey()).models]
-        except SourceError:
+            names = [facts.name for facts in (await self.fetch_status()).models]
+        except ProviderError:
             names = []
         there = f"installed are: {', '.join(names[:12])}" if names else "none is installed"
-        return SourceError(
+        return ProviderError(
             ModelFailure.NOT_FOUND, f"ollama has no model {model!r}; {there}. To get it: ollama pull {model}"
         )
 
-    async def survey(self) -> Survey:
+    async def fetch_status(self) -> ProviderStatus:
         listed = await self._upstream.get("/api/tags")
         found = as_dict(listed).get("models")
         if not isinstance(found, list):
@@ -102,11 +102,11 @@ class OllamaSource:
         models = tuple([await self._facts(row) for row in as_dicts(found) if as_text(row.get("name"))])
         model = self._model or next((facts.name for facts in models if _chats(facts)), "")
         if not model:
-            raise SourceError(
+            raise ProviderError(
                 ModelFailure.NOT_FOUND,
                 f"ollama at {self._upstream.address} has no model installed. To get one: ollama pull llama3.2",
             )
-        return Survey(model, models)
+        return ProviderStatus(model, models)
 
     async def _facts(self, row: dict[str, Any]) -> ModelFacts:
         """What one installed model can do, asked once for each version of it."""
@@ -116,11 +116,11 @@ class OllamaSource:
         details: dict[str, Any] = {key: row[key] for key in ("size", "digest", "modified_at", "details") if key in row}
         try:
             able = as_dict(await self._upstream.post("/api/show", {"model": name})).get("capabilities")
-        except SourceError:
+        except ProviderError:
             return ModelFacts(name, self._context or DEFAULT_CONTEXT, None, details)  # asked again at the next look
         details["capabilities"] = able
-        sees = "vision" in able if isinstance(able, list) else None
-        self._known[mark] = ModelFacts(name, self._context or DEFAULT_CONTEXT, sees, details)
+        supports_vision = "vision" in able if isinstance(able, list) else None
+        self._known[mark] = ModelFacts(name, self._context or DEFAULT_CONTEXT, supports_vision, details)
         return self._known[mark]
 
 
@@ -133,7 +133,7 @@ def _message(message: ChatMessage) -> dict[str, Any]:
     fields: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.images:
         if any(image.url for image in message.images):
-            raise SourceError(ModelFailure.BAD_REQUEST, "ollama takes pictures as data only, not by their address")
+            raise ProviderError(ModelFailure.BAD_REQUEST, "ollama takes pictures as data only, not by their address")
         fields["images"] = [image.data for image in message.images]
     if message.tool_calls:
         fields["tool_calls"] = [

@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from relay.core.errors import ModelFailure
-from relay.llm.chat import ChatRequest, ModelFacts, RequestTiming, SourceError, StreamEvent, Survey
+from relay.llm.chat import ChatRequest, ModelFacts, ProviderError, ProviderStatus, RequestTiming, StreamEvent
 from relay.llm.providers.json_values import as_dict, as_dicts, as_int, as_text
 from relay.llm.providers.openai_wire import events, request_body
 from relay.llm.providers.upstream import Upstream
 
 
-class OpenAiSource:
+class OpenAiProvider:
     """`model` is asked for by default; the server's first one when it is empty."""
 
     def __init__(self, upstream: Upstream, model: str | None, name: str = "openai") -> None:
@@ -31,7 +31,7 @@ class OpenAiSource:
             async for event in answer:
                 yield event
 
-    async def survey(self) -> Survey:
+    async def fetch_status(self) -> ProviderStatus:
         listed = await self._upstream.get("/models")
         found = as_dict(listed).get("data")
         if not isinstance(found, list):
@@ -39,8 +39,8 @@ class OpenAiSource:
         models = tuple(ModelFacts(row["id"], _context(row)) for row in as_dicts(found) if as_text(row.get("id")))
         model = self._model or next((facts.name for facts in models if "embed" not in facts.name.lower()), "")
         if not model:
-            raise SourceError(ModelFailure.NOT_FOUND, f"{self.name} at {self._upstream.address} has no model loaded")
-        return Survey(model, models)
+            raise ProviderError(ModelFailure.NOT_FOUND, f"{self.name} at {self._upstream.address} has no model loaded")
+        return ProviderStatus(model, models)
 
 
 def _context(row: dict[str, object]) -> int | None:

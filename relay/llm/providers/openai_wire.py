@@ -71,7 +71,7 @@ def _message(message: ChatMessage) -> dict[str, Any]:
 
 
 async def events(stream: Stream, model: str) -> AsyncGenerator[StreamEvent, None]:
-    """The pieces of an SSE answer, then its Completion; raises SourceError when it breaks off or carries an error."""
+    """The pieces of an SSE answer, then its Completion; raises ProviderError when it breaks off or carries an error."""
     answer = _Answer(stream, model)
     if stream.is_document:  # a server that does not stream, or an error with status 200
         chunk = answer.take(await stream.document())
@@ -171,7 +171,7 @@ class _Answer:
             self._reason = known.get(reason, "stop")
 
     def end(self) -> list[StreamEvent]:
-        """The tool calls, if any, and the Completion; raises SourceError when the answer was cut off."""
+        """The tool calls, if any, and the Completion; raises ProviderError when the answer was cut off."""
         if self._reason is None and not self.done:
             raise self._stream.broke_off()
         end: list[StreamEvent] = []

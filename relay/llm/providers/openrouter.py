@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Any
 
 from relay.core.errors import ModelError
-from relay.llm.chat import ChatRequest, ModelFacts, RequestTiming, StreamEvent, Survey
+from relay.llm.chat import ChatRequest, ModelFacts, ProviderStatus, RequestTiming, StreamEvent
 from relay.llm.providers.json_values import as_amount, as_dict, as_dicts
 from relay.llm.providers.openai_wire import COMMON_OPTIONS, events, request_body
 from relay.llm.providers.upstream import Upstream
@@ -26,7 +26,7 @@ def attribution(app_url: str | None) -> dict[str, str]:
     return {"X-Title": TITLE, "X-OpenRouter-Title": TITLE, **({"HTTP-Referer": app_url} if app_url else {})}
 
 
-class OpenRouterSource:
+class OpenRouterProvider:
     """The paid and free models of openrouter.ai behind one key."""
 
     name = "openrouter"
@@ -57,7 +57,7 @@ class OpenRouterSource:
             async for event in answer:
                 yield event
 
-    async def survey(self) -> Survey:
+    async def fetch_status(self) -> ProviderStatus:
         """Asks /key, which also proves the key, and once what the model can do."""
         key = as_dict(as_dict(await self._upstream.get("/key")).get("data"))
         if self._facts is None:
@@ -66,7 +66,7 @@ class OpenRouterSource:
         models = tuple(self._facts if name == self._model else ModelFacts(name) for name in names)
         free = as_dict(key.get("free_model_daily_requests"))
         used, limit = as_amount(free.get("used")), as_amount(free.get("limit"))
-        return Survey(
+        return ProviderStatus(
             self._model,
             models,
             None if used is None else int(used),

@@ -10,7 +10,7 @@ import re
 _TAGS = ("think", "thinking", "thought", "reasoning")
 _OPEN = re.compile(rf"\s*<({'|'.join(_TAGS)})>", re.IGNORECASE)
 _CLOSE = re.compile(rf"</({'|'.join(_TAGS)})>\s*", re.IGNORECASE)
-_LONGEST_TAG = max(len(tag) for tag in _TAGS) + 3
+_MAX_TAG_CHARS = max(len(tag) for tag in _TAGS) + 3
 
 
 class ThoughtFilter:
@@ -61,7 +61,7 @@ class ThoughtFilter:
         """Thoughts that can be let go; while they are only assumed to be thoughts, nothing is."""
         if self._assumed:
             return ""
-        cut = max(0, len(self._held) - _LONGEST_TAG)
+        cut = max(0, len(self._held) - _MAX_TAG_CHARS)
         thought, self._held = self._held[:cut], self._held[cut:]
         return thought
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from relay.llm.providers.json_values import as_dict, as_number
 
-_LONGEST_WAIT = 86_400.0
+_MAX_WAIT = 86_400.0
 _OLDEST_UNIX_TIME = 1_000_000_000
 
 
@@ -26,7 +26,7 @@ def retry_after(headers: Mapping[str, str], facts: Mapping[str, Any]) -> float |
         *(_quota_reset(found) for found in (headers, passed_on)),
     )
     wait = next((seconds for seconds in places if seconds is not None), None)
-    return None if wait is None else min(max(wait, 0.0), _LONGEST_WAIT)
+    return None if wait is None else min(max(wait, 0.0), _MAX_WAIT)
 
 
 def _in_headers(headers: Mapping[str, Any]) -> float | None:

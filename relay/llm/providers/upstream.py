@@ -1,4 +1,4 @@
-"""HTTP to one model server: opens streams, reads whole JSON, and turns every way of failing into a SourceError.
+"""HTTP to one model server: opens streams, reads whole JSON, and turns every way of failing into a ProviderError.
 
 What the lines mean is the sources' business; how long to wait is the gateway's, which cancels from outside.
 """
@@ -19,13 +19,13 @@ import orjson
 
 from relay.core.errors import ModelFailure
 from relay.core.http_client import words_of
-from relay.llm.chat import RequestTiming, SourceError
+from relay.llm.chat import ProviderError, RequestTiming
 from relay.llm.providers.error_mapping import failure_of
 
-LONGEST_LINE = 4_000_000
-LONGEST_BODY = 16_000_000
+MAX_LINE_BYTES = 4_000_000
+MAX_BODY_BYTES = 16_000_000
 _DRAIN_SECONDS = 0.05
-_PORTION = 1_000_000
+_UPLOAD_BLOCK_BYTES = 1_000_000
 """A question with pictures is written in portions of so many bytes, so that others are served in between."""
 _FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
 
@@ -36,7 +36,7 @@ class Upstream:
     def __init__(
         self,
         transport: httpx.AsyncBaseTransport,
-        source: str,
+        provider: str,
         base_url: str,
         *,
         connect_seconds: float,
@@ -44,7 +44,7 @@ class Upstream:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._transport = transport
-        self.source = source
+        self.provider = provider
         self._base = base_url.rstrip("/")
         parts = urlsplit(base_url)
         self.address = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
@@ -60,12 +60,12 @@ class Upstream:
         self._urls: dict[str, httpx.URL] = {}
 
     async def get(self, path: str, *, seconds: float = 10.0) -> Any:
-        """A JSON document; raises SourceError for anything else."""
+        """A JSON document; raises ProviderError for anything else."""
         async with self._sent("GET", path, None, RequestTiming(0.0), limits=httpx.Timeout(seconds)) as stream:
             return await stream.document()
 
     async def post(self, path: str, body: Mapping[str, Any], *, seconds: float = 10.0) -> Any:
-        """The JSON document that answers a small request; raises SourceError for anything else."""
+        """The JSON document that answers a small request; raises ProviderError for anything else."""
         async with self._sent("POST", path, body, RequestTiming(0.0), limits=httpx.Timeout(seconds)) as stream:
             return await stream.document()
 
@@ -109,14 +109,14 @@ class Upstream:
         try:
             return orjson.dumps(body)
         except TypeError as error:  # a number of 500 digits, or depth that no parser takes
-            raise SourceError(ModelFailure.BAD_REQUEST, f"{self.source}: this cannot be sent: {error}") from None
+            raise ProviderError(ModelFailure.BAD_REQUEST, f"{self.provider}: this cannot be sent: {error}") from None
 
     def _request(self, method: str, path: str, content: bytes | None, extensions: dict[str, Any]) -> httpx.Request:
-        if content is None or len(content) <= _PORTION:
+        if content is None or len(content) <= _UPLOAD_BLOCK_BYTES:
             return httpx.Request(method, self._url(path), headers=self._headers, content=content, extensions=extensions)
         headers = {**self._headers, "Content-Length": str(len(content))}
         return httpx.Request(
-            method, self._url(path), headers=headers, content=_in_portions(content), extensions=extensions
+            method, self._url(path), headers=headers, content=_in_blocks(content), extensions=extensions
         )
 
     def _url(self, path: str) -> httpx.URL:
@@ -125,28 +125,28 @@ class Upstream:
             url = self._urls[path] = httpx.URL(self._base + path)
         return url
 
-    def unreachable(self, error: BaseException) -> SourceError:
-        return SourceError(
+    def unreachable(self, error: BaseException) -> ProviderError:
+        return ProviderError(
             ModelFailure.UNAVAILABLE,
-            f"{self.source} at {self.address} cannot be reached: {self.blot(words_of(error))}",
+            f"{self.provider} at {self.address} cannot be reached: {self.redact(words_of(error))}",
         )
 
-    def broken(self, what: str) -> SourceError:
-        return SourceError(ModelFailure.UNAVAILABLE, f"{self.source} at {self.address} {what}")
+    def broken(self, what: str) -> ProviderError:
+        return ProviderError(ModelFailure.UNAVAILABLE, f"{self.provider} at {self.address} {what}")
 
-    def failure(self, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool) -> SourceError:
-        error = failure_of(self.source, status, body, headers, with_images=with_images)
-        error.message = self.blot(error.message)
+    def failure(self, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool) -> ProviderError:
+        error = failure_of(self.provider, status, body, headers, with_images=with_images)
+        error.message = self.redact(error.message)
         error.args = (error.message,)
         return error
 
-    def blot(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         return text.replace(self._secret, "[secret]") if self._secret else text
 
 
-async def _in_portions(content: bytes) -> AsyncGenerator[bytes, None]:
-    for start in range(0, len(content), _PORTION):
-        yield content[start : start + _PORTION]
+async def _in_blocks(content: bytes) -> AsyncGenerator[bytes, None]:
+    for start in range(0, len(content), _UPLOAD_BLOCK_BYTES):
+        yield content[start : start + _UPLOAD_BLOCK_BYTES]
 
 
 async def _closed(response: httpx.Response) -> None:
@@ -180,7 +180,7 @@ class Stream:
         rest = b""
         async for block in self._blocks():
             *lines, rest = (rest + block).split(b"\n") if rest else block.split(b"\n")
-            if len(rest) > LONGEST_LINE:
+            if len(rest) > MAX_LINE_BYTES:
                 raise self._upstream.broken("sent a line without end")
             if found := [line for raw in lines if (line := raw.strip())]:
                 yield found
@@ -202,7 +202,7 @@ class Stream:
                     pass
 
     async def document(self) -> Any:
-        """The whole body as JSON; raises SourceError when it is none."""
+        """The whole body as JSON; raises ProviderError when it is none."""
         content = await self._whole()
         try:
             return orjson.loads(content)
@@ -212,7 +212,7 @@ class Stream:
                 raise self.error(text) from None
             raise self._upstream.broken("sent something that is not JSON") from None
 
-    async def refusal(self) -> SourceError:
+    async def refusal(self) -> ProviderError:
         """What an answer with a status other than success stands for."""
         content = await self._whole()
         try:
@@ -227,7 +227,7 @@ class Stream:
         content = bytearray()
         async for block in self._blocks():
             content += block
-            if len(content) > LONGEST_BODY:
+            if len(content) > MAX_BODY_BYTES:
                 raise self._upstream.broken("sent a body without end")
         return bytes(content)
 
@@ -251,11 +251,11 @@ class Stream:
                 raise self.error("<") from None
             raise self._upstream.broken("sent half a line, or something that is not JSON") from None
 
-    def error(self, body: Any) -> SourceError:
+    def error(self, body: Any) -> ProviderError:
         """What an error inside the body stands for."""
         return self._upstream.failure(
             self._response.status_code, body, self._response.headers, with_images=self._with_images
         )
 
-    def broke_off(self) -> SourceError:
+    def broke_off(self) -> ProviderError:
         return self._upstream.broken("broke off in the middle of the answer")
