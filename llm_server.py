@@ -26,7 +26,7 @@ from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_transport
 from relay.llm.chat import ChatRequest, RequestTiming
 from relay.llm.gateway.api_format import STATUS, AnswerSummary, ApiFormat
-from relay.llm.gateway.catalog import backends
+from relay.llm.gateway.catalog import open_backends
 from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.gateway import Gateway
 from relay.llm.gateway.metrics import LlmMetrics
@@ -110,7 +110,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _new_gateway(app: FastAPI) -> Gateway:
     settings: Settings = app.state.settings
     environment: Environment = app.state.environment
-    found = backends(settings, app.state.http, environment)
+    found = open_backends(settings, app.state.http, environment)
     return Gateway(settings, found, app.state.spend, app.state.llm_metrics, environment)
 
 

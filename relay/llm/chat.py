@@ -1,13 +1,14 @@
-"""The values between the wire and the sources: a question, the pieces of its answer, its end, what a source offers.
+"""Value types between the HTTP front and the providers: chat request, chunks of the answer, provider status.
 
-They belong to no dialect; the front (relay.llm.gateway) and each source translate their own protocol to and from them.
+They belong to no wire format; relay.llm.gateway and each provider translate their own protocol to and from them.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from relay.core.errors import ModelError, ModelFailure
 
@@ -15,7 +16,7 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class Image(NamedTuple):
-    """A picture: base64 `data` with its media type, or the `url` of one (then data is empty)."""
+    """An image: base64 `data` with its media type, or its `url` (then data is empty)."""
 
     media_type: str
     data: str
@@ -26,7 +27,7 @@ class Image(NamedTuple):
 
 
 class ToolCall(NamedTuple):
-    """A function that the model wants called; arguments are an object, as Ollama sends them."""
+    """A function call requested by the model; arguments are a JSON object, as Ollama sends them."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -35,7 +36,7 @@ class ToolCall(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One message of the conversation that is put to a model."""
+    """One message of a conversation sent to a model."""
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
@@ -47,10 +48,10 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """Everything that a caller asks for, in no dialect.
+    """A chat request, independent of the wire format.
 
-    options has Ollama's names (temperature, num_predict ...). `person` is opaque and stable: turns in the queue are
-    dealt out between persons. name and channel are empty for callers that are not ours.
+    options uses Ollama's names (temperature, num_predict ...). `user` is opaque and stable: slots of a queue are shared
+    fairly between users. name and channel are empty for callers other than our channels.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -61,7 +62,7 @@ class ChatRequest:
     tool_choice: Any = None
     think: bool | str | None = None
     keep_alive: str | float | None = None
-    person: str = ""
+    user: str = ""
     name: str = ""
     channel: str = ""
 
@@ -71,7 +72,7 @@ class ChatRequest:
 
 
 class Chunk(NamedTuple):
-    """What one read brought of an answer; `thinking` never reaches a person."""
+    """A part of a streamed answer; `thinking` is never sent to a user."""
 
     text: str = ""
     thinking: str = ""
@@ -79,7 +80,7 @@ class Chunk(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """The end of an answer. Counts are 0 and cost_usd is None when the source does not tell."""
+    """How an answer ended and what it used. Counts are 0 and cost_usd is None when the provider omits them."""
 
     reason: FinishReason = "stop"
     model: str = ""
@@ -92,14 +93,15 @@ class Completion(NamedTuple):
 
 
 StreamEvent: TypeAlias = Chunk | Completion
+StreamEvents: TypeAlias = AsyncGenerator[StreamEvent, None]
 
 
 @dataclass(slots=True)
 class RequestTiming:
-    """What is known about one question while it is on its way; times are perf_counter's.
+    """Timing of one request in flight. started is perf_counter's; the rest are durations in seconds.
 
-    upstream_seconds is spent waiting for a source, waited_seconds in our own queue or between attempts; place tells the
-    place in that queue, as long as there is one.
+    upstream_seconds: waiting for a provider. waited_seconds: in our queue or between attempts. place returns the
+    position in that queue and is None outside of it.
     """
 
     started: float
@@ -111,7 +113,7 @@ class RequestTiming:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """One model that a source offers. context is in tokens; sees says whether it takes pictures; None: unknown."""
+    """One model of a provider. context is in tokens; context and supports_vision are None when unknown."""
 
     name: str
     context: int | None = None
@@ -121,10 +123,10 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
-    """What a source offers now, found out without using a token: the model it answers with by default, and all others.
+    """What a provider offers now: its default model and all models.
 
-    free_used and free_limit are today's requests to free models, where the source counts them; month_usd is what it
-    billed this month.
+    free_used and free_limit count today's requests to free models; month_usd is what was billed this month. All three
+    are None when the provider does not report them.
     """
 
     model: str
@@ -134,22 +136,36 @@ class ProviderStatus:
     month_usd: float | None = None
 
 
-class Provider(Protocol):
-    """One place where answers come from."""
+class Provider(ABC):
+    """The API of one model provider; its attributes are what the gateway may rely on.
+
+    default_model: the model that the settings name, "" when the provider decides. auto_models always exist there and
+    choose a model themselves: the fallback when configured models were removed.
+    """
 
     name: str
+    default_model: str = ""
+    required_setting: ClassVar[str] = "LLM_SOURCE"
+    is_ai: ClassVar[bool] = True
+    lists_all_models: ClassVar[bool] = True
+    truncates_silently: ClassVar[bool] = False
+    auto_models: ClassVar[tuple[str, ...]] = ()
 
-    def answer(self, request: ChatRequest, model: str, timing: RequestTiming) -> AsyncGenerator[StreamEvent, None]:
-        """The answer piece by piece, then exactly one Completion. Raises ModelError; closing it stops the work upstream."""
-        ...
+    def is_free(self, model: str) -> bool:  # noqa: ARG002 (some providers have free and paid models)
+        """Whether an answer of this model never costs money."""
+        return True
 
+    @abstractmethod
+    def answer(self, request: ChatRequest, model: str, timing: RequestTiming) -> StreamEvents:
+        """Stream the answer as chunks, then exactly one Completion. Raises ModelError; closing it cancels upstream."""
+
+    @abstractmethod
     async def fetch_status(self) -> ProviderStatus:
-        """What is offered, by free calls only. Raises ModelError when the source cannot be used now."""
-        ...
+        """List models and quotas with free calls only. Raises ModelError when the provider cannot be used now."""
 
 
 class ProviderError(ModelError):
-    """A source refused or broke off. fallback_models are the names it offered instead of a model that is gone."""
+    """A provider refused or broke off. fallback_models are its suggestions instead of a removed model."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from relay.config.errors import SettingsError
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_transport
 from relay.llm.gateway.breaker import Circuit
-from relay.llm.gateway.catalog import backends
+from relay.llm.gateway.catalog import open_backends
 from relay.llm.gateway.environment import Environment
 from tests.llm.running_llm_server import made, nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
@@ -337,7 +337,7 @@ async def test_a_source_that_comes_back_is_tried_at_once(upstream: Upstream, tmp
     """A look that finds it again after one that did not ends the rest of its circuits; any other look does not."""
     async with open_transport(4) as http:
         settings = ollama(tmp_path, upstream)
-        [backend] = [found for found in backends(settings, http, Environment()) if found.name == "ollama"]
+        [backend] = [found for found in open_backends(settings, http, Environment()) if found.name == "ollama"]
         breaker = backend.breaker("scripted")
         for _ in range(4):
             breaker.record_failure(ModelError(ModelFailure.UNAVAILABLE, "the connection was cut"))

@@ -260,7 +260,7 @@ async def test_what_cannot_be_read_is_the_sources_failure(
 # -- mistakes of our own -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dialect", [OllamaAnswer("m"), OpenAiAnswer("m", with_usage=False)])
+@pytest.mark.parametrize("api_format", [OllamaAnswer("m"), OpenAiAnswer("m", with_usage=False)])
 async def test_an_unforeseen_error_ends_a_stream_with_a_word(api_format: ApiFormat) -> None:
     """The caller who has read half of an answer is told, and the error still reaches the log."""
     sent: list[Message] = []

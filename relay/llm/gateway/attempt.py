@@ -14,7 +14,7 @@ from relay.llm.providers.reasoning import ThoughtFilter
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AttemptLimits:
     """How long to wait, in seconds, and where an answer that does not end is cut, in characters."""
 
     first_token: float
@@ -25,7 +25,7 @@ class Limits:
 class Attempt:
     """Asks one source once. `spoke` says whether the listener has heard anything: then it must not be repeated."""
 
-    def __init__(self, provider: Provider, model: str, limits: Limits, *, inside_thoughts: bool) -> None:
+    def __init__(self, provider: Provider, model: str, limits: AttemptLimits, *, inside_thoughts: bool) -> None:
         self._provider = provider
         self._model = model
         self._limits = limits

@@ -1,4 +1,4 @@
-"""Who is asked, in which order: names of models, aliases and fallbacks become a chain of targets."""
+"""Resolves model names, aliases and fallbacks to an ordered chain of targets."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from relay.config.settings import Settings
 from relay.core.errors import ModelFailure
 from relay.llm.gateway.api_format import HintedError
 from relay.llm.gateway.backend import Backend
+from relay.llm.gateway.catalog import REQUIRED_SETTINGS
 
-HEALERS = ("openrouter/auto", "openrouter/free")
-"""What OpenRouter has always: asked when every model that somebody chose is gone."""
 _REPLACED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model of a source, "" for its default, with parameters of its own."""
+    """A model of a provider ("" for its default) with its own request options."""
 
     provider: str
     model: str = ""
@@ -29,113 +28,118 @@ class Target:
 
 
 class Chain:
-    """Builds the chain for a name, and remembers which models are gone and what to ask instead."""
+    """Builds the chain for a model name; remembers removed models and their replacements."""
 
     def __init__(self, settings: Settings, backends: Mapping[str, Backend], clock: Callable[[], float]) -> None:
         self._settings = settings
         self._backends = backends
         self._clock = clock
-        self._gone: dict[Target, tuple[float, tuple[Target, ...]]] = {}
+        self._last_resort = next(name for name, backend in backends.items() if not backend.provider.is_ai)
+        self._missing: dict[Target, tuple[float, tuple[Target, ...]]] = {}
 
     def of(self, name: str) -> tuple[list[Target], bool]:
-        """The targets for a model's name, and whether we may choose others than these: not when a caller named one.
+        """Targets for a model name, and whether a removed model may be replaced (not when the caller named one).
 
-        "" and "default" mean what is configured. Raises HintedError when nothing is.
+        "" and "default" mean the configured chain. Raises HintedError when nothing is configured.
         """
         if name in ("", "default"):
-            return self._healed(self.default()), True
+            return self._with_replacements(self.default()), True
         alias = self._settings.llm_aliases.get(name)
         if alias is not None:
             options = {key: value for key, value in alias.items() if key != "model"}
             target = replace(self._read(alias["model"]), options=options)
-            return self._healed(list(dict.fromkeys([target, *self.default()]))), True
+            return self._with_replacements(list(dict.fromkeys([target, *self.default()]))), True
         return [self._read(name)], False
 
     def default(self) -> list[Target]:
-        """The configured source or what `auto` finds, its fallbacks, and the last resort."""
+        """The configured provider or those that `auto` finds, the fallbacks, and the last resort."""
         chosen = self._settings.llm_source
         usable = self._found() if chosen == "auto" else [self._configured(chosen)]
         fallbacks = [self._read(text) for text in self._settings.llm_fallbacks]
         if fallbacks:
             usable = [*usable[:1], *fallbacks]
         if not usable and self._settings.simulated:
-            usable = [Target("demo")]
+            usable = [Target(self._last_resort)]
         if not usable and not self._settings.llm_last_resort:
             raise HintedError(
                 ModelFailure.UNAVAILABLE,
                 "no model is configured",
                 "set OPENROUTER_API_KEY, or start Ollama on this machine, or set OPENAI_BASE_URL; see docs/SETTINGS.md",
             )
-        last = [Target("demo")] if self._settings.llm_last_resort else []
+        last = [Target(self._last_resort)] if self._settings.llm_last_resort else []
         return list(dict.fromkeys([*usable, *last]))
 
     def is_last_resort(self, target: Target) -> bool:
-        return target.provider == "demo" and self._settings.llm_last_resort and self._settings.llm_source != "demo"
+        wanted = self._settings.llm_last_resort and self._settings.llm_source != self._last_resort
+        return wanted and target.provider == self._last_resort
 
     def _found(self) -> list[Target]:
-        """Configured sources whatever their state, others as long as they answer."""
+        """Configured providers in any state, auto-detected ones while they answer."""
         return [
             Target(backend.name)
             for backend in self._backends.values()
-            if backend.name != "demo" and (backend.configured or backend.answers)
+            if backend.provider.is_ai and (backend.configured or backend.answers)
         ]
 
     def _configured(self, provider: str) -> Target:
         if provider not in self._backends:
-            keys = {"openrouter": "OPENROUTER_API_KEY", "openai": "OPENAI_BASE_URL"}
             raise HintedError(
                 ModelFailure.UNAVAILABLE,
                 f"the source {provider} is not configured",
-                f"set {keys.get(provider, 'LLM_SOURCE')}, or use llm_source=auto; see docs/SETTINGS.md",
+                f"set {REQUIRED_SETTINGS.get(provider, 'LLM_SOURCE')}, or use llm_source=auto; see docs/SETTINGS.md",
             )
         return Target(provider)
 
     def _read(self, text: str) -> Target:
-        """A source, `source:model`, or a model of the source that answers by default."""
+        """Parse `provider`, `provider:model`, or a model of the default provider."""
         provider, _, model = text.partition(":")
         if provider in self._backends:
             return Target(provider, model)
-        if provider in {"openrouter", "openai"} and (model or text == provider):
+        if provider in REQUIRED_SETTINGS and (model or text == provider):
             return self._configured(provider)
         if self._settings.llm_source != "auto":
             return Target(self._configured(self._settings.llm_source).provider, text)
-        return Target(next((target.provider for target in self._found()), "demo"), text)
+        return Target(next((target.provider for target in self._found()), self._last_resort), text)
 
-    # -- models that are gone ------------------------------------------------------------------------------------------
+    # -- removed models ------------------------------------------------------------------------------------------------
 
-    def lost(self, target: Target, offered: Iterable[str]) -> tuple[Target, ...] | None:
-        """Note that a model is gone; returns what to ask instead, in this order, or None when it was known already.
+    def mark_missing(self, target: Target, offered: Iterable[str]) -> tuple[Target, ...] | None:
+        """Record a removed model; returns its replacements in order, or None when it was recorded before.
 
-        A model with something instead is asked again after an hour, one without at every question: it may be installed
-        at any moment.
+        A model with replacements is retried after an hour; one without at every request, since it may be installed any
+        time.
         """
-        if target in self._gone:
+        if target in self._missing:
             return None
-        names = [*offered, *(HEALERS if target.provider == "openrouter" else ())]
+        names = [*offered, *self._auto_models(target)]
         instead = tuple(Target(target.provider, name, target.options) for name in names if name != target.model)
-        self._gone[target] = (self._clock() + _REPLACED_SECONDS, instead)
+        self._missing[target] = (self._clock() + _REPLACED_SECONDS, instead)
         return instead
 
-    def gone(self) -> dict[str, str]:
-        """Models that are gone, and what is asked first instead; for the status."""
+    def replaced(self) -> dict[str, str]:
+        """Removed models and their first replacement, for the status."""
         self._forget()
-        return {str(target): str(instead[0]) for target, (_, instead) in self._gone.items() if instead}
+        return {str(target): str(instead[0]) for target, (_, instead) in self._missing.items() if instead}
 
-    def _healed(self, targets: list[Target]) -> list[Target]:
-        """The chain with every model that is gone replaced; OpenRouter's routers come after what somebody chose."""
+    def _with_replacements(self, targets: list[Target]) -> list[Target]:
+        """The chain with removed models replaced; automatic models come after all chosen ones."""
         self._forget()
-        if not self._gone:
+        if not self._missing:
             return targets
-        chosen = [found for target in targets for found in self._instead(target) if found.model not in HEALERS]
-        routers = [found for target in targets for found in self._instead(target) if found.model in HEALERS]
+        found = [other for target in targets for other in self._instead(target)]
+        routers = [target for target in found if target.model in self._auto_models(target)]
+        chosen = [target for target in found if target not in routers]
         last = [target for target in chosen if self.is_last_resort(target)]
         return list(dict.fromkeys([*(target for target in chosen if target not in last), *routers, *last]))
 
     def _instead(self, target: Target) -> tuple[Target, ...]:
-        _, instead = self._gone.get(target, (0.0, ()))
+        _, instead = self._missing.get(target, (0.0, ()))
         return instead or (target,)
+
+    def _auto_models(self, target: Target) -> tuple[str, ...]:
+        return self._backends[target.provider].provider.auto_models
 
     def _forget(self) -> None:
         now = self._clock()
-        for target in [target for target, (until, _) in self._gone.items() if until <= now]:
-            del self._gone[target]
+        for target in [target for target, (until, _) in self._missing.items() if until <= now]:
+            del self._missing[target]

@@ -37,14 +37,14 @@ class FairQueue:
         self.waiting = 0
 
     @asynccontextmanager
-    async def slot(self, person: str, timing: RequestTiming) -> AsyncIterator[None]:
+    async def slot(self, user: str, timing: RequestTiming) -> AsyncIterator[None]:
         """Hold a turn for the block. Raises ModelError(UNAVAILABLE) with retry_after when too many wait already.
 
         While it waits, `trace.place` tells the place in the queue.
         """
         if self.active >= self._max_active:
             before = self._clock()
-            await self._wait(person, timing)
+            await self._wait(user, timing)
             timing.waited_seconds += self._clock() - before
         else:
             self.active += 1
@@ -53,58 +53,58 @@ class FairQueue:
             yield
         finally:
             self._usual_seconds += _SMOOTHING * (self._clock() - began - self._usual_seconds)
-            self._pass_on()
+            self._release()
 
-    async def _wait(self, person: str, timing: RequestTiming) -> None:
+    async def _wait(self, user: str, timing: RequestTiming) -> None:
         if self.waiting >= self._max_waiting:
             raise ModelError(
                 ModelFailure.UNAVAILABLE,
                 f"too many questions wait for {self._provider} already",
                 retry_after=max(1.0, self._usual_seconds * self.waiting / self._max_active),
             )
-        called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queues.setdefault(person, deque()).append(called)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(user, deque()).append(waiter)
         self.waiting += 1
-        timing.place = lambda: self._place(person, called)
+        timing.place = lambda: self._place(user, waiter)
         try:
-            await called
+            await waiter
         except asyncio.CancelledError:
-            if not called.cancelled():
-                self._pass_on()  # the turn came in the same moment in which the caller left
-            elif called in self._queues.get(person, ()):
-                self._remove(person, called)
+            if not waiter.cancelled():
+                self._release()  # the turn came in the same moment in which the caller left
+            elif waiter in self._queues.get(user, ()):
+                self._remove(user, waiter)
             raise
         finally:
             timing.place = None
 
-    def _pass_on(self) -> None:
+    def _release(self) -> None:
         """Give a turn that has ended to whoever is next and still waits."""
         while self._queues:
-            person, queue = next(iter(self._queues.items()))
-            called = queue[0]
-            self._remove(person, called)
-            if person in self._queues:
-                self._queues.move_to_end(person)
-            if not called.cancelled():
-                called.set_result(None)
+            user, queue = next(iter(self._queues.items()))
+            waiter = queue[0]
+            self._remove(user, waiter)
+            if user in self._queues:
+                self._queues.move_to_end(user)
+            if not waiter.cancelled():
+                waiter.set_result(None)
                 return
         self.active -= 1
 
-    def _remove(self, person: str, called: asyncio.Future[None]) -> None:
-        queue = self._queues[person]
-        queue.remove(called)
+    def _remove(self, user: str, waiter: asyncio.Future[None]) -> None:
+        queue = self._queues[user]
+        queue.remove(waiter)
         self.waiting -= 1
         if not queue:
-            del self._queues[person]
+            del self._queues[user]
 
-    def _place(self, person: str, called: asyncio.Future[None]) -> int:
+    def _place(self, user: str, waiter: asyncio.Future[None]) -> int:
         """1 for the next one: everybody ahead in this round, and everybody's rounds before it."""
-        own = self._queues.get(person)
-        if own is None or called not in own:
+        own = self._queues.get(user)
+        if own is None or waiter not in own:
             return 1
-        rounds, place, ahead = own.index(called), 1, 1
+        rounds, place, ahead = own.index(waiter), 1, 1
         for other, queue in self._queues.items():
-            if other == person:
+            if other == user:
                 ahead = 0
                 place += rounds
             else:

@@ -77,8 +77,12 @@ class Gateway:
         settings = self._settings
         named = {text.partition(":")[0] for text in settings.llm_fallbacks}
         named |= {alias["model"].partition(":")[0] for alias in settings.llm_aliases.values()}
-        named |= {settings.llm_source, "demo"}
-        return [backend for name, backend in self._backends.items() if settings.llm_source == "auto" or name in named]
+        named.add(settings.llm_source)
+        return [
+            backend
+            for name, backend in self._backends.items()
+            if settings.llm_source == "auto" or name in named or not backend.provider.is_ai
+        ]
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -133,7 +137,7 @@ class Gateway:
             **({"problem": problem.message, "hint": hint_of(problem)} if problem else {}),
             "sources": [backend.status() for backend in dict.fromkeys(backends)],
             "chain": [str(target) for target in targets],
-            "replaced_models": self._chain.gone(),
+            "replaced_models": self._chain.replaced(),
             "spent_this_month_usd": round(self._spend.spent, 6),
             "monthly_budget_usd": self._settings.llm_monthly_budget_usd,
         }

@@ -99,7 +99,7 @@ def read_chat(content: bytes) -> tuple[ChatRequest, bool]:
         tools=tuple(body.tools or ()),
         think=body.think,
         keep_alive=body.keep_alive,
-        person=who.person or "",
+        user=who.person or "",
         name=who.name or "",
         channel=who.channel or "",
     )

@@ -96,7 +96,7 @@ def read_completion(content: bytes) -> tuple[ChatRequest, bool, bool]:
         tools=tuple(body.tools or ()),
         tool_choice=body.tool_choice,
         think=body.reasoning_effort if body.reasoning_effort not in (None, "none") else None,
-        person=body.user or "",
+        user=body.user or "",
     )
     return request, bool(body.stream), bool(body.stream_options and body.stream_options.include_usage)
 

@@ -1,6 +1,6 @@
-"""OpenRouter's free models: 20 questions a minute, and 50 or 1,000 a UTC day for the whole account.
+"""OpenRouter's limits for free models: 20 requests a minute, and 50 or 1,000 a UTC day for the whole account.
 
-Rules from openrouter.ai/docs (limits); the daily figures come from GET /key and are counted on between two looks at it.
+Rules from openrouter.ai/docs (limits); the daily figures come from GET /key and are extrapolated between two probes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ _REQUESTS_A_MINUTE = 20
 _DAY = 86_400
 
 
-def is_free_model(model: str) -> bool:
-    return model.endswith(":free") or model == "openrouter/free"
-
-
 class FreeQuota:
-    """Counts the questions to free models. `clock` tells Unix time: the day is UTC's."""
+    """Counts requests to free models. `clock` returns Unix time; days are UTC."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -30,13 +26,13 @@ class FreeQuota:
         self._limit: int | None = None
 
     def learn(self, status: ProviderStatus) -> None:
-        """Take over what the account says; questions since then may not be in it yet, so the larger count holds."""
+        """Adopt the account's figures; they may lag behind our own count, so the larger one is kept."""
         self._roll_day()
         self._limit = status.free_limit if status.free_limit is not None else self._limit
         self._used = max(self._used, status.free_used or 0)
 
     def take(self) -> None:
-        """Count one question. Raises ModelError(RATE_LIMIT) with the wait when there is none left."""
+        """Count one request. Raises ModelError(RATE_LIMIT) with retry_after when the quota is used up."""
         now = self._clock()
         self._roll_day()
         if self._limit is not None and self._used >= self._limit:

@@ -1,6 +1,6 @@
-"""The way of one question along its chain of targets: attempts, pauses, the next target, the honest error at the end.
+"""Sends a request along its chain of targets: retries, backoff, the next target, one combined error at the end.
 
-Nothing is repeated once the caller has heard a word.
+A request is never repeated once a chunk of the answer was delivered.
 """
 
 from __future__ import annotations
@@ -8,37 +8,54 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
+from relay.core.retry import Pace, next_pause
 from relay.llm.chat import ChatRequest, Completion, ProviderError, RequestTiming
 from relay.llm.gateway.api_format import AnswerSummary, HintedError, hint_of
-from relay.llm.gateway.attempt import Attempt, Limits
+from relay.llm.gateway.attempt import Attempt, AttemptLimits
 from relay.llm.gateway.backend import Backend
 from relay.llm.gateway.breaker import Breaker
 from relay.llm.gateway.chain import Chain, Target
 from relay.llm.gateway.context import fitted, halved, refuse_flood, was_truncated
 from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.metrics import LlmMetrics
-from relay.llm.gateway.quota import is_free_model
+from relay.llm.gateway.quota import FreeQuota
 from relay.llm.gateway.response import OnChunk
 from relay.llm.gateway.spend import SpendTracker, cost_of
 
 log = logging.getLogger("relay.gateway")
 
-_FIRST_BACKOFF = 0.5
-_MAX_BACKOFF = 8.0
 _MAX_WAIT = 30.0
-"""A source that wants a longer pause than this is not waited for: the caller asks again later."""
+"""Longer delays than this are not waited out: the caller is told when to retry."""
 
-# Asking somebody else, or the same one again, would not change these.
+# Another target, or a repetition, would not change these.
 _FINAL = {ModelFailure.BAD_REQUEST, ModelFailure.CONTEXT_TOO_LONG, ModelFailure.REFUSED}
 _RETRYABLE = {ModelFailure.RATE_LIMIT, ModelFailure.UNAVAILABLE, ModelFailure.TIMEOUT}
 
 
+@dataclass(slots=True)
+class _TargetCall:
+    """A request to one target: what stays the same over its attempts, and how many failed."""
+
+    backend: Backend
+    model: str
+    request: ChatRequest
+    on_chunk: OnChunk
+    timing: RequestTiming
+    is_last: bool
+    is_trial: bool = False
+    failures: int = 0
+
+    @property
+    def breaker(self) -> Breaker:
+        return self.backend.breaker(self.model)
+
+
 class FallbackRouter:
-    """Puts questions to the stations."""
+    """Tries the targets of a request in order."""
 
     def __init__(
         self,
@@ -46,86 +63,58 @@ class FallbackRouter:
         backends: Mapping[str, Backend],
         chain: Chain,
         spend: SpendTracker,
-        llm_metrics: LlmMetrics,
+        metrics: LlmMetrics,
         environment: Environment,
     ) -> None:
         self._settings = settings
         self._backends = backends
         self._chain = chain
         self._spend = spend
-        self._metrics = llm_metrics
-        self._sleep = environment.sleep
-        self._rng = environment.rng
-        self._limits = Limits(
+        self._metrics = metrics
+        self._environment = environment
+        self._backoff = Pace(0.5, 8.0, settings.llm_attempts)
+        self._limits = AttemptLimits(
             settings.llm_first_token_seconds, settings.llm_silence_seconds, settings.llm_max_answer_chars
         )
         self._reported_truncation: set[str] = set()
 
     async def ask(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> AnswerSummary:
-        """The answer of the first target that gives one. Raises ModelError when none does."""
+        """Stream the answer of the first target that gives one. Raises ModelError when none does."""
         refuse_flood(request, self._settings.max_body_bytes)
         targets, may_choose = self._chain.of(request.model)
-        first, tried, failures = targets[0], set[Target](), list[ModelError]()
+        first, tried, errors = targets[0], set[Target](), list[ModelError]()
         while targets:
             target, *targets = targets
             tried.add(target)
             try:
-                return await self._ask(target, request, on_chunk, timing, last=not targets, first=first)
+                backend, model, prepared = await self._prepared(target, request)
+                call = _TargetCall(backend, model, prepared, on_chunk, timing, is_last=not targets)
+                completion = await self._ask(target, call)
             except ModelError as error:
                 if timing.first_token_seconds is not None or error.kind in _FINAL:
                     raise
-                failures.append(error)
+                errors.append(error)
                 if may_choose and error.kind is ModelFailure.NOT_FOUND:
                     self._replace(target, error)
                     targets = [other for other in self._chain.of(request.model)[0] if other not in tried]
-        raise _combined_error(failures)
+            else:
+                degraded = target.provider != first.provider or self._chain.is_last_resort(target)
+                return self._summary(call, completion, degraded=degraded)
+        raise _combined_error(errors)
 
     def _replace(self, target: Target, error: ModelError) -> None:
-        """A model that somebody chose is gone: remember what to ask instead, and say so once."""
+        """Record a removed model; logged once."""
         offered = error.fallback_models if isinstance(error, ProviderError) else ()
-        instead = self._chain.lost(target, offered)
+        instead = self._chain.mark_missing(target, offered)
         if instead is not None:
             names = ", ".join(str(other) for other in instead)
             log.warning("%s%s", error.message, f"; asking instead: {names}" if names else "")
 
-    async def _ask(
-        self,
-        target: Target,
-        request: ChatRequest,
-        on_chunk: OnChunk,
-        timing: RequestTiming,
-        *,
-        last: bool,
-        first: Target,
-    ) -> AnswerSummary:
-        """One target, as often as it is worth it."""
+    async def _prepared(self, target: Target, request: ChatRequest) -> tuple[Backend, str, ChatRequest]:
+        """Fit the request to the target's model. Raises ModelError when the model or the budget does not allow it."""
         backend = self._backends[target.provider]
         model = await backend.model(target.model)
-        request = self._prepared(backend, model, target, request)
-        breaker = backend.breaker(model)
-        trying = breaker.admit(str(target))
-        try:
-            completion, asked = await self._with_retries(
-                backend, model, breaker, request, on_chunk, timing, last=last, trying=trying
-            )
-        finally:
-            if trying:
-                breaker.cancel_trial()
-        self._report_truncation(backend, model, asked, completion)
-        cost = cost_of(completion, model, self._settings.llm_prices)
-        return AnswerSummary(
-            completion=completion,
-            provider=backend.name,
-            model=completion.model or model,
-            cost_usd=0.0 if cost is None and backend.is_free(model) else cost,
-            degraded=target.provider != first.provider or self._chain.is_last_resort(target),
-            first_token_seconds=timing.first_token_seconds or 0.0,
-            total_seconds=time.perf_counter() - timing.started,
-        )
-
-    def _prepared(self, backend: Backend, model: str, target: Target, request: ChatRequest) -> ChatRequest:
-        """The question as this model can take it. Raises ModelError when it cannot, or may not be asked for money."""
-        if not backend.is_free(model):
+        if not backend.provider.is_free(model):
             self._spend.check_budget(self._settings.llm_monthly_budget_usd, backend.name)
         facts = backend.facts(model)
         if request.has_images and facts is not None and facts.supports_vision is False:
@@ -134,103 +123,121 @@ class FallbackRouter:
             request = replace(request, options={**target.options, **request.options})
         known = facts.context if facts is not None else None
         window = request.options.get("num_ctx") or known or self._settings.llm_context_tokens
-        return fitted(request, window if isinstance(window, int) else None, self._settings.llm_answer_tokens)
+        window = window if isinstance(window, int) else None
+        return backend, model, fitted(request, window, self._settings.llm_answer_tokens)
 
-    async def _with_retries(
-        self,
-        backend: Backend,
-        model: str,
-        breaker: Breaker,
-        request: ChatRequest,
-        on_chunk: OnChunk,
-        timing: RequestTiming,
-        *,
-        last: bool,
-        trying: bool,
-    ) -> tuple[Completion, ChatRequest]:
-        """The end of the answer, and the question as it was answered at last."""
-        number = 1
+    async def _ask(self, target: Target, call: _TargetCall) -> Completion:
+        breaker = call.breaker
+        call.is_trial = breaker.admit(str(target))
+        try:
+            completion = await self._with_retries(call)
+        finally:
+            if call.is_trial:
+                breaker.cancel_trial()
+        self._report_truncation(call, completion)
+        return completion
+
+    async def _with_retries(self, call: _TargetCall) -> Completion:
+        backend, breaker = call.backend, call.breaker
         while True:
-            if backend.name == "openrouter" and is_free_model(model):
-                await self._pace(backend, timing, last=last)
-            attempt = Attempt(backend.provider, model, self._limits, inside_thoughts=model in backend.unopened)
-            async with backend.queue.slot(request.person, timing):
-                if number == 1 and not trying:
-                    breaker.check(f"{backend.name}:{model}")  # it may have failed others while this one was waiting
+            if backend.quota is not None and backend.provider.is_free(call.model):
+                await self._take_quota(backend.quota, call)
+            attempt = Attempt(
+                backend.provider, call.model, self._limits, inside_thoughts=call.model in backend.unopened
+            )
+            async with backend.queue.slot(call.request.user, call.timing):
+                if call.failures == 0 and not call.is_trial:
+                    breaker.check(f"{backend.name}:{call.model}")  # it may have opened while this request was queued
                 began = time.perf_counter()
                 try:
-                    completion = await attempt.run(request, on_chunk, timing)
+                    completion = await attempt.run(call.request, call.on_chunk, call.timing)
                     breaker.record_success()
                     backend.record_success()
-                    return completion, request
+                    return completion
                 except ModelError as error:
                     failure = error
                 finally:
                     if attempt.found_unopened:
-                        backend.unopened.add(model)
-            smaller = halved(request) if failure.kind is ModelFailure.CONTEXT_TOO_LONG else None
+                        backend.unopened.add(call.model)
+            smaller = halved(call.request) if failure.kind is ModelFailure.CONTEXT_TOO_LONG else None
             if smaller is not None and not attempt.started:
-                request = smaller
+                call.request = smaller
                 continue
             breaker.record_failure(failure)
             backend.record_failure(failure)
             self._metrics.attempt_failed(backend.name, failure)
-            took = time.perf_counter() - began
-            pause = None if attempt.started else self._pause(failure, number, took, timing, last=last)
-            if pause is None:
+            call.failures += 1
+            delay = None if attempt.started else self._retry_delay(failure, call, time.perf_counter() - began)
+            if delay is None:
                 raise failure
-            number += 1
-            await self._rest(pause, timing)
+            await self._wait(delay, call.timing)
 
-    async def _pace(self, backend: Backend, timing: RequestTiming, *, last: bool) -> None:
-        """Take one of the free questions; wait for it when there is nobody else to ask and the wait is short."""
+    async def _take_quota(self, quota: FreeQuota, call: _TargetCall) -> None:
+        """Take one free request; waits for it when this is the last target and the wait is short."""
         while True:
             try:
-                backend.quota.take()
+                quota.take()
                 return
             except ModelError as error:
                 wait = error.retry_after or 0.0
-                if not last or wait > _MAX_WAIT or wait > self._left(timing):
+                if not call.is_last or wait > min(_MAX_WAIT, self._left(call.timing)):
                     raise
-            await self._rest(wait, timing)
+            await self._wait(wait, call.timing)
 
-    def _pause(self, error: ModelError, number: int, took: float, timing: RequestTiming, *, last: bool) -> float | None:
-        """Seconds until the next attempt at the same target; None when it is better to go on to the next one."""
-        if error.kind not in _RETRYABLE or number >= self._settings.llm_attempts:
+    def _retry_delay(self, error: ModelError, call: _TargetCall, took: float) -> float | None:
+        """Seconds until the next attempt at the same target; None when the next target should be tried."""
+        brief = error.kind is ModelFailure.UNAVAILABLE and error.retry_after is None and call.failures == 1
+        if error.kind not in _RETRYABLE or not (call.is_last or brief):
             return None
-        if not last and (error.kind is not ModelFailure.UNAVAILABLE or error.retry_after is not None or number > 1):
-            return None
-        backoff = min(_FIRST_BACKOFF * 2 ** (number - 1), _MAX_BACKOFF)
-        pause = max(backoff * self._rng.uniform(0.75, 1.25), error.retry_after or 0.0)
-        return pause if pause <= _MAX_WAIT and pause + took < self._left(timing) else None
+        left = self._left(call.timing) - took
+        delay = next_pause(
+            self._backoff,
+            attempts=call.failures,
+            age=0.0,
+            give_up_after=left,
+            retry_after=error.retry_after,
+            chance=self._environment.rng.random,
+        )
+        return delay if delay is not None and delay <= _MAX_WAIT and delay < left else None
 
     def _left(self, timing: RequestTiming) -> float:
         return timing.started + self._settings.llm_total_seconds - time.perf_counter()
 
-    async def _rest(self, seconds: float, timing: RequestTiming) -> None:
+    async def _wait(self, seconds: float, timing: RequestTiming) -> None:
         timing.waited_seconds += seconds
-        await self._sleep(seconds)
+        await self._environment.sleep(seconds)
 
-    def _report_truncation(self, backend: Backend, model: str, request: ChatRequest, completion: Completion) -> None:
-        if (
-            backend.name == "ollama"
-            and model not in self._reported_truncation
-            and was_truncated(request, completion.prompt_tokens)
-        ):
-            self._reported_truncation.add(model)
+    def _report_truncation(self, call: _TargetCall, completion: Completion) -> None:
+        """Log once per model that the provider silently dropped the beginning of a conversation."""
+        silent = call.backend.provider.truncates_silently and call.model not in self._reported_truncation
+        if silent and was_truncated(call.request, completion.prompt_tokens):
+            self._reported_truncation.add(call.model)
             log.warning(
-                "ollama read only %d tokens of a longer conversation: %s has too small a context, and the oldest part "
+                "%s read only %d tokens of a longer conversation: %s has too small a context, and the oldest part "
                 "was dropped silently. Set ollama_context_tokens to give it more.",
+                call.backend.name,
                 completion.prompt_tokens,
-                model,
+                call.model,
             )
 
+    def _summary(self, call: _TargetCall, completion: Completion, *, degraded: bool) -> AnswerSummary:
+        cost = cost_of(completion, call.model, self._settings.llm_prices)
+        return AnswerSummary(
+            completion=completion,
+            provider=call.backend.name,
+            model=completion.model or call.model,
+            cost_usd=0.0 if cost is None and call.backend.provider.is_free(call.model) else cost,
+            degraded=degraded,
+            first_token_seconds=call.timing.first_token_seconds or 0.0,
+            total_seconds=time.perf_counter() - call.timing.started,
+        )
 
-def _combined_error(failures: list[ModelError]) -> ModelError:
-    """One error for all targets that failed; it is passing when any of them is."""
-    if len(failures) == 1:
-        return failures[0]
-    leading = next((error for error in failures if error.passing), failures[0])
-    waits = [error.retry_after for error in failures if error.retry_after is not None]
-    message = "; then ".join(dict.fromkeys(error.message for error in failures))
-    return HintedError(leading.kind, message, hint_of(leading), retry_after=min(waits, default=None))
+
+def _combined_error(errors: list[ModelError]) -> ModelError:
+    """One error for all failed targets; it is transient when any of them is."""
+    if len(errors) == 1:
+        return errors[0]
+    leading = next((error for error in errors if error.passing), errors[0])
+    delays = [error.retry_after for error in errors if error.retry_after is not None]
+    message = "; then ".join(dict.fromkeys(error.message for error in errors))
+    return HintedError(leading.kind, message, hint_of(leading), retry_after=min(delays, default=None))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from relay.core.errors import ModelFailure
 from relay.llm.chat import (
@@ -15,10 +15,11 @@ from relay.llm.chat import (
     Chunk,
     Completion,
     ModelFacts,
+    Provider,
     ProviderError,
     ProviderStatus,
     RequestTiming,
-    StreamEvent,
+    StreamEvents,
 )
 from relay.llm.providers.faq import Faq
 
@@ -31,18 +32,18 @@ _HOW_TO_CONNECT = (
 _TOKEN = re.compile(r"\s*\S+\s*")
 
 
-class DemoProvider:
+class DemoProvider(Provider):
     """Answers from `faq`; `sleep` paces the words."""
 
     name = "demo"
+    default_model = MODEL
+    is_ai = False
 
     def __init__(self, faq: Faq, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._faq = faq
         self._sleep = sleep
 
-    async def answer(
-        self, request: ChatRequest, model: str, timing: RequestTiming
-    ) -> AsyncGenerator[StreamEvent, None]:
+    async def answer(self, request: ChatRequest, model: str, timing: RequestTiming) -> StreamEvents:
         if model != MODEL:
             raise ProviderError(
                 ModelFailure.NOT_FOUND, f"there is no model {model!r}; only {MODEL!r}, which is not an AI"

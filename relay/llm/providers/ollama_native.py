@@ -6,7 +6,6 @@ an error in mid-stream is one line {"error": "..."}; a stream without done:true 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from relay.core.errors import ModelFailure
@@ -16,10 +15,11 @@ from relay.llm.chat import (
     Chunk,
     Completion,
     ModelFacts,
+    Provider,
     ProviderError,
     ProviderStatus,
     RequestTiming,
-    StreamEvent,
+    StreamEvents,
     ToolCall,
 )
 from relay.llm.providers.json_values import as_arguments, as_dict, as_dicts, as_int, as_text
@@ -30,20 +30,19 @@ DEFAULT_CONTEXT = 4096
 """What Ollama gives a model on machines with less than 24 GB of video memory, unless it is told otherwise."""
 
 
-class OllamaProvider:
-    """`model` is asked for by default; the first installed one that can chat when it is empty."""
+class OllamaProvider(Provider):
+    """Without a `model` the default is the first installed one that can chat."""
 
     name = "ollama"
+    truncates_silently = True
 
-    def __init__(self, upstream: Upstream, model: str | None, context: int | None = None) -> None:
+    def __init__(self, upstream: Upstream, model: str, context: int | None = None) -> None:
         self._upstream = upstream
-        self._model = model
+        self.default_model = model
         self._context = context
         self._known: dict[str, ModelFacts] = {}
 
-    async def answer(
-        self, request: ChatRequest, model: str, timing: RequestTiming
-    ) -> AsyncGenerator[StreamEvent, None]:
+    async def answer(self, request: ChatRequest, model: str, timing: RequestTiming) -> StreamEvents:
         try:
             async with self._upstream.stream(
                 "/api/chat", self._body(request, model), timing, with_images=request.has_images
@@ -100,7 +99,7 @@ class OllamaProvider:
         if not isinstance(found, list):
             raise self._upstream.broken("is not Ollama; is ollama_host right?")
         models = tuple([await self._facts(row) for row in as_dicts(found) if as_text(row.get("name"))])
-        model = self._model or next((facts.name for facts in models if _chats(facts)), "")
+        model = self.default_model or next((facts.name for facts in models if _chats(facts)), "")
         if not model:
             raise ProviderError(
                 ModelFailure.NOT_FOUND,
