@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import time
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+_MAX_RETRY_AFTER = 86_400.0
 # Raised while a connection was still being made, so no byte of the request was written.
 _BEFORE_THE_REQUEST = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientProxyConnectionError)
 
@@ -33,6 +39,26 @@ def never_left(error: Exception) -> bool:
     if isinstance(origin, aiohttp.ClientError):
         return isinstance(origin, _BEFORE_THE_REQUEST)
     return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol))
+
+
+def retry_after_seconds(value: object) -> float | None:
+    """Seconds to wait, from 0 to one day: a number, a number as text, or an HTTP or ISO 8601 date; else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        seconds = float(value)
+    except (ValueError, OverflowError):
+        seconds = _seconds_until(str(value))
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str) -> float:
+    for parse in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            return parse(date).timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):
+            continue
+    return math.nan
 
 
 def words_of(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.http_client import never_left
+from relay.core.http_client import never_left, retry_after_seconds
 
 SEND_SECONDS = 20.0
 
@@ -154,7 +154,7 @@ def _checked(response: httpx.Response) -> str:
 
 def _refused(status: int, payload: dict[str, Any] | None, headers: Mapping[str, str]) -> SendError:
     said = _words(payload) or f"Twilio answered with {status}"
-    retry_after = _seconds(headers.get("retry-after"))
+    retry_after = retry_after_seconds(headers.get("retry-after"))
     if status == 429:
         return refusal(_code(payload) or status, BUSY, said, retry_after)
     if status < 400:
@@ -180,16 +180,6 @@ def _words(payload: dict[str, Any] | None) -> str:
     """Twilio's own sentence, cut to what fits a log line."""
     found = (payload or {}).get("message") or (payload or {}).get("detail") or ""
     return found[:300] if isinstance(found, str) else ""
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After when it is a number of seconds; Twilio sends no dates."""
-    if retry_after is None:
-        return None
-    try:
-        return max(0.0, min(float(retry_after), 86_400.0))
-    except ValueError:
-        return None
 
 
 def open_client(http: httpx.AsyncClient, base_url: str, account_sid: str, auth_token: str) -> Client:

@@ -1,4 +1,4 @@
-"""What a front protocol must be able to write; the two of them are ollama_dialect and openai_dialect."""
+"""What a wire format of the front must encode (ollama_api, openai_api), and the HTTP status and hint of each error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HINTS = {
 
 
 class HintedError(ModelError):
-    """A ModelError with advice of its own instead of the one of its kind."""
+    """A ModelError with its own hint instead of the one of its kind."""
 
     def __init__(self, kind: ModelFailure, message: str, hint: str, *, retry_after: float | None = None) -> None:
         super().__init__(kind, message, retry_after=retry_after)
@@ -49,7 +49,7 @@ def hint_of(error: ModelError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSummary:
-    """How an answer ended: who gave it, and what it took. cost_usd is None when nobody knows."""
+    """What an answer cost and how long it took; cost_usd is None when unknown."""
 
     completion: Completion
     provider: str
@@ -61,30 +61,17 @@ class AnswerSummary:
 
 
 class ApiFormat(Protocol):
-    """Writes one answer in one protocol; made anew for each request."""
+    """Encodes one answer in one wire format; an instance serves one request.
+
+    A stream is chunks and keep-alives, closed by `end` or `error_chunk`. Without streaming the body is `full_response`,
+    or `refusal` for an error.
+    """
 
     media_type: str
 
-    def chunk(self, chunk: Chunk) -> bytes:
-        """A part of the stream."""
-        ...
-
-    def keepalive(self, timing: RequestTiming) -> bytes:
-        """A part of the stream that says nothing, and is valid for every client."""
-        ...
-
-    def end(self, summary: AnswerSummary) -> bytes:
-        """The last part of the stream."""
-        ...
-
-    def error_chunk(self, error: ModelError) -> bytes:
-        """The last part of a stream that fails after it began."""
-        ...
-
-    def full_response(self, chunk: Chunk, summary: AnswerSummary) -> dict[str, Any]:
-        """The answer to a caller who does not stream."""
-        ...
-
-    def refusal(self, error: ModelError) -> dict[str, Any]:
-        """The body of an answer that failed before it began."""
-        ...
+    def chunk(self, chunk: Chunk) -> bytes: ...
+    def keepalive(self, timing: RequestTiming) -> bytes: ...
+    def end(self, summary: AnswerSummary) -> bytes: ...
+    def error_chunk(self, error: ModelError) -> bytes: ...
+    def full_response(self, chunk: Chunk, summary: AnswerSummary) -> dict[str, Any]: ...
+    def refusal(self, error: ModelError) -> dict[str, Any]: ...

@@ -1,36 +1,37 @@
-"""Delivers one answer over HTTP: streamed or whole, alive while it waits, and stopped when the caller hangs up."""
+"""Delivers one answer over HTTP: as a stream with keep-alives or as one document; cancelled on disconnect."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import Chunk, RequestTiming, ToolCall
+from relay.llm.chat import Chunk, RequestTiming
 from relay.llm.gateway.api_format import STATUS, AnswerSummary, ApiFormat
 from relay.llm.providers.reasoning import without_thoughts
 
 OnChunk = Callable[[Chunk], Awaitable[None]]
 Ask = Callable[[OnChunk, RequestTiming], Awaitable[AnswerSummary]]
-"""Asks the question that is to be answered: gives each piece to the listener, returns the end, raises ModelError."""
+"""Answers one request: passes each chunk to the callback, returns the summary, raises ModelError."""
 
 
 class ClientDisconnected(Exception):
-    """The caller closed the connection before the answer was complete."""
+    """The client closed the connection before the answer was complete."""
 
 
 class AnswerResponse(Response):
-    """The ASGI answer to one question: every failure becomes what the dialect says it is.
+    """The ASGI response to one chat request; errors are written in the API format.
 
-    An unforeseen error is raised, so that the web server logs it, but a stream that began is ended with a word first.
+    An unexpected error is re-raised for the server's log, after a started stream was ended with an error chunk.
     """
 
     def __init__(self, ask: Ask, api_format: ApiFormat, *, stream: bool, keepalive_seconds: float) -> None:
@@ -42,10 +43,10 @@ class AnswerResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI's signature)
         timing = RequestTiming(time.perf_counter())
-        delivery: _Delivery = _Streamed(send, self._format) if self._stream else _Whole(send, self._format)
+        delivery = _StreamDelivery(send, self._format) if self._stream else _DocumentDelivery(send, self._format)
         try:
             async with _until_disconnect(receive):
-                with _KeptAlive(delivery, timing, self._keepalive_seconds):
+                with _KeepAlive(delivery, timing, self._keepalive_seconds):
                     summary = await self._ask(delivery.on_chunk, timing)
                 await delivery.end(summary)
         except ModelError as error:
@@ -60,23 +61,23 @@ class AnswerResponse(Response):
 
 @asynccontextmanager
 async def _until_disconnect(receive: Receive) -> AsyncIterator[None]:
-    """Cancels the block at once when the caller hangs up, and raises ClientDisconnected then."""
+    """Cancel the block and raise ClientDisconnected as soon as the client closes the connection."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 (a coroutine always runs in a task)
-    gone = False
+    disconnected = False
 
     async def watch() -> None:
-        nonlocal gone
+        nonlocal disconnected
         while (await receive())["type"] != "http.disconnect":
             pass
-        gone = True
+        disconnected = True
         task.cancel()
 
     watcher = asyncio.create_task(watch())
     try:
         yield
     except asyncio.CancelledError:
-        if not gone:
+        if not disconnected:
             raise
         task.uncancel()
         raise ClientDisconnected from None
@@ -84,8 +85,8 @@ async def _until_disconnect(receive: Receive) -> AsyncIterator[None]:
         watcher.cancel()
 
 
-class _KeptAlive:
-    """Lets the delivery say something empty whenever it was silent for `seconds`, as long as the block lasts."""
+class _KeepAlive:
+    """Calls the delivery's keep_alive every `seconds` within the block."""
 
     def __init__(self, delivery: _Delivery, timing: RequestTiming, seconds: float) -> None:
         self._delivery = delivery
@@ -98,7 +99,7 @@ class _KeptAlive:
 
     def _tick(self) -> None:
         if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._delivery.stay_alive(self._timing))
+            self._running = asyncio.create_task(self._delivery.keep_alive(self._timing))
         self._timer = asyncio.get_running_loop().call_later(self._seconds, self._tick)
 
     def __exit__(self, *_: object) -> None:
@@ -107,30 +108,40 @@ class _KeptAlive:
             self._running.cancel()
 
 
-class _Delivery(Protocol):
-    began: bool
-
-    async def on_chunk(self, chunk: Chunk) -> None: ...
-    async def stay_alive(self, timing: RequestTiming) -> None: ...
-    async def end(self, summary: AnswerSummary) -> None: ...
-    async def fail(self, error: ModelError) -> None: ...
-
-
-class _Streamed:
-    """Each piece is a part of the stream; nothing of the answer is kept."""
+class _Delivery(ABC):
+    """Where the chunks of one answer go. `began` is true once the status line was sent."""
 
     def __init__(self, send: Send, api_format: ApiFormat) -> None:
         self._send = send
         self._format = api_format
-        self._lock = asyncio.Lock()  # a keep-alive and a piece must not both open the response
         self.began = False
+
+    @abstractmethod
+    async def on_chunk(self, chunk: Chunk) -> None: ...
+
+    @abstractmethod
+    async def end(self, summary: AnswerSummary) -> None: ...
+
+    @abstractmethod
+    async def keep_alive(self, timing: RequestTiming) -> None: ...
+
+    async def fail(self, error: ModelError) -> None:
+        await _send_json(self._send, STATUS[error.kind], self._format.refusal(error), _retry_after(error))
+
+
+class _StreamDelivery(_Delivery):
+    """Sends each chunk at once and keeps nothing."""
+
+    def __init__(self, send: Send, api_format: ApiFormat) -> None:
+        super().__init__(send, api_format)
+        self._lock = asyncio.Lock()  # a keep-alive and a chunk must not both start the response
         self._quiet = True
 
     async def on_chunk(self, chunk: Chunk) -> None:
         self._quiet = False
         await self._write(self._format.chunk(chunk))
 
-    async def stay_alive(self, timing: RequestTiming) -> None:
+    async def keep_alive(self, timing: RequestTiming) -> None:
         if self._quiet and not self._lock.locked():
             await self._write(self._format.keepalive(timing))
         self._quiet = True
@@ -142,7 +153,7 @@ class _Streamed:
         if self.began:
             await self._write(self._format.error_chunk(error), more=False)
         else:
-            await _send_json(self._send, STATUS[error.kind], self._format.refusal(error), _wait(error))
+            await super().fail(error)
 
     async def _write(self, data: bytes, *, more: bool = True) -> None:
         async with self._lock:
@@ -153,37 +164,28 @@ class _Streamed:
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
 
-class _Whole:
-    """The pieces are gathered into one JSON document."""
-
-    began = False
+class _DocumentDelivery(_Delivery):
+    """Collects the chunks into one JSON document."""
 
     def __init__(self, send: Send, api_format: ApiFormat) -> None:
-        self._send = send
-        self._format = api_format
-        self._text: list[str] = []
-        self._thinking: list[str] = []
-        self._calls: tuple[ToolCall, ...] = ()
+        super().__init__(send, api_format)
+        self._chunks: list[Chunk] = []
 
     async def on_chunk(self, chunk: Chunk) -> None:
-        self._text.append(chunk.text)
-        self._thinking.append(chunk.thinking)
-        self._calls += chunk.tool_calls
+        self._chunks.append(chunk)
 
-    async def stay_alive(self, timing: RequestTiming) -> None:
-        """Nothing may be sent before the status is known."""
+    async def keep_alive(self, timing: RequestTiming) -> None:
+        """Does nothing: no byte may precede the status line."""
 
     async def end(self, summary: AnswerSummary) -> None:
-        # Thoughts whose beginning was not marked show only by their end, which may be in another piece.
-        text = without_thoughts("".join(self._text))
-        chunk = Chunk(text, "".join(self._thinking), self._calls)
-        await _send_json(self._send, 200, self._format.full_response(chunk, summary), [])
-
-    async def fail(self, error: ModelError) -> None:
-        await _send_json(self._send, STATUS[error.kind], self._format.refusal(error), _wait(error))
+        # Reasoning without an opening tag is recognised only by its closing tag, which may come in a later chunk.
+        text = without_thoughts("".join(chunk.text for chunk in self._chunks))
+        calls = tuple(call for chunk in self._chunks for call in chunk.tool_calls)
+        whole = Chunk(text, "".join(chunk.thinking for chunk in self._chunks), calls)
+        await _send_json(self._send, 200, self._format.full_response(whole, summary), [])
 
 
-def _wait(error: ModelError) -> list[tuple[bytes, bytes]]:
+def _retry_after(error: ModelError) -> list[tuple[bytes, bytes]]:
     return [] if error.retry_after is None else [(b"retry-after", b"%d" % math.ceil(error.retry_after))]
 
 
