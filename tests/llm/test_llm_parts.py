@@ -136,6 +136,23 @@ def test_a_circuit_opens_rests_longer_each_time_and_closes() -> None:
     assert (breaker.state, breaker.admit("x")) == (Circuit.CLOSED, False)
 
 
+@pytest.mark.parametrize("cause", [ModelFailure.AUTH, ModelFailure.CREDITS, ModelFailure.RATE_LIMIT])
+@pytest.mark.parametrize("outcome", [ModelFailure.UNAVAILABLE, ModelFailure.TIMEOUT, ModelFailure.RATE_LIMIT])
+def test_a_failed_trial_reopens_the_circuit_whatever_opened_it(cause: ModelFailure, outcome: ModelFailure) -> None:
+    """A circuit that one error opened at once has counted no failures; the trial alone must open it again."""
+    clock = Clock()
+    breaker = Breaker(clock)
+    breaker.record_failure(model_error(cause, 30))
+    clock.now += breaker.open_seconds
+    assert breaker.admit("x") is True
+    breaker.record_failure(model_error(outcome))
+    assert breaker.state is Circuit.OPEN
+    assert breaker.open_seconds == 10  # the second opening in a row
+    with pytest.raises(ModelError) as refused:
+        breaker.admit("x")
+    assert (refused.value.kind, refused.value.retry_after) == (outcome, 10)
+
+
 def test_many_questions_that_fail_together_are_one_rest() -> None:
     """Those that were under way when the circuit opened say nothing new; the rest does not grow with their number."""
     breaker = Breaker(Clock())
