@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
-from relay.core.retry import Pace, next_pause
+from relay.core.retry import Backoff, next_delay
 from relay.llm.chat import ChatRequest, Completion, ProviderError, RequestTiming
 from relay.llm.gateway.api_format import AnswerSummary, HintedError, hint_of
 from relay.llm.gateway.attempt import Attempt, AttemptLimits
@@ -72,7 +72,7 @@ class FallbackRouter:
         self._spend = spend
         self._metrics = metrics
         self._environment = environment
-        self._backoff = Pace(0.5, 8.0, settings.llm_attempts)
+        self._backoff = Backoff(0.5, 8.0, settings.llm_attempts)
         self._limits = AttemptLimits(
             settings.llm_first_token_seconds, settings.llm_silence_seconds, settings.llm_max_answer_chars
         )
@@ -190,13 +190,13 @@ class FallbackRouter:
         if error.kind not in _RETRYABLE or not (call.is_last or brief):
             return None
         left = self._left(call.timing) - took
-        delay = next_pause(
+        delay = next_delay(
             self._backoff,
             attempts=call.failures,
             age=0.0,
             give_up_after=left,
             retry_after=error.retry_after,
-            chance=self._environment.rng.random,
+            rng=self._environment.rng.random,
         )
         return delay if delay is not None and delay <= _MAX_WAIT and delay < left else None
 
