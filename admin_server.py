@@ -1,7 +1,7 @@
-"""The console, port 8042: one page of how everything is, one page a person, in the browser and on loopback only.
+"""The console, port 8042: a home page and a page for each user, in the browser and on loopback only.
 
-It owns the routes, the start and the stop, and who may come in. What the pages show is gathered in `console/`; the rows
-are changed by the database's own verbs, and messages written by hand go through the channel servers.
+Owns the routes, start and stop, and the login. relay/console/ reads the data of the pages. Rows are changed by methods
+of the database, and manual messages go through the channel servers.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ import httpx
 from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
+from pydantic import AfterValidator
 from starlette.exceptions import HTTPException
 
 from messaging_database import MessagingDatabase, open_database
+from relay.channels.registry import PLATFORMS
 from relay.config.settings import Settings, load_settings
-from relay.console.channels import NotSent, OnceOnly, send_by_hand
+from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.login import clear_login_cookie, own_path, set_login_cookie
-from relay.console.overview import PEOPLE_A_PAGE, Search, read_overview
+from relay.console.overview import USERS_PER_PAGE, Search, read_overview
 from relay.console.pages import HEADERS, Pages, person_url
 from relay.console.person import Address, read_person
-from relay.console.servers import known_servers, look_at_servers
+from relay.console.servers import known_servers, probe_servers
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
@@ -42,41 +44,41 @@ from relay.web.serve import run_server
 from relay.web.token_guard import TokenGuard
 
 LOOPBACK = "127.0.0.1"
-LOOK_SECONDS = 1.0
-"""How long a server on this machine may take to say how it is."""
+PROBE_SECONDS = 1.0
+"""Timeout of one probe of a server on this machine."""
 
-FARTHEST_OFFSET = 10_000
-LARGEST_ID = 2**63 - 1
+MAX_OFFSET = 10_000
+MAX_ID = 2**63 - 1
 
 routes = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """What the routes work with; everything in it is opened at start and closed at stop."""
+    """The services of the routes, opened at start and closed at stop."""
 
     settings: Settings
     pages: Pages
     database: MessagingDatabase
     http: httpx.AsyncClient
     guard: TokenGuard | None
-    forms: OnceOnly
-    look_seconds: float
+    forms: SubmittedForms
+    probe_seconds: float
 
     async def overview(self, search: Search) -> dict[str, Any]:
-        servers = await look_at_servers(self.http, known_servers(self.settings), self.look_seconds)
+        servers = await probe_servers(self.http, known_servers(self.settings), self.probe_seconds)
         return await read_overview(self.database, servers, search, now=time.time(), simulated=self.settings.simulated)
 
     async def person(self, address: Address, before: int | None = None) -> dict[str, Any]:
-        """The values of a person's page. Raises ApiError when nobody is known under this address."""
+        """The values of a user's page. Raises ApiError(404) for an unknown address."""
         found = await self.database.report(lambda connection: read_person(connection, address, before))
         if found is None:
             raise ApiError(404, "nobody is known under this address", "go back to the first page and search")
         return {"address": address, "time": timestamp(time.time()), **found}
 
 
-def create_app(settings: Settings | None = None, *, look_seconds: float = LOOK_SECONDS) -> FastAPI:
-    """The console as an ASGI app; without settings it reads them as the program does."""
+def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE_SECONDS) -> FastAPI:
+    """The console as an ASGI app; without settings it loads them as the program does."""
     settings = settings or load_settings()
     pages = Pages(settings)
 
@@ -84,7 +86,9 @@ def create_app(settings: Settings | None = None, *, look_seconds: float = LOOK_S
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         http = open_http_client(max_connections=20)
         database = open_database(settings, "admin_server")
-        app.state.console = Console(settings, pages, database, http, app.state.token_guard, OnceOnly(), look_seconds)
+        app.state.console = Console(
+            settings, pages, database, http, app.state.token_guard, SubmittedForms(), probe_seconds
+        )
         await database.start()
         try:
             yield
@@ -115,22 +119,28 @@ async def _console(request: Request) -> Console:
     return console
 
 
+def _known(platform: Platform) -> Platform:
+    if platform not in PLATFORMS:
+        raise ValueError(f"must be one of {', '.join(PLATFORMS)}")
+    return platform
+
+
 async def _address_in_query(
-    platform: Platform,
+    platform: Annotated[Platform, AfterValidator(_known)],
     id: Annotated[str, Query(min_length=1, max_length=200)],  # noqa: A002 (the name in the URL)
 ) -> Address:
     return Address(platform, UserId(storable(id)))
 
 
 async def _address_in_form(
-    platform: Annotated[Platform, Form()],
+    platform: Annotated[Platform, AfterValidator(_known), Form()],
     id: Annotated[str, Form(min_length=1, max_length=200)],  # noqa: A002 (as above)
 ) -> Address:
     return Address(platform, UserId(storable(id)))
 
 
 async def _search(
-    q: Annotated[str, Query(max_length=100)] = "", offset: Annotated[int, Query(ge=0, le=FARTHEST_OFFSET)] = 0
+    q: Annotated[str, Query(max_length=100)] = "", offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0
 ) -> Search:
     return Search(q, offset)
 
@@ -141,13 +151,13 @@ InForm = Annotated[Address, Depends(_address_in_form)]
 Searched = Annotated[Search, Depends(_search)]
 
 
-# -- what is shown -----------------------------------------------------------------------------------------------------
+# -- pages -------------------------------------------------------------------------------------------------------------
 
 
 @routes.get("/", dependencies=[ADMIN], summary="The home page: servers, people, what is waiting, what went wrong.")
 async def first_page(request: Request, console: Here, search: Searched) -> Response:
     values = await console.overview(search)
-    return console.pages.show_live(request, "overview.html", "overview_live.html", **values, page_size=PEOPLE_A_PAGE)
+    return console.pages.show_live(request, "overview.html", "overview_live.html", **values, page_size=USERS_PER_PAGE)
 
 
 @routes.get("/api/overview", dependencies=[ADMIN], summary="The home page as JSON.")
@@ -160,7 +170,7 @@ async def person_page(
     request: Request,
     console: Here,
     address: InQuery,
-    before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
+    before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     done: Annotated[str, Query(max_length=40)] = "",
 ) -> Response:
     values = await console.person(address, before)
@@ -177,7 +187,7 @@ async def static_file(name: str, console: Here) -> Response:
     return found
 
 
-# -- what can be done --------------------------------------------------------------------------------------------------
+# -- actions -----------------------------------------------------------------------------------------------------------
 
 
 @routes.post("/person/send", dependencies=[ADMIN], summary="Send a message by hand, through the channel's server.")
@@ -186,17 +196,17 @@ async def send(
 ) -> Response:
     if console.forms.is_new(form[:64]):
         try:
-            await send_by_hand(console.http, console.settings, address, message)
+            await send_manual_message(console.http, console.settings, address, message)
         except NotSent as problem:
             values = await console.person(address)
             return console.pages.show("person.html", status=502, **values, done="", written=message, problem=problem)
-    return _go(person_url(address.platform, address.user_id, done="sent") + "#newest")
+    return _redirect(person_url(address.platform, address.user_id, done="sent") + "#newest")
 
 
 @routes.post("/person/release", dependencies=[ADMIN], summary="Resume answering somebody who was taken for a machine.")
 async def release(console: Here, address: InForm) -> Response:
     await console.database.release_person(address.platform, address.user_id)
-    return _go(person_url(address.platform, address.user_id, done="released"))
+    return _redirect(person_url(address.platform, address.user_id, done="released"))
 
 
 @routes.get("/person/clear", dependencies=[ADMIN], summary="Ask before a history is cleared.")
@@ -209,16 +219,16 @@ async def clear(console: Here, address: InForm) -> Response:
     removed = await console.database.clear_history(address.platform, address.user_id)
     if removed is None:
         raise ApiError(404, "nobody is known under this address", "go back to the first page and search")
-    return _go(person_url(address.platform, address.user_id, done=f"cleared-{removed}"))
+    return _redirect(person_url(address.platform, address.user_id, done=f"cleared-{removed}"))
 
 
-# -- who may come in ---------------------------------------------------------------------------------------------------
+# -- login ------------------------------------------------------------------------------------------------------------
 
 
 @routes.get("/login", dependencies=[PUBLIC], summary="Ask for the admin token.")
 async def login_page(console: Here, next: str = "/") -> Response:  # noqa: A002 (the name in the URL)
     if console.guard is None:
-        return _go("/")
+        return _redirect("/")
     return console.pages.show("login.html", next=own_path(next), problem="")
 
 
@@ -231,19 +241,19 @@ async def login(
 ) -> Response:
     token_wanted = console.settings.admin_token
     if console.guard is None or token_wanted is None:
-        return _go("/")
+        return _redirect("/")
     if not origin_is_ours(request):  # or any web page could keep the guard locked
         raise ApiError(403, "this form was sent from another site", "open the console itself and sign in there")
     if wait := console.guard.locked_for():
-        return _closed(console, wait, own_path(next))
+        return _locked(console, wait, own_path(next))
     if not console.guard.check(token.strip()):
         return console.pages.show("login.html", status=403, next=own_path(next), problem="That is not the admin token.")
-    response = _go(own_path(next))
+    response = _redirect(own_path(next))
     set_login_cookie(request, response, token_wanted.get_secret_value())
     return response
 
 
-def _closed(console: Console, wait: float, path: str) -> Response:
+def _locked(console: Console, wait: float, path: str) -> Response:
     seconds = int(wait) + 1
     problem = f"Too many wrong tokens. Try again in {seconds} s."
     response = console.pages.show("login.html", status=429, next=path, problem=problem)
@@ -253,13 +263,13 @@ def _closed(console: Console, wait: float, path: str) -> Response:
 
 @routes.post("/logout", dependencies=[ADMIN], summary="Forget the cookie.")
 async def logout() -> Response:
-    response = _go("/login")
+    response = _redirect("/login")
     clear_login_cookie(response)
     return response
 
 
-def _go(path: str) -> Response:
-    """On to another page; 303, so that loading it again repeats nothing."""
+def _redirect(path: str) -> Response:
+    """Redirect with 303, so that reloading the page repeats no action."""
     return RedirectResponse(path, 303, headers=HEADERS)
 
 

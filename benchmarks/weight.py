@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SERVERS = ("llm_server", "simulator", "admin_server", "sms_server", "telegram_server")
 LAUNCHER = "start_all_servers"
 START_SECONDS = 60.0
-LOOK_SECONDS = 0.01
+PROBE_SECONDS = 0.01
 MEGABYTE = 1e6
 
 
@@ -121,7 +121,7 @@ def healthy_seconds(process: psutil.Process, ports: Mapping[str, int], began: fl
             raise SystemExit("it ended before it was healthy")
         if time.perf_counter() - began > START_SECONDS:
             raise SystemExit(f"not healthy within {START_SECONDS:g} s: {', '.join(missing)}")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(PROBE_SECONDS)
     return healthy
 
 

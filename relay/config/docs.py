@@ -1,7 +1,7 @@
 """Writes docs/SETTINGS.md and .env.example from the tree of settings: `python -m relay.config.docs`.
 
-Both files are generated, so that every setting is in them with its default and its meaning; a test says when they are
-old.
+Both files are generated, so that they contain every setting with its default and its meaning; a test fails when they
+are outdated.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pydantic.fields import FieldInfo
 from relay.config.settings import SECRET_KEYS, Settings
 
 
-class Group(NamedTuple):
-    """A chapter of the page: it begins with the setting `first` and ends where the next one begins."""
+class Chapter(NamedTuple):
+    """A chapter of the page: the settings from `first` up to the first one of the next chapter."""
 
     first: str
     title: str
@@ -27,39 +27,39 @@ class Group(NamedTuple):
 
 
 GROUPS = (
-    Group(
+    Chapter(
         "bind_host",
         "Where the servers listen and find each other",
         "The defaults suit one machine. Leave `bind_host` alone unless another machine must reach a server directly; "
         "a tunnel or proxy on the same machine does not need it.",
     ),
-    Group(
+    Chapter(
         "database_url",
         "Storage",
         "SQLite needs no setup. PostgreSQL is for more than one machine.",
     ),
-    Group(
+    Chapter(
         "llm_source",
         "The model",
         "With `auto`, OpenRouter if its key is set; otherwise a local server that answers (Ollama first); "
         "otherwise, in try-out mode, the demo source.",
     ),
-    Group(
+    Chapter(
         "twilio_account_sid",
         "Twilio",
         "From the first page of Twilio's console. [SMS_SETUP_GUIDE.md](SMS_SETUP_GUIDE.md) explains how.",
     ),
-    Group(
+    Chapter(
         "telegram_bot_token",
         "Telegram",
         "The token alone is enough. [TELEGRAM_SETUP_GUIDE.md](TELEGRAM_SETUP_GUIDE.md) explains how.",
     ),
-    Group(
+    Chapter(
         "admin_token",
         "People and the relay",
         "Who has access, how long things may take, and how much is handled at once.",
     ),
-    Group(
+    Chapter(
         "log_dir",
         "Logs and modes",
         "Every server logs to stderr; the launcher shows all of them in one stream.",
@@ -109,7 +109,7 @@ def env_example() -> str:
     return _ENV_HEAD + "".join(chapters)
 
 
-def grouped() -> Iterator[tuple[Group, list[str]]]:
+def grouped() -> Iterator[tuple[Chapter, list[str]]]:
     """Each chapter with its settings, in the order of the tree."""
     keys = list(Settings.model_fields)
     starts = [keys.index(group.first) for group in GROUPS] + [len(keys)]

@@ -1,4 +1,4 @@
-"""Logging of every server: text or JSON lines on stderr, a file when `log_dir` is set, and never a secret."""
+"""Logging of every server: text or JSON lines on stderr and, with `log_dir`, in a file; secrets are redacted."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from relay.config.settings import Settings
 
 # A bot token is part of every Bot API URL, so a library that logs URLs would print it even when it is not ours.
 _BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}(?::|%3A)[A-Za-z0-9_-]{30,}", re.IGNORECASE)
-_BLOT = "[secret]"
+_REDACTED = "[secret]"
 _VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(9), *range(10, 32), *range(127, 160), 0x2028, 0x2029)}
 _NOISY = ("httpx", "httpcore", "aiohttp", "telegram", "twilio", "alembic", "asyncio", "uvicorn.access")
 
 
 class Redactor(logging.Filter):
-    """Blots every secret value out of the finished line, whatever put it there, tracebacks included."""
+    """Replaces secret values in formatted messages and tracebacks with a placeholder."""
 
     def __init__(self, secrets: list[str]) -> None:
         super().__init__()
         self._secrets = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
 
-    def clean(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         for secret in self._secrets:
-            text = text.replace(secret, _BLOT)
-        return _BOT_TOKEN.sub(_BLOT, text)
+            text = text.replace(secret, _REDACTED)
+        return _BOT_TOKEN.sub(_REDACTED, text)
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
             message = record.getMessage()
         except (TypeError, ValueError, KeyError):
-            # A filter that raises would end the caller's work for a wrong log line.
+            # A filter that raises would pass the error of a wrong log call on to the caller.
             message = f"{record.msg} {record.args}"
-        record.msg = self.clean(message)
+        record.msg = self.redact(message)
         record.args = ()
         if record.exc_info:
-            record.exc_text = self.clean(logging.Formatter().formatException(record.exc_info))
+            record.exc_text = self.redact(logging.Formatter().formatException(record.exc_info))
         if record.stack_info:
-            record.stack_info = self.clean(record.stack_info)
+            record.stack_info = self.redact(record.stack_info)
         return True
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, and the traceback when there is one."""
+    """One JSON object per line: time (RFC 3339, UTC), level, logger, message and, if any, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -65,7 +65,7 @@ class JsonLines(logging.Formatter):
 class TextLines(logging.Formatter):
     """Time, level, logger and message.
 
-    Control characters within a message are written out: nobody can forge a line or repaint the operator's terminal.
+    Control characters in a message are escaped, so that it can neither forge a line nor repaint a terminal.
     """
 
     def __init__(self, time_format: str) -> None:
@@ -77,9 +77,9 @@ class TextLines(logging.Formatter):
 
 
 def setup_logging(settings: Settings, server: str) -> None:
-    """Point the root logger at stderr and, with `log_dir`, at `log_dir/server.log` (10 MB each, five kept).
+    """Log to stderr and, with `log_dir`, to `log_dir/<server>.log` (rotated at 10 MB, five kept).
 
-    A log file that cannot be opened ends the program with status 2 and a sentence, as a bad setting does.
+    Exits with status 2 and a sentence on stderr when the log file cannot be opened.
     """
     handlers = [_with_formatter(logging.StreamHandler(sys.stderr), settings, "%H:%M:%S")]
     if settings.log_dir:

@@ -1,8 +1,8 @@
-"""One typed tree of settings: environment, then `.env`, then `config.json`, then the default written here.
+"""The typed settings: environment before `.env` before `config.json` before the defaults defined here.
 
-Every key exists once, here, with its default, its limits and its help; the settings page of the docs and `.env.example`
-are tested against it. An unknown key or a bad value is refused at start with a sentence that says what to do. Any key
-may also come from a file: `TWILIO_AUTH_TOKEN_FILE=/run/secrets/twilio` reads the value from there.
+Every key is defined once, with default, limits and help; the settings page of the docs and `.env.example` are generated
+from it. An unknown key or an invalid value is refused at start with advice. Any key may also come from a file:
+`TWILIO_AUTH_TOKEN_FILE=/run/secrets/twilio`.
 """
 
 from __future__ import annotations
@@ -338,9 +338,9 @@ class Settings(BaseModel):
         return f"http://127.0.0.1:{self.simulator_port}"
 
     def owner_of(self, server: str) -> str:
-        """Stable name of a server in leases: restarted, it takes its own rows back at once.
+        """The name of a server as owner of leases, stable so that it reclaims its own rows after a restart.
 
-        Its port is a part of it, so that two servers of a kind on one machine are two owners.
+        The port is part of it: two SMS servers on one machine are two owners.
         """
         port = f":{getattr(self, f'{server}_port')}" if f"{server}_port" in Settings.model_fields else ""
         return f"{server}@{self.instance_name or socket.gethostname()}{port}"
@@ -372,7 +372,7 @@ class Settings(BaseModel):
         )
 
     def secrets(self) -> list[str]:
-        """Every secret value in force, for the log filter that blots them out."""
+        """All secret values in effect, for the log filter that redacts them."""
         values = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
         password = urlsplit(self.database_url).password or ""
         # A library may print the URL with the password as it is written there, or the password itself.

@@ -1,6 +1,6 @@
-"""Reads settings from where they are written: config.json, .env, the environment, and files that KEY_FILE names.
+"""Reads the sources of settings: config.json, .env, the environment, and files named by KEY_FILE.
 
-Knows the names of the settings, not their meaning. Raises SettingsError with one sentence that says what to do.
+Checks names, not values. Raises SettingsError with one sentence of advice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Source = tuple[str, dict[str, Any]]
 
 
 def read_sources(folder: Path, environ: Mapping[str, str], known: Collection[str]) -> list[Source]:
-    """Name and values of each source, the weakest first; what is empty is not set, wherever it is written."""
+    """Name and values of each source, lowest precedence first; empty values count as not set."""
     return [
         (name, {key: value for key, value in _with_files(found, name, known).items() if value not in ("", None)})
         for name, found in (
@@ -65,7 +65,7 @@ def _read_dotenv(path: Path, known: Collection[str]) -> dict[str, Any]:
 
 
 def _checked_keys(values: dict[str, Any], source: str, known: Collection[str], *, upper: bool) -> dict[str, Any]:
-    """Refuse unknown keys, naming the nearest known one: a mistyped token is the most common mistake of all."""
+    """Refuse unknown keys and suggest the most similar known one."""
     for key in values:
         if key in known or _file_key(key, known):
             continue
@@ -78,7 +78,7 @@ def _checked_keys(values: dict[str, Any], source: str, known: Collection[str], *
 
 
 def _ours(environ: Mapping[str, str], known: Collection[str]) -> dict[str, Any]:
-    """Our keys among the environment's; foreign ones are none of our business."""
+    """The variables of the environment that are settings; others are ignored."""
     found = {key.lower(): value for key, value in environ.items() if key == key.upper()}
     return {key: value for key, value in found.items() if key in known or _file_key(key, known)}
 

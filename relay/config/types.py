@@ -1,6 +1,6 @@
-"""The kinds of values that settings have: what is accepted, what is made of it, and what a refusal says.
+"""The types of settings: validation, normalization and error messages.
 
-Values come as text from the environment and typed from config.json; both forms are understood. No refusal repeats the
+Values are text from the environment or typed from config.json; both are accepted. Error messages never contain the
 value, it may be a secret.
 """
 
@@ -37,7 +37,7 @@ def _http_url(value: Any) -> Any:
 
 
 def _stripped_or_none(value: Any) -> Any:
-    """What is pasted often brings a space or a line break along; nothing but those is nothing."""
+    """Strip spaces and line breaks, which pasted values often have; None when nothing remains."""
     return (value.strip() or None) if isinstance(value, str) else value
 
 
@@ -57,7 +57,7 @@ def _ollama_host(value: Any) -> Any:
 
 
 def _shaped(pattern: str, words: str) -> BeforeValidator:
-    """Accept what looks like `pattern`; otherwise say in words what it should look like."""
+    """Accept values that match `pattern`; `words` describes them in the error message."""
 
     def check(value: Any) -> Any:
         value = _stripped_or_none(value)

@@ -1,4 +1,4 @@
-"""Messages written by hand: handed to the channel's own server, which knows its provider's rules and its outbox."""
+"""Sends manual messages through the server of the channel, which applies the provider's rules and owns the outbox."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from relay.core.http_client import never_left
 
 
 class NotSent(Exception):
-    """The channel's server did not take the message; the text is a sentence for the operator, `hint` what to do."""
+    """The channel's server did not accept the message. The text is a sentence for the operator, `hint` the advice."""
 
     def __init__(self, error: str, hint: str = "") -> None:
         super().__init__(error)
         self.hint = hint
 
 
-class OnceOnly:
-    """Remembers the forms that were handled, so that a double click sends one message."""
+class SubmittedForms:
+    """Idempotency keys of submitted forms, so that a double click sends one message; the oldest are dropped."""
 
-    def __init__(self, most: int = 1000) -> None:
+    def __init__(self, capacity: int = 1000) -> None:
         self._seen: dict[str, None] = {}
-        self._most = most
+        self._capacity = capacity
 
     def is_new(self, form: str) -> bool:
-        """Whether this form was not handled before; one without a name always is new."""
+        """Whether this key was not submitted before, and record it; an empty key is always new."""
         if form in self._seen:
             return False
         if form:
             self._seen[form] = None
-        while len(self._seen) > self._most:
+        while len(self._seen) > self._capacity:
             del self._seen[next(iter(self._seen))]
         return True
 
 
-async def send_by_hand(http: httpx.AsyncClient, settings: Settings, address: Address, message: str) -> None:
-    """Plan a message for a person; it is in the outbox when this returns. Raises NotSent."""
+async def send_manual_message(http: httpx.AsyncClient, settings: Settings, address: Address, message: str) -> None:
+    """Send a message to a user; it is in the outbox when this returns. Raises NotSent."""
     name, url, body = _request(settings, address, message)
     token = settings.admin_token
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token is not None else {}
@@ -67,7 +67,7 @@ def _request(settings: Settings, address: Address, message: str) -> tuple[str, s
 
 
 def _refusal(name: str, response: httpx.Response) -> NotSent:
-    """The server's own sentence, when it gave one."""
+    """The error of the response as NotSent."""
     try:
         body: Any = response.json()
     except ValueError:

@@ -1,4 +1,4 @@
-"""Logs a browser in and out. Tokens are compared in relay.web.token_guard, cookies made in relay.web.access."""
+"""Login cookies of the console and the redirect after a login."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.web.access import COOKIE, COOKIE_SECONDS, new_cookie
 
 
 def set_login_cookie(request: Request, response: Response, admin_token: str) -> None:
-    """Give the browser its cookie; Secure when the browser itself came by https, whatever proxy stands between."""
+    """Set the login cookie; Secure when the browser uses https, also in front of a proxy."""
     secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
     response.set_cookie(
         COOKIE,
@@ -28,11 +28,11 @@ def clear_login_cookie(response: Response) -> None:
 
 
 def own_path(path: str) -> str:
-    """Where to go after the login: a path of this console, or its first page instead of anything else."""
+    """`path` when it is a path of this console, else "/": the target of the redirect after a login."""
     try:
         parts = urlsplit(path)
     except ValueError:
         return "/"
-    # Browsers read a backslash as a slash and leave out tabs and line breaks, so "/\t/evil.example" is another house.
+    # Browsers read a backslash as a slash and leave out tabs and line breaks, so "/\t/evil.example" is another host.
     plain = path.isprintable() and "\\" not in path and path.startswith("/") and not path.startswith("//")
     return path if plain and not parts.scheme and not parts.netloc else "/"

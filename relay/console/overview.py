@@ -1,6 +1,6 @@
-"""Gathers what the first page shows: how the servers are, who writes, what waits and what went wrong.
+"""Reads the data of the home page: state of the servers, users, waiting messages, failures.
 
-Everything comes out of one read of the database; when that fails the page still has its servers, and says so.
+One read transaction covers everything; when it fails, the page shows the servers and the error.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from relay.storage import queries
 
 T = TypeVar("T")
 
-PEOPLE_A_PAGE = 25
-ROWS_A_LIST = 20
+USERS_PER_PAGE = 25
+ROWS_PER_LIST = 20
 PAUSED = "paused"
 
 
-class Reader(Protocol):
-    """The one verb of the database that the pages need."""
+class QueryRunner(Protocol):
+    """The part of the database that the pages use."""
 
     async def report(self, query: Callable[[Connection], T]) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which people are shown: those whose name or address contains `words`, from `offset` on."""
+    """Selects users whose name or address contains `words`, from `offset` on."""
 
     words: str = ""
     offset: int = 0
 
 
 async def read_overview(
-    reader: Reader, servers: list[ServerState], search: Search, *, now: float, simulated: bool
+    reader: QueryRunner, servers: list[ServerState], search: Search, *, now: float, simulated: bool
 ) -> dict[str, Any]:
-    """The first page as plain values, also served as JSON; never raises StorageError."""
+    """The values of the home page, ready for JSON; a StorageError becomes a part of them."""
     page: dict[str, Any] = {
         "time": timestamp(now),
         "simulated": simulated,
@@ -58,12 +58,12 @@ async def read_overview(
 
 def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
     words = storable(search.words).strip()
-    people = queries.list_people(connection, PLATFORMS, words, PEOPLE_A_PAGE + 1, search.offset)
+    people = queries.list_people(connection, PLATFORMS, words, USERS_PER_PAGE + 1, search.offset)
     lists = {
-        "waiting": queries.waiting_messages(connection, PLATFORMS, ROWS_A_LIST),
-        "unsent": queries.unsent_parts(connection, PLATFORMS, ROWS_A_LIST),
-        "failed": queries.failed_parts(connection, PLATFORMS, ROWS_A_LIST),
-        "dead_letters": queries.dead_letters(connection, PLATFORMS, ROWS_A_LIST),
+        "waiting": queries.waiting_messages(connection, PLATFORMS, ROWS_PER_LIST),
+        "unsent": queries.unsent_parts(connection, PLATFORMS, ROWS_PER_LIST),
+        "failed": queries.failed_parts(connection, PLATFORMS, ROWS_PER_LIST),
+        "dead_letters": queries.dead_letters(connection, PLATFORMS, ROWS_PER_LIST),
     }
     mentioned = {(row["platform"], row["user_id"]) for rows in lists.values() for row in rows if row["user_id"]}
     return {
@@ -73,8 +73,8 @@ def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
             for platform in PLATFORMS
             if (value := queries.note(connection, platform, PAUSED))
         ],
-        "people": people[:PEOPLE_A_PAGE],
-        "more_people": len(people) > PEOPLE_A_PAGE,
+        "people": people[:USERS_PER_PAGE],
+        "more_people": len(people) > USERS_PER_PAGE,
         "names": {" ".join(who): name for who, name in queries.names_of(connection, mentioned).items()},
         **lists,
     }

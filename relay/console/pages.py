@@ -1,7 +1,7 @@
-"""Turns values into pages: templates that escape everything, the words for times and sums, and what browsers may do.
+"""Renders the pages: templates with autoescape, formats of times and sums, security headers.
 
-A page has a live part, a template of its own, which a script in the browser asks for again and again; it gets it only
-when it changed. Without the script the page is the same and has a link to load it again.
+A page has a live part, a template of its own, which a script in the browser polls with an ETag. Without the script the
+page is the same and has a link that loads it again.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ Handler = Callable[[Request, Any], Any]
 
 
 def person_url(platform: str, user_id: str, action: str = "", **query: Any) -> str:
-    """The page of a person, or of an action on them; ids are in the query, because they may hold any character."""
+    """The URL of a user's page or of an action on it; the id is in the query, because it may hold any character."""
     return f"/person{action}?" + urlencode({"platform": platform, "id": user_id, **query})
 
 
 def duration(seconds: float) -> str:
-    """A time span in one unit, the way people say it."""
+    """A time span in its largest unit, rounded down."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
@@ -54,31 +54,31 @@ def _between(earlier: str, later: str) -> float:
 
 
 def since(moment: str, now: str) -> str:
-    """How long ago a moment was; both in RFC 3339."""
+    """The time from a moment until now as text; both in RFC 3339."""
     seconds = _between(moment, now)
     return "now" if seconds < 1 else f"{duration(seconds)} ago"
 
 
 def until(moment: str, now: str) -> str:
-    """How far ahead a moment is; what is overdue is due now."""
+    """The time from now until a moment as text; both in RFC 3339."""
     seconds = _between(now, moment)
     return "now" if seconds < 1 else f"in {duration(seconds)}"
 
 
 def clock_time(moment: str) -> str:
-    """A moment for people whose browser runs no script; the script shows it in their own time zone."""
+    """A moment in UTC for browsers without scripts; the script shows the local time instead."""
     return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def money(usd: float | None) -> str:
-    """Small sums keep their first digits."""
+    """US dollars as text; below $1 with three significant digits."""
     if not usd:
         return "$0"
     return f"${usd:,.2f}" if usd >= 1 else f"${usd:.3g}" if usd >= 0.0001 else "<$0.0001"
 
 
 class Pages:
-    """Renders the templates of this package for one console."""
+    """Renders the templates of this package with the settings of one console."""
 
     def __init__(self, settings: Settings) -> None:
         self.files = {name: (FOLDER / "static" / name).read_bytes() for name in MEDIA_TYPES}
@@ -102,11 +102,11 @@ class Pages:
         )
 
     def show(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A whole page."""
+        """Render a whole page."""
         return HTMLResponse(self._environment.get_template(template).render(values), status, headers=HEADERS)
 
     def show_live(self, request: Request, page: str, live: str, **values: Any) -> Response:
-        """The page; or, when the script asks, its live part alone, or 304 while that is what the browser has."""
+        """Render the page; for the polling script its live part alone, or 304 while that is unchanged."""
         if LIVE_HEADER not in request.headers:
             return self.show(page, **values)
         content = self._environment.get_template(live).render(values)
@@ -117,14 +117,14 @@ class Pages:
         return HTMLResponse(content, headers=headers)
 
     def file(self, name: str) -> Response | None:
-        """One of the few files that pages are made of; None when there is none of this name."""
+        """A static file of the pages, or None."""
         if name not in self.files:
             return None
         headers = {"Cache-Control": "max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
         return Response(self.files[name], media_type=MEDIA_TYPES[name], headers=headers)
 
     def for_browsers(self, handler: Handler) -> Handler:
-        """The same answer to an error: as a page to browsers, as JSON to everybody else."""
+        """Wrap an error handler: browsers get its JSON as a page, and a redirect to the login instead of 403."""
 
         async def answer(request: Request, error: Any) -> Response:
             response: Response = await handler(request, error)

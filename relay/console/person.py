@@ -1,4 +1,4 @@
-"""Gathers one person's page: the conversation as it happened, with what became of every part of every answer."""
+"""Reads the data of a user's page: the conversation in order, with the delivery state of each part of each reply."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from relay.core.messages import Platform, UserId
 from relay.core.text import timestamp
 from relay.storage import queries
 
-LINES_A_PAGE = 50
+MESSAGES_PER_PAGE = 50
 TROUBLED_PARTS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Who is looked at."""
+    """Identifies a user."""
 
     platform: Platform
     user_id: UserId
 
 
 @dataclass(frozen=True, slots=True)
-class Bubble:
-    """One thing that was said, or is to be said; `key` stays the same as long as it is shown.
+class ConversationEntry:
+    """One message of the conversation as the page shows it; `key` is stable across reloads.
 
-    kind: "spoken" is in the history; "waiting" is the person's and not answered yet; "unspoken" is ours, and waits or
-    failed without having reached the person.
+    kind: "spoken" is in the history; "waiting" is an inbound message without a reply; "unspoken" is a reply that
+    waits or failed and is not in the history.
     """
 
     key: str
@@ -49,22 +49,22 @@ class Bubble:
 
 
 def read_person(connection: Connection, address: Address, before: int | None) -> dict[str, Any] | None:
-    """The person and a page of the conversation, oldest first; None when nobody is known under this address.
+    """The user and a page of the conversation, oldest first; None for an unknown address.
 
-    before: the id of a line to page back from; without it the page is the newest, and what is still under way is there.
+    before: id of a history message to page back from; without it the newest page, waiting messages included.
     """
     user = queries.find_user(connection, address.platform, address.user_id)
     if user is None:
         return None
-    lines = queries.conversation(connection, address.platform, address.user_id, LINES_A_PAGE + 1, before)
-    older = len(lines) > LINES_A_PAGE
-    lines = lines[-LINES_A_PAGE:]
-    parts = queries.parts_of(connection, [line["reply_id"] for line in lines if line["reply_id"]])
-    bubbles = [_spoken(line, parts.get(line["reply_id"] or "", [])) for line in lines]
+    history = queries.conversation(connection, address.platform, address.user_id, MESSAGES_PER_PAGE + 1, before)
+    older = len(history) > MESSAGES_PER_PAGE
+    history = history[-MESSAGES_PER_PAGE:]
+    parts = queries.parts_of(connection, [message["reply_id"] for message in history if message["reply_id"]])
+    entries = [_from_history(message, parts.get(message["reply_id"] or "", [])) for message in history]
     if before is None:
-        bubbles = _with_unspoken(bubbles, _unspoken(connection, address, set(parts)), has_older=older)
-        waiting = queries.waiting_messages_of(connection, address.platform, address.user_id, LINES_A_PAGE)
-        bubbles += [_waiting(message) for message in waiting]
+        entries = _with_undelivered(entries, _undelivered(connection, address, set(parts)), has_older=older)
+        waiting = queries.waiting_messages_of(connection, address.platform, address.user_id, MESSAGES_PER_PAGE)
+        entries += [_waiting(message) for message in waiting]
     return {
         "person": {
             **queries.person(user),
@@ -72,32 +72,32 @@ def read_person(connection: Connection, address: Address, before: int | None) ->
             "paused": user.settings.get("paused"),
             "paused_until": timestamp(user.settings.get("paused_until")),
         },
-        "bubbles": bubbles,
-        "older": lines[0]["id"] if older else None,
+        "bubbles": entries,
+        "older": history[0]["id"] if older else None,
         "newest": before is None,
     }
 
 
-def _spoken(line: dict[str, Any], parts: Sequence[dict[str, Any]]) -> Bubble:
-    """A line of the history."""
-    return Bubble(
-        key=f"line-{line['id']}",
+def _from_history(message: dict[str, Any], parts: Sequence[dict[str, Any]]) -> ConversationEntry:
+    """The entry of a history message."""
+    return ConversationEntry(
+        key=f"line-{message['id']}",
         kind="spoken",
-        from_person=line["role"] == "user",
-        text=line["message"],
-        at=line["timestamp"],
+        from_person=message["role"] == "user",
+        text=message["message"],
+        at=message["timestamp"],
         parts=parts,
         origin=parts[0]["origin"] if parts else None,
-        model=line["model"],
-        source=line["source"],
-        cost_usd=line["cost_usd"],
-        total_seconds=line["total_seconds"],
+        model=message["model"],
+        source=message["source"],
+        cost_usd=message["cost_usd"],
+        total_seconds=message["total_seconds"],
     )
 
 
-def _waiting(message: dict[str, Any]) -> Bubble:
-    """What the person wrote and nobody answered yet; it enters the history together with its answer."""
-    return Bubble(
+def _waiting(message: dict[str, Any]) -> ConversationEntry:
+    """The entry of an inbound message without a reply; it enters the history together with its reply."""
+    return ConversationEntry(
         key=f"waiting-{message['id']}",
         kind="waiting",
         from_person=True,
@@ -109,12 +109,12 @@ def _waiting(message: dict[str, Any]) -> Bubble:
     )
 
 
-def _unspoken(connection: Connection, address: Address, shown: Container[str]) -> list[Bubble]:
-    """Replies that wait or failed and have no line in the history."""
+def _undelivered(connection: Connection, address: Address, shown: Container[str]) -> list[ConversationEntry]:
+    """The entries of replies that wait or failed and are not in the history."""
     troubled = queries.troubled_parts_of(connection, address.platform, address.user_id, TROUBLED_PARTS)
     reply_ids = list(dict.fromkeys(part["reply_id"] for part in troubled if part["reply_id"] not in shown))
     return [
-        Bubble(
+        ConversationEntry(
             key=f"reply-{reply_id}",
             kind="unspoken",
             from_person=False,
@@ -127,9 +127,11 @@ def _unspoken(connection: Connection, address: Address, shown: Container[str]) -
     ]
 
 
-def _with_unspoken(lines: Sequence[Bubble], replies: Sequence[Bubble], *, has_older: bool) -> list[Bubble]:
-    """The lines in their own order, with each reply put behind the last line that is older than it."""
-    merged = list(lines)
+def _with_undelivered(
+    history: Sequence[ConversationEntry], replies: Sequence[ConversationEntry], *, has_older: bool
+) -> list[ConversationEntry]:
+    """Insert each reply behind the last older history message, whose order is kept."""
+    merged = list(history)
     for reply in replies:
         place = next((index for index in range(len(merged), 0, -1) if merged[index - 1].at <= reply.at), 0)
         if place > 0 or not has_older:

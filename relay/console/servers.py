@@ -1,4 +1,4 @@
-"""How the other servers are, asked over HTTP all at once. A server that does not run is a state, never an error."""
+"""Probes the other servers over HTTP, all at once. A server that does not run is a state, not an error."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import httpx
 from relay.config.settings import Settings
 from relay.core.http_client import never_left
 
-MOST_FACTS = 8
-LONGEST_FACT = 160
-_SAID_ELSEWHERE = frozenset({"ready", "server", "status", "simulated"})
+MAX_FACTS = 8
+MAX_FACT_CHARS = 160
+_SHOWN_ELSEWHERE = frozenset({"ready", "server", "status", "simulated"})
 
 
 class Condition(StrEnum):
-    """What one look at a server tells."""
+    """The result of probing a server."""
 
     READY = "ready"
     NOT_READY = "not ready"
@@ -29,8 +29,8 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """A server to look at. Without one that is not `expected` to run, nothing is missing."""
+class KnownServer:
+    """A server to probe. One that is not `expected` to run is left out while it does not run."""
 
     name: str
     url: str
@@ -39,7 +39,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """A server, how it is, and what it says about itself, in words for a page."""
+    """The probed condition of a server and its own facts, formatted for a page."""
 
     name: str
     url: str
@@ -47,28 +47,28 @@ class ServerState:
     facts: dict[str, str]
 
 
-def known_servers(settings: Settings) -> tuple[Server, ...]:
-    """The servers of these settings; the simulator is only expected where it plays the providers."""
+def known_servers(settings: Settings) -> tuple[KnownServer, ...]:
+    """The servers of these settings; the simulator is expected in try-out mode only."""
     return (
-        Server("LLM server", settings.model_url),
-        Server("SMS server", settings.server_url(settings.sms_server_port)),
-        Server("Telegram server", settings.server_url(settings.telegram_server_port)),
-        Server("Simulator", settings.simulator_url, expected=settings.simulated),
+        KnownServer("LLM server", settings.model_url),
+        KnownServer("SMS server", settings.server_url(settings.sms_server_port)),
+        KnownServer("Telegram server", settings.server_url(settings.telegram_server_port)),
+        KnownServer("Simulator", settings.simulator_url, expected=settings.simulated),
     )
 
 
-async def look_at_servers(
-    http: httpx.AsyncClient, servers: Sequence[Server], timeout_seconds: float
+async def probe_servers(
+    http: httpx.AsyncClient, servers: Sequence[KnownServer], timeout_seconds: float
 ) -> list[ServerState]:
-    """The state of each server, in the order given; those not expected are left out while they do not run."""
-    states = await asyncio.gather(*(_look(http, server, timeout_seconds) for server in servers))
+    """Probe all servers concurrently; returns their states in the same order, without unexpected ones that are down."""
+    states = await asyncio.gather(*(_probe(http, server, timeout_seconds) for server in servers))
     pairs = zip(servers, states, strict=True)
     return [state for server, state in pairs if server.expected or state.condition is not Condition.DOWN]
 
 
-async def _look(http: httpx.AsyncClient, server: Server, timeout_seconds: float) -> ServerState:
+async def _probe(http: httpx.AsyncClient, server: KnownServer, timeout_seconds: float) -> ServerState:
     try:
-        # The client's own limits count each step; a server that sends a byte a second must not hold up the page.
+        # The client's timeouts apply to each step; a server that sends a byte a second must not delay the page.
         async with asyncio.timeout(timeout_seconds):
             response = await http.get(f"{server.url}/ready")
     except TimeoutError:
@@ -79,7 +79,7 @@ async def _look(http: httpx.AsyncClient, server: Server, timeout_seconds: float)
     return _read(server, response)
 
 
-def _read(server: Server, response: httpx.Response) -> ServerState:
+def _read(server: KnownServer, response: httpx.Response) -> ServerState:
     try:
         body = response.json()
     except ValueError:
@@ -91,26 +91,26 @@ def _read(server: Server, response: httpx.Response) -> ServerState:
 
 
 def _facts(body: dict[str, Any]) -> dict[str, str]:
-    """The plain values of an answer, those one level down included."""
+    """The scalar values of a response body, flattened by one level."""
     flat: dict[str, Any] = {}
     for key, value in body.items():
-        if key in _SAID_ELSEWHERE:
+        if key in _SHOWN_ELSEWHERE:
             continue
         flat.update(
             {f"{key} {inner}": deep for inner, deep in value.items()} if isinstance(value, dict) else {key: value}
         )
     plain = {key: value for key, value in flat.items() if isinstance(value, (str, int, float)) and value != ""}
     return {
-        key.removesuffix("_usd").replace("_", " "): _word(value, money=key.endswith("_usd"))
-        for key, value in list(plain.items())[:MOST_FACTS]
+        key.removesuffix("_usd").replace("_", " "): _formatted(value, money=key.endswith("_usd"))
+        for key, value in list(plain.items())[:MAX_FACTS]
     }
 
 
-def _word(value: str | float, *, money: bool) -> str:
+def _formatted(value: str | float, *, money: bool) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
         case float():
             return f"${value:,.2f}" if money else f"{value:.4g}"
         case _:
-            return str(value)[:LONGEST_FACT]
+            return str(value)[:MAX_FACT_CHARS]

@@ -92,11 +92,11 @@ async def settings_after(story: Story, folder: Path, **changes: Any) -> Settings
 
 @asynccontextmanager
 async def browsing(
-    settings: Settings, look_seconds: float = 30.0, /, **headers: str
+    settings: Settings, probe_seconds: float = 30.0, /, **headers: str
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A browser at the console of these settings, which has the patience that a busy machine asks for."""
     async with (
-        listening(create_app(settings, look_seconds=look_seconds)) as url,
+        listening(create_app(settings, probe_seconds=probe_seconds)) as url,
         httpx.AsyncClient(base_url=url, headers={**BROWSER, **headers}, timeout=60, trust_env=False) as client,
     ):
         yield client

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relay.console.channels import OnceOnly
+from relay.console.channels import SubmittedForms
 from relay.console.login import own_path
 from relay.web.access import COOKIE
 from relay.web.token_guard import TokenGuard
@@ -144,7 +144,7 @@ def test_the_login_never_leads_to_another_house(path: str) -> None:
 
 def test_a_form_is_handled_once_and_old_ones_are_forgotten() -> None:
     """The memory of handled forms is bounded; a form without a name is always new."""
-    forms = OnceOnly(most=2)
+    forms = SubmittedForms(capacity=2)
     assert [forms.is_new(name) for name in ("a", "a", "", "", "b", "c", "a")] == [
         True,
         False,

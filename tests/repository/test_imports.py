@@ -77,6 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admin_server": {
         "messaging_database",
         "relay.console",
+        "relay.channels.registry",
         "relay.storage.queries",
         "relay.web",
         "relay.core",
