@@ -37,7 +37,7 @@ from relay.web.access import ADMIN
 from relay.web.errors import ApiError
 
 KEEP_ALIVE_SECONDS = 15.0
-LONGEST_WAIT = 300.0
+MAX_WAIT_SECONDS = 300.0
 
 PlatformQuery = Annotated[Platform, Query()]
 PersonQuery = Annotated[str, Query(min_length=1)]
@@ -196,7 +196,7 @@ def _add_transcripts(routes: APIRouter, simulator: Simulator) -> None:
         platform: PlatformQuery,
         person: PersonQuery,
         after: Annotated[int, Query(ge=0)] = 0,
-        timeout: Annotated[float, Query(ge=0, le=LONGEST_WAIT)] = 10.0,  # noqa: ASYNC109 (a query parameter)
+        timeout: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 10.0,  # noqa: ASYNC109 (a query parameter)
         contains: str | None = None,
     ) -> dict[str, Any]:
         key, about = _key(simulator, platform, person)

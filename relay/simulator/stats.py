@@ -7,7 +7,7 @@ from typing import Any
 
 from relay.simulator.transcript import Board
 
-LONGEST_SHOWN = 120
+MAX_TEXT_SHOWN = 120
 
 
 class Stats:
@@ -20,7 +20,7 @@ class Stats:
         self.callbacks: Counter[str] = Counter()
         self.pushes: Counter[str] = Counter()
 
-    def note_call(self, method: str, status: int | str) -> None:
+    def count_call(self, method: str, status: int | str) -> None:
         self.calls[method] += 1
         self.answers[f"{method} {status}"] += 1
 
@@ -47,7 +47,7 @@ def repeated(board: Board, what: str) -> list[dict[str, Any]]:
         values = (getattr(bubble, what) for bubble in conversation.outgoing() if bubble.sender == "bot")
         counts = Counter(value for value in values if value)
         found += [
-            {"platform": conversation.platform, "key": conversation.key, what: value[:LONGEST_SHOWN], "count": count}
+            {"platform": conversation.platform, "key": conversation.key, what: value[:MAX_TEXT_SHOWN], "count": count}
             for value, count in counts.items()
             if count > 1
         ]

@@ -71,7 +71,7 @@ class TelegramApi:
         else:
             response = await self._run(request, method)
         name = method if method.lower() in self._bot.methods else "(no such method)"
-        self._world.stats.note_call(f"telegram.{name}", response.status_code)
+        self._world.stats.count_call(f"telegram.{name}", response.status_code)
         return response
 
     async def _run(self, request: Request, method: str) -> Response:

@@ -11,7 +11,7 @@ from typing import Any
 from relay.simulator.telegram_params import bad_request
 
 MAX_TEXT = 4096
-MOST_SHOWN = 100
+MAX_ENTITIES = 100
 TYPES = frozenset(
     [
         "mention",

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from relay.channels.telegram.spec import TELEGRAM
-from relay.simulator.floods import Family, Floods
+from relay.simulator.flood_limits import Family, FloodLimits
 from relay.simulator.telegram_chats import BOT_NAME, ChatMessage, Chats
-from relay.simulator.telegram_entities import MAX_TEXT, MOST_SHOWN, Entity, checked, trimmed
+from relay.simulator.telegram_entities import MAX_ENTITIES, MAX_TEXT, Entity, checked, trimmed
 from relay.simulator.telegram_params import BotError, Params, bad_request
 from relay.simulator.telegram_push import Pusher
 from relay.simulator.telegram_updates import Updates
@@ -43,7 +43,7 @@ class BotApi:
         self._chats = chats
         self._updates = updates
         self._pusher = pusher
-        self.floods = Floods(world.clock)
+        self.flood_limits = FloodLimits(world.clock)
         self.commands: dict[tuple[str, str], list[dict[str, str]]] = {}
         self.presses: set[str] = set()
         self.methods: dict[str, Method] = {
@@ -69,13 +69,13 @@ class BotApi:
 
     def clear(self) -> None:
         """Forget what a reset forgets; the webhook and the commands are the bot's and stay."""
-        self.floods = Floods(self._world.clock)
+        self.flood_limits = FloodLimits(self._world.clock)
         self.presses.clear()
 
     def _within_limits(self, chat_id: int, family: Family) -> None:
         if not self._world.options.telegram_limits:
             return
-        wait = self.floods.retry_after(chat_id, family)
+        wait = self.flood_limits.retry_after(chat_id, family)
         if wait is not None:
             raise BotError(429, f"Too Many Requests: retry after {wait}", retry_after=wait)
 
@@ -241,7 +241,7 @@ def formatted(params: Params, *, empty_allowed: bool = False) -> tuple[str, list
         raise bad_request("message text is empty")
     if len(text) > MAX_TEXT:
         raise bad_request("message is too long")
-    return text, entities[:MOST_SHOWN]
+    return text, entities[:MAX_ENTITIES]
 
 
 def _checked_markup(params: Params) -> dict[str, Any] | None:

@@ -10,9 +10,9 @@ from relay.simulator.telegram_params import BotError, Params, bad_request
 from relay.simulator.transcript import Bubble
 from relay.simulator.world import World
 
-KEPT_SECONDS = 24 * 3600  # the Bot API keeps updates for a day
-MOST_IN_A_BATCH = 100
-LONGEST_POLL = 50
+RETENTION_SECONDS = 24 * 3600  # the Bot API keeps updates for a day
+MAX_BATCH = 100
+MAX_POLL_SECONDS = 50
 _ONLY_WHEN_ASKED = frozenset({"chat_member", "message_reaction", "message_reaction_count"})
 _IDS_BEGIN = 1_782_864_000  # 2026-07-01; ids count from here so that they fit 32 bits for years
 _IDS_A_SECOND = 40
@@ -105,7 +105,7 @@ class Updates:
             self._world.board.tell_of(update.bubble)
 
     def forget_old(self) -> None:
-        oldest = self._world.clock() - KEPT_SECONDS
+        oldest = self._world.clock() - RETENTION_SECONDS
         self.waiting = [update for update in self.waiting if update.at > oldest]
 
     # -- long polling --------------------------------------------------------------------------------------------------
@@ -122,8 +122,8 @@ class Updates:
         mine = self._poll
         self.arrived.set()  # whoever polls already finds out that they were replaced
         offset = self._moved_to(params.integer("offset"))
-        limit = min(MOST_IN_A_BATCH, max(1, params.integer("limit", MOST_IN_A_BATCH)))
-        await self._wait_for_news(mine, offset, min(LONGEST_POLL, max(0, params.integer("timeout"))))
+        limit = min(MAX_BATCH, max(1, params.integer("limit", MAX_BATCH)))
+        await self._wait_for_news(mine, offset, min(MAX_POLL_SECONDS, max(0, params.integer("timeout"))))
         if mine != self._poll:
             raise BotError(
                 409, "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"

@@ -14,7 +14,7 @@ from typing import Any
 
 from relay.core.messages import Platform
 
-NEWS_KEPT = 500
+MAX_QUEUED_EVENTS = 500
 DRAFT_SECONDS = 30.0  # how long a draft is shown, by the Bot API's own text on sendMessageDraft
 TYPING_SECONDS = 5.0  # likewise for sendChatAction
 
@@ -93,7 +93,7 @@ class Watcher:
         self._arrived = asyncio.Event()
 
     def tell(self, event: dict[str, Any]) -> None:
-        if len(self._news) >= NEWS_KEPT:
+        if len(self._news) >= MAX_QUEUED_EVENTS:
             self._news.clear()
             event = {"type": "reload"}
         self._news.append(event)

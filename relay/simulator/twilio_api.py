@@ -81,11 +81,11 @@ class TwilioApi:
         try:
             self._authenticate(request, account_sid)
         except TwilioRefusal as refusal:
-            self._world.stats.note_call(f"twilio.{method}", refusal.status)
+            self._world.stats.count_call(f"twilio.{method}", refusal.status)
             challenge = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if refusal.status == 401 else None
             return error_response(refusal, challenge)
         response = await apply_fault(self._world, self._world.faults.match("twilio", method, text), accept, _faulty)
-        self._world.stats.note_call(f"twilio.{method}", response.status_code)
+        self._world.stats.count_call(f"twilio.{method}", response.status_code)
         return response
 
     def create(self, form: Form) -> Response:

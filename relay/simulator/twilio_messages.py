@@ -16,7 +16,7 @@ from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, segments
 
 API_VERSION = "2010-04-01"
 PRICE_PER_SEGMENT = 0.0083
-PAGE_SIZE, LARGEST_PAGE = 50, 1000
+PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 
 
 def new_sid(prefix: str = "SM") -> str:
@@ -106,7 +106,7 @@ class MessageBook:
     def page(self, account_path: str, query: Mapping[str, str]) -> dict[str, Any]:
         """One page of the list resource, newest first, filtered by To, From and DateSent."""
         found = [one for one in reversed(self._messages.values()) if _matches(one, query)]
-        size = _number(query.get("PageSize", ""), PAGE_SIZE, least=1, most=LARGEST_PAGE)
+        size = _number(query.get("PageSize", ""), PAGE_SIZE, least=1, most=MAX_PAGE_SIZE)
         number = _number(query.get("Page", ""), 0, least=0, most=10**9)
         shown = [one.shown() for one in found[number * size : (number + 1) * size]]
         return paged("messages", shown, f"{account_path}/Messages.json", query, number, size, len(found))

@@ -17,7 +17,7 @@ from twilio.request_validator import RequestValidator
 
 from relay.core.http_client import never_left, words_of
 
-MOST_BODY = 64_000
+MAX_BODY = 64_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +97,4 @@ class WebhookCaller:
                 return Outcome(None, error="nobody answers at this address", failure="ct")
             return Outcome(None, error=words_of(error), failure="rt")
         failure = f"{answer.status_code // 100}xx" if answer.status_code >= 400 else ""
-        return Outcome(answer.status_code, answer.text[:MOST_BODY], None, failure)
+        return Outcome(answer.status_code, answer.text[:MAX_BODY], None, failure)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.simulator.floods import Family, Floods
+from relay.simulator.flood_limits import Family, FloodLimits
 from relay.simulator.twilio_rules import keyword, segments
 
 
@@ -23,62 +23,62 @@ class Clock:
 def test_one_message_a_second_in_a_private_chat() -> None:
     """The second one waits one second, another chat does not."""
     clock = Clock()
-    floods = Floods(clock)
-    assert floods.retry_after(1, Family.MESSAGE) is None
-    assert floods.retry_after(1, Family.MESSAGE) == 1
-    assert floods.retry_after(2, Family.MESSAGE) is None
+    flood_limits = FloodLimits(clock)
+    assert flood_limits.retry_after(1, Family.MESSAGE) is None
+    assert flood_limits.retry_after(1, Family.MESSAGE) == 1
+    assert flood_limits.retry_after(2, Family.MESSAGE) is None
     clock.now += 1.0
-    assert floods.retry_after(1, Family.MESSAGE) is None
+    assert flood_limits.retry_after(1, Family.MESSAGE) is None
 
 
 def test_twenty_a_minute_in_a_group() -> None:
     """The twenty-first is told to wait for the rest of the minute."""
     clock = Clock()
-    floods = Floods(clock)
+    flood_limits = FloodLimits(clock)
     for _ in range(20):
-        assert floods.retry_after(-1, Family.MESSAGE) is None
+        assert flood_limits.retry_after(-1, Family.MESSAGE) is None
         clock.now += 1
-    assert floods.retry_after(-1, Family.MESSAGE) == 40
+    assert flood_limits.retry_after(-1, Family.MESSAGE) == 40
 
 
 def test_thirty_a_second_over_all_chats() -> None:
     """The thirty-first chat waits, without a growing penalty for anybody."""
     clock = Clock()
-    floods = Floods(clock)
-    assert [floods.retry_after(chat, Family.MESSAGE) for chat in range(1, 33)] == [None] * 30 + [1, 1]
+    flood_limits = FloodLimits(clock)
+    assert [flood_limits.retry_after(chat, Family.MESSAGE) for chat in range(1, 33)] == [None] * 30 + [1, 1]
     clock.now += 1
-    assert floods.retry_after(31, Family.MESSAGE) is None
+    assert flood_limits.retry_after(31, Family.MESSAGE) is None
 
 
 def test_calling_again_too_early_doubles_the_pause() -> None:
     """And keeping the pause ends it."""
     clock = Clock()
-    floods = Floods(clock)
-    waits = [floods.retry_after(1, Family.MESSAGE) for _ in range(4)]
+    flood_limits = FloodLimits(clock)
+    waits = [flood_limits.retry_after(1, Family.MESSAGE) for _ in range(4)]
     assert waits == [None, 1, 2, 4]
     clock.now += 4
-    assert floods.retry_after(1, Family.MESSAGE) is None
+    assert flood_limits.retry_after(1, Family.MESSAGE) is None
 
 
 def test_typing_and_edits_have_budgets_of_their_own() -> None:
     """Twenty typings in five seconds; an edit does not wait for a message."""
-    floods = Floods(Clock())
-    assert [floods.retry_after(1, Family.COSMETIC) for _ in range(21)] == [None] * 20 + [5]
-    assert floods.retry_after(1, Family.MESSAGE) is None
-    assert floods.retry_after(1, Family.EDIT) is None
+    flood_limits = FloodLimits(Clock())
+    assert [flood_limits.retry_after(1, Family.COSMETIC) for _ in range(21)] == [None] * 20 + [5]
+    assert flood_limits.retry_after(1, Family.MESSAGE) is None
+    assert flood_limits.retry_after(1, Family.EDIT) is None
 
 
 @given(st.lists(st.floats(0, 3), max_size=60))
 def test_whoever_keeps_the_pauses_is_never_told_to_wait_twice(gaps: list[float]) -> None:
     """A caller that waits as told gets through at the next try."""
     clock = Clock()
-    floods = Floods(clock)
+    flood_limits = FloodLimits(clock)
     for gap in gaps:
         clock.now += gap
-        wait = floods.retry_after(1, Family.MESSAGE)
+        wait = flood_limits.retry_after(1, Family.MESSAGE)
         if wait is not None:
             clock.now += wait
-            assert floods.retry_after(1, Family.MESSAGE) is None
+            assert flood_limits.retry_after(1, Family.MESSAGE) is None
 
 
 @pytest.mark.parametrize(

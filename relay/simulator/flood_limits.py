@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 _GRACE_SECONDS = 0.02  # the caller's clock and the way of the request are not exact
-_LONGEST_PENALTY = 3600.0
+_MAX_PENALTY_SECONDS = 3600.0
 
 
 class Family(StrEnum):
@@ -30,7 +30,7 @@ _COSMETIC = ((20, 5.0), (40, 30.0))
 _BOT = ((30, 1.0),)
 
 
-class Window:
+class SlidingWindow:
     """At most so many calls in so many seconds, several such rules at once."""
 
     def __init__(self, rules: tuple[tuple[int, float], ...]) -> None:
@@ -46,7 +46,7 @@ class Window:
         ]
         return max(0.0, *waits) if waits else 0.0
 
-    def note(self, now: float) -> None:
+    def record(self, now: float) -> None:
         self._calls.append(now)
 
 
@@ -54,40 +54,40 @@ class ChatBudget:
     """One chat's window, and the pause that it was told to keep."""
 
     def __init__(self, rules: tuple[tuple[int, float], ...]) -> None:
-        self.window = Window(rules)
+        self.window = SlidingWindow(rules)
         self._until = 0.0
         self._penalty = 0.0
 
-    def refuse(self, now: float) -> float:
+    def penalty_seconds(self, now: float) -> float:
         """Seconds to wait, or 0; a call within the pause doubles it."""
         if now < self._until - _GRACE_SECONDS:
-            self._penalty = min(_LONGEST_PENALTY, self._penalty * 2)
+            self._penalty = min(_MAX_PENALTY_SECONDS, self._penalty * 2)
         else:
             self._penalty = math.ceil(self.window.wait(now))
         self._until = now + self._penalty
         return self._penalty
 
 
-class Floods:
+class FloodLimits:
     """All budgets of the bot."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._chats: dict[tuple[int, Family], ChatBudget] = {}
-        self._bot = Window(_BOT)
+        self._bot = SlidingWindow(_BOT)
 
     def retry_after(self, chat_id: int, family: Family) -> int | None:
         """Seconds that the caller has to wait; None when the call is allowed, which is counted."""
         now = self._clock()
         budget = self._chats.setdefault((chat_id, family), ChatBudget(_rules(chat_id, family)))
-        wait = budget.refuse(now)
+        wait = budget.penalty_seconds(now)
         if wait == 0 and family is not Family.COSMETIC:
             wait = math.ceil(self._bot.wait(now))
         if wait:
             return max(1, int(wait))
-        budget.window.note(now)
+        budget.window.record(now)
         if family is not Family.COSMETIC:
-            self._bot.note(now)
+            self._bot.record(now)
         return None
 
 
