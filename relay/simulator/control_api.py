@@ -31,7 +31,7 @@ from relay.simulator.faults import is_applicable
 from relay.simulator.people import Taken
 from relay.simulator.services import Simulator
 from relay.simulator.telegram_phone import NoSuch, Written
-from relay.simulator.transcript import Conversation
+from relay.simulator.transcripts import Transcript
 from relay.simulator.twilio_rules import is_phone_number
 from relay.web.access import ADMIN
 from relay.web.errors import ApiError
@@ -79,7 +79,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
             person = world.people.add(**body.model_dump())
         except Taken as error:
             raise ApiError(409, str(error), "leave it out and one is made up") from None
-        world.board.announce({"type": "people"})
+        world.transcripts.announce({"type": "people"})
         return {"person": person.shown()}
 
     @routes.post("/groups", status_code=201, summary="Add a Telegram group.")
@@ -88,7 +88,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
             group = world.people.add_group(body.title, chat_id=body.chat_id, members=body.members)
         except Taken as error:
             raise ApiError(409, str(error), "leave chat_id out and one is made up") from None
-        world.board.announce({"type": "people"})
+        world.transcripts.announce({"type": "people"})
         return {"group": group.shown()}
 
 
@@ -107,7 +107,7 @@ def _add_sms(routes: APIRouter, simulator: Simulator) -> None:
         if known is None:
             _check_phone(body.sender)
             simulator.world.people.with_phone(body.sender)
-            simulator.world.board.announce({"type": "people"})
+            simulator.world.transcripts.announce({"type": "people"})
         sender = known.phone_number if known else body.sender
         sid, outcome = await simulator.twilio.text(
             sender,
@@ -184,12 +184,12 @@ def _found() -> Iterator[None]:
 
 
 def _add_transcripts(routes: APIRouter, simulator: Simulator) -> None:
-    board = simulator.world.board
+    transcripts = simulator.world.transcripts
 
     @routes.get("/transcript", summary="What a person sees.")
     async def transcript(platform: PlatformQuery, person: PersonQuery) -> dict[str, Any]:
         key, about = _key(simulator, platform, person)
-        return {**board.transcript(platform, key), "person": about, "reached": True}
+        return {**transcripts.snapshot(platform, key), "person": about, "reached": True}
 
     @routes.get("/wait", summary="What a person sees, once there is more of it.")
     async def wait(
@@ -202,11 +202,11 @@ def _add_transcripts(routes: APIRouter, simulator: Simulator) -> None:
         key, about = _key(simulator, platform, person)
 
         def over() -> bool:
-            return simulator.world.stopping.is_set() or _answered(board.conversation(platform, key), after, contains)
+            return simulator.world.stopping.is_set() or _answered(transcripts.get(platform, key), after, contains)
 
-        await board.wait_until(platform, key, over, timeout)
-        reached = _answered(board.conversation(platform, key), after, contains)
-        return {**board.transcript(platform, key), "person": about, "reached": reached}
+        await transcripts.wait_until(platform, key, over, timeout)
+        reached = _answered(transcripts.get(platform, key), after, contains)
+        return {**transcripts.snapshot(platform, key), "person": about, "reached": reached}
 
     @routes.get("/events", summary="All news, as server-sent events.")
     async def events() -> Response:
@@ -215,8 +215,8 @@ def _add_transcripts(routes: APIRouter, simulator: Simulator) -> None:
         )
 
 
-def _answered(conversation: Conversation, after: int, contains: str | None) -> bool:
-    more = conversation.outgoing()[after:]
+def _answered(transcript: Transcript, after: int, contains: str | None) -> bool:
+    more = transcript.outgoing()[after:]
     return any(contains in bubble.text for bubble in more) if contains else bool(more)
 
 
@@ -247,12 +247,12 @@ def _nobody(address: str) -> dict[str, Any]:
 
 async def _events(simulator: Simulator) -> AsyncIterator[str]:
     world = simulator.world
-    with world.board.watching() as watcher:
+    with world.transcripts.subscribe() as subscriber:
         yield 'event: hello\ndata: {"simulated": true}\n\n'
         while not world.stopping.is_set():
             try:
                 async with asyncio.timeout(KEEP_ALIVE_SECONDS):
-                    event = await watcher.next()
+                    event = await subscriber.next()
             except TimeoutError:
                 yield ": still here\n\n"
                 continue
@@ -263,7 +263,7 @@ async def _events(simulator: Simulator) -> AsyncIterator[str]:
 
 
 def _add_faults(routes: APIRouter, simulator: Simulator) -> None:
-    faults, board = simulator.world.faults, simulator.world.board
+    faults, transcripts = simulator.world.faults, simulator.world.transcripts
 
     @routes.get("/faults", summary="Faults that are switched on.")
     async def show() -> dict[str, Any]:
@@ -274,19 +274,19 @@ def _add_faults(routes: APIRouter, simulator: Simulator) -> None:
         if not is_applicable(body.target, body.effect):
             raise ApiError(422, f"{body.effect} makes no sense for {body.target}", "docs/SIMULATOR.md has the table")
         fault = faults.add(**body.model_dump())
-        board.announce({"type": "faults"})
+        transcripts.announce({"type": "faults"})
         return {"fault": fault.shown()}
 
     @routes.delete("/faults", summary="Switch all faults off.")
     async def clear() -> dict[str, int]:
-        board.announce({"type": "faults"})
+        transcripts.announce({"type": "faults"})
         return {"removed": faults.remove()}
 
     @routes.delete("/faults/{fault_id}", summary="Switch one fault off.")
     async def remove(fault_id: int) -> dict[str, int]:
         if not (removed := faults.remove(fault_id)):
             raise ApiError(404, f"there is no fault {fault_id}", "a fault whose count is used up is removed by itself")
-        board.announce({"type": "faults"})
+        transcripts.announce({"type": "faults"})
         return {"removed": removed}
 
 
@@ -309,4 +309,4 @@ def _add_state(routes: APIRouter, simulator: Simulator) -> None:
 
     @routes.get("/stats", summary="Calls, answers, webhooks, repetitions.")
     async def stats() -> dict[str, Any]:
-        return world.stats.shown(world.board, len(simulator.updates.waiting))
+        return world.stats.shown(world.transcripts, len(simulator.updates.waiting))

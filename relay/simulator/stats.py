@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from relay.simulator.transcript import Board
+from relay.simulator.transcripts import Transcripts
 
 MAX_TEXT_SHOWN = 120
 
@@ -24,7 +24,7 @@ class Stats:
         self.calls[method] += 1
         self.answers[f"{method} {status}"] += 1
 
-    def shown(self, board: Board, waiting_updates: int) -> dict[str, Any]:
+    def shown(self, transcripts: Transcripts, waiting_updates: int) -> dict[str, Any]:
         limited = sum(count for name, count in self.answers.items() if name.endswith(" 429"))
         return {
             "simulated": True,
@@ -34,20 +34,20 @@ class Stats:
             "webhooks": dict(self.webhooks),
             "callbacks": dict(self.callbacks),
             "pushes": dict(self.pushes),
-            "duplicate_texts": repeated(board, "text"),
-            "duplicate_parts": repeated(board, "part_key"),
+            "duplicate_texts": repeated(transcripts, "text"),
+            "duplicate_parts": repeated(transcripts, "part_key"),
             "waiting_updates": waiting_updates,
         }
 
 
-def repeated(board: Board, what: str) -> list[dict[str, Any]]:
-    """Texts (or part keys) that one conversation holds more than once among the bot's messages."""
+def repeated(transcripts: Transcripts, what: str) -> list[dict[str, Any]]:
+    """Texts (or part keys) that one transcript holds more than once among the bot's messages."""
     found = []
-    for conversation in board.conversations():
-        values = (getattr(bubble, what) for bubble in conversation.outgoing() if bubble.sender == "bot")
+    for transcript in transcripts.all():
+        values = (getattr(bubble, what) for bubble in transcript.outgoing() if bubble.sender == "bot")
         counts = Counter(value for value in values if value)
         found += [
-            {"platform": conversation.platform, "key": conversation.key, what: value[:MAX_TEXT_SHOWN], "count": count}
+            {"platform": transcript.platform, "key": transcript.key, what: value[:MAX_TEXT_SHOWN], "count": count}
             for value, count in counts.items()
             if count > 1
         ]

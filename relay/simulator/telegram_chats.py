@@ -10,7 +10,7 @@ from relay.simulator.people import Group, Person
 from relay.simulator.telegram_entities import Entity, found_in
 from relay.simulator.telegram_params import BotError, bad_request
 from relay.simulator.telegram_updates import first_id
-from relay.simulator.transcript import Bubble
+from relay.simulator.transcripts import PhoneBubble
 from relay.simulator.world import World
 
 BOT_NAME = "Simulated relay"
@@ -26,7 +26,7 @@ class ChatMessage:
     at: float
     sender: Person | None
     text: str
-    bubble: Bubble
+    bubble: PhoneBubble
     entities: list[Entity] = field(default_factory=list)
     content: dict[str, Any] = field(default_factory=dict)
     markup: dict[str, Any] | None = None
@@ -123,7 +123,7 @@ class Chats:
             entities = found_in(text)
         if thread is not None and sender is not None:
             self._threads.add((chat_id, thread))
-        bubble = Bubble(
+        bubble = PhoneBubble(
             TELEGRAM,
             str(chat_id),
             "in" if sender else "out",
@@ -138,7 +138,7 @@ class Chats:
             thread=thread,
             buttons=_buttons(markup),
         )
-        self._world.board.add(bubble)
+        self._world.transcripts.add(bubble)
         message = ChatMessage(message_id, chat_id, bubble.at, sender, text, bubble, entities, content or {}, markup)
         message.reply_to, message.thread = reply_to, thread
         self._messages[chat_id, message_id] = message
@@ -149,11 +149,11 @@ class Chats:
         message.edited_at = self._world.clock()
         bubble = message.bubble
         bubble.text, bubble.entities, bubble.edited, bubble.buttons = text, entities, True, _buttons(markup)
-        self._world.board.tell_of(bubble)
+        self._world.transcripts.announce_bubble(bubble)
 
     def delete(self, message: ChatMessage) -> None:
         self._messages.pop((message.chat_id, message.message_id), None)
-        self._world.board.remove(message.bubble)
+        self._world.transcripts.remove(message.bubble)
 
     def shown(self, message: ChatMessage, *, with_reply: bool = True) -> dict[str, Any]:
         """The JSON of a Message."""

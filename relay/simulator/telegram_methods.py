@@ -156,7 +156,7 @@ class BotApi:
         text, entities = formatted(params, empty_allowed=True)
         self._within_limits(chat_id, Family.COSMETIC)
         can_stop = params.flag("can_stop")
-        self._world.board.show_draft(TELEGRAM, str(chat_id), draft_id, text, entities, can_stop=can_stop)
+        self._world.transcripts.show_draft(TELEGRAM, str(chat_id), draft_id, text, entities, can_stop=can_stop)
         return True
 
     def send_chat_action(self, params: Params) -> Result:
@@ -165,7 +165,7 @@ class BotApi:
         if params.text("action") not in CHAT_ACTIONS:
             raise bad_request("wrong parameter action in request")
         self._within_limits(chat_id, Family.COSMETIC)
-        self._world.board.show_typing(TELEGRAM, str(chat_id))
+        self._world.transcripts.show_typing(TELEGRAM, str(chat_id))
         return True
 
     def answer_press(self, params: Params) -> Result:
@@ -210,7 +210,7 @@ class BotApi:
         if not isinstance(commands, list) or len(commands) > 100:
             raise bad_request("can't parse commands: an Array of up to 100 BotCommand is expected")
         self.commands[_scope(params)] = [_checked_command(one) for one in commands]
-        self._world.board.announce({"type": "people"})
+        self._world.transcripts.announce({"type": "people"})
         return True
 
     def get_commands(self, params: Params) -> Result:
@@ -218,7 +218,7 @@ class BotApi:
 
     def delete_commands(self, params: Params) -> Result:
         self.commands.pop(_scope(params), None)
-        self._world.board.announce({"type": "people"})
+        self._world.transcripts.announce({"type": "people"})
         return True
 
     def menu(self, language: str = "") -> list[dict[str, str]]:

@@ -64,14 +64,14 @@ class TelegramPhones:
         people = self._world.people
         if chat_id < 0 and chat_id not in people.groups:
             people.add_group(f"Group {-chat_id}", chat_id=chat_id)
-            self._world.board.announce({"type": "people"})
+            self._world.transcripts.announce({"type": "people"})
         own = sender if sender is not None else chat_id
         if own < 0:
             own = people.everybody[0].chat_id
         person = people.with_chat(own)
         if person is None:
             person = people.add(f"Person {own}", chat_id=own)
-            self._world.board.announce({"type": "people"})
+            self._world.transcripts.announce({"type": "people"})
         return person
 
     def write(self, chat_id: int, written: Written, sender: int | None = None) -> tuple[int | None, int]:
@@ -123,7 +123,7 @@ class TelegramPhones:
             person.blocked = blocked
         if group is not None:
             group.removed = blocked
-        self._world.board.announce({"type": "people"})
+        self._world.transcripts.announce({"type": "people"})
         author = person or self._author(chat_id, None)
         states = ("member", "left" if group else "kicked") if blocked else ("left" if group else "kicked", "member")
         body = {
@@ -161,10 +161,10 @@ class TelegramPhones:
 
     def stop_draft(self, chat_id: int) -> int | None:
         """Press Stop on a draft that offers it. Raises NoSuch."""
-        draft = self._world.board.conversation(TELEGRAM, str(chat_id)).draft
+        draft = self._world.transcripts.get(TELEGRAM, str(chat_id)).draft
         if draft is None or not draft.can_stop or draft.until < self._world.clock():
             raise NoSuch(f"chat {chat_id} shows no draft that can be stopped")
-        self._world.board.drop_draft(TELEGRAM, str(chat_id))
+        self._world.transcripts.clear_draft(TELEGRAM, str(chat_id))
         body = {"stopped_message_generation": {"chat": self._chats.chat(chat_id), "draft_id": draft.draft_id}}
         return self._updates.put(body, chat_id)
 
@@ -187,5 +187,5 @@ class TelegramPhones:
         new = -1_000_000_000_000 + group.chat_id
         group.moved_to = new
         self._world.people.add_group(group.title, chat_id=new, members=group.members, kind="supergroup")
-        self._world.board.announce({"type": "people"})
+        self._world.transcripts.announce({"type": "people"})
         return new

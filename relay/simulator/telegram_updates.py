@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.simulator.telegram_params import BotError, Params, bad_request
-from relay.simulator.transcript import Bubble
+from relay.simulator.transcripts import PhoneBubble
 from relay.simulator.world import World
 
 RETENTION_SECONDS = 24 * 3600  # the Bot API keeps updates for a day
@@ -31,7 +31,7 @@ class Update:
     body: dict[str, Any]
     lane: int
     at: float
-    bubble: Bubble | None = None
+    bubble: PhoneBubble | None = None
     forced: bool = False
 
     def shown(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Updates:
             return any(name in self.allowed for name in body)
         return not _ONLY_WHEN_ASKED.intersection(body)
 
-    def put(self, body: dict[str, Any], lane: int, *, text: str = "", bubble: Bubble | None = None) -> int | None:
+    def put(self, body: dict[str, Any], lane: int, *, text: str = "", bubble: PhoneBubble | None = None) -> int | None:
         """Queue an update; its id, or None when the bot does not want this kind."""
         if not self._wanted(body):
             return None
@@ -102,7 +102,7 @@ class Updates:
             self.waiting.remove(update)
         if update.bubble is not None and update.bubble.status == "sent":
             update.bubble.status = "delivered"
-            self._world.board.tell_of(update.bubble)
+            self._world.transcripts.announce_bubble(update.bubble)
 
     def forget_old(self) -> None:
         oldest = self._world.clock() - RETENTION_SECONDS

@@ -11,7 +11,7 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from relay.simulator.transcript import Bubble
+from relay.simulator.transcripts import PhoneBubble
 from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, segments
 
 API_VERSION = "2010-04-01"
@@ -42,7 +42,7 @@ class TextMessage:
     error_code: int | None = None
     callback: str = ""
     service_sid: str | None = None
-    bubble: Bubble | None = None
+    bubble: PhoneBubble | None = None
     unreported: deque[dict[str, str]] = field(default_factory=deque)
 
     def shown(self) -> dict[str, Any]:

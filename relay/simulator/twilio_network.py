@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 from relay.channels.sms.spec import SMS
 from relay.simulator.faults import Fault
 from relay.simulator.people import Person
-from relay.simulator.transcript import Bubble
+from relay.simulator.transcripts import PhoneBubble
 from relay.simulator.twilio_messages import API_VERSION, MessageBook, TextMessage, new_sid
 from relay.simulator.twilio_rules import MAX_UNITS, TEXTS, TwilioRefusal, keyword, later_failure, segments, units
 from relay.simulator.twilio_webhooks import Outcome, WebhookCaller
@@ -76,8 +76,8 @@ class TwilioNetwork:
         self._world.spawn(self._travel(message))
         return message
 
-    def _show(self, message: TextMessage, person: Person, sender: str = "bot") -> Bubble:
-        bubble = Bubble(
+    def _show(self, message: TextMessage, person: Person, sender: str = "bot") -> PhoneBubble:
+        bubble = PhoneBubble(
             SMS,
             person.phone_number,
             "out",
@@ -88,7 +88,7 @@ class TwilioNetwork:
             media=message.media,
             part_key=_part_of(message.callback),
         )
-        return self._world.board.add(bubble)
+        return self._world.transcripts.add(bubble)
 
     async def _travel(self, message: TextMessage) -> None:
         """Walk through the states; each is reported, and no report holds up the next state."""
@@ -107,7 +107,7 @@ class TwilioNetwork:
             message.sent = now
         if message.bubble is not None:
             message.bubble.status, message.bubble.error_code = status, failure
-            self._world.board.tell_of(message.bubble)
+            self._world.transcripts.announce_bubble(message.bubble)
         if message.callback:
             message.unreported.append(self._report_form(message))
             if len(message.unreported) == 1:
@@ -199,8 +199,8 @@ class TwilioNetwork:
         try:
             message.bubble = self.book.get(sid).bubble  # a repetition is the same bubble
         except TwilioRefusal:
-            message.bubble = self._world.board.add(
-                Bubble(
+            message.bubble = self._world.transcripts.add(
+                PhoneBubble(
                     SMS,
                     person.phone_number,
                     "in",
@@ -279,7 +279,7 @@ class TwilioNetwork:
         if times and message.bubble is not None:
             message.bubble.status = "received" if outcome.good else "failed"
             message.bubble.error_code = None if outcome.good else 11200
-            self._world.board.tell_of(message.bubble)
+            self._world.transcripts.announce_bubble(message.bubble)
         return outcome
 
     def _reply(self, message: TextMessage, outcome: Outcome) -> None:

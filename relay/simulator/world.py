@@ -14,7 +14,7 @@ from relay.config.settings import Settings
 from relay.simulator.faults import ActiveFaults
 from relay.simulator.people import People
 from relay.simulator.stats import Stats
-from relay.simulator.transcript import Board
+from relay.simulator.transcripts import Transcripts
 
 log = logging.getLogger("simulator")
 
@@ -38,7 +38,7 @@ class World:
         self.clock = clock
         self.rng = rng
         self.stopping = asyncio.Event()
-        self.board = Board(clock)
+        self.transcripts = Transcripts(clock)
         self.people = People()
         self.faults = ActiveFaults(rng)
         self.stats = Stats()
@@ -58,7 +58,7 @@ class World:
         self.people = People()
         self.faults.remove()
         self.stats = Stats()
-        self.board.clear()
+        self.transcripts.clear()
 
     def spawn(self, work: Coroutine[Any, Any, None], *, lasting: bool = False) -> None:
         """Run something in the background until it is done or the simulator stops; a reset ends what is not lasting."""
@@ -83,8 +83,8 @@ class World:
     def stop(self) -> None:
         """Let everything that waits come to an end; called at the first sign of a stop."""
         self.stopping.set()
-        self.board.announce({"type": "stopping"})
-        self.board.wake_all()
+        self.transcripts.announce({"type": "stopping"})
+        self.transcripts.notify_waiters()
 
     async def close(self) -> None:
         """Cancel what still runs and wait for its end."""

@@ -22,7 +22,7 @@ Clock = Callable[[], float]
 
 
 @dataclass(slots=True)
-class Bubble:
+class PhoneBubble:
     """One message as the person sees it. direction: in is what the person wrote, out what the person got."""
 
     platform: Platform
@@ -72,115 +72,115 @@ class Draft:
 
 
 @dataclass(slots=True)
-class Conversation:
+class Transcript:
     """One person's side of one channel."""
 
     platform: Platform
     key: str
-    bubbles: list[Bubble] = field(default_factory=list)
+    bubbles: list[PhoneBubble] = field(default_factory=list)
     typing_until: float = 0.0
     draft: Draft | None = None
 
-    def outgoing(self) -> list[Bubble]:
+    def outgoing(self) -> list[PhoneBubble]:
         return [bubble for bubble in self.bubbles if bubble.direction == "out"]
 
 
-class Watcher:
+class EventSubscriber:
     """One listener's news, oldest first; when it falls too far behind it is told to read everything anew."""
 
     def __init__(self) -> None:
-        self._news: deque[dict[str, Any]] = deque()
+        self._events: deque[dict[str, Any]] = deque()
         self._arrived = asyncio.Event()
 
-    def tell(self, event: dict[str, Any]) -> None:
-        if len(self._news) >= MAX_QUEUED_EVENTS:
-            self._news.clear()
+    def put(self, event: dict[str, Any]) -> None:
+        if len(self._events) >= MAX_QUEUED_EVENTS:
+            self._events.clear()
             event = {"type": "reload"}
-        self._news.append(event)
+        self._events.append(event)
         self._arrived.set()
 
     async def next(self) -> dict[str, Any]:
         """The next piece of news; waits for it."""
-        while not self._news:
+        while not self._events:
             self._arrived.clear()
             await self._arrived.wait()
-        return self._news.popleft()
+        return self._events.popleft()
 
 
-class Board:
+class Transcripts:
     """All conversations. Every change goes through here, so that whoever waits or watches hears of it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._conversations: dict[tuple[Platform, str], Conversation] = {}
-        self._watchers: set[Watcher] = set()
-        self._waiting: dict[tuple[Platform, str], set[asyncio.Event]] = {}
+        self._transcripts: dict[tuple[Platform, str], Transcript] = {}
+        self._subscribers: set[EventSubscriber] = set()
+        self._waiters: dict[tuple[Platform, str], set[asyncio.Event]] = {}
         self._last_id = 0
 
-    def conversation(self, platform: Platform, key: str) -> Conversation:
-        """Somebody's conversation; an empty one that is not kept for whoever has none yet."""
-        return self._conversations.get((platform, key)) or Conversation(platform, key)
+    def get(self, platform: Platform, key: str) -> Transcript:
+        """Somebody's transcript; an empty one that is not kept for whoever has none yet."""
+        return self._transcripts.get((platform, key)) or Transcript(platform, key)
 
-    def _kept(self, platform: Platform, key: str) -> Conversation:
-        return self._conversations.setdefault((platform, key), Conversation(platform, key))
+    def _get_or_add(self, platform: Platform, key: str) -> Transcript:
+        return self._transcripts.setdefault((platform, key), Transcript(platform, key))
 
-    def conversations(self) -> list[Conversation]:
-        return list(self._conversations.values())
+    def all(self) -> list[Transcript]:
+        return list(self._transcripts.values())
 
     def clear(self) -> None:
-        self._conversations.clear()
+        self._transcripts.clear()
         self.announce({"type": "reload"})
-        self.wake_all()
+        self.notify_waiters()
 
-    def add(self, bubble: Bubble) -> Bubble:
+    def add(self, bubble: PhoneBubble) -> PhoneBubble:
         """Put a bubble at the end. A message of the bot ends its typing and its draft."""
         self._last_id += 1
         bubble.id, bubble.at = self._last_id, self._clock()
-        conversation = self._kept(bubble.platform, bubble.key)
-        conversation.bubbles.append(bubble)
+        transcript = self._get_or_add(bubble.platform, bubble.key)
+        transcript.bubbles.append(bubble)
         if bubble.direction == "out":
-            conversation.typing_until, conversation.draft = 0.0, None
-        self.tell_of(bubble)
+            transcript.typing_until, transcript.draft = 0.0, None
+        self.announce_bubble(bubble)
         return bubble
 
-    def tell_of(self, bubble: Bubble) -> None:
+    def announce_bubble(self, bubble: PhoneBubble) -> None:
         """Announce that a bubble is new or has changed."""
         event = {"type": "bubble", "platform": bubble.platform, "key": bubble.key, "bubble": bubble.shown()}
         self.announce(event)
-        for waiter in self._waiting.get((bubble.platform, bubble.key), ()):
+        for waiter in self._waiters.get((bubble.platform, bubble.key), ()):
             waiter.set()
 
-    def remove(self, bubble: Bubble) -> None:
+    def remove(self, bubble: PhoneBubble) -> None:
         bubble.deleted = True
-        bubbles = self.conversation(bubble.platform, bubble.key).bubbles
+        bubbles = self.get(bubble.platform, bubble.key).bubbles
         if bubble in bubbles:
             bubbles.remove(bubble)
-        self.tell_of(bubble)
+        self.announce_bubble(bubble)
 
     def show_typing(self, platform: Platform, key: str) -> None:
-        self._kept(platform, key).typing_until = self._clock() + TYPING_SECONDS
+        self._get_or_add(platform, key).typing_until = self._clock() + TYPING_SECONDS
         self.announce({"type": "typing", "platform": platform, "key": key, "seconds": TYPING_SECONDS})
 
     def show_draft(
         self, platform: Platform, key: str, draft_id: int, text: str, entities: list[dict[str, Any]], *, can_stop: bool
     ) -> None:
         draft = Draft(draft_id, text, entities, can_stop, self._clock() + DRAFT_SECONDS)
-        self._kept(platform, key).draft = draft
+        self._get_or_add(platform, key).draft = draft
         self.announce({"type": "draft", "platform": platform, "key": key, "draft": draft.shown()})
 
-    def drop_draft(self, platform: Platform, key: str) -> None:
-        self.conversation(platform, key).draft = None
+    def clear_draft(self, platform: Platform, key: str) -> None:
+        self.get(platform, key).draft = None
         self.announce({"type": "draft", "platform": platform, "key": key, "draft": None})
 
-    def transcript(self, platform: Platform, key: str) -> dict[str, Any]:
-        """The conversation as the person sees it now."""
-        conversation, now = self.conversation(platform, key), self._clock()
-        draft = conversation.draft if conversation.draft and conversation.draft.until > now else None
+    def snapshot(self, platform: Platform, key: str) -> dict[str, Any]:
+        """The transcript as the person sees it now."""
+        transcript, now = self.get(platform, key), self._clock()
+        draft = transcript.draft if transcript.draft and transcript.draft.until > now else None
         return {
             "platform": platform,
-            "bubbles": [bubble.shown() for bubble in conversation.bubbles],
-            "outgoing": len(conversation.outgoing()),
-            "typing": conversation.typing_until > now,
+            "bubbles": [bubble.shown() for bubble in transcript.bubbles],
+            "outgoing": len(transcript.outgoing()),
+            "typing": transcript.typing_until > now,
             "draft": draft.shown() if draft else None,
             "simulated": True,
         }
@@ -188,29 +188,29 @@ class Board:
     # -- listening -----------------------------------------------------------------------------------------------------
 
     def announce(self, event: dict[str, Any]) -> None:
-        for watcher in self._watchers:
-            watcher.tell(event)
+        for subscriber in self._subscribers:
+            subscriber.put(event)
 
-    def wake_all(self) -> None:
+    def notify_waiters(self) -> None:
         """Let everybody who waits look again."""
-        for waiters in self._waiting.values():
+        for waiters in self._waiters.values():
             for waiter in waiters:
                 waiter.set()
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[Watcher]:
-        """A Watcher that hears all news as long as the context lasts."""
-        watcher = Watcher()
-        self._watchers.add(watcher)
+    def subscribe(self) -> Iterator[EventSubscriber]:
+        """A EventSubscriber that hears all news as long as the context lasts."""
+        subscriber = EventSubscriber()
+        self._subscribers.add(subscriber)
         try:
-            yield watcher
+            yield subscriber
         finally:
-            self._watchers.discard(watcher)
+            self._subscribers.discard(subscriber)
 
     async def wait_until(self, platform: Platform, key: str, condition: Callable[[], bool], seconds: float) -> None:
-        """Wait until a change in this conversation brings the condition about, or until the time is over."""
+        """Wait until a change in this transcript brings the condition about, or until the time is over."""
         changed = asyncio.Event()
-        waiters = self._waiting.setdefault((platform, key), set())
+        waiters = self._waiters.setdefault((platform, key), set())
         waiters.add(changed)
         try:
             async with asyncio.timeout(seconds):
@@ -222,4 +222,4 @@ class Board:
         finally:
             waiters.discard(changed)
             if not waiters:
-                self._waiting.pop((platform, key), None)
+                self._waiters.pop((platform, key), None)
