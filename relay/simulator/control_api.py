@@ -67,8 +67,8 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
             "simulated": True,
             "number": simulator.twilio.number,
             "bot": simulator.bot.about(),
-            "people": [person.shown() for person in world.people.everybody],
-            "groups": [group.shown() for group in world.people.groups.values()],
+            "people": [person.to_json() for person in world.people.everybody],
+            "groups": [group.to_json() for group in world.people.groups.values()],
         }
 
     @routes.post("/people", status_code=201, summary="Add a person.")
@@ -80,7 +80,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
         except Taken as error:
             raise ApiError(409, str(error), "leave it out and one is made up") from None
         world.transcripts.announce({"type": "people"})
-        return {"person": person.shown()}
+        return {"person": person.to_json()}
 
     @routes.post("/groups", status_code=201, summary="Add a Telegram group.")
     async def add_group(body: NewGroup) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
         except Taken as error:
             raise ApiError(409, str(error), "leave chat_id out and one is made up") from None
         world.transcripts.announce({"type": "people"})
-        return {"group": group.shown()}
+        return {"group": group.to_json()}
 
 
 def _check_phone(number: str) -> None:
@@ -229,12 +229,12 @@ def _key(simulator: Simulator, platform: Platform, text: str) -> tuple[str, dict
     text = text.strip()
     if platform == TELEGRAM and re.fullmatch(r"-\d{1,16}", text):
         group = people.groups.get(int(text))
-        return text, group.shown() if group else _nobody(text)
+        return text, group.to_json() if group else _nobody(text)
     number = text if text.startswith("+") else f"+{text}"  # a plus sign in a query arrives as a blank
     person = people.find(text) or people.find(number)
     if person is not None:
-        return (person.phone_number if platform == SMS else str(person.chat_id)), person.shown()
-    if platform == SMS and is_phone_number(number):
+        return (person.phone_number if platform is SMS else str(person.chat_id)), person.to_json()
+    if platform is SMS and is_phone_number(number):
         return number, _nobody(number)
     if platform == TELEGRAM and re.fullmatch(r"\d{1,16}", text):
         return text, _nobody(text)
@@ -267,7 +267,7 @@ def _add_faults(routes: APIRouter, simulator: Simulator) -> None:
 
     @routes.get("/faults", summary="Faults that are switched on.")
     async def show() -> dict[str, Any]:
-        return {"faults": [fault.shown() for fault in faults.faults]}
+        return {"faults": [fault.to_json() for fault in faults.faults]}
 
     @routes.post("/faults", status_code=201, summary="Switch a fault on.")
     async def add(body: NewFault) -> dict[str, Any]:
@@ -275,7 +275,7 @@ def _add_faults(routes: APIRouter, simulator: Simulator) -> None:
             raise ApiError(422, f"{body.effect} makes no sense for {body.target}", "docs/SIMULATOR.md has the table")
         fault = faults.add(**body.model_dump())
         transcripts.announce({"type": "faults"})
-        return {"fault": fault.shown()}
+        return {"fault": fault.to_json()}
 
     @routes.delete("/faults", summary="Switch all faults off.")
     async def clear() -> dict[str, int]:
@@ -309,4 +309,4 @@ def _add_state(routes: APIRouter, simulator: Simulator) -> None:
 
     @routes.get("/stats", summary="Calls, answers, webhooks, repetitions.")
     async def stats() -> dict[str, Any]:
-        return world.stats.shown(world.transcripts, len(simulator.updates.waiting))
+        return world.stats.to_json(world.transcripts, len(simulator.updates.waiting))

@@ -40,7 +40,7 @@ class Fault:
     contains: str | None = None
     used: int = 0
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     def matches(self, target: Target, method: str, text: str) -> bool:

@@ -29,7 +29,7 @@ class Person:
     blocked: bool = False
     opted_out: bool = False
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -44,7 +44,7 @@ class Group:
     moved_to: int | None = None
     removed: bool = False
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 

@@ -24,7 +24,7 @@ class Stats:
         self.calls[method] += 1
         self.answers[f"{method} {status}"] += 1
 
-    def shown(self, transcripts: Transcripts, waiting_updates: int) -> dict[str, Any]:
+    def to_json(self, transcripts: Transcripts, waiting_updates: int) -> dict[str, Any]:
         limited = sum(count for name, count in self.answers.items() if name.endswith(" 429"))
         return {
             "simulated": True,

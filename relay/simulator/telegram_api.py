@@ -42,7 +42,7 @@ def _answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | N
 
 def _failed(error: BotError) -> Response:
     wait = error.parameters.get("retry_after")
-    return _answer(error.shown(), error.status, {"Retry-After": str(wait)} if wait is not None else None)
+    return _answer(error.to_json(), error.status, {"Retry-After": str(wait)} if wait is not None else None)
 
 
 def _faulty(fault: Fault) -> Response:

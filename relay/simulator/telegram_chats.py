@@ -62,8 +62,8 @@ class Chats:
 
     @staticmethod
     def user(person: Person) -> dict[str, Any]:
-        shown = {"id": person.chat_id, "is_bot": False, "first_name": person.name, "language_code": person.language}
-        return {**shown, **({"username": person.username} if person.username else {})}
+        user = {"id": person.chat_id, "is_bot": False, "first_name": person.name, "language_code": person.language}
+        return {**user, **({"username": person.username} if person.username else {})}
 
     def chat(self, chat_id: int) -> dict[str, Any]:
         group = self._world.people.groups.get(chat_id)
@@ -155,7 +155,7 @@ class Chats:
         self._messages.pop((message.chat_id, message.message_id), None)
         self._world.transcripts.remove(message.bubble)
 
-    def shown(self, message: ChatMessage, *, with_reply: bool = True) -> dict[str, Any]:
+    def to_json(self, message: ChatMessage, *, with_reply: bool = True) -> dict[str, Any]:
         """The JSON of a Message."""
         channel = self.chat(message.chat_id)["type"] == "channel"
         author = self.bot() if message.sender is None else self.user(message.sender)
@@ -179,7 +179,7 @@ class Chats:
             body["reply_markup"] = message.markup
         answered = self.find(message.chat_id, message.reply_to) if message.reply_to and with_reply else None
         if answered is not None:
-            body["reply_to_message"] = self.shown(answered, with_reply=False)
+            body["reply_to_message"] = self.to_json(answered, with_reply=False)
         return body
 
 

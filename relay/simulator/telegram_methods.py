@@ -92,7 +92,7 @@ class BotApi:
         message = self._chats.add(
             chat_id, text, None, entities=entities, markup=markup, reply_to=reply_to, thread=thread
         )
-        return self._chats.shown(message)
+        return self._chats.to_json(message)
 
     def _answered(self, chat_id: int, params: Params) -> int | None:
         """The message that this one answers. Raises BotError when there is none and it is wanted."""
@@ -136,7 +136,7 @@ class BotApi:
             raise bad_request("message is not modified: the new content and reply markup are the same as the old ones")
         self._within_limits(message.chat_id, Family.EDIT)
         self._chats.edit(message, text, entities, markup)
-        return self._chats.shown(message)
+        return self._chats.to_json(message)
 
     def delete_message(self, params: Params) -> Result:
         message = self._own(params, "delete")

@@ -21,7 +21,7 @@ class BotError(Exception):
         self.description = description
         self.parameters = parameters
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         body = {"ok": False, "error_code": self.status, "description": self.description}
         return {**body, **({"parameters": self.parameters} if self.parameters else {})}
 

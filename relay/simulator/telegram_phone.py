@@ -93,7 +93,7 @@ class TelegramPhones:
             thread=written.thread,
         )
         name = "channel_post" if written.kind == "channel_post" else "message"
-        body = {name: self._chats.shown(message)}
+        body = {name: self._chats.to_json(message)}
         update_id = self._updates.put(body, chat_id, text=written.text, bubble=message.bubble)
         return update_id, message.message_id
 
@@ -103,7 +103,7 @@ class TelegramPhones:
         if message is None or message.sender is None:
             raise NoSuch(f"nobody wrote message {message_id} in chat {chat_id}")
         self._chats.edit(message, text, found_in(text), None)
-        body = {"edited_message": self._chats.shown(message)}
+        body = {"edited_message": self._chats.to_json(message)}
         return self._updates.put(body, chat_id, text=text, bubble=message.bubble), message_id
 
     def raw(self, body: dict[str, Any]) -> int | None:
@@ -152,7 +152,7 @@ class TelegramPhones:
             "callback_query": {
                 "id": query_id,
                 "from": self._chats.user(self._author(chat_id, None)),
-                "message": self._chats.shown(message),
+                "message": self._chats.to_json(message),
                 "chat_instance": str(chat_id),
                 "data": data,
             }

@@ -86,16 +86,16 @@ class Pusher:
 
     def info(self, _: Params) -> Any:
         hook = self._webhook
-        shown: dict[str, Any] = {
+        info: dict[str, Any] = {
             "url": self.url,
             "has_custom_certificate": False,
             "pending_update_count": len(self._updates.waiting),
         }
         if hook is not None:
-            shown |= {"max_connections": hook.connections, "ip_address": "127.0.0.1"}
+            info |= {"max_connections": hook.connections, "ip_address": "127.0.0.1"}
             if hook.error_at is not None:
-                shown |= {"last_error_date": int(hook.error_at), "last_error_message": hook.error}
-        return {**shown, **({"allowed_updates": self._updates.allowed} if self._updates.allowed else {})}
+                info |= {"last_error_date": int(hook.error_at), "last_error_message": hook.error}
+        return {**info, **({"allowed_updates": self._updates.allowed} if self._updates.allowed else {})}
 
     # -- pushing -------------------------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Pusher:
         headers = {"Content-Type": "application/json", **secret}
         try:
             answer = await self._client.post(
-                hook.url, content=json.dumps(update.shown()), headers=headers, timeout=PUSH_SECONDS
+                hook.url, content=json.dumps(update.to_json()), headers=headers, timeout=PUSH_SECONDS
             )
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
             problem = "Connection refused" if never_left(error) else words_of(error)

@@ -34,7 +34,7 @@ class Update:
     bubble: PhoneBubble | None = None
     forced: bool = False
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {"update_id": self.id, **self.body}
 
 
@@ -128,7 +128,7 @@ class Updates:
             raise BotError(
                 409, "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
             )
-        return [update.shown() for update in self._batch(offset, limit)]
+        return [update.to_json() for update in self._batch(offset, limit)]
 
     def _moved_to(self, offset: int) -> int:
         """Confirm what the offset says; a negative one forgets all but the last ones."""

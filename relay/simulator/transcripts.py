@@ -46,7 +46,7 @@ class PhoneBubble:
     thread: int | None = None
     buttons: list[list[dict[str, Any]]] = field(default_factory=list)
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         hidden = {"platform", "key", "author"}
         seen = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in hidden}
         return {**seen, "from": self.author}
@@ -62,7 +62,7 @@ class Draft:
     can_stop: bool
     until: float
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "draft_id": self.draft_id,
             "text": self.text,
@@ -145,7 +145,7 @@ class Transcripts:
 
     def announce_bubble(self, bubble: PhoneBubble) -> None:
         """Announce that a bubble is new or has changed."""
-        event = {"type": "bubble", "platform": bubble.platform, "key": bubble.key, "bubble": bubble.shown()}
+        event = {"type": "bubble", "platform": bubble.platform, "key": bubble.key, "bubble": bubble.to_json()}
         self.announce(event)
         for waiter in self._waiters.get((bubble.platform, bubble.key), ()):
             waiter.set()
@@ -166,7 +166,7 @@ class Transcripts:
     ) -> None:
         draft = Draft(draft_id, text, entities, can_stop, self._clock() + DRAFT_SECONDS)
         self._get_or_add(platform, key).draft = draft
-        self.announce({"type": "draft", "platform": platform, "key": key, "draft": draft.shown()})
+        self.announce({"type": "draft", "platform": platform, "key": key, "draft": draft.to_json()})
 
     def clear_draft(self, platform: Platform, key: str) -> None:
         self.get(platform, key).draft = None
@@ -178,10 +178,10 @@ class Transcripts:
         draft = transcript.draft if transcript.draft and transcript.draft.until > now else None
         return {
             "platform": platform,
-            "bubbles": [bubble.shown() for bubble in transcript.bubbles],
+            "bubbles": [bubble.to_json() for bubble in transcript.bubbles],
             "outgoing": len(transcript.outgoing()),
             "typing": transcript.typing_until > now,
-            "draft": draft.shown() if draft else None,
+            "draft": draft.to_json() if draft else None,
             "simulated": True,
         }
 

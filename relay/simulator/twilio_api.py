@@ -98,7 +98,7 @@ class TwilioApi:
             callback=params.get("StatusCallback", ""),
             service_sid=params.get("MessagingServiceSid") or None,
         )
-        return JSONResponse(message.shown(), 201)
+        return JSONResponse(message.to_json(), 201)
 
     def redact(self, sid: str, form: Form) -> Response:
         """Only an empty Body is allowed: it removes the text from Twilio's books, not from the phone."""
@@ -106,7 +106,7 @@ class TwilioApi:
         if dict(form).get("Body", "") != "":
             raise TwilioRefusal(20001, 400, "A message can be redacted, not changed")
         message.body, message.updated = "", self._world.clock()
-        return JSONResponse(message.shown())
+        return JSONResponse(message.to_json())
 
     def delete(self, sid: str) -> Response:
         self._network.book.delete(sid)
@@ -114,7 +114,7 @@ class TwilioApi:
 
     def fetch(self, sid: str) -> Response:
         message: TextMessage = self._network.book.get(sid)
-        return JSONResponse(message.shown())
+        return JSONResponse(message.to_json())
 
     def page(self, request: Request, account_sid: str) -> Response:
         return JSONResponse(self._network.book.page(f"/{API_VERSION}/Accounts/{account_sid}", request.query_params))

@@ -45,7 +45,7 @@ class TextMessage:
     bubble: PhoneBubble | None = None
     unreported: deque[dict[str, str]] = field(default_factory=deque)
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The JSON of the Message resource."""
         path = f"/{API_VERSION}/Accounts/{self.account_sid}/Messages/{self.sid}"
         unknown_sender = self.service_sid is not None and self.status == "accepted"
@@ -108,12 +108,12 @@ class MessageBook:
         found = [one for one in reversed(self._messages.values()) if _matches(one, query)]
         size = _number(query.get("PageSize", ""), PAGE_SIZE, least=1, most=MAX_PAGE_SIZE)
         number = _number(query.get("Page", ""), 0, least=0, most=10**9)
-        shown = [one.shown() for one in found[number * size : (number + 1) * size]]
-        return paged("messages", shown, f"{account_path}/Messages.json", query, number, size, len(found))
+        items = [one.to_json() for one in found[number * size : (number + 1) * size]]
+        return paged("messages", items, f"{account_path}/Messages.json", query, number, size, len(found))
 
 
 def paged(
-    key: str, shown: list[dict[str, Any]], path: str, query: Mapping[str, str], number: int, size: int, total: int
+    key: str, items: list[dict[str, Any]], path: str, query: Mapping[str, str], number: int, size: int, total: int
 ) -> dict[str, Any]:
     """Twilio's envelope around one page of a list."""
 
@@ -121,7 +121,7 @@ def paged(
         return f"{path}?{urlencode({**query, 'PageSize': size, 'Page': page})}"
 
     return {
-        key: shown,
+        key: items,
         "first_page_uri": uri(0),
         "previous_page_uri": uri(number - 1) if number > 0 else None,
         "next_page_uri": uri(number + 1) if (number + 1) * size < total else None,
@@ -129,7 +129,7 @@ def paged(
         "page": number,
         "page_size": size,
         "start": number * size,
-        "end": number * size + max(0, len(shown) - 1),
+        "end": number * size + max(0, len(items) - 1),
     }
 
 
