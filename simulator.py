@@ -56,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                     await client.aclose()
 
     async def ready() -> dict[str, Any]:
-        return {"ready": True, "simulated": True, "people": len(simulator.world.people.everybody)}
+        return {"ready": True, "simulated": True, "people": len(simulator.world.people.all)}
 
     app = build_app("Simulator", settings, lifespan, description=DESCRIPTION)
     app.add_middleware(ConnectionCutMiddleware)

@@ -28,9 +28,9 @@ from relay.simulator.control_bodies import (
     TelegramText,
 )
 from relay.simulator.faults import is_applicable
-from relay.simulator.people import Taken
+from relay.simulator.people import AddressTaken
 from relay.simulator.services import Simulator
-from relay.simulator.telegram_phone import NoSuch, Written
+from relay.simulator.telegram_phone import ComposedMessage, TargetNotFound
 from relay.simulator.transcripts import Transcript
 from relay.simulator.twilio_rules import is_phone_number
 from relay.web.access import ADMIN
@@ -67,7 +67,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
             "simulated": True,
             "number": simulator.twilio.number,
             "bot": simulator.bot.about(),
-            "people": [person.to_json() for person in world.people.everybody],
+            "people": [person.to_json() for person in world.people.all],
             "groups": [group.to_json() for group in world.people.groups.values()],
         }
 
@@ -77,7 +77,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
             _check_phone(body.phone_number)
         try:
             person = world.people.add(**body.model_dump())
-        except Taken as error:
+        except AddressTaken as error:
             raise ApiError(409, str(error), "leave it out and one is made up") from None
         world.transcripts.announce({"type": "people"})
         return {"person": person.to_json()}
@@ -86,7 +86,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
     async def add_group(body: NewGroup) -> dict[str, Any]:
         try:
             group = world.people.add_group(body.title, chat_id=body.chat_id, members=body.members)
-        except Taken as error:
+        except AddressTaken as error:
             raise ApiError(409, str(error), "leave chat_id out and one is made up") from None
         world.transcripts.announce({"type": "people"})
         return {"group": group.to_json()}
@@ -131,10 +131,10 @@ def _add_telegram(routes: APIRouter, simulator: Simulator) -> None:
     @routes.post("/telegram/send", summary="A person writes, or edits what they wrote.")
     async def send(body: TelegramText) -> dict[str, Any]:
         if body.edit_of is not None:
-            with _found():
+            with _not_found_as_404():
                 update_id, message_id = phones.edit(body.chat_id, body.edit_of, body.text)
         else:
-            written = Written(body.words, body.what, body.reply_to, body.thread, body.entities)
+            written = ComposedMessage(body.words, body.what, body.reply_to, body.thread, body.entities)
             if not written.text and written.kind in {"text", "channel_post"}:
                 raise ApiError(422, "there is no text", "give text, or another kind")
             update_id, message_id = phones.write(body.chat_id, written, body.sender)
@@ -146,37 +146,37 @@ def _add_telegram(routes: APIRouter, simulator: Simulator) -> None:
 
     @routes.post("/telegram/block", summary="A person blocks the bot.")
     async def block(body: ChatOnly) -> dict[str, Any]:
-        with _found():
+        with _not_found_as_404():
             return {"update_id": phones.set_blocked(body.chat_id, True)}
 
     @routes.post("/telegram/unblock", summary="A person unblocks the bot.")
     async def unblock(body: ChatOnly) -> dict[str, Any]:
-        with _found():
+        with _not_found_as_404():
             return {"update_id": phones.set_blocked(body.chat_id, False)}
 
     @routes.post("/telegram/press", summary="A person presses an inline button.")
     async def press(body: Press) -> dict[str, Any]:
-        with _found():
+        with _not_found_as_404():
             return {"update_id": phones.press(body.chat_id, body.message_id, body.data)}
 
     @routes.post("/telegram/stop", summary="A person stops a draft.")
     async def stop(body: ChatOnly) -> dict[str, Any]:
-        with _found():
+        with _not_found_as_404():
             return {"update_id": phones.stop_draft(body.chat_id)}
 
     @routes.post("/telegram/migrate", summary="A group becomes a supergroup.")
     async def migrate(body: ChatOnly) -> dict[str, Any]:
-        with _found():
+        with _not_found_as_404():
             update_id, new = phones.migrate(body.chat_id)
             return {"update_id": update_id, "new_chat_id": new}
 
 
 @contextlib.contextmanager
-def _found() -> Iterator[None]:
-    """Turn NoSuch into a 404."""
+def _not_found_as_404() -> Iterator[None]:
+    """Turn TargetNotFound into a 404."""
     try:
         yield
-    except NoSuch as error:
+    except TargetNotFound as error:
         raise ApiError(404, str(error), "GET /sim/people and /sim/transcript show what there is") from None
 
 

@@ -11,7 +11,7 @@ FIRST_GROUP = -4_000_000_001
 _PHONE_PREFIX = "+1202555"
 
 
-class Taken(Exception):
+class AddressTaken(Exception):
     """Somebody else has this phone number or chat id already."""
 
 
@@ -34,7 +34,7 @@ class Person:
 
 
 @dataclass(slots=True)
-class Group:
+class TelegramGroup:
     """A group, supergroup or channel; moved_to is its new address once it became a supergroup."""
 
     chat_id: int
@@ -52,8 +52,8 @@ class People:
     """Everybody the simulator knows; two of them from the start."""
 
     def __init__(self) -> None:
-        self.everybody: list[Person] = []
-        self.groups: dict[int, Group] = {}
+        self.all: list[Person] = []
+        self.groups: dict[int, TelegramGroup] = {}
         self._by_phone: dict[str, Person] = {}
         self._by_chat: dict[int, Person] = {}
         self.add("Ada", username="ada")
@@ -68,27 +68,27 @@ class People:
         username: str | None = None,
         language: str = "en",
     ) -> Person:
-        """A new person; what is not given is made up. Raises Taken."""
+        """A new person; what is not given is made up. Raises AddressTaken."""
         phone_number = phone_number or self._free_phone()
         chat_id = chat_id if chat_id is not None else self._free_chat()
         if phone_number in self._by_phone:
-            raise Taken(f"{phone_number} belongs to {self._by_phone[phone_number].name} already")
+            raise AddressTaken(f"{phone_number} belongs to {self._by_phone[phone_number].name} already")
         if chat_id in self._by_chat or chat_id in self.groups:
-            raise Taken(f"chat {chat_id} exists already")
-        person = Person(f"p{len(self.everybody) + 1}", name, phone_number, chat_id, username, language)
-        self.everybody.append(person)
+            raise AddressTaken(f"chat {chat_id} exists already")
+        person = Person(f"p{len(self.all) + 1}", name, phone_number, chat_id, username, language)
+        self.all.append(person)
         self._by_phone[phone_number] = person
         self._by_chat[chat_id] = person
         return person
 
     def add_group(
         self, title: str, *, chat_id: int | None = None, members: list[int] | None = None, kind: str = "group"
-    ) -> Group:
-        """A new group or channel. Raises Taken."""
+    ) -> TelegramGroup:
+        """A new group or channel. Raises AddressTaken."""
         chat_id = chat_id if chat_id is not None else FIRST_GROUP - len(self.groups)
         if chat_id in self.groups:
-            raise Taken(f"chat {chat_id} exists already")
-        self.groups[chat_id] = Group(chat_id, title, kind, list(members or []))
+            raise AddressTaken(f"chat {chat_id} exists already")
+        self.groups[chat_id] = TelegramGroup(chat_id, title, kind, list(members or []))
         return self.groups[chat_id]
 
     def with_phone(self, phone_number: str) -> Person:
@@ -105,11 +105,11 @@ class People:
             return self._by_phone[text]
         if re.fullmatch(r"\d{1,15}", text):
             return self._by_chat.get(int(text)) or self._by_phone.get(f"+{text}")
-        matches = (one for one in self.everybody if text in {one.id, one.name})
+        matches = (one for one in self.all if text in {one.id, one.name})
         return next(matches, None)
 
     def _free_phone(self) -> str:
-        number = len(self.everybody)
+        number = len(self.all)
         while True:
             number += 1
             # 555-0100 to 555-0199 are kept free for fiction; beyond a hundred people the rest of the block is used.
@@ -118,7 +118,7 @@ class People:
                 return phone
 
     def _free_chat(self) -> int:
-        chat_id = FIRST_CHAT + len(self.everybody)
+        chat_id = FIRST_CHAT + len(self.all)
         while chat_id in self._by_chat:
             chat_id += 1
         return chat_id

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relay.channels.telegram.spec import TELEGRAM
-from relay.simulator.people import Group, Person
+from relay.simulator.people import Person, TelegramGroup
 from relay.simulator.telegram_entities import Entity, found_in
 from relay.simulator.telegram_params import BotError, bad_request
 from relay.simulator.telegram_updates import first_id
@@ -89,7 +89,7 @@ class Chats:
             raise BotError(403, "Forbidden: bot can't initiate conversation with a user")
 
     @staticmethod
-    def _writable_group(group: Group) -> None:
+    def _writable_group(group: TelegramGroup) -> None:
         if group.moved_to is not None:
             description = "Bad Request: group chat was upgraded to a supergroup chat"
             raise BotError(400, description, migrate_to_chat_id=group.moved_to)

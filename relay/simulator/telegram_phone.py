@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relay.channels.telegram.spec import TELEGRAM
-from relay.simulator.people import Group, Person
+from relay.simulator.people import Person, TelegramGroup
 from relay.simulator.telegram_chats import Chats
 from relay.simulator.telegram_entities import Entity, found_in
 from relay.simulator.telegram_methods import BotApi
@@ -35,12 +35,12 @@ _CONTENT: dict[str, dict[str, Any]] = {
 }
 
 
-class NoSuch(Exception):
+class TargetNotFound(Exception):
     """There is no such chat, message or draft; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ComposedMessage:
     """What a person writes."""
 
     text: str = ""
@@ -63,18 +63,18 @@ class TelegramPhones:
         """Who writes; somebody unknown appears with their first message, like a stranger at the door."""
         people = self._world.people
         if chat_id < 0 and chat_id not in people.groups:
-            people.add_group(f"Group {-chat_id}", chat_id=chat_id)
+            people.add_group(f"TelegramGroup {-chat_id}", chat_id=chat_id)
             self._world.transcripts.announce({"type": "people"})
         own = sender if sender is not None else chat_id
         if own < 0:
-            own = people.everybody[0].chat_id
+            own = people.all[0].chat_id
         person = people.with_chat(own)
         if person is None:
             person = people.add(f"Person {own}", chat_id=own)
             self._world.transcripts.announce({"type": "people"})
         return person
 
-    def write(self, chat_id: int, written: Written, sender: int | None = None) -> tuple[int | None, int]:
+    def write(self, chat_id: int, written: ComposedMessage, sender: int | None = None) -> tuple[int | None, int]:
         """Send a message; the ids of the update and the message."""
         person = self._author(chat_id, sender)
         person.started = True
@@ -98,10 +98,10 @@ class TelegramPhones:
         return update_id, message.message_id
 
     def edit(self, chat_id: int, message_id: int, text: str) -> tuple[int | None, int]:
-        """Change a message that a person wrote. Raises NoSuch."""
+        """Change a message that a person wrote. Raises TargetNotFound."""
         message = self._chats.find(chat_id, message_id)
         if message is None or message.sender is None:
-            raise NoSuch(f"nobody wrote message {message_id} in chat {chat_id}")
+            raise TargetNotFound(f"nobody wrote message {message_id} in chat {chat_id}")
         self._chats.edit(message, text, found_in(text), None)
         body = {"edited_message": self._chats.to_json(message)}
         return self._updates.put(body, chat_id, text=text, bubble=message.bubble), message_id
@@ -114,11 +114,11 @@ class TelegramPhones:
         return self._updates.put(body, lane if isinstance(lane, int) else 0)
 
     def set_blocked(self, chat_id: int, blocked: bool) -> int | None:
-        """Block or unblock the bot, or remove it from a group. Raises NoSuch."""
+        """Block or unblock the bot, or remove it from a group. Raises TargetNotFound."""
         person = self._world.people.with_chat(chat_id)
         group = self._world.people.groups.get(chat_id)
         if person is None and group is None:
-            raise NoSuch(f"there is no chat {chat_id}")
+            raise TargetNotFound(f"there is no chat {chat_id}")
         if person is not None:
             person.blocked = blocked
         if group is not None:
@@ -141,11 +141,11 @@ class TelegramPhones:
         return {"user": self._chats.bot(), "status": status, **({"until_date": 0} if status == "kicked" else {})}
 
     def press(self, chat_id: int, message_id: int, data: str) -> int | None:
-        """Press an inline button. Raises NoSuch."""
+        """Press an inline button. Raises TargetNotFound."""
         message = self._chats.find(chat_id, message_id)
         buttons = [button for row in (message.bubble.buttons if message else []) for button in row]
         if message is None or not any(button.get("callback_data") == data for button in buttons):
-            raise NoSuch(f"message {message_id} in chat {chat_id} has no such button")
+            raise TargetNotFound(f"message {message_id} in chat {chat_id} has no such button")
         query_id = str(self._chats.next_message_id())
         self._bot.presses.add(query_id)
         body = {
@@ -160,19 +160,19 @@ class TelegramPhones:
         return self._updates.put(body, chat_id, text=data)
 
     def stop_draft(self, chat_id: int) -> int | None:
-        """Press Stop on a draft that offers it. Raises NoSuch."""
+        """Press Stop on a draft that offers it. Raises TargetNotFound."""
         draft = self._world.transcripts.get(TELEGRAM, str(chat_id)).draft
         if draft is None or not draft.can_stop or draft.until < self._world.clock():
-            raise NoSuch(f"chat {chat_id} shows no draft that can be stopped")
+            raise TargetNotFound(f"chat {chat_id} shows no draft that can be stopped")
         self._world.transcripts.clear_draft(TELEGRAM, str(chat_id))
         body = {"stopped_message_generation": {"chat": self._chats.chat(chat_id), "draft_id": draft.draft_id}}
         return self._updates.put(body, chat_id)
 
     def migrate(self, chat_id: int) -> tuple[int | None, int]:
-        """Turn a group into a supergroup: a new address, told by a service message. Raises NoSuch."""
+        """Turn a group into a supergroup: a new address, told by a service message. Raises TargetNotFound."""
         group = self._world.people.groups.get(chat_id)
         if group is None or group.moved_to is not None:
-            raise NoSuch(f"there is no group {chat_id}")
+            raise TargetNotFound(f"there is no group {chat_id}")
         new = self._new_address(group)
         message: dict[str, Any] = {
             "message_id": self._chats.next_message_id(),
@@ -183,7 +183,7 @@ class TelegramPhones:
         }
         return self._updates.put({"message": message}, chat_id), new
 
-    def _new_address(self, group: Group) -> int:
+    def _new_address(self, group: TelegramGroup) -> int:
         new = -1_000_000_000_000 + group.chat_id
         group.moved_to = new
         self._world.people.add_group(group.title, chat_id=new, members=group.members, kind="supergroup")

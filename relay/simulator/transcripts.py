@@ -1,4 +1,4 @@
-"""What each person sees, bubble by bubble, and the news of it for everybody who watches.
+"""What each person sees, bubble by bubble, and the news of it for all who watches.
 
 Knows no provider: the stand-ins add and change bubbles, the control API and the page read them.
 """
@@ -192,7 +192,7 @@ class Transcripts:
             subscriber.put(event)
 
     def notify_waiters(self) -> None:
-        """Let everybody who waits look again."""
+        """Let all who waits look again."""
         for waiters in self._waiters.values():
             for waiter in waiters:
                 waiter.set()

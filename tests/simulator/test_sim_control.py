@@ -31,7 +31,7 @@ def test_a_new_person_has_everything_made_up_that_was_left_out(sim: Running) -> 
     assert seen["person"]["id"] == person["id"]
 
 
-def test_a_number_with_a_bare_plus_in_the_query_is_found(sim: Running) -> None:
+def test_a_number_with_a_bare_plus_in_the_query_is_not_found_as_404(sim: Running) -> None:
     """A plain curl does not encode the plus, and it arrives as a blank."""
     answer = sim.http.get(f"/sim/transcript?platform=sms&person={ADA_PHONE}")
     assert answer.json()["person"]["name"] == "Ada"

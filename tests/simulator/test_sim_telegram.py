@@ -148,7 +148,7 @@ async def test_a_wrong_token_is_unauthorized(sim: Running) -> None:
     assert sim.http.get("/bot1:wrong/getMe").json() == {"ok": False, "error_code": 401, "description": "Unauthorized"}
 
 
-def test_an_unknown_method_is_not_found(sim: Running) -> None:
+def test_an_unknown_method_is_not_not_found_as_404(sim: Running) -> None:
     """As on a server that is older than the bot."""
     assert sim.bot("sendRichMessage", chat_id=ADA)["error_code"] == 404
 
