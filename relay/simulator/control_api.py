@@ -134,10 +134,10 @@ def _add_telegram(routes: APIRouter, simulator: Simulator) -> None:
             with _not_found_as_404():
                 update_id, message_id = phones.edit(body.chat_id, body.edit_of, body.text)
         else:
-            written = ComposedMessage(body.words, body.what, body.reply_to, body.thread, body.entities)
-            if not written.text and written.kind in {"text", "channel_post"}:
+            composed = ComposedMessage(body.words, body.what, body.reply_to, body.thread, body.entities)
+            if not composed.text and composed.kind in {"text", "channel_post"}:
                 raise ApiError(422, "there is no text", "give text, or another kind")
-            update_id, message_id = phones.write(body.chat_id, written, body.sender)
+            update_id, message_id = phones.write(body.chat_id, composed, body.sender)
         return {"update_id": update_id, "message_id": message_id}
 
     @routes.post("/telegram/raw", summary="Queue any update.")

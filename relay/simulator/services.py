@@ -15,8 +15,8 @@ from relay.config.settings import Settings
 from relay.simulator.telegram_chats import Chats
 from relay.simulator.telegram_methods import BotApi
 from relay.simulator.telegram_phone import TelegramPhones
-from relay.simulator.telegram_push import Pusher
-from relay.simulator.telegram_updates import Updates
+from relay.simulator.telegram_push import WebhookPusher
+from relay.simulator.telegram_updates import UpdateQueue
 from relay.simulator.twilio_network import TwilioNetwork
 from relay.simulator.twilio_webhooks import WebhookCaller
 from relay.simulator.world import World
@@ -34,13 +34,13 @@ class Simulator:
         caller = WebhookCaller(client, token.get_secret_value() if token else "")
         self.twilio = TwilioNetwork(self.world, caller)
         self.chats = Chats(self.world)
-        self.updates = Updates(self.world)
-        self.pusher = Pusher(self.world, self.updates, client)
+        self.updates = UpdateQueue(self.world)
+        self.pusher = WebhookPusher(self.world, self.updates, client)
         self.bot = BotApi(self.world, self.chats, self.updates, self.pusher)
         self.telegram = TelegramPhones(self.world, self.chats, self.updates, self.bot)
 
     def start(self) -> None:
-        self.world.spawn(self.pusher.run(), lasting=True)
+        self.world.spawn(self.pusher.run(), permanent=True)
 
     def reset(self, seed: int | None = None) -> None:
         """Forget people, messages, updates, faults and counters; ids keep rising."""

@@ -11,8 +11,8 @@ from relay.simulator.flood_limits import Family, FloodLimits
 from relay.simulator.telegram_chats import BOT_NAME, ChatMessage, Chats
 from relay.simulator.telegram_entities import MAX_ENTITIES, MAX_TEXT, Entity, checked, trimmed
 from relay.simulator.telegram_params import BotError, Params, bad_request
-from relay.simulator.telegram_push import Pusher
-from relay.simulator.telegram_updates import Updates
+from relay.simulator.telegram_push import WebhookPusher
+from relay.simulator.telegram_updates import UpdateQueue
 from relay.simulator.world import World
 
 CHAT_ACTIONS = frozenset(
@@ -38,14 +38,14 @@ Method = Callable[[Params], Result] | Callable[[Params], Awaitable[Result]]
 class BotApi:
     """The methods by their names in small letters, as the Bot API compares them."""
 
-    def __init__(self, world: World, chats: Chats, updates: Updates, pusher: Pusher) -> None:
+    def __init__(self, world: World, chats: Chats, updates: UpdateQueue, pusher: WebhookPusher) -> None:
         self._world = world
         self._chats = chats
         self._updates = updates
         self._pusher = pusher
         self.flood_limits = FloodLimits(world.clock)
         self.commands: dict[tuple[str, str], list[dict[str, str]]] = {}
-        self.presses: set[str] = set()
+        self.open_callback_queries: set[str] = set()
         self.methods: dict[str, Method] = {
             "getme": self.get_me,
             "getupdates": updates.poll,
@@ -62,15 +62,15 @@ class BotApi:
             "deletemycommands": self.delete_commands,
             "getchat": self.get_chat,
             "getfile": self.get_file,
-            "answercallbackquery": self.answer_press,
-            "logout": self.leave,
-            "close": self.leave,
+            "answercallbackquery": self.answer_callback_query,
+            "logout": self.log_out,
+            "close": self.log_out,
         }
 
     def clear(self) -> None:
         """Forget what a reset forgets; the webhook and the commands are the bot's and stay."""
         self.flood_limits = FloodLimits(self._world.clock)
-        self.presses.clear()
+        self.open_callback_queries.clear()
 
     def _within_limits(self, chat_id: int, family: Family) -> None:
         if not self._world.options.telegram_limits:
@@ -86,7 +86,7 @@ class BotApi:
         self._chats.writable(chat_id)
         text, entities = formatted(params)
         markup = _checked_markup(params)
-        reply_to = self._answered(chat_id, params)
+        reply_to = self._reply_target(chat_id, params)
         thread = self._thread(chat_id, params)
         self._within_limits(chat_id, Family.MESSAGE)
         message = self._chats.add(
@@ -94,7 +94,7 @@ class BotApi:
         )
         return self._chats.to_json(message)
 
-    def _answered(self, chat_id: int, params: Params) -> int | None:
+    def _reply_target(self, chat_id: int, params: Params) -> int | None:
         """The message that this one answers. Raises BotError when there is none and it is wanted."""
         reply = params.structure("reply_parameters")
         if isinstance(reply, dict):
@@ -117,7 +117,7 @@ class BotApi:
             raise bad_request("message thread not found")
         return thread or None
 
-    def _own(self, params: Params, verb: str) -> ChatMessage:
+    def _named_message(self, params: Params, verb: str) -> ChatMessage:
         """The message that the call names. Raises BotError."""
         chat_id = params.chat_id()
         self._chats.writable(chat_id)
@@ -129,7 +129,7 @@ class BotApi:
         return message
 
     def edit_text(self, params: Params) -> Result:
-        message = self._own(params, "edit")
+        message = self._named_message(params, "edit")
         text, entities = formatted(params)
         markup = _checked_markup(params)
         if (text, entities, markup) == (message.text, message.entities, message.markup):
@@ -139,7 +139,7 @@ class BotApi:
         return self._chats.to_json(message)
 
     def delete_message(self, params: Params) -> Result:
-        message = self._own(params, "delete")
+        message = self._named_message(params, "delete")
         if self._world.clock() - message.at > DELETE_SECONDS:
             raise bad_request("message can't be deleted for everyone")
         self._chats.delete(message)
@@ -168,13 +168,13 @@ class BotApi:
         self._world.transcripts.show_typing(TELEGRAM, str(chat_id))
         return True
 
-    def answer_press(self, params: Params) -> Result:
+    def answer_callback_query(self, params: Params) -> Result:
         query = params.text("callback_query_id")
-        if query not in self.presses:
+        if query not in self.open_callback_queries:
             raise bad_request("query is too old and response timeout expired or query ID is invalid")
         if len(params.text("text")) > 200:
             raise bad_request("MESSAGE_TOO_LONG")
-        self.presses.discard(query)
+        self.open_callback_queries.discard(query)
         return True
 
     # -- the bot and its chats -----------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ class BotApi:
             raise bad_request("invalid file_id")
         return {"file_id": file_id, "file_unique_id": file_id, "file_size": 70, "file_path": f"photos/{file_id}.png"}
 
-    def leave(self, _: Params) -> Result:
+    def log_out(self, _: Params) -> Result:
         return True
 
     def set_commands(self, params: Params) -> Result:

@@ -10,7 +10,7 @@ from relay.simulator.people import Person, TelegramGroup
 from relay.simulator.telegram_chats import Chats
 from relay.simulator.telegram_entities import Entity, found_in
 from relay.simulator.telegram_methods import BotApi
-from relay.simulator.telegram_updates import Updates
+from relay.simulator.telegram_updates import UpdateQueue
 from relay.simulator.world import World
 
 _FILE: dict[str, Any] = {"file_id": "simulated-file", "file_unique_id": "simulated-file", "file_size": 70}
@@ -53,7 +53,7 @@ class ComposedMessage:
 class TelegramPhones:
     """Everybody's Telegram app. update_id is None when the bot did not ask for that kind of update."""
 
-    def __init__(self, world: World, chats: Chats, updates: Updates, bot: BotApi) -> None:
+    def __init__(self, world: World, chats: Chats, updates: UpdateQueue, bot: BotApi) -> None:
         self._world = world
         self._chats = chats
         self._updates = updates
@@ -74,27 +74,27 @@ class TelegramPhones:
             self._world.transcripts.announce({"type": "people"})
         return person
 
-    def write(self, chat_id: int, written: ComposedMessage, sender: int | None = None) -> tuple[int | None, int]:
+    def write(self, chat_id: int, composed: ComposedMessage, sender: int | None = None) -> tuple[int | None, int]:
         """Send a message; the ids of the update and the message."""
         person = self._author(chat_id, sender)
         person.started = True
         group = self._world.people.groups.get(chat_id)
-        if written.kind == "channel_post":
+        if composed.kind == "channel_post":
             group = group or self._world.people.add_group("Channel", chat_id=chat_id)
             group.kind = "channel"
         message = self._chats.add(
             chat_id,
-            written.text,
+            composed.text,
             person,
-            entities=written.entities,
-            content=_CONTENT.get(written.kind),
-            kind=written.kind,
-            reply_to=written.reply_to,
-            thread=written.thread,
+            entities=composed.entities,
+            content=_CONTENT.get(composed.kind),
+            kind=composed.kind,
+            reply_to=composed.reply_to,
+            thread=composed.thread,
         )
-        name = "channel_post" if written.kind == "channel_post" else "message"
+        name = "channel_post" if composed.kind == "channel_post" else "message"
         body = {name: self._chats.to_json(message)}
-        update_id = self._updates.put(body, chat_id, text=written.text, bubble=message.bubble)
+        update_id = self._updates.put(body, chat_id, text=composed.text, bubble=message.bubble)
         return update_id, message.message_id
 
     def edit(self, chat_id: int, message_id: int, text: str) -> tuple[int | None, int]:
@@ -110,8 +110,8 @@ class TelegramPhones:
         """Queue any update, however odd."""
         inner = next((value for name, value in body.items() if name != "update_id"), None)
         chat = inner.get("chat") if isinstance(inner, dict) else None
-        lane = chat.get("id") if isinstance(chat, dict) else None
-        return self._updates.put(body, lane if isinstance(lane, int) else 0)
+        chat_id = chat.get("id") if isinstance(chat, dict) else None
+        return self._updates.put(body, chat_id if isinstance(chat_id, int) else 0)
 
     def set_blocked(self, chat_id: int, blocked: bool) -> int | None:
         """Block or unblock the bot, or remove it from a group. Raises TargetNotFound."""
@@ -147,7 +147,7 @@ class TelegramPhones:
         if message is None or not any(button.get("callback_data") == data for button in buttons):
             raise TargetNotFound(f"message {message_id} in chat {chat_id} has no such button")
         query_id = str(self._chats.next_message_id())
-        self._bot.presses.add(query_id)
+        self._bot.open_callback_queries.add(query_id)
         body = {
             "callback_query": {
                 "id": query_id,

@@ -17,7 +17,7 @@ import httpx
 from relay.core.http_client import never_left, words_of
 from relay.core.retry import Backoff
 from relay.simulator.telegram_params import Params, bad_request
-from relay.simulator.telegram_updates import Update, Updates
+from relay.simulator.telegram_updates import Update, UpdateQueue
 from relay.simulator.world import World
 
 log = logging.getLogger("simulator.telegram")
@@ -29,7 +29,7 @@ _CONNECTIONS = 40
 
 
 @dataclass(slots=True)
-class Webhook:
+class PushTarget:
     """Where updates go, and how that went lately."""
 
     url: str
@@ -41,19 +41,19 @@ class Webhook:
     due: dict[int, float] = field(default_factory=dict)
 
 
-class Pusher:
+class WebhookPusher:
     """Pushes what waits; the updates of one chat one after the other, chats side by side."""
 
-    def __init__(self, world: World, updates: Updates, client: httpx.AsyncClient) -> None:
+    def __init__(self, world: World, updates: UpdateQueue, client: httpx.AsyncClient) -> None:
         self._world = world
         self._updates = updates
         self._client = client
-        self._webhook: Webhook | None = None
-        self._busy: set[int] = set()
+        self._target: PushTarget | None = None
+        self._chats_in_flight: set[int] = set()
 
     @property
     def url(self) -> str:
-        return self._webhook.url if self._webhook else ""
+        return self._target.url if self._target else ""
 
     # -- methods of the Bot API ----------------------------------------------------------------------------------------
 
@@ -69,13 +69,13 @@ class Pusher:
             raise bad_request("max_connections must be between 1 and 100")
         self._updates.allow(params)
         self._drop_if_wanted(params)
-        self._webhook = Webhook(url, secret, connections)
+        self._target = PushTarget(url, secret, connections)
         self._updates.webhook_is_set = True
         self._updates.arrived.set()
         return True
 
     def delete_webhook(self, params: Params) -> Any:
-        self._webhook = None
+        self._target = None
         self._updates.webhook_is_set = False
         self._drop_if_wanted(params)
         return True
@@ -85,16 +85,16 @@ class Pusher:
             self._updates.clear()
 
     def info(self, _: Params) -> Any:
-        hook = self._webhook
+        target = self._target
         info: dict[str, Any] = {
             "url": self.url,
             "has_custom_certificate": False,
             "pending_update_count": len(self._updates.waiting),
         }
-        if hook is not None:
-            info |= {"max_connections": hook.connections, "ip_address": "127.0.0.1"}
-            if hook.error_at is not None:
-                info |= {"last_error_date": int(hook.error_at), "last_error_message": hook.error}
+        if target is not None:
+            info |= {"max_connections": target.connections, "ip_address": "127.0.0.1"}
+            if target.error_at is not None:
+                info |= {"last_error_date": int(target.error_at), "last_error_message": target.error}
         return {**info, **({"allowed_updates": self._updates.allowed} if self._updates.allowed else {})}
 
     # -- pushing -------------------------------------------------------------------------------------------------------
@@ -112,47 +112,47 @@ class Pusher:
 
     def _start_pushes(self) -> float | None:
         """Start what can be pushed now; seconds until something else is due, None when nothing is."""
-        hook, now = self._webhook, self._world.clock()
-        if hook is None:
+        target, now = self._target, self._world.clock()
+        if target is None:
             return None
-        self._updates.forget_old()
+        self._updates.drop_expired()
         later: list[float] = []
-        seen = set(self._busy)
+        seen = set(self._chats_in_flight)
         for update in self._updates.waiting:
-            due = hook.due.get(update.id, 0.0)
-            if update.lane in seen or len(self._busy) >= hook.connections:
+            due = target.due.get(update.id, 0.0)
+            if update.chat_id in seen or len(self._chats_in_flight) >= target.connections:
                 continue
-            seen.add(update.lane)
+            seen.add(update.chat_id)
             if due > now:
                 later.append(due - now)
                 continue
-            self._busy.add(update.lane)
-            self._world.spawn(self._push(hook, update))
+            self._chats_in_flight.add(update.chat_id)
+            self._world.spawn(self._push(target, update))
         return min(later) if later else None
 
-    async def _push(self, hook: Webhook, update: Update) -> None:
+    async def _push(self, target: PushTarget, update: Update) -> None:
         problem = "Connection closed"
         try:
-            problem = await self._post(hook, update)
+            problem = await self._post(target, update)
         finally:
-            self._busy.discard(update.lane)
+            self._chats_in_flight.discard(update.chat_id)
             self._updates.arrived.set()
         if not problem:
-            hook.failures.pop(update.id, None)
+            target.failures.pop(update.id, None)
             self._updates.confirm(update)
             return
-        failures = hook.failures[update.id] = hook.failures.get(update.id, 0) + 1
-        hook.error_at, hook.error = self._world.clock(), problem
+        failures = target.failures[update.id] = target.failures.get(update.id, 0) + 1
+        target.error_at, target.error = self._world.clock(), problem
         backoff = Backoff(self._world.options.telegram_retry_seconds, MAX_RETRY_SECONDS)
-        hook.due[update.id] = self._world.clock() + backoff.delay(failures)
+        target.due[update.id] = self._world.clock() + backoff.delay(failures)
 
-    async def _post(self, hook: Webhook, update: Update) -> str:
+    async def _post(self, target: PushTarget, update: Update) -> str:
         """An empty string when the bot took it, else what getWebhookInfo tells about it."""
-        secret = {"X-Telegram-Bot-Api-Secret-Token": hook.secret} if hook.secret else {}
+        secret = {"X-Telegram-Bot-Api-Secret-Token": target.secret} if target.secret else {}
         headers = {"Content-Type": "application/json", **secret}
         try:
             answer = await self._client.post(
-                hook.url, content=json.dumps(update.to_json()), headers=headers, timeout=PUSH_SECONDS
+                target.url, content=json.dumps(update.to_json()), headers=headers, timeout=PUSH_SECONDS
             )
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
             problem = "Connection refused" if never_left(error) else words_of(error)

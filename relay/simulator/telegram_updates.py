@@ -13,7 +13,7 @@ from relay.simulator.world import World
 RETENTION_SECONDS = 24 * 3600  # the Bot API keeps updates for a day
 MAX_BATCH = 100
 MAX_POLL_SECONDS = 50
-_ONLY_WHEN_ASKED = frozenset({"chat_member", "message_reaction", "message_reaction_count"})
+_OPT_IN_KINDS = frozenset({"chat_member", "message_reaction", "message_reaction_count"})
 _IDS_BEGIN = 1_782_864_000  # 2026-07-01; ids count from here so that they fit 32 bits for years
 _IDS_A_SECOND = 40
 
@@ -25,11 +25,11 @@ def first_id(now: float) -> int:
 
 @dataclass(slots=True)
 class Update:
-    """One update. lane is its chat; forced ones are delivered once more, whatever was confirmed already."""
+    """One update. chat_id is its chat; forced ones are delivered once more, whatever was confirmed already."""
 
     id: int
     body: dict[str, Any]
-    lane: int
+    chat_id: int
     at: float
     bubble: PhoneBubble | None = None
     forced: bool = False
@@ -38,7 +38,7 @@ class Update:
         return {"update_id": self.id, **self.body}
 
 
-class Updates:
+class UpdateQueue:
     """What happened and was not confirmed by the bot."""
 
     def __init__(self, world: World) -> None:
@@ -66,9 +66,11 @@ class Updates:
     def _wanted(self, body: dict[str, Any]) -> bool:
         if self.allowed:
             return any(name in self.allowed for name in body)
-        return not _ONLY_WHEN_ASKED.intersection(body)
+        return not _OPT_IN_KINDS.intersection(body)
 
-    def put(self, body: dict[str, Any], lane: int, *, text: str = "", bubble: PhoneBubble | None = None) -> int | None:
+    def put(
+        self, body: dict[str, Any], chat_id: int, *, text: str = "", bubble: PhoneBubble | None = None
+    ) -> int | None:
         """Queue an update; its id, or None when the bot does not want this kind."""
         if not self._wanted(body):
             return None
@@ -76,22 +78,22 @@ class Updates:
         self._next_id += 1
         number = given if isinstance(given, int) else self._next_id
         content = {name: value for name, value in body.items() if name != "update_id"}
-        update = Update(number, content, lane, self._world.clock(), bubble, forced=isinstance(given, int))
+        update = Update(number, content, chat_id, self._world.clock(), bubble, forced=isinstance(given, int))
         fault = self._world.faults.match("telegram_update", next(iter(content), "*"), text)
         effect = fault.effect if fault else None
         if effect in {"disorder", "slow"} and fault:
-            self._world.spawn(self._bring_late(update, fault.seconds))
+            self._world.spawn(self._enqueue_late(update, fault.seconds))
         elif effect != "lose":
             self._enqueue(update)
         if effect == "duplicate":
-            self._enqueue(Update(number, content, lane, update.at, bubble, forced=True))
+            self._enqueue(Update(number, content, chat_id, update.at, bubble, forced=True))
         return number
 
     def _enqueue(self, update: Update) -> None:
         self.waiting.append(update)
         self.arrived.set()
 
-    async def _bring_late(self, update: Update, seconds: float) -> None:
+    async def _enqueue_late(self, update: Update, seconds: float) -> None:
         await self._world.pause(seconds)
         update.forced = True
         self._enqueue(update)
@@ -104,7 +106,7 @@ class Updates:
             update.bubble.status = "delivered"
             self._world.transcripts.announce_bubble(update.bubble)
 
-    def forget_old(self) -> None:
+    def drop_expired(self) -> None:
         oldest = self._world.clock() - RETENTION_SECONDS
         self.waiting = [update for update in self.waiting if update.at > oldest]
 
@@ -119,34 +121,34 @@ class Updates:
             )
         self.allow(params)
         self._poll += 1
-        mine = self._poll
+        poll = self._poll
         self.arrived.set()  # whoever polls already finds out that they were replaced
-        offset = self._moved_to(params.integer("offset"))
+        offset = self._apply_offset(params.integer("offset"))
         limit = min(MAX_BATCH, max(1, params.integer("limit", MAX_BATCH)))
-        await self._wait_for_news(mine, offset, min(MAX_POLL_SECONDS, max(0, params.integer("timeout"))))
-        if mine != self._poll:
+        await self._wait_for_updates(poll, offset, min(MAX_POLL_SECONDS, max(0, params.integer("timeout"))))
+        if poll != self._poll:
             raise BotError(
                 409, "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
             )
         return [update.to_json() for update in self._batch(offset, limit)]
 
-    def _moved_to(self, offset: int) -> int:
+    def _apply_offset(self, offset: int) -> int:
         """Confirm what the offset says; a negative one forgets all but the last ones."""
-        self.forget_old()
+        self.drop_expired()
         if offset < 0:
             offset = self.waiting[offset].id if -offset <= len(self.waiting) else 0
         for update in [one for one in self.waiting if one.id < offset and not one.forced]:
             self.confirm(update)
         return offset
 
-    async def _wait_for_news(self, mine: int, offset: int, seconds: int) -> None:
-        def news() -> bool:
-            others = mine != self._poll or self._world.stopping.is_set() or self.webhook_is_set
-            return others or any(one.id >= offset or one.forced for one in self.waiting)
+    async def _wait_for_updates(self, poll: int, offset: int, seconds: int) -> None:
+        def done() -> bool:
+            replaced = poll != self._poll or self._world.stopping.is_set() or self.webhook_is_set
+            return replaced or any(one.id >= offset or one.forced for one in self.waiting)
 
         try:
             async with asyncio.timeout(seconds):
-                while not news():
+                while not done():
                     self.arrived.clear()
                     await self.arrived.wait()
         except TimeoutError:

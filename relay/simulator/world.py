@@ -20,7 +20,7 @@ log = logging.getLogger("simulator")
 
 
 @dataclass(slots=True)
-class Options:
+class SimulatorOptions:
     """What tests and the curious may turn while it runs; seconds."""
 
     twilio_webhook_url: str
@@ -44,14 +44,14 @@ class World:
         self.stats = Stats()
         self.options = self._default_options()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._lasting: set[asyncio.Task[None]] = set()
+        self._permanent: set[asyncio.Task[None]] = set()
 
-    def _default_options(self) -> Options:
-        return Options(f"http://127.0.0.1:{self.settings.sms_server_port}/sms/webhook")
+    def _default_options(self) -> SimulatorOptions:
+        return SimulatorOptions(f"http://127.0.0.1:{self.settings.sms_server_port}/sms/webhook")
 
     def reset(self, seed: int | None = None) -> None:
         """Forget everything but the options, what is on its way included; `seed` makes chances repeat themselves."""
-        for task in self._tasks - self._lasting:
+        for task in self._tasks - self._permanent:
             task.cancel()
         if seed is not None:
             self.rng.seed(seed)
@@ -60,17 +60,17 @@ class World:
         self.stats = Stats()
         self.transcripts.clear()
 
-    def spawn(self, work: Coroutine[Any, Any, None], *, lasting: bool = False) -> None:
-        """Run something in the background until it is done or the simulator stops; a reset ends what is not lasting."""
+    def spawn(self, work: Coroutine[Any, Any, None], *, permanent: bool = False) -> None:
+        """Run something in the background until it is done or the simulator stops; a reset ends what is not permanent."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        if lasting:
-            self._lasting.add(task)
+        if permanent:
+            self._permanent.add(task)
         task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._lasting.discard(task)
+        self._permanent.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("background work failed", exc_info=error)
 

@@ -10,7 +10,7 @@ import pytest
 
 from relay.config.settings import Settings
 from relay.simulator.faults import Effect, Target
-from relay.simulator.world import Options
+from relay.simulator.world import SimulatorOptions
 from simulator import create_app
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "SIMULATOR.md").read_text(encoding="utf-8")
@@ -24,7 +24,9 @@ def test_every_control_route_is_described(path: str) -> None:
     assert path.replace("{fault_id}", "{id}") in PAGE or f"`{short}`" in PAGE
 
 
-@pytest.mark.parametrize("word", [*get_args(Target), *get_args(Effect), *(field.name for field in fields(Options))])
+@pytest.mark.parametrize(
+    "word", [*get_args(Target), *get_args(Effect), *(field.name for field in fields(SimulatorOptions))]
+)
 def test_every_fault_and_option_is_described(word: str) -> None:
     """With its own name."""
     assert f"`{word}`" in PAGE
