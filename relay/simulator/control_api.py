@@ -109,7 +109,7 @@ def _add_sms(routes: APIRouter, simulator: Simulator) -> None:
             simulator.world.people.with_phone(body.sender)
             simulator.world.transcripts.announce({"type": "people"})
         sender = known.phone_number if known else body.sender
-        sid, outcome = await simulator.twilio.text(
+        sid, outcome = await simulator.twilio.receive_text(
             sender,
             body.body,
             media=body.media,

@@ -48,7 +48,7 @@ class Simulator:
         self.chats.clear()
         self.updates.clear()
         self.bot.clear()
-        self.twilio.book.clear()
+        self.twilio.messages.clear()
 
     def stop_waiting(self) -> None:
         """End every long poll, wait and event stream, so that the server can stop at once."""

@@ -102,22 +102,22 @@ class TwilioApi:
 
     def redact(self, sid: str, form: Form) -> Response:
         """Only an empty Body is allowed: it removes the text from Twilio's books, not from the phone."""
-        message = self._network.book.get(sid)
+        message = self._network.messages.get(sid)
         if dict(form).get("Body", "") != "":
             raise TwilioRefusal(20001, 400, "A message can be redacted, not changed")
         message.body, message.updated = "", self._world.clock()
         return JSONResponse(message.to_json())
 
     def delete(self, sid: str) -> Response:
-        self._network.book.delete(sid)
+        self._network.messages.delete(sid)
         return Response(status_code=204)
 
     def fetch(self, sid: str) -> Response:
-        message: TextMessage = self._network.book.get(sid)
+        message: TextMessage = self._network.messages.get(sid)
         return JSONResponse(message.to_json())
 
     def page(self, request: Request, account_sid: str) -> Response:
-        return JSONResponse(self._network.book.page(f"/{API_VERSION}/Accounts/{account_sid}", request.query_params))
+        return JSONResponse(self._network.messages.page(f"/{API_VERSION}/Accounts/{account_sid}", request.query_params))
 
     def account(self) -> Response:
         return JSONResponse(

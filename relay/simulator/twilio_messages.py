@@ -43,7 +43,7 @@ class TextMessage:
     callback: str = ""
     service_sid: str | None = None
     bubble: PhoneBubble | None = None
-    unreported: deque[dict[str, str]] = field(default_factory=deque)
+    pending_callbacks: deque[dict[str, str]] = field(default_factory=deque)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of the Message resource."""
@@ -79,7 +79,7 @@ def _rfc2822(moment: float | None) -> str | None:
     return None if moment is None else format_datetime(datetime.fromtimestamp(int(moment), UTC))
 
 
-class MessageBook:
+class MessageLog:
     """All messages of the account, newest last."""
 
     def __init__(self) -> None:

@@ -13,9 +13,9 @@ from relay.channels.sms.spec import SMS
 from relay.simulator.faults import Fault
 from relay.simulator.people import Person
 from relay.simulator.transcripts import PhoneBubble
-from relay.simulator.twilio_messages import API_VERSION, MessageBook, TextMessage, new_sid
+from relay.simulator.twilio_messages import API_VERSION, MessageLog, TextMessage, new_sid
 from relay.simulator.twilio_rules import MAX_UNITS, TEXTS, TwilioRefusal, keyword, later_failure, segments, units
-from relay.simulator.twilio_webhooks import Outcome, WebhookCaller
+from relay.simulator.twilio_webhooks import WebhookCaller, WebhookOutcome
 from relay.simulator.world import World
 
 log = logging.getLogger("simulator.twilio")
@@ -34,7 +34,7 @@ class TwilioNetwork:
     def __init__(self, world: World, caller: WebhookCaller) -> None:
         self._world = world
         self._caller = caller
-        self.book = MessageBook()
+        self.messages = MessageLog()
         settings = world.settings
         self.account_sid = settings.twilio_account_sid or ""
         self.number = settings.twilio_phone_number or ""
@@ -71,12 +71,12 @@ class TwilioNetwork:
             callback=callback,
             service_sid=service_sid,
         )
-        message.bubble = self._show(message, person)
-        self.book.add(message)
-        self._world.spawn(self._travel(message))
+        message.bubble = self._add_bubble(message, person)
+        self.messages.add(message)
+        self._world.spawn(self._run_states(message))
         return message
 
-    def _show(self, message: TextMessage, person: Person, sender: str = "bot") -> PhoneBubble:
+    def _add_bubble(self, message: TextMessage, person: Person, sender: str = "bot") -> PhoneBubble:
         bubble = PhoneBubble(
             SMS,
             person.phone_number,
@@ -90,7 +90,7 @@ class TwilioNetwork:
         )
         return self._world.transcripts.add(bubble)
 
-    async def _travel(self, message: TextMessage) -> None:
+    async def _run_states(self, message: TextMessage) -> None:
         """Walk through the states; each is reported, and no report holds up the next state."""
         failure = later_failure(message.to)
         last = "undelivered" if failure else "delivered"
@@ -109,11 +109,11 @@ class TwilioNetwork:
             message.bubble.status, message.bubble.error_code = status, failure
             self._world.transcripts.announce_bubble(message.bubble)
         if message.callback:
-            message.unreported.append(self._report_form(message))
-            if len(message.unreported) == 1:
-                self._world.spawn(self._report(message))
+            message.pending_callbacks.append(self._callback_form(message))
+            if len(message.pending_callbacks) == 1:
+                self._world.spawn(self._send_callbacks(message))
 
-    def _report_form(self, message: TextMessage) -> dict[str, str]:
+    def _callback_form(self, message: TextMessage) -> dict[str, str]:
         form = {
             "ApiVersion": API_VERSION,
             "AccountSid": self.account_sid,
@@ -134,27 +134,27 @@ class TwilioNetwork:
             form["RawDlrDoneDate"] = moment.strftime("%y%m%d%H%M")
         return form
 
-    async def _report(self, message: TextMessage) -> None:
-        """Tell what is unreported, one state after the other; only a fault lets one report overtake another.
+    async def _send_callbacks(self, message: TextMessage) -> None:
+        """Tell what is pending_callbacks, one state after the other; only a fault lets one report overtake another.
 
         Twilio promises no order, but a simulator that mixes them up by itself could not be relied upon in a test.
         """
-        while message.unreported:
-            form = message.unreported[0]
+        while message.pending_callbacks:
+            form = message.pending_callbacks[0]
             fault = self._world.faults.match("twilio_callback", form["MessageStatus"], message.body)
             if fault is not None and fault.effect == "disorder":
-                self._world.spawn(self._report_one(message, form, fault))
+                self._world.spawn(self._send_callback(message, form, fault))
             else:
-                await self._report_one(message, form, fault)
-            message.unreported.popleft()
+                await self._send_callback(message, form, fault)
+            message.pending_callbacks.popleft()
 
-    async def _report_one(self, message: TextMessage, form: dict[str, str], fault: Fault | None) -> None:
+    async def _send_callback(self, message: TextMessage, form: dict[str, str], fault: Fault | None) -> None:
         """Best effort, as Twilio says: one try, and nothing is done about a failure."""
-        for _ in range(await self._times(fault)):
+        for _ in range(await self._delivery_count(fault)):
             outcome = await self._caller.post(message.callback, form)
-            self._world.stats.callbacks[_name(outcome)] += 1
+            self._world.stats.callbacks[_status_label(outcome)] += 1
 
-    async def _times(self, fault: Fault | None) -> int:
+    async def _delivery_count(self, fault: Fault | None) -> int:
         """How often a delivery with this fault is made, after the pause that it asks for."""
         if fault is None:
             return 1
@@ -164,7 +164,7 @@ class TwilioNetwork:
 
     # -- from the phones -----------------------------------------------------------------------------------------------
 
-    async def text(
+    async def receive_text(
         self,
         sender: str,
         body: str,
@@ -173,23 +173,23 @@ class TwilioNetwork:
         sid: str | None = None,
         unsigned: bool = False,
         opt_out_type: str | None = None,
-    ) -> tuple[str, Outcome]:
+    ) -> tuple[str, WebhookOutcome]:
         """A person texts the number; returns the MessageSid and what became of the webhook. Never raises."""
         person = self._world.people.with_phone(sender)
         while units(body) > MAX_UNITS:
             body = body[:-1]
-        message = self._receive(person, body, media, sid)
+        message = self._record_inbound(person, body, media, sid)
         form = self._inbound_form(message)
         if opt_out_type:
             form["OptOutType"] = opt_out_type
         self._answer_keyword(person, body)
         fault = self._world.faults.match("twilio_webhook", "*", body)
         if fault is not None and fault.effect == "disorder":
-            self._world.spawn(self._bring_late(message, form, unsigned, fault))
-            return message.sid, Outcome(None, error="held back by a fault")
-        return message.sid, await self._bring(message, form, unsigned, await self._times(fault))
+            self._world.spawn(self._deliver_late(message, form, unsigned, fault))
+            return message.sid, WebhookOutcome(None, error="held back by a fault")
+        return message.sid, await self._deliver(message, form, unsigned, await self._delivery_count(fault))
 
-    def _receive(self, person: Person, body: str, media: Sequence[str], sid: str | None) -> TextMessage:
+    def _record_inbound(self, person: Person, body: str, media: Sequence[str], sid: str | None) -> TextMessage:
         now = self._world.clock()
         sid = sid or new_sid("MM" if media else "SM")
         message = TextMessage(
@@ -197,7 +197,7 @@ class TwilioNetwork:
         )
         message.media = list(media)
         try:
-            message.bubble = self.book.get(sid).bubble  # a repetition is the same bubble
+            message.bubble = self.messages.get(sid).bubble  # a repetition is the same bubble
         except TwilioRefusal:
             message.bubble = self._world.transcripts.add(
                 PhoneBubble(
@@ -212,7 +212,7 @@ class TwilioNetwork:
                     kind="text" if body or not media else "media",
                 )
             )
-        return self.book.add(message)
+        return self.messages.add(message)
 
     def _inbound_form(self, message: TextMessage) -> dict[str, str]:
         """All fields that Twilio sends; it knows no place for most numbers, and then sends them empty."""
@@ -261,30 +261,30 @@ class TwilioNetwork:
             now,
             now,
         )
-        answer.bubble = self._show(answer, person, sender="twilio")
-        self.book.add(answer)
+        answer.bubble = self._add_bubble(answer, person, sender="twilio")
+        self.messages.add(answer)
 
-    async def _bring_late(self, message: TextMessage, form: dict[str, str], unsigned: bool, fault: Fault) -> None:
-        await self._bring(message, form, unsigned, await self._times(fault))
+    async def _deliver_late(self, message: TextMessage, form: dict[str, str], unsigned: bool, fault: Fault) -> None:
+        await self._deliver(message, form, unsigned, await self._delivery_count(fault))
 
-    async def _bring(self, message: TextMessage, form: dict[str, str], unsigned: bool, times: int) -> Outcome:
+    async def _deliver(self, message: TextMessage, form: dict[str, str], unsigned: bool, times: int) -> WebhookOutcome:
         options = self._world.options
-        outcome = Outcome(None, error="lost by a fault")
+        outcome = WebhookOutcome(None, error="lost by a fault")
         for _ in range(times):
             outcome = await self._caller.post(
                 options.twilio_webhook_url, form, signed=not unsigned, read_seconds=options.twilio_read_seconds
             )
-            self._world.stats.webhooks[_name(outcome)] += 1
+            self._world.stats.webhooks[_status_label(outcome)] += 1
             self._reply(message, outcome)
         if times and message.bubble is not None:
-            message.bubble.status = "received" if outcome.good else "failed"
-            message.bubble.error_code = None if outcome.good else 11200
+            message.bubble.status = "received" if outcome.succeeded else "failed"
+            message.bubble.error_code = None if outcome.succeeded else 11200
             self._world.transcripts.announce_bubble(message.bubble)
         return outcome
 
-    def _reply(self, message: TextMessage, outcome: Outcome) -> None:
+    def _reply(self, message: TextMessage, outcome: WebhookOutcome) -> None:
         """Text what the TwiML of the webhook's answer says."""
-        if not outcome.good or "<Message" not in outcome.body:
+        if not outcome.succeeded or "<Message" not in outcome.body:
             return
         for body in _replies(outcome.body):
             try:
@@ -307,5 +307,5 @@ def _part_of(callback: str) -> str | None:
     return values[0] if values else None
 
 
-def _name(outcome: Outcome) -> str:
+def _status_label(outcome: WebhookOutcome) -> str:
     return str(outcome.status) if outcome.status is not None else "failed"

@@ -168,11 +168,11 @@ def keyword(body: str) -> str | None:
 def segments(text: str) -> int:
     """How many segments a text is billed as: GSM-7 160 or 153 each, UCS-2 70 or 67; a pair never splits."""
     if all(char in _GSM_BASIC or char in _GSM_DOUBLE for char in text):
-        return _pieces([2 if char in _GSM_DOUBLE else 1 for char in text], 160, 153)
-    return _pieces([units(char) for char in text], 70, 67)
+        return _segment_count([2 if char in _GSM_DOUBLE else 1 for char in text], 160, 153)
+    return _segment_count([units(char) for char in text], 70, 67)
 
 
-def _pieces(sizes: list[int], single: int, each: int) -> int:
+def _segment_count(sizes: list[int], single: int, each: int) -> int:
     if sum(sizes) <= single:
         return 1
     count, used = 1, 0

@@ -21,7 +21,7 @@ MAX_BODY = 64_000
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WebhookOutcome:
     """What became of a webhook: the HTTP answer, or the error when there was none."""
 
     status: int | None
@@ -30,12 +30,12 @@ class Outcome:
     failure: str = ""
 
     @property
-    def good(self) -> bool:
+    def succeeded(self) -> bool:
         return self.status is not None and self.status < 400
 
 
 @dataclass(frozen=True, slots=True)
-class Overrides:
+class ConnectionOverrides:
     """Connection overrides: seconds to connect, to read, in all; retries and what they are for."""
 
     connect: float = 5.0
@@ -45,7 +45,7 @@ class Overrides:
     policy: frozenset[str] = frozenset({"ct"})
 
     @classmethod
-    def of(cls, fragment: str, read_seconds: float) -> Overrides:
+    def of(cls, fragment: str, read_seconds: float) -> ConnectionOverrides:
         given = {name: values[-1] for name, values in parse_qs(fragment).items()}
         return cls(
             connect=_milliseconds(given.get("ct"), 5.0, 10.0),
@@ -55,7 +55,7 @@ class Overrides:
             policy=frozenset(given.get("rp", "ct").split(",")),
         )
 
-    def again_after(self, outcome: Outcome) -> bool:
+    def should_retry(self, outcome: WebhookOutcome) -> bool:
         return "all" in self.policy or outcome.failure in self.policy
 
 
@@ -70,31 +70,39 @@ class WebhookCaller:
         self._client = client
         self._validator = RequestValidator(auth_token)
 
-    async def post(self, url: str, form: dict[str, str], *, signed: bool = True, read_seconds: float = 15.0) -> Outcome:
+    async def post(
+        self, url: str, form: dict[str, str], *, signed: bool = True, read_seconds: float = 15.0
+    ) -> WebhookOutcome:
         """POST and, where the overrides say so, POST again; never raises."""
         address, _, fragment = url.partition("#")
-        overrides = Overrides.of(fragment, read_seconds)
+        overrides = ConnectionOverrides.of(fragment, read_seconds)
         headers = {"I-Twilio-Idempotency-Token": str(uuid.uuid4()), "User-Agent": "TwilioProxy/1.1 (simulated)"}
         if signed:
             headers["X-Twilio-Signature"] = self._validator.compute_signature(address, form)
-        outcome = Outcome(None, error="not tried")
+        outcome = WebhookOutcome(None, error="not tried")
         try:
             async with asyncio.timeout(overrides.total):
                 for _ in range(overrides.retries + 1):
-                    outcome = await self._once(address, form, headers, overrides)
-                    if outcome.good or not overrides.again_after(outcome):
+                    outcome = await self._attempt(address, form, headers, overrides)
+                    if outcome.succeeded or not overrides.should_retry(outcome):
                         break
         except TimeoutError:
-            return outcome if outcome.error != "not tried" else Outcome(None, error="no answer in time", failure="rt")
+            return (
+                outcome
+                if outcome.error != "not tried"
+                else WebhookOutcome(None, error="no answer in time", failure="rt")
+            )
         return outcome
 
-    async def _once(self, url: str, form: dict[str, str], headers: dict[str, str], overrides: Overrides) -> Outcome:
+    async def _attempt(
+        self, url: str, form: dict[str, str], headers: dict[str, str], overrides: ConnectionOverrides
+    ) -> WebhookOutcome:
         timeout = httpx.Timeout(overrides.read, connect=overrides.connect)
         try:
             answer = await self._client.post(url, data=form, headers=headers, timeout=timeout, follow_redirects=True)
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             if never_left(error):
-                return Outcome(None, error="nobody answers at this address", failure="ct")
-            return Outcome(None, error=words_of(error), failure="rt")
+                return WebhookOutcome(None, error="nobody answers at this address", failure="ct")
+            return WebhookOutcome(None, error=words_of(error), failure="rt")
         failure = f"{answer.status_code // 100}xx" if answer.status_code >= 400 else ""
-        return Outcome(answer.status_code, answer.text[:MAX_BODY], None, failure)
+        return WebhookOutcome(answer.status_code, answer.text[:MAX_BODY], None, failure)
