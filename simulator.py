@@ -1,7 +1,6 @@
 """The simulator, port 8043: plays Twilio, Telegram and the phones of people, in a browser page and for tests.
 
-Wires the parts in `relay/simulator/` to routes and to a port; what they do is theirs. It listens on
-127.0.0.1 and nowhere else.
+Wires the services in `relay/simulator/` to routes and a port. Listens on 127.0.0.1 only.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The stand-in for Twilio, Telegram and the phones of the people who write to us.
+"""Simulates Twilio, Telegram and the phones of their users.
 
-An independent reading of the providers' rules: it shares nothing with the services it talks to, so that it can catch
-their mistakes. `simulator.py` wires it to a port.
+Implements the providers' rules independently: it shares no code with the services under test, so it can catch their
+mistakes. `simulator.py` wires it to a port.
 """

@@ -1,4 +1,4 @@
-"""The control API under /sim/, for tests and the page: people write, transcripts are read, faults are switched."""
+"""The control API under /sim/, for tests and the page: people, messages, transcripts, faults, options."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.messages import Platform
 from relay.simulator.control_bodies import (
+    ButtonPress,
     ChatOnly,
     NewFault,
     NewGroup,
     NewPerson,
     OptionChanges,
-    Press,
     Reset,
     SmsText,
     TelegramText,
@@ -44,7 +44,7 @@ PersonQuery = Annotated[str, Query(min_length=1)]
 
 
 def control_routes(simulator: Simulator) -> APIRouter:
-    """All of /sim/, for this machine only."""
+    """All routes under /sim/, for loopback clients only."""
     routes = APIRouter(prefix="/sim", dependencies=[ADMIN], tags=["control"])
     _add_people(routes, simulator)
     _add_sms(routes, simulator)
@@ -55,20 +55,20 @@ def control_routes(simulator: Simulator) -> APIRouter:
     return routes
 
 
-# -- people ------------------------------------------------------------------------------------------------------------
+# -- people ----------------------------------------------------------------------------------------------------------
 
 
 def _add_people(routes: APIRouter, simulator: Simulator) -> None:
     world = simulator.world
 
-    @routes.get("/people", summary="Everybody, the number, the bot.")
+    @routes.get("/people", summary="All people, the number, the bot.")
     async def people() -> dict[str, Any]:
         return {
             "simulated": True,
             "number": simulator.twilio.number,
             "bot": simulator.bot.about(),
-            "people": [person.to_json() for person in world.people.all],
-            "groups": [group.to_json() for group in world.people.groups.values()],
+            "people": [asdict(person) for person in world.people.all],
+            "groups": [asdict(group) for group in world.people.groups.values()],
         }
 
     @routes.post("/people", status_code=201, summary="Add a person.")
@@ -80,7 +80,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
         except AddressTaken as error:
             raise ApiError(409, str(error), "leave it out and one is made up") from None
         world.transcripts.announce({"type": "people"})
-        return {"person": person.to_json()}
+        return {"person": asdict(person)}
 
     @routes.post("/groups", status_code=201, summary="Add a Telegram group.")
     async def add_group(body: NewGroup) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
         except AddressTaken as error:
             raise ApiError(409, str(error), "leave chat_id out and one is made up") from None
         world.transcripts.announce({"type": "people"})
-        return {"group": group.to_json()}
+        return {"group": asdict(group)}
 
 
 def _check_phone(number: str) -> None:
@@ -97,7 +97,7 @@ def _check_phone(number: str) -> None:
         raise ApiError(422, "this is not a phone number", "write it as +12025550101")
 
 
-# -- what people do ----------------------------------------------------------------------------------------------------
+# -- messages from people --------------------------------------------------------------------------------------------
 
 
 def _add_sms(routes: APIRouter, simulator: Simulator) -> None:
@@ -128,13 +128,15 @@ def _add_sms(routes: APIRouter, simulator: Simulator) -> None:
 def _add_telegram(routes: APIRouter, simulator: Simulator) -> None:
     phones = simulator.telegram
 
-    @routes.post("/telegram/send", summary="A person writes, or edits what they wrote.")
+    @routes.post("/telegram/send", summary="A person writes, or edits their message.")
     async def send(body: TelegramText) -> dict[str, Any]:
         if body.edit_of is not None:
             with _not_found_as_404():
                 update_id, message_id = phones.edit(body.chat_id, body.edit_of, body.text)
         else:
-            composed = ComposedMessage(body.words, body.what, body.reply_to, body.thread, body.entities)
+            composed = ComposedMessage(
+                body.text_or_caption, body.effective_kind, body.reply_to, body.thread, body.entities
+            )
             if not composed.text and composed.kind in {"text", "channel_post"}:
                 raise ApiError(422, "there is no text", "give text, or another kind")
             update_id, message_id = phones.write(body.chat_id, composed, body.sender)
@@ -155,7 +157,7 @@ def _add_telegram(routes: APIRouter, simulator: Simulator) -> None:
             return {"update_id": phones.set_blocked(body.chat_id, False)}
 
     @routes.post("/telegram/press", summary="A person presses an inline button.")
-    async def press(body: Press) -> dict[str, Any]:
+    async def press(body: ButtonPress) -> dict[str, Any]:
         with _not_found_as_404():
             return {"update_id": phones.press(body.chat_id, body.message_id, body.data)}
 
@@ -180,18 +182,18 @@ def _not_found_as_404() -> Iterator[None]:
         raise ApiError(404, str(error), "GET /sim/people and /sim/transcript show what there is") from None
 
 
-# -- what people see ---------------------------------------------------------------------------------------------------
+# -- transcripts -----------------------------------------------------------------------------------------------------
 
 
 def _add_transcripts(routes: APIRouter, simulator: Simulator) -> None:
     transcripts = simulator.world.transcripts
 
-    @routes.get("/transcript", summary="What a person sees.")
+    @routes.get("/transcript", summary="The transcript of a person.")
     async def transcript(platform: PlatformQuery, person: PersonQuery) -> dict[str, Any]:
         key, about = _key(simulator, platform, person)
         return {**transcripts.snapshot(platform, key), "person": about, "reached": True}
 
-    @routes.get("/wait", summary="What a person sees, once there is more of it.")
+    @routes.get("/wait", summary="The transcript, as soon as it has grown.")
     async def wait(
         platform: PlatformQuery,
         person: PersonQuery,
@@ -201,14 +203,14 @@ def _add_transcripts(routes: APIRouter, simulator: Simulator) -> None:
     ) -> dict[str, Any]:
         key, about = _key(simulator, platform, person)
 
-        def over() -> bool:
+        def is_done() -> bool:
             return simulator.world.stopping.is_set() or _answered(transcripts.get(platform, key), after, contains)
 
-        await transcripts.wait_until(platform, key, over, timeout)
+        await transcripts.wait_until(platform, key, is_done, timeout)
         reached = _answered(transcripts.get(platform, key), after, contains)
         return {**transcripts.snapshot(platform, key), "person": about, "reached": reached}
 
-    @routes.get("/events", summary="All news, as server-sent events.")
+    @routes.get("/events", summary="All changes, as server-sent events.")
     async def events() -> Response:
         return StreamingResponse(
             _events(simulator), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
@@ -221,27 +223,27 @@ def _answered(transcript: Transcript, after: int, contains: str | None) -> bool:
 
 
 def _key(simulator: Simulator, platform: Platform, text: str) -> tuple[str, dict[str, Any]]:
-    """The conversation that is meant, and whose it is. Raises ApiError 404.
+    """The key of a transcript and the JSON of its owner. Raises ApiError 404.
 
-    A number or chat id that nobody has yet is fine: somebody may be about to get a first message there.
+    An unassigned number or chat id is valid: its first message may be about to arrive.
     """
     people = simulator.world.people
     text = text.strip()
     if platform == TELEGRAM and re.fullmatch(r"-\d{1,16}", text):
         group = people.groups.get(int(text))
-        return text, group.to_json() if group else _nobody(text)
+        return text, asdict(group) if group else _unassigned(text)
     number = text if text.startswith("+") else f"+{text}"  # a plus sign in a query arrives as a blank
     person = people.find(text) or people.find(number)
     if person is not None:
-        return (person.phone_number if platform is SMS else str(person.chat_id)), person.to_json()
+        return (person.phone_number if platform is SMS else str(person.chat_id)), asdict(person)
     if platform is SMS and is_phone_number(number):
-        return number, _nobody(number)
-    if platform == TELEGRAM and re.fullmatch(r"\d{1,16}", text):
-        return text, _nobody(text)
-    raise ApiError(404, "nobody of this name, number or chat", "GET /sim/people shows who there is")
+        return number, _unassigned(number)
+    if platform is TELEGRAM and re.fullmatch(r"\d{1,16}", text):
+        return text, _unassigned(text)
+    raise ApiError(404, "no person with this name, number or chat", "GET /sim/people lists them")
 
 
-def _nobody(address: str) -> dict[str, Any]:
+def _unassigned(address: str) -> dict[str, Any]:
     return {"id": None, "name": address}
 
 
@@ -254,12 +256,12 @@ async def _events(simulator: Simulator) -> AsyncIterator[str]:
                 async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                     event = await subscriber.next()
             except TimeoutError:
-                yield ": still here\n\n"
+                yield ": keep-alive\n\n"
                 continue
             yield f"data: {json.dumps(event)}\n\n"
 
 
-# -- faults, options, state --------------------------------------------------------------------------------------------
+# -- faults, options, state ------------------------------------------------------------------------------------------
 
 
 def _add_faults(routes: APIRouter, simulator: Simulator) -> None:
@@ -267,15 +269,15 @@ def _add_faults(routes: APIRouter, simulator: Simulator) -> None:
 
     @routes.get("/faults", summary="Faults that are switched on.")
     async def show() -> dict[str, Any]:
-        return {"faults": [fault.to_json() for fault in faults.faults]}
+        return {"faults": [asdict(fault) for fault in faults.faults]}
 
     @routes.post("/faults", status_code=201, summary="Switch a fault on.")
     async def add(body: NewFault) -> dict[str, Any]:
         if not is_applicable(body.target, body.effect):
-            raise ApiError(422, f"{body.effect} makes no sense for {body.target}", "docs/SIMULATOR.md has the table")
+            raise ApiError(422, f"{body.effect} does not apply to {body.target}", "docs/SIMULATOR.md has the table")
         fault = faults.add(**body.model_dump())
         transcripts.announce({"type": "faults"})
-        return {"fault": fault.to_json()}
+        return {"fault": asdict(fault)}
 
     @routes.delete("/faults", summary="Switch all faults off.")
     async def clear() -> dict[str, int]:
@@ -302,7 +304,7 @@ def _add_state(routes: APIRouter, simulator: Simulator) -> None:
         world.options = replace(world.options, **body.model_dump(exclude_none=True))
         return asdict(world.options)
 
-    @routes.post("/reset", summary="Forget everything.")
+    @routes.post("/reset", summary="Reset all state.")
     async def reset(body: Reset | None = None) -> JSONResponse:
         simulator.reset(body.seed if body else None)
         return JSONResponse({"reset": True})

@@ -1,4 +1,4 @@
-"""Bodies of the control API: what each route takes, with its limits."""
+"""Request bodies of the control API, with their limits."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from relay.simulator.faults import Effect, Target, When
 
 
-def _whole(text: str) -> str:
-    """No half surrogate pairs: a phone cannot write them."""
+def _encodable(text: str) -> str:
+    """Refuse lone surrogates: no phone can send them."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -20,18 +20,18 @@ def _whole(text: str) -> str:
 
 ChatId = Annotated[int, Field(ge=-(10**15), le=10**15)]
 Seconds = Annotated[float, Field(ge=0, le=600)]
-Words = Annotated[str, AfterValidator(_whole)]
+UnicodeText = Annotated[str, AfterValidator(_encodable)]
 Kind = Literal["text", "photo", "sticker", "voice", "video", "document", "location", "contact", "channel_post"]
 _FLAGS = ("photo", "sticker", "voice", "video", "document", "location", "contact")
 
 
-class Body(BaseModel):
-    """Unknown fields are refused: a mistyped one would otherwise change nothing and say nothing."""
+class RequestBody(BaseModel):
+    """Refuses unknown fields, so that a mistyped one is reported."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class NewPerson(Body):
+class NewPerson(RequestBody):
     name: str = Field(min_length=1, max_length=64)
     phone_number: str | None = None
     chat_id: Annotated[int, Field(ge=1, le=10**15)] | None = None
@@ -39,25 +39,25 @@ class NewPerson(Body):
     language: str = Field("en", min_length=2, max_length=16)
 
 
-class NewGroup(Body):
+class NewGroup(RequestBody):
     title: str = Field(min_length=1, max_length=128)
     chat_id: Annotated[int, Field(ge=-(10**15), le=-1)] | None = None
     members: list[int] = Field(default_factory=list)
 
 
-class SmsText(Body):
+class SmsText(RequestBody):
     sender: str = Field(alias="from", min_length=1)
-    body: Words = ""
+    body: UnicodeText = ""
     media: list[str] = Field(default_factory=list, max_length=10)
     sid: str | None = Field(None, min_length=1, max_length=64)
     unsigned: bool = False
     opt_out_type: Literal["STOP", "START", "HELP"] | None = None
 
 
-class TelegramText(Body):
+class TelegramText(RequestBody):
     chat_id: ChatId
-    text: Words = ""
-    caption: Words = ""
+    text: UnicodeText = ""
+    caption: UnicodeText = ""
     kind: Kind = "text"
     sender: ChatId | None = Field(None, alias="from")
     edit_of: int | None = None
@@ -73,26 +73,26 @@ class TelegramText(Body):
     contact: Any = None
 
     @property
-    def what(self) -> str:
+    def effective_kind(self) -> str:
         """The kind, given by name or as a field of its own."""
         return next((flag for flag in _FLAGS if getattr(self, flag)), self.kind)
 
     @property
-    def words(self) -> str:
+    def text_or_caption(self) -> str:
         return self.text or self.caption
 
 
-class ChatOnly(Body):
+class ChatOnly(RequestBody):
     chat_id: ChatId
 
 
-class Press(Body):
+class ButtonPress(RequestBody):
     chat_id: ChatId
     message_id: int
     data: str
 
 
-class NewFault(Body):
+class NewFault(RequestBody):
     target: Target
     effect: Effect
     method: str = Field("*", min_length=1, max_length=64)
@@ -106,7 +106,7 @@ class NewFault(Body):
     contains: str | None = None
 
 
-class OptionChanges(Body):
+class OptionChanges(RequestBody):
     twilio_webhook_url: str | None = Field(None, pattern=r"^https?://")
     status_seconds: Seconds | None = None
     telegram_limits: bool | None = None
@@ -114,11 +114,11 @@ class OptionChanges(Body):
     twilio_read_seconds: Annotated[float, Field(gt=0, le=15)] | None = None
 
     @model_validator(mode="after")
-    def _something(self) -> OptionChanges:
+    def _not_empty(self) -> OptionChanges:
         if not self.model_dump(exclude_none=True):
             raise ValueError("name at least one option; GET /sim/options shows them")
         return self
 
 
-class Reset(Body):
+class Reset(RequestBody):
     seed: int | None = None

@@ -1,7 +1,4 @@
-"""Carries out faults on the stand-in APIs: late answers, no answers, broken answers, refusals.
-
-A connection can only be cut where the server's transport can be reached, hence the middleware.
-"""
+"""Applies faults to the simulated APIs: slow, missing, broken and error responses."""
 
 from __future__ import annotations
 
@@ -21,20 +18,20 @@ _HALF_A_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><center><
 
 
 class ConnectionCutMiddleware:
-    """ASGI middleware that lets a response cut its own connection. It must stand next to the server."""
+    """ASGI middleware that gives CutConnectionResponse the transport. It must be the outermost middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            # uvicorn's receive is a method of its request cycle, the only one that knows the connection.
+            # uvicorn's receive is a method of its request cycle, the only object that refers to the transport.
             scope[_TRANSPORT] = getattr(getattr(receive, "__self__", None), "transport", None)
         await self._app(scope, receive, send)
 
 
 class CutConnectionResponse(Response):
-    """No answer at all: the connection just ends."""
+    """Closes the connection without a response."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         transport = scope.get(_TRANSPORT)
@@ -52,7 +49,7 @@ Refuse = Callable[[Fault], Response]
 
 
 async def apply_fault(world: World, fault: Fault | None, accept: Accept, refuse: Refuse) -> Response:
-    """Answer a request as the fault wants it; `accept` does the work, `refuse` makes the provider's error."""
+    """Respond as the fault demands. `accept` processes the request, `refuse` builds the provider's error."""
     if fault is None:
         return await accept()
     if fault.when == "before":

@@ -1,12 +1,12 @@
-"""Faults that can be switched on: which requests they strike, how often, and what they do.
+"""Faults: which requests they apply to, how often, and with which effect.
 
-Decides only; the stand-ins carry it out.
+Selects only; the simulated providers apply the effect.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Target = Literal["twilio", "telegram", "twilio_webhook", "twilio_callback", "telegram_update"]
@@ -18,13 +18,13 @@ DELIVERY_EFFECTS = frozenset({"lose", "duplicate", "disorder", "slow"})
 
 
 def is_applicable(target: Target, effect: Effect) -> bool:
-    """Whether this effect makes sense for this target."""
+    """Whether this target supports this effect."""
     return effect in (API_EFFECTS if target in {"twilio", "telegram"} else DELIVERY_EFFECTS)
 
 
 @dataclass(slots=True)
 class Fault:
-    """One switch. count is how often it still strikes; None is until it is removed."""
+    """One active fault. count: how many requests it still applies to; None: unlimited."""
 
     id: int
     target: Target
@@ -40,9 +40,6 @@ class Fault:
     contains: str | None = None
     used: int = 0
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
     def matches(self, target: Target, method: str, text: str) -> bool:
         return (
             self.target == target
@@ -53,7 +50,7 @@ class Fault:
 
 
 class ActiveFaults:
-    """All faults that are switched on, in the order in which they were."""
+    """All active faults, in the order in which they were added."""
 
     def __init__(self, rng: random.Random) -> None:
         self.faults: list[Fault] = []
@@ -67,13 +64,13 @@ class ActiveFaults:
         return fault
 
     def remove(self, fault_id: int | None = None) -> int:
-        """Switch off one fault, or all; the number that was removed."""
+        """Remove one fault, or all; returns how many were removed."""
         before = len(self.faults)
         self.faults = [] if fault_id is None else [fault for fault in self.faults if fault.id != fault_id]
         return before - len(self.faults)
 
     def match(self, target: Target, method: str = "*", text: str = "") -> Fault | None:
-        """The first fault that hits this request, counted as used; a spent one is removed."""
+        """The first fault that applies to this request, counted as used; one with no uses left is removed."""
         for fault in self.faults:
             if fault.matches(target, method, text) and self._rng.random() < fault.chance:
                 fault.used += 1

@@ -1,8 +1,8 @@
-"""Telegram's limits on how fast a bot may send, in the strict reading.
+"""Telegram's rate limits for bots, strictly interpreted.
 
 About one message a second in a private chat, 20 a minute in a group, 30 a second in all
 (https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this); typing and live drafts 20 in 5 s
-and 40 in 30 s a chat. Edits are counted apart from messages. Whoever calls again before a pause is over waits longer.
+and 40 in 30 s a chat. Edits have a budget of their own. A call before `retry_after` is over doubles the wait.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 
-_GRACE_SECONDS = 0.02  # the caller's clock and the way of the request are not exact
+_GRACE_SECONDS = 0.02  # tolerance for clock differences and network latency
 _MAX_PENALTY_SECONDS = 3600.0
 
 
@@ -31,14 +31,14 @@ _BOT = ((30, 1.0),)
 
 
 class SlidingWindow:
-    """At most so many calls in so many seconds, several such rules at once."""
+    """Sliding-window rate limit. rules: (calls, seconds) pairs that all apply."""
 
     def __init__(self, rules: tuple[tuple[int, float], ...]) -> None:
         self._rules = rules
         self._calls: deque[float] = deque(maxlen=max(count for count, _ in rules))
 
     def wait(self, now: float) -> float:
-        """Seconds until one more call is allowed; 0 when it is now."""
+        """Seconds until the next call is allowed; 0 when it is allowed now."""
         waits = [
             self._calls[-count] + seconds - _GRACE_SECONDS - now
             for count, seconds in self._rules
@@ -51,7 +51,7 @@ class SlidingWindow:
 
 
 class ChatBudget:
-    """One chat's window, and the pause that it was told to keep."""
+    """One chat's window and its current flood wait."""
 
     def __init__(self, rules: tuple[tuple[int, float], ...]) -> None:
         self.window = SlidingWindow(rules)
@@ -59,7 +59,7 @@ class ChatBudget:
         self._penalty = 0.0
 
     def penalty_seconds(self, now: float) -> float:
-        """Seconds to wait, or 0; a call within the pause doubles it."""
+        """Seconds to wait, or 0; a call during the wait doubles it."""
         if now < self._until - _GRACE_SECONDS:
             self._penalty = min(_MAX_PENALTY_SECONDS, self._penalty * 2)
         else:
@@ -69,7 +69,7 @@ class ChatBudget:
 
 
 class FloodLimits:
-    """All budgets of the bot."""
+    """The budgets of every chat and of the bot as a whole."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -77,7 +77,7 @@ class FloodLimits:
         self._bot = SlidingWindow(_BOT)
 
     def retry_after(self, chat_id: int, family: Family) -> int | None:
-        """Seconds that the caller has to wait; None when the call is allowed, which is counted."""
+        """Seconds that the caller must wait; None when the call is allowed, which counts it."""
         now = self._clock()
         budget = self._chats.setdefault((chat_id, family), ChatBudget(_rules(chat_id, family)))
         wait = budget.penalty_seconds(now)

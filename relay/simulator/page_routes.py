@@ -1,4 +1,4 @@
-"""The page in the browser: three files, served from this folder and from nowhere else."""
+"""Serves the page in the browser from the folder `page`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 _HEADERS = {
-    # What people send is put into the page as text; this is the second lock on the same door.
+    # Defence in depth: the page renders messages as text.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 def page_routes() -> APIRouter:
-    """GET / and its files. They hold no data: that comes from /sim/, which is for the operator."""
+    """GET / and its files. They contain no data; the page reads that from /sim/, which is for the operator."""
     routes = APIRouter(dependencies=[PUBLIC], include_in_schema=False)
 
     @routes.get("/")

@@ -1,10 +1,9 @@
-"""Who can write: people with a phone and a Telegram account, and groups. What they wrote is the transcript's."""
+"""The people of the simulation, each with a phone number and a Telegram account, and Telegram groups."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 FIRST_CHAT = 700_000_001
 FIRST_GROUP = -4_000_000_001
@@ -12,12 +11,12 @@ _PHONE_PREFIX = "+1202555"
 
 
 class AddressTaken(Exception):
-    """Somebody else has this phone number or chat id already."""
+    """The phone number or chat id is in use."""
 
 
 @dataclass(slots=True)
 class Person:
-    """One person; started says that they wrote to the bot, blocked and opted_out that they want no more."""
+    """One person. started: has written to the bot; blocked and opted_out: refuses messages from Telegram and Twilio."""
 
     id: str
     name: str
@@ -29,13 +28,10 @@ class Person:
     blocked: bool = False
     opted_out: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 @dataclass(slots=True)
 class TelegramGroup:
-    """A group, supergroup or channel; moved_to is its new address once it became a supergroup."""
+    """A group, supergroup or channel; moved_to: the chat id after its migration to a supergroup."""
 
     chat_id: int
     title: str
@@ -44,12 +40,9 @@ class TelegramGroup:
     moved_to: int | None = None
     removed: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 class People:
-    """Everybody the simulator knows; two of them from the start."""
+    """All people and groups; two people exist from the start."""
 
     def __init__(self) -> None:
         self.all: list[Person] = []
@@ -68,7 +61,7 @@ class People:
         username: str | None = None,
         language: str = "en",
     ) -> Person:
-        """A new person; what is not given is made up. Raises AddressTaken."""
+        """Add a person with generated values for missing arguments. Raises AddressTaken."""
         phone_number = phone_number or self._free_phone()
         chat_id = chat_id if chat_id is not None else self._free_chat()
         if phone_number in self._by_phone:
@@ -84,7 +77,7 @@ class People:
     def add_group(
         self, title: str, *, chat_id: int | None = None, members: list[int] | None = None, kind: str = "group"
     ) -> TelegramGroup:
-        """A new group or channel. Raises AddressTaken."""
+        """Add a group or channel. Raises AddressTaken."""
         chat_id = chat_id if chat_id is not None else FIRST_GROUP - len(self.groups)
         if chat_id in self.groups:
             raise AddressTaken(f"chat {chat_id} exists already")
@@ -92,14 +85,14 @@ class People:
         return self.groups[chat_id]
 
     def with_phone(self, phone_number: str) -> Person:
-        """The owner of a number; a number that nobody has gets an owner now."""
+        """The owner of a number, added when there is none."""
         return self._by_phone.get(phone_number) or self.add(phone_number, phone_number=phone_number)
 
     def with_chat(self, chat_id: int) -> Person | None:
         return self._by_chat.get(chat_id)
 
     def find(self, text: str) -> Person | None:
-        """Look somebody up by phone number, chat id, id or name."""
+        """Look up a person by phone number, chat id, id or name."""
         text = text.strip()
         if text in self._by_phone:
             return self._by_phone[text]

@@ -1,4 +1,4 @@
-"""The simulator put together: one world, the two providers in it, and what starts and stops them."""
+"""Wires the simulator's services together, and starts and stops them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from relay.simulator.world import World
 
 
 class Simulator:
-    """Twilio, Telegram and the phones, sharing one world. Building it opens nothing."""
+    """Both providers and the phones on one World. The constructor opens nothing."""
 
     def __init__(
         self, settings: Settings, client: httpx.AsyncClient, clock: Callable[[], float], rng: random.Random
@@ -43,7 +43,7 @@ class Simulator:
         self.world.spawn(self.pusher.run(), permanent=True)
 
     def reset(self, seed: int | None = None) -> None:
-        """Forget people, messages, updates, faults and counters; ids keep rising."""
+        """Clear people, messages, updates, faults and counters; ids keep rising."""
         self.world.reset(seed)
         self.chats.clear()
         self.updates.clear()
@@ -51,7 +51,7 @@ class Simulator:
         self.twilio.messages.clear()
 
     def stop_waiting(self) -> None:
-        """End every long poll, wait and event stream, so that the server can stop at once."""
+        """End all long polls, waits and event streams, so that the server can stop at once."""
         self.world.stop()
         self.updates.arrived.set()
 
@@ -62,9 +62,9 @@ class Simulator:
 
 @contextlib.contextmanager
 def on_stop_signals(call: Callable[[], None]) -> Iterator[None]:
-    """Run `call` at once on SIGTERM and SIGINT, before the handler that was there.
+    """Run `call` on SIGTERM and SIGINT, before the handler installed earlier.
 
-    uvicorn tells its app of a stop only when all requests are over, and a long poll or an event stream is never over.
+    uvicorn ends the lifespan only after all requests, and a long poll or an event stream would not end by itself.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""What the simulator counted: calls, answers, webhooks, and texts or parts that a person got twice."""
+"""Counts calls, answers, webhooks, and texts or parts that a person received more than once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Bot API's one address, /bot{token}/{method}: the token, the method, faults, and the shape of every answer."""
+"""The Bot API's route /bot{token}/{method}: authentication, faults, and the JSON envelope of every answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ONE_PIXEL = base64.b64decode(
 
 
 def _answer(body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON in plain ASCII, as Telegram writes it: even half a surrogate pair gets through, to whom it may concern."""
+    """JSON in ASCII, as Telegram writes it; lone surrogates are escaped."""
     return Response(json.dumps(body, separators=(",", ":")), status, headers, "application/json")
 
 
@@ -53,7 +53,7 @@ def _faulty(fault: Fault) -> Response:
 
 
 class TelegramApi:
-    """Calls of the bot, one after the other through token, faults and method."""
+    """Handles Bot API calls: checks the token, applies faults, runs the method."""
 
     def __init__(self, world: World, bot: BotApi) -> None:
         self._world = world
@@ -96,7 +96,7 @@ def _searchable(params: Params) -> str:
 
 
 def telegram_routes(api: TelegramApi) -> APIRouter:
-    """The stand-in's routes; the token in the address is the proof, as at Telegram."""
+    """The Bot API's routes, authenticated by the token in the path."""
     routes = APIRouter(dependencies=[PUBLIC], tags=["Telegram"])
 
     @routes.post("/bot{token}/{method}", summary="Any method of the Bot API; GET does the same.")

@@ -1,4 +1,4 @@
-"""Telegram's chats and the messages in them: who is where, what a message looks like, what may be written."""
+"""Telegram's chats and messages: their JSON, and where the bot may write."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOT_USERNAME = "simulated_relay_bot"
 
 
 @dataclass(slots=True)
-class ChatMessage:
+class TelegramMessage:
     """One message in a chat; sender is None for the bot's own."""
 
     message_id: int
@@ -36,16 +36,16 @@ class ChatMessage:
 
 
 class Chats:
-    """All chats of the one bot; message ids rise over all of them."""
+    """All chats of the bot; message ids rise across chats."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._messages: dict[tuple[int, int], ChatMessage] = {}
+        self._messages: dict[tuple[int, int], TelegramMessage] = {}
         self._threads: set[tuple[int, int]] = set()
         self._next_message_id = first_id(world.clock())
 
     def clear(self) -> None:
-        """Forget the messages; ids keep rising."""
+        """Remove all messages; ids keep rising."""
         self._messages.clear()
         self._threads.clear()
 
@@ -53,7 +53,7 @@ class Chats:
         self._next_message_id += 1
         return self._next_message_id
 
-    # -- who -----------------------------------------------------------------------------------------------------------
+    # -- users and chats ----------------------------------------------------------------------------------------------
 
     def bot(self) -> dict[str, Any]:
         token = self._world.settings.telegram_bot_token
@@ -96,9 +96,9 @@ class Chats:
         if group.removed:
             raise BotError(403, f"Forbidden: bot was kicked from the {group.kind} chat")
 
-    # -- messages ------------------------------------------------------------------------------------------------------
+    # -- messages -----------------------------------------------------------------------------------------------------
 
-    def find(self, chat_id: int, message_id: int) -> ChatMessage | None:
+    def find(self, chat_id: int, message_id: int) -> TelegramMessage | None:
         return self._messages.get((chat_id, message_id))
 
     def known_thread(self, chat_id: int, thread: int) -> bool:
@@ -116,8 +116,8 @@ class Chats:
         markup: dict[str, Any] | None = None,
         reply_to: int | None = None,
         thread: int | None = None,
-    ) -> ChatMessage:
-        """A new message, and its bubble in the transcript of the chat."""
+    ) -> TelegramMessage:
+        """Add a message, and its bubble to the transcript of the chat."""
         message_id = self.next_message_id()
         if entities is None:
             entities = found_in(text)
@@ -139,23 +139,23 @@ class Chats:
             buttons=_buttons(markup),
         )
         self._world.transcripts.add(bubble)
-        message = ChatMessage(message_id, chat_id, bubble.at, sender, text, bubble, entities, content or {}, markup)
+        message = TelegramMessage(message_id, chat_id, bubble.at, sender, text, bubble, entities, content or {}, markup)
         message.reply_to, message.thread = reply_to, thread
         self._messages[chat_id, message_id] = message
         return message
 
-    def edit(self, message: ChatMessage, text: str, entities: list[Entity], markup: dict[str, Any] | None) -> None:
+    def edit(self, message: TelegramMessage, text: str, entities: list[Entity], markup: dict[str, Any] | None) -> None:
         message.text, message.entities, message.markup = text, entities, markup
         message.edited_at = self._world.clock()
         bubble = message.bubble
         bubble.text, bubble.entities, bubble.edited, bubble.buttons = text, entities, True, _buttons(markup)
         self._world.transcripts.announce_bubble(bubble)
 
-    def delete(self, message: ChatMessage) -> None:
+    def delete(self, message: TelegramMessage) -> None:
         self._messages.pop((message.chat_id, message.message_id), None)
         self._world.transcripts.remove(message.bubble)
 
-    def to_json(self, message: ChatMessage, *, with_reply: bool = True) -> dict[str, Any]:
+    def to_json(self, message: TelegramMessage, *, with_reply: bool = True) -> dict[str, Any]:
         """The JSON of a Message."""
         channel = self.chat(message.chat_id)["type"] == "channel"
         author = self.bot() if message.sender is None else self.user(message.sender)

@@ -1,4 +1,4 @@
-"""Formatting entities of Telegram messages: which are valid, how a text is trimmed, what is found in people's texts.
+"""Formatting entities of Telegram messages: validation, trimming, and detection in people's texts.
 
 Offsets and lengths are UTF-16 units (https://core.telegram.org/bots/api#messageentity).
 """
@@ -49,7 +49,7 @@ def units(text: str) -> int:
 
 
 def _boundaries(text: str) -> set[int]:
-    """Offsets at which an entity may begin or end: not in the middle of a surrogate pair."""
+    """Offsets at which an entity may begin or end: never within a surrogate pair."""
     found, position = {0}, 0
     for char in text:
         position += 2 if ord(char) > 0xFFFF else 1
@@ -58,7 +58,7 @@ def _boundaries(text: str) -> set[int]:
 
 
 def checked(text: str, raw: Any) -> list[Entity]:
-    """The entities that a bot sent along, or BotError for one that Telegram would refuse."""
+    """Validate the entities of a call. Raises BotError for one that Telegram would refuse."""
     if raw is None:
         return []
     if not isinstance(raw, list) or not all(isinstance(one, dict) for one in raw):
@@ -86,7 +86,7 @@ def _checked_one(raw: Entity, allowed: set[int], end: int) -> Entity:
 
 
 def trimmed(text: str, entities: list[Entity]) -> tuple[str, list[Entity]]:
-    """Text without blanks around it, as the reader gets it, with its entities moved along."""
+    """The text without surrounding white space, and its entities shifted accordingly."""
     body = text.lstrip()
     shift = units(text) - units(body)
     body = body.rstrip()
@@ -101,7 +101,7 @@ def trimmed(text: str, entities: list[Entity]) -> tuple[str, list[Entity]]:
 
 
 def found_in(text: str) -> list[Entity]:
-    """What Telegram marks by itself in a person's text: commands, links, mentions."""
+    """The entities that Telegram adds to a person's text: commands, links, mentions."""
     return [
         {"type": match.lastgroup, "offset": units(text[: match.start()]), "length": units(match.group())}
         for match in _FOUND.finditer(text)

@@ -8,7 +8,7 @@ from typing import Any
 
 from relay.channels.telegram.spec import TELEGRAM
 from relay.simulator.flood_limits import Family, FloodLimits
-from relay.simulator.telegram_chats import BOT_NAME, ChatMessage, Chats
+from relay.simulator.telegram_chats import BOT_NAME, Chats, TelegramMessage
 from relay.simulator.telegram_entities import MAX_ENTITIES, MAX_TEXT, Entity, checked, trimmed
 from relay.simulator.telegram_params import BotError, Params, bad_request
 from relay.simulator.telegram_push import WebhookPusher
@@ -36,7 +36,7 @@ Method = Callable[[Params], Result] | Callable[[Params], Awaitable[Result]]
 
 
 class BotApi:
-    """The methods by their names in small letters, as the Bot API compares them."""
+    """The methods by lower-case name: the Bot API ignores case."""
 
     def __init__(self, world: World, chats: Chats, updates: UpdateQueue, pusher: WebhookPusher) -> None:
         self._world = world
@@ -68,7 +68,7 @@ class BotApi:
         }
 
     def clear(self) -> None:
-        """Forget what a reset forgets; the webhook and the commands are the bot's and stay."""
+        """Clear what a reset clears; the webhook and the commands stay."""
         self.flood_limits = FloodLimits(self._world.clock)
         self.open_callback_queries.clear()
 
@@ -79,7 +79,7 @@ class BotApi:
         if wait is not None:
             raise BotError(429, f"Too Many Requests: retry after {wait}", retry_after=wait)
 
-    # -- messages ------------------------------------------------------------------------------------------------------
+    # -- messages -----------------------------------------------------------------------------------------------------
 
     def send_message(self, params: Params) -> Result:
         chat_id = params.chat_id()
@@ -95,7 +95,7 @@ class BotApi:
         return self._chats.to_json(message)
 
     def _reply_target(self, chat_id: int, params: Params) -> int | None:
-        """The message that this one answers. Raises BotError when there is none and it is wanted."""
+        """The id of the message to reply to. Raises BotError when it is required and missing."""
         reply = params.structure("reply_parameters")
         if isinstance(reply, dict):
             wanted, tolerant = reply.get("message_id"), bool(reply.get("allow_sending_without_reply"))
@@ -117,7 +117,7 @@ class BotApi:
             raise bad_request("message thread not found")
         return thread or None
 
-    def _named_message(self, params: Params, verb: str) -> ChatMessage:
+    def _named_message(self, params: Params, verb: str) -> TelegramMessage:
         """The message that the call names. Raises BotError."""
         chat_id = params.chat_id()
         self._chats.writable(chat_id)
@@ -177,7 +177,7 @@ class BotApi:
         self.open_callback_queries.discard(query)
         return True
 
-    # -- the bot and its chats -----------------------------------------------------------------------------------------
+    # -- the bot and its chats ----------------------------------------------------------------------------------------
 
     def get_me(self, _: Params) -> Result:
         return {
@@ -222,7 +222,7 @@ class BotApi:
         return True
 
     def menu(self, language: str = "") -> list[dict[str, str]]:
-        """The commands that a person's app shows: the narrowest scope and the own language first."""
+        """The commands in a person's app: narrowest scope first, then their language before the default one."""
         scopes = ("all_private_chats", "default")
         found = (self.commands.get((scope, lang)) for scope in scopes for lang in (language, ""))
         return next((commands for commands in found if commands), [])

@@ -1,4 +1,4 @@
-"""Parameters of a Bot API call, from query, form, multipart or JSON, and the errors that answer a wrong one."""
+"""Parameters of a Bot API call, from query, form, multipart or JSON, and the errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bad_request(description: str) -> BotError:
 
 
 class Params:
-    """Values by name. In forms everything is text, in JSON it has types: both are understood, as Telegram does."""
+    """Values by name. Forms carry text, JSON carries types; both are accepted, as by Telegram."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
@@ -89,7 +89,7 @@ def _utf8(text: str) -> str:
 
 
 async def read_params(request: Request) -> Params:
-    """Everything that the caller gave, the body over the query. Raises BotError."""
+    """The parameters of a request; the body overrides the query. Raises BotError."""
     values: dict[str, Any] = dict(request.query_params)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == "multipart/form-data":

@@ -1,4 +1,4 @@
-"""What people do in Telegram: write, edit, send pictures, press buttons, block the bot. Each becomes an update."""
+"""Actions of people in Telegram (write, edit, press, block, ...), each queued as an update."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ _CONTENT: dict[str, dict[str, Any]] = {
 
 
 class TargetNotFound(Exception):
-    """There is no such chat, message or draft; the text says which."""
+    """The chat, message or draft does not exist; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ComposedMessage:
-    """What a person writes."""
+    """A message to be sent by a person."""
 
     text: str = ""
     kind: str = "text"
@@ -51,7 +51,7 @@ class ComposedMessage:
 
 
 class TelegramPhones:
-    """Everybody's Telegram app. update_id is None when the bot did not ask for that kind of update."""
+    """The Telegram apps of all people. A returned update_id is None when allowed_updates excludes the kind."""
 
     def __init__(self, world: World, chats: Chats, updates: UpdateQueue, bot: BotApi) -> None:
         self._world = world
@@ -60,7 +60,7 @@ class TelegramPhones:
         self._bot = bot
 
     def _author(self, chat_id: int, sender: int | None) -> Person:
-        """Who writes; somebody unknown appears with their first message, like a stranger at the door."""
+        """The person who writes, added together with the group when they do not exist yet."""
         people = self._world.people
         if chat_id < 0 and chat_id not in people.groups:
             people.add_group(f"TelegramGroup {-chat_id}", chat_id=chat_id)
@@ -75,7 +75,7 @@ class TelegramPhones:
         return person
 
     def write(self, chat_id: int, composed: ComposedMessage, sender: int | None = None) -> tuple[int | None, int]:
-        """Send a message; the ids of the update and the message."""
+        """Send a message; returns the ids of the update and of the message."""
         person = self._author(chat_id, sender)
         person.started = True
         group = self._world.people.groups.get(chat_id)
@@ -98,16 +98,16 @@ class TelegramPhones:
         return update_id, message.message_id
 
     def edit(self, chat_id: int, message_id: int, text: str) -> tuple[int | None, int]:
-        """Change a message that a person wrote. Raises TargetNotFound."""
+        """Edit a person's message. Raises TargetNotFound."""
         message = self._chats.find(chat_id, message_id)
         if message is None or message.sender is None:
-            raise TargetNotFound(f"nobody wrote message {message_id} in chat {chat_id}")
+            raise TargetNotFound(f"chat {chat_id} has no message {message_id} by a person")
         self._chats.edit(message, text, found_in(text), None)
         body = {"edited_message": self._chats.to_json(message)}
         return self._updates.put(body, chat_id, text=text, bubble=message.bubble), message_id
 
     def raw(self, body: dict[str, Any]) -> int | None:
-        """Queue any update, however odd."""
+        """Queue any update without validation."""
         inner = next((value for name, value in body.items() if name != "update_id"), None)
         chat = inner.get("chat") if isinstance(inner, dict) else None
         chat_id = chat.get("id") if isinstance(chat, dict) else None
@@ -169,11 +169,11 @@ class TelegramPhones:
         return self._updates.put(body, chat_id)
 
     def migrate(self, chat_id: int) -> tuple[int | None, int]:
-        """Turn a group into a supergroup: a new address, told by a service message. Raises TargetNotFound."""
+        """Turn a group into a supergroup: a new chat id, announced by a service message. Raises TargetNotFound."""
         group = self._world.people.groups.get(chat_id)
         if group is None or group.moved_to is not None:
             raise TargetNotFound(f"there is no group {chat_id}")
-        new = self._new_address(group)
+        new = self._supergroup_of(group)
         message: dict[str, Any] = {
             "message_id": self._chats.next_message_id(),
             "from": self._chats.user(self._author(chat_id, None)),
@@ -183,7 +183,7 @@ class TelegramPhones:
         }
         return self._updates.put({"message": message}, chat_id), new
 
-    def _new_address(self, group: TelegramGroup) -> int:
+    def _supergroup_of(self, group: TelegramGroup) -> int:
         new = -1_000_000_000_000 + group.chat_id
         group.moved_to = new
         self._world.people.add_group(group.title, chat_id=new, members=group.members, kind="supergroup")

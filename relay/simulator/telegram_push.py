@@ -1,4 +1,4 @@
-"""Telegram's webhook: setting it, and pushing updates to it, again and again until they are taken."""
+"""Telegram's webhook: its methods, and pushing updates with retries until they are accepted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CONNECTIONS = 40
 
 @dataclass(slots=True)
 class PushTarget:
-    """Where updates go, and how that went lately."""
+    """The configured webhook and its delivery state."""
 
     url: str
     secret: str
@@ -42,7 +42,7 @@ class PushTarget:
 
 
 class WebhookPusher:
-    """Pushes what waits; the updates of one chat one after the other, chats side by side."""
+    """Pushes queued updates: in order within a chat, concurrently across chats."""
 
     def __init__(self, world: World, updates: UpdateQueue, client: httpx.AsyncClient) -> None:
         self._world = world
@@ -55,7 +55,7 @@ class WebhookPusher:
     def url(self) -> str:
         return self._target.url if self._target else ""
 
-    # -- methods of the Bot API ----------------------------------------------------------------------------------------
+    # -- methods of the Bot API ---------------------------------------------------------------------------------------
 
     def set_webhook(self, params: Params) -> Any:
         url, secret = params.text("url").strip(), params.text("secret_token")
@@ -97,10 +97,10 @@ class WebhookPusher:
                 info |= {"last_error_date": int(target.error_at), "last_error_message": target.error}
         return {**info, **({"allowed_updates": self._updates.allowed} if self._updates.allowed else {})}
 
-    # -- pushing -------------------------------------------------------------------------------------------------------
+    # -- pushing ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Push until the simulator stops."""
+        """Push until the World stops."""
         while not self._world.stopping.is_set():
             wait = self._start_pushes()
             try:
@@ -111,7 +111,7 @@ class WebhookPusher:
                 continue
 
     def _start_pushes(self) -> float | None:
-        """Start what can be pushed now; seconds until something else is due, None when nothing is."""
+        """Start all pushes that are due; returns seconds until the next one, None when there is none."""
         target, now = self._target, self._world.clock()
         if target is None:
             return None
@@ -147,7 +147,7 @@ class WebhookPusher:
         target.due[update.id] = self._world.clock() + backoff.delay(failures)
 
     async def _post(self, target: PushTarget, update: Update) -> str:
-        """An empty string when the bot took it, else what getWebhookInfo tells about it."""
+        """Push one update; returns "" on success, else the last_error_message."""
         secret = {"X-Telegram-Bot-Api-Secret-Token": target.secret} if target.secret else {}
         headers = {"Content-Type": "application/json", **secret}
         try:
@@ -165,7 +165,7 @@ class WebhookPusher:
 
 
 def _check_url(url: str) -> None:
-    """HTTPS on a public port, as at Telegram; plain HTTP is taken for this machine only."""
+    """Require HTTPS on one of Telegram's ports; HTTP is accepted for loopback addresses."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

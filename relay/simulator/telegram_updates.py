@@ -1,4 +1,4 @@
-"""The queue of updates that wait for the bot, and the long poll that fetches them."""
+"""The queue of unconfirmed updates, and the long poll that fetches them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _IDS_A_SECOND = 40
 
 
 def first_id(now: float) -> int:
-    """Where ids start: above everything that an earlier run gave out."""
+    """The first id: above all ids of earlier runs."""
     return max(1, int((now - _IDS_BEGIN) * _IDS_A_SECOND))
 
 
 @dataclass(slots=True)
 class Update:
-    """One update. chat_id is its chat; forced ones are delivered once more, whatever was confirmed already."""
+    """One update. forced: it is delivered once more, even when its id is below the offset."""
 
     id: int
     body: dict[str, Any]
@@ -39,7 +39,7 @@ class Update:
 
 
 class UpdateQueue:
-    """What happened and was not confirmed by the bot."""
+    """The updates that the bot has not confirmed."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -51,11 +51,11 @@ class UpdateQueue:
         self._poll = 0
 
     def clear(self) -> None:
-        """Forget what waits; ids keep rising."""
+        """Drop all updates; ids keep rising."""
         self.waiting = []
 
     def allow(self, params: Params) -> None:
-        """Remember allowed_updates when it was given; it works for what happens from now on."""
+        """Store allowed_updates when given; it applies to later updates."""
         names = params.structure("allowed_updates")
         if names is None:
             return
@@ -71,7 +71,7 @@ class UpdateQueue:
     def put(
         self, body: dict[str, Any], chat_id: int, *, text: str = "", bubble: PhoneBubble | None = None
     ) -> int | None:
-        """Queue an update; its id, or None when the bot does not want this kind."""
+        """Queue an update; returns its id, or None when allowed_updates excludes it."""
         if not self._wanted(body):
             return None
         given = body.get("update_id")
@@ -99,7 +99,7 @@ class UpdateQueue:
         self._enqueue(update)
 
     def confirm(self, update: Update) -> None:
-        """The bot has this one for good."""
+        """Remove an update that the bot has accepted, and mark its bubble as delivered."""
         if update in self.waiting:
             self.waiting.remove(update)
         if update.bubble is not None and update.bubble.status == "sent":
@@ -110,10 +110,10 @@ class UpdateQueue:
         oldest = self._world.clock() - RETENTION_SECONDS
         self.waiting = [update for update in self.waiting if update.at > oldest]
 
-    # -- long polling --------------------------------------------------------------------------------------------------
+    # -- long polling -------------------------------------------------------------------------------------------------
 
     async def poll(self, params: Params) -> list[dict[str, Any]]:
-        """Answer getUpdates. Raises BotError 409 when a webhook is set, or when somebody else polls meanwhile."""
+        """Answer getUpdates. Raises BotError 409 when a webhook is set, or when another poll replaces this one."""
         if self.webhook_is_set:
             raise BotError(
                 409,
@@ -122,7 +122,7 @@ class UpdateQueue:
         self.allow(params)
         self._poll += 1
         poll = self._poll
-        self.arrived.set()  # whoever polls already finds out that they were replaced
+        self.arrived.set()  # wakes the poll that this one replaces
         offset = self._apply_offset(params.integer("offset"))
         limit = min(MAX_BATCH, max(1, params.integer("limit", MAX_BATCH)))
         await self._wait_for_updates(poll, offset, min(MAX_POLL_SECONDS, max(0, params.integer("timeout"))))
@@ -133,7 +133,7 @@ class UpdateQueue:
         return [update.to_json() for update in self._batch(offset, limit)]
 
     def _apply_offset(self, offset: int) -> int:
-        """Confirm what the offset says; a negative one forgets all but the last ones."""
+        """Confirm all updates below the offset; a negative one drops all but the last ones."""
         self.drop_expired()
         if offset < 0:
             offset = self.waiting[offset].id if -offset <= len(self.waiting) else 0

@@ -1,6 +1,6 @@
-"""What each person sees, bubble by bubble, and the news of it for all who watches.
+"""Transcripts: the bubbles on each phone, and events about their changes.
 
-Knows no provider: the stand-ins add and change bubbles, the control API and the page read them.
+Independent of the providers: they add and change bubbles, the control API and the page read them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class PhoneBubble:
-    """One message as the person sees it. direction: in is what the person wrote, out what the person got."""
+    """One message as a phone shows it. direction: "in" was written by the person, "out" received by them."""
 
     platform: Platform
     key: str
@@ -73,7 +73,7 @@ class Draft:
 
 @dataclass(slots=True)
 class Transcript:
-    """One person's side of one channel."""
+    """The bubbles of one person or chat on one platform."""
 
     platform: Platform
     key: str
@@ -86,7 +86,7 @@ class Transcript:
 
 
 class EventSubscriber:
-    """One listener's news, oldest first; when it falls too far behind it is told to read everything anew."""
+    """A queue of events; when it is full, one "reload" event replaces its content."""
 
     def __init__(self) -> None:
         self._events: deque[dict[str, Any]] = deque()
@@ -100,7 +100,7 @@ class EventSubscriber:
         self._arrived.set()
 
     async def next(self) -> dict[str, Any]:
-        """The next piece of news; waits for it."""
+        """Wait for the next event."""
         while not self._events:
             self._arrived.clear()
             await self._arrived.wait()
@@ -185,7 +185,7 @@ class Transcripts:
             "simulated": True,
         }
 
-    # -- listening -----------------------------------------------------------------------------------------------------
+    # -- listening ----------------------------------------------------------------------------------------------------
 
     def announce(self, event: dict[str, Any]) -> None:
         for subscriber in self._subscribers:
@@ -199,7 +199,7 @@ class Transcripts:
 
     @contextlib.contextmanager
     def subscribe(self) -> Iterator[EventSubscriber]:
-        """A EventSubscriber that hears all news as long as the context lasts."""
+        """A EventSubscriber that hears all news while the context is open."""
         subscriber = EventSubscriber()
         self._subscribers.add(subscriber)
         try:

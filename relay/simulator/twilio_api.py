@@ -1,4 +1,4 @@
-"""Twilio's REST API as far as this product uses it; what is refused, and why, is told by twilio_rules."""
+"""Twilio's REST API as far as this product uses it; twilio_rules validates the requests."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def _faulty(fault: Fault) -> Response:
 
 
 async def read_form(request: Request) -> Form:
-    """The fields of a form body; bytes that are no UTF-8 are replaced."""
+    """The fields of a form body; invalid UTF-8 is replaced."""
     body = (await request.body()).decode("utf-8", "replace")
     return parse_qsl(body, keep_blank_values=True)
 
 
 class TwilioApi:
-    """The requests, each behind the same three gates: credentials, the account, faults."""
+    """Handles the requests: checks credentials and account, applies faults, runs the operation."""
 
     def __init__(self, world: World, network: TwilioNetwork) -> None:
         self._world = world
@@ -70,7 +70,7 @@ class TwilioApi:
     async def answer(
         self, request: Request, account_sid: str, method: str, text: str, work: Callable[[], Response]
     ) -> Response:
-        """Run `work` behind the gates; refusals become Twilio's JSON."""
+        """Run `work` for an authenticated request; a TwilioRefusal becomes Twilio's JSON error."""
 
         async def accept() -> Response:
             try:
@@ -101,7 +101,7 @@ class TwilioApi:
         return JSONResponse(message.to_json(), 201)
 
     def redact(self, sid: str, form: Form) -> Response:
-        """Only an empty Body is allowed: it removes the text from Twilio's books, not from the phone."""
+        """Remove the text from the log, not from the phone. Only an empty Body is allowed."""
         message = self._network.messages.get(sid)
         if dict(form).get("Body", "") != "":
             raise TwilioRefusal(20001, 400, "A message can be redacted, not changed")
@@ -162,7 +162,7 @@ def _basic(request: Request) -> str:
 
 
 def twilio_routes(api: TwilioApi) -> APIRouter:
-    """The stand-in's routes; they authenticate as Twilio does and are otherwise public."""
+    """The REST API's routes, with HTTP basic authentication."""
     routes = APIRouter(prefix=f"/{API_VERSION}/Accounts", dependencies=[PUBLIC], tags=["Twilio"])
     _add_messages(routes, api)
     _add_account(routes, api)

@@ -1,4 +1,4 @@
-"""Twilio's record of messages: the Message resource, its list, its JSON."""
+"""Twilio's message log: the Message resource and its list."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 
 
 def new_sid(prefix: str = "SM") -> str:
-    """A fresh identifier; never one of an earlier run, so that no database takes it for a repeat."""
+    """A new unique identifier, also across runs: a database must not take it for a repeat."""
     return prefix + uuid.uuid4().hex
 
 
 @dataclass(slots=True)
 class TextMessage:
-    """One message in Twilio's books, inbound or outbound."""
+    """One message in the log, inbound or outbound."""
 
     sid: str
     account_sid: str

@@ -1,4 +1,4 @@
-"""Twilio's inside: takes messages to people's phones, tells how it went, and brings people's texts to the webhook."""
+"""Delivers messages to phones with their status callbacks, and people's texts to the webhook."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TwilioNetwork:
         self.account_sid = settings.twilio_account_sid or ""
         self.number = settings.twilio_phone_number or ""
 
-    # -- to the phones -------------------------------------------------------------------------------------------------
+    # -- outbound  ----------------------------------------------------------------------------------------------------
 
     def accept(
         self,
@@ -51,7 +51,7 @@ class TwilioNetwork:
         service_sid: str | None = None,
         direction: str = "outbound-api",
     ) -> TextMessage:
-        """Take a checked message and start it on its way. Raises TwilioRefusal 21610 for somebody who said STOP."""
+        """Accept a validated message and start its delivery. Raises TwilioRefusal 21610 after an opt-out."""
         person = self._world.people.with_phone(to)
         if person.opted_out:
             raise TwilioRefusal(21610)
@@ -91,7 +91,7 @@ class TwilioNetwork:
         return self._world.transcripts.add(bubble)
 
     async def _run_states(self, message: TextMessage) -> None:
-        """Walk through the states; each is reported, and no report holds up the next state."""
+        """Advance through the states, independently of the callbacks about them."""
         failure = later_failure(message.to)
         last = "undelivered" if failure else "delivered"
         for status in (*(("queued",) if message.service_sid else ()), "sending", "sent", last):
@@ -135,9 +135,9 @@ class TwilioNetwork:
         return form
 
     async def _send_callbacks(self, message: TextMessage) -> None:
-        """Tell what is pending_callbacks, one state after the other; only a fault lets one report overtake another.
+        """Send the pending callbacks in order; only the fault "disorder" lets one overtake another.
 
-        Twilio promises no order, but a simulator that mixes them up by itself could not be relied upon in a test.
+        Twilio guarantees no order, but tests need a deterministic one.
         """
         while message.pending_callbacks:
             form = message.pending_callbacks[0]
@@ -149,20 +149,20 @@ class TwilioNetwork:
             message.pending_callbacks.popleft()
 
     async def _send_callback(self, message: TextMessage, form: dict[str, str], fault: Fault | None) -> None:
-        """Best effort, as Twilio says: one try, and nothing is done about a failure."""
+        """Best effort, as documented by Twilio: one attempt, failures are counted only."""
         for _ in range(await self._delivery_count(fault)):
             outcome = await self._caller.post(message.callback, form)
             self._world.stats.callbacks[_status_label(outcome)] += 1
 
     async def _delivery_count(self, fault: Fault | None) -> int:
-        """How often a delivery with this fault is made, after the pause that it asks for."""
+        """How many times to deliver under this fault, after its pause."""
         if fault is None:
             return 1
         if fault.effect in {"slow", "disorder"}:
             await self._world.pause(fault.seconds)
         return {"lose": 0, "duplicate": 2}.get(fault.effect, 1)
 
-    # -- from the phones -----------------------------------------------------------------------------------------------
+    # -- inbound  -----------------------------------------------------------------------------------------------------
 
     async def receive_text(
         self,
@@ -174,7 +174,7 @@ class TwilioNetwork:
         unsigned: bool = False,
         opt_out_type: str | None = None,
     ) -> tuple[str, WebhookOutcome]:
-        """A person texts the number; returns the MessageSid and what became of the webhook. Never raises."""
+        """Deliver a person's text to the webhook; returns its MessageSid and the outcome. Never raises."""
         person = self._world.people.with_phone(sender)
         while units(body) > MAX_UNITS:
             body = body[:-1]
@@ -215,7 +215,7 @@ class TwilioNetwork:
         return self.messages.add(message)
 
     def _inbound_form(self, message: TextMessage) -> dict[str, str]:
-        """All fields that Twilio sends; it knows no place for most numbers, and then sends them empty."""
+        """All fields that Twilio sends; the places are empty, as for most numbers."""
         form = {f"{side}{place}": "" for side in ("From", "To") for place in _PLACE_FIELDS}
         form |= {"FromCountry": "US", "ToCountry": "US"} if message.sender.startswith("+1") else {}
         form |= {
@@ -242,7 +242,7 @@ class TwilioNetwork:
         return self._world.settings.simulator_url + path
 
     def _answer_keyword(self, person: Person, body: str) -> None:
-        """STOP, START and HELP are Twilio's own business; START says something only to who had stopped."""
+        """Answer STOP, START and HELP as Twilio does; START is answered only if the person had opted out."""
         word = keyword(body)
         if word is None or (word == "START" and not person.opted_out) or (word == "STOP" and person.opted_out):
             return
@@ -283,7 +283,7 @@ class TwilioNetwork:
         return outcome
 
     def _reply(self, message: TextMessage, outcome: WebhookOutcome) -> None:
-        """Text what the TwiML of the webhook's answer says."""
+        """Send the messages in the TwiML of the webhook's answer."""
         if not outcome.succeeded or "<Message" not in outcome.body:
             return
         for body in _replies(outcome.body):

@@ -1,4 +1,4 @@
-"""Twilio's rules for text messages: what is refused with which code, keywords, segments.
+"""Twilio's rules for text messages: validation with error codes, keywords, segments.
 
 Codes: https://www.twilio.com/docs/api/errors. Magic numbers: https://www.twilio.com/docs/iam/test-credentials.
 Keywords: https://help.twilio.com/articles/223134027.
@@ -87,7 +87,7 @@ def units(text: str) -> int:
 
 
 def check_message(params: Mapping[str, str], media: Sequence[str], own_numbers: Sequence[str]) -> None:
-    """Raise TwilioRefusal for a send that Twilio would not take, whoever it is for."""
+    """Raise TwilioRefusal for a send that Twilio refuses for any recipient."""
     _check_to(params.get("To", ""))
     _check_sender(params, own_numbers)
     body = params.get("Body", "")
@@ -141,7 +141,7 @@ def _check_callback(url: str) -> None:
 
 
 def is_phone_number(text: str) -> bool:
-    """Whether this is E.164 and could be somebody's number (fictional ones included)."""
+    """Whether this is E.164 and a possible number (fictional ones included)."""
     if not re.fullmatch(r"\+[1-9]\d{6,14}", text):
         return False
     try:
@@ -151,7 +151,7 @@ def is_phone_number(text: str) -> bool:
 
 
 def later_failure(to: str) -> int | None:
-    """The error code that a magic number asks for after its message was accepted."""
+    """The delivery error code of a magic number, else None."""
     match = re.fullmatch(r"\+150055([236]\d{4})", to)
     return int(match.group(1)) if match else None
 

@@ -1,7 +1,7 @@
-"""Twilio's own HTTP requests: signed form POSTs, with the limits and retries that the URL's fragment asks for.
+"""Twilio's webhook requests: signed form POSTs, with timeouts and retries from the URL's fragment.
 
 Rules: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides. Without a fragment only a failed
-connection is tried a second time.
+connection is retried, once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_BODY = 64_000
 
 @dataclass(frozen=True, slots=True)
 class WebhookOutcome:
-    """What became of a webhook: the HTTP answer, or the error when there was none."""
+    """The HTTP response to a webhook, or the error when there was none."""
 
     status: int | None
     body: str = ""
@@ -36,7 +36,7 @@ class WebhookOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOverrides:
-    """Connection overrides: seconds to connect, to read, in all; retries and what they are for."""
+    """Timeouts in seconds; number of retries, and the failures that are retried."""
 
     connect: float = 5.0
     read: float = 15.0
@@ -64,7 +64,7 @@ def _milliseconds(text: str | None, default: float, most: float) -> float:
 
 
 class WebhookCaller:
-    """Posts forms as Twilio does."""
+    """Posts signed forms."""
 
     def __init__(self, client: httpx.AsyncClient, auth_token: str) -> None:
         self._client = client
@@ -73,7 +73,7 @@ class WebhookCaller:
     async def post(
         self, url: str, form: dict[str, str], *, signed: bool = True, read_seconds: float = 15.0
     ) -> WebhookOutcome:
-        """POST and, where the overrides say so, POST again; never raises."""
+        """POST, with retries as the overrides demand; never raises."""
         address, _, fragment = url.partition("#")
         overrides = ConnectionOverrides.of(fragment, read_seconds)
         headers = {"I-Twilio-Idempotency-Token": str(uuid.uuid4()), "User-Agent": "TwilioProxy/1.1 (simulated)"}
@@ -102,7 +102,7 @@ class WebhookCaller:
             answer = await self._client.post(url, data=form, headers=headers, timeout=timeout, follow_redirects=True)
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
             if never_left(error):
-                return WebhookOutcome(None, error="nobody answers at this address", failure="ct")
+                return WebhookOutcome(None, error="connection failed", failure="ct")
             return WebhookOutcome(None, error=words_of(error), failure="rt")
         failure = f"{answer.status_code // 100}xx" if answer.status_code >= 400 else ""
         return WebhookOutcome(answer.status_code, answer.text[:MAX_BODY], None, failure)

@@ -1,4 +1,4 @@
-"""What the stand-ins share: people, transcripts, faults, options, counters, the clock, and the way to stop."""
+"""State shared by the simulated providers: people, transcripts, faults, options, counters, clock, background tasks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("simulator")
 
 @dataclass(slots=True)
 class SimulatorOptions:
-    """What tests and the curious may turn while it runs; seconds."""
+    """Options that can be changed at runtime; durations in seconds."""
 
     twilio_webhook_url: str
     status_seconds: float = 0.15
@@ -31,7 +31,7 @@ class SimulatorOptions:
 
 
 class World:
-    """The state that a reset renews, and the tasks that a stop ends."""
+    """The shared state, which reset() renews, and the background tasks, which close() ends."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float], rng: random.Random) -> None:
         self.settings = settings
@@ -50,7 +50,7 @@ class World:
         return SimulatorOptions(f"http://127.0.0.1:{self.settings.sms_server_port}/sms/webhook")
 
     def reset(self, seed: int | None = None) -> None:
-        """Forget everything but the options, what is on its way included; `seed` makes chances repeat themselves."""
+        """Clear everything but the options and cancel tasks that are not permanent; `seed` makes faults repeatable."""
         for task in self._tasks - self._permanent:
             task.cancel()
         if seed is not None:
@@ -61,7 +61,7 @@ class World:
         self.transcripts.clear()
 
     def spawn(self, work: Coroutine[Any, Any, None], *, permanent: bool = False) -> None:
-        """Run something in the background until it is done or the simulator stops; a reset ends what is not permanent."""
+        """Run a background task until it ends or close() cancels it; reset() cancels those that are not permanent."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         if permanent:
@@ -75,19 +75,19 @@ class World:
             log.error("background work failed", exc_info=error)
 
     async def pause(self, seconds: float) -> None:
-        """Sleep, but never longer than the simulator runs."""
+        """Sleep, at most until stop()."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.stopping.wait()
 
     def stop(self) -> None:
-        """Let everything that waits come to an end; called at the first sign of a stop."""
+        """End all waits; called on the first stop signal."""
         self.stopping.set()
         self.transcripts.announce({"type": "stopping"})
         self.transcripts.notify_waiters()
 
     async def close(self) -> None:
-        """Cancel what still runs and wait for its end."""
+        """Cancel all background tasks and wait until they have ended."""
         self.stop()
         tasks = list(self._tasks)
         for task in tasks:
