@@ -39,7 +39,7 @@ from relay.web.errors import ApiError
 KEEP_ALIVE_SECONDS = 15.0
 MAX_WAIT_SECONDS = 300.0
 
-PlatformQuery = Annotated[Platform, Query()]
+PlatformQuery = Annotated[Platform, Query(pattern=f"^({SMS}|{TELEGRAM})$")]
 PersonQuery = Annotated[str, Query(min_length=1)]
 
 
@@ -235,10 +235,10 @@ def _key(simulator: Simulator, platform: Platform, text: str) -> tuple[str, dict
     number = text if text.startswith("+") else f"+{text}"  # a plus sign in a query arrives as a blank
     person = people.find(text) or people.find(number)
     if person is not None:
-        return (person.phone_number if platform is SMS else str(person.chat_id)), asdict(person)
-    if platform is SMS and is_phone_number(number):
+        return (person.phone_number if platform == SMS else str(person.chat_id)), asdict(person)
+    if platform == SMS and is_phone_number(number):
         return number, _unassigned(number)
-    if platform is TELEGRAM and re.fullmatch(r"\d{1,16}", text):
+    if platform == TELEGRAM and re.fullmatch(r"\d{1,16}", text):
         return text, _unassigned(text)
     raise ApiError(404, "no person with this name, number or chat", "GET /sim/people lists them")
 
