@@ -1,13 +1,13 @@
-"""The channels' way to the LLM server: one verb that asks, one that looks; only this module knows the wire.
+"""Client of the LLM server for the channels: `ask` and `health`.
 
-Every way in which the server can be slow, wrong or gone becomes a ModelError whose kind says what it means.
+Every failure of the server or the connection becomes a ModelError of the matching kind.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -16,31 +16,22 @@ import orjson
 
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
-from relay.core.http_client import words_of
+from relay.core.http_client import retry_after_seconds, words_of
 from relay.core.messages import Answer, Platform
-from relay.llm.providers.json_values import as_amount, as_int, as_number
+from relay.llm.providers.error_mapping import KIND_BY_STATUS
+from relay.llm.providers.json_values import as_amount, as_dict, as_int, as_text
 from relay.llm.providers.reasoning import without_thoughts
+from relay.llm.providers.upstream import split_lines
 
-# The LLM server keeps its own limit on the whole; only when it hangs itself does this one end the wait.
+# The LLM server enforces llm_total_seconds itself; this is the margin before the client gives up on a hung server.
 _GRACE_SECONDS = 5.0
 _MAX_ANSWER_CHARS = 200_000
-_MAX_LINE_BYTES = 4_000_000
 _FAILURES = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError)
 _KINDS = {kind.value: kind for kind in ModelFailure}
-_KIND_OF_STATUS = {
-    400: ModelFailure.BAD_REQUEST,
-    401: ModelFailure.AUTH,
-    402: ModelFailure.CREDITS,
-    403: ModelFailure.AUTH,
-    404: ModelFailure.NOT_FOUND,
-    413: ModelFailure.CONTEXT_TOO_LONG,
-    429: ModelFailure.RATE_LIMIT,
-    504: ModelFailure.TIMEOUT,
-}
 
 
 class LlmClient:
-    """Asks the LLM server at `settings.model_url`, be it ours or a real Ollama, through a shared HTTP client."""
+    """Client of the LLM server (ours or a real Ollama) at `settings.model_url`, over a shared HTTP client."""
 
     def __init__(self, http: httpx.AsyncClient, settings: Settings) -> None:
         self._http = http
@@ -76,7 +67,7 @@ class LlmClient:
         return reading.answer(time.monotonic() - started)
 
     async def health(self) -> dict[str, Any]:
-        """What GET / of the LLM server says; {"status": "unreachable", "problem": ...} when it says nothing."""
+        """The body of GET /, or {"status": "unreachable", "problem": ...}. Never raises, takes at most 5 s."""
         try:
             async with asyncio.timeout(5.0):
                 response = await self._http.get(self._base + "/", headers=self._headers, timeout=self._timeout)
@@ -96,8 +87,10 @@ class LlmClient:
             if response.status_code != 200:
                 raise _refusal(response.status_code, await _beginning(response), response.headers.get("retry-after"))
             reading = _Reading()
-            async for line in _lines(response):
-                if reading.take(line):
+            async for lines in split_lines(
+                response.aiter_bytes(), _unavailable("the LLM server sent a line without end")
+            ):
+                if any(reading.take(line) for line in lines):
                     return reading
             raise _unavailable("the LLM server broke off in the middle of the answer")
         finally:
@@ -105,7 +98,7 @@ class LlmClient:
 
 
 class _Reading:
-    """What was read of one answer so far."""
+    """Accumulates one streamed answer."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -115,18 +108,13 @@ class _Reading:
         self._last: dict[str, Any] = {}
 
     def take(self, line: bytes) -> bool:
-        """One line of the stream; true when it was the last one. Raises ModelError."""
-        try:
-            chunk = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            raise _unavailable("the LLM server sent something that is not its protocol") from None
+        """Take one line of the stream; true when it is the last one. Raises ModelError."""
+        chunk = _parsed(line)
         if not isinstance(chunk, dict):
             raise _unavailable("the LLM server sent something that is not its protocol")
         if chunk.get("error"):
             raise _error(chunk, ModelFailure.UNAVAILABLE, None)
-        message = chunk.get("message")
-        text = message.get("content") if isinstance(message, dict) else None
-        if isinstance(text, str) and text:
+        if text := as_text(as_dict(chunk.get("message")).get("content")):
             self._add(text)
         self._last = chunk
         return bool(chunk.get("done")) or self._length >= _MAX_ANSWER_CHARS
@@ -138,12 +126,11 @@ class _Reading:
         self._length += len(text)
 
     def answer(self, seconds: float) -> Answer:
-        """The answer, without thoughts; raises ModelError when nothing is left."""
+        """The answer without reasoning. Raises ModelError when it is empty."""
         text = without_thoughts("".join(self._text)).strip()
         if not text:
             raise _unavailable("the model gave an empty answer")
-        more = self._last.get("x_relay")
-        ours: dict[str, Any] = more if isinstance(more, dict) else {}
+        ours = as_dict(self._last.get("x_relay"))
         first = as_amount(ours.get("first_token_seconds"))
         return Answer(
             text=text,
@@ -158,19 +145,6 @@ class _Reading:
         )
 
 
-async def _lines(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    rest = b""
-    async for block in response.aiter_bytes():
-        *lines, rest = (rest + block).split(b"\n")
-        if len(rest) > _MAX_LINE_BYTES:
-            raise _unavailable("the LLM server sent a line without end")
-        for line in lines:
-            if line.strip():
-                yield line
-    if rest.strip():
-        yield rest
-
-
 async def _beginning(response: httpx.Response) -> bytes:
     content = bytearray()
     async for block in response.aiter_bytes():
@@ -180,22 +154,25 @@ async def _beginning(response: httpx.Response) -> bytes:
     return bytes(content)
 
 
-def _refusal(status: int, content: bytes, retry_after: str | None) -> ModelError:
-    kind = _KIND_OF_STATUS.get(status, ModelFailure.UNAVAILABLE)
+def _parsed(content: bytes) -> Any:
     try:
-        body = orjson.loads(content)
+        return orjson.loads(content)
     except orjson.JSONDecodeError:
-        body = None
+        return None
+
+
+def _refusal(status: int, content: bytes, retry_after: str | None) -> ModelError:
+    kind = KIND_BY_STATUS.get(status, ModelFailure.UNAVAILABLE)
+    body = _parsed(content)
     if not isinstance(body, dict):
         return _unavailable(f"whatever answers as LLM server says {status} and no more")
     return _error(body, kind, retry_after)
 
 
 def _error(body: Mapping[str, Any], kind: ModelFailure, retry_after: str | None) -> ModelError:
-    """The error of a body; the kind that it names goes before the one that its status suggests."""
+    """The error in a body; its own kind takes precedence over the one of the status."""
     kind = _KINDS.get(str(body.get("kind")), kind)
-    seconds = as_number(body.get("retry_after", retry_after))
-    wait = None if seconds is None else max(0.0, seconds)
+    wait = retry_after_seconds(body.get("retry_after", retry_after))
     return ModelError(kind, str(body.get("error") or "the LLM server gave no reason"), retry_after=wait)
 
 

@@ -1,4 +1,4 @@
-"""One attempt at one model: limits on the first word and on silence, thoughts kept apart, an end that is sure."""
+"""One model call with first-token and idle timeouts, reasoning separated, always a completion or an error."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from relay.llm.providers.reasoning import ThoughtFilter
 
 @dataclass(frozen=True, slots=True)
 class AttemptLimits:
-    """How long to wait, in seconds, and where an answer that does not end is cut, in characters."""
+    """Timeouts in seconds, and the length in characters at which an answer is cut."""
 
     first_token: float
     silence: float
-    longest: int
+    max_chars: int
 
 
 class Attempt:
-    """Asks one source once. `spoke` says whether the listener has heard anything: then it must not be repeated."""
+    """A single call of a provider. Once `started`, a chunk was delivered and the call must not be repeated."""
 
     def __init__(self, provider: Provider, model: str, limits: AttemptLimits, *, inside_thoughts: bool) -> None:
         self._provider = provider
@@ -35,11 +35,11 @@ class Attempt:
 
     @property
     def found_unopened(self) -> bool:
-        """Whether thoughts turned up whose beginning was not marked."""
+        """Whether reasoning without an opening tag was found."""
         return self._thoughts.found_unopened
 
     async def run(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> Completion:
-        """Give the pieces to `hear` and return the end. Raises ProviderError for every other way of ending."""
+        """Pass the chunks to `on_chunk` and return the completion. Raises ProviderError for every other outcome."""
         try:
             async with asyncio.timeout(self._limits.first_token) as limit:
                 completion = await self._listen(request, on_chunk, timing, limit)
@@ -65,13 +65,13 @@ class Attempt:
                 if isinstance(event, Completion):
                     completion = event
                     break
-                chunk = self._shown(event, request)
+                chunk = self._visible(event, request)
                 if chunk is not None:
-                    limit.reschedule(None)  # how slowly the caller reads is not the source's fault
+                    limit.reschedule(None)  # a slow reader must not count as a silent provider
                     await self._emit(chunk, on_chunk, timing)
                 if self.started or event.thinking or event.text:
                     limit.reschedule(loop.time() + self._limits.silence)
-                if self._length > self._limits.longest:
+                if self._length > self._limits.max_chars:
                     completion = Completion("length", self._model, answer_tokens=self._length // 4)
                     break
         if completion is None:
@@ -83,8 +83,8 @@ class Attempt:
             await self._emit(Chunk(rest), on_chunk, timing)
         return completion
 
-    def _shown(self, event: StreamEvent, request: ChatRequest) -> Chunk | None:
-        """What of this the caller gets: thoughts only when asked for."""
+    def _visible(self, event: StreamEvent, request: ChatRequest) -> Chunk | None:
+        """The part of an event that is delivered: reasoning only if requested."""
         assert isinstance(event, Chunk)  # noqa: S101 (the other kind of event ends the loop)
         self._length += len(event.text) + len(event.thinking)
         text, thinking = self._thoughts.feed(event.text) if event.text else ("", "")
@@ -93,7 +93,7 @@ class Attempt:
 
     async def _emit(self, chunk: Chunk, on_chunk: OnChunk, timing: RequestTiming) -> None:
         if not self.started and not chunk.text.strip() and not chunk.tool_calls and not chunk.thinking:
-            return  # white space before the first word is no word
+            return  # leading white space is dropped
         if timing.first_token_seconds is None:
             timing.first_token_seconds = time.perf_counter() - timing.started
         self.started = True

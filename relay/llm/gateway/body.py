@@ -1,4 +1,4 @@
-"""Reading a request body: one sentence for whatever is wrong with it, in the words of its sender's fields."""
+"""Validates request bodies; errors are one sentence that names the wrong field."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from relay.core.errors import ModelError, ModelFailure
 
 _FORM = re.compile(r"(function-.*|(list|dict)\[.*|nullable|bool|str|int|float)$")
-"""Steps in the place of an error that name one of the forms that a value may have, and no field."""
+"""Steps of an error location that name a type of a union instead of a field."""
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -28,7 +28,7 @@ def read(model: type[Body], content: bytes) -> Body:
 
 def _sentence(error: ValidationError) -> str:
     details = error.errors(include_url=False, include_input=False)
-    detail = max(details, key=lambda found: len(found["loc"]))  # of several forms, the one that it came nearest to
+    detail = max(details, key=lambda found: len(found["loc"]))  # of a union, the closest alternative
     if detail["type"] == "json_invalid":
         return f"the body is not valid JSON: {detail['ctx']['error']}"
     where = ".".join(str(step) for step in detail["loc"] if not _FORM.match(str(step)))

@@ -1,6 +1,6 @@
-"""Fits a conversation into a model's context: system prompt and last message stay, whole exchanges go, oldest first.
+"""Fits a conversation into a model's context: system prompt and last message stay, the oldest exchanges are dropped.
 
-Tokens are estimated, on the safe side: no source counts them for us before it is asked.
+Token counts are overestimated: no provider counts them in advance.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from relay.llm.chat import ChatMessage, ChatRequest
 
 _BYTES_A_TOKEN = 3
 _SPARSEST_BYTES_A_TOKEN = 6
-_TOKENS_A_TURN = 4
+_TOKENS_A_MESSAGE = 4
 _TOKENS_AN_IMAGE = 1000
 
 
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+def _bytes(messages: Sequence[ChatMessage]) -> int:
+    texts = (message.content for message in messages)
+    return sum(len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
 def tokens_of(messages: Sequence[ChatMessage]) -> int:
-    """How many tokens these turns may take, rather too many than too few: the parts never sum up to less than all."""
+    """Upper estimate of the tokens of these messages; the sum over parts is never below the whole."""
     pictures = sum(len(message.images) for message in messages)
-    text = sum(_bytes(message.content) for message in messages)
-    return -(-text // _BYTES_A_TOKEN) + _TOKENS_A_TURN * len(messages) + _TOKENS_AN_IMAGE * pictures
+    return -(-_bytes(messages) // _BYTES_A_TOKEN) + _TOKENS_A_MESSAGE * len(messages) + _TOKENS_AN_IMAGE * pictures
 
 
 def refuse_flood(request: ChatRequest, most: int) -> None:
-    """Raises ModelError(CONTEXT_TOO_LONG) when the text alone has more bytes than that; pictures do not count."""
-    text = sum(_bytes(message.content) for message in request.messages)
+    """Raise ModelError(CONTEXT_TOO_LONG) when the text has more than `most` bytes; images do not count."""
+    text = _bytes(request.messages)
     if text > most:
         raise ModelError(
             ModelFailure.CONTEXT_TOO_LONG, f"messages: {text} bytes of text are too many; {most} are read at most"
@@ -38,15 +38,15 @@ def refuse_flood(request: ChatRequest, most: int) -> None:
 
 
 def was_truncated(request: ChatRequest, counted: int) -> bool:
-    """Whether a source read so few tokens that it must have dropped a part of the conversation silently."""
-    text = sum(_bytes(message.content) for message in request.messages)
+    """Whether a provider read so few tokens that it must have dropped part of the conversation."""
+    text = _bytes(request.messages)
     return 0 < counted < text // _SPARSEST_BYTES_A_TOKEN
 
 
 def fitted(request: ChatRequest, window: int | None, reserve: int) -> ChatRequest:
-    """The question with as much of its history as fits. Raises ModelError(CONTEXT_TOO_LONG) when the rest does not.
+    """The request with as much history as fits. Raises ModelError(CONTEXT_TOO_LONG) when the rest does not fit.
 
-    window is the model's context in tokens, None when nobody knows it; reserve is kept free for the answer.
+    window: the model's context in tokens, None when unknown. reserve: tokens kept free for the answer.
     """
     if window is None:
         return request
@@ -70,7 +70,7 @@ def fitted(request: ChatRequest, window: int | None, reserve: int) -> ChatReques
 
 
 def halved(request: ChatRequest) -> ChatRequest | None:
-    """The question with the newer half of its history, None when there is none left to leave out."""
+    """The request with the newer half of its history; None when no history is left."""
     system, exchanges, last = _split(request.messages)
     if not exchanges:
         return None
@@ -79,7 +79,7 @@ def halved(request: ChatRequest) -> ChatRequest | None:
 
 
 def _split(messages: Sequence[ChatMessage]) -> tuple[list[ChatMessage], list[list[ChatMessage]], list[ChatMessage]]:
-    """System turns, the exchanges before the last question, and the last question with whatever follows it."""
+    """System messages, the exchanges before the last user message, and that message with all that follow."""
     system = [message for message in messages if message.role == "system"]
     exchanges: list[list[ChatMessage]] = []
     for message in messages:

@@ -1,4 +1,4 @@
-"""What the gateway takes from the world outside: clocks, sleep, chance, and the ports where local servers may be."""
+"""Injected dependencies of the gateway: clocks, sleep, random generator, ports to probe."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 LOCAL_PORTS = (1234, 8080, 8000)
-"""Where LM Studio, llama.cpp and vLLM listen unless they are told otherwise; Ollama has a setting of its own."""
+"""Default ports of LM Studio, llama.cpp and vLLM; Ollama has its own setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """clock only moves forward, wall is Unix time; both in seconds."""
+    """clock is monotonic, wall is Unix time; both in seconds."""
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = time.monotonic

@@ -1,6 +1,6 @@
-"""A bounded queue in front of one source: so many answers at once, turns dealt out between persons, the rest refused.
+"""Concurrency limiter of one provider: round robin over users, bounded waiting, refusal beyond.
 
-Ollama does not bound its own queue for a model that is loaded, so waiting is done here, where it can be seen and ended.
+Ollama does not bound its own queue for a loaded model, so requests wait here, where they are visible and cancellable.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ _SMOOTHING = 0.2
 
 
 class FairQueue:
-    """At most `max_active` hold a turn and at most `max_waiting` wait for one.
+    """Hands out `max_active` slots; at most `max_waiting` requests wait for one.
 
-    A person who asks ten things waits for nobody but delays nobody either: the next turn goes to the person whose last
-    one is longest ago.
+    Slots go round robin over users, so ten requests of one user do not delay others.
     """
 
     def __init__(
@@ -38,9 +37,9 @@ class FairQueue:
 
     @asynccontextmanager
     async def slot(self, user: str, timing: RequestTiming) -> AsyncIterator[None]:
-        """Hold a turn for the block. Raises ModelError(UNAVAILABLE) with retry_after when too many wait already.
+        """Hold a slot for the block. Raises ModelError(UNAVAILABLE) with retry_after when the queue is full.
 
-        While it waits, `trace.place` tells the place in the queue.
+        While it waits, `timing.place` returns the position in the queue.
         """
         if self.active >= self._max_active:
             before = self._clock()
@@ -70,7 +69,7 @@ class FairQueue:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():
-                self._release()  # the turn came in the same moment in which the caller left
+                self._release()  # the slot was granted while the caller was being cancelled
             elif waiter in self._queues.get(user, ()):
                 self._remove(user, waiter)
             raise
@@ -78,7 +77,7 @@ class FairQueue:
             timing.place = None
 
     def _release(self) -> None:
-        """Give a turn that has ended to whoever is next and still waits."""
+        """Pass a freed slot to the next waiter."""
         while self._queues:
             user, queue = next(iter(self._queues.items()))
             waiter = queue[0]
@@ -98,7 +97,7 @@ class FairQueue:
             del self._queues[user]
 
     def _place(self, user: str, waiter: asyncio.Future[None]) -> int:
-        """1 for the next one: everybody ahead in this round, and everybody's rounds before it."""
+        """Position from 1: waiters of earlier rounds, and those ahead in the same round."""
         own = self._queues.get(user)
         if own is None or waiter not in own:
             return 1

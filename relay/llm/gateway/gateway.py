@@ -1,7 +1,7 @@
-"""The gateway as the server sees it: start, stop, ask, and say how everything is.
+"""Facade of the gateway: start, stop, ask, status.
 
-How a question is asked is relay.llm.gateway.router's business; this module keeps the sources looked after, the time of
-an answer limited, and the accounts.
+Probes the providers, limits the total time of an answer, tracks spending and metrics; relay.llm.gateway.router sends
+the requests.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from relay.llm.gateway.spend import SpendTracker
 
 
 class Gateway:
-    """The sources in force under one set of settings; `start` and `stop` it, and `ask`."""
+    """The backends of one version of the settings."""
 
     def __init__(
         self,
@@ -43,14 +43,14 @@ class Gateway:
         self._first_probe = asyncio.Event()
         self._probing: asyncio.Task[None] | None = None
 
-    # -- looking after the sources -------------------------------------------------------------------------------------
+    # -- probing the providers -----------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to look at the sources, now and every llm_probe_seconds."""
+        """Probe the providers now and every llm_probe_seconds."""
         self._probing = asyncio.create_task(self._probe_regularly())
 
     async def stop(self) -> None:
-        """Stop looking, and note what was spent. Questions on their way are not touched."""
+        """Stop probing and save the spending. Requests in flight are not affected."""
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
@@ -58,7 +58,7 @@ class Gateway:
         self._spend.save()
 
     async def first_probe_done(self) -> None:
-        """Wait for the first look at the sources; it comes to an end whatever they do."""
+        """Wait until the first probe of all providers has finished."""
         await self._first_probe.wait()
 
     async def _probe_regularly(self) -> None:
@@ -73,7 +73,7 @@ class Gateway:
             await asyncio.sleep(self._settings.llm_probe_seconds)
 
     def _watched(self) -> list[Backend]:
-        """The stations that may be asked under these settings: nobody else's port is knocked at."""
+        """The backends enabled by the settings; others are never probed."""
         settings = self._settings
         named = {text.partition(":")[0] for text in settings.llm_fallbacks}
         named |= {alias["model"].partition(":")[0] for alias in settings.llm_aliases.values()}
@@ -87,7 +87,7 @@ class Gateway:
     # -- asking --------------------------------------------------------------------------------------------------------
 
     async def ask(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> AnswerSummary:
-        """Give every piece of the answer to `hear`, and return its end. Raises ModelError."""
+        """Pass the chunks of the answer to `on_chunk` and return its summary. Raises ModelError."""
         try:
             async with asyncio.timeout(self._settings.llm_total_seconds):
                 if not self._first_probe.is_set():
@@ -109,7 +109,7 @@ class Gateway:
     # -- what it is ----------------------------------------------------------------------------------------------------
 
     async def status(self) -> dict[str, Any]:
-        """Who answers now, and how every source is; uses no tokens, never raises, waits at most for the first look."""
+        """The answering provider and the state of all; uses no tokens, never raises, takes at most 2 s."""
         try:
             async with asyncio.timeout(2.0):
                 await self._first_probe.wait()
@@ -143,7 +143,7 @@ class Gateway:
         }
 
     async def models(self) -> dict[str, ModelFacts]:
-        """Every name that can be asked for: `default`, the aliases, and what each source of the chain lists."""
+        """All valid model names: `default`, the aliases, and the models of each provider of the chain."""
         await self._first_probe.wait()
         found = {name: ModelFacts(name) for name in ("default", *self._settings.llm_aliases)}
         try:

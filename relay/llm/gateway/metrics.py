@@ -1,4 +1,4 @@
-"""What the LLM server counts about answers, in Prometheus' terms."""
+"""Prometheus metrics of the LLM server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FIRST_TOKEN_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 9
 
 
 class LlmMetrics:
-    """Counters of one server, kept while settings come and go."""
+    """Metrics of one server; they survive a reload of the settings."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._answers = cache(

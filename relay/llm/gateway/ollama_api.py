@@ -17,7 +17,8 @@ from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import ChatMessage, ChatRequest, Chunk, ModelFacts, RequestTiming, ToolCall
 from relay.llm.gateway.api_format import AnswerSummary, hint_of
 from relay.llm.gateway.body import read
-from relay.llm.gateway.images import picture_of_base64
+from relay.llm.gateway.images import image_from_base64
+from relay.llm.providers.ollama_native import encoded_calls
 
 _NS = 1_000_000_000
 
@@ -26,35 +27,35 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-class _Function(BaseModel):
+class _OllamaFunction(BaseModel):
     name: str
     arguments: dict[str, Any] = {}
 
 
-class _Call(BaseModel):
+class _OllamaCall(BaseModel):
     id: str | None = None
-    function: _Function
+    function: _OllamaFunction
 
 
-class _Message(BaseModel):
+class _OllamaMessage(BaseModel):
     role: Annotated[Literal["system", "user", "assistant", "tool"], BeforeValidator(_lower)]
     content: str | None = None
     images: list[str] | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: list[_OllamaCall] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
 
 
-class _Relay(BaseModel):
-    """Our own extension: who asks, so that turns are dealt out fairly and the demo can greet; Ollama ignores it."""
+class _RelayExtension(BaseModel):
+    """Our extension: the user, for fair queueing and the demo's greeting; Ollama ignores it."""
 
     channel: str | None = Field(default=None, max_length=40)
     name: str | None = Field(default=None, max_length=200)
     person: str | None = Field(default=None, max_length=200)
 
 
-class _Options(BaseModel):
-    """The options that mean something to every source; the others pass to Ollama as they are."""
+class _OllamaOptions(BaseModel):
+    """Options with a meaning for every provider; all others are passed to Ollama unchanged."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -75,22 +76,22 @@ class ChatBody(BaseModel):
     """The body of POST /api/chat; unknown fields are ignored, as Ollama does."""
 
     model: str | None = None
-    messages: list[_Message] | None = None
+    messages: list[_OllamaMessage] | None = None
     stream: bool | None = None
-    options: _Options | None = None
+    options: _OllamaOptions | None = None
     format: str | dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
     think: bool | str | None = None
     keep_alive: str | float | None = None
-    x_relay: _Relay | None = None
+    x_relay: _RelayExtension | None = None
 
 
 def read_chat(content: bytes) -> tuple[ChatRequest, bool]:
-    """The question of a body, and whether the answer is to be streamed; raises ModelError(BAD_REQUEST)."""
+    """Parse a body: the request and whether to stream. Raises ModelError(BAD_REQUEST)."""
     body = read(ChatBody, content)
     if not body.messages:
         raise ModelError(ModelFailure.BAD_REQUEST, "messages: at least one message is needed")
-    who = body.x_relay or _Relay()
+    who = body.x_relay or _RelayExtension()
     request = ChatRequest(
         messages=tuple(_message(message) for message in body.messages),
         model=(body.model or "").strip(),
@@ -106,13 +107,11 @@ def read_chat(content: bytes) -> tuple[ChatRequest, bool]:
     return request, body.stream is not False
 
 
-def _message(message: _Message) -> ChatMessage:
-    if not (message.images or message.tool_calls or message.tool_name or message.tool_call_id):
-        return ChatMessage(message.role, message.content or "")
+def _message(message: _OllamaMessage) -> ChatMessage:
     return ChatMessage(
         message.role,
         message.content or "",
-        tuple(picture_of_base64(image) for image in message.images or ()),
+        tuple(image_from_base64(image) for image in message.images or ()),
         tuple(
             ToolCall(call.function.name, call.function.arguments, call.id or "") for call in message.tool_calls or ()
         ),
@@ -122,7 +121,7 @@ def _message(message: _Message) -> ChatMessage:
 
 
 class OllamaAnswer:
-    """Writes one answer; `model` is the name that was asked for."""
+    """Encodes one answer; `model` is the name in the request."""
 
     media_type = "application/x-ndjson"
 
@@ -140,13 +139,13 @@ class OllamaAnswer:
         return _line({**envelope, "x_relay": {"place": timing.place()}} if timing.place is not None else envelope)
 
     def end(self, summary: AnswerSummary) -> bytes:
-        return _line({**self._envelope({"role": "assistant", "content": ""}), **_accounts(summary)})
+        return _line({**self._envelope({"role": "assistant", "content": ""}), **_totals(summary)})
 
     def error_chunk(self, error: ModelError) -> bytes:
         return _line(self.refusal(error))
 
     def full_response(self, chunk: Chunk, summary: AnswerSummary) -> dict[str, Any]:
-        return {**self._envelope(_message_of(chunk)), **_accounts(summary)}
+        return {**self._envelope(_message_of(chunk)), **_totals(summary)}
 
     def refusal(self, error: ModelError) -> dict[str, Any]:
         wait = {} if error.retry_after is None else {"retry_after": math.ceil(error.retry_after)}
@@ -165,15 +164,12 @@ def _message_of(chunk: Chunk, *, first_call: int = 0) -> dict[str, Any]:
     if chunk.thinking:
         message["thinking"] = chunk.thinking
     if chunk.tool_calls:
-        message["tool_calls"] = [
-            {"id": call.id, "function": {"index": number, "name": call.name, "arguments": call.arguments}}
-            for number, call in enumerate(chunk.tool_calls, first_call)
-        ]
+        message["tool_calls"] = encoded_calls(chunk.tool_calls, first_call)
     return message
 
 
-def _accounts(summary: AnswerSummary) -> dict[str, Any]:
-    """What the last line tells: Ollama's counts and durations, and in x_relay who really answered and for how much."""
+def _totals(summary: AnswerSummary) -> dict[str, Any]:
+    """The last line: Ollama's counts and durations, and in x_relay the real provider, model and cost."""
     completion = summary.completion
     return {
         "done": True,
@@ -199,11 +195,11 @@ def _accounts(summary: AnswerSummary) -> dict[str, Any]:
 
 class _ShowBody(BaseModel):
     model: str | None = None
-    name: str | None = None  # what older clients call it
+    name: str | None = None  # the field of older clients
 
 
 def read_show(content: bytes) -> str:
-    """The model that POST /api/show asks about; raises ModelError(BAD_REQUEST)."""
+    """The model name in the body of POST /api/show. Raises ModelError(BAD_REQUEST)."""
     body = read(_ShowBody, content)
     name = body.model or body.name
     if not name:

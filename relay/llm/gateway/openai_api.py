@@ -17,8 +17,8 @@ from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import ChatMessage, ChatRequest, Chunk, Image, RequestTiming, ToolCall
 from relay.llm.gateway.api_format import AnswerSummary, hint_of
 from relay.llm.gateway.body import read
-from relay.llm.gateway.images import picture_of_url
-from relay.llm.providers.openai_wire import COMMON_OPTIONS
+from relay.llm.gateway.images import image_from_url
+from relay.llm.providers.openai_wire import COMMON_OPTIONS, encoded_calls
 
 
 def _known_role(value: Any) -> Any:
@@ -29,26 +29,26 @@ class _ImageUrl(BaseModel):
     url: str
 
 
-class _Part(BaseModel):
+class _ContentPart(BaseModel):
     type: Literal["text", "image_url", "refusal"]
     text: str = ""
     image_url: _ImageUrl | None = None
 
 
-class _Function(BaseModel):
+class _OpenAiFunction(BaseModel):
     name: str
     arguments: str = "{}"
 
 
-class _Call(BaseModel):
+class _OpenAiCall(BaseModel):
     id: str = ""
-    function: _Function
+    function: _OpenAiFunction
 
 
-class _Message(BaseModel):
+class _OpenAiMessage(BaseModel):
     role: Annotated[Literal["system", "user", "assistant", "tool"], BeforeValidator(_known_role)]
-    content: str | list[_Part] | None = None
-    tool_calls: list[_Call] | None = None
+    content: str | list[_ContentPart] | None = None
+    tool_calls: list[_OpenAiCall] | None = None
     tool_call_id: str | None = None
 
 
@@ -65,7 +65,7 @@ class CompletionBody(BaseModel):
     """The body of POST /v1/chat/completions; unknown fields are ignored."""
 
     model: str | None = None
-    messages: list[_Message] | None = None
+    messages: list[_OpenAiMessage] | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     temperature: float | None = None
@@ -84,7 +84,7 @@ class CompletionBody(BaseModel):
 
 
 def read_completion(content: bytes) -> tuple[ChatRequest, bool, bool]:
-    """The question of a body, whether to stream, and whether the stream ends with the usage; raises ModelError."""
+    """Parse a body: the request, whether to stream, whether to end the stream with usage. Raises ModelError."""
     body = read(CompletionBody, content)
     if not body.messages:
         raise ModelError(ModelFailure.BAD_REQUEST, "messages: at least one message is needed")
@@ -118,20 +118,20 @@ def _format(wanted: _ResponseFormat | None) -> str | dict[str, Any] | None:
     return "json"
 
 
-def _message(message: _Message) -> ChatMessage:
+def _message(message: _OpenAiMessage) -> ChatMessage:
     text, images = _content(message.content)
     calls = tuple(ToolCall(call.function.name, _arguments(call), call.id) for call in message.tool_calls or ())
     return ChatMessage(message.role, text, images, calls, tool_call_id=message.tool_call_id or "")
 
 
-def _content(content: str | list[_Part] | None) -> tuple[str, tuple[Image, ...]]:
+def _content(content: str | list[_ContentPart] | None) -> tuple[str, tuple[Image, ...]]:
     if content is None or isinstance(content, str):
         return content or "", ()
     text = "\n".join(part.text for part in content if part.type == "text")
-    return text, tuple(picture_of_url(part.image_url.url) for part in content if part.image_url is not None)
+    return text, tuple(image_from_url(part.image_url.url) for part in content if part.image_url is not None)
 
 
-def _arguments(call: _Call) -> dict[str, Any]:
+def _arguments(call: _OpenAiCall) -> dict[str, Any]:
     try:
         arguments = orjson.loads(call.function.arguments or "{}")
     except orjson.JSONDecodeError:
@@ -142,7 +142,7 @@ def _arguments(call: _Call) -> dict[str, Any]:
 
 
 class OpenAiAnswer:
-    """Writes one answer; `model` is the name that was asked for."""
+    """Encodes one answer; `model` is the name in the request."""
 
     media_type = "text/event-stream"
 
@@ -197,7 +197,7 @@ class OpenAiAnswer:
 
 
 def error_form(path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """What the web server itself refuses, in OpenAI's form on the routes of its protocol."""
+    """Errors of the web framework, in OpenAI's form on the routes of its protocol."""
     if not path.startswith("/v1/"):
         return body
     facts = {"message": body["error"], "type": "invalid_request_error", "param": None, "code": None}
@@ -211,23 +211,18 @@ def _message_of(chunk: Chunk, *, streamed: bool, first_call: int = 0) -> dict[st
     if chunk.thinking:
         message["reasoning"] = chunk.thinking
     if chunk.tool_calls:
-        message["tool_calls"] = [
-            {
-                **({"index": number} if streamed else {}),
-                "id": call.id or f"call_{number}",
-                "type": "function",
-                "function": {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()},
-            }
-            for number, call in enumerate(chunk.tool_calls, first_call)
-        ]
+        calls = encoded_calls(chunk.tool_calls, first_call)
+        message["tool_calls"] = (
+            [{"index": n, **call} for n, call in enumerate(calls, first_call)] if streamed else calls
+        )
     return message
 
 
 def _usage(summary: AnswerSummary) -> dict[str, Any]:
-    asked, said = summary.completion.prompt_tokens, summary.completion.answer_tokens
+    prompt, answer = summary.completion.prompt_tokens, summary.completion.answer_tokens
     return {
-        "prompt_tokens": asked,
-        "completion_tokens": said,
-        "total_tokens": asked + said,
+        "prompt_tokens": prompt,
+        "completion_tokens": answer,
+        "total_tokens": prompt + answer,
         **({} if summary.cost_usd is None else {"cost": summary.cost_usd}),
     }

@@ -1,7 +1,7 @@
-"""What the answers of this month cost, and whether money may still be spent.
+"""Tracks this month's spending and enforces the monthly budget.
 
-The sum is kept in a small file, written every few seconds at most and at the end: a crash forgets the last seconds, and
-where the source itself knows what it billed this month, the larger figure counts.
+The sum is saved to a small file at most every 2 s and on shutdown, so a crash loses the last seconds. Where a provider
+reports its own monthly total, the larger figure counts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SAVE_SECONDS = 2.0
 
 
 class SpendTracker:
-    """Counts money by calendar month (UTC). `clock` tells Unix time."""
+    """Sums costs by calendar month (UTC). `clock` returns Unix time."""
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self._path = path
@@ -39,27 +39,27 @@ class SpendTracker:
 
     @property
     def spent(self) -> float:
-        """USD spent this month, as far as anybody knows."""
+        """Known spending of this month in USD."""
         self._roll_month()
         return max(self._spent, sum(self._invoiced.values()))
 
     def add(self, cost: float | None) -> None:
-        """Count one answer; None and nothing cost nothing."""
+        """Add the cost of an answer; None and 0 are ignored."""
         if cost:
             self._roll_month()
             self._spent += cost
             self._unsaved = True
-            if abs(self._clock() - self._saved_at) >= _SAVE_SECONDS:  # a clock that was set back does not stop it
+            if abs(self._clock() - self._saved_at) >= _SAVE_SECONDS:  # works also after the clock was set back
                 self.save()
 
     def record_invoice(self, provider: str, month_usd: float | None) -> None:
-        """What a source says that it billed this month."""
+        """Adopt the monthly total in USD reported by a provider; None is ignored."""
         self._roll_month()
         if month_usd is not None:
             self._invoiced[provider] = float(month_usd)
 
     def check_budget(self, ceiling: float | None, provider: str) -> None:
-        """Raises ModelError(CREDITS) when the ceiling is reached."""
+        """Raise ModelError(CREDITS) when `ceiling` (USD, None: unlimited) is reached."""
         if ceiling is not None and self.spent >= ceiling:
             raise HintedError(
                 ModelFailure.CREDITS,
@@ -68,7 +68,7 @@ class SpendTracker:
             )
 
     def save(self) -> None:
-        """Write the sum down if it changed; a file that cannot be written is a line in the log."""
+        """Write the sum if it changed; a write error is only logged."""
         if not self._unsaved:
             return
         self._saved_at = self._clock()
@@ -100,14 +100,14 @@ class SpendTracker:
 
 
 def _month_at(now: float) -> tuple[str, float]:
-    """The calendar month (UTC) of a moment, and the moment in which it ends."""
+    """The calendar month (UTC) of a Unix time, and the Unix time of its end."""
     first = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     following = (first + timedelta(days=31)).replace(day=1)
     return first.strftime("%Y-%m"), following.timestamp()
 
 
 def _spent_in(noted: Mapping[str, Any]) -> float:
-    """The sum in a note; raises ValueError when it is none, for one that is no number would never reach a ceiling."""
+    """The saved sum. Raises ValueError for anything but an amount: NaN would never reach a ceiling."""
     spent = as_amount(noted["spent_usd"])
     if spent is None:
         msg = "spent_usd is no amount"
@@ -116,7 +116,7 @@ def _spent_in(noted: Mapping[str, Any]) -> float:
 
 
 def cost_of(completion: Completion, model: str, prices: Mapping[str, tuple[float, float]]) -> float | None:
-    """USD for one answer: the source's own figure, else the price table's, else None."""
+    """USD for one answer: the provider's figure, else from the price table, else None."""
     if completion.cost_usd is not None:
         return completion.cost_usd
     price = prices.get(completion.model) or prices.get(model)

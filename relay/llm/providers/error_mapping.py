@@ -1,6 +1,6 @@
-"""What a source's refusal means: status, headers and body of any of them become one ProviderError.
+"""Maps status, headers and body of a provider's error to a ProviderError.
 
-The body is looked at before the status: OpenRouter sends errors with status 200, others answer 400 for everything.
+The body takes precedence over the status: OpenRouter sends errors with status 200, others 400 for everything.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from relay.llm.chat import ProviderError
 from relay.llm.providers.json_values import as_dict, as_dicts, as_number
 from relay.llm.providers.retry_after import retry_after
 
-_BY_STATUS = {
+KIND_BY_STATUS = {
     400: ModelFailure.BAD_REQUEST,
     401: ModelFailure.AUTH,
     402: ModelFailure.CREDITS,
+    403: ModelFailure.AUTH,
     404: ModelFailure.NOT_FOUND,
     408: ModelFailure.TIMEOUT,
     413: ModelFailure.CONTEXT_TOO_LONG,
@@ -62,16 +63,16 @@ _BLIND = re.compile(r"\b(images?|vision|multimodal|mmproj|image_url)\b", re.IGNO
 _NO_MODEL = re.compile(r"not a valid model|model .{0,80}(not found|does not exist)|no endpoints found", re.IGNORECASE)
 _MAX_MESSAGE_CHARS = 300
 _IN_FLIGHT_BUDGET = "openrouter_in_flight_budget"
-"""Answers that are being written may use up the credits; once they are done there may be some again."""
+"""Credits reserved for answers in flight; they may be released once those are complete."""
 
 
 def failure_of(
     provider: str, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool = False
 ) -> ProviderError:
-    """The error that an answer of a source stands for; `body` is parsed JSON, or text when it was none."""
+    """The error for a response of a provider; `body` is parsed JSON, or text when it was not JSON."""
     error = body.get("error", body) if isinstance(body, dict) else body
     facts = error if isinstance(error, dict) else {}
-    text = _said(error)
+    text = _message(error)
     kind = _kind(status, facts, text, with_images=with_images)
     availability = as_dict(facts.get("availability"))
     offered = availability.get("fallback_models")
@@ -84,7 +85,7 @@ def failure_of(
 
 
 def _kind(status: int, facts: dict[str, Any], text: str, *, with_images: bool) -> ModelFailure:
-    # In a body of status 200 or in mid-stream only the body's own number tells; some write it as text.
+    # With status 200 or in mid-stream only the body has the code; some servers send it as text.
     code = int(as_number(facts.get("code")) or status) if status < 400 else status
     metadata = as_dict(facts.get("metadata"))
     if code == 402 and metadata.get("limit_source") == _IN_FLIGHT_BUDGET:
@@ -95,18 +96,18 @@ def _kind(status: int, facts: dict[str, Any], text: str, *, with_images: bool) -
         return named
     if code == 403:
         return _forbidden(metadata, text)
-    return _told(code, text, with_images=with_images) or _BY_STATUS.get(code, ModelFailure.UNAVAILABLE)
+    return _kind_by_text(code, text, with_images=with_images) or KIND_BY_STATUS.get(code, ModelFailure.UNAVAILABLE)
 
 
 def _forbidden(metadata: Mapping[str, Any], text: str) -> ModelFailure:
-    """OpenRouter forbids what moderation finds, and what is over a budget of the key; others, whom they do not know."""
+    """403 is moderation or the key's budget at OpenRouter, a refused key elsewhere."""
     if metadata.get("reasons") or "moderation" in text.lower():
         return ModelFailure.REFUSED
     return ModelFailure.CREDITS if metadata.get("resets_at") else ModelFailure.AUTH
 
 
-def _told(code: int, text: str, *, with_images: bool) -> ModelFailure | None:
-    """What only the words tell: many servers have one status for everything."""
+def _kind_by_text(code: int, text: str, *, with_images: bool) -> ModelFailure | None:
+    """The kind found by message text: many servers use one status for everything."""
     if code in {400, 413, 422, 500} and _TOO_LONG.search(text):
         return ModelFailure.CONTEXT_TOO_LONG
     if with_images and code in {400, 404, 422, 500, 501} and _BLIND.search(text):
@@ -116,8 +117,8 @@ def _told(code: int, text: str, *, with_images: bool) -> ModelFailure | None:
     return None
 
 
-def _said(error: Any) -> str:
-    """The source's own words, on one line and cut; a page of HTML has none."""
+def _message(error: Any) -> str:
+    """The provider's message on one line, cut to 300 characters; HTML pages are not quoted."""
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail") or ""
     if problems := as_dicts(error):  # FastAPI's list of what is wrong

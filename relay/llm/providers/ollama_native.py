@@ -6,6 +6,7 @@ an error in mid-stream is one line {"error": "..."}; a stream without done:true 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from relay.core.errors import ModelFailure
@@ -27,7 +28,7 @@ from relay.llm.providers.tool_calls import linked
 from relay.llm.providers.upstream import Stream, Upstream
 
 DEFAULT_CONTEXT = 4096
-"""What Ollama gives a model on machines with less than 24 GB of video memory, unless it is told otherwise."""
+"""Ollama's default context in tokens on machines with less than 24 GB of video memory."""
 
 
 class OllamaProvider(Provider):
@@ -83,7 +84,7 @@ class OllamaProvider(Provider):
         }
 
     async def _missing(self, model: str) -> ProviderError:
-        """A model that is not installed: say which ones are."""
+        """The error for a model that is not installed; its message lists the installed ones."""
         try:
             names = [facts.name for facts in (await self.fetch_status()).models]
         except ProviderError:
@@ -94,7 +95,7 @@ class OllamaProvider(Provider):
         )
 
     async def fetch_status(self) -> ProviderStatus:
-        listed = await self._upstream.get("/api/tags")
+        listed = await self._upstream.fetch("/api/tags")
         found = as_dict(listed).get("models")
         if not isinstance(found, list):
             raise self._upstream.broken("is not Ollama; is ollama_host right?")
@@ -108,15 +109,15 @@ class OllamaProvider(Provider):
         return ProviderStatus(model, models)
 
     async def _facts(self, row: dict[str, Any]) -> ModelFacts:
-        """What one installed model can do, asked once for each version of it."""
+        """Capabilities of an installed model, requested once per version."""
         name, mark = row["name"], f"{row['name']} {row.get('digest')}"
         if mark in self._known:
             return self._known[mark]
         details: dict[str, Any] = {key: row[key] for key in ("size", "digest", "modified_at", "details") if key in row}
         try:
-            able = as_dict(await self._upstream.post("/api/show", {"model": name})).get("capabilities")
+            able = as_dict(await self._upstream.fetch("/api/show", {"model": name})).get("capabilities")
         except ProviderError:
-            return ModelFacts(name, self._context or DEFAULT_CONTEXT, None, details)  # asked again at the next look
+            return ModelFacts(name, self._context or DEFAULT_CONTEXT, None, details)  # the next probe retries
         details["capabilities"] = able
         supports_vision = "vision" in able if isinstance(able, list) else None
         self._known[mark] = ModelFacts(name, self._context or DEFAULT_CONTEXT, supports_vision, details)
@@ -135,10 +136,7 @@ def _message(message: ChatMessage) -> dict[str, Any]:
             raise ProviderError(ModelFailure.BAD_REQUEST, "ollama takes pictures as data only, not by their address")
         fields["images"] = [image.data for image in message.images]
     if message.tool_calls:
-        fields["tool_calls"] = [
-            {"id": call.id, "function": {"index": number, "name": call.name, "arguments": call.arguments}}
-            for number, call in enumerate(message.tool_calls)
-        ]
+        fields["tool_calls"] = encoded_calls(message.tool_calls)
     if message.tool_name:
         fields["tool_name"] = message.tool_name
     if message.tool_call_id:
@@ -146,8 +144,16 @@ def _message(message: ChatMessage) -> dict[str, Any]:
     return fields
 
 
+def encoded_calls(calls: Iterable[ToolCall], first: int = 0) -> list[dict[str, Any]]:
+    """Tool calls as the protocol has them, with indexes from `first`."""
+    return [
+        {"id": call.id, "function": {"index": number, "name": call.name, "arguments": call.arguments}}
+        for number, call in enumerate(calls, first)
+    ]
+
+
 def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Chunk | None, Completion | None]:
-    """One piece out of all that a read brought, and the end if it was among it."""
+    """Merge the lines of one read into one chunk, and the completion if it is among them."""
     said, thinking, completion = "", "", None
     calls: tuple[ToolCall, ...] = ()
     for line in lines:

@@ -40,7 +40,7 @@ class OpenAiProvider(Provider):
         return request_body(request, model)
 
     async def fetch_status(self) -> ProviderStatus:
-        listed = await self._upstream.get("/models")
+        listed = await self._upstream.fetch("/models")
         found = as_dict(listed).get("data")
         if not isinstance(found, list):
             raise self._upstream.broken("does not list its models; is openai_base_url right, with its /v1?")

@@ -1,11 +1,11 @@
 """The OpenAI-compatible protocol as OpenRouter, vLLM, llama.cpp, LM Studio and LiteLLM share it: bodies and SSE.
 
-What differs between those servers (headers, extra fields, model lists) is in the module of the source.
+What differs between those servers (headers, extra fields, model lists) is in the module of the provider.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -28,7 +28,7 @@ COMMON_OPTIONS = {
 
 
 def request_body(request: ChatRequest, model: str, options: Mapping[str, str] = COMMON_OPTIONS) -> dict[str, Any]:
-    """The body of POST /chat/completions, streamed, with the usage asked for."""
+    """The body of POST /chat/completions, streamed and with usage."""
     body: dict[str, Any] = {
         "model": model,
         "messages": [_message(message) for message in linked(request.messages)],
@@ -57,22 +57,27 @@ def _message(message: ChatMessage) -> dict[str, Any]:
         pictures = [{"type": "image_url", "image_url": {"url": image.as_url()}} for image in message.images]
         fields["content"] = [{"type": "text", "text": message.content}, *pictures]
     if message.tool_calls:
-        fields["tool_calls"] = [
-            {
-                "id": call.id or f"call_{number}",
-                "type": "function",
-                "function": {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()},
-            }
-            for number, call in enumerate(message.tool_calls)
-        ]
+        fields["tool_calls"] = encoded_calls(message.tool_calls)
     if message.role == "tool":
         fields["tool_call_id"] = message.tool_call_id or "call_0"
     return fields
 
 
+def encoded_calls(calls: Iterable[ToolCall], first: int = 0) -> list[dict[str, Any]]:
+    """Tool calls as the protocol has them; calls without an id are numbered from `first`."""
+    return [
+        {
+            "id": call.id or f"call_{number}",
+            "type": "function",
+            "function": {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()},
+        }
+        for number, call in enumerate(calls, first)
+    ]
+
+
 async def events(stream: Stream, model: str) -> AsyncGenerator[StreamEvent, None]:
-    """The pieces of an SSE answer, then its Completion; raises ProviderError when it breaks off or carries an error."""
-    answer = _Answer(stream, model)
+    """The chunks of an SSE answer, then its Completion. Raises ProviderError if it is cut off or has an error."""
+    answer = _StreamReader(stream, model)
     if stream.is_document:  # a server that does not stream, or an error with status 200
         chunk = answer.take(await stream.document())
         if chunk is not None:
@@ -89,8 +94,8 @@ async def events(stream: Stream, model: str) -> AsyncGenerator[StreamEvent, None
         yield event
 
 
-class _Answer:
-    """What was read of one answer so far."""
+class _StreamReader:
+    """Accumulates one answer."""
 
     def __init__(self, stream: Stream, model: str) -> None:
         self._stream = stream
@@ -101,7 +106,7 @@ class _Answer:
         self.done = False
 
     def read(self, lines: list[bytes]) -> Chunk | None:
-        """One piece out of all that a read brought."""
+        """Merge the lines of one read into one chunk."""
         said, thinking = "", ""
         for line in lines:
             if line.startswith(b"data:"):
@@ -117,7 +122,7 @@ class _Answer:
         return Chunk(said, thinking) if said or thinking else None
 
     def take(self, data: Any) -> Chunk | None:
-        """One chunk, or a whole completion: both carry choices, usage, model, or an error."""
+        """Take one event or a whole completion: both have choices, usage, model, or an error."""
         if not isinstance(data, dict) or data.get("error"):
             raise self._stream.error(data)
         self._model = as_text(data.get("model")) or self._model
@@ -130,7 +135,7 @@ class _Answer:
         if choice.get("error"):
             raise self._stream.error(choice)
         chunk = None
-        if self._reason is None:  # what comes after the first finish is a repetition
+        if self._reason is None:  # deltas after the first finish_reason are repetitions
             chunk = self._chunk(choice.get("delta") or choice.get("message") or {})
         if reason := as_text(choice.get("finish_reason")):
             self._finish(reason)
@@ -147,7 +152,7 @@ class _Answer:
         return Chunk(said, thinking) if said or thinking else None
 
     def _collect(self, calls: Any) -> None:
-        """Calls come in fragments: the name once, the arguments as pieces of JSON text, or whole as an object."""
+        """Collect the fragments of tool calls: arguments come as parts of JSON text, or whole as an object."""
         for call in as_dicts(calls):
             function = as_dict(call.get("function"))
             index = call.get("index")
@@ -171,7 +176,7 @@ class _Answer:
             self._reason = known.get(reason, "stop")
 
     def end(self) -> list[StreamEvent]:
-        """The tool calls, if any, and the Completion; raises ProviderError when the answer was cut off."""
+        """The tool calls, if any, and the Completion. Raises ProviderError when the answer was cut off."""
         if self._reason is None and not self.done:
             raise self._stream.broke_off()
         end: list[StreamEvent] = []

@@ -55,7 +55,7 @@ class OpenRouterProvider(OpenAiProvider):
 
     async def fetch_status(self) -> ProviderStatus:
         """Query /key, which also validates the key, and once the facts of the default model."""
-        key = as_dict(as_dict(await self._upstream.get("/key")).get("data"))
+        key = as_dict(as_dict(await self._upstream.fetch("/key")).get("data"))
         if self._facts is None:
             self._facts = await self._facts_of(self.default_model)
         names = dict.fromkeys((self.default_model, *self.auto_models))
@@ -75,7 +75,7 @@ class OpenRouterProvider(OpenAiProvider):
         if model in self.auto_models:
             return ModelFacts(model)
         try:
-            data = as_dict(as_dict(await self._upstream.get(f"/models/{model}/endpoints")).get("data"))
+            data = as_dict(as_dict(await self._upstream.fetch(f"/models/{model}/endpoints")).get("data"))
         except ModelError:
             return ModelFacts(model)
         lengths = [row.get("context_length") for row in as_dicts(data.get("endpoints"))]

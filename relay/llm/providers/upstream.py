@@ -1,6 +1,6 @@
-"""HTTP to one model server: opens streams, reads whole JSON, and turns every way of failing into a ProviderError.
+"""HTTP client of one model server: opens streams, reads JSON documents, maps every failure to a ProviderError.
 
-What the lines mean is the sources' business; how long to wait is the gateway's, which cancels from outside.
+The providers interpret the lines; the gateway enforces timeouts by cancellation.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,12 +26,12 @@ MAX_LINE_BYTES = 4_000_000
 MAX_BODY_BYTES = 16_000_000
 _DRAIN_SECONDS = 0.05
 _UPLOAD_BLOCK_BYTES = 1_000_000
-"""A question with pictures is written in portions of so many bytes, so that others are served in between."""
+"""Large bodies (images) are written in blocks, so that other requests are served in between."""
 _FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
 
 
 class Upstream:
-    """One model server. `secret` is sent as a bearer token and blotted out of everything that the server says."""
+    """One model server. `secret` is sent as a bearer token and redacted from all error messages."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Upstream:
         self.address = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
         self.is_on_this_machine = parts.hostname in {"127.0.0.1", "localhost", "::1"}
         self._secret = secret
-        # Compressed streams are buffered by somebody on the way; pieces must come as they are written.
+        # Proxies buffer compressed streams; chunks must arrive as they are written.
         self._headers = httpx.Headers(
             {"Accept-Encoding": "identity", "Content-Type": "application/json", **(headers or {})}
         )
@@ -59,28 +59,14 @@ class Upstream:
         self._extensions = {"timeout": httpx.Timeout(None, connect=connect_seconds).as_dict()}
         self._urls: dict[str, httpx.URL] = {}
 
-    async def get(self, path: str, *, seconds: float = 10.0) -> Any:
-        """A JSON document; raises ProviderError for anything else."""
-        async with self._sent("GET", path, None, RequestTiming(0.0), limits=httpx.Timeout(seconds)) as stream:
-            return await stream.document()
-
-    async def post(self, path: str, body: Mapping[str, Any], *, seconds: float = 10.0) -> Any:
-        """The JSON document that answers a small request; raises ProviderError for anything else."""
-        async with self._sent("POST", path, body, RequestTiming(0.0), limits=httpx.Timeout(seconds)) as stream:
+    async def fetch(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Fetch a JSON document within 10 s, by POST if there is a body. Raises ProviderError for anything else."""
+        async with self.stream(path, body, RequestTiming(0.0), limits=httpx.Timeout(10.0)) as stream:
             return await stream.document()
 
     @asynccontextmanager
     async def stream(
-        self, path: str, body: Mapping[str, Any], timing: RequestTiming, *, with_images: bool = False
-    ) -> AsyncIterator[Stream]:
-        """POST and read as it comes; leaving the block before the end closes the connection."""
-        async with self._sent("POST", path, body, timing, with_images=with_images) as stream:
-            yield stream
-
-    @asynccontextmanager
-    async def _sent(
         self,
-        method: str,
         path: str,
         body: Mapping[str, Any] | None,
         timing: RequestTiming,
@@ -88,22 +74,35 @@ class Upstream:
         limits: httpx.Timeout | None = None,
         with_images: bool = False,
     ) -> AsyncIterator[Stream]:
-        content = None if body is None else self._encoded(body)
+        """Send a request and read the response incrementally; leaving the block early closes the connection.
+
+        Raises ProviderError, also for a status other than success.
+        """
         try:
-            extensions = self._extensions if limits is None else {"timeout": limits.as_dict()}
-            request = self._request(method, path, content, extensions)
+            request = self._request(path, body, limits)
             before = time.perf_counter()
             response = await self._transport.handle_async_request(request)
             timing.upstream_seconds += time.perf_counter() - before
+            stream = Stream(self, response, timing, with_images=with_images)
             try:
-                stream = Stream(self, response, timing, with_images=with_images)
                 if not response.is_success:
                     raise await stream.refusal()
                 yield stream
             finally:
-                await _closed(response)
+                await stream.close()
         except _FAILURES as error:
-            raise self.unreachable(error) from None
+            raise self._unreachable(error) from None
+
+    def _request(self, path: str, body: Mapping[str, Any] | None, limits: httpx.Timeout | None) -> httpx.Request:
+        content = None if body is None else self._encoded(body)
+        large = content is not None and len(content) > _UPLOAD_BLOCK_BYTES
+        return httpx.Request(
+            "GET" if content is None else "POST",
+            self._url(path),
+            headers={**self._headers, "Content-Length": str(len(content))} if content and large else self._headers,
+            content=_in_blocks(content) if content and large else content,
+            extensions=self._extensions if limits is None else {"timeout": limits.as_dict()},
+        )
 
     def _encoded(self, body: Mapping[str, Any]) -> bytes:
         try:
@@ -111,21 +110,13 @@ class Upstream:
         except TypeError as error:  # a number of 500 digits, or depth that no parser takes
             raise ProviderError(ModelFailure.BAD_REQUEST, f"{self.provider}: this cannot be sent: {error}") from None
 
-    def _request(self, method: str, path: str, content: bytes | None, extensions: dict[str, Any]) -> httpx.Request:
-        if content is None or len(content) <= _UPLOAD_BLOCK_BYTES:
-            return httpx.Request(method, self._url(path), headers=self._headers, content=content, extensions=extensions)
-        headers = {**self._headers, "Content-Length": str(len(content))}
-        return httpx.Request(
-            method, self._url(path), headers=headers, content=_in_blocks(content), extensions=extensions
-        )
-
     def _url(self, path: str) -> httpx.URL:
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = httpx.URL(self._base + path)
         return url
 
-    def unreachable(self, error: BaseException) -> ProviderError:
+    def _unreachable(self, error: BaseException) -> ProviderError:
         return ProviderError(
             ModelFailure.UNAVAILABLE,
             f"{self.provider} at {self.address} cannot be reached: {self.redact(words_of(error))}",
@@ -149,14 +140,24 @@ async def _in_blocks(content: bytes) -> AsyncGenerator[bytes, None]:
         yield content[start : start + _UPLOAD_BLOCK_BYTES]
 
 
-async def _closed(response: httpx.Response) -> None:
-    """Give the connection back, or close it when the answer was not read to its end."""
-    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 (as below)
-    await response.stream.aclose()
+async def split_lines(blocks: AsyncIterable[bytes], too_long: Exception) -> AsyncGenerator[list[bytes], None]:
+    """The complete lines of each block, stripped, without empty ones; the last may lack its line end.
+
+    Raises `too_long` when a line exceeds MAX_LINE_BYTES.
+    """
+    rest = b""
+    async for block in blocks:
+        *lines, rest = (rest + block).split(b"\n") if rest else block.split(b"\n")
+        if len(rest) > MAX_LINE_BYTES:
+            raise too_long
+        if found := [line for raw in lines if (line := raw.strip())]:
+            yield found
+    if rest := rest.strip():
+        yield [rest]
 
 
 class Stream:
-    """The body of one answer while it is read."""
+    """The response body of one request while it is read."""
 
     def __init__(
         self, upstream: Upstream, response: httpx.Response, timing: RequestTiming, *, with_images: bool
@@ -166,8 +167,13 @@ class Stream:
         self._timing = timing
         self._with_images = with_images
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 (an asynchronous transport's always is)
+        self._body = response.stream
         compressed = "content-encoding" in response.headers  # although we asked for it not to be
-        self._rest = response.aiter_bytes() if compressed else aiter(response.stream)
+        self._rest = response.aiter_bytes() if compressed else aiter(self._body)
+
+    async def close(self) -> None:
+        """Return the connection to the pool, or close it when the body was not read to its end."""
+        await self._body.aclose()
 
     @property
     def is_document(self) -> bool:
@@ -175,17 +181,9 @@ class Stream:
         media_type: str = self._response.headers.get("content-type", "")
         return media_type.split(";", maxsplit=1)[0].strip() == "application/json"
 
-    async def lines(self) -> AsyncGenerator[list[bytes], None]:
-        """The complete lines that each read brought, stripped, empty ones left out; the last may lack its line end."""
-        rest = b""
-        async for block in self._blocks():
-            *lines, rest = (rest + block).split(b"\n") if rest else block.split(b"\n")
-            if len(rest) > MAX_LINE_BYTES:
-                raise self._upstream.broken("sent a line without end")
-            if found := [line for raw in lines if (line := raw.strip())]:
-                yield found
-        if rest := rest.strip():
-            yield [rest]
+    def lines(self) -> AsyncGenerator[list[bytes], None]:
+        """The complete lines of each read, stripped, without empty ones. Raises ProviderError for a line too long."""
+        return split_lines(self._blocks(), self._upstream.broken("sent a line without end"))
 
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
         before = time.perf_counter()
@@ -195,14 +193,14 @@ class Stream:
             before = time.perf_counter()
 
     async def drain(self) -> None:
-        """Read what is left after the last word, so that the connection can be used again; not longer than a moment."""
+        """Read the rest of a finished answer for up to 50 ms, so that the connection can be reused."""
         with suppress(TimeoutError, *_FAILURES):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 async for _ in self._rest:
                     pass
 
     async def document(self) -> Any:
-        """The whole body as JSON; raises ProviderError when it is none."""
+        """The whole body as JSON. Raises ProviderError when it is not JSON."""
         content = await self._whole()
         try:
             return orjson.loads(content)
@@ -213,7 +211,7 @@ class Stream:
             raise self._upstream.broken("sent something that is not JSON") from None
 
     async def refusal(self) -> ProviderError:
-        """What an answer with a status other than success stands for."""
+        """The error for a status other than success."""
         content = await self._whole()
         try:
             body: Any = orjson.loads(content)
@@ -232,7 +230,7 @@ class Stream:
         return bytes(content)
 
     def parsed(self, line: bytes) -> dict[str, Any]:
-        """One JSON object of the stream; half an emoji in it becomes a replacement character."""
+        """Parse one JSON object of the stream; lone surrogates become U+FFFD."""
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError:
@@ -242,7 +240,7 @@ class Stream:
         return value
 
     def _parsed_leniently(self, line: bytes) -> Any:
-        """As Python's own parser takes it, with NaN and with halves of surrogate pairs, which become U+FFFD."""
+        """Parse with Python's json, which accepts NaN and lone surrogates."""
         try:
             text = json.dumps(json.loads(line), ensure_ascii=False)
             return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
@@ -252,7 +250,7 @@ class Stream:
             raise self._upstream.broken("sent half a line, or something that is not JSON") from None
 
     def error(self, body: Any) -> ProviderError:
-        """What an error inside the body stands for."""
+        """The error for an error object inside the body."""
         return self._upstream.failure(
             self._response.status_code, body, self._response.headers, with_images=self._with_images
         )
