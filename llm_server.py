@@ -1,7 +1,7 @@
-"""The LLM server: POST /api/chat and /v1/chat/completions in front of whatever answers.
+"""The LLM server: POST /api/chat and /v1/chat/completions in front of the configured model providers.
 
-It owns the routes, the start and the stop, and takes over changed settings while it runs. What is asked in which order
-is relay.llm.gateway's decision, how each source speaks relay.llm.providers'. It knows no database.
+Routes, start, stop, and reload of changed settings. relay.llm.gateway routes the requests, relay.llm.providers speak to
+the model APIs. It uses no database.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from relay.config.settings import Settings, load_settings
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_transport
 from relay.llm.chat import ChatRequest, RequestTiming
-from relay.llm.gateway.api_format import STATUS, AnswerSummary, ApiFormat
+from relay.llm.gateway.api_format import AnswerSummary, ApiFormat, status_of
 from relay.llm.gateway.catalog import open_backends
 from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.gateway import Gateway
@@ -34,6 +34,7 @@ from relay.llm.gateway.ollama_api import OllamaAnswer, listed, read_chat, read_s
 from relay.llm.gateway.openai_api import OpenAiAnswer, error_form, read_completion
 from relay.llm.gateway.response import AnswerResponse, OnChunk
 from relay.llm.gateway.spend import SpendTracker
+from relay.llm.providers.faq import file_version
 from relay.web.access import INTERNAL, PUBLIC, PlainRoute
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import BodyLimit
@@ -42,7 +43,7 @@ from relay.web.serve import run_server
 log = logging.getLogger("relay.llm_server")
 
 OLLAMA_VERSION = "0.12.0"
-"""Clients ask for it to know what the protocol can do; it is the version whose protocol is spoken."""
+"""The version of Ollama whose protocol is implemented; clients check it for features."""
 _SETTINGS_FILES = ("config.json", ".env")
 _SETTINGS_SECONDS = 2.0
 _MAX_CONNECTIONS = 2000
@@ -58,8 +59,7 @@ def create_app(
 ) -> FastAPI:
     """The server as an ASGI app; without settings it reads them as the program does, and again when they change.
 
-    reread: how to read changed settings; None keeps those that were given. outside: clocks, sleep, chance and the ports
-    where `auto` looks for servers.
+    reread: reads changed settings; None disables reloading. environment: clocks, sleep, random generator, ports to probe.
     """
     if settings is None:
         settings, reread = load_settings(), load_settings
@@ -75,7 +75,7 @@ def create_app(
     app.state.reread = reread
     app.state.environment = environment or Environment()
     app.state.llm_metrics = LlmMetrics(app.state.metrics)
-    app.include_router(asking)  # first, because routes are looked through in their order
+    app.include_router(asking)  # first, because routes are matched in order
     app.include_router(routes)
 
     async def ready() -> dict[str, Any]:
@@ -120,28 +120,17 @@ def _gateway(app: FastAPI) -> Gateway:
 
 
 async def _watch_settings(app: FastAPI) -> None:
-    """Take over config.json and .env when they change, so that neither this server nor a channel must be restarted."""
-    seen = _marks()
+    """Reload config.json and .env when they change, so that no restart is needed."""
+    seen = [file_version(Path(name)) for name in _SETTINGS_FILES]
     while True:
         await asyncio.sleep(_SETTINGS_SECONDS)
-        if (marks := _marks()) != seen:
-            seen = marks
+        if (found := [file_version(Path(name)) for name in _SETTINGS_FILES]) != seen:
+            seen = found
             await take_over(app)
 
 
-def _marks() -> list[tuple[float, int] | None]:
-    marks: list[tuple[float, int] | None] = []
-    for name in _SETTINGS_FILES:
-        try:
-            stat = Path(name).stat()
-            marks.append((stat.st_mtime, stat.st_size))
-        except OSError:
-            marks.append(None)
-    return marks
-
-
 async def take_over(app: FastAPI) -> None:
-    """Read the settings again and go on with them; with a mistake in them the old ones stay in force."""
+    """Reload the settings and replace the gateway; invalid settings are logged and the old ones stay in force."""
     before: Settings = app.state.settings
     try:
         settings = app.state.reread()
@@ -156,7 +145,7 @@ async def take_over(app: FastAPI) -> None:
     old, new = _gateway(app), _new_gateway(app)
     new.start()
     try:
-        await new.first_probe_done()  # meanwhile the old one answers
+        await new.first_probe_done()  # the old one answers meanwhile
     except asyncio.CancelledError:
         await new.stop()
         raise
@@ -169,7 +158,7 @@ async def take_over(app: FastAPI) -> None:
 
 @asking.post("/api/chat", dependencies=[INTERNAL], summary="Answer a conversation (Ollama's protocol).")
 async def chat(request: Request) -> Response:
-    """NDJSON unless `stream` is false. The last line tells counts, durations, and in `x_relay` source, model and cost.
+    """NDJSON unless `stream` is false. The last line has counts, durations, and in `x_relay` source, model and cost.
 
     Fields: model ("default" or absent: the configured one), messages, stream, options, format, tools, think,
     keep_alive, and x_relay {channel, name, person}. Errors: {"error", "kind", "hint", "retry_after"}.
@@ -183,7 +172,7 @@ async def chat(request: Request) -> Response:
 
 @asking.post("/v1/chat/completions", dependencies=[INTERNAL], summary="Answer a conversation (OpenAI's protocol).")
 async def completions(request: Request) -> Response:
-    """SSE when `stream` is true. `usage.cost` is in USD where it is known; `user` tells persons apart in the queue."""
+    """SSE when `stream` is true. `usage.cost` is in USD where it is known; `user` is the key of fair queueing."""
     try:
         chat_request, stream, with_usage = read_completion(await request.body())
     except ModelError as error:
@@ -194,7 +183,7 @@ async def completions(request: Request) -> Response:
 
 
 def _refused(api_format: ApiFormat, error: ModelError) -> Response:
-    return JSONResponse(api_format.refusal(error), STATUS[error.kind])
+    return JSONResponse(api_format.refusal(error), status_of(error))
 
 
 def _answer(request: Request, chat_request: ChatRequest, api_format: ApiFormat, *, stream: bool) -> Response:
@@ -211,7 +200,7 @@ def _answer(request: Request, chat_request: ChatRequest, api_format: ApiFormat, 
 
 
 @routes.head("/", dependencies=[PUBLIC], include_in_schema=False)
-@routes.get("/", dependencies=[PUBLIC], summary="How the server and its sources are.")
+@routes.get("/", dependencies=[PUBLIC], summary="State of the server and its sources.")
 async def home(request: Request) -> dict[str, Any]:
     """`status` is ok, degraded (a fallback answers), unavailable or starting. Uses no tokens."""
     settings: Settings = request.app.state.settings
@@ -219,7 +208,7 @@ async def home(request: Request) -> dict[str, Any]:
     return {"server": "LLM server", **status, "simulated": settings.simulated}
 
 
-@routes.get("/api/version", dependencies=[INTERNAL], summary="The version of Ollama's protocol that is spoken.")
+@routes.get("/api/version", dependencies=[INTERNAL], summary="The implemented version of Ollama's protocol.")
 async def version() -> dict[str, str]:
     return {"version": OLLAMA_VERSION}
 
@@ -258,7 +247,7 @@ async def models(request: Request) -> dict[str, Any]:
 
 
 def _reread() -> Settings:
-    """Changed settings; a new key must be blotted out of the logs from now on, so they are set up again."""
+    """Load changed settings and set the logs up again, so that a new key is redacted."""
     settings = load_settings()
     setup_logging(settings, "llm_server")
     return settings

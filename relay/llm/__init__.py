@@ -1,4 +1,4 @@
-"""Everything about language models: the LLM server's inside, and the client that the channels ask it with.
+"""Language models: the inside of the LLM server, and the client that the channels use.
 
-`providers` speaks the protocols of the sources, `gateway` decides which one is asked, `chat` has the values of both.
+`providers` implement the wire formats of model APIs, `gateway` routes requests to them, `chat` has the shared values.
 """

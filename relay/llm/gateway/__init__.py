@@ -1,4 +1,4 @@
-"""The way of one question: which source is asked, in which order, within which limits, and what it cost.
+"""Routes chat requests: choice of the provider, retries and fallbacks, limits, spending.
 
-The sources' protocols are in relay.llm.providers, the HTTP routes in llm_server.
+The protocols of the providers are in relay.llm.providers, the HTTP routes in llm_server.
 """

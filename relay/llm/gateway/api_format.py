@@ -8,31 +8,24 @@ from typing import Any, Protocol
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import Chunk, Completion, RequestTiming
 
-STATUS = {
-    ModelFailure.AUTH: 502,  # our key, not the caller's, is wrong
-    ModelFailure.CREDITS: 402,
-    ModelFailure.RATE_LIMIT: 429,
-    ModelFailure.CONTEXT_TOO_LONG: 400,
-    ModelFailure.REFUSED: 403,
-    ModelFailure.NOT_FOUND: 404,
-    ModelFailure.UNAVAILABLE: 503,
-    ModelFailure.TIMEOUT: 504,
-    ModelFailure.IMAGES_UNSUPPORTED: 400,
-    ModelFailure.BAD_REQUEST: 400,
+_RESPONSES = {
+    ModelFailure.AUTH: (502, "check the key of this source in .env or config.json; GET / tells when it works"),
+    ModelFailure.CREDITS: (402, "add credits to the account, raise llm_monthly_budget_usd, or use a free model"),
+    ModelFailure.RATE_LIMIT: (429, "ask again later, or set llm_fallbacks so that another source takes over"),
+    ModelFailure.CONTEXT_TOO_LONG: (400, "send a shorter message, or use a model with a larger context"),
+    ModelFailure.REFUSED: (403, "the source does not want to answer this; ask differently"),
+    ModelFailure.NOT_FOUND: (404, "GET /api/tags lists the models there are"),
+    ModelFailure.UNAVAILABLE: (503, "GET / of the LLM server tells how each source is doing"),
+    ModelFailure.TIMEOUT: (504, "ask again, or raise llm_first_token_seconds and llm_total_seconds"),
+    ModelFailure.IMAGES_UNSUPPORTED: (400, "use a model that takes pictures, or send text"),
+    ModelFailure.BAD_REQUEST: (400, "the request is described at /docs of the LLM server"),
 }
+"""HTTP status and hint by kind; AUTH is 502 because our key is wrong, not the caller's."""
 
-HINTS = {
-    ModelFailure.AUTH: "check the key of this source in .env or config.json; GET / tells when it works",
-    ModelFailure.CREDITS: "add credits to the account, raise llm_monthly_budget_usd, or use a free model",
-    ModelFailure.RATE_LIMIT: "ask again later, or set llm_fallbacks so that another source takes over",
-    ModelFailure.CONTEXT_TOO_LONG: "send a shorter message, or use a model with a larger context",
-    ModelFailure.REFUSED: "the source does not want to answer this; ask differently",
-    ModelFailure.NOT_FOUND: "GET /api/tags lists the models there are",
-    ModelFailure.UNAVAILABLE: "GET / of the LLM server tells how each source is doing",
-    ModelFailure.TIMEOUT: "ask again, or raise llm_first_token_seconds and llm_total_seconds",
-    ModelFailure.IMAGES_UNSUPPORTED: "use a model that takes pictures, or send text",
-    ModelFailure.BAD_REQUEST: "the request is described at /docs of the LLM server",
-}
+
+def status_of(error: ModelError) -> int:
+    """The HTTP status of a response that failed with this error."""
+    return _RESPONSES[error.kind][0]
 
 
 class HintedError(ModelError):
@@ -44,7 +37,7 @@ class HintedError(ModelError):
 
 
 def hint_of(error: ModelError) -> str:
-    return error.hint if isinstance(error, HintedError) else HINTS[error.kind]
+    return error.hint if isinstance(error, HintedError) else _RESPONSES[error.kind][1]
 
 
 @dataclass(frozen=True, slots=True)

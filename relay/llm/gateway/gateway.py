@@ -93,15 +93,11 @@ class Gateway:
                 if not self._first_probe.is_set():
                     await self._first_probe.wait()
                 summary = await self._router.ask(request, on_chunk, timing)
-        except TimeoutError:
-            error = ModelError(
-                ModelFailure.TIMEOUT, f"the answer took longer than {self._settings.llm_total_seconds:g} seconds"
-            )
-            self._metrics.refused(error)
-            raise error from None
-        except ModelError as error:
-            self._metrics.refused(error)
-            raise
+        except (TimeoutError, ModelError) as error:
+            too_long = f"the answer took longer than {self._settings.llm_total_seconds:g} seconds"
+            refused = error if isinstance(error, ModelError) else ModelError(ModelFailure.TIMEOUT, too_long)
+            self._metrics.refused(refused)
+            raise refused from None
         self._spend.add(summary.cost_usd)
         self._metrics.record_answer(summary, timing)
         return summary

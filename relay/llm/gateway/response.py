@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import Chunk, RequestTiming
-from relay.llm.gateway.api_format import STATUS, AnswerSummary, ApiFormat
+from relay.llm.gateway.api_format import AnswerSummary, ApiFormat, status_of
 from relay.llm.providers.reasoning import without_thoughts
 
 OnChunk = Callable[[Chunk], Awaitable[None]]
@@ -126,7 +126,7 @@ class _Delivery(ABC):
     async def keep_alive(self, timing: RequestTiming) -> None: ...
 
     async def fail(self, error: ModelError) -> None:
-        await _send_json(self._send, STATUS[error.kind], self._format.refusal(error), _retry_after(error))
+        await _send_json(self._send, status_of(error), self._format.refusal(error), _retry_after(error))
 
 
 class _StreamDelivery(_Delivery):

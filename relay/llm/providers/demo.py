@@ -1,4 +1,4 @@
-"""The demo source: answers offline and word by word from the FAQ file, and says plainly that it is not an AI.
+"""The demo provider: answers offline from the FAQ file, streamed by words, and states that it is not an AI.
 
 Deterministic: the same conversation always gets the same answer. It costs nothing and needs nothing.
 """
@@ -67,7 +67,7 @@ class DemoProvider(Provider):
 
 
 def reply(faq: Faq, request: ChatRequest) -> str:
-    """The whole answer to the last turn."""
+    """The whole answer to the last message."""
     asked = request.messages[-1].content
     earlier = [message.content for message in request.messages[:-1] if message.role == "user"]
     found = faq.find(asked)
@@ -79,7 +79,7 @@ def reply(faq: Faq, request: ChatRequest) -> str:
 
 
 def _filled(text: str, name: str, earlier: list[str]) -> str:
-    """Put what is known about the person into an answer; what they wrote is only ever inserted, never interpreted."""
+    """Fill the placeholders of an answer; user text is inserted, never interpreted."""
     values = {
         "greeting": _greeting(name),
         "name": name or "nameless friend",

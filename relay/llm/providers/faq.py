@@ -1,6 +1,6 @@
-"""The demo source's knowledge: a JSON file of questions and answers that the operator edits, in any language.
+"""The demo provider's FAQ: a JSON file of questions and answers, edited by the operator, in any language.
 
-Reads the file again when it changed. A file that is missing or broken is a sentence, never an error.
+Reloads a changed file. A missing or invalid file becomes a message in `problem`, never an exception.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WORD = re.compile(r"\w+")
 
 
 class _Features(NamedTuple):
-    """A text in the form in which texts are compared."""
+    """A normalised text for comparison."""
 
     joined: str
     words: frozenset[str]
@@ -30,28 +30,28 @@ class _Features(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One answer and the questions that lead to it, in the form in which questions are compared."""
+    """One answer and its normalised questions."""
 
     questions: tuple[_Features, ...]
     answer: str
 
 
 class FaqError(Exception):
-    """The file cannot be used; the text is one sentence that says why and what to do."""
+    """The file cannot be used; the message is a sentence with reason and remedy."""
 
 
 class Faq:
-    """The entries of one file, as they are now."""
+    """The entries of one file, reloaded when it changes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._mark: tuple[float, int] | None = None
+        self._version: tuple[float, int] | None = None
         self._entries: tuple[Entry, ...] = ()
         self._default = ""
         self.problem = ""
 
     def find(self, question: str) -> str | None:
-        """The answer of the entry nearest to the question; None when none is near."""
+        """The answer of the most similar entry; None below the similarity threshold."""
         self._refresh()
         asked = _features(question)
         best, answer = 0.0, None
@@ -63,18 +63,14 @@ class Faq:
 
     @property
     def default(self) -> str:
-        """What the file says to everything it does not know; empty when it says nothing."""
+        """The file's answer to unknown questions; empty when it has none."""
         return self._default
 
     def _refresh(self) -> None:
-        try:
-            stat = self._path.stat()
-            mark: tuple[float, int] | None = (stat.st_mtime, stat.st_size)
-        except OSError:
-            mark = None
-        if mark is not None and mark == self._mark:
+        version = file_version(self._path)
+        if version is not None and version == self._version:
             return
-        self._mark = mark
+        self._version = version
         try:
             self._entries, self._default = read(self._path)
             problem = ""
@@ -84,6 +80,15 @@ class Faq:
         if problem and problem != self.problem:
             log.warning("%s", problem)
         self.problem = problem
+
+
+def file_version(path: Path) -> tuple[float, int] | None:
+    """Modification time and size, to detect changes; None when the file is missing or unreadable."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime, stat.st_size
 
 
 def read(path: Path) -> tuple[tuple[Entry, ...], str]:
@@ -114,14 +119,14 @@ def _entry(path: Path, number: int, row: Any) -> Entry:
 
 
 def _text(value: Any) -> str:
-    """An answer is a text, or a list of lines, which is easier to edit when it is long; blanks alone are none."""
+    """An answer: a text, or a list of lines; "" for anything else and for white space."""
     if isinstance(value, list):
         value = "\n".join(str(line) for line in value)
     return value if isinstance(value, str) and value.strip() else ""
 
 
 def _features(text: str) -> _Features:
-    """A text without case, accents and punctuation; scripts without spaces live by their trigrams."""
+    """Normalise a text: no case, accents, punctuation. Trigrams match scripts without spaces."""
     decomposed = unicodedata.normalize("NFKD", text[:2000].casefold())
     words = _WORD.findall("".join(char for char in decomposed if not unicodedata.combining(char)))
     joined = f" {' '.join(words)} "
@@ -130,7 +135,7 @@ def _features(text: str) -> _Features:
 
 
 def _similarity(asked: _Features, known: _Features) -> float:
-    """0 to 1: how near a question comes to one of the file: it contains it, or all its words, or is written alike."""
+    """Similarity from 0 to 1: containment, then all words present, then the share of common trigrams."""
     if not known.words or not asked.words:
         return 0.0
     share = len(known.words) / max(len(asked.words), len(known.words))

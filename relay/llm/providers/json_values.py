@@ -1,6 +1,6 @@
-"""What a model server's JSON says, taken as the type that its documentation promises.
+"""Reads values of a provider's JSON as the documented type.
 
-Whatever has another type counts as not said, so that a careless server costs a detail and never the answer.
+A value of another type counts as absent, so that a careless server costs a detail and never the answer.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ import orjson
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """An object; empty when it is none."""
+    """An object; empty for any other type."""
     return value if isinstance(value, dict) else {}
 
 
 def as_dicts(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list; none when it is no list."""
+    """The objects in a list; empty for any other type."""
     return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
 
 
 def as_text(value: Any) -> str:
-    """A text; empty when it is none."""
+    """A string; empty for any other type."""
     return value if isinstance(value, str) else ""
 
 
 def as_int(value: Any) -> int:
-    """A number of tokens or nanoseconds; 0 when it is none, or below 0."""
+    """A count; 0 for negative numbers and any other type."""
     number = as_amount(value)
     return int(number) if number else 0
 
 
 def as_amount(value: Any) -> float | None:
-    """Money, or another quantity; None when it is no number, or below 0."""
+    """A finite number of at least 0; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if math.isfinite(value) and value >= 0 else None
 
 
 def as_number(value: Any) -> float | None:
-    """A number, or one as text; None when it is neither, or not finite."""
+    """A finite number, or one as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -51,7 +51,7 @@ def as_number(value: Any) -> float | None:
 
 
 def as_arguments(value: Any) -> dict[str, Any] | None:
-    """What a function is called with: an object, or one as JSON text; empty when nothing is said, None for the rest."""
+    """Tool-call arguments: an object or JSON text of one; empty when absent, None for anything else."""
     if isinstance(value, str) and value.strip():
         try:
             value = orjson.loads(value)

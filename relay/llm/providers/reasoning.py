@@ -1,6 +1,6 @@
-"""Takes a model's thoughts out of its text: servers without a parser leave `<think>...</think>` at its beginning.
+"""Separates reasoning from text: servers without a parser leave `<think>...</think>` at the beginning of an answer.
 
-Fields of their own (thinking, reasoning, reasoning_content) are told apart by the sources already.
+Separate fields (thinking, reasoning, reasoning_content) are handled by the providers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class ThoughtFilter:
     """Splits the text of one answer into (text, thinking) as it comes.
 
     Some chat templates write the opening tag into the prompt, so that only the closing one is in the text: `inside`
-    says that this model is known for it. `found_unopened` tells that it turned out to be so.
+    is set for models known to do that. `found_unopened` becomes true when it is detected.
     """
 
     def __init__(self, *, inside: bool = False) -> None:
@@ -29,7 +29,7 @@ class ThoughtFilter:
         self.found_unopened = False
 
     def feed(self, text: str) -> tuple[str, str]:
-        """What of this text may be shown, and what is thought."""
+        """Split a chunk into (text, reasoning)."""
         if not self._inside and not self._at_start:
             return self._watched(text), ""
         self._held += text
@@ -58,7 +58,7 @@ class ThoughtFilter:
                 return self._watched(text), thinking
 
     def _kept(self) -> str:
-        """Thoughts that can be let go; while they are only assumed to be thoughts, nothing is."""
+        """Reasoning that can be released; nothing while it is only assumed to be reasoning."""
         if self._assumed:
             return ""
         cut = max(0, len(self._held) - _MAX_TAG_CHARS)
@@ -66,7 +66,7 @@ class ThoughtFilter:
         return thought
 
     def _may_open(self) -> bool:
-        """Whether what is held could still become an opening tag."""
+        """Whether the held text is a prefix of an opening tag."""
         start = self._held.lstrip().lower()
         return any(f"<{tag}>".startswith(start) for tag in _TAGS)
 
@@ -77,12 +77,12 @@ class ThoughtFilter:
         return text
 
     def end(self) -> str:
-        """What is still held when the answer ends: text, unless it is an unfinished thought."""
+        """The held text at the end of the answer, unless it is unfinished reasoning."""
         held, self._held = self._held, ""
         return held if self._assumed or not self._inside else ""
 
 
 def without_thoughts(text: str) -> str:
-    """A whole answer without thoughts, also when their opening tag is missing."""
+    """A whole answer without reasoning, also when its opening tag is missing."""
     splitter = ThoughtFilter()
     return splitter.feed(text)[0] + splitter.end()

@@ -1,6 +1,6 @@
-"""Which result of a function belongs to which call: the two protocols tell it differently, Ollama's often not at all.
+"""Matches tool results to tool calls: by id in OpenAI's protocol, by name or order in Ollama's.
 
-OpenAI's has an id on both sides and no name on the result; Ollama's clients send a name, or nothing but the order.
+OpenAI's results have an id and no name; Ollama's clients send a name, or rely on the order.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from relay.llm.chat import ChatMessage, ToolCall
 
 
 def linked(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
-    """The turns with an id on every call, and on every result the id and the name of its call."""
+    """The messages with an id on every call, and on every result the id and name of its call."""
     if not any(message.tool_calls for message in messages):
         return messages
     found: list[ChatMessage] = []
@@ -35,7 +35,7 @@ def linked(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
 
 
 def _answered(result: ChatMessage, calls: Sequence[ToolCall]) -> ToolCall | None:
-    """The first call that fits what the result tells of itself."""
+    """The first call that matches the id or name of a result."""
     return next(
         (
             call
