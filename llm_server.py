@@ -59,7 +59,7 @@ def create_app(
 ) -> FastAPI:
     """The server as an ASGI app; without settings it reads them as the program does, and again when they change.
 
-    reread: reads changed settings; None disables reloading. environment: clocks, sleep, random generator, ports to probe.
+    reread: reads changed settings; None disables reloading. environment: clocks, sleep, rng and ports to probe.
     """
     if settings is None:
         settings, reread = load_settings(), load_settings

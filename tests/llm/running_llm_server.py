@@ -87,7 +87,7 @@ def made(tmp_path: Any, **values: Any) -> Settings:
 
 
 def nothing_configured(tmp_path: Any, **values: Any) -> Settings:
-    """As after a fresh start, on a machine where no Ollama runs; the port is not one that somebody chose."""
+    """As after a fresh start, on a machine where no Ollama runs; the port is not a configured one."""
     fields = {**dict(made(tmp_path)), "ollama_host": "http://127.0.0.1:9", **values}
     return Settings.model_construct(_fields_set=set(values), **fields)
 

@@ -179,7 +179,7 @@ class Upstream:
         return script
 
     async def arrival(self, path: str) -> Call:
-        """The next request to a path that nobody waited for yet."""
+        """The next request to a path that was not returned before."""
         while True:
             call = await self._arrived.get()
             if call.path == path:

@@ -105,7 +105,7 @@ async def test_ollama_is_told_not_to_think(upstream: Upstream, tmp_path: Path) -
         ("ollama", [line("<think>"), line("hm"), line("</think>42")]),
     ],
 )
-async def test_thoughts_reach_nobody(source: str, stream: list[str], upstream: Upstream, tmp_path: Path) -> None:
+async def test_reasoning_is_not_delivered(source: str, stream: list[str], upstream: Upstream, tmp_path: Path) -> None:
     """Reasoning under any of its names stays out of the answer."""
     end = [delta(finish="stop"), DONE] if source == "openai" else [line(done=True)]
     upstream.on(ANSWER_PATH[source], streams(*stream, *end))

@@ -72,7 +72,7 @@ FAILURES: list[tuple[str, Script, ModelFailure]] = [
     ("a kind", says(402, {"error": "no money", "kind": "credits"}), ModelFailure.CREDITS),
     ("a status without kind", says(404, {"error": "model not found"}), ModelFailure.NOT_FOUND),
     ("a wrong internal token", says(401, {"error": "this route wants the token"}), ModelFailure.AUTH),
-    ("a kind nobody knows", says(500, {"error": "x", "kind": "mood"}), ModelFailure.UNAVAILABLE),
+    ("an unknown kind", says(500, {"error": "x", "kind": "mood"}), ModelFailure.UNAVAILABLE),
     ("a web page", says(502, "<html>", "text/html"), ModelFailure.UNAVAILABLE),
     ("a web page with status 200", says(200, "<html>", "text/html"), ModelFailure.UNAVAILABLE),
     ("a list", streams("[1]\n", content_type=NDJSON), ModelFailure.UNAVAILABLE),
@@ -121,7 +121,7 @@ async def test_a_wait_that_is_none_is_left_out(wait: object, upstream: Upstream)
     assert (failure.value.kind, failure.value.retry_after) == (ModelFailure.RATE_LIMIT, None)
 
 
-async def test_nobody_there_is_unavailable() -> None:
+async def test_a_missing_server_is_unavailable() -> None:
     """A server that is not running: told in words, passing."""
     with pytest.raises(ModelError, match="nothing listens there") as failure:
         await ask("http://127.0.0.1:9")
@@ -138,7 +138,7 @@ async def test_a_server_that_hangs_is_left_at_the_deadline(upstream: Upstream, m
 
 
 async def test_cancelling_closes_the_connection(upstream: Upstream) -> None:
-    """The server sees at once that nobody waits any more."""
+    """The server detects the disconnect at once."""
     upstream.on("/api/chat", hangs)
     asking = asyncio.ensure_future(ask(upstream.url))
     call = await upstream.arrival("/api/chat")

@@ -133,7 +133,7 @@ MID_STREAM: list[tuple[str, str, Script]] = [
 async def test_a_failure_in_mid_stream_is_told_and_never_repeated(
     what: str, source: str, script: Script, upstream: Upstream, tmp_path: Path
 ) -> None:
-    """After the first word the stream ends with one error line, and nobody is asked again."""
+    """After the first word the stream ends with one error line, without another attempt."""
     path, first = (COMPLETIONS, delta("Hel")) if source == "openai" else ("/api/chat", line("Hel"))
     upstream.on(path, upstream.held_after(first, script))
     body = {"messages": [{"role": "user", "content": "hi"}]}
@@ -220,7 +220,7 @@ async def test_each_limit_of_time_ends_the_wait(
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_caller_who_hangs_up_stops_the_source(stream: bool, upstream: Upstream, tmp_path: Path) -> None:
-    """The connection to the source is closed at once, streamed or not, and the turn is free again."""
+    """The connection to the source is closed at once, streamed or not, and the slot is free again."""
     upstream.on(COMPLETIONS, streams_then_hangs(delta("Hel")))
     async with running(openai(tmp_path, upstream, openai_max_concurrent=1)) as server:
         asking = asyncio.ensure_future(server.chat(stream=stream))
@@ -266,7 +266,7 @@ async def test_a_pause_that_is_too_long_is_handed_to_the_caller(upstream: Upstre
 async def test_the_fallback_answers_and_is_visible(
     status: int, upstream: Upstream, other: Upstream, tmp_path: Path
 ) -> None:
-    """With somebody left to ask nothing is waited for, and the answer says who gave it."""
+    """With another target left there is no delay, and the answer names its provider."""
     upstream.on(COMPLETIONS, says(status, error(status, "no"), Retry_After="5"))
     settings = openai(tmp_path, upstream, ollama_host=other.url, ollama_model="scripted", llm_fallbacks=("ollama",))
     async with running(settings) as server:
@@ -314,7 +314,7 @@ async def test_a_source_that_keeps_failing_is_left_alone_and_tried_again(upstrea
 
 
 async def test_those_who_wait_are_told_when_the_source_fails_the_others(upstream: Upstream, tmp_path: Path) -> None:
-    """The queue of a source that turns out to be down does not try it one after the other."""
+    """Requests queued for a provider that turns out to be down do not try it one after the other."""
 
     async def fails(call: Call) -> None:
         await upstream.release.wait()
@@ -448,7 +448,7 @@ async def test_a_refused_picture_is_understood(upstream: Upstream, tmp_path: Pat
 
 
 async def test_history_is_halved_when_it_turns_out_too_long(upstream: Upstream, tmp_path: Path) -> None:
-    """A source whose context nobody knew refuses; the older half of the history is left out and it is asked again."""
+    """A provider with an unknown context refuses; the request is repeated without the older half of the history."""
     upstream.on(COMPLETIONS, says(400, error(400, "maximum context length is 10")), completion("fits"))
     turns = [{"role": role, "content": f"{role} {number}"} for number in range(4) for role in ("user", "assistant")]
     body = {
@@ -480,7 +480,7 @@ async def test_a_silent_cut_is_noticed(upstream: Upstream, tmp_path: Path, caplo
     assert sum("dropped silently" in record.message for record in caplog.records) == 1
 
 
-async def test_free_models_are_paced_and_then_somebody_else_is_asked(
+async def test_free_models_are_rate_limited_and_then_the_fallback_answers(
     upstream: Upstream, other: Upstream, tmp_path: Path
 ) -> None:
     """The account's free questions of the day are known from /key; beyond them the fallback answers."""
@@ -631,7 +631,7 @@ async def test_changed_settings_are_taken_over_while_it_runs(
         assert (await server.chat()).json()["message"]["content"] == "from the other"
 
 
-async def test_nobody_waits_for_new_settings(upstream: Upstream, tmp_path: Path) -> None:
+async def test_new_settings_delay_no_request(upstream: Upstream, tmp_path: Path) -> None:
     """While the first look at the new source takes its time, the old one answers; then the new one does."""
 
     async def slow(call: Call) -> None:

@@ -86,14 +86,14 @@ SELF_PORTRAITS: list[tuple[str, str, str, Any]] = [
 async def test_whatever_a_server_says_of_itself_it_is_asked(
     what: str, source: str, path: str, body: Any, upstream: Upstream, tmp_path: Path
 ) -> None:
-    """The first look comes to an end, so that nobody waits for it for good."""
+    """The first probe ends, so that no request waits for it forever."""
     upstream.on(path, says(200, body))
     async with running(MAKE[source](tmp_path, upstream)) as server:
         assert (await server.chat()).json()["message"]["content"] == "hello"
         assert (await server.status())["status"] == "ok"
 
 
-async def test_a_port_that_never_answers_delays_nobody_for_long(upstream: Upstream, tmp_path: Path) -> None:
+async def test_a_port_that_never_answers_delays_no_request_for_long(upstream: Upstream, tmp_path: Path) -> None:
     """What merely might be a model server is given a moment, and the rest is used."""
     upstream.on("/v1/models", hangs)
     async with running(nothing_configured(tmp_path, simulated=True), local_ports=(upstream.port,)) as server:

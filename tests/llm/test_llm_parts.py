@@ -29,7 +29,7 @@ from tests.llm.running_llm_server import Clock
 
 
 async def served(queue: FairQueue, people: list[str]) -> list[str]:
-    """The order in which questions that all wait at once get their turn."""
+    """The order in which concurrent requests get a slot."""
     order: list[str] = []
 
     async def one(person: str) -> None:
@@ -49,7 +49,7 @@ async def test_turns_are_dealt_out_between_persons() -> None:
 
 @given(people=st.lists(st.sampled_from("abcd"), max_size=30), at_once=st.integers(1, 4))
 async def test_everybody_is_served_once_and_never_too_many_at_once(people: list[str], at_once: int) -> None:
-    """Whoever asks in whatever order: all are served, and at most `at_once` at the same time."""
+    """In any order of requests all are served, at most `at_once` at the same time."""
     queue = FairQueue("x", at_once, 100)
     most = 0
 
@@ -65,8 +65,8 @@ async def test_everybody_is_served_once_and_never_too_many_at_once(people: list[
 
 
 @given(leavers=st.lists(st.booleans(), min_size=1, max_size=20))
-async def test_who_leaves_the_queue_takes_no_turn_along(leavers: list[bool]) -> None:
-    """Callers may be cancelled while they wait, also in the moment in which their turn comes."""
+async def test_a_cancelled_waiter_holds_no_slot(leavers: list[bool]) -> None:
+    """Waiters may be cancelled, also while their slot is being granted."""
     queue = FairQueue("x", 1, 100)
     first = asyncio.Event()
 
@@ -249,7 +249,7 @@ messages = st.lists(
     messages=(*(ChatMessage("user", "xx"), ChatMessage("assistant", "xxx")) * 4, ChatMessage("user", "")), window=62
 )  # thirds add up
 def test_what_is_kept_fits_and_is_the_newest(messages: tuple[ChatMessage, ...], window: int) -> None:
-    """System turns and the last question stay, the rest is a run of whole exchanges up to the last one."""
+    """System messages and the last user message stay, the rest is a run of whole exchanges up to the last one."""
     room = window - min(100, window // 2)
     try:
         kept = fitted(ChatRequest(messages), window, 100).messages

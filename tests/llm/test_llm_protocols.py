@@ -460,7 +460,7 @@ async def test_the_metrics_tell_our_own_share_of_the_time(server: Running, upstr
     assert float(rows['relay_llm_tokens_total{direction="written",source="openai"}']) == 3
 
 
-async def test_a_stream_that_nobody_reads_ends_without_a_trace(server: Running, upstream: Upstream) -> None:
+async def test_an_unread_stream_ends_without_a_trace(server: Running, upstream: Upstream) -> None:
     """A caller of the OpenAI route who leaves stops the source too."""
     upstream.on("/chat/completions", hangs)
     asking = asyncio.ensure_future(server.http.post("/v1/chat/completions", json={"messages": HELLO, "stream": True}))
