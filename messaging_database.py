@@ -255,7 +255,7 @@ class MessagingDatabase:
             user_id = finish(tx, claim, state="done", outcome=outcome, reason=reason)
             finish_merged(tx, claim, merged)
             origin = Origin.ANSWER if answer else Origin.COMMAND
-            return settle_turn(tx, claim, user_id, decision, parts, origin, answer)
+            return commit_exchange(tx, claim, user_id, decision, parts, origin, answer)
 
         return await self._write(work)
 
@@ -286,7 +286,7 @@ class MessagingDatabase:
             user_id = finish(tx, claim, state="dead", outcome=Outcome.GAVE_UP, error=error)
             bury_merged(tx, merged, error)
             tx.count(claim.message.platform, "dead_letters", 1 + len(merged))
-            settle_turn(tx, claim, user_id, Decision(), apology, Origin.NOTICE, None)
+            commit_exchange(tx, claim, user_id, Decision(), apology, Origin.NOTICE, None)
 
         await self._write(work)
 
@@ -532,7 +532,7 @@ def open_database(settings: Settings, server: str, clock: Callable[[], float] = 
     )
 
 
-def settle_turn(
+def commit_exchange(
     tx: Tx,
     claim: Claim,
     user_id: UserId,
