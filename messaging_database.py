@@ -32,7 +32,7 @@ from relay.core.messages import (
     Claim,
     Decision,
     DeliveryEvent,
-    Exchange,
+    HistoryMessage,
     InboundId,
     InboundMessage,
     Kind,
@@ -53,7 +53,7 @@ from relay.core.messages import (
 )
 from relay.storage import maintenance, queries
 from relay.storage.engine import open_transactions
-from relay.storage.history import add_line, clear_lines, count_answer
+from relay.storage.history import add_message, clear_messages, count_answer
 from relay.storage.inbox import (
     bury_merged,
     claim_head,
@@ -430,7 +430,7 @@ class MessagingDatabase:
 
     async def read_context(
         self, platform: Platform, user_id: UserId, exchanges: int
-    ) -> tuple[User | None, list[Exchange]]:
+    ) -> tuple[User | None, list[HistoryMessage]]:
         """The person, and the last `exchanges` questions with their answers, oldest first, as the model sees them."""
         return await self._read(lambda c: queries.context(c, platform, user_id, exchanges))
 
@@ -441,7 +441,7 @@ class MessagingDatabase:
         def work(connection: Connection) -> Surroundings:
             return Surroundings(
                 queries.usage(connection, platform, user_id, self._clock()),
-                queries.recent_lines(connection, platform, user_id),
+                queries.recent_messages(connection, platform, user_id),
                 following(connection, claim, most),
             )
 
@@ -459,7 +459,7 @@ class MessagingDatabase:
 
         def work(tx: Tx) -> int | None:
             known = tx.run(select(users.c.user_id).where(of_person(users, platform, user_id))).first()
-            return clear_lines(tx, platform, user_id) if known else None
+            return clear_messages(tx, platform, user_id) if known else None
 
         return await self._write(work)
 
@@ -547,10 +547,10 @@ def commit_exchange(
     if answer is not None:
         count_answer(tx, platform, answer)
     if decision.clear_history:
-        clear_lines(tx, platform, user_id)
+        clear_messages(tx, platform, user_id)
     elif message.text and message.kind is Kind.TEXT and state is not None:
         asked = answer is not None
-        add_line(tx, platform, user_id, "user", message.text, moment=message.received_at, in_context=asked)
+        add_message(tx, platform, user_id, "user", message.text, moment=message.received_at, in_context=asked)
     if state is None or state in SILENT_STATES:
         return None
     hasten_parts(tx, platform, user_id)

@@ -23,7 +23,7 @@ from relay.core.messages import (
     Answer,
     Claim,
     Decision,
-    Exchange,
+    HistoryMessage,
     InboundId,
     InboundMessage,
     Outcome,
@@ -81,7 +81,7 @@ class Inbox(Protocol):
     async def people_waiting(self, platform: Platform) -> list[UserId]: ...
     async def read_context(
         self, platform: Platform, user_id: UserId, exchanges: int
-    ) -> tuple[User | None, list[Exchange]]: ...
+    ) -> tuple[User | None, list[HistoryMessage]]: ...
     async def complete_inbound(
         self,
         claim: Claim,
@@ -231,7 +231,12 @@ class Conversation:
         return looks_like_a_loop(around.recent, message.text, message.received_at, self._settings.loop_turns)
 
     async def _ask_in_one(
-        self, claim: Claim, decision: Decision, user: User | None, history: Sequence[Exchange], around: Surroundings
+        self,
+        claim: Claim,
+        decision: Decision,
+        user: User | None,
+        history: Sequence[HistoryMessage],
+        around: Surroundings,
     ) -> None:
         """Put together what the person wrote in a row, and ask that."""
         lines = self._in_a_row(claim, decision, user, around)
@@ -271,7 +276,7 @@ class Conversation:
         whole = replace(claim, message=replace(claim.message, text=words))
         return Question(whole, first.decision, text, tuple(line.id for line in others), lines[-1].message.received_at)
 
-    async def _ask(self, question: Question, user: User | None, history: Sequence[Exchange]) -> None:
+    async def _ask(self, question: Question, user: User | None, history: Sequence[HistoryMessage]) -> None:
         """Put the question to the model; nothing is held in the database meanwhile but the lease."""
         if len(question.text) > self._settings.max_message_length:
             await self._refuse(question, ModelFailure.CONTEXT_TOO_LONG)
@@ -306,7 +311,7 @@ class Conversation:
             merged=question.merged,
         )
 
-    def _prompt(self, question: str, user: User | None, history: Sequence[Exchange]) -> list[dict[str, str]]:
+    def _prompt(self, question: str, user: User | None, history: Sequence[HistoryMessage]) -> list[dict[str, str]]:
         system = {"role": "system", "content": self._channel.system_prompt(user)}
         earlier = [{"role": line.role, "content": line.message} for line in history]
         return [system, *earlier, {"role": "user", "content": question}]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.config.settings import Settings
-from relay.core.messages import Exchange, Limit, Usage, User, UserState
+from relay.core.messages import HistoryMessage, Limit, Usage, User, UserState
 
 SAME_TEXTS = 5
 SAME_TEXT_SECONDS = 600.0
@@ -55,7 +55,7 @@ def is_paused(user: User | None, now: float) -> Verdict | None:
     return Verdict(None, f"paused: {user.settings.get('paused', 'by the operator')}")
 
 
-def looks_like_a_loop(history: Sequence[Exchange], text: str, received_at: float, most_turns: int) -> str | None:
+def looks_like_a_loop(history: Sequence[HistoryMessage], text: str, received_at: float, most_turns: int) -> str | None:
     """Why this sender seems to be a machine that answers our answers, or None.
 
     history: the latest lines, oldest first; text and received_at: the message that came now; most_turns: as set, 0 for
@@ -75,7 +75,7 @@ def looks_like_a_loop(history: Sequence[Exchange], text: str, received_at: float
     return None
 
 
-def _quick_turns(lines: Sequence[Exchange], received_at: float) -> int:
+def _quick_turns(lines: Sequence[HistoryMessage], received_at: float) -> int:
     """How many of the latest messages, this one included, came right behind an answer of ours."""
     moments = [*((line.role, line.timestamp) for line in lines), ("user", received_at)]
     quick = 0

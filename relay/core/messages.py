@@ -147,7 +147,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class HistoryMessage:
     """One line of the history. role is "user" or "assistant"."""
 
     role: str
@@ -160,7 +160,7 @@ class Surroundings:
     """What stands around a claimed message: how much was answered, the latest lines of both, what waits behind it."""
 
     usage: Usage
-    recent: tuple[Exchange, ...]
+    recent: tuple[HistoryMessage, ...]
     following: tuple[tuple[InboundId, InboundMessage], ...]
 
 

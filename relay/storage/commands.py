@@ -89,7 +89,7 @@ def _parser(platforms: Sequence[Platform]) -> argparse.ArgumentParser:
             made.add_argument("--yes", action="store_true", help="do it (without this, only say what would be removed)")
     made = command("prune", _prune, "Delete finished rows (messages handled, parts closed, delivery reports) by age.")
     made.add_argument("--older-than", type=_days, required=True, metavar="AGE", help="such as 90d, 12w or 1y")
-    made.add_argument("--conversations", action="store_true", help="delete lines of the history of that age as well")
+    made.add_argument("--conversations", action="store_true", help="delete messages of the history of that age as well")
     return parser
 
 
@@ -165,7 +165,7 @@ def _import(options: argparse.Namespace, settings: Settings, opened: Callable[[S
 
     async def verb(database: Database) -> int:
         taken = await database.import_users(people)
-        say(f"imported {taken['users']} people with {taken['conversations']} lines")
+        say(f"imported {taken['users']} people with {taken['conversations']} messages")
         if taken["known_already"]:
             say(f"left {taken['known_already']} people as they are: they are already known")
         for number in refused:

@@ -96,27 +96,27 @@ def _must_be_ours(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def read_old_users(path: Path, region: str) -> tuple[list[OldUser], list[str]]:
-    """People and lines of an old `sms_users.db`, and the numbers that are none and stay behind.
+    """People and messages of an old `sms_users.db`, and the numbers that are invalid and left out.
 
-    One person under two spellings of a number becomes one, and so does one who has lines and no row of their own.
+    One person under two spellings of a number becomes one, and so does one who has messages and no row of their own.
     """
     if not path.exists():
         raise StorageError(f"{path} does not exist")
     try:
         with closing(_connect(path, "ro")) as connection:
-            lines = _old_lines(connection)
+            messages = _old_messages(connection)
             people = connection.execute("SELECT phone_number, name, created_at, updated_at FROM users").fetchall()
     except sqlite3.Error as error:
         raise StorageError(f"{path} is not an old database of text messages: {error}") from error
     rows = {str(number): (name, _moment(created), _moment(updated)) for number, name, created, updated in people}
     found: dict[UserId, OldUser] = {}
     refused: list[str] = []
-    for number in dict.fromkeys([*rows, *lines]):
+    for number in dict.fromkeys([*rows, *messages]):
         user_id = _e164(number, region)
         if user_id is None:
             refused.append(number)
             continue
-        theirs = tuple(lines.get(number, ()))
+        theirs = tuple(messages.get(number, ()))
         name, made, changed = rows[number] if number in rows else (None, theirs[0][2], theirs[-1][2])
         clean = storable(str(name)).strip()[:50] if name else None
         old = OldUser(user_id, clean or None, made, max(made, changed), theirs)
@@ -130,11 +130,11 @@ def _as_one(one: OldUser, other: OldUser) -> OldUser:
         one.name or other.name,
         min(one.created_at, other.created_at),
         max(one.updated_at, other.updated_at),
-        tuple(sorted([*one.lines, *other.lines], key=lambda line: line[2])),
+        tuple(sorted([*one.messages, *other.messages], key=lambda message: message[2])),
     )
 
 
-def _old_lines(connection: sqlite3.Connection) -> dict[str, list[tuple[str, str, float]]]:
+def _old_messages(connection: sqlite3.Connection) -> dict[str, list[tuple[str, str, float]]]:
     found: dict[str, list[tuple[str, str, float]]] = defaultdict(list)
     for number, role, message, moment in _old_rows(connection):
         if role in {"user", "assistant"} and message:

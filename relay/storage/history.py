@@ -1,4 +1,4 @@
-"""The rows of the history inside a transaction: what was said, by whom, and what the model took for it."""
+"""The rows of the history inside a transaction: the messages of both roles, and what the model took for them."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from relay.storage.transactions import Tx, of_person
 _ADD = conversations.insert()
 
 
-def add_line(
+def add_message(
     tx: Tx,
     platform: Platform,
     user_id: UserId,
     role: str,
-    words: str,
+    text: str,
     *,
     in_context: bool,
     reply_id: ReplyId | None = None,
     answer: Answer | None = None,
     moment: float | None = None,
 ) -> None:
-    """Add one line to the history, and count it."""
-    line: dict[str, Any] = {
+    """Add one message to the history, and count it."""
+    row: dict[str, Any] = {
         "platform": platform,
         "user_id": user_id,
         "role": role,
-        "message": words,
+        "message": text,
         "timestamp": tx.now if moment is None else moment,
         "in_context": in_context,
         "reply_id": reply_id,
     }
     if answer is not None:
-        line |= {
+        row |= {
             "source": answer.source,
             "model": answer.model,
             "prompt_tokens": answer.prompt_tokens,
@@ -45,8 +45,8 @@ def add_line(
             "first_token_seconds": answer.first_token_seconds,
             "total_seconds": answer.total_seconds,
         }
-    tx.run(_ADD, line)
-    tx.count_lines(platform, user_id, 1)
+    tx.run(_ADD, row)
+    tx.count_messages(platform, user_id, 1)
 
 
 def count_answer(tx: Tx, platform: Platform, answer: Answer) -> None:
@@ -56,7 +56,7 @@ def count_answer(tx: Tx, platform: Platform, answer: Answer) -> None:
     tx.count(platform, "answer_tokens", answer.answer_tokens)
 
 
-def clear_lines(tx: Tx, platform: Platform, user_id: UserId) -> int:
+def clear_messages(tx: Tx, platform: Platform, user_id: UserId) -> int:
     removed = int(tx.run(delete(conversations).where(of_person(conversations, platform, user_id))).rowcount)
-    tx.count_lines(platform, user_id, -removed)
+    tx.count_messages(platform, user_id, -removed)
     return removed

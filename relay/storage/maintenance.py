@@ -38,13 +38,13 @@ PRUNED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class OldUser:
-    """A person of an old `sms_users.db`, with the number already in E.164. Lines are (role, message, timestamp)."""
+    """A person of an old `sms_users.db`, with the number already in E.164. Messages are (role, message, timestamp)."""
 
     user_id: UserId
     name: str | None
     created_at: float
     updated_at: float
-    lines: tuple[tuple[str, str, float], ...]
+    messages: tuple[tuple[str, str, float], ...]
 
 
 def export_user(connection: Connection, platform: Platform, user_id: UserId) -> dict[str, Any] | None:
@@ -107,7 +107,7 @@ def delete_rows(tx: Tx, name: str, before: float, rows: Sequence[int]) -> int:
     table = PRUNED[name]
     chosen = table.c.id.in_(rows) & _is_old(name, before)
     if table is conversations:
-        _uncount_lines(tx, chosen)
+        _uncount_messages(tx, chosen)
     return int(tx.run(delete(table).where(chosen)).rowcount)
 
 
@@ -123,13 +123,13 @@ def _is_old(name: str, before: float) -> Any:
             return conversations.c.timestamp < before
 
 
-def _uncount_lines(tx: Tx, chosen: Any) -> None:
+def _uncount_messages(tx: Tx, chosen: Any) -> None:
     who = (conversations.c.platform, conversations.c.user_id)
-    losses = tx.run(select(*who, func.count().label("lines")).where(chosen).group_by(*who).order_by(*who)).all()
+    losses = tx.run(select(*who, func.count().label("messages")).where(chosen).group_by(*who).order_by(*who)).all()
     for loss in losses:
         person = of_person(users, Platform(loss.platform), UserId(loss.user_id))
-        tx.run(users.update().where(person).values(message_count=users.c.message_count - loss.lines))
-        tx.count(Platform(loss.platform), "messages", -loss.lines)
+        tx.run(users.update().where(person).values(message_count=users.c.message_count - loss.messages))
+        tx.count(Platform(loss.platform), "messages", -loss.messages)
 
 
 def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
@@ -141,15 +141,15 @@ def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
             user_id=old.user_id,
             name=old.name,
             state=UserState.ACTIVE if old.name else UserState.NEW,
-            message_count=len(old.lines),
+            message_count=len(old.messages),
             created_at=old.created_at,
             updated_at=old.updated_at,
-            last_message_at=old.lines[-1][2] if old.lines else old.updated_at,
+            last_message_at=old.messages[-1][2] if old.messages else old.updated_at,
         )
         if tx.run(row.on_conflict_do_nothing().returning(users.c.user_id)).first() is None:
             taken["known_already"] += 1
             continue
-        lines = [
+        messages = [
             {
                 "platform": _OLD_PLATFORM,
                 "user_id": old.user_id,
@@ -158,14 +158,14 @@ def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
                 "timestamp": moment,
                 "in_context": True,
             }
-            for role, message, moment in old.lines
+            for role, message, moment in old.messages
         ]
-        if lines:
-            tx.connection.execute(conversations.insert(), lines)
-        tx.count(_OLD_PLATFORM, "messages", len(lines))
+        if messages:
+            tx.connection.execute(conversations.insert(), messages)
+        tx.count(_OLD_PLATFORM, "messages", len(messages))
         tx.count(_OLD_PLATFORM, "users", 1 if old.name else 0)
         taken["users"] += 1
-        taken["conversations"] += len(lines)
+        taken["conversations"] += len(messages)
     return taken
 
 
@@ -180,9 +180,9 @@ def problems(connection: Connection) -> list[str]:
         for name, counted in _recount(connection, platform).items():
             if (noted := kept.get((platform, name), 0)) != counted:
                 found.append(f"{platform}: the counter {name} says {noted}, the rows say {counted}")
-    lines = select(func.count()).select_from(conversations).where(_person_of(conversations)).scalar_subquery()
-    wrong = select(users.c.platform, users.c.user_id).where(users.c.message_count != lines)
-    found += [f"{row.platform}: the line count of {row.user_id} is wrong" for row in connection.execute(wrong)]
+    messages = select(func.count()).select_from(conversations).where(_person_of(conversations)).scalar_subquery()
+    wrong = select(users.c.platform, users.c.user_id).where(users.c.message_count != messages)
+    found += [f"{row.platform}: the message count of {row.user_id} is wrong" for row in connection.execute(wrong)]
     return found
 
 

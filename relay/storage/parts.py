@@ -33,7 +33,7 @@ from relay.core.messages import (
     advance,
     storable,
 )
-from relay.storage.history import add_line
+from relay.storage.history import add_message
 from relay.storage.schema import conversations, delivery_events, in_states, outbound, users
 from relay.storage.transactions import Tx, Upsert, of_person, of_some_person, some_person
 
@@ -116,7 +116,7 @@ def plan_parts(
     tx.count(platform, f"part:{PartState.PLANNED}", len(rows))
     if remember:
         words = said(parts)
-        add_line(tx, platform, user_id, "assistant", words, in_context=in_context, reply_id=reply_id, answer=answer)
+        add_message(tx, platform, user_id, "assistant", words, in_context=in_context, reply_id=reply_id, answer=answer)
     return reply_id
 
 
@@ -257,17 +257,17 @@ def cancel_parts(tx: Tx, which: Any, reason: str) -> None:
 
 
 def mend_history(tx: Tx, reply_id: ReplyId) -> None:
-    """Leave of a broken reply what the person saw: its parts that were accepted, or no line at all."""
-    line = tx.run(select(conversations).where(conversations.c.reply_id == reply_id)).first()
-    if line is None:
+    """Leave of a broken reply what the person saw: its parts that were accepted, or no message at all."""
+    message = tx.run(select(conversations).where(conversations.c.reply_id == reply_id)).first()
+    if message is None:
         return
     parts = select(outbound.c.source).where(outbound.c.reply_id == reply_id, outbound.c.state.in_(_SEEN))
     seen = [row.source for row in tx.run(parts.order_by(outbound.c.number)).all()]
     if seen:
-        tx.run(update(conversations).where(conversations.c.id == line.id).values(message="".join(seen)))
+        tx.run(update(conversations).where(conversations.c.id == message.id).values(message="".join(seen)))
     else:
-        tx.run(delete(conversations).where(conversations.c.id == line.id))
-        tx.count_lines(Platform(line.platform), UserId(line.user_id), -1)
+        tx.run(delete(conversations).where(conversations.c.id == message.id))
+        tx.count_messages(Platform(message.platform), UserId(message.user_id), -1)
 
 
 def keep_report(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:

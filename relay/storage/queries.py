@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, f
 
 from relay.core.messages import (
     OPEN_PART_STATES,
-    Exchange,
+    HistoryMessage,
     Limit,
     Outcome,
     Part,
@@ -46,12 +46,12 @@ _CONTEXT = (
     .order_by(conversations.c.id)
 )
 
-RECENT_LINES = 40
+MAX_RECENT_MESSAGES = 40
 _RECENT = (
     select(conversations.c.role, conversations.c.message, conversations.c.timestamp)
     .where(of_some_person(conversations))
     .order_by(conversations.c.id.desc())
-    .limit(RECENT_LINES)
+    .limit(MAX_RECENT_MESSAGES)
 )
 _answered = inbound.c.outcome == Outcome.ANSWERED
 _told = inbound.c.outcome == Outcome.TOLD
@@ -87,13 +87,13 @@ def _user(row: Row[Any]) -> User:
 
 def context(
     connection: Connection, platform: Platform, user_id: UserId, exchanges: int
-) -> tuple[User | None, list[Exchange]]:
+) -> tuple[User | None, list[HistoryMessage]]:
     """The person, and the last `exchanges` questions with what was answered to them, oldest first."""
     user = find_user(connection, platform, user_id)
     if user is None or exchanges == 0:
         return user, []
-    lines = connection.execute(_CONTEXT, {**some_person(platform, user_id), "exchanges": exchanges})
-    return user, [Exchange(row.role, row.message, row.timestamp) for row in lines]
+    rows = connection.execute(_CONTEXT, {**some_person(platform, user_id), "exchanges": exchanges})
+    return user, [HistoryMessage(row.role, row.message, row.timestamp) for row in rows]
 
 
 def usage(connection: Connection, platform: Platform, user_id: UserId, now: float) -> Usage:
@@ -102,10 +102,10 @@ def usage(connection: Connection, platform: Platform, user_id: UserId, now: floa
     return Usage(row.minute or 0, row.day or 0, bool(row.told_minute), bool(row.told_day))
 
 
-def recent_lines(connection: Connection, platform: Platform, user_id: UserId) -> tuple[Exchange, ...]:
-    """The latest lines of a history, those that the model is not shown included, oldest first."""
+def recent_messages(connection: Connection, platform: Platform, user_id: UserId) -> tuple[HistoryMessage, ...]:
+    """The latest messages of a history, those that the model is not shown included, oldest first."""
     rows = connection.execute(_RECENT, some_person(platform, user_id)).all()
-    return tuple(Exchange(row.role, row.message, row.timestamp) for row in reversed(rows))
+    return tuple(HistoryMessage(row.role, row.message, row.timestamp) for row in reversed(rows))
 
 
 def note(connection: Connection, platform: Platform, name: str) -> Any:
@@ -258,7 +258,7 @@ def part(row: Row[Any]) -> dict[str, Any]:
 def conversation(
     connection: Connection, platform: Platform, user_id: UserId, limit: int, before: int | None = None
 ) -> list[dict[str, Any]]:
-    """The last lines of a history, oldest first; `before` is the id of a line to page back from."""
+    """The last messages of a history, oldest first; `before` is the id of a message to page back from."""
     chosen = select(conversations).where(of_person(conversations, platform, user_id))
     if before is not None:
         chosen = chosen.where(conversations.c.id < before)

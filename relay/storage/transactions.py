@@ -86,7 +86,7 @@ _ADD_TO_COUNTER = Upsert(
     ),
 )
 _LOCKED_PERSON = select(users).where(of_some_person(users)).with_for_update()
-_ADD_LINES = (
+_ADD_TO_MESSAGE_COUNT = (
     update(users)
     .where(of_some_person(users))
     .values(message_count=users.c.message_count + bindparam("more"), updated_at=bindparam("moment"))
@@ -147,7 +147,7 @@ class Tx:
     connection: Connection
     now: float
     tally: Tally = field(default_factory=Tally)
-    lines: dict[tuple[Platform, UserId], int] = field(default_factory=lambda: defaultdict(int))
+    message_changes: dict[tuple[Platform, UserId], int] = field(default_factory=lambda: defaultdict(int))
 
     def run(
         self, statement: Executable | Upsert, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
@@ -160,9 +160,9 @@ class Tx:
     def count(self, platform: Platform, name: str, change: float = 1) -> None:
         self.tally.add(platform, name, change)
 
-    def count_lines(self, platform: Platform, user_id: UserId, change: int) -> None:
-        """The history of this person grew, or shrank, by so many lines."""
-        self.lines[platform, user_id] += change
+    def count_messages(self, platform: Platform, user_id: UserId, change: int) -> None:
+        """The history of this person grew, or shrank, by so many messages."""
+        self.message_changes[platform, user_id] += change
         self.count(platform, "messages", change)
 
     def locked_person(self, platform: Platform, user_id: UserId) -> Row[Any] | None:
@@ -171,9 +171,9 @@ class Tx:
 
     def finish(self) -> None:
         """Write what the verb counted about people; the counters of all are the transaction's to write."""
-        for person, change in sorted(self.lines.items()):
+        for person, change in sorted(self.message_changes.items()):
             if change:
-                self.run(_ADD_LINES, {**some_person(*person), "more": change, "moment": self.now})
+                self.run(_ADD_TO_MESSAGE_COUNT, {**some_person(*person), "more": change, "moment": self.now})
 
 
 def storage_error(error: BaseException) -> StorageError:

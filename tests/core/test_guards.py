@@ -13,7 +13,7 @@ from relay.config.settings import Settings
 from relay.core.conversation import APOLOGY, LOOP_NOTICE, NOTICE, SENTENCES
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
-from relay.core.messages import Exchange, Limit, Outcome, Usage, UserState
+from relay.core.messages import HistoryMessage, Limit, Outcome, Usage, UserState
 from relay.storage.schema import inbound
 from tests.core.world import ANN, BOB, Found, Town
 
@@ -61,12 +61,14 @@ def test_the_lists_decide_who_is_answered(settings: Settings, *, known: bool, si
         assert (says in (verdict.say or "")) if says else verdict.say is None
 
 
-def talk(turns: int, pause: float, *, texts: str = "different", start: float = 1000.0) -> tuple[list[Exchange], float]:
+def talk(
+    turns: int, pause: float, *, texts: str = "different", start: float = 1000.0
+) -> tuple[list[HistoryMessage], float]:
     """A history of so many turns, the person writing `pause` seconds after each answer; and when they write next."""
     lines, moment = [], start
     for number in range(turns):
-        lines.append(Exchange("user", texts if texts == "same" else f"{texts} {number}", moment))
-        lines.append(Exchange("assistant", f"answer {number}", moment + 1))
+        lines.append(HistoryMessage("user", texts if texts == "same" else f"{texts} {number}", moment))
+        lines.append(HistoryMessage("assistant", f"answer {number}", moment + 1))
         moment += 1 + pause
     return lines, moment
 

@@ -268,7 +268,7 @@ def test_an_old_database_is_imported_once(desk: Desk) -> None:
     old.close()
     status, text = desk.run("import-sms-users", "sms_users.db")
     assert status == 0
-    assert "imported 1 people with 2 lines" in text
+    assert "imported 1 people with 2 messages" in text
     assert "1 people as they are" in text
     assert "'banana'" in text
     assert "imported 0 people" in desk.run("import-sms-users", "sms_users.db")[1]
@@ -299,7 +299,7 @@ def test_one_person_under_two_spellings_keeps_every_line(desk: Desk) -> None:
         ("2025550198", "user", "x", 9),
     ]
     _old_database(desk.folder / "old.db", [*people], [*lines])
-    assert "imported 2 people with 3 lines" in desk.run("import-sms-users", "old.db")[1]
+    assert "imported 2 people with 3 messages" in desk.run("import-sms-users", "old.db")[1]
     exported = json.loads(desk.run("export-user", "sms", "+12025550199")[1])
     assert exported["user"][0]["name"] == "Zoë"
     assert exported["user"][0]["created_at"] == "1970-01-01T00:00:50.000Z"
