@@ -205,7 +205,7 @@ async def send(
 
 @routes.post("/person/release", dependencies=[ADMIN], summary="Resume answering somebody who was taken for a machine.")
 async def release(console: Here, address: InForm) -> Response:
-    await console.database.release_person(address.platform, address.user_id)
+    await console.database.release_user(address.platform, address.user_id)
     return _redirect(person_url(address.platform, address.user_id, done="released"))
 
 

@@ -76,8 +76,8 @@ from relay.storage.parts import (
     put_off_part,
 )
 from relay.storage.schema import in_states, inbound, notes, outbound, users
-from relay.storage.transactions import CLOSE_SECONDS, Tally, Transactions, Tx, Upsert, of_person
-from relay.storage.users import change_user, move_person, release_person, touch_user
+from relay.storage.transactions import CLOSE_SECONDS, Tally, Transactions, Tx, Upsert, of_user
+from relay.storage.users import change_user, move_user, release_user, touch_user
 
 log = logging.getLogger("relay.database")
 
@@ -90,7 +90,7 @@ PREPARE_PAUSE_SECONDS = 2.0
 CHECK_SECONDS = 1.0
 REFUSAL_SECONDS = 5.0
 """How long a refused write counts: on a full disk there may be room for a note and none for a message."""
-MOST_PEOPLE = 500
+MAX_USERS = 500
 """How many people one sweep gives; those who waited longest come first, the others with the next."""
 
 _MOMENT = text("SELECT extract(epoch FROM clock_timestamp())")
@@ -227,12 +227,12 @@ class MessagingDatabase:
     # -- the inbox -----------------------------------------------------------------------------------------------------
 
     async def claim_next_inbound(self, platform: Platform, user_id: UserId) -> Claim | None:
-        """Lease the head of this person's line, committed; None when it is empty, not due, or somebody else's now."""
+        """Lease the head of this user's line, committed; None when it is empty, not due, or another process's now."""
         return await self._write(lambda tx: claim_head(tx, platform, user_id, self.owner, self._lease))
 
-    async def people_waiting(self, platform: Platform) -> list[UserId]:
-        """People whose oldest open message is due and leased by nobody, at most MOST_PEOPLE of them."""
-        return await self._read(lambda c: _ready_lines(c, inbound, ("received",), platform, self._now(c)))
+    async def users_waiting(self, platform: Platform) -> list[UserId]:
+        """People whose oldest open message is due and leased by nobody, at most MAX_USERS of them."""
+        return await self._read(lambda c: _users_due(c, inbound, ("received",), platform, self._now(c)))
 
     async def complete_inbound(
         self,
@@ -245,7 +245,7 @@ class MessagingDatabase:
         reason: str | None = None,
         merged: Sequence[InboundId] = (),
     ) -> ReplyId | None:
-        """Commit at once: the message is done, the person is changed as decided, the history, the planned parts.
+        """Commit at once: the message is done, the user is changed as decided, the history, the planned parts.
 
         merged are the messages behind it that were answered together with it: they are done as well. Raises LeaseLost
         (and commits nothing) when the claim is no longer ours. None when nothing is to be sent.
@@ -272,7 +272,7 @@ class MessagingDatabase:
             if notice:
                 changes["noticed_at"] = tx.now
             user_id = update_claimed(tx, claim, changes)
-            if notice and may_write_to(tx.locked_person(claim.message.platform, user_id)):
+            if notice and may_write_to(tx.locked_user(claim.message.platform, user_id)):
                 plan_parts(tx, claim.message.platform, user_id, notice, Origin.NOTICE, claim)
 
         await self._write(work)
@@ -293,11 +293,11 @@ class MessagingDatabase:
     # -- the outbox ----------------------------------------------------------------------------------------------------
 
     async def plan_message(self, platform: Platform, user_id: UserId, parts: Sequence[PlannedPart]) -> ReplyId:
-        """Plan an operator's message, with its line in the history, committed; the person need not be known."""
+        """Plan an operator's message, with its line in the history, committed; the user need not be known."""
 
         def work(tx: Tx) -> ReplyId:
             touch_user(tx, platform, user_id)
-            tx.locked_person(platform, user_id)
+            tx.locked_user(platform, user_id)
             reply = plan_parts(tx, platform, user_id, parts, Origin.OPERATOR, None, in_context=True)
             assert reply is not None  # noqa: S101 (there is at least one part)
             return reply
@@ -305,7 +305,7 @@ class MessagingDatabase:
         return await self._write(work)
 
     async def claim_next_part(self, platform: Platform, user_id: UserId, *, mark: bool = True) -> Part | None:
-        """Lease the next part of this person's line and mark it as being sent, committed before anything leaves.
+        """Lease the next part of this user's line and mark it as being sent, committed before anything leaves.
 
         Without `mark` it is only leased: `begin_send` marks it before it is sent. `outcome_unknown` is True when an
         earlier attempt may have been sent: look it up before `begin_send`.
@@ -334,12 +334,12 @@ class MessagingDatabase:
 
         return await self._write(work, urgent=True)
 
-    async def people_with_parts(self, platform: Platform) -> list[UserId]:
-        """People whose oldest open part is due and leased by nobody, at most MOST_PEOPLE of them."""
-        return await self._read(lambda c: _ready_lines(c, outbound, OPEN_PART_STATES, platform, self._now(c)))
+    async def users_with_parts(self, platform: Platform) -> list[UserId]:
+        """People whose oldest open part is due and leased by nobody, at most MAX_USERS of them."""
+        return await self._read(lambda c: _users_due(c, outbound, OPEN_PART_STATES, platform, self._now(c)))
 
     async def accepted_ids(self, part: Part) -> frozenset[str]:
-        """The provider's ids of everything else that this person was sent lately, which cannot be this part."""
+        """The provider's ids of everything else that this user was sent lately, which cannot be this part."""
         return await self._read(lambda c: queries.accepted_ids(c, part))
 
     async def record_accepted(self, part: Part, receipt: Receipt) -> None:
@@ -363,20 +363,20 @@ class MessagingDatabase:
     ) -> None:
         """The part will never be sent: the rest of its reply is canceled and the history mended, together.
 
-        With `user_state` the person changes too, and all that was planned for them is canceled. The notice, if any, is
+        With `user_state` the user changes too, and all that was planned for them is canceled. The notice, if any, is
         planned for them, unless it is a notice that failed. Raises LeaseLost.
         """
 
         def work(tx: Tx) -> None:
             origin = fail_part(tx, part, error, user_state)
-            if notice and origin is not Origin.NOTICE and may_write_to(tx.locked_person(part.platform, part.user_id)):
+            if notice and origin is not Origin.NOTICE and may_write_to(tx.locked_user(part.platform, part.user_id)):
                 plan_parts(tx, part.platform, part.user_id, notice, Origin.NOTICE, None)
 
         await self._write(work, urgent=True)
 
-    async def move_person(self, platform: Platform, old: UserId, new: UserId) -> None:
-        """A Telegram group became a supergroup: its person, history and open rows go to the new address."""
-        await self._write(lambda tx: move_person(tx, platform, old, new), urgent=True)
+    async def move_user(self, platform: Platform, old: UserId, new: UserId) -> None:
+        """A Telegram group became a supergroup: its user, history and open rows go to the new address."""
+        await self._write(lambda tx: move_user(tx, platform, old, new), urgent=True)
 
     async def record_delivery(self, event: DeliveryEvent, next_try: NextTry = lambda _attempts, _age: None) -> bool:
         """Keep a delivery report, early, late or repeated; False when it was already known.
@@ -431,7 +431,7 @@ class MessagingDatabase:
     async def read_context(
         self, platform: Platform, user_id: UserId, exchanges: int
     ) -> tuple[User | None, list[HistoryMessage]]:
-        """The person, and the last `exchanges` questions with their answers, oldest first, as the model sees them."""
+        """The user, and the last `exchanges` questions with their answers, oldest first, as the model sees them."""
         return await self._read(lambda c: queries.context(c, platform, user_id, exchanges))
 
     async def look_around(self, claim: Claim, most: int) -> Surroundings:
@@ -447,18 +447,18 @@ class MessagingDatabase:
 
         return await self._read(work)
 
-    async def release_person(self, platform: Platform, user_id: UserId) -> bool:
+    async def release_user(self, platform: Platform, user_id: UserId) -> bool:
         """End the pause of somebody who looked like a machine; False when there was none."""
-        return await self._write(lambda tx: release_person(tx, platform, user_id))
+        return await self._write(lambda tx: release_user(tx, platform, user_id))
 
     async def find_user(self, platform: Platform, user_id: UserId) -> User | None:
         return await self._read(lambda c: queries.find_user(c, platform, user_id))
 
     async def clear_history(self, platform: Platform, user_id: UserId) -> int | None:
-        """Remove a person's history; how many messages went, or None when nobody is known under this address."""
+        """Remove a user's history; how many messages went, or None when nobody is known under this address."""
 
         def work(tx: Tx) -> int | None:
-            known = tx.run(select(users.c.user_id).where(of_person(users, platform, user_id))).first()
+            known = tx.run(select(users.c.user_id).where(of_user(users, platform, user_id))).first()
             return clear_messages(tx, platform, user_id) if known else None
 
         return await self._write(work)
@@ -484,11 +484,11 @@ class MessagingDatabase:
         return await self._read(maintenance.problems)
 
     async def export_user(self, platform: Platform, user_id: UserId) -> dict[str, Any] | None:
-        """Everything that is kept about a person; None when there is nothing."""
+        """Everything that is kept about a user; None when there is nothing."""
         return await self._read(lambda c: maintenance.export_user(c, platform, user_id))
 
     async def forget_user(self, platform: Platform, user_id: UserId) -> dict[str, int]:
-        """Remove every row about a person, committed; how many went from each table."""
+        """Remove every row about a user, committed; how many went from each table."""
         return await self._write(lambda tx: maintenance.forget_user(tx, platform, user_id))
 
     async def prune(self, older_than_days: float, *, with_conversations: bool = False) -> dict[str, int]:
@@ -541,7 +541,7 @@ def commit_exchange(
     origin: Origin,
     answer: Answer | None,
 ) -> ReplyId | None:
-    """The person, the history and the parts of one finished turn."""
+    """The user, the history and the parts of one finished turn."""
     message, platform = claim.message, claim.message.platform
     state = change_user(tx, platform, user_id, decision)
     if answer is not None:
@@ -567,8 +567,8 @@ def commit_exchange(
     )
 
 
-def may_write_to(person: Row[Any] | None) -> bool:
-    return person is not None and person.state not in SILENT_STATES
+def may_write_to(user: Row[Any] | None) -> bool:
+    return user is not None and user.state not in SILENT_STATES
 
 
 def put_note(tx: Tx, platform: Platform, name: str, value: Any) -> None:
@@ -590,7 +590,7 @@ def hold_lease(tx: Tx, platform: Platform, name: str, owner: str, seconds: float
     return holder or owner
 
 
-def _ready_lines(
+def _users_due(
     connection: Connection, table: Any, open_states: Sequence[str], platform: Platform, now: float
 ) -> list[UserId]:
     """People whose line can be taken up now. Only the head counts: what stands behind one that waits, waits too."""
@@ -599,7 +599,7 @@ def _ready_lines(
     is_head = ~select(earlier.c.id).where(before, in_states(earlier, *open_states)).exists()
     is_ready = (table.c.due <= now) & (table.c.lease_until < now)
     heads = select(table.c.user_id).where(table.c.platform == platform, in_states(table, *open_states))
-    rows = connection.execute(heads.where(is_ready, is_head).order_by(table.c.id).limit(MOST_PEOPLE))
+    rows = connection.execute(heads.where(is_ready, is_head).order_by(table.c.id).limit(MAX_USERS))
     return [UserId(row.user_id) for row in rows]
 
 

@@ -358,7 +358,7 @@ async def clear_history(request: Request, phone_number: str) -> dict[str, Any]:
 async def release(request: Request, phone_number: str) -> dict[str, Any]:
     rooms = _rooms(request.app)
     person = _known_address(rooms.settings, phone_number)
-    if not await rooms.database.release_person(SMS, person):
+    if not await rooms.database.release_user(SMS, person):
         raise ApiError(409, f"{person} is not paused", "GET /sms/status shows the state of everybody")
     return {"phone_number": person, "released": True}
 

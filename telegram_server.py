@@ -409,7 +409,7 @@ async def clear_history(request: Request, chat_id: str) -> dict[str, Any]:
 )
 async def release(request: Request, chat_id: str) -> dict[str, Any]:
     user_id = _chat_id(chat_id)
-    if not await _rooms(request.app).database.release_person(TELEGRAM, user_id):
+    if not await _rooms(request.app).database.release_user(TELEGRAM, user_id):
         raise ApiError(409, f"{user_id} is not paused", "GET /telegram/status shows the state of everybody")
     return {"chat_id": user_id, "released": True}
 

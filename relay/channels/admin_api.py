@@ -61,7 +61,7 @@ class Desk:
         """Figures, a page of the people, the model, and the newest troubles."""
         platform = self._platform
         figures = await self._store.report(lambda c: queries.status(c, platform, PLATFORMS, time.time()))
-        users = await self._store.report(lambda c: queries.list_users(c, platform, limit, offset))
+        users = await self._store.report(lambda c: queries.list_named_users(c, platform, limit, offset))
         return {
             **figures,
             "users": users,

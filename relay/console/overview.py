@@ -58,7 +58,7 @@ async def read_overview(
 
 def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
     words = storable(search.words).strip()
-    people = queries.list_people(connection, PLATFORMS, words, USERS_PER_PAGE + 1, search.offset)
+    people = queries.list_all_users(connection, PLATFORMS, words, USERS_PER_PAGE + 1, search.offset)
     lists = {
         "waiting": queries.waiting_messages(connection, PLATFORMS, ROWS_PER_LIST),
         "unsent": queries.unsent_parts(connection, PLATFORMS, ROWS_PER_LIST),

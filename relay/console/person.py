@@ -67,7 +67,7 @@ def read_person(connection: Connection, address: Address, before: int | None) ->
         entries += [_waiting(message) for message in waiting]
     return {
         "person": {
-            **queries.person(user),
+            **queries.user_fields(user),
             "language": user.language,
             "paused": user.settings.get("paused"),
             "paused_until": timestamp(user.settings.get("paused_until")),

@@ -78,7 +78,7 @@ class Inbox(Protocol):
     """The verbs of the database that a conversation needs."""
 
     async def claim_next_inbound(self, platform: Platform, user_id: UserId) -> Claim | None: ...
-    async def people_waiting(self, platform: Platform) -> list[UserId]: ...
+    async def users_waiting(self, platform: Platform) -> list[UserId]: ...
     async def read_context(
         self, platform: Platform, user_id: UserId, exchanges: int
     ) -> tuple[User | None, list[HistoryMessage]]: ...
@@ -161,7 +161,7 @@ class Conversation:
         self.workers = UserWorkers(
             f"{self._platform}-conversation",
             self._step,
-            lambda: inbox.people_waiting(self._platform),
+            lambda: inbox.users_waiting(self._platform),
             concurrency=settings.max_concurrent_answers,
             renew=self._renew,
             sleep=sleep,

@@ -98,7 +98,7 @@ def _must_be_ours(connection: sqlite3.Connection, path: Path) -> None:
 def read_old_users(path: Path, region: str) -> tuple[list[OldUser], list[str]]:
     """People and messages of an old `sms_users.db`, and the numbers that are invalid and left out.
 
-    One person under two spellings of a number becomes one, and so does one who has messages and no row of their own.
+    One user under two spellings of a number becomes one, and so does one who has messages and no row of their own.
     """
     if not path.exists():
         raise StorageError(f"{path} does not exist")

@@ -8,7 +8,7 @@ from sqlalchemy import delete
 
 from relay.core.messages import Answer, Platform, ReplyId, UserId
 from relay.storage.schema import conversations
-from relay.storage.transactions import Tx, of_person
+from relay.storage.transactions import Tx, of_user
 
 _ADD = conversations.insert()
 
@@ -57,6 +57,6 @@ def count_answer(tx: Tx, platform: Platform, answer: Answer) -> None:
 
 
 def clear_messages(tx: Tx, platform: Platform, user_id: UserId) -> int:
-    removed = int(tx.run(delete(conversations).where(of_person(conversations, platform, user_id))).rowcount)
+    removed = int(tx.run(delete(conversations).where(of_user(conversations, platform, user_id))).rowcount)
     tx.count_messages(platform, user_id, -removed)
     return removed

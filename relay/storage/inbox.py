@@ -1,4 +1,4 @@
-"""The rows of the inbox inside a transaction: stored once, claimed from the head of a person's line, finished once."""
+"""The rows of the inbox inside a transaction: stored once, claimed from the head of a user's line, finished once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from relay.core.errors import LeaseLost
 from relay.core.messages import Claim, InboundId, InboundMessage, Kind, Outcome, Platform, UserId, storable_value
 from relay.storage.schema import in_states, inbound
-from relay.storage.transactions import Tx, Upsert, of_some_person, some_person
+from relay.storage.transactions import Tx, Upsert, of_bound_user, user_parameters
 from relay.storage.users import touch_user
 
 _STORE = Upsert(inbound, lambda row: row.on_conflict_do_nothing().returning(inbound.c.id))
 
-_head = select(func.min(inbound.c.id)).where(of_some_person(inbound), in_states(inbound, "received")).scalar_subquery()
+_head = select(func.min(inbound.c.id)).where(of_bound_user(inbound), in_states(inbound, "received")).scalar_subquery()
 _CLAIM = (
     update(inbound)
     .where(inbound.c.id == _head, in_states(inbound, "received"))
@@ -57,7 +57,7 @@ _BURY = (
 
 _WAITING = (
     select(inbound.c.id, inbound.c.body, inbound.c.user_id)
-    .where(of_some_person(inbound), in_states(inbound, "received"), inbound.c.id > bindparam("claimed"))
+    .where(of_bound_user(inbound), in_states(inbound, "received"), inbound.c.id > bindparam("claimed"))
     .order_by(inbound.c.id)
     .limit(bindparam("most"))
 )
@@ -108,7 +108,7 @@ def store_dead_letter(tx: Tx, platform: Platform, external_id: str, raw: str, re
 
 def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: float) -> Claim | None:
     """Only the head of the line can be claimed: that is the order."""
-    values = {**some_person(platform, user_id), "moment": tx.now, "claimer": owner, "until": tx.now + lease}
+    values = {**user_parameters(platform, user_id), "moment": tx.now, "claimer": owner, "until": tx.now + lease}
     row = tx.run(_CLAIM, values).first()
     if row is None:
         return None
@@ -124,13 +124,13 @@ def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
 
 
 def _message(body: dict[str, Any], user_id: UserId) -> InboundMessage:
-    """What was stored; the address is the row's, because a person may have moved since."""
+    """What was stored; the address is the row's, because a user may have moved since."""
     known = {"platform": Platform(body["platform"]), "kind": Kind(body["kind"]), "user_id": user_id}
     return InboundMessage(**{**body, **known, "attachments": tuple(body["attachments"])})
 
 
 def update_claimed(tx: Tx, claim: Claim, changes: dict[str, Any]) -> UserId:
-    """Change a claimed message if the claim still holds: owner and tries are the fence. The person's address now."""
+    """Change a claimed message if the claim still holds: owner and tries are the fence. The user's address now."""
     fence = {"claimed": claim.id, "claimer": claim.owner, "fence": claim.tries}
     row = tx.run(_CHANGE_CLAIMED, {**changes, **fence}).first()
     if row is None:
@@ -141,7 +141,7 @@ def update_claimed(tx: Tx, claim: Claim, changes: dict[str, Any]) -> UserId:
 def following(connection: Connection, claim: Claim, most: int) -> tuple[tuple[InboundId, InboundMessage], ...]:
     """What waits behind a claimed message. Nobody else can claim it: only the head of a line can be claimed."""
     message = claim.message
-    values = {**some_person(message.platform, message.user_id), "claimed": claim.id, "most": most}
+    values = {**user_parameters(message.platform, message.user_id), "claimed": claim.id, "most": most}
     rows = connection.execute(_WAITING, values)
     return tuple((InboundId(row.id), _message(row.body, UserId(row.user_id))) for row in rows)
 

@@ -1,4 +1,4 @@
-"""Work on the database by hand: what one person left behind, what is old, and whether everything adds up.
+"""Work on the database by hand: what one user left behind, what is old, and whether everything adds up.
 
 The steps run inside a transaction of the messaging database; files (backups, restores, old databases) are
 `relay.storage.files`' business.
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, func, select, text, union
 from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
 from relay.core.text import timestamp
 from relay.storage.schema import conversations, counters, delivery_events, inbound, outbound, users
-from relay.storage.transactions import Tx, of_person
+from relay.storage.transactions import Tx, of_user
 
 DAY = 86_400.0
 _OLD_PLATFORM = Platform("sms")
@@ -38,7 +38,7 @@ PRUNED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class OldUser:
-    """A person of an old `sms_users.db`, with the number already in E.164. Messages are (role, message, timestamp)."""
+    """A user of an old `sms_users.db`, with the number already in E.164. Messages are (role, message, timestamp)."""
 
     user_id: UserId
     name: str | None
@@ -48,7 +48,7 @@ class OldUser:
 
 
 def export_user(connection: Connection, platform: Platform, user_id: UserId) -> dict[str, Any] | None:
-    """Everything that is kept about a person, as plain values; None when there is nothing."""
+    """Everything that is kept about a user, as plain values; None when there is nothing."""
     tables = {
         "user": users,
         "conversations": conversations,
@@ -56,7 +56,7 @@ def export_user(connection: Connection, platform: Platform, user_id: UserId) -> 
         "outbound": outbound,
     }
     found: dict[str, Any] = {
-        name: _plain(connection.execute(select(table).where(of_person(table, platform, user_id))).mappings())
+        name: _plain(connection.execute(select(table).where(of_user(table, platform, user_id))).mappings())
         for name, table in tables.items()
     }
     part_ids = [row["part_id"] for row in found["outbound"]]
@@ -72,20 +72,20 @@ def _plain(rows: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
-    """Remove every row about a person; how many went from each table. All-time totals of deliveries stay."""
-    person = tx.run(select(users).where(of_person(users, platform, user_id))).first()
-    parts = tx.run(select(outbound.c.part_id, outbound.c.state).where(of_person(outbound, platform, user_id))).all()
+    """Remove every row about a user; how many went from each table. All-time totals of deliveries stay."""
+    user = tx.run(select(users).where(of_user(users, platform, user_id))).first()
+    parts = tx.run(select(outbound.c.part_id, outbound.c.state).where(of_user(outbound, platform, user_id))).all()
     removed = {"delivery_events": 0}
     if parts:
         theirs = delivery_events.c.part_id.in_([part.part_id for part in parts])
         removed["delivery_events"] = tx.run(delete(delivery_events).where(theirs)).rowcount
     for table in (outbound, inbound, conversations, users):
-        removed[table.name] = tx.run(delete(table).where(of_person(table, platform, user_id))).rowcount
+        removed[table.name] = tx.run(delete(table).where(of_user(table, platform, user_id))).rowcount
     for part in parts:
         if part.state in OPEN_PART_STATES:
             tx.count(platform, f"part:{part.state}", -1)
     tx.count(platform, "messages", -removed["conversations"])
-    if person is not None and person.name is not None:
+    if user is not None and user.name is not None:
         tx.count(platform, "users", -1)
     return removed
 
@@ -127,8 +127,8 @@ def _uncount_messages(tx: Tx, chosen: Any) -> None:
     who = (conversations.c.platform, conversations.c.user_id)
     losses = tx.run(select(*who, func.count().label("messages")).where(chosen).group_by(*who).order_by(*who)).all()
     for loss in losses:
-        person = of_person(users, Platform(loss.platform), UserId(loss.user_id))
-        tx.run(users.update().where(person).values(message_count=users.c.message_count - loss.messages))
+        user = of_user(users, Platform(loss.platform), UserId(loss.user_id))
+        tx.run(users.update().where(user).values(message_count=users.c.message_count - loss.messages))
         tx.count(Platform(loss.platform), "messages", -loss.messages)
 
 
@@ -180,7 +180,7 @@ def problems(connection: Connection) -> list[str]:
         for name, counted in _recount(connection, platform).items():
             if (noted := kept.get((platform, name), 0)) != counted:
                 found.append(f"{platform}: the counter {name} says {noted}, the rows say {counted}")
-    messages = select(func.count()).select_from(conversations).where(_person_of(conversations)).scalar_subquery()
+    messages = select(func.count()).select_from(conversations).where(_is_user(conversations)).scalar_subquery()
     wrong = select(users.c.platform, users.c.user_id).where(users.c.message_count != messages)
     found += [f"{row.platform}: the message count of {row.user_id} is wrong" for row in connection.execute(wrong)]
     return found
@@ -204,5 +204,5 @@ def _recount(connection: Connection, platform: Platform) -> dict[str, int]:
     }
 
 
-def _person_of(table: Any) -> Any:
+def _is_user(table: Any) -> Any:
     return (table.c.platform == users.c.platform) & (table.c.user_id == users.c.user_id)

@@ -1,7 +1,7 @@
 """The rows of the outbox inside a transaction: parts are planned, claimed, moved from state to state, never backwards.
 
 Every change of a state goes through `move_part`, which keeps the counters true. Whether a reply is still what the
-person saw is decided here as well: `mend_history` takes out of the history what could not be sent.
+user saw is decided here as well: `mend_history` takes out of the history what could not be sent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from relay.core.messages import (
 )
 from relay.storage.history import add_message
 from relay.storage.schema import conversations, delivery_events, in_states, outbound, users
-from relay.storage.transactions import Tx, Upsert, of_person, of_some_person, some_person
+from relay.storage.transactions import Tx, Upsert, of_bound_user, of_user, user_parameters
 
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
 _LOST = (PartState.FAILED, PartState.UNDELIVERED)
@@ -43,7 +43,7 @@ _LOST = (PartState.FAILED, PartState.UNDELIVERED)
 _PLAN = outbound.insert()
 _HEAD = (
     select(outbound)
-    .where(of_some_person(outbound), in_states(outbound, *OPEN_PART_STATES))
+    .where(of_bound_user(outbound), in_states(outbound, *OPEN_PART_STATES))
     .order_by(outbound.c.id)
     .limit(1)
     .with_for_update()
@@ -80,9 +80,9 @@ def plan_parts(
     in_context: bool = False,
     remember: bool = True,
 ) -> ReplyId | None:
-    """Plan the parts of one reply and write it into the history as the person will read it.
+    """Plan the parts of one reply and write it into the history as the user will read it.
 
-    The person's row must be locked by now: that is what keeps the parts of two replies from mixing.
+    The user's row must be locked by now: that is what keeps the parts of two replies from mixing.
     """
     if not parts:
         return None
@@ -121,7 +121,7 @@ def plan_parts(
 
 
 def claim_part(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: float, *, mark: bool) -> Part | None:
-    head = tx.run(_HEAD, some_person(platform, user_id)).first()
+    head = tx.run(_HEAD, user_parameters(platform, user_id)).first()
     if head is None or head.due > tx.now or head.lease_until >= tx.now:
         return None
     outcome_unknown = head.state != PartState.PLANNED
@@ -189,7 +189,7 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
     _lock_provider_id(tx, part.platform, receipt.provider_id)
     row = _locked(tx, part.id)
     if row is None:
-        return  # forgotten meanwhile, together with the person
+        return  # forgotten meanwhile, together with the user
     if row.state in OPEN_PART_STATES and _is_lost(tx, part.platform, receipt.provider_id):
         return  # the report of its loss came first, and the part is planned again
     row = _note_acceptance(tx, row, receipt.provider_id, receipt.segments)
@@ -230,7 +230,7 @@ def put_off_part(tx: Tx, part: Part, state: PartState, due: float, error: SendEr
 
 def fail_part(tx: Tx, part: Part, error: SendError, user_state: UserState | None) -> Origin:
     """End a part that will never be sent, and what depends on it; why its reply was sent."""
-    tx.locked_person(part.platform, part.user_id)
+    tx.locked_user(part.platform, part.user_id)
     row = claimed_part(tx, part)
     row = move_part(tx, row, PartState.FAILED, lease_until=0, error_code=error.code, error=error.message)
     _after_failure(tx, row, user_state)
@@ -238,13 +238,13 @@ def fail_part(tx: Tx, part: Part, error: SendError, user_state: UserState | None
 
 
 def _after_failure(tx: Tx, row: Row[Any], user_state: UserState | None) -> None:
-    """What follows when a part will not be seen: the rest of the reply, the history, the person."""
+    """What follows when a part will not be seen: the rest of the reply, the history, the user."""
     cancel_parts(tx, outbound.c.reply_id == row.reply_id, "an earlier part could not be sent")
     mend_history(tx, ReplyId(row.reply_id))
     if user_state is not None:
-        person = (Platform(row.platform), UserId(row.user_id))
-        tx.run(update(users).where(of_person(users, *person)).values(state=user_state, updated_at=tx.now))
-        cancel_parts(tx, of_person(outbound, *person), f"the person is {user_state}")
+        user = (Platform(row.platform), UserId(row.user_id))
+        tx.run(update(users).where(of_user(users, *user)).values(state=user_state, updated_at=tx.now))
+        cancel_parts(tx, of_user(outbound, *user), f"the user is {user_state}")
 
 
 def cancel_parts(tx: Tx, which: Any, reason: str) -> None:
@@ -257,7 +257,7 @@ def cancel_parts(tx: Tx, which: Any, reason: str) -> None:
 
 
 def mend_history(tx: Tx, reply_id: ReplyId) -> None:
-    """Leave of a broken reply what the person saw: its parts that were accepted, or no message at all."""
+    """Leave of a broken reply what the user saw: its parts that were accepted, or no message at all."""
     message = tx.run(select(conversations).where(conversations.c.reply_id == reply_id)).first()
     if message is None:
         return
@@ -318,8 +318,8 @@ def _plan_again(tx: Tx, row: Row[Any], event: DeliveryEvent, next_try: NextTry) 
 
 
 def _would_be_out_of_order(tx: Tx, row: Row[Any]) -> bool:
-    """Whether this person was sent something after this part, or will never see what came before it."""
-    after = of_person(outbound, Platform(row.platform), UserId(row.user_id)) & (outbound.c.id > row.id)
+    """Whether this user was sent something after this part, or will never see what came before it."""
+    after = of_user(outbound, Platform(row.platform), UserId(row.user_id)) & (outbound.c.id > row.id)
     under_way = in_states(outbound, PartState.SENDING, PartState.UNKNOWN)
     before = (outbound.c.reply_id == row.reply_id) & (outbound.c.number < row.number)
     return any(
@@ -335,7 +335,7 @@ def _would_be_out_of_order(tx: Tx, row: Row[Any]) -> bool:
 def hasten_parts(tx: Tx, platform: Platform, user_id: UserId) -> None:
     """Whoever writes can be reached: what was lost on its way to them, and waits, goes first and now."""
     waits = in_states(outbound, PartState.PLANNED) & (outbound.c.due > tx.now) & outbound.c.accepted_at.is_not(None)
-    tx.run(update(outbound).where(of_person(outbound, platform, user_id), waits).values(due=tx.now))
+    tx.run(update(outbound).where(of_user(outbound, platform, user_id), waits).values(due=tx.now))
 
 
 def _part_of(tx: Tx, event: DeliveryEvent) -> PartId | None:
@@ -345,11 +345,11 @@ def _part_of(tx: Tx, event: DeliveryEvent) -> PartId | None:
 
 
 def _row_for_report(tx: Tx, part_id: PartId, state: PartState) -> Row[Any] | None:
-    """The part, locked; its person first when the report will change them or their history."""
+    """The part, locked; its user first when the report will change them or their history."""
     if state in _LOST:
         whose = tx.run(select(outbound.c.platform, outbound.c.user_id).where(outbound.c.part_id == part_id)).first()
         if whose is not None:
-            tx.locked_person(Platform(whose.platform), UserId(whose.user_id))
+            tx.locked_user(Platform(whose.platform), UserId(whose.user_id))
     return _locked(tx, part_id)
 
 

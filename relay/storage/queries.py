@@ -27,12 +27,12 @@ from relay.core.messages import (
 )
 from relay.core.text import timestamp
 from relay.storage.schema import conversations, counters, in_states, inbound, notes, outbound, users
-from relay.storage.transactions import of_person, of_some_person, some_person
+from relay.storage.transactions import of_bound_user, of_user, user_parameters
 
 PAGE_LIMIT = 500
 
-_PERSON = select(users).where(of_some_person(users))
-_shown = of_some_person(conversations) & conversations.c.in_context
+_USER = select(users).where(of_bound_user(users))
+_shown = of_bound_user(conversations) & conversations.c.in_context
 _questions = (
     select(conversations.c.id)
     .where(_shown, conversations.c.role == "user")
@@ -49,7 +49,7 @@ _CONTEXT = (
 MAX_RECENT_MESSAGES = 40
 _RECENT = (
     select(conversations.c.role, conversations.c.message, conversations.c.timestamp)
-    .where(of_some_person(conversations))
+    .where(of_bound_user(conversations))
     .order_by(conversations.c.id.desc())
     .limit(MAX_RECENT_MESSAGES)
 )
@@ -61,11 +61,11 @@ _USAGE = select(
     func.sum(case((_answered, 1), else_=0)).label("day"),
     func.sum(case((_told & (inbound.c.reason == Limit.MINUTE) & _since_a_minute, 1), else_=0)).label("told_minute"),
     func.sum(case((_told & (inbound.c.reason == Limit.DAY), 1), else_=0)).label("told_day"),
-).where(of_some_person(inbound), inbound.c.received_at > bindparam("day"))
+).where(of_bound_user(inbound), inbound.c.received_at > bindparam("day"))
 
 
 def find_user(connection: Connection, platform: Platform, user_id: UserId) -> User | None:
-    row = connection.execute(_PERSON, some_person(platform, user_id)).first()
+    row = connection.execute(_USER, user_parameters(platform, user_id)).first()
     return _user(row) if row else None
 
 
@@ -88,23 +88,25 @@ def _user(row: Row[Any]) -> User:
 def context(
     connection: Connection, platform: Platform, user_id: UserId, exchanges: int
 ) -> tuple[User | None, list[HistoryMessage]]:
-    """The person, and the last `exchanges` questions with what was answered to them, oldest first."""
+    """The user, and the last `exchanges` questions with what was answered to them, oldest first."""
     user = find_user(connection, platform, user_id)
     if user is None or exchanges == 0:
         return user, []
-    rows = connection.execute(_CONTEXT, {**some_person(platform, user_id), "exchanges": exchanges})
+    rows = connection.execute(_CONTEXT, {**user_parameters(platform, user_id), "exchanges": exchanges})
     return user, [HistoryMessage(row.role, row.message, row.timestamp) for row in rows]
 
 
 def usage(connection: Connection, platform: Platform, user_id: UserId, now: float) -> Usage:
-    """How many messages of a person were answered lately, and whether they were told that it was too many."""
-    row = connection.execute(_USAGE, {**some_person(platform, user_id), "minute": now - 60, "day": now - 86_400}).one()
+    """How many messages of a user were answered lately, and whether they were told that it was too many."""
+    row = connection.execute(
+        _USAGE, {**user_parameters(platform, user_id), "minute": now - 60, "day": now - 86_400}
+    ).one()
     return Usage(row.minute or 0, row.day or 0, bool(row.told_minute), bool(row.told_day))
 
 
 def recent_messages(connection: Connection, platform: Platform, user_id: UserId) -> tuple[HistoryMessage, ...]:
     """The latest messages of a history, those that the model is not shown included, oldest first."""
-    rows = connection.execute(_RECENT, some_person(platform, user_id)).all()
+    rows = connection.execute(_RECENT, user_parameters(platform, user_id)).all()
     return tuple(HistoryMessage(row.role, row.message, row.timestamp) for row in reversed(rows))
 
 
@@ -167,14 +169,14 @@ def _queue(connection: Connection, platform: Platform, counts: dict[str, float],
     }
 
 
-def list_users(connection: Connection, platform: Platform, limit: int, offset: int) -> list[dict[str, Any]]:
+def list_named_users(connection: Connection, platform: Platform, limit: int, offset: int) -> list[dict[str, Any]]:
     """Registered people, the one who wrote last first."""
     chosen = select(users).where(users.c.platform == platform, users.c.name.is_not(None))
     page = chosen.order_by(users.c.last_message_at.desc(), users.c.user_id).limit(limit).offset(offset)
-    return [person(row) for row in connection.execute(page)]
+    return [user_fields(row) for row in connection.execute(page)]
 
 
-def list_people(
+def list_all_users(
     connection: Connection, platforms: Sequence[Platform], search: str, limit: int, offset: int
 ) -> list[dict[str, Any]]:
     """All users of these platforms, with or without a name, the one who wrote last first.
@@ -190,7 +192,7 @@ def list_people(
         newest = users.c.last_message_at.desc().nulls_last()
         found += connection.execute(chosen.order_by(newest, users.c.user_id).limit(offset + limit)).all()
     found.sort(key=lambda row: -(row.last_message_at or 0))
-    return [person(row) for row in found[offset : offset + limit]]
+    return [user_fields(row) for row in found[offset : offset + limit]]
 
 
 def _matching(search: str) -> ColumnElement[bool]:
@@ -211,8 +213,8 @@ def names_of(connection: Connection, people: Iterable[tuple[str, str]]) -> dict[
     return {(row.platform, row.user_id): row.name for row in connection.execute(chosen)}
 
 
-def person(row: Row[Any] | User) -> dict[str, Any]:
-    """One person as the status routes show them."""
+def user_fields(row: Row[Any] | User) -> dict[str, Any]:
+    """One user as the status routes show them."""
     return {
         "platform": row.platform,
         "user_id": row.user_id,
@@ -259,7 +261,7 @@ def conversation(
     connection: Connection, platform: Platform, user_id: UserId, limit: int, before: int | None = None
 ) -> list[dict[str, Any]]:
     """The last messages of a history, oldest first; `before` is the id of a message to page back from."""
-    chosen = select(conversations).where(of_person(conversations, platform, user_id))
+    chosen = select(conversations).where(of_user(conversations, platform, user_id))
     if before is not None:
         chosen = chosen.where(conversations.c.id < before)
     rows = connection.execute(chosen.order_by(conversations.c.id.desc()).limit(limit)).all()
@@ -281,8 +283,8 @@ def conversation(
 
 
 def accepted_ids(connection: Connection, part: Part) -> frozenset[str]:
-    """The provider's ids of what this person was sent, the newest of them; of a part that is repeated, the lost one."""
-    theirs = of_person(outbound, part.platform, part.user_id)
+    """The provider's ids of what this user was sent, the newest of them; of a part that is repeated, the lost one."""
+    theirs = of_user(outbound, part.platform, part.user_id)
     known = select(outbound.c.provider_id).where(theirs, outbound.c.provider_id.is_not(None))
     return frozenset(connection.execute(known.order_by(outbound.c.id.desc()).limit(PAGE_LIMIT)).scalars())
 
@@ -304,8 +306,8 @@ def waiting_messages(connection: Connection, platforms: Sequence[Platform], limi
 def waiting_messages_of(
     connection: Connection, platform: Platform, user_id: UserId, limit: int
 ) -> list[dict[str, Any]]:
-    """One person's messages that are not answered yet, oldest first."""
-    waiting = select(inbound).where(of_person(inbound, platform, user_id), in_states(inbound, "received"))
+    """One user's messages that are not answered yet, oldest first."""
+    waiting = select(inbound).where(of_user(inbound, platform, user_id), in_states(inbound, "received"))
     rows = connection.execute(waiting.order_by(inbound.c.id).limit(limit))
     return [_message(row) for row in rows]
 
@@ -364,13 +366,13 @@ def failed_parts(connection: Connection, platforms: Sequence[Platform], limit: i
 
 
 def troubled_parts_of(connection: Connection, platform: Platform, user_id: UserId, limit: int) -> list[dict[str, Any]]:
-    """One person's parts that wait or failed, oldest first; of the failed ones, only those that failed lately."""
-    mine = of_person(outbound, platform, user_id)
+    """One user's parts that wait or failed, oldest first; of the failed ones, only those that failed lately."""
+    mine = of_user(outbound, platform, user_id)
     waiting = connection.execute(
         select(outbound).where(mine, in_states(outbound, *OPEN_PART_STATES)).order_by(outbound.c.id).limit(limit)
     ).all()
     trouble = in_states(outbound, PartState.FAILED, PartState.UNDELIVERED)
-    # The newest of the whole platform first: a person without failures must not cost a walk over those of all others.
+    # The newest of the whole platform first: a user without failures must not cost a walk over those of all others.
     lately = (
         select(outbound)
         .where(outbound.c.platform == platform, trouble)

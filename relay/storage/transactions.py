@@ -65,17 +65,17 @@ def insert(connection: Connection, table: Any) -> Any:
     return getattr(dialects, connection.dialect.name).insert(table)
 
 
-def of_person(table: Any, platform: Platform, user_id: UserId) -> Any:
-    """The rows of one person."""
+def of_user(table: Any, platform: Platform, user_id: UserId) -> Any:
+    """The rows of one user."""
     return (table.c.platform == platform) & (table.c.user_id == user_id)
 
 
-def of_some_person(table: Any) -> Any:
-    """The rows of the person whom the parameters of `some_person` name."""
+def of_bound_user(table: Any) -> Any:
+    """The rows of the user whom the parameters of `user_parameters` name."""
     return (table.c.platform == bindparam("of_platform")) & (table.c.user_id == bindparam("of_user"))
 
 
-def some_person(platform: Platform, user_id: UserId) -> dict[str, Any]:
+def user_parameters(platform: Platform, user_id: UserId) -> dict[str, Any]:
     return {"of_platform": platform, "of_user": user_id}
 
 
@@ -85,10 +85,10 @@ _ADD_TO_COUNTER = Upsert(
         index_elements=["platform", "name"], set_={"value": counters.c.value + row.excluded.value}
     ),
 )
-_LOCKED_PERSON = select(users).where(of_some_person(users)).with_for_update()
+_LOCKED_USER = select(users).where(of_bound_user(users)).with_for_update()
 _ADD_TO_MESSAGE_COUNT = (
     update(users)
-    .where(of_some_person(users))
+    .where(of_bound_user(users))
     .values(message_count=users.c.message_count + bindparam("more"), updated_at=bindparam("moment"))
 )
 
@@ -141,7 +141,7 @@ def execute(
 class Tx:
     """One verb at work in a transaction: its connection, its moment, and what it will count at its end.
 
-    Rows are locked in one order, inbox, person, outbox, counters, so that PostgreSQL has no deadlocks to break.
+    Rows are locked in one order, inbox, user, outbox, counters, so that PostgreSQL has no deadlocks to break.
     """
 
     connection: Connection
@@ -161,19 +161,19 @@ class Tx:
         self.tally.add(platform, name, change)
 
     def count_messages(self, platform: Platform, user_id: UserId, change: int) -> None:
-        """The history of this person grew, or shrank, by so many messages."""
+        """The history of this user grew, or shrank, by so many messages."""
         self.message_changes[platform, user_id] += change
         self.count(platform, "messages", change)
 
-    def locked_person(self, platform: Platform, user_id: UserId) -> Row[Any] | None:
-        """The person's row, which nobody else changes until the end of this transaction."""
-        return cast("Row[Any] | None", self.run(_LOCKED_PERSON, some_person(platform, user_id)).first())
+    def locked_user(self, platform: Platform, user_id: UserId) -> Row[Any] | None:
+        """The user's row, which nobody else changes until the end of this transaction."""
+        return cast("Row[Any] | None", self.run(_LOCKED_USER, user_parameters(platform, user_id)).first())
 
     def finish(self) -> None:
         """Write what the verb counted about people; the counters of all are the transaction's to write."""
-        for person, change in sorted(self.message_changes.items()):
+        for user, change in sorted(self.message_changes.items()):
             if change:
-                self.run(_ADD_TO_MESSAGE_COUNT, {**some_person(*person), "more": change, "moment": self.now})
+                self.run(_ADD_TO_MESSAGE_COUNT, {**user_parameters(*user), "more": change, "moment": self.now})
 
 
 def storage_error(error: BaseException) -> StorageError:

@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, func, update
 from relay.core.messages import SILENT_STATES, Decision, Platform, UserId, UserState
 from relay.storage.parts import cancel_parts
 from relay.storage.schema import conversations, inbound, outbound, users
-from relay.storage.transactions import Tx, Upsert, of_person
+from relay.storage.transactions import Tx, Upsert, of_user
 
 _KEY = ["platform", "user_id"]
 _PROFILE = ("username", "language")
@@ -27,7 +27,7 @@ _HEAR_FROM = Upsert(
 
 
 def touch_user(tx: Tx, platform: Platform, user_id: UserId, **profile: str | None) -> None:
-    """Make sure that the person has a row; with a profile they wrote just now, and this is what the platform tells."""
+    """Make sure that the user has a row; with a profile they wrote just now, and this is what the platform tells."""
     new = {"platform": platform, "user_id": user_id, "state": UserState.NEW, "created_at": tx.now, "updated_at": tx.now}
     if profile:
         told = {key: profile.get(key) or None for key in _PROFILE}
@@ -37,13 +37,13 @@ def touch_user(tx: Tx, platform: Platform, user_id: UserId, **profile: str | Non
 
 
 def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision) -> UserState | None:
-    """Apply what was decided about the person; their state after it, or None for somebody without a row."""
-    row = tx.locked_person(platform, user_id)
+    """Apply what was decided about the user; their state after it, or None for somebody without a row."""
+    row = tx.locked_user(platform, user_id)
     if row is None:
         if decision.name is None and decision.state is None and not decision.say:
             return None
         touch_user(tx, platform, user_id)
-        row = tx.locked_person(platform, user_id)
+        row = tx.locked_user(platform, user_id)
         assert row is not None  # noqa: S101 (it was just made)
     state = decision.state
     changes: dict[str, Any] = {}
@@ -58,44 +58,44 @@ def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision)
     if state is not None:
         changes["state"] = state
         if state in SILENT_STATES:
-            cancel_parts(tx, of_person(outbound, platform, user_id), f"the person is {state}")
+            cancel_parts(tx, of_user(outbound, platform, user_id), f"the user is {state}")
     if changes:
-        tx.run(update(users).where(of_person(users, platform, user_id)).values(**changes, updated_at=tx.now))
+        tx.run(update(users).where(of_user(users, platform, user_id)).values(**changes, updated_at=tx.now))
     return state or UserState(row.state)
 
 
-def release_person(tx: Tx, platform: Platform, user_id: UserId) -> bool:
-    """End a pause; False when the person was not paused."""
-    row = tx.locked_person(platform, user_id)
+def release_user(tx: Tx, platform: Platform, user_id: UserId) -> bool:
+    """End a pause; False when the user was not paused."""
+    row = tx.locked_user(platform, user_id)
     if row is None or row.state != UserState.PAUSED:
         return False
     settings = {key: value for key, value in row.settings.items() if not key.startswith("paused")}
     state = UserState.ACTIVE if row.name else UserState.NEW
     changes = {"state": state, "settings": settings, "updated_at": tx.now}
-    tx.run(update(users).where(of_person(users, platform, user_id)).values(changes))
+    tx.run(update(users).where(of_user(users, platform, user_id)).values(changes))
     return True
 
 
-def move_person(tx: Tx, platform: Platform, old: UserId, new: UserId) -> None:
+def move_user(tx: Tx, platform: Platform, old: UserId, new: UserId) -> None:
     if old == new:
         return
-    tx.run(update(inbound).where(of_person(inbound, platform, old)).values(user_id=new))
-    old_row, new_row = tx.locked_person(platform, old), tx.locked_person(platform, new)
+    tx.run(update(inbound).where(of_user(inbound, platform, old)).values(user_id=new))
+    old_row, new_row = tx.locked_user(platform, old), tx.locked_user(platform, new)
     if old_row is not None and new_row is None:
-        tx.run(update(users).where(of_person(users, platform, old)).values(user_id=new, updated_at=tx.now))
+        tx.run(update(users).where(of_user(users, platform, old)).values(user_id=new, updated_at=tx.now))
     elif old_row is not None and new_row is not None:
         _merge(tx, old_row, new_row)
     for table in (conversations, outbound):
-        tx.run(update(table).where(of_person(table, platform, old)).values(user_id=new))
+        tx.run(update(table).where(of_user(table, platform, old)).values(user_id=new))
 
 
 def _merge(tx: Tx, old: Row[Any], new: Row[Any]) -> None:
-    """Both addresses are known: one person stays, with the lines of both, and with the name that was given."""
+    """Both addresses are known: one user stays, with the lines of both, and with the name that was given."""
     platform = Platform(old.platform)
-    tx.run(delete(users).where(of_person(users, platform, UserId(old.user_id))))
+    tx.run(delete(users).where(of_user(users, platform, UserId(old.user_id))))
     changes: dict[str, Any] = {"message_count": users.c.message_count + old.message_count, "updated_at": tx.now}
     if old.name is not None and new.name is None:
         changes |= {"name": old.name, "state": old.state}
     elif old.name is not None:
         tx.count(platform, "users", -1)
-    tx.run(update(users).where(of_person(users, platform, UserId(new.user_id))).values(changes))
+    tx.run(update(users).where(of_user(users, platform, UserId(new.user_id))).values(changes))

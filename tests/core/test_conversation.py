@@ -200,7 +200,7 @@ async def test_somebody_who_left_meanwhile_gets_no_answer(town: Town) -> None:
     assert await town.history() == [("user", "hello")]
 
 
-VERBS = ["claim_next_inbound", "read_context", "complete_inbound", "people_waiting", "postpone_inbound", "renew_leases"]
+VERBS = ["claim_next_inbound", "read_context", "complete_inbound", "users_waiting", "postpone_inbound", "renew_leases"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

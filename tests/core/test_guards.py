@@ -132,8 +132,8 @@ async def test_an_operator_ends_a_pause(found_town: Found) -> None:
     town = await found_town(loop_turns=10)
     await town.hear("name=Ann", *["out of office"] * SAME_TEXTS)
     await town.quiet()
-    assert await town.database.release_person(SMS, ANN)
-    assert not await town.database.release_person(SMS, ANN)
+    assert await town.database.release_user(SMS, ANN)
+    assert not await town.database.release_user(SMS, ANN)
     await town.hear("it is me")
     await town.quiet()
     assert town.channel.to(ANN)[-1] == "re: it is me"

@@ -437,7 +437,7 @@ async def test_addresses_that_point_at_each_other_are_no_endless_loop(town: Town
 
 # -- trouble of our own ------------------------------------------------------------------------------------------------
 
-VERBS = ["claim_next_part", "record_accepted", "people_with_parts", "renew_leases", "put_note"]
+VERBS = ["claim_next_part", "record_accepted", "users_with_parts", "renew_leases", "put_note"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -462,7 +462,7 @@ async def test_trouble_with_the_database_sends_nothing_twice(town: Town, verb: s
         ("record_unknown", [LOST]),
         ("begin_send", [LOST]),
         ("put_note", [WRONG_TOKEN]),
-        ("move_person", [_moved_to("ann2")]),
+        ("move_user", [_moved_to("ann2")]),
     ],
 )
 async def test_trouble_after_a_failed_send_is_outlasted(town: Town, verb: str, script: list[Exception]) -> None:

@@ -157,7 +157,7 @@ async def recounted(db: MessagingDatabase) -> dict[str, float]:
     return await db.report(query)
 
 
-async def miscounted_people(db: MessagingDatabase) -> list[Any]:
+async def miscounted_users(db: MessagingDatabase) -> list[Any]:
     """People whose line count is not the number of their lines."""
     lines = (
         select(func.count())

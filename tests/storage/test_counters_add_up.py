@@ -26,7 +26,7 @@ from tests.storage.fixtures import (
     Opener,
     counted,
     message,
-    miscounted_people,
+    miscounted_users,
     parts,
     recounted,
     report,
@@ -135,7 +135,7 @@ async def write_by_hand(town: Town, db: MessagingDatabase, person: UserId, which
 
 
 async def move(town: Town, db: MessagingDatabase, person: UserId, which: int) -> None:
-    await db.move_person(SMS, person, PEOPLE[which % 3])
+    await db.move_user(SMS, person, PEOPLE[which % 3])
 
 
 async def lose(town: Town, db: MessagingDatabase, person: UserId, which: int) -> None:
@@ -186,7 +186,7 @@ async def _live(url: str, story: Story) -> None:
         counts = await counted(one)
         shown = {name: value for name, value in counts.items() if not name.startswith(("model_", "prompt_", "answer_"))}
         assert shown == await recounted(one)
-        assert await miscounted_people(one) == []
+        assert await miscounted_users(one) == []
     finally:
         await opener.close()
 
@@ -225,7 +225,7 @@ async def test_counters_add_up_when_everything_happens_at_once(database_url: str
     counts = await counted(one)
     shown = {name: value for name, value in counts.items() if not name.startswith(("model_", "prompt_", "answer_"))}
     assert shown == await recounted(one)
-    assert await miscounted_people(one) == []
+    assert await miscounted_users(one) == []
 
 
 @pytest.mark.parametrize("turns", [30])

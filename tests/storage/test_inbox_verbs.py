@@ -59,7 +59,7 @@ async def test_a_repeat_after_the_answer_changes_nothing(db: MessagingDatabase) 
 async def test_service_messages_are_kept_but_never_claimed(db: MessagingDatabase) -> None:
     """A channel post needs no answer and makes nobody a user."""
     await db.store_inbound(message(kind=Kind.SERVICE), "raw")
-    assert await db.people_waiting(SMS) == []
+    assert await db.users_waiting(SMS) == []
     assert await rows(db, users) == []
 
 
@@ -72,7 +72,7 @@ async def test_only_the_head_of_a_line_can_be_claimed(db: MessagingDatabase) -> 
     assert await db.claim_next_inbound(SMS, ANN) is None
     await db.postpone_inbound(first, time.time() + 60, "later")
     assert await db.claim_next_inbound(SMS, ANN) is None
-    assert await db.people_waiting(SMS) == []
+    assert await db.users_waiting(SMS) == []
 
 
 async def test_people_do_not_wait_for_each_other(db: MessagingDatabase) -> None:
@@ -80,7 +80,7 @@ async def test_people_do_not_wait_for_each_other(db: MessagingDatabase) -> None:
     await db.store_inbound(message(ANN), "")
     await db.store_inbound(message(BOB), "")
     await claimed(db, ANN)
-    assert await db.people_waiting(SMS) == [BOB]
+    assert await db.users_waiting(SMS) == [BOB]
     assert (await claimed(db, BOB)).message.user_id == BOB
 
 
@@ -89,7 +89,7 @@ async def test_whoever_waits_longest_is_named_first(db: MessagingDatabase) -> No
     people = [UserId(f"+1202555{n:04}") for n in (3, 1, 2)]
     for person in people:
         await db.store_inbound(message(person), "")
-    assert await db.people_waiting(SMS) == people
+    assert await db.users_waiting(SMS) == people
 
 
 async def test_completing_commits_history_parts_and_done_together(db: MessagingDatabase) -> None:
@@ -149,7 +149,7 @@ async def test_a_lease_that_is_held_cannot_be_taken(database_url: str, opener: O
     await one.store_inbound(message(), "")
     claim = await claimed(one)
     await two.release_leases(SMS)
-    assert await two.people_waiting(SMS) == []
+    assert await two.users_waiting(SMS) == []
     assert await two.claim_next_inbound(SMS, ANN) is None
     await one.complete_inbound(claim, Decision(say="x"), parts("x"))
 

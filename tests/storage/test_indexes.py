@@ -36,8 +36,8 @@ def _finished_rows(connection: Connection) -> None:
 HOT: dict[str, Callable[[MessagingDatabase], Awaitable[object]]] = {
     "claim_next_inbound": lambda db: db.claim_next_inbound(SMS, ANN),
     "claim_next_part": lambda db: db.claim_next_part(SMS, ANN),
-    "people_waiting": lambda db: db.people_waiting(SMS),
-    "people_with_parts": lambda db: db.people_with_parts(SMS),
+    "users_waiting": lambda db: db.users_waiting(SMS),
+    "users_with_parts": lambda db: db.users_with_parts(SMS),
     "release_leases": lambda db: db.release_leases(SMS),
     "status": lambda db: db.report(lambda c: queries.status(c, SMS, PLATFORMS, 0)),
 }

@@ -52,7 +52,7 @@ async def test_the_next_part_waits_for_the_one_before(db: MessagingDatabase) -> 
     for _ in range(3):
         part = await claimed_part(db)
         assert await db.claim_next_part(SMS, ANN) is None
-        assert await db.people_with_parts(SMS) == []
+        assert await db.users_with_parts(SMS) == []
         await db.record_accepted(part, Receipt(f"P-{part.text}"))
         sent.append(part.text)
     assert sent == ["a1", "a2", "b1"]
@@ -64,7 +64,7 @@ async def test_people_with_parts_do_not_wait_for_each_other(db: MessagingDatabas
     await answered(db, "x", user_id=ANN)
     await answered(db, "y", user_id=BOB)
     await db.record_retry(await claimed_part(db, ANN), time.time() + 60, SendError(SendFailure.BUSY, "429", "slow"))
-    assert await db.people_with_parts(SMS) == [BOB]
+    assert await db.users_with_parts(SMS) == [BOB]
 
 
 async def test_a_refused_part_is_planned_again(db: MessagingDatabase) -> None:
@@ -200,7 +200,7 @@ async def test_somebody_who_blocked_us_is_left_alone(db: MessagingDatabase) -> N
     assert await rows(db, users, "state") == [("blocked",), ("new",)]
     await db.store_inbound(message(), "")
     assert await db.complete_inbound(await claimed(db), Decision(ask="x"), parts("never")) is None
-    assert await db.people_with_parts(SMS) == [BOB]
+    assert await db.users_with_parts(SMS) == [BOB]
 
 
 async def test_an_operator_may_write_to_anybody(db: MessagingDatabase) -> None:

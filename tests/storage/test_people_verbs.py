@@ -23,7 +23,7 @@ from tests.storage.fixtures import (
     history,
     known,
     message,
-    miscounted_people,
+    miscounted_users,
     parts,
     rows,
     states,
@@ -90,7 +90,7 @@ async def test_clearing_says_how_many_lines_went(db: MessagingDatabase) -> None:
     assert await db.clear_history(SMS, ANN) == 0
     assert await db.clear_history(SMS, BOB) is None
     assert await history(db) == []
-    assert await miscounted_people(db) == []
+    assert await miscounted_users(db) == []
 
 
 async def test_the_clear_command_leaves_no_line_of_itself(db: MessagingDatabase) -> None:
@@ -109,7 +109,7 @@ async def test_a_part_that_fails_after_the_history_was_cleared_mends_nothing(db:
     await db.clear_history(SMS, ANN)
     await db.record_failed(part, SendError(SendFailure.REJECTED, "1", "no"))
     assert await history(db) == []
-    assert await miscounted_people(db) == []
+    assert await miscounted_users(db) == []
 
 
 @pytest.mark.parametrize("state", [UserState.STOPPED, UserState.BLOCKED])
@@ -142,14 +142,14 @@ async def test_a_group_takes_everything_along_to_its_new_address(db: MessagingDa
     await db.store_inbound(message(text="claimed"), "")
     await db.store_inbound(message(text="waiting"), "")
     claim = await claimed(db)
-    await db.move_person(SMS, ANN, GROUP)
+    await db.move_user(SMS, ANN, GROUP)
     await db.complete_inbound(claim, Decision(ask="claimed"), parts("two"), answer=ANSWER)
     assert (await claimed(db, GROUP)).message.user_id == GROUP
     for table in (users, conversations, inbound, outbound):
         assert {user_id for (user_id,) in await rows(db, table, "user_id")} == {GROUP}
     assert [await _send(db), await _send(db)] == ["one", "two"]
     assert (await counted(db))["users"] == 1
-    assert await miscounted_people(db) == []
+    assert await miscounted_users(db) == []
 
 
 async def _send(db: MessagingDatabase) -> str:
@@ -168,11 +168,11 @@ async def test_two_known_addresses_become_one_person(
         if name:
             await known(db, address, name)
     for _ in range(2):
-        await db.move_person(SMS, ANN, GROUP)
+        await db.move_user(SMS, ANN, GROUP)
         assert await rows(db, users, "user_id", "name") == [(GROUP, kept)]
         assert (await counted(db))["users"] == 1
-        assert await miscounted_people(db) == []
-    await db.move_person(SMS, GROUP, GROUP)
+        assert await miscounted_users(db) == []
+    await db.move_user(SMS, GROUP, GROUP)
     assert await rows(db, users, "user_id", "name") == [(GROUP, kept)]
 
 

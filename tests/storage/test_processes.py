@@ -19,7 +19,7 @@ from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.core.messages import UserId
 from tests.conftest import ROOT
-from tests.storage.fixtures import Opener, counted, history, message, miscounted_people, recounted
+from tests.storage.fixtures import Opener, counted, history, message, miscounted_users, recounted
 
 PEOPLE = [UserId(f"+1202555030{n}") for n in range(5)]
 TURNS = 4
@@ -106,7 +106,7 @@ async def _all_is_well(house: House) -> None:
         texts = [text for turn in range(TURNS) for text in (str(turn), f"{turn} a{turn} b")]
         assert [line.message for line in lines] == texts
     assert {**await recounted(house.db)}.items() <= (await counted(house.db)).items()
-    assert await miscounted_people(house.db) == []
+    assert await miscounted_users(house.db) == []
 
 
 async def test_a_process_that_is_killed_again_and_again_loses_and_doubles_nothing(house: House) -> None:
