@@ -55,8 +55,8 @@ from relay.storage import maintenance, queries
 from relay.storage.engine import open_transactions
 from relay.storage.history import add_message, clear_messages, count_answer
 from relay.storage.inbox import (
-    bury_merged,
     claim_head,
+    dead_letter_merged,
     finish,
     finish_merged,
     following,
@@ -277,14 +277,14 @@ class MessagingDatabase:
 
         await self._write(work)
 
-    async def bury_inbound(
+    async def dead_letter_inbound(
         self, claim: Claim, error: str, apology: Sequence[PlannedPart], merged: Sequence[InboundId] = ()
     ) -> None:
         """Make the message, and those asked with it, dead letters, and plan the apology, together. Raises LeaseLost."""
 
         def work(tx: Tx) -> None:
             user_id = finish(tx, claim, state="dead", outcome=Outcome.GAVE_UP, error=error)
-            bury_merged(tx, merged, error)
+            dead_letter_merged(tx, merged, error)
             tx.count(claim.message.platform, "dead_letters", 1 + len(merged))
             commit_exchange(tx, claim, user_id, Decision(), apology, Origin.NOTICE, None)
 

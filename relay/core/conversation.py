@@ -43,7 +43,7 @@ from relay.core.user_workers import UserWorkers
 log = logging.getLogger("relay.core.conversation")
 
 MOST_TRIES = 30
-"""A message that was claimed this often without an end, not even a failed one, seems to kill its worker: bury it."""
+"""A message that was claimed this often without an end, not even a failed one, seems to kill its worker: it becomes a dead letter."""
 
 MOST_MERGED = 20
 """How many texts that wait in a row are answered as one question."""
@@ -97,7 +97,7 @@ class Inbox(Protocol):
     async def postpone_inbound(
         self, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart] = ()
     ) -> None: ...
-    async def bury_inbound(
+    async def dead_letter_inbound(
         self, claim: Claim, error: str, apology: Sequence[PlannedPart], merged: Sequence[InboundId] = ()
     ) -> None: ...
     async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None: ...
@@ -347,7 +347,7 @@ class Conversation:
 
     async def _give_up(self, claim: Claim, reason: str, merged: Sequence[InboundId] = ()) -> None:
         log.error("message %s of %s is given up: %s", claim.id, self._platform, reason)
-        await self._inbox.bury_inbound(claim, reason, self._channel.plan(APOLOGY), merged)
+        await self._inbox.dead_letter_inbound(claim, reason, self._channel.plan(APOLOGY), merged)
 
 
 def _opaque(platform: Platform, user_id: UserId) -> str:

@@ -47,7 +47,7 @@ _MERGE = (
     )
 )
 
-_BURY = (
+_DEAD_LETTER = (
     update(inbound)
     .where(inbound.c.id == bindparam("merged"), in_states(inbound, "received"))
     .values(
@@ -153,11 +153,11 @@ def finish_merged(tx: Tx, claim: Claim, merged: Sequence[InboundId]) -> None:
         tx.run(_MERGE, values)
 
 
-def bury_merged(tx: Tx, merged: Sequence[InboundId], error: str) -> None:
+def dead_letter_merged(tx: Tx, merged: Sequence[InboundId], error: str) -> None:
     """Give up what was asked together with a message that is given up."""
     values = [{"merged": row, "why": error, "moment": tx.now} for row in merged]
     if values:
-        tx.run(_BURY, values)
+        tx.run(_DEAD_LETTER, values)
 
 
 def finish(

@@ -155,7 +155,7 @@ async def _trouble(town: Town) -> None:
     await town.is_answered(sms, "+4915123456789", "Nice to meet you, Berta.", name="Berta")
     await town.is_refused(sms, "+4915123456789", "30006", "Landline or unreachable carrier")
     await town.says(sms, "+4915123456789", "What is the weather?", ago=60)
-    await database.bury_inbound(
+    await database.dead_letter_inbound(
         await town.claim(sms, "+4915123456789"), "no answer within an hour: the model cannot be reached", ()
     )
     await database.plan_message(telegram, UserId("70002"), [PlannedPart("Written by hand", "Written by hand")])

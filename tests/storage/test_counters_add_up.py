@@ -96,7 +96,7 @@ async def postpone(town: Town, db: MessagingDatabase, person: UserId, which: int
 
 
 async def bury(town: Town, db: MessagingDatabase, person: UserId, which: int) -> None:
-    await db.bury_inbound(town.claim(which), "x", parts("sorry"))
+    await db.dead_letter_inbound(town.claim(which), "x", parts("sorry"))
 
 
 async def mark(town: Town, db: MessagingDatabase, person: UserId, which: int) -> None:

@@ -121,7 +121,7 @@ async def test_a_lost_lease_commits_nothing(database_url: str, opener: Opener) -
     with pytest.raises(LeaseLost):
         await slow.postpone_inbound(stale, 0, "x", parts("notice"))
     with pytest.raises(LeaseLost):
-        await slow.bury_inbound(stale, "x", parts("sorry"))
+        await slow.dead_letter_inbound(stale, "x", parts("sorry"))
     assert await states(quick) == []
     await quick.complete_inbound(fresh, Decision(ask="x"), parts("fresh"), answer=ANSWER)
     assert await history(quick) == [("user", "hello"), ("assistant", "fresh")]
@@ -192,7 +192,7 @@ async def test_no_notice_reaches_somebody_who_left(db: MessagingDatabase) -> Non
     await db.complete_inbound(await claimed(db), Decision(state=UserState.STOPPED, reason="STOP"), [])
     await db.store_inbound(message(), "")
     await db.postpone_inbound(await claimed(db), 0, "unavailable", parts("later"))
-    await db.bury_inbound(await claimed(db), "too old", parts("sorry"))
+    await db.dead_letter_inbound(await claimed(db), "too old", parts("sorry"))
     assert await states(db) == []
 
 
@@ -200,7 +200,7 @@ async def test_a_buried_message_is_a_dead_letter_with_its_reason(db: MessagingDa
     """The operator sees what was lost and why, and the next message is free."""
     await db.store_inbound(message(text="one"), "raw")
     await db.store_inbound(message(text="two"), "")
-    await db.bury_inbound(await claimed(db), "the model was away", parts("sorry"))
+    await db.dead_letter_inbound(await claimed(db), "the model was away", parts("sorry"))
     dead = (await rows(db, inbound))[0]
     assert (dead.state, dead.error, dead.body["text"]) == ("dead", "the model was away", "one")
     assert (await counted(db))["dead_letters"] == 1
