@@ -70,10 +70,10 @@ from relay.storage.parts import (
     begin_part,
     claim_part,
     fail_part,
-    hasten_parts,
     keep_report,
     plan_parts,
-    put_off_part,
+    postpone_part,
+    retry_now,
 )
 from relay.storage.schema import in_states, inbound, notes, outbound, users
 from relay.storage.transactions import CLOSE_SECONDS, Tally, Transactions, Tx, Upsert, of_user
@@ -348,11 +348,11 @@ class MessagingDatabase:
 
     async def record_retry(self, part: Part, due: float, error: SendError) -> None:
         """Nothing was sent: the same part is planned again for `due`. Raises LeaseLost."""
-        await self._write(lambda tx: put_off_part(tx, part, PartState.PLANNED, self._due(tx, due), error), urgent=True)
+        await self._write(lambda tx: postpone_part(tx, part, PartState.PLANNED, self._due(tx, due), error), urgent=True)
 
     async def record_unknown(self, part: Part, due: float, error: SendError) -> None:
         """It may have been sent: it is looked up at `due`. Raises LeaseLost."""
-        await self._write(lambda tx: put_off_part(tx, part, PartState.UNKNOWN, self._due(tx, due), error), urgent=True)
+        await self._write(lambda tx: postpone_part(tx, part, PartState.UNKNOWN, self._due(tx, due), error), urgent=True)
 
     async def record_failed(
         self,
@@ -553,7 +553,7 @@ def commit_exchange(
         add_message(tx, platform, user_id, "user", message.text, moment=message.received_at, in_context=asked)
     if state is None or state in SILENT_STATES:
         return None
-    hasten_parts(tx, platform, user_id)
+    retry_now(tx, platform, user_id)
     return plan_parts(
         tx,
         platform,

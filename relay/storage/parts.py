@@ -1,7 +1,7 @@
 """The rows of the outbox inside a transaction: parts are planned, claimed, moved from state to state, never backwards.
 
-Every change of a state goes through `move_part`, which keeps the counters true. Whether a reply is still what the
-user saw is decided here as well: `mend_history` takes out of the history what could not be sent.
+Every change of a state goes through `set_part_state`, which keeps the counters true. Whether a reply is still what the
+user saw is decided here as well: `trim_history` takes out of the history what could not be sent.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def claim_part(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
     state = PartState.UNKNOWN if outcome_unknown else PartState.PLANNED
     if mark and not outcome_unknown:
         state, changes["attempted_at"] = PartState.SENDING, tx.now
-    return to_part(move_part(tx, head, state, **changes), outcome_unknown=outcome_unknown)
+    return to_part(set_part_state(tx, head, state, **changes), outcome_unknown=outcome_unknown)
 
 
 def to_part(row: Row[Any], *, outcome_unknown: bool) -> Part:
@@ -152,7 +152,7 @@ def to_part(row: Row[Any], *, outcome_unknown: bool) -> Part:
     )
 
 
-def move_part(tx: Tx, row: Row[Any], state: PartState, **changes: Any) -> Row[Any]:
+def set_part_state(tx: Tx, row: Row[Any], state: PartState, **changes: Any) -> Row[Any]:
     """Change a part and keep the counters of the states true."""
     if state != row.state:
         platform = Platform(row.platform)
@@ -181,7 +181,7 @@ def begin_part(tx: Tx, part: Part, lease: float) -> Part:
     if part.outcome_unknown:
         changes |= {"resends": row.resends + 1, "attempts": row.attempts + 1}
         tx.count(part.platform, "resends")
-    return to_part(move_part(tx, row, PartState.SENDING, **changes), outcome_unknown=False)
+    return to_part(set_part_state(tx, row, PartState.SENDING, **changes), outcome_unknown=False)
 
 
 def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
@@ -215,7 +215,7 @@ def _note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | No
         changes["accepted_at"] = tx.now
         counted = 0
     tx.count(Platform(row.platform), "segments", segments - counted)
-    return move_part(tx, row, advance(PartState(row.state), PartState.ACCEPTED), **changes)
+    return set_part_state(tx, row, advance(PartState(row.state), PartState.ACCEPTED), **changes)
 
 
 def _awaits_acceptance(row: Row[Any]) -> bool:
@@ -223,16 +223,16 @@ def _awaits_acceptance(row: Row[Any]) -> bool:
     return row.accepted_at is None or row.state in OPEN_PART_STATES
 
 
-def put_off_part(tx: Tx, part: Part, state: PartState, due: float, error: SendError) -> None:
+def postpone_part(tx: Tx, part: Part, state: PartState, due: float, error: SendError) -> None:
     row = claimed_part(tx, part)
-    move_part(tx, row, state, due=due, lease_until=0, error_code=error.code, error=error.message)
+    set_part_state(tx, row, state, due=due, lease_until=0, error_code=error.code, error=error.message)
 
 
 def fail_part(tx: Tx, part: Part, error: SendError, user_state: UserState | None) -> Origin:
     """End a part that will never be sent, and what depends on it; why its reply was sent."""
     tx.locked_user(part.platform, part.user_id)
     row = claimed_part(tx, part)
-    row = move_part(tx, row, PartState.FAILED, lease_until=0, error_code=error.code, error=error.message)
+    row = set_part_state(tx, row, PartState.FAILED, lease_until=0, error_code=error.code, error=error.message)
     _after_failure(tx, row, user_state)
     return Origin(row.origin)
 
@@ -240,7 +240,7 @@ def fail_part(tx: Tx, part: Part, error: SendError, user_state: UserState | None
 def _after_failure(tx: Tx, row: Row[Any], user_state: UserState | None) -> None:
     """What follows when a part will not be seen: the rest of the reply, the history, the user."""
     cancel_parts(tx, outbound.c.reply_id == row.reply_id, "an earlier part could not be sent")
-    mend_history(tx, ReplyId(row.reply_id))
+    trim_history(tx, ReplyId(row.reply_id))
     if user_state is not None:
         user = (Platform(row.platform), UserId(row.user_id))
         tx.run(update(users).where(of_user(users, *user)).values(state=user_state, updated_at=tx.now))
@@ -251,12 +251,12 @@ def cancel_parts(tx: Tx, which: Any, reason: str) -> None:
     """Cancel the planned parts among `which`, and take their replies out of the history as far as nobody saw them."""
     rows = tx.run(select(outbound).where(which, in_states(outbound, PartState.PLANNED)).with_for_update()).all()
     for row in rows:
-        move_part(tx, row, PartState.CANCELED, error=reason, lease_until=0)
+        set_part_state(tx, row, PartState.CANCELED, error=reason, lease_until=0)
     for reply_id in {row.reply_id for row in rows}:
-        mend_history(tx, ReplyId(reply_id))
+        trim_history(tx, ReplyId(reply_id))
 
 
-def mend_history(tx: Tx, reply_id: ReplyId) -> None:
+def trim_history(tx: Tx, reply_id: ReplyId) -> None:
     """Leave of a broken reply what the user saw: its parts that were accepted, or no message at all."""
     message = tx.run(select(conversations).where(conversations.c.reply_id == reply_id)).first()
     if message is None:
@@ -313,7 +313,7 @@ def _plan_again(tx: Tx, row: Row[Any], event: DeliveryEvent, next_try: NextTry) 
     if pause is None:
         return False
     # The id of the lost attempt stays until there is another, so that settling does not take it for the new one.
-    move_part(tx, row, PartState.PLANNED, due=tx.now + pause, error_code=event.error_code, error=event.error)
+    set_part_state(tx, row, PartState.PLANNED, due=tx.now + pause, error_code=event.error_code, error=event.error)
     return True
 
 
@@ -332,8 +332,8 @@ def _would_be_out_of_order(tx: Tx, row: Row[Any]) -> bool:
     )
 
 
-def hasten_parts(tx: Tx, platform: Platform, user_id: UserId) -> None:
-    """Whoever writes can be reached: what was lost on its way to them, and waits, goes first and now."""
+def retry_now(tx: Tx, platform: Platform, user_id: UserId) -> None:
+    """Make parts that wait for redelivery due now: a user who writes can be reached again."""
     waits = in_states(outbound, PartState.PLANNED) & (outbound.c.due > tx.now) & outbound.c.accepted_at.is_not(None)
     tx.run(update(outbound).where(of_user(outbound, platform, user_id), waits).values(due=tx.now))
 
@@ -364,7 +364,7 @@ def _apply_report(
     """Move the part as reported, if that is forward; the row as it is then."""
     if advance(PartState(row.state), state) == row.state:
         return row
-    row = move_part(tx, row, state, **({"error_code": code, "error": error or ""} if code else {}))
+    row = set_part_state(tx, row, state, **({"error_code": code, "error": error or ""} if code else {}))
     if state in _LOST:
         _after_failure(tx, row, user_state)
     return row
