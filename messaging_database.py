@@ -76,7 +76,7 @@ from relay.storage.parts import (
     retry_now,
 )
 from relay.storage.schema import in_states, inbound, notes, outbound, users
-from relay.storage.transactions import CLOSE_SECONDS, Tally, Transactions, Tx, Upsert, of_user
+from relay.storage.transactions import CLOSE_SECONDS, CounterDeltas, Transactions, Tx, Upsert, of_user
 from relay.storage.users import change_user, move_user, release_user, touch_user
 
 log = logging.getLogger("relay.database")
@@ -162,8 +162,8 @@ class MessagingDatabase:
         await asyncio.get_running_loop().run_in_executor(None, self._transactions.close, seconds)
 
     async def _write(self, work: Callable[[Tx], T], *, urgent: bool = False) -> T:
-        def run(connection: Connection, tally: Tally) -> T:
-            tx = Tx(connection, self._now(connection), tally)
+        def run(connection: Connection, deltas: CounterDeltas) -> T:
+            tx = Tx(connection, self._now(connection), deltas)
             result = work(tx)
             tx.finish()
             return result

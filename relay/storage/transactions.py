@@ -96,7 +96,7 @@ _ADD_TO_MESSAGE_COUNT = (
 # -- one transaction ---------------------------------------------------------------------------------------------------
 
 
-class Tally:
+class CounterDeltas:
     """Changes of the counters, added up and written last, in one order: so two transactions cannot deadlock on them."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Tally:
             execute(connection, _ADD_TO_COUNTER, rows)
 
 
-Work = Callable[[Connection, Tally], T]
+Work = Callable[[Connection, CounterDeltas], T]
 """Short, synchronous, and repeatable: after a rollback it may be run once more from the beginning."""
 
 
@@ -146,7 +146,7 @@ class Tx:
 
     connection: Connection
     now: float
-    tally: Tally = field(default_factory=Tally)
+    deltas: CounterDeltas = field(default_factory=CounterDeltas)
     message_changes: dict[tuple[Platform, UserId], int] = field(default_factory=lambda: defaultdict(int))
 
     def run(
@@ -158,7 +158,7 @@ class Tx:
         return insert(self.connection, table)
 
     def count(self, platform: Platform, name: str, change: float = 1) -> None:
-        self.tally.add(platform, name, change)
+        self.deltas.add(platform, name, change)
 
     def count_messages(self, platform: Platform, user_id: UserId, change: int) -> None:
         """The history of this user grew, or shrank, by so many messages."""
@@ -302,11 +302,11 @@ class GroupCommit(Transactions):
         try:
             self._check_file()
             with self._writer_engine.begin() as connection:
-                begun, batch, tally = True, again or self._take(BATCH), Tally()
+                begun, batch, deltas = True, again or self._take(BATCH), CounterDeltas()
                 for failing in batch:
-                    results.append(failing.work(connection, tally))  # noqa: PERF401 (`failing` tells who it was)
+                    results.append(failing.work(connection, deltas))  # noqa: PERF401 (`failing` tells who it was)
                 failing = None
-                tally.flush(connection)
+                deltas.flush(connection)
         except Exception as error:  # noqa: BLE001 (whatever it was, those who wait must hear of it)
             if failing is not None and not isinstance(error, (OperationalError, InterfaceError)):
                 _fail([failing], error)
@@ -368,9 +368,9 @@ class Pooled(Transactions):
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._engine.begin() as connection:
-                    tally = Tally()
-                    result = work(connection, tally)
-                    tally.flush(connection)
+                    deltas = CounterDeltas()
+                    result = work(connection, deltas)
+                    deltas.flush(connection)
                     return result
             except SQLAlchemyError as error:
                 if attempt == _ATTEMPTS or not _may_run_again(error):
