@@ -99,7 +99,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
 
     async def ready() -> dict[str, Any]:
         try:
-            await app.state.console.database.report(queries.all_notes)
+            await app.state.console.database.report(queries.all_saved_state)
         except StorageError as error:
             return {"ready": False, "database": str(error), "simulated": settings.simulated}
         return {"ready": True, "simulated": settings.simulated}

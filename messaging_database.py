@@ -75,7 +75,7 @@ from relay.storage.parts import (
     postpone_part,
     retry_now,
 )
-from relay.storage.schema import in_states, inbound, notes, outbound, users
+from relay.storage.schema import in_states, inbound, outbound, saved_state, users
 from relay.storage.transactions import CLOSE_SECONDS, CounterDeltas, Transactions, Tx, Upsert, of_user
 from relay.storage.users import change_user, move_user, release_user, touch_user
 
@@ -89,18 +89,18 @@ T = TypeVar("T")
 PREPARE_PAUSE_SECONDS = 2.0
 CHECK_SECONDS = 1.0
 REFUSAL_SECONDS = 5.0
-"""How long a refused write counts: on a full disk there may be room for a note and none for a message."""
+"""How long a refused write counts: on a full disk there may be room for a state and none for a message."""
 MAX_USERS = 500
 """How many people one sweep gives; those who waited longest come first, the others with the next."""
 
 _MOMENT = text("SELECT extract(epoch FROM clock_timestamp())")
-_PUT_NOTE = Upsert(
-    notes,
+_SET_STATE = Upsert(
+    saved_state,
     lambda row: row.on_conflict_do_update(
         index_elements=["platform", "name"], set_={"value": row.excluded.value, "updated_at": row.excluded.updated_at}
     ),
 )
-_MAKE_NOTE = Upsert(notes, lambda row: row.on_conflict_do_nothing())
+_CREATE_STATE = Upsert(saved_state, lambda row: row.on_conflict_do_nothing())
 
 
 class MessagingDatabase:
@@ -208,9 +208,9 @@ class MessagingDatabase:
         messages: Sequence[tuple[InboundMessage, str]],
         dead_letters: Sequence[tuple[str, str, str]],
         platform: Platform,
-        note: tuple[str, Any],
+        state: tuple[str, Any],
     ) -> list[UserId]:
-        """Store what one poll brought, and the note (name, value) that the next poll starts from, all or nothing.
+        """Store what one poll brought, and the saved state (name, value) that the next poll starts from, all or nothing.
 
         dead_letters are (external id, raw, reason). Returns the users with new messages.
         """
@@ -219,7 +219,7 @@ class MessagingDatabase:
             fresh = [message.user_id for message, raw in messages if store_message(tx, message, raw) is not None]
             for external_id, raw, reason in dead_letters:
                 store_dead_letter(tx, platform, external_id, raw, reason)
-            put_note(tx, platform, *note)
+            set_state(tx, platform, *state)
             return fresh
 
         return await self._write(work)
@@ -422,7 +422,7 @@ class MessagingDatabase:
 
         def work(tx: Tx) -> None:
             if held_by(tx, platform, name) == self.owner:
-                put_note(tx, platform, name, None)
+                set_state(tx, platform, name, None)
 
         await self._write(work, urgent=True)
 
@@ -463,15 +463,15 @@ class MessagingDatabase:
 
         return await self._write(work)
 
-    # -- notes and reports ---------------------------------------------------------------------------------------------
+    # -- state and queries -------------------------------------------------------------------------------------------
 
-    async def put_note(self, platform: Platform, name: str, value: Any) -> None:
+    async def set_state(self, platform: Platform, name: str, value: Any) -> None:
         """Keep a small JSON value under a name (the polling offset, why a channel is paused)."""
-        await self._write(lambda tx: put_note(tx, platform, name, value))
+        await self._write(lambda tx: set_state(tx, platform, name, value))
 
-    async def read_note(self, platform: Platform, name: str) -> Any:
+    async def read_state(self, platform: Platform, name: str) -> Any:
         """The value kept under a name, or None."""
-        return await self._read(lambda c: queries.note(c, platform, name))
+        return await self._read(lambda c: queries.read_state(c, platform, name))
 
     async def report(self, query: Callable[[Connection], T]) -> T:
         """Run one of the queries of `relay.storage.queries`."""
@@ -514,13 +514,13 @@ class MessagingDatabase:
     async def check(self) -> None:
         """Raise StorageError unless the database could be written within the last second; anybody may ask that.
 
-        What it refused within the last seconds counts more than that it takes a note now.
+        What it refused within the last seconds counts more than a state that it accepts now.
         """
         if self._clock() - self._refused_at < REFUSAL_SECONDS:
             raise StorageError("the database refused to write a moment ago")
         if self._clock() - self._written_at < CHECK_SECONDS:
             return
-        await self._write(lambda tx: put_note(tx, _WRITE_CHECK, "written_at", tx.now))
+        await self._write(lambda tx: set_state(tx, _WRITE_CHECK, "written_at", tx.now))
         self._written_at = self._clock()
 
 
@@ -571,22 +571,22 @@ def may_write_to(user: Row[Any] | None) -> bool:
     return user is not None and user.state not in SILENT_STATES
 
 
-def put_note(tx: Tx, platform: Platform, name: str, value: Any) -> None:
-    tx.run(_PUT_NOTE, {"platform": platform, "name": name, "value": value, "updated_at": tx.now})
+def set_state(tx: Tx, platform: Platform, name: str, value: Any) -> None:
+    tx.run(_SET_STATE, {"platform": platform, "name": name, "value": value, "updated_at": tx.now})
 
 
 def held_by(tx: Tx, platform: Platform, name: str) -> str | None:
     """Who holds a lease now; its row is locked, so that this stays true until the end of the transaction."""
-    tx.run(_MAKE_NOTE, {"platform": platform, "name": name, "value": None, "updated_at": tx.now})
-    chosen = (notes.c.platform == platform) & (notes.c.name == name)
-    lease = tx.run(select(notes.c.value).where(chosen).with_for_update()).scalar_one()
+    tx.run(_CREATE_STATE, {"platform": platform, "name": name, "value": None, "updated_at": tx.now})
+    chosen = (saved_state.c.platform == platform) & (saved_state.c.name == name)
+    lease = tx.run(select(saved_state.c.value).where(chosen).with_for_update()).scalar_one()
     return lease["owner"] if lease and lease["until"] >= tx.now else None
 
 
 def hold_lease(tx: Tx, platform: Platform, name: str, owner: str, seconds: float) -> str:
     holder = held_by(tx, platform, name)
     if holder is None or holder == owner:
-        put_note(tx, platform, name, {"owner": owner, "until": tx.now + seconds})
+        set_state(tx, platform, name, {"owner": owner, "until": tx.now + seconds})
     return holder or owner
 
 

@@ -71,7 +71,7 @@ def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
         "paused": [
             {"platform": platform, **value}
             for platform in PLATFORMS
-            if (value := queries.note(connection, platform, PAUSED))
+            if (value := queries.read_state(connection, platform, PAUSED))
         ],
         "people": people[:USERS_PER_PAGE],
         "more_people": len(people) > USERS_PER_PAGE,

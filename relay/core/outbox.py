@@ -74,7 +74,7 @@ class PartStore(Protocol):
     ) -> None: ...
     async def move_user(self, platform: Platform, old: UserId, new: UserId) -> None: ...
     async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None: ...
-    async def put_note(self, platform: Platform, name: str, value: Any) -> None: ...
+    async def set_state(self, platform: Platform, name: str, value: Any) -> None: ...
 
 
 class Outbox:
@@ -277,7 +277,7 @@ class Outbox:
     async def _note(self, value: dict[str, Any] | None) -> bool:
         """Tell the console; a part never waits for that, nor fails with it."""
         try:
-            await self._store.put_note(self._platform, PAUSED, value)
+            await self._store.set_state(self._platform, PAUSED, value)
         except StorageError as error:
             log.warning("the pause of %s cannot be noted now: %s", self._platform, error)
             return False

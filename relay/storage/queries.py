@@ -26,7 +26,7 @@ from relay.core.messages import (
     UserState,
 )
 from relay.core.text import timestamp
-from relay.storage.schema import conversations, counters, in_states, inbound, notes, outbound, users
+from relay.storage.schema import conversations, counters, in_states, inbound, outbound, saved_state, users
 from relay.storage.transactions import of_bound_user, of_user, user_parameters
 
 PAGE_LIMIT = 500
@@ -110,13 +110,15 @@ def recent_messages(connection: Connection, platform: Platform, user_id: UserId)
     return tuple(HistoryMessage(row.role, row.message, row.timestamp) for row in reversed(rows))
 
 
-def note(connection: Connection, platform: Platform, name: str) -> Any:
-    row = connection.execute(select(notes.c.value).where(notes.c.platform == platform, notes.c.name == name)).first()
+def read_state(connection: Connection, platform: Platform, name: str) -> Any:
+    row = connection.execute(
+        select(saved_state.c.value).where(saved_state.c.platform == platform, saved_state.c.name == name)
+    ).first()
     return row.value if row else None
 
 
-def all_notes(connection: Connection) -> list[dict[str, Any]]:
-    rows = connection.execute(select(notes).order_by(notes.c.platform, notes.c.name))
+def all_saved_state(connection: Connection) -> list[dict[str, Any]]:
+    rows = connection.execute(select(saved_state).order_by(saved_state.c.platform, saved_state.c.name))
     return [
         {"platform": row.platform, "name": row.name, "value": row.value, "updated_at": timestamp(row.updated_at)}
         for row in rows

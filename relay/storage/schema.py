@@ -218,7 +218,7 @@ counters = Table(
     PrimaryKeyConstraint("platform", "name", name="counters_pk"),
 )
 
-notes = Table(
+saved_state = Table(
     "notes",
     metadata,
     Column("platform", Text, nullable=False),

@@ -162,7 +162,7 @@ async def _trouble(town: Town) -> None:
     part = await town.next_part(telegram, "70002")
     await database.record_retry(part, time.time() + 60, SendError(SendFailure.BUSY, "429", "Too Many Requests"))
     await database.store_dead_letter(sms, "broken-1", "Body=hello&From=", "the sender is missing")
-    await database.put_note(sms, "paused", {"reason": "Authenticate (20003)", "until": time.time() + 300})
+    await database.set_state(sms, "paused", {"reason": "Authenticate (20003)", "until": time.time() + 300})
 
 
 async def _main(file: str) -> None:

@@ -100,7 +100,7 @@ async def test_a_wrong_account_pauses_the_channel_and_burns_nothing(town: Town) 
     await town.hear("/a", from_=ANN)
     await town.quiet()
     assert town.outbox.paused_reason == "authenticate (20003)"
-    note = await town.database.read_note(SMS, PAUSED)
+    note = await town.database.read_state(SMS, PAUSED)
     assert note["reason"] == "authenticate (20003)"
     await town.hear("/b", from_=BOB)
     await town.quiet()
@@ -109,18 +109,18 @@ async def test_a_wrong_account_pauses_the_channel_and_burns_nothing(town: Town) 
     await town.wait(61)
     assert sorted(town.channel.sent) == [(ANN, "did /a"), (BOB, "did /b")]
     assert town.outbox.paused_reason is None
-    assert await town.database.read_note(SMS, PAUSED) is None
+    assert await town.database.read_state(SMS, PAUSED) is None
 
 
 async def test_a_new_life_takes_away_the_note_of_an_old_pause(found_town: Found) -> None:
     """The account was mended while the server was down."""
     town = await found_town(started=False)
     await town.database.start()
-    await town.database.put_note(SMS, PAUSED, {"reason": "old", "until": 0})
+    await town.database.set_state(SMS, PAUSED, {"reason": "old", "until": 0})
     await town.start()
     await town.hear("/a")
     await town.quiet()
-    assert await town.database.read_note(SMS, PAUSED) is None
+    assert await town.database.read_state(SMS, PAUSED) is None
 
 
 # -- unknown outcomes --------------------------------------------------------------------------------------------------
@@ -437,7 +437,7 @@ async def test_addresses_that_point_at_each_other_are_no_endless_loop(town: Town
 
 # -- trouble of our own ------------------------------------------------------------------------------------------------
 
-VERBS = ["claim_next_part", "record_accepted", "users_with_parts", "renew_leases", "put_note"]
+VERBS = ["claim_next_part", "record_accepted", "users_with_parts", "renew_leases", "set_state"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -461,7 +461,7 @@ async def test_trouble_with_the_database_sends_nothing_twice(town: Town, verb: s
         ("record_retry", [SendError(SendFailure.BUSY, "429", "slow")]),
         ("record_unknown", [LOST]),
         ("begin_send", [LOST]),
-        ("put_note", [WRONG_TOKEN]),
+        ("set_state", [WRONG_TOKEN]),
         ("move_user", [_moved_to("ann2")]),
     ],
 )

@@ -219,11 +219,11 @@ async def test_a_poll_is_stored_with_the_offset_or_not_at_all(db: MessagingDatab
     """The next poll starts exactly behind what is stored."""
     batch = [(message(ANN, external_id="1"), ""), (message(BOB, external_id="2"), "")]
     assert await db.store_batch(batch, [("3", "raw", "odd")], SMS, ("offset", 4)) == [ANN, BOB]
-    assert await db.read_note(SMS, "offset") == 4
+    assert await db.read_state(SMS, "offset") == 4
     assert await db.store_batch(batch, [("3", "raw", "odd")], SMS, ("offset", 4)) == []
     with pytest.raises((StorageError, TypeError)):
         await db.store_batch([(message(BOB, external_id="9"), "")], [], SMS, ("offset", object()))
-    assert await db.read_note(SMS, "offset") == 4
+    assert await db.read_state(SMS, "offset") == 4
     assert len(await rows(db, inbound)) == 3
 
 

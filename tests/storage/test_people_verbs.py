@@ -1,4 +1,4 @@
-"""People, their history, their addresses; notes."""
+"""People, their history, their addresses; saved state."""
 
 from __future__ import annotations
 
@@ -189,9 +189,9 @@ async def test_an_answer_for_somebody_forgotten_meanwhile_goes_nowhere(db: Messa
 async def test_notes_hold_any_small_value(db: MessagingDatabase) -> None:
     """The last one counts, and each platform has its own."""
     for value in (1, {"reason": "why", "until": 2.5}, None, [True], "text"):
-        await db.put_note(SMS, "n", value)
-        assert await db.read_note(SMS, "n") == value
-    assert await db.read_note(TELEGRAM, "n") is None
+        await db.set_state(SMS, "n", value)
+        assert await db.read_state(SMS, "n") == value
+    assert await db.read_state(TELEGRAM, "n") is None
 
 
 async def test_the_status_tells_both_platforms_apart(db: MessagingDatabase) -> None:

@@ -58,10 +58,10 @@ class Store(Protocol):
         messages: Sequence[tuple[InboundMessage, str]],
         dead_letters: Sequence[tuple[str, str, str]],
         platform: Platform,
-        note: tuple[str, Any],
+        state: tuple[str, Any],
     ) -> list[UserId]: ...
-    async def read_note(self, platform: Platform, name: str) -> Any: ...
-    async def put_note(self, platform: Platform, name: str, value: Any) -> None: ...
+    async def read_state(self, platform: Platform, name: str) -> Any: ...
+    async def set_state(self, platform: Platform, name: str, value: Any) -> None: ...
 
 
 class Reader(Protocol):
@@ -116,14 +116,14 @@ class Intake:
             try:
                 await self._take_one(message, raw)
             except StorageError:
-                await self._store.put_note(TELEGRAM, "written_at", message.received_at)
+                await self._store.set_state(TELEGRAM, "written_at", message.received_at)
                 try:
                     await self._take_one(message, raw)
                 except StorageError as error:
                     await self._bury(message.external_id, raw, error)
         for external_id, raw, reason in batch.dead_letters:
             await self._bury(external_id, raw, reason)
-        await self._store.put_note(TELEGRAM, *note)
+        await self._store.set_state(TELEGRAM, *note)
         self._count(batch)
 
     async def _take_one(self, message: InboundMessage, raw: str) -> None:
@@ -354,7 +354,7 @@ class Poller:
             raise OutcomeUnknown("body", "Telegram sends updates that cannot be confirmed, or were confirmed already")
 
     async def _read_offset(self) -> None:
-        note = await self._store.read_note(TELEGRAM, OFFSET_NOTE)
+        note = await self._store.read_state(TELEGRAM, OFFSET_NOTE)
         if isinstance(note, dict) and note.get("bot") == self._bot_id and isinstance(note.get("offset"), int):
             self._offset, self._offset_at = note["offset"], float(note.get("at", 0.0))
         else:

@@ -76,12 +76,12 @@ class FailingStore:
             raise StorageError("invalid byte sequence")
         return await self._database.store_batch(messages, dead_letters, platform, note)
 
-    async def read_note(self, platform: Platform, name: str) -> Any:
-        return await self._database.read_note(platform, name)
+    async def read_state(self, platform: Platform, name: str) -> Any:
+        return await self._database.read_state(platform, name)
 
-    async def put_note(self, platform: Platform, name: str, value: Any) -> None:
+    async def set_state(self, platform: Platform, name: str, value: Any) -> None:
         self._maybe_fail()
-        await self._database.put_note(platform, name, value)
+        await self._database.set_state(platform, name, value)
 
     async def hold_lease(self, platform: Platform, name: str, seconds: float) -> str:
         return await self._database.hold_lease(platform, name, seconds)
@@ -319,7 +319,7 @@ async def test_the_offset_outlives_the_process(scene: Scene) -> None:
 )
 async def test_an_old_or_foreign_offset_is_not_used(scene: Scene, note: Any) -> None:
     """After a week of silence Telegram counts anew, and another bot counts by itself: updates would be hidden."""
-    await scene.database.put_note(TELEGRAM, OFFSET_NOTE, note)
+    await scene.database.set_state(TELEGRAM, OFFSET_NOTE, note)
     await scene.poller.start()
     assert "offset" not in (await scene.api.until("getUpdates"))[0]
 
@@ -407,7 +407,7 @@ async def test_while_another_server_polls_this_one_stands_by(scene: Scene) -> No
     await scene.until(PollingState.STANDBY)
     assert (scene.poller.running, scene.poller.polled_by) == (True, "other")
     assert scene.api.made("getUpdates") == []
-    await other.put_note(TELEGRAM, OFFSET_NOTE, {"bot": BOT_ID, "offset": 77, "at": NOW})
+    await other.set_state(TELEGRAM, OFFSET_NOTE, {"bot": BOT_ID, "offset": 77, "at": NOW})
     await other.release_lease(TELEGRAM, LEASE_NOTE)
     assert (await scene.api.until("getUpdates"))[0]["offset"] == 77
     await scene.until(PollingState.POLLING)
@@ -434,7 +434,7 @@ async def test_what_comes_after_the_lease_was_lost_is_left_to_the_other_server(s
     await scene.api.bring(private(10, "one"))
     await scene.until(PollingState.STANDBY)
     assert await scene.stored() == []
-    assert await scene.database.read_note(TELEGRAM, OFFSET_NOTE) is None
+    assert await scene.database.read_state(TELEGRAM, OFFSET_NOTE) is None
 
 
 async def test_a_conflict_with_the_server_that_took_over_is_no_trouble(scene: Scene) -> None:
