@@ -71,7 +71,7 @@ class Console:
 
     async def person(self, address: Address, before: int | None = None) -> dict[str, Any]:
         """The values of a user's page. Raises ApiError(404) for an unknown address."""
-        found = await self.database.report(lambda connection: read_person(connection, address, before))
+        found = await self.database.query(lambda connection: read_person(connection, address, before))
         if found is None:
             raise ApiError(404, "nobody is known under this address", "go back to the first page and search")
         return {"address": address, "time": timestamp(time.time()), **found}
@@ -99,7 +99,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
 
     async def ready() -> dict[str, Any]:
         try:
-            await app.state.console.database.report(queries.all_saved_state)
+            await app.state.console.database.query(queries.all_saved_state)
         except StorageError as error:
             return {"ready": False, "database": str(error), "simulated": settings.simulated}
         return {"ready": True, "simulated": settings.simulated}

@@ -70,9 +70,9 @@ from relay.storage.parts import (
     begin_part,
     claim_part,
     fail_part,
-    keep_report,
     plan_parts,
     postpone_part,
+    record_status,
     retry_now,
 )
 from relay.storage.schema import in_states, inbound, outbound, saved_state, users
@@ -210,7 +210,7 @@ class MessagingDatabase:
         platform: Platform,
         state: tuple[str, Any],
     ) -> list[UserId]:
-        """Store what one poll brought, and the saved state (name, value) that the next poll starts from, all or nothing.
+        """Store what one poll brought, and the state (name, value) that the next poll starts from, all or nothing.
 
         dead_letters are (external id, raw, reason). Returns the users with new messages.
         """
@@ -383,7 +383,7 @@ class MessagingDatabase:
 
         A part that was lost on its way is planned again when `next_try` says so, unless that would be out of order.
         """
-        return await self._write(lambda tx: keep_report(tx, event, next_try), urgent=True)
+        return await self._write(lambda tx: record_status(tx, event, next_try), urgent=True)
 
     # -- leases --------------------------------------------------------------------------------------------------------
 
@@ -473,7 +473,7 @@ class MessagingDatabase:
         """The value kept under a name, or None."""
         return await self._read(lambda c: queries.read_state(c, platform, name))
 
-    async def report(self, query: Callable[[Connection], T]) -> T:
+    async def query(self, query: Callable[[Connection], T]) -> T:
         """Run one of the queries of `relay.storage.queries`."""
         return await self._read(query)
 

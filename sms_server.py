@@ -184,7 +184,7 @@ async def _take_delivery(request: Request, rooms: Rooms, form: Form) -> Response
         log.warning("a delivery report cannot be used: %s", error)
         rooms.metrics.delivery.labels(SMS, "not understood").inc()
         return _twiml()
-    fresh = await rooms.relay.outbox.take_report(event)
+    fresh = await rooms.relay.outbox.record_status(event)
     rooms.metrics.delivery.labels(SMS, event.state if fresh else "repeated").inc()
     if fresh and person is not None:
         rooms.relay.send_soon(person)  # the status may decide the outcome that the next part waits for

@@ -30,7 +30,7 @@ class Store(Protocol):
     """The verbs of the database that a desk needs."""
 
     async def check(self) -> None: ...
-    async def report(self, query: Callable[[Connection], T]) -> T: ...
+    async def query(self, query: Callable[[Connection], T]) -> T: ...
     async def plan_message(self, platform: Platform, user_id: UserId, parts: Sequence[PlannedPart]) -> ReplyId: ...
 
 
@@ -60,8 +60,8 @@ class Desk:
     async def status(self, limit: int, offset: int) -> dict[str, Any]:
         """Figures, a page of the people, the model, and the newest troubles."""
         platform = self._platform
-        figures = await self._store.report(lambda c: queries.status(c, platform, PLATFORMS, time.time()))
-        users = await self._store.report(lambda c: queries.list_named_users(c, platform, limit, offset))
+        figures = await self._store.query(lambda c: queries.status(c, platform, PLATFORMS, time.time()))
+        users = await self._store.query(lambda c: queries.list_named_users(c, platform, limit, offset))
         return {
             **figures,
             "users": users,
@@ -75,8 +75,8 @@ class Desk:
     async def _last_errors(self) -> dict[str, Any]:
         """The newest parts that failed and messages that were given up, without what people wrote."""
         which = (self._platform,)
-        failed = await self._store.report(lambda c: queries.failed_parts(c, which, SHOWN_PROBLEMS))
-        dead = await self._store.report(lambda c: queries.dead_letters(c, which, SHOWN_PROBLEMS))
+        failed = await self._store.query(lambda c: queries.failed_parts(c, which, SHOWN_PROBLEMS))
+        dead = await self._store.query(lambda c: queries.dead_letters(c, which, SHOWN_PROBLEMS))
         return {
             "parts": [{key: row[key] for key in _PART_KEYS} for row in failed],
             "messages": [{key: row[key] for key in _LETTER_KEYS} for row in dead],
@@ -86,7 +86,7 @@ class Desk:
         """Hand an operator's message to the outbox, committed: its id, its state, and each part with both."""
         reply_id = await self._store.plan_message(self._platform, person, parts)
         self._relay.send_soon(person)
-        rows = await self._store.report(lambda c: queries.reply(c, reply_id))
+        rows = await self._store.query(lambda c: queries.reply(c, reply_id))
         return {
             "id": reply_id,
             "state": rows[-1]["state"] if rows else "planned",

@@ -28,7 +28,7 @@ PAUSED = "paused"
 class QueryRunner(Protocol):
     """The part of the database that the pages use."""
 
-    async def report(self, query: Callable[[Connection], T]) -> T: ...
+    async def query(self, query: Callable[[Connection], T]) -> T: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ async def read_overview(
         "search": asdict(search),
     }
     try:
-        found = await reader.report(lambda connection: _read(connection, search, now))
+        found = await reader.query(lambda connection: _read(connection, search, now))
     except StorageError as error:
         return {**page, "database": {"reachable": False, "error": str(error)}}
     return {**page, "database": {"reachable": True, "error": None}, **found}

@@ -43,7 +43,7 @@ from relay.core.user_workers import UserWorkers
 log = logging.getLogger("relay.core.conversation")
 
 MOST_TRIES = 30
-"""A message that was claimed this often without an end, not even a failed one, seems to kill its worker: a dead letter."""
+"""A message that was claimed this often without any end seems to kill its worker: a dead letter."""
 
 MOST_MERGED = 20
 """How many texts that wait in a row are answered as one question."""

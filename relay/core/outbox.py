@@ -239,7 +239,7 @@ class Outbox:
         await self._record(lambda: self._store.record_failed(part, error, PERSON_AFTER.get(error.kind), notice))
         return True
 
-    async def take_report(self, event: DeliveryEvent) -> bool:
+    async def record_status(self, event: DeliveryEvent) -> bool:
         """Keep what the provider reports later; False when it was known. Raises StorageError.
 
         Most refusals of a carrier come only now: what they mean, and whether to try again, is the same as at the send.

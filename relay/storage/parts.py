@@ -193,10 +193,10 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
     if row.state in OPEN_PART_STATES and _is_lost(tx, part.platform, receipt.provider_id):
         return  # the report of its loss came first, and the part is planned again
     row = _note_acceptance(tx, row, receipt.provider_id, receipt.segments)
-    row = _apply_report(tx, row, receipt.state)
+    row = _apply_status(tx, row, receipt.state)
     early = tx.run(_EARLY, {"of_platform": part.platform, "provider": receipt.provider_id}).all()
     for event in early:
-        row = _apply_report(tx, row, PartState(event.state), event.error_code, event.error)
+        row = _apply_status(tx, row, PartState(event.state), event.error_code, event.error)
         tx.run(_APPLIED, {"event": event.id})
 
 
@@ -270,7 +270,7 @@ def trim_history(tx: Tx, reply_id: ReplyId) -> None:
         tx.count_messages(Platform(message.platform), UserId(message.user_id), -1)
 
 
-def keep_report(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
+def record_status(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
     part_id = event.part_id or _part_of(tx, event)
     kept = {
         "platform": event.platform,
@@ -286,12 +286,12 @@ def keep_report(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
     if tx.run(_KEEP, kept).first() is None:
         return False
     tx.count(event.platform, "delivery_events")
-    row = _row_for_report(tx, part_id, event.state) if part_id is not None else None
+    row = _row_for_status(tx, part_id, event.state) if part_id is not None else None
     if row is not None and not (over and _is_repeated(row, event)):
         if _awaits_acceptance(row):
             row = _note_acceptance(tx, row, event.provider_id, None)
         if not (event.state in _LOST and _plan_again(tx, row, event, next_try)):
-            _apply_report(tx, row, event.state, event.error_code, event.error, event.user_state)
+            _apply_status(tx, row, event.state, event.error_code, event.error, event.user_state)
     return True
 
 
@@ -344,7 +344,7 @@ def _part_of(tx: Tx, event: DeliveryEvent) -> PartId | None:
     return PartId(row.part_id) if row else None
 
 
-def _row_for_report(tx: Tx, part_id: PartId, state: PartState) -> Row[Any] | None:
+def _row_for_status(tx: Tx, part_id: PartId, state: PartState) -> Row[Any] | None:
     """The part, locked; its user first when the report will change them or their history."""
     if state in _LOST:
         whose = tx.run(select(outbound.c.platform, outbound.c.user_id).where(outbound.c.part_id == part_id)).first()
@@ -353,7 +353,7 @@ def _row_for_report(tx: Tx, part_id: PartId, state: PartState) -> Row[Any] | Non
     return _locked(tx, part_id)
 
 
-def _apply_report(
+def _apply_status(
     tx: Tx,
     row: Row[Any],
     state: PartState,

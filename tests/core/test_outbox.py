@@ -365,7 +365,7 @@ async def _reported(town: Town, failure: SendFailure, provider_id: str) -> None:
     event = DeliveryEvent(
         SMS, provider_id, PartState.UNDELIVERED, town.hours.now, part_id, "30003", "the phone is off", failure=failure
     )
-    assert await town.outbox.take_report(event)
+    assert await town.outbox.record_status(event)
 
 
 async def test_a_phone_that_was_off_gets_one_more_try_later(town: Town) -> None:

@@ -262,7 +262,7 @@ class Town:
     async def rows(self, table: Any, *columns: str) -> list[Any]:
         chosen = [table.c[name] for name in columns] or [table]
         query = select(*chosen).order_by(table.c.id)
-        return await self.database.report(lambda c: [tuple(row) for row in c.execute(query)])
+        return await self.database.query(lambda c: [tuple(row) for row in c.execute(query)])
 
     async def history(self) -> list[tuple[str, str]]:
         return await self.rows(conversations, "role", "message")

@@ -109,7 +109,7 @@ async def rows(db: MessagingDatabase, table: Any, *columns: str) -> list[Any]:
     def query(connection: Connection) -> list[Any]:
         return [tuple(row) if columns else row for row in connection.execute(select(*chosen).order_by(order))]
 
-    return await db.report(query)
+    return await db.query(query)
 
 
 async def states(db: MessagingDatabase) -> list[str]:
@@ -128,7 +128,7 @@ async def counted(db: MessagingDatabase) -> dict[str, float]:
         found = connection.execute(select(counters).where(counters.c.platform == SMS))
         return {row.name: row.value for row in found if row.value}
 
-    return await db.report(query)
+    return await db.query(query)
 
 
 async def recounted(db: MessagingDatabase) -> dict[str, float]:
@@ -154,7 +154,7 @@ async def recounted(db: MessagingDatabase) -> dict[str, float]:
         }
         return {name: value for name, value in found.items() if value}
 
-    return await db.report(query)
+    return await db.query(query)
 
 
 async def miscounted_users(db: MessagingDatabase) -> list[Any]:
@@ -168,4 +168,4 @@ async def miscounted_users(db: MessagingDatabase) -> list[Any]:
     def query(connection: Connection) -> list[Any]:
         return list(connection.execute(select(users.c.user_id).where(users.c.message_count != lines)))
 
-    return await db.report(query)
+    return await db.query(query)

@@ -229,7 +229,7 @@ def test_prune_takes_many_rows_in_small_bites(desk: Desk) -> None:
     async def bite() -> list[int]:
         database = open_database(desk.settings, "sms")
         await database.start()
-        found = await database.report(lambda c: old_rows(c, "inbound", 1000.0, 0))
+        found = await database.query(lambda c: old_rows(c, "inbound", 1000.0, 0))
         await database.stop()
         return found
 

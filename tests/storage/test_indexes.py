@@ -39,7 +39,7 @@ HOT: dict[str, Callable[[MessagingDatabase], Awaitable[object]]] = {
     "users_waiting": lambda db: db.users_waiting(SMS),
     "users_with_parts": lambda db: db.users_with_parts(SMS),
     "release_leases": lambda db: db.release_leases(SMS),
-    "status": lambda db: db.report(lambda c: queries.status(c, SMS, PLATFORMS, 0)),
+    "status": lambda db: db.query(lambda c: queries.status(c, SMS, PLATFORMS, 0)),
 }
 
 
@@ -47,7 +47,7 @@ HOT: dict[str, Callable[[MessagingDatabase], Awaitable[object]]] = {
 async def test_finished_rows_cost_the_queue_nothing(sqlite_url: str, opener: Opener, verb: str) -> None:
     """SQLite's own plan of each statement: no table is scanned, and open rows come from their partial index."""
     db = await opener(sqlite_url)
-    await db.report(_finished_rows)
+    await db.query(_finished_rows)
     await answered(db, "x")
     await db.store_inbound(message(), "")
     plans: list[str] = []

@@ -388,7 +388,7 @@ async def test_the_failures_of_one_platform_push_out_none_of_the_other(db: Messa
             part = await db.claim_next_part(platform, ANN)
             assert part is not None
             await db.record_failed(part, REFUSED)
-    failed = await db.report(lambda c: queries.failed_parts(c, [SMS], 2))
+    failed = await db.query(lambda c: queries.failed_parts(c, [SMS], 2))
     assert [row["platform"] for row in failed] == [SMS]
-    failed = await db.report(lambda c: queries.failed_parts(c, PLATFORMS, 2))
+    failed = await db.query(lambda c: queries.failed_parts(c, PLATFORMS, 2))
     assert [row["platform"] for row in failed] == [TELEGRAM] * 2

@@ -199,7 +199,7 @@ async def test_the_status_tells_both_platforms_apart(db: MessagingDatabase) -> N
     await known(db)
     await answered(db, "x")
     await db.store_inbound(message(), "")
-    status = await db.report(lambda c: queries.status(c, SMS, PLATFORMS, now=1060.0))
+    status = await db.query(lambda c: queries.status(c, SMS, PLATFORMS, now=1060.0))
     assert status["users_by_platform"] == {"sms": 1, "telegram": 0}
     assert status["messages_by_platform"] == {"sms": 3, "telegram": 0}
     assert (status["queue_depth"], status["oldest_unanswered_seconds"], status["unsent_parts"]) == (1, 60.0, 1)

@@ -163,12 +163,10 @@ class Scene:
 
     async def stored(self) -> list[str]:
         """The texts that wait for an answer, in order."""
-        return [
-            row["text"] for row in await self.database.report(lambda c: queries.waiting_messages(c, PLATFORMS, 200))
-        ]
+        return [row["text"] for row in await self.database.query(lambda c: queries.waiting_messages(c, PLATFORMS, 200))]
 
     async def buried(self) -> list[dict[str, Any]]:
-        return await self.database.report(lambda c: queries.dead_letters(c, PLATFORMS, 200))
+        return await self.database.query(lambda c: queries.dead_letters(c, PLATFORMS, 200))
 
     async def confirmed(self, offset: int) -> None:
         """Wait until Telegram was asked for what comes from this offset on."""
