@@ -34,7 +34,7 @@ from relay.console.servers import known_servers, probe_servers
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
-from relay.core.messages import Platform, UserId, storable
+from relay.core.messages import Platform, UserId, db_safe
 from relay.core.text import timestamp
 from relay.storage import queries
 from relay.web.access import ADMIN, PUBLIC, origin_is_ours
@@ -129,14 +129,14 @@ async def _address_in_query(
     platform: Annotated[Platform, AfterValidator(_known)],
     id: Annotated[str, Query(min_length=1, max_length=200)],  # noqa: A002 (the name in the URL)
 ) -> Address:
-    return Address(platform, UserId(storable(id)))
+    return Address(platform, UserId(db_safe(id)))
 
 
 async def _address_in_form(
     platform: Annotated[Platform, AfterValidator(_known), Form()],
     id: Annotated[str, Form(min_length=1, max_length=200)],  # noqa: A002 (as above)
 ) -> Address:
-    return Address(platform, UserId(storable(id)))
+    return Address(platform, UserId(db_safe(id)))
 
 
 async def _search(

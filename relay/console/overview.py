@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from relay.channels.registry import PLATFORMS
 from relay.console.servers import ServerState
 from relay.core.errors import StorageError
-from relay.core.messages import storable
+from relay.core.messages import db_safe
 from relay.core.text import timestamp
 from relay.storage import queries
 
@@ -57,7 +57,7 @@ async def read_overview(
 
 
 def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
-    words = storable(search.words).strip()
+    words = db_safe(search.words).strip()
     people = queries.list_all_users(connection, PLATFORMS, words, USERS_PER_PAGE + 1, search.offset)
     lists = {
         "waiting": queries.waiting_messages(connection, PLATFORMS, ROWS_PER_LIST),

@@ -322,19 +322,19 @@ class Answer:
     degraded: bool = False
 
 
-def storable(text: str) -> str:
+def db_safe(text: str) -> str:
     """The text without what no database takes: NUL, and halves of surrogate pairs (they become U+FFFD)."""
     if text.isascii():
         return text.replace("\x00", "")
     return text.replace("\x00", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def storable_value(value: Any) -> Any:
+def db_safe_value(value: Any) -> Any:
     """The same for all text within a JSON value; tuples become lists."""
     if isinstance(value, str):
-        return storable(value)
+        return db_safe(value)
     if isinstance(value, dict):
-        return {storable(str(key)): storable_value(item) for key, item in value.items()}
+        return {db_safe(str(key)): db_safe_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [storable_value(item) for item in value]
+        return [db_safe_value(item) for item in value]
     return value

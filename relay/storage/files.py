@@ -17,7 +17,7 @@ from urllib.parse import quote
 import phonenumbers
 
 from relay.core.errors import StorageError
-from relay.core.messages import UserId, storable
+from relay.core.messages import UserId, db_safe
 from relay.storage.maintenance import OldUser
 
 _YEAR_5138 = 1e11
@@ -118,7 +118,7 @@ def read_old_users(path: Path, region: str) -> tuple[list[OldUser], list[str]]:
             continue
         theirs = tuple(messages.get(number, ()))
         name, made, changed = rows[number] if number in rows else (None, theirs[0][2], theirs[-1][2])
-        clean = storable(str(name)).strip()[:50] if name else None
+        clean = db_safe(str(name)).strip()[:50] if name else None
         old = OldUser(user_id, clean or None, made, max(made, changed), theirs)
         found[user_id] = _as_one(found[user_id], old) if user_id in found else old
     return list(found.values()), refused
@@ -138,7 +138,7 @@ def _old_messages(connection: sqlite3.Connection) -> dict[str, list[tuple[str, s
     found: dict[str, list[tuple[str, str, float]]] = defaultdict(list)
     for number, role, message, moment in _old_rows(connection):
         if role in {"user", "assistant"} and message:
-            found[number].append((role, storable(message), _moment(moment)))
+            found[number].append((role, db_safe(message), _moment(moment)))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from relay.core.errors import LeaseLost
-from relay.core.messages import Claim, InboundId, InboundMessage, Kind, Outcome, Platform, UserId, storable_value
+from relay.core.messages import Claim, InboundId, InboundMessage, Kind, Outcome, Platform, UserId, db_safe_value
 from relay.storage.schema import in_states, inbound
 from relay.storage.transactions import Tx, Upsert, of_bound_user, user_parameters
 from relay.storage.users import touch_user
@@ -71,7 +71,7 @@ def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None
         "user_id": message.user_id,
         "state": "done" if finished else "received",
         "outcome": Outcome.IGNORED if finished else None,
-        "body": None if finished else storable_value(asdict(message)),
+        "body": None if finished else db_safe_value(asdict(message)),
         "raw": None if finished else raw,
         "received_at": message.received_at,
         "due": tx.now,

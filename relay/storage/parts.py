@@ -31,7 +31,7 @@ from relay.core.messages import (
     UserId,
     UserState,
     advance,
-    storable,
+    db_safe,
 )
 from relay.storage.history import add_message
 from relay.storage.schema import conversations, delivery_events, in_states, outbound, users
@@ -203,7 +203,7 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
 def _lock_provider_id(tx: Tx, platform: Platform, provider_id: str) -> None:
     """An acceptance and a report that names nothing but the provider's id must not pass each other unseen."""
     if tx.connection.dialect.name == "postgresql":
-        tx.run(select(func.pg_advisory_xact_lock(func.hashtext(storable(f"{platform} {provider_id}")))))
+        tx.run(select(func.pg_advisory_xact_lock(func.hashtext(db_safe(f"{platform} {provider_id}")))))
 
 
 def _note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | None) -> Row[Any]:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _AnyText
 
-from relay.core.messages import storable
+from relay.core.messages import db_safe
 
 metadata = MetaData()
 
@@ -40,7 +40,7 @@ class Text(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (SQLAlchemy's)
-        return None if value is None else storable(str(value))
+        return None if value is None else db_safe(str(value))
 
 
 def in_states(table: Table | Alias, *states: str) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.messages import OPEN_PART_STATES, PartState, advance, storable, storable_value
+from relay.core.messages import OPEN_PART_STATES, PartState, advance, db_safe, db_safe_value
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 JSON_VALUES = st.recursive(
@@ -22,16 +22,16 @@ JSON_VALUES = st.recursive(
 @given(ANY_TEXT)
 def test_all_text_becomes_storable(text: str) -> None:
     """What remains can be encoded, has no NUL, and does not change when it is cleaned once more."""
-    clean = storable(text)
+    clean = db_safe(text)
     assert clean.encode().decode() == clean
     assert "\x00" not in clean
-    assert storable(clean) == clean
+    assert db_safe(clean) == clean
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\x00")))
 def test_text_in_order_stays_as_it_is(text: str) -> None:
     """Any script, any emoji."""
-    assert storable(text) == text
+    assert db_safe(text) == text
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_text_in_order_stays_as_it_is(text: str) -> None:
 )
 def test_pairs_of_surrogates_are_joined_and_halves_replaced(text: str, clean: str) -> None:
     """Some JSON parsers hand over the two halves of an emoji one by one."""
-    assert storable(text) == clean
+    assert db_safe(text) == clean
 
 
 @given(JSON_VALUES)
 def test_values_are_cleaned_through_and_through(value: object) -> None:
     """Whatever is nested where, it can be written as UTF-8 JSON."""
-    json.dumps(storable_value(value), ensure_ascii=False).encode()
+    json.dumps(db_safe_value(value), ensure_ascii=False).encode()
 
 
 STATES = st.sampled_from(PartState)
