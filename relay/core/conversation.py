@@ -42,7 +42,7 @@ from relay.core.user_workers import UserWorkers
 
 log = logging.getLogger("relay.core.conversation")
 
-MOST_TRIES = 30
+MAX_ATTEMPTS = 30
 """A message that was claimed this often without any end seems to kill its worker: a dead letter."""
 
 MOST_MERGED = 20
@@ -186,8 +186,8 @@ class Conversation:
         return True
 
     async def _answer(self, claim: Claim) -> None:
-        crashes = claim.tries - 1 - claim.failures
-        if crashes >= MOST_TRIES:
+        crashes = claim.attempts - 1 - claim.failures
+        if crashes >= MAX_ATTEMPTS:
             await self._give_up(claim, f"was claimed {crashes} times without an end")
             return
         message = claim.message

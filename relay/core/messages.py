@@ -86,7 +86,7 @@ class InboundMessage:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An inbound message that is ours until lease_until; tries counts the claims and is the fence of this one.
+    """An inbound message that is ours until lease_until; attempts counts the claims and is the fence of this one.
 
     failures counts the answers that did not come about; noticed says that the person was told to wait.
     """
@@ -94,7 +94,7 @@ class Claim:
     id: InboundId
     message: InboundMessage
     owner: str
-    tries: int
+    attempts: int
     failures: int
     noticed: bool
     lease_until: float

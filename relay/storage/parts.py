@@ -167,7 +167,7 @@ def _locked(tx: Tx, part_id: PartId) -> Row[Any] | None:
 
 
 def claimed_part(tx: Tx, part: Part) -> Row[Any]:
-    """The row of a claimed part, locked, if the claim still holds: owner and attempts are the fence."""
+    """The row of a claimed part, locked, if the claim still holds: owner and attempts are the fencing token."""
     row = _locked(tx, part.id)
     if row is None or row.owner != part.owner or row.attempts != part.attempts or row.state not in OPEN_PART_STATES:
         raise LeaseLost(f"part {part.id} is no longer ours")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from relay.channels.sms.spec import SMS
-from relay.core.conversation import APOLOGY, MOST_TRIES, NOTICE, SENTENCES
+from relay.core.conversation import APOLOGY, MAX_ATTEMPTS, NOTICE, SENTENCES
 from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure
 from relay.core.messages import Answer, InboundMessage, Kind, Outcome, PlannedPart
 from relay.storage.schema import conversations, inbound, outbound
@@ -165,17 +165,20 @@ async def test_a_bug_holds_up_nobody_else_and_not_for_ever(town: Town, trouble: 
     await town.hear("bug" if trouble == "bug" else "hello")
     await town.hear("/fine", from_=BOB)
     await town.until(lambda: town.channel.to(BOB) == ["did /fine"])
-    for _ in range(MOST_TRIES * 2 + 4):
+    for _ in range(MAX_ATTEMPTS * 2 + 4):
         await town.pass_by(16)
         await town.still()
     assert town.channel.to(ANN) == [APOLOGY]
-    assert (await town.rows(inbound, "state", "error"))[0] == ("dead", f"was claimed {MOST_TRIES} times without an end")
+    assert (await town.rows(inbound, "state", "error"))[0] == (
+        "dead",
+        f"was claimed {MAX_ATTEMPTS} times without an end",
+    )
 
 
 async def test_a_message_that_kills_its_worker_is_buried(town: Town) -> None:
     """Claims without an end are counted by the database, so that even kill -9 after kill -9 comes to an end."""
     await town.database.store_inbound(InboundMessage(SMS, "SM-poison", ANN, "poison", town.hours.now), "")
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_ATTEMPTS):
         assert await town.database.claim_next_inbound(SMS, ANN) is not None
         await town.database.release_leases(SMS)
     town.conversation.workers.notify(ANN)

@@ -115,7 +115,7 @@ async def test_a_lost_lease_commits_nothing(database_url: str, opener: Opener) -
     await slow.store_inbound(message(), "")
     stale = await claimed(slow)
     fresh = await claimed(quick)
-    assert fresh.tries == stale.tries + 1
+    assert fresh.attempts == stale.attempts + 1
     with pytest.raises(LeaseLost):
         await slow.complete_inbound(stale, Decision(ask="x"), parts("stale"), answer=ANSWER)
     with pytest.raises(LeaseLost):
@@ -131,7 +131,7 @@ async def test_a_lost_lease_commits_nothing(database_url: str, opener: Opener) -
 
 
 async def test_the_same_owner_is_fenced_too(database_url: str, opener: Opener) -> None:
-    """A restarted process has its predecessor's name: the number of tries tells them apart."""
+    """A restarted process has its predecessor's name: the number of attempts tells them apart."""
     before = await opener(database_url, owner="sms@one")
     await before.store_inbound(message(), "")
     stale = await claimed(before)
@@ -181,7 +181,7 @@ async def test_a_postponed_message_comes_back_when_it_is_due(db: MessagingDataba
     await db.store_inbound(message(), "")
     await db.postpone_inbound(await claimed(db), time.time() - 1, "unavailable", parts("later"))
     again = await claimed(db)
-    assert (again.failures, again.noticed, again.tries) == (1, True, 2)
+    assert (again.failures, again.noticed, again.attempts) == (1, True, 2)
     assert await rows(db, outbound, "origin", "text") == [("notice", "later")]
     assert await history(db) == [("assistant", "later")]
 
