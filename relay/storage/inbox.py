@@ -130,7 +130,7 @@ def _message(body: dict[str, Any], user_id: UserId) -> InboundMessage:
 
 
 def update_claimed(tx: Tx, claim: Claim, changes: dict[str, Any]) -> UserId:
-    """Change a claimed message if the claim still holds: owner and attempts are the fencing token. The user's address now."""
+    """Change a claimed message if the claim holds, by owner and attempts (the fencing token); the user it is of now."""
     fence = {"claimed": claim.id, "claimer": claim.owner, "fence": claim.attempts}
     row = tx.run(_CHANGE_CLAIMED, {**changes, **fence}).first()
     if row is None:
