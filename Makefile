@@ -19,7 +19,7 @@ WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import $(LOADED_AT_STAR
 WARM_DEV := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test crash chaos fuzz migration bench weight check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos fuzz migration bench weight check format lock upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ doctor: setup ## Check the setup for problems without starting anything.
 # Most tests wait for processes, so four at a time take half the time on two cores; a file stays on one of them.
 test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some.
 	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
+
+test-fast: setup-dev ## Run the tests without processes and PostgreSQL (under 45 s); after every edit.
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 crash: setup-dev ## Kill a server at every step of the path of a message, and check that nothing is lost (10 minutes).
 	@CRASH_WINDOWS=all $(BIN)/python -m pytest tests/crash $(ARGS)

@@ -28,6 +28,21 @@ settings.register_profile(
 )
 settings.load_profile("relay")
 
+SLOW_FIXTURES = frozenset({"postgresql", "project_folder", "house_environ", "free_port"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what `make test-fast` leaves out: tests that start processes or need PostgreSQL."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
+        if (
+            item.get_closest_marker("processes")
+            or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+            or "postgresql" in {value for value in parameters if isinstance(value, str)}
+        ):
+            item.add_marker(pytest.mark.slow)
+
+
 PORT_KEYS = tuple(key for key in Settings.model_fields if key.endswith("_port"))
 
 

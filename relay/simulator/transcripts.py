@@ -108,7 +108,7 @@ class EventSubscriber:
 
 
 class Transcripts:
-    """All conversations. Every change goes through here, so that whoever waits or watches hears of it."""
+    """All conversations. Every change goes through here, so that waiting requests are notified."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -118,7 +118,7 @@ class Transcripts:
         self._last_id = 0
 
     def get(self, platform: Platform, key: str) -> Transcript:
-        """Somebody's transcript; an empty one that is not kept for whoever has none yet."""
+        """The transcript of a phone; for an unknown one an empty transcript, which is not kept."""
         return self._transcripts.get((platform, key)) or Transcript(platform, key)
 
     def _get_or_add(self, platform: Platform, key: str) -> Transcript:

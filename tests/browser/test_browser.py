@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.product.running_house import House
 
-pytestmark = [pytest.mark.house, pytest.mark.browser]
+pytestmark = [pytest.mark.processes, pytest.mark.browser]
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [

@@ -18,7 +18,7 @@ from tests.crash.small_model import SmallModel
 from tests.ports import Ports
 from tests.simulator.running_simulator import Running, running_simulator
 
-pytestmark = pytest.mark.house
+pytestmark = pytest.mark.processes
 
 CASES = list(cases(whole=os.environ.get("CRASH_WINDOWS") == "all"))
 LINES_OF_TWO_PARTS = {Way.SMS: 14, Way.POLLING: 35, Way.WEBHOOK: 35}

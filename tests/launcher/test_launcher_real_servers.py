@@ -14,7 +14,7 @@ import pytest
 PATIENCE = 60
 
 
-@pytest.mark.house
+@pytest.mark.processes
 def test_no_real_server_outlives_a_launcher_that_was_killed_with_9(
     project_folder: Path, house_environ: dict[str, str], wait_for_health: Callable[..., None]
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.product.running_house import House, Phone
 from tests.product.scripted_model import ScriptedModel, echo
 
-pytestmark = pytest.mark.house
+pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(scope="module")
