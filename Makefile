@@ -81,7 +81,7 @@ check: setup-dev ## Format, lint, types, and the rules of this repository (impor
 format: setup-dev ## Format the code, fix what the linter can fix, regenerate the settings pages.
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
-	@$(BIN)/python -m relay.config.docs
+	@$(BIN)/python -m relay.launcher.settings_docs
 
 $(BIN)/uv: $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-setup.lock

@@ -19,11 +19,10 @@ import httpx
 from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
-from pydantic import AfterValidator
 from starlette.exceptions import HTTPException
 
 from messaging_database import MessagingDatabase, open_database
-from relay.channels.registry import PLATFORMS
+from relay.channels.registry import AllSettings, KnownPlatform
 from relay.config.settings import Settings, load_settings
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.login import clear_login_cookie, own_path, set_login_cookie
@@ -34,7 +33,7 @@ from relay.console.servers import known_servers, probe_servers
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
-from relay.core.messages import Platform, UserId, db_safe
+from relay.core.messages import UserId, db_safe
 from relay.core.text import timestamp
 from relay.storage import queries
 from relay.web.access import ADMIN, PUBLIC, origin_is_ours
@@ -79,7 +78,7 @@ class Console:
 
 def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE_SECONDS) -> FastAPI:
     """The console as an ASGI app; without settings it loads them as the program does."""
-    settings = settings or load_settings()
+    settings = settings or load_settings(AllSettings)
     pages = Pages(settings)
 
     @asynccontextmanager
@@ -119,21 +118,15 @@ async def _console(request: Request) -> Console:
     return console
 
 
-def _known(platform: Platform) -> Platform:
-    if platform not in PLATFORMS:
-        raise ValueError(f"must be one of {', '.join(PLATFORMS)}")
-    return platform
-
-
 async def _address_in_query(
-    platform: Annotated[Platform, AfterValidator(_known)],
+    platform: KnownPlatform,
     id: Annotated[str, Query(min_length=1, max_length=200)],  # noqa: A002 (the name in the URL)
 ) -> Address:
     return Address(platform, UserId(db_safe(id)))
 
 
 async def _address_in_form(
-    platform: Annotated[Platform, AfterValidator(_known), Form()],
+    platform: Annotated[KnownPlatform, Form()],
     id: Annotated[str, Form(min_length=1, max_length=200)],  # noqa: A002 (as above)
 ) -> Address:
     return Address(platform, UserId(db_safe(id)))
@@ -275,7 +268,7 @@ def _redirect(path: str) -> Response:
 
 def main() -> None:
     """Run the console until a signal."""
-    run_server("admin_server", create_app, lambda settings: settings.admin_server_port, LOOPBACK)
+    run_server("admin_server", AllSettings, create_app, lambda settings: settings.admin_server_port, LOOPBACK)
 
 
 if __name__ == "__main__":

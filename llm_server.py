@@ -19,6 +19,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from relay.channels.registry import AllSettings
 from relay.config.errors import SettingsError
 from relay.config.logs import setup_logging
 from relay.config.settings import Settings, load_settings
@@ -62,7 +63,7 @@ def create_app(
     reread: reads changed settings; None disables reloading. environment: clocks, sleep, rng and ports to probe.
     """
     if settings is None:
-        settings, reread = load_settings(), load_settings
+        settings, reread = load_settings(AllSettings), partial(load_settings, AllSettings)
     app = build_app(
         "LLM server",
         settings,
@@ -248,14 +249,15 @@ async def models(request: Request) -> dict[str, Any]:
 
 def _reread() -> Settings:
     """Load changed settings and set the logs up again, so that a new key is redacted."""
-    settings = load_settings()
+    settings = load_settings(AllSettings)
     setup_logging(settings, "llm_server")
     return settings
 
 
 def main() -> None:
     """Run the server until a signal."""
-    run_server("llm_server", partial(create_app, reread=_reread), lambda settings: settings.llm_server_port)
+    create = partial(create_app, reread=_reread)
+    run_server("llm_server", AllSettings, create, lambda settings: settings.llm_server_port)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, select, text, update
 
-from relay.channels.registry import PLATFORMS
+from relay.channels.registry import PLATFORMS, AllSettings
 from relay.config.settings import Settings, load_or_exit
 from relay.core.errors import SendError, StorageError
 from relay.core.messages import (
@@ -611,7 +611,7 @@ def main() -> int:
     from relay.storage import commands as database_commands  # noqa: PLC0415
 
     return database_commands.run(
-        None, PLATFORMS, load_or_exit, lambda settings: open_database(settings, "commands"), print
+        None, PLATFORMS, partial(load_or_exit, AllSettings), lambda settings: open_database(settings, "commands"), print
     )
 
 

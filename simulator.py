@@ -16,6 +16,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from relay.channels.registry import AllSettings
 from relay.config.settings import Settings, load_settings
 from relay.core.http_client import open_http_client
 from relay.simulator.control_api import control_routes
@@ -34,7 +35,7 @@ DESCRIPTION = "Plays Twilio's and Telegram's APIs and the phones of the people w
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The app; opens nothing until it is started. Real credentials in `settings` are left out."""
-    settings = _simulated(settings or load_settings())
+    settings = _simulated(settings or load_settings(AllSettings))
     client = open_http_client(max_connections=WEBHOOKS_AT_ONCE)
     simulator = Simulator(settings, client, time.time, random.Random())  # noqa: S311 (chances of faults, no secrets)
 
@@ -74,7 +75,7 @@ def _simulated(settings: Settings) -> Settings:
 
 def main() -> None:
     """Run the simulator until a signal."""
-    run_server("simulator", create_app, lambda settings: settings.simulator_port, LOOPBACK)
+    run_server("simulator", AllSettings, create_app, lambda settings: settings.simulator_port, LOOPBACK)
 
 
 if __name__ == "__main__":

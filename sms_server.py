@@ -23,9 +23,11 @@ from pydantic import BaseModel, Field
 
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.admin_api import Desk, Limit, Offset
+from relay.channels.registry import settings_as
+from relay.channels.sms.settings import SmsSettings
 from relay.channels.sms.spec import CHANNEL, SMS
 from relay.channels.sms.webhook import Form, normal_number, read_form
-from relay.config.settings import Settings, load_settings
+from relay.config.settings import load_settings
 from relay.core import shutdown
 from relay.core.errors import PayloadError
 from relay.core.http_client import open_http_client
@@ -52,7 +54,7 @@ routes = APIRouter()
 class Rooms:
     """What the routes need, made at the start of the server."""
 
-    settings: Settings
+    settings: SmsSettings
     database: MessagingDatabase
     service: SmsService
     relay: Relay
@@ -61,16 +63,16 @@ class Rooms:
 
 
 def create_app(
-    settings: Settings | None = None,
+    settings: SmsSettings | None = None,
     *,
-    open_database: Callable[[Settings, str], MessagingDatabase] = open_database,
-    open_service: Callable[[Settings, AsyncClient], SmsService] = SmsService,
+    open_database: Callable[[SmsSettings, str], MessagingDatabase] = open_database,
+    open_service: Callable[[SmsSettings, AsyncClient], SmsService] = SmsService,
 ) -> FastAPI:
     """The server as an ASGI app; its rooms are opened when it starts, and not before.
 
     Raises SettingsError when it could not do its work with these settings.
     """
-    settings = settings or load_settings()
+    settings = settings or load_settings(settings_as(SmsSettings))
     credentials(settings)
     lifespan = partial(_lifespan, open_database=open_database, open_service=open_service)
     app = build_app("SMS server", settings, lifespan, description="Relays text messages over Twilio to the LLM server.")
@@ -86,10 +88,10 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(
     app: FastAPI,
-    open_database: Callable[[Settings, str], MessagingDatabase],
-    open_service: Callable[[Settings, AsyncClient], SmsService],
+    open_database: Callable[[SmsSettings, str], MessagingDatabase],
+    open_service: Callable[[SmsSettings, AsyncClient], SmsService],
 ) -> AsyncIterator[None]:
-    settings: Settings = app.state.settings
+    settings: SmsSettings = app.state.settings
     _warn(settings)
     http = open_http_client()
     database = open_database(settings, "sms_server")
@@ -105,7 +107,7 @@ async def _lifespan(
     await http.aclose()
 
 
-def _warn(settings: Settings) -> None:
+def _warn(settings: SmsSettings) -> None:
     """Say at the start what works less well than the operator may think."""
     if not settings.check_signatures and not settings.simulated:
         log.warning("validate_twilio_signature is off: anybody who finds this server can write in anybody's name")
@@ -230,7 +232,7 @@ def _proven_form(request: Request, rooms: Rooms, body: bytes) -> Form | None:
     return form
 
 
-def _signed_url(request: Request, settings: Settings) -> str:
+def _signed_url(request: Request, settings: SmsSettings) -> str:
     """What Twilio was told to call, to the letter: behind a tunnel our own idea of the host would be wrong."""
     raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     path = raw_path.decode("latin-1")
@@ -239,7 +241,7 @@ def _signed_url(request: Request, settings: Settings) -> str:
     return f"{base}{path}?{query}" if query else f"{base}{path}"
 
 
-def _unproven(settings: Settings, url: str, *, signed: bool) -> ApiError:
+def _unproven(settings: SmsSettings, url: str, *, signed: bool) -> ApiError:
     error = "the signature does not match" if signed else "the request carries no X-Twilio-Signature"
     if not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~-]*)*(\?[\w=&.-]*)?", url, re.ASCII):
         url = f"http://127.0.0.1:{settings.sms_server_port}/sms/webhook"  # never a stranger's words in a command
@@ -250,7 +252,7 @@ def _unproven(settings: Settings, url: str, *, signed: bool) -> ApiError:
     return ApiError(403, error, hint)
 
 
-def signed_command(settings: Settings, url: str) -> str:
+def signed_command(settings: SmsSettings, url: str) -> str:
     """A command that sends a signed message; it reads the secret from the environment and holds no double quote.
 
     JSON would show a double quote with a backslash, and the command could not be copied as it is printed.
@@ -258,7 +260,7 @@ def signed_command(settings: Settings, url: str) -> str:
     secret, digest, extra = "TWILIO_AUTH_TOKEN", "sha1", ""
     if settings.twilio_shared_key is not None:
         secret, digest = "TWILIO_SHARED_KEY", "sha256"
-        extra = "-H X-Twilio-Webhooks-Signature-Settings:algorithm=HMAC_SHA256 "
+        extra = "-H X-Twilio-Webhooks-Signature-SmsSettings:algorithm=HMAC_SHA256 "
     signed = f"'{url}Bodytest messageFrom+12345678900'"
     signature = f"$(printf %s {signed} | openssl dgst -{digest} -hmac ${secret} -binary | base64)"
     return f"curl '{url}' -d From=%2B12345678900 -d 'Body=test message' {extra}-H X-Twilio-Signature:{signature}"
@@ -309,7 +311,7 @@ async def send(request: Request, message: Message) -> dict[str, Any]:
     return {**sent, "phone_number": person, "simulated": rooms.settings.simulated}
 
 
-def _recipient(settings: Settings, written: str) -> UserId:
+def _recipient(settings: SmsSettings, written: str) -> UserId:
     number = normal_number(written, settings.default_region)
     if number is None:
         raise ApiError(422, "phone_number is not a phone number", "write it with + and country code: +12345678900")
@@ -363,14 +365,14 @@ async def release(request: Request, phone_number: str) -> dict[str, Any]:
     return {"phone_number": person, "released": True}
 
 
-def _known_address(settings: Settings, written: str) -> UserId:
+def _known_address(settings: SmsSettings, written: str) -> UserId:
     """Short codes and names have a history too, although they are never answered."""
     return normal_number(written, settings.default_region) or UserId(without_controls(written).strip())
 
 
 def main() -> None:
     """Run the server until a signal."""
-    run_server("sms_server", create_app, lambda settings: settings.sms_server_port)
+    run_server("sms_server", settings_as(SmsSettings), create_app, lambda settings: settings.sms_server_port)
 
 
 if __name__ == "__main__":

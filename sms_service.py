@@ -21,10 +21,10 @@ from twilio.base.exceptions import TwilioException
 from relay.channels.sms.client import open_client, refusal
 from relay.channels.sms.plain_text import escaped, plain_text
 from relay.channels.sms.segments import Piece, in_gsm_letters, segments, split, tidy
+from relay.channels.sms.settings import SmsSettings, missing_credentials
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.webhook import Form, SenderKind, Signatures, normal_number, sender_of
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings
 from relay.core.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
 from relay.core.messages import (
     PERSON_AFTER,
@@ -110,7 +110,7 @@ class SmsService:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: SmsSettings,
         http: httpx.AsyncClient,
         *,
         clock: Callable[[], float] = time.time,
@@ -331,16 +331,10 @@ class SmsService:
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 
-def credentials(settings: Settings) -> tuple[str, str]:
+def credentials(settings: SmsSettings) -> tuple[str, str]:
     """Account SID and auth token. Raises SettingsError naming the keys that are missing."""
     token = settings.twilio_auth_token
-    wanted = {
-        "twilio_account_sid": settings.twilio_account_sid,
-        "twilio_auth_token": token,
-        "twilio_phone_number (or twilio_messaging_service_sid)": settings.twilio_phone_number
-        or settings.twilio_messaging_service_sid,
-    }
-    missing = [key for key, value in wanted.items() if not value]
+    missing = missing_credentials(settings)
     if missing or token is None or settings.twilio_account_sid is None:
         msg = (
             f"The SMS server lacks {', '.join(missing)}: set them in config.json, .env or the environment, "
@@ -350,13 +344,13 @@ def credentials(settings: Settings) -> tuple[str, str]:
     return settings.twilio_account_sid, token.get_secret_value()
 
 
-def own_number(settings: Settings) -> UserId | None:
+def own_number(settings: SmsSettings) -> UserId | None:
     """Our number in E.164, if we send from one of our own choice."""
     written = settings.twilio_phone_number
     return None if written is None else normal_number(written, settings.default_region) or UserId(written)
 
 
-def callback_base(settings: Settings) -> str | None:
+def callback_base(settings: SmsSettings) -> str | None:
     """What status callbacks can be sent to: our public URL, or ourselves when the simulator plays Twilio."""
     if settings.public_url is not None:
         # Twilio refuses host names with an underscore (21609), and the message with them.

@@ -21,12 +21,13 @@ from types import FrameType
 
 from rich.console import Console
 
+from relay.channels.registry import AllSettings
 from relay.config.errors import SettingsError
 from relay.config.settings import load_settings
 from relay.launcher.addresses import address_rows, title
 from relay.launcher.diagnosis import diagnose
 from relay.launcher.events import Event, StopRequested
-from relay.launcher.plan import SERVERS, Plan, Selection, make_plan
+from relay.launcher.plan import CHANNEL_SERVERS, SERVERS, Plan, Selection, make_plan
 from relay.launcher.ports import port_problems
 from relay.launcher.processes import Processes
 from relay.launcher.screen import Screen
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.check:
         return diagnose(FOLDER, selection, os.environ, Console(highlight=False))
     try:
-        plan = make_plan(load_settings(FOLDER), selection)
+        plan = make_plan(load_settings(AllSettings, FOLDER), selection)
     except SettingsError as error:
         return _refuse(str(error))
     problems = port_problems(plan.programs)
@@ -65,10 +66,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--all", action="store_true", help="all four servers")
+    parser.add_argument("--all", action="store_true", help="all servers")
     parser.add_argument("--llm", action="store_true", help="the LLM server")
-    parser.add_argument("--sms", action="store_true", help="the SMS server")
-    parser.add_argument("--telegram", action="store_true", help="the Telegram server")
+    for name, channel in CHANNEL_SERVERS.items():
+        parser.add_argument(f"--{name}", action="store_true", help=f"the {channel.title} server")
     parser.add_argument("--admin", action="store_true", help="the console")
     parser.add_argument("--demo", action="store_true", help="try it out: use the simulator instead of any account")
     parser.add_argument("--check", action="store_true", help="check the setup, start nothing")

@@ -24,12 +24,14 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.admin_api import Desk, Limit, Offset
+from relay.channels.registry import settings_as
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.entities import CUT_NOTICE
 from relay.channels.telegram.polling import LEASE_NOTE, Intake, Poller, insist
+from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import CHANNEL, TELEGRAM
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings, load_settings
+from relay.config.settings import load_settings
 from relay.core import shutdown
 from relay.core.errors import SendError
 from relay.core.http_client import open_http_client
@@ -68,7 +70,7 @@ class Webhook:
 class Rooms:
     """What the routes need, made at the start of the server."""
 
-    settings: Settings
+    settings: TelegramSettings
     database: MessagingDatabase
     service: TelegramService
     relay: Relay
@@ -81,16 +83,16 @@ class Rooms:
 
 
 def create_app(
-    settings: Settings | None = None,
+    settings: TelegramSettings | None = None,
     *,
-    open_database: Callable[[Settings, str], MessagingDatabase] = open_database,
-    open_service: Callable[[Settings, AsyncClient], TelegramService] = TelegramService,
+    open_database: Callable[[TelegramSettings, str], MessagingDatabase] = open_database,
+    open_service: Callable[[TelegramSettings, AsyncClient], TelegramService] = TelegramService,
 ) -> FastAPI:
     """The server as an ASGI app; its rooms are opened when it starts, and not before.
 
     Raises SettingsError when it could not do its work with these settings.
     """
-    settings = settings or load_settings()
+    settings = settings or load_settings(settings_as(TelegramSettings))
     bot_token(settings)
     _webhook_url(settings)
     lifespan = partial(_lifespan, open_database=open_database, open_service=open_service)
@@ -106,7 +108,7 @@ def create_app(
     return app
 
 
-def _webhook_url(settings: Settings) -> str | None:
+def _webhook_url(settings: TelegramSettings) -> str | None:
     """Where Telegram is to push updates; None when we poll for them."""
     if settings.telegram_mode == "polling":
         return None
@@ -123,10 +125,10 @@ def _webhook_url(settings: Settings) -> str | None:
 @asynccontextmanager
 async def _lifespan(
     app: FastAPI,
-    open_database: Callable[[Settings, str], MessagingDatabase],
-    open_service: Callable[[Settings, AsyncClient], TelegramService],
+    open_database: Callable[[TelegramSettings, str], MessagingDatabase],
+    open_service: Callable[[TelegramSettings, AsyncClient], TelegramService],
 ) -> AsyncIterator[None]:
-    settings: Settings = app.state.settings
+    settings: TelegramSettings = app.state.settings
     http = open_http_client()
     database = open_database(settings, "telegram_server")
     rooms = _make_rooms(app, database, open_service(settings, http), LlmClient(http, settings))
@@ -143,7 +145,7 @@ async def _lifespan(
 
 
 def _make_rooms(app: FastAPI, database: MessagingDatabase, service: TelegramService, model: LlmClient) -> Rooms:
-    settings: Settings = app.state.settings
+    settings: TelegramSettings = app.state.settings
     relay_ = Relay(database, service, model, settings, app.state.metrics)
     intake = Intake(service, database, service.me.id, app.state.metrics, relay_.notify)
 
@@ -424,7 +426,8 @@ def _chat_id(given: int | str) -> UserId:
 
 def main() -> None:
     """Run the server until a signal."""
-    run_server("telegram_server", create_app, lambda settings: settings.telegram_server_port)
+    kind = settings_as(TelegramSettings)
+    run_server("telegram_server", kind, create_app, lambda settings: settings.telegram_server_port)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ from telegram.error import TelegramError
 from relay.channels.telegram.bot_api import BotCalls, CallFailed, is_about_entities, typed_bot
 from relay.channels.telegram.entities import plan
 from relay.channels.telegram.markdown import escape
+from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.updates import COMMAND, Identity, read_update
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import (
     SILENT_STATES,
@@ -86,7 +86,7 @@ class TelegramService:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: TelegramSettings,
         client: httpx.AsyncClient,
         *,
         clock: Callable[[], float] = time.time,
@@ -337,7 +337,7 @@ class TelegramService:
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 
-def bot_token(settings: Settings) -> str:
+def bot_token(settings: TelegramSettings) -> str:
     """The bot's token, which begins with the bot's id and a colon. Raises SettingsError when there is none."""
     if settings.telegram_bot_token is None:
         raise SettingsError(
@@ -347,7 +347,7 @@ def bot_token(settings: Settings) -> str:
     return settings.telegram_bot_token.get_secret_value()
 
 
-def webhook_secret(settings: Settings) -> str:
+def webhook_secret(settings: TelegramSettings) -> str:
     """What Telegram has to send in X-Telegram-Bot-Api-Secret-Token: as set, or else derived from the bot token."""
     if settings.telegram_webhook_secret is not None:
         return settings.telegram_webhook_secret.get_secret_value()

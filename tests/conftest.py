@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, create_engine
 
-from relay.config.settings import Settings
 from relay.storage.engine import open_transactions
 from relay.storage.schema import metadata
 from tests.ports import Ports
 from tests.running_postgresql import Postgresql, running_postgresql
+from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 # How long an example takes says how busy the machine is. Where a change has to pass, every run tries the same examples.

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from relay.channels.spec import ChannelSpec
+from relay.config.settings import S, compose
+from relay.core.messages import Platform
 
 FOLDERS = (
     "sms",
@@ -14,3 +19,24 @@ FOLDERS = (
 
 CHANNELS: tuple[ChannelSpec, ...] = tuple(import_module(f"relay.channels.{name}.spec").CHANNEL for name in FOLDERS)
 PLATFORMS = tuple(channel.platform for channel in CHANNELS)
+BY_PLATFORM = {channel.platform: channel for channel in CHANNELS}
+
+
+def _known(platform: Platform) -> Platform:
+    if platform not in BY_PLATFORM:
+        raise ValueError(f"must be one of {', '.join(BY_PLATFORM)}")
+    return platform
+
+
+KnownPlatform = Annotated[Platform, AfterValidator(_known)]
+"""A platform in a request, refused unless a channel has it."""
+
+AllSettings = compose(channel.settings for channel in CHANNELS)
+"""The settings of the whole product."""
+
+
+def settings_as(group: type[S]) -> type[S]:
+    """AllSettings, typed as the settings of one channel."""
+    if not issubclass(AllSettings, group):
+        raise TypeError(f"{group.__name__} belongs to no channel of the registry")
+    return AllSettings

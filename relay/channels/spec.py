@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from relay.config.checks import Finding
+from relay.config.settings import Settings
 from relay.core.messages import Platform
+
+Row = tuple[str, str]
+
+
+def _no_rows(_: Any) -> list[Row]:
+    return []
+
+
+def _no_findings(_: Any) -> Iterable[Finding]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelSpec:
-    """One channel.
+    """One channel. Callables take the settings of all channels, which are instances of `settings` too.
 
-    platform: its stored id and the first segment of its routes. title: its name for people. address_key: what its
-    routes call the address of a user. receipt_keys: what /send shows of each part.
+    platform: its stored id, the first segment of its routes and the name of its server in logs and flags.
+    title: its name for people. about: one sentence on its server's home page. colour: of its lines in the launcher.
+    settings: the common settings with its own. chapter: title and text above them in the documentation.
+    missing: names of the settings without which it cannot work.
+    address_key: what its routes call the address of a user; address_help describes one.
+    module, port_key: the program that serves it and the setting with its port. A channel without them is served by the
+    program of `host`, another channel.
+    addresses: rows of the launcher's table for a real account, most important first.
+    check: what `--check` finds about its configuration.
+    receipt_keys: what /send shows of each part.
     """
 
     platform: Platform
     title: str
+    about: str
+    colour: str
+    settings: type[Settings]
+    chapter: tuple[str, str]
+    missing: Callable[[Any], tuple[str, ...]]
     address_key: str
+    address_help: str
+    module: str | None = None
+    port_key: str | None = None
+    host: ChannelSpec | None = None
+    addresses: Callable[[Any], list[Row]] = _no_rows
+    check: Callable[[Any], Iterable[Finding]] = _no_findings
     receipt_keys: tuple[str, ...] = ("id", "state")
+
+    def url(self, settings: Settings) -> str:
+        """Where programs on this machine reach the server that serves this channel."""
+        return settings.server_url(self.port(settings))
+
+    def port(self, settings: Settings) -> int:
+        server = self.host or self
+        return int(getattr(settings, server.port_key or ""))

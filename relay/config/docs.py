@@ -1,21 +1,18 @@
-"""Writes docs/SETTINGS.md and .env.example from the tree of settings: `python -m relay.config.docs`.
+"""The texts of docs/SETTINGS.md and .env.example, made from the settings themselves.
 
-Both files are generated, so that they contain every setting with its default and its meaning; a test fails when they
-are outdated.
+Every setting is in both with its default and its meaning. relay.launcher.settings_docs writes the files.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import types
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from relay.config.settings import SECRET_KEYS, Settings
+from relay.config.settings import Settings, secret_keys
 
 
 class Chapter(NamedTuple):
@@ -26,7 +23,7 @@ class Chapter(NamedTuple):
     text: str
 
 
-GROUPS = (
+COMMON_CHAPTERS = (
     Chapter(
         "bind_host",
         "Where the servers listen and find each other",
@@ -45,16 +42,6 @@ GROUPS = (
         "otherwise, in try-out mode, the demo source.",
     ),
     Chapter(
-        "twilio_account_sid",
-        "Twilio",
-        "From the first page of Twilio's console. [SMS_SETUP_GUIDE.md](SMS_SETUP_GUIDE.md) explains how.",
-    ),
-    Chapter(
-        "telegram_bot_token",
-        "Telegram",
-        "The token alone is enough. [TELEGRAM_SETUP_GUIDE.md](TELEGRAM_SETUP_GUIDE.md) explains how.",
-    ),
-    Chapter(
         "admin_token",
         "People and the relay",
         "Who has access, how long things may take, and how much is handled at once.",
@@ -68,7 +55,7 @@ GROUPS = (
 
 _PAGE_HEAD = """# Settings
 
-<!-- Generated from relay/config/settings.py by `make format`. Change it there. -->
+<!-- Generated from the settings in relay/config/ and relay/channels/ by `make format`. Change it there. -->
 
 To try the product, you need not set anything. A setting can be written in three places; the first that has it wins:
 
@@ -86,48 +73,48 @@ there. The settings marked secret never appear in a log, an error, a status or a
 """
 
 _ENV_HEAD = """# Copy this file to .env and remove the # from the lines that you change. Everything has a default.
-# Generated from relay/config/settings.py by `make format`. More explanations: docs/SETTINGS.md
+# Generated from the settings in the code by `make format`. More explanations: docs/SETTINGS.md
 """
 
 
-def settings_page() -> str:
+def settings_page(kind: type[Settings], chapters: Iterable[Chapter]) -> str:
     """The text of docs/SETTINGS.md."""
-    chapters = []
-    for group, keys in grouped():
-        rows = [_row(key, Settings.model_fields[key]) for key in keys]
+    text = _PAGE_HEAD
+    for chapter, keys in by_chapter(kind, chapters):
+        rows = [_row(kind, key) for key in keys]
         table = "\n".join(["| setting | environment | default | meaning |", "|---|---|---|---|", *rows])
-        chapters.append(f"\n## {group.title}\n\n{group.text}\n\n{table}\n")
-    return _PAGE_HEAD + "".join(chapters)
+        text += f"\n## {chapter.title}\n\n{chapter.text}\n\n{table}\n"
+    return text
 
 
-def env_example() -> str:
+def env_example(kind: type[Settings], chapters: Iterable[Chapter]) -> str:
     """The text of .env.example: every setting with its default, commented out."""
-    chapters = []
-    for group, keys in grouped():
-        lines = [f"# {_meaning(key)}\n#{key.upper()}={_plain_default(Settings.model_fields[key])}" for key in keys]
-        chapters.append(f"\n# ---- {group.title}\n\n" + "\n".join(lines) + "\n")
-    return _ENV_HEAD + "".join(chapters)
+    text = _ENV_HEAD
+    for chapter, keys in by_chapter(kind, chapters):
+        lines = [f"# {_meaning(kind, key)}\n#{key.upper()}={_plain_default(kind.model_fields[key])}" for key in keys]
+        text += f"\n# ---- {chapter.title}\n\n" + "\n".join(lines) + "\n"
+    return text
 
 
-def grouped() -> Iterator[tuple[Chapter, list[str]]]:
-    """Each chapter with its settings, in the order of the tree."""
-    keys = list(Settings.model_fields)
-    starts = [keys.index(group.first) for group in GROUPS] + [len(keys)]
-    for group, start, end in zip(GROUPS, starts, starts[1:], strict=False):
-        yield group, keys[start:end]
+def by_chapter(kind: type[Settings], chapters: Iterable[Chapter]) -> Iterator[tuple[Chapter, list[str]]]:
+    """Each chapter with its settings, in the order of `kind`."""
+    keys, listed = list(kind.model_fields), list(chapters)
+    starts = [keys.index(chapter.first) for chapter in listed] + [len(keys)]
+    for chapter, start, end in zip(listed, starts, starts[1:], strict=False):
+        yield chapter, keys[start:end]
 
 
-def _row(key: str, field: FieldInfo) -> str:
-    default = _plain_default(field)
+def _row(kind: type[Settings], key: str) -> str:
+    default = _plain_default(kind.model_fields[key])
     shown = f"`{default}`" if default else "-"
-    meaning = _meaning(key).replace("|", "\\|").replace("<", "&lt;")
+    meaning = _meaning(kind, key).replace("|", "\\|").replace("<", "&lt;")
     return f"| `{key}` | `{key.upper()}` | {shown} | {meaning} |"
 
 
-def _meaning(key: str) -> str:
+def _meaning(kind: type[Settings], key: str) -> str:
     """The description, with the choices, the limits and the secrecy that the type knows."""
-    field = Settings.model_fields[key]
-    notes = [*_choices(field), *_limits(field), *(["secret"] if key in SECRET_KEYS else [])]
+    field = kind.model_fields[key]
+    notes = [*_choices(field), *_limits(field), *(["secret"] if key in secret_keys(kind) else [])]
     return f"{field.description}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
@@ -167,15 +154,3 @@ def _plain_default(field: FieldInfo) -> str:
     if isinstance(default, dict):
         return json.dumps(default) if default else ""
     return f"{default:g}" if isinstance(default, float) else str(default)
-
-
-def main() -> None:
-    folder = Path(__file__).resolve().parents[2]
-    for path, text in ((folder / "docs" / "SETTINGS.md", settings_page()), (folder / ".env.example", env_example())):
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
-            sys.stdout.write(f"{path.relative_to(folder)} was updated\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -10,50 +10,45 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
 
 from relay.config.errors import SettingsError
 from relay.config.sources import read_sources
 from relay.config.types import (
-    AccountSid,
     Aliases,
-    BotToken,
     OllamaHost,
     OneOf,
     OptionalUrl,
-    PhoneNumber,
     Port,
     Prices,
     Secret,
-    ServiceSid,
     Table,
     Text,
     Url,
     Words,
 )
 
-SIMULATED_ACCOUNT_SID = "AC" + "51" * 16
-SIMULATED_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 (opens nothing but the simulator on this machine)
-SIMULATED_PHONE_NUMBER = "+15550100000"
-SIMULATED_BOT_TOKEN = "5150000000:SIMULATED-bot-token-of-the-try-out-mode"  # noqa: S105 (as above)
 SIMULATED_DATABASE_URL = "sqlite:///messaging_users.simulated.db"
+
+S = TypeVar("S", bound="Settings")
 
 
 class Settings(BaseModel):
-    """Every setting of every server. Frozen; build it with `load_settings`, or by keyword in tests."""
+    """The settings that do not belong to one channel; a channel derives a class of its own, `compose` joins them.
+
+    Frozen; build it with `load_settings`, or by keyword in tests.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     # Where the servers listen and find each other
     bind_host: str = Field("127.0.0.1", min_length=1, description="Address that the servers listen on.")
     llm_server_port: Port = Field(8033, description="Port of the LLM server.")
-    sms_server_port: Port = Field(8040, description="Port of the SMS server.")
-    telegram_server_port: Port = Field(8041, description="Port of the Telegram server.")
     admin_server_port: Port = Field(8042, description="Port of the console.")
     simulator_port: Port = Field(8043, description="Port of the simulator.")
     llm_server_url: OptionalUrl = Field(
@@ -189,58 +184,12 @@ class Settings(BaseModel):
     )
     history_exchanges: int = Field(5, ge=0, le=50, description="How many earlier exchanges the model sees.")
 
-    # Twilio
-    twilio_account_sid: AccountSid = Field(None, description="Account SID, AC and 32 hex digits.")
-    twilio_auth_token: Secret = Field(None, description="Auth token; signs webhooks and gives access to the REST API.")
-    twilio_secondary_auth_token: Secret = Field(
-        None, description="Second auth token during a rotation: webhooks signed with it pass too."
-    )
-    twilio_shared_key: Secret = Field(
-        None,
-        description="Secret of a SharedKey of Twilio's Webhooks API; when set, only its SHA-256 signatures pass.",
-    )
-    twilio_phone_number: PhoneNumber = Field(None, description="Our number in E.164 format: +12345678900.")
-    twilio_messaging_service_sid: ServiceSid = Field(
-        None, description="Messaging Service to send through, MG and 32 hex digits."
-    )
-    twilio_api_base_url: Url = Field("https://api.twilio.com", description="Base URL of Twilio's REST API.")
-    validate_twilio_signature: bool | None = Field(
-        None, description="Refuse unsigned webhooks; when empty, true if an auth token is set."
-    )
-    default_region: str = Field(
-        "US", min_length=2, max_length=2, description="Country assumed for numbers written without a +."
-    )
-    sms_max_parts: int = Field(
-        6, ge=1, le=40, description="Maximum number of texts per answer; the rest is cut off, with a note."
-    )
-    sms_settle_seconds: float = Field(
-        60.0,
-        ge=0,
-        le=3600,
-        description="How long to look for a text whose fate at Twilio is unknown before it is sent again.",
-    )
-    sms_segment_usd: float = Field(
-        0.012, ge=0, le=10, description="Price of one segment, for the cost estimate in the status."
-    )
-
-    # Telegram
-    telegram_bot_token: BotToken = Field(None, description="Token from @BotFather.")
-    telegram_mode: Annotated[Literal["polling", "webhook"], OneOf] = Field("polling", description="How updates arrive.")
-    telegram_webhook_secret: Secret = Field(
-        None,
-        description="Secret token of the webhook, 1 to 256 of A-Z a-z 0-9 _ -; derived from the bot token when empty.",
-    )
-    telegram_api_base_url: Url = Field(
-        "https://api.telegram.org", description="Base URL of the Bot API; requests go to {base}/bot{token}/{method}."
-    )
-    telegram_poll_seconds: int = Field(30, ge=0, le=50, description="Timeout of one long poll.")
-    telegram_max_parts: int = Field(
-        10, ge=1, le=40, description="Maximum number of messages per answer; the rest is cut off, with a note."
-    )
-
     # People and the relay
     admin_token: Secret = Field(
         None, description="When set, every admin route requires it; without it, admin routes answer this machine only."
+    )
+    default_region: str = Field(
+        "US", min_length=2, max_length=2, description="Country assumed for numbers written without a +."
     )
     max_name_length: int = Field(50, ge=1, le=200, description="Maximum length of a name, in characters.")
     messages_per_minute: int = Field(
@@ -306,13 +255,6 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        secret = self.telegram_webhook_secret
-        if secret is not None:
-            value = secret.get_secret_value()
-            allowed = all(char.isascii() and (char.isalnum() or char in "_-") for char in value)
-            if not allowed or len(value) > 256:
-                msg = "telegram_webhook_secret must be 1 to 256 characters of A-Z a-z 0-9 _ -"
-                raise ValueError(msg)
         if not self.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
             msg = "database_url must begin with sqlite:/// or postgresql+psycopg://"
             raise ValueError(msg)
@@ -342,34 +284,19 @@ class Settings(BaseModel):
 
         The port is part of it: two SMS servers on one machine are two owners.
         """
-        port = f":{getattr(self, f'{server}_port')}" if f"{server}_port" in Settings.model_fields else ""
+        port = f":{getattr(self, f'{server}_port')}" if f"{server}_port" in type(self).model_fields else ""
         return f"{server}@{self.instance_name or socket.gethostname()}{port}"
 
     @property
-    def check_signatures(self) -> bool:
-        """Whether an unsigned webhook of Twilio is refused."""
-        if self.validate_twilio_signature is not None:
-            return self.validate_twilio_signature
-        return self.twilio_auth_token is not None
-
-    @property
-    def has_sms_credentials(self) -> bool:
-        return bool(
-            self.twilio_account_sid
-            and self.twilio_auth_token
-            and (self.twilio_phone_number or self.twilio_messaging_service_sid)
-        )
-
-    @property
     def has_any_credential(self) -> bool:
-        """Whether any platform is configured, be it in part: then nothing is ever simulated silently."""
-        return bool(
-            self.twilio_account_sid
-            or self.twilio_auth_token
-            or self.twilio_phone_number
-            or self.twilio_messaging_service_sid
-            or self.telegram_bot_token
-        )
+        """Whether any channel is configured, be it in part: then nothing is ever simulated silently."""
+        return False
+
+    def group(self, kind: type[S]) -> S:
+        """The same settings, typed as those of one channel, whose class they must be of."""
+        if not isinstance(self, kind):
+            raise TypeError(f"{kind.__name__} is no part of these settings")
+        return self
 
     def secrets(self) -> list[str]:
         """All secret values in effect, for the log filter that redacts them."""
@@ -378,26 +305,16 @@ class Settings(BaseModel):
         # A library may print the URL with the password as it is written there, or the password itself.
         return [value for value in [*values, password, unquote(password)] if value]
 
-    def for_simulator(self) -> Settings:
-        """The same settings with both channels pointed at the simulator; real credentials are left out."""
-        changes: dict[str, Any] = {
-            "simulated": True,
-            "twilio_account_sid": SIMULATED_ACCOUNT_SID,
-            "twilio_auth_token": SecretStr(SIMULATED_AUTH_TOKEN),
-            "twilio_secondary_auth_token": None,
-            "twilio_shared_key": None,
-            "twilio_phone_number": SIMULATED_PHONE_NUMBER,
-            "twilio_messaging_service_sid": None,
-            "twilio_api_base_url": self.simulator_url,
-            "validate_twilio_signature": False,
-            "telegram_bot_token": SecretStr(SIMULATED_BOT_TOKEN),
-            "telegram_api_base_url": self.simulator_url,
-            "telegram_webhook_secret": None,
-            "public_url": None,
-        }
+    def for_simulator(self) -> Self:
+        """The same settings with every channel pointed at the simulator; real credentials are left out."""
+        return self.model_copy(update=self.simulated_values())
+
+    def simulated_values(self) -> dict[str, Any]:
+        """What try-out mode changes; a channel's settings add what is theirs."""
+        changes: dict[str, Any] = {"simulated": True, "public_url": None}
         if "database_url" not in self.model_fields_set:
             changes["database_url"] = SIMULATED_DATABASE_URL
-        return self.model_copy(update=changes)
+        return changes
 
 
 def reachable(bind_host: str) -> str:
@@ -405,11 +322,17 @@ def reachable(bind_host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind_host, bind_host)  # noqa: S104 (compared)
 
 
-SECRET_KEYS = frozenset(name for name, info in Settings.model_fields.items() if info.annotation == SecretStr | None)
+def compose(groups: Iterable[type[Settings]]) -> type[Settings]:
+    """One class with the settings of all groups, in the order given."""
+    return create_model("AllSettings", __base__=tuple(reversed(tuple(groups))))
 
 
-def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings of the product in `folder` (the current one by default).
+def secret_keys(kind: type[Settings]) -> frozenset[str]:
+    return frozenset(name for name, info in kind.model_fields.items() if info.annotation == SecretStr | None)
+
+
+def load_settings(kind: type[S], folder: Path | None = None, environ: Mapping[str, str] | None = None) -> S:
+    """Read the settings `kind` of the product in `folder` (the current one by default).
 
     Raises SettingsError with one sentence a mistake: the file, the key, what is wrong, what to write instead.
     """
@@ -417,30 +340,30 @@ def load_settings(folder: Path | None = None, environ: Mapping[str, str] | None 
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    for source, found in read_sources(folder, environ, Settings.model_fields):
+    for source, found in read_sources(folder, environ, kind.model_fields):
         values |= found
         origin |= dict.fromkeys(found, source)
     try:
-        settings = Settings(**values)
+        settings = kind(**values)
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(detail, origin) for detail in error.errors())) from None
+        raise SettingsError("\n".join(_sentence(kind, detail, origin) for detail in error.errors())) from None
     return settings.for_simulator() if settings.simulated else settings
 
 
-def _sentence(detail: Any, origin: Mapping[str, str]) -> str:
+def _sentence(kind: type[Settings], detail: Any, origin: Mapping[str, str]) -> str:
     """One mistake in words; the value itself is not repeated, it may be a secret."""
     location, message = detail["loc"], detail["msg"].removeprefix("Value error, ")
     if not location:
         return f"{message}."
     key = str(location[0])
-    help_text = Settings.model_fields[key].description if key in Settings.model_fields else ""
+    help_text = kind.model_fields[key].description if key in kind.model_fields else ""
     return f"{origin.get(key, 'settings')}: {key} is not valid: {message}. {help_text}".strip()
 
 
-def load_or_exit() -> Settings:
+def load_or_exit(kind: type[S]) -> S:
     """The settings for an entry file: on a mistake its sentence goes to stderr and the program ends with status 2."""
     try:
-        return load_settings()
+        return load_settings(kind)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 (logging is not set up yet: it needs the settings)
         raise SystemExit(2) from None

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from relay.channels.sms.spec import SMS
+from relay.channels.registry import BY_PLATFORM
 from relay.config.settings import Settings
 from relay.console.person import Address
 from relay.core.http_client import never_left
@@ -59,11 +59,9 @@ async def send_manual_message(http: httpx.AsyncClient, settings: Settings, addre
 
 
 def _request(settings: Settings, address: Address, message: str) -> tuple[str, str, dict[str, str]]:
-    if address.platform == SMS:
-        url = settings.server_url(settings.sms_server_port)
-        return "SMS", f"{url}/sms/send", {"phone_number": address.user_id, "message": message}
-    url = settings.server_url(settings.telegram_server_port)
-    return "Telegram", f"{url}/telegram/send", {"chat_id": address.user_id, "message": message}
+    channel = BY_PLATFORM[address.platform]
+    url = f"{channel.url(settings)}/{channel.platform}/send"
+    return channel.title, url, {channel.address_key: address.user_id, "message": message}
 
 
 def _refusal(name: str, response: httpx.Response) -> NotSent:

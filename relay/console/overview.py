@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from relay.channels.registry import PLATFORMS
 from relay.console.servers import ServerState
 from relay.core.errors import StorageError
-from relay.core.messages import db_safe
+from relay.core.messages import PartState, Platform, db_safe
 from relay.core.text import timestamp
 from relay.storage import queries
 
@@ -67,7 +67,7 @@ def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
     }
     mentioned = {(row["platform"], row["user_id"]) for rows in lists.values() for row in rows if row["user_id"]}
     return {
-        "platforms": {platform: queries.status(connection, platform, PLATFORMS, now) for platform in PLATFORMS},
+        "platforms": {platform: _figures(connection, platform, now) for platform in PLATFORMS},
         "paused": [
             {"platform": platform, **value}
             for platform in PLATFORMS
@@ -78,3 +78,9 @@ def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
         "names": {" ".join(who): name for who, name in queries.names_of(connection, mentioned).items()},
         **lists,
     }
+
+
+def _figures(connection: Connection, platform: Platform, now: float) -> dict[str, Any]:
+    figures = queries.status(connection, platform, PLATFORMS, now)
+    delivery = figures["delivery"]
+    return {**figures, "failed_parts": delivery[PartState.FAILED] + delivery[PartState.UNDELIVERED]}

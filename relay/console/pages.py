@@ -19,6 +19,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from relay.channels.registry import CHANNELS
 from relay.config.settings import Settings
 
 FOLDER = Path(__file__).parent
@@ -94,6 +95,7 @@ class Pages:
         versions = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in self.files.items()}
         self._environment.globals.update(
             person_url=person_url,
+            TITLES={channel.platform: channel.title for channel in CHANNELS},
             new_form=lambda: secrets.token_hex(16),
             static=lambda name: f"/static/{name}?v={versions[name]}",
             simulated=settings.simulated,

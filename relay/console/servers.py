@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from relay.channels.registry import CHANNELS
 from relay.config.settings import Settings
 from relay.core.http_client import never_left
 
@@ -49,10 +50,10 @@ class ServerState:
 
 def known_servers(settings: Settings) -> tuple[KnownServer, ...]:
     """The servers of these settings; the simulator is expected in try-out mode only."""
+    served = (channel for channel in CHANNELS if channel.host is None)
     return (
         KnownServer("LLM server", settings.model_url),
-        KnownServer("SMS server", settings.server_url(settings.sms_server_port)),
-        KnownServer("Telegram server", settings.server_url(settings.telegram_server_port)),
+        *(KnownServer(f"{channel.title} server", channel.url(settings)) for channel in served),
         KnownServer("Simulator", settings.simulator_url, expected=settings.simulated),
     )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from relay.channels.registry import CHANNELS
+from relay.channels.spec import ChannelSpec, Row
 from relay.launcher.plan import Plan
-
-Row = tuple[str, str]
 
 
 def title(plan: Plan, up: frozenset[str], unready: frozenset[str]) -> str:
@@ -38,24 +39,9 @@ def _admin(plan: Plan) -> list[Row]:
     return [("console", plan.settings.server_url(plan.settings.admin_server_port))]
 
 
-def _sms(plan: Plan) -> list[Row]:
-    settings = plan.settings
-    here = settings.server_url(settings.sms_server_port)
-    rows = [("SMS status", f"{here}/sms/status")]
-    if plan.simulated:
-        return rows
-    number = settings.twilio_phone_number or f"a number of {settings.twilio_messaging_service_sid}"
-    if settings.public_url:
-        hook = f"{settings.public_url}/sms/webhook"
-    else:
-        hook = f"{here}/sms/webhook, which Twilio cannot reach: set public_url to your tunnel's address"
-    return [("text to", number), ("Twilio's webhook", hook), *rows]
-
-
-def _telegram(plan: Plan) -> list[Row]:
-    status = plan.settings.server_url(plan.settings.telegram_server_port)
-    rows = [("Telegram status", f"{status}/telegram/status")]
-    return rows if plan.simulated else [("Telegram", "write to your bot"), *rows]
+def _channel(plan: Plan, channel: ChannelSpec) -> list[Row]:
+    status = (f"{channel.title} status", f"{channel.url(plan.settings)}/{channel.platform}/status")
+    return [status] if plan.simulated else [*channel.addresses(plan.settings), status]
 
 
 def _llm(plan: Plan) -> list[Row]:
@@ -65,7 +51,6 @@ def _llm(plan: Plan) -> list[Row]:
 _ROWS: tuple[tuple[str, Callable[[Plan], list[Row]]], ...] = (
     ("simulator", _simulator),
     ("admin", _admin),
-    ("sms", _sms),
-    ("telegram", _telegram),
+    *(((channel.host or channel).platform, partial(_channel, channel=channel)) for channel in CHANNELS),
     ("llm", _llm),
 )

@@ -5,46 +5,24 @@ from __future__ import annotations
 import os
 import platform
 import re
-import socket
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.text import Text
 
+from relay.channels.registry import CHANNELS, AllSettings
+from relay.config.checks import Finding, Severity, connection, local_connection
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, load_settings
 from relay.launcher.plan import Plan, Selection, make_plan
 from relay.launcher.ports import why_closed
 from relay.launcher.processes import is_healthy
 
-_LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1"}
-
-
-class Severity(StrEnum):
-    """The severity of a finding; only a problem prevents a start."""
-
-    FINE = "ok"
-    NOTE = "note"
-    PROBLEM = "PROBLEM"
-
-
 _STYLE = {Severity.FINE: "green", Severity.NOTE: "yellow", Severity.PROBLEM: "bold red"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check: what was checked, and a sentence about it."""
-
-    severity: Severity
-    what: str
-    text: str
 
 
 def diagnose(folder: Path, selection: Selection, environ: Mapping[str, str], console: Console) -> int:
@@ -64,7 +42,7 @@ def examine(folder: Path, selection: Selection, environ: Mapping[str, str]) -> I
     yield _python()
     yield _requirements(folder / "requirements.lock")
     try:
-        plan = make_plan(load_settings(folder, environ), selection)
+        plan = make_plan(load_settings(AllSettings, folder, environ), selection)
     except SettingsError as error:
         for sentence in str(error).splitlines():
             yield Finding(Severity.PROBLEM, "settings", sentence)
@@ -75,6 +53,7 @@ def examine(folder: Path, selection: Selection, environ: Mapping[str, str]) -> I
     yield _database(folder, plan.settings)
     yield from _log_folder(folder, plan.settings)
     yield from _reachability(plan)
+    yield from _channels(plan)
 
 
 def _python() -> Finding:
@@ -136,7 +115,7 @@ def _ports(plan: Plan) -> Iterator[Finding]:
 def _database(folder: Path, settings: Settings) -> Finding:
     if settings.database_url.startswith("sqlite:///"):
         return _sqlite(folder / settings.database_url.removeprefix("sqlite:///").partition("?")[0])
-    return _answers("database", settings.database_url, 5432, Severity.PROBLEM)
+    return connection("database", settings.database_url, 5432, Severity.PROBLEM)
 
 
 def _sqlite(path: Path) -> Finding:
@@ -178,21 +157,15 @@ def _reachability(plan: Plan) -> Iterator[Finding]:
         ("ollama_host", settings.ollama_host, settings.llm_source == "ollama" or "ollama_host" in named),
         ("openai_base_url", settings.openai_base_url, settings.llm_source in {"auto", "openai"}),
         ("openrouter_base_url", settings.openrouter_base_url, "openrouter_base_url" in named),
-        ("twilio_api_base_url", settings.twilio_api_base_url, "simulator" not in started),
-        ("telegram_api_base_url", settings.telegram_api_base_url, "simulator" not in started),
     ]
     for key, url, matters in targets:
-        if url and matters and urlsplit(url).hostname in _LOOPBACK_NAMES:
-            yield _answers(key, url, 80, Severity.NOTE)
+        if matters:
+            yield from local_connection(key, url)
 
 
-def _answers(what: str, url: str, default_port: int, otherwise: Severity) -> Finding:
-    """Check that host and port accept a connection. Only these are shown: a URL may hold a password."""
-    parts = urlsplit(url)
-    host, port = parts.hostname or "localhost", parts.port or default_port
-    try:
-        socket.create_connection((host, port), timeout=3).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        return Finding(otherwise, what, f"nothing answers at {host}:{port} ({reason}). Is it running?")
-    return Finding(Severity.FINE, what, f"something answers at {host}:{port}")
+def _channels(plan: Plan) -> Iterator[Finding]:
+    """The checks of the channels that are started with an account."""
+    started = {program.name for program in plan.programs}
+    for channel in CHANNELS:
+        if not plan.simulated and (channel.host or channel).platform in started:
+            yield from channel.check(plan.settings)

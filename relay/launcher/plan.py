@@ -5,20 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from relay.channels.registry import CHANNELS
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, reachable
 
 LOOPBACK = "127.0.0.1"
-SERVERS = ("llm", "sms", "telegram", "admin")
+CHANNEL_SERVERS = {channel.platform: channel for channel in CHANNELS if channel.module is not None}
+SERVERS = ("llm", *CHANNEL_SERVERS, "admin")
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One server: its name (the prefix of its log lines), file, address, and the programs to start before it."""
+    """One server: its name (the prefix of its log lines), module, address, port key, and what to start before it."""
 
     name: str
-    file: str
+    module: str
     port: int
+    port_key: str
     bind_host: str = LOOPBACK
     waits_for: tuple[str, ...] = ()
 
@@ -69,7 +72,7 @@ def make_plan(settings: Settings, selection: Selection) -> Plan:
     if not selection.servers and _llm_is_elsewhere(settings):
         left_out.append(("llm", f"llm_server_url points to another server, {settings.llm_server_url}"))
     started = wanted - {name for name, _ in left_out}
-    simulator = trial and (selection.demo or not started.isdisjoint({"sms", "telegram"}))
+    simulator = trial and (selection.demo or not started.isdisjoint(CHANNEL_SERVERS))
     in_force = settings.for_simulator() if trial else settings
     programs = _programs(in_force, started | ({"simulator"} if simulator else set()))
     _refuse_shared_ports(programs)
@@ -80,31 +83,24 @@ def _programs(settings: Settings, started: set[str]) -> tuple[Program, ...]:
     """The started programs in start order: those that others wait for come first."""
     channel_needs = tuple(name for name in ("llm", "simulator") if name in started)
     host = settings.bind_host
+    channels = (
+        Program(name, channel.module or "", channel.port(settings), channel.port_key or "", host, channel_needs)
+        for name, channel in CHANNEL_SERVERS.items()
+    )
     everything = (
-        Program("llm", "llm_server.py", settings.llm_server_port, host),
+        Program("llm", "llm_server", settings.llm_server_port, "llm_server_port", host),
         # The simulator and the console listen on loopback alone, whatever bind_host says.
-        Program("simulator", "simulator.py", settings.simulator_port),
-        Program("sms", "sms_server.py", settings.sms_server_port, host, channel_needs),
-        Program("telegram", "telegram_server.py", settings.telegram_server_port, host, channel_needs),
-        Program("admin", "admin_server.py", settings.admin_server_port),
+        Program("simulator", "simulator", settings.simulator_port, "simulator_port"),
+        *channels,
+        Program("admin", "admin_server", settings.admin_server_port, "admin_server_port"),
     )
     return tuple(program for program in everything if program.name in started)
 
 
 def _missing(settings: Settings) -> dict[str, str]:
     """The missing settings of each channel without complete credentials."""
-    found = {}
-    if not settings.has_sms_credentials:
-        needed = {
-            "twilio_account_sid": settings.twilio_account_sid,
-            "twilio_auth_token": settings.twilio_auth_token,
-            "twilio_phone_number (or twilio_messaging_service_sid)": settings.twilio_phone_number
-            or settings.twilio_messaging_service_sid,
-        }
-        found["sms"] = "not set: " + ", ".join(key for key, value in needed.items() if not value)
-    if settings.telegram_bot_token is None:
-        found["telegram"] = "not set: telegram_bot_token"
-    return found
+    missing = {name: channel.missing(settings) for name, channel in CHANNEL_SERVERS.items()}
+    return {name: f"not set: {', '.join(keys)}" for name, keys in missing.items() if keys}
 
 
 def _not_configured(missing: dict[str, str], selection: Selection) -> str:

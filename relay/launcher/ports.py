@@ -28,7 +28,7 @@ def port_problems(programs: Sequence[Program]) -> list[str]:
 def _advice(program: Program, reason: str) -> str:
     if reason.startswith("bind_host"):
         return "Set bind_host to one of its addresses; 127.0.0.1 suits most."
-    move = f"set {program.file.removesuffix('.py').upper()}_PORT to another number."
+    move = f"set {program.port_key.upper()} to another number."
     return f"Stop that, or {move}" if reason.startswith(_IN_USE) else "S" + move[1:]
 
 

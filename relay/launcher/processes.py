@@ -46,7 +46,7 @@ class Processes:
     def start(self, program: Program, run: int) -> ServerProcess:
         """Start one run; raises OSError when the system refuses."""
         popen = subprocess.Popen(  # noqa: S603 (our own programs, by our own interpreter)
-            [sys.executable, program.file],
+            [sys.executable, "-m", program.module],
             cwd=self._folder,
             env=self._environ,
             stdin=subprocess.PIPE,

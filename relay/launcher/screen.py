@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-COLOURS = {
+from relay.channels.registry import CHANNELS
+
+COLOURS: dict[str, str] = {
     "llm": "cyan",
     "simulator": "magenta",
-    "sms": "green",
-    "telegram": "blue",
+    **{channel.platform: channel.colour for channel in CHANNELS},
     "admin": "yellow",
     "launcher": "bold",
 }

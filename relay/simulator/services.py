@@ -11,6 +11,7 @@ from types import FrameType
 
 import httpx
 
+from relay.channels.sms.settings import SmsSettings
 from relay.config.settings import Settings
 from relay.simulator.telegram_chats import Chats
 from relay.simulator.telegram_methods import BotApi
@@ -30,7 +31,7 @@ class Simulator:
     ) -> None:
         self.settings = settings
         self.world = World(settings, clock, rng)
-        token = settings.twilio_auth_token
+        token = settings.group(SmsSettings).twilio_auth_token
         caller = WebhookCaller(client, token.get_secret_value() if token else "")
         self.twilio = TwilioNetwork(self.world, caller)
         self.chats = Chats(self.world)

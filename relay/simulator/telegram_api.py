@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from relay.channels.telegram.settings import TelegramSettings
 from relay.simulator.fault_responses import apply_fault
 from relay.simulator.faults import Fault
 from relay.simulator.telegram_methods import BotApi
@@ -60,7 +61,7 @@ class TelegramApi:
         self._bot = bot
 
     def is_token(self, token: str) -> bool:
-        wanted = self._world.settings.telegram_bot_token
+        wanted = self._world.settings.group(TelegramSettings).telegram_bot_token
         return wanted is not None and same_secret(token, wanted.get_secret_value())
 
     async def call(self, request: Request, token: str, method: str) -> Response:

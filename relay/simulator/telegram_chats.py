@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
 from relay.simulator.people import Person, TelegramGroup
 from relay.simulator.telegram_entities import Entity, found_in
@@ -56,7 +57,7 @@ class Chats:
     # -- users and chats ----------------------------------------------------------------------------------------------
 
     def bot(self) -> dict[str, Any]:
-        token = self._world.settings.telegram_bot_token
+        token = self._world.settings.group(TelegramSettings).telegram_bot_token
         number = token.get_secret_value().partition(":")[0] if token else "0"
         return {"id": int(number), "is_bot": True, "first_name": BOT_NAME, "username": BOT_USERNAME}
 

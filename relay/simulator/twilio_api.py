@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from relay.channels.sms.settings import SmsSettings
 from relay.config.settings import Settings
 from relay.simulator.fault_responses import apply_fault
 from relay.simulator.faults import Fault
@@ -60,11 +61,11 @@ class TwilioApi:
 
     def _authenticate(self, request: Request, account_sid: str) -> None:
         settings: Settings = self._world.settings
-        token = settings.twilio_auth_token
-        wanted = f"{settings.twilio_account_sid}:{token.get_secret_value() if token else ''}"
+        token = settings.group(SmsSettings).twilio_auth_token
+        wanted = f"{settings.group(SmsSettings).twilio_account_sid}:{token.get_secret_value() if token else ''}"
         if not same_secret(_basic(request), wanted):
             raise TwilioRefusal(20003)
-        if account_sid != settings.twilio_account_sid:
+        if account_sid != settings.group(SmsSettings).twilio_account_sid:
             raise TwilioRefusal(20404)
 
     async def answer(

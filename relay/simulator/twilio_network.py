@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree as ET
 
+from relay.channels.sms.settings import SmsSettings
 from relay.channels.sms.spec import SMS
 from relay.simulator.faults import Fault
 from relay.simulator.people import Person
@@ -36,8 +37,8 @@ class TwilioNetwork:
         self._caller = caller
         self.messages = MessageLog()
         settings = world.settings
-        self.account_sid = settings.twilio_account_sid or ""
-        self.number = settings.twilio_phone_number or ""
+        self.account_sid = settings.group(SmsSettings).twilio_account_sid or ""
+        self.number = settings.group(SmsSettings).twilio_phone_number or ""
 
     # -- outbound  ----------------------------------------------------------------------------------------------------
 

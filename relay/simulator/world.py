@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from relay.channels.sms.settings import SmsSettings
 from relay.config.settings import Settings
 from relay.simulator.faults import ActiveFaults
 from relay.simulator.people import People
@@ -47,7 +48,7 @@ class World:
         self._permanent: set[asyncio.Task[None]] = set()
 
     def _default_options(self) -> SimulatorOptions:
-        return SimulatorOptions(f"http://127.0.0.1:{self.settings.sms_server_port}/sms/webhook")
+        return SimulatorOptions(f"http://127.0.0.1:{self.settings.group(SmsSettings).sms_server_port}/sms/webhook")
 
     def reset(self, seed: int | None = None) -> None:
         """Clear everything but the options and cancel tasks that are not permanent; `seed` makes faults repeatable."""

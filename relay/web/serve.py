@@ -19,7 +19,7 @@ from fastapi import FastAPI
 
 from relay.config.errors import SettingsError
 from relay.config.logs import setup_logging
-from relay.config.settings import Settings, load_or_exit
+from relay.config.settings import S, Settings, load_or_exit
 from relay.core.shutdown import REQUESTS, end_at_the_latest
 
 log = logging.getLogger("relay.web.app")
@@ -29,13 +29,17 @@ NOT_STARTED = 3
 
 
 def run_server(
-    name: str, create_app: Callable[[Settings], FastAPI], port_of: Callable[[Settings], int], host: str | None = None
+    name: str,
+    kind: type[S],
+    create_app: Callable[[S], FastAPI],
+    port_of: Callable[[S], int],
+    host: str | None = None,
 ) -> None:
     """Load the settings, set up logging and serve. A missing or invalid setting ends the process with status 2.
 
-    host: the address to listen on; `bind_host` when None.
+    kind: the class of the settings. host: the address to listen on; `bind_host` when None.
     """
-    settings = load_or_exit()
+    settings = load_or_exit(kind)
     setup_logging(settings, name)
     try:
         app = create_app(settings)

@@ -17,12 +17,8 @@ from typing import Any
 import httpx
 import psutil
 
-from relay.config.settings import (
-    SIMULATED_ACCOUNT_SID,
-    SIMULATED_AUTH_TOKEN,
-    SIMULATED_BOT_TOKEN,
-    SIMULATED_PHONE_NUMBER,
-)
+from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
+from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
 from tests.product.running_house import ROOT, House
 
 ADMIN_TOKEN = "only-the-campaign-knows-this"

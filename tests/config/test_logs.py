@@ -98,8 +98,9 @@ def test_json_lines_are_one_object_each_with_the_time_in_utc() -> None:
 def run(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """A real process: the root logger belongs to it alone."""
     code = (
-        "import logging; from relay.config.logs import setup_logging; from relay.config.settings import load_settings\n"
-        "setup_logging(load_settings(), 'sms_server'); logging.getLogger('relay').info('hello')\n"
+        "import logging; from relay.config.logs import setup_logging\n"
+        "from relay.config.settings import Settings, load_settings\n"
+        "setup_logging(load_settings(Settings), 'sms_server'); logging.getLogger('relay').info('hello')\n"
         "logging.getLogger('httpx').info('noise')"
     )
     return subprocess.run(

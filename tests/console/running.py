@@ -16,8 +16,8 @@ import uvicorn
 
 from admin_server import create_app
 from messaging_database import MessagingDatabase, open_database
-from relay.config.settings import Settings
 from tests.ports import Ports
+from tests.settings import Settings
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

@@ -13,7 +13,6 @@ import uuid
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
-from relay.config.settings import Settings
 from relay.core.errors import SendError, SendFailure
 from relay.core.messages import (
     Answer,
@@ -30,6 +29,7 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
+from tests.settings import Settings
 
 RIGHT_TO_LEFT = "\u202eשמך? ABC"
 SCRIPT = "<script>document.title='broken'</script><img src=x onerror=alert(1)>"

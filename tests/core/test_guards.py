@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 
 from relay.channels.sms.spec import SMS
-from relay.config.settings import Settings
 from relay.core.conversation import APOLOGY, LOOP_NOTICE, NOTICE, SENTENCES
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
 from relay.core.messages import HistoryMessage, Limit, Outcome, Usage, UserState
 from relay.storage.schema import inbound
 from tests.core.world import ANN, BOB, Found, Town
+from tests.settings import Settings
 
 LIMITS = Settings(messages_per_minute=3, messages_per_day=10)
 

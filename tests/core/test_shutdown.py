@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from relay.config.settings import Settings
 from relay.core.shutdown import SHARES
 from relay.launcher.supervisor import Timeouts
+from tests.settings import Settings
 
 
 def test_the_shares_of_a_stop_are_the_whole() -> None:

@@ -13,7 +13,6 @@ from sqlalchemy import select
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
-from relay.config.settings import Settings
 from relay.core.conversation import Conversation
 from relay.core.errors import StorageError
 from relay.core.messages import (
@@ -34,6 +33,7 @@ from relay.core.pipeline import Store
 from relay.core.user_workers import SWEEP_SECONDS
 from relay.storage.engine import open_transactions
 from relay.storage.schema import conversations, inbound, outbound
+from tests.settings import Settings
 
 ANN, BOB, CAT = UserId("ann"), UserId("bob"), UserId("cat")
 

@@ -26,6 +26,7 @@ from relay.web.serve import serve
 from sms_service import SmsService
 from telegram_service import TelegramService
 from tests.crash.crash_points import End, Way
+from tests.settings import Settings
 
 HOLD_SECONDS = 0.4
 """How long a step is held back after SIGTERM: the server looks for signals every 0.1 s, and is stopping by then."""
@@ -117,7 +118,7 @@ def run(way: Way, environment: Mapping[str, str], trap: Path, log: Path) -> None
     with log.open("ab") as written:
         os.dup2(written.fileno(), sys.stdout.fileno())
         os.dup2(written.fileno(), sys.stderr.fileno())
-    settings = load_settings(log.parent, environment)
+    settings = load_settings(Settings, log.parent, environment)
     setup_logging(settings, "sms_server" if way is Way.SMS else "telegram_server")
     trapper = Trapper(trap)
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from relay.config.settings import Settings
-from relay.launcher.diagnosis import Finding, Severity, diagnose, examine
+from relay.config.checks import Finding, Severity
+from relay.launcher.diagnosis import diagnose, examine
 from relay.launcher.plan import Selection
+from tests.settings import Settings
 
 PORTS = [key.upper() for key in Settings.model_fields if key.endswith("_port")]
 

@@ -314,7 +314,7 @@ def test_killing_a_process_ends_what_it_started_as_well(tmp_path: Path) -> None:
         told.append(event)
         ended.set()
 
-    process = Processes(tmp_path, os.environ, tell, show).start(Program("parent", "parent.py", 1), 1)
+    process = Processes(tmp_path, os.environ, tell, show).start(Program("parent", "parent", 1, "parent_port"), 1)
     assert spoke.wait(PATIENCE)
     grandchild = psutil.Process(int(shown[0]))
     process.kill()

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from relay.channels.sms.settings import SIMULATED_PHONE_NUMBER
 from relay.config.errors import SettingsError
-from relay.config.settings import SIMULATED_PHONE_NUMBER, Settings
 from relay.launcher.addresses import address_rows, title
 from relay.launcher.plan import SERVERS, Selection, make_plan
+from tests.settings import Settings
 
 TWILIO: dict[str, Any] = {
     "twilio_account_sid": "AC" + "0" * 32,

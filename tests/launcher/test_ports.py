@@ -15,7 +15,7 @@ from relay.launcher.ports import port_problems, why_closed
 
 def test_a_free_port_is_no_problem(free_port: Callable[[], int]) -> None:
     """Nothing to say about it."""
-    assert port_problems([Program("sms", "sms_server.py", free_port())]) == []
+    assert port_problems([Program("sms", "sms_server", free_port(), "sms_server_port")]) == []
 
 
 def test_a_port_in_use_is_named_with_its_process_and_the_setting_that_moves_us() -> None:
@@ -24,7 +24,7 @@ def test_a_port_in_use_is_named_with_its_process_and_the_setting_that_moves_us()
     with subprocess.Popen([sys.executable, "-c", listen], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout
         port = int(other.stdout.readline())
-        [sentence] = port_problems([Program("sms", "sms_server.py", port)])
+        [sentence] = port_problems([Program("sms", "sms_server", port, "sms_server_port")])
         other.kill()
     assert sentence.startswith(f"sms cannot use port {port}: it is in use by python")
     assert f"(process {other.pid})" in sentence
@@ -51,7 +51,7 @@ def test_an_address_that_is_not_ours_is_said_to_be_so(bind_host: str, free_port:
 
 def test_the_advice_fits_what_is_wrong() -> None:
     """Nothing can be stopped where the address is the mistake."""
-    [sentence] = port_problems([Program("sms", "sms_server.py", 8040, "192.0.2.1")])
+    [sentence] = port_problems([Program("sms", "sms_server", 8040, "sms_server_port", "192.0.2.1")])
     assert sentence.endswith(
         "is not an address of this machine. Set bind_host to one of its addresses; 127.0.0.1 suits most."
     )

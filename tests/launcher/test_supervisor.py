@@ -12,11 +12,11 @@ from relay.launcher.plan import Program
 from relay.launcher.supervisor import Supervisor, Timeouts, in_words, stop_waves
 
 ALL = (
-    Program("llm", "llm_server.py", 1),
-    Program("simulator", "simulator.py", 2),
-    Program("sms", "sms_server.py", 3, waits_for=("llm", "simulator")),
-    Program("telegram", "telegram_server.py", 4, waits_for=("llm", "simulator")),
-    Program("admin", "admin_server.py", 5),
+    Program("llm", "llm_server", 1, "llm_server_port"),
+    Program("simulator", "simulator", 2, "simulator_port"),
+    Program("sms", "sms_server", 3, "sms_server_port", waits_for=("llm", "simulator")),
+    Program("telegram", "telegram_server", 4, "telegram_server_port", waits_for=("llm", "simulator")),
+    Program("admin", "admin_server", 5, "admin_server_port"),
 )
 LLM_ALONE = ALL[:1]
 

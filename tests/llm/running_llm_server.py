@@ -15,9 +15,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from llm_server import create_app
-from relay.config.settings import Settings
 from relay.llm.gateway.environment import Environment
 from tests.llm.scripted_upstream import Upstream
+from tests.settings import Settings
 
 
 @dataclass

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from relay.channels.sms.spec import SMS
-from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_http_client
 from relay.core.messages import Answer
@@ -29,6 +28,7 @@ from tests.llm.scripted_upstream import (
     streams_then_cuts,
     streams_then_hangs,
 )
+from tests.settings import Settings
 
 MESSAGES = [{"role": "system", "content": "be short"}, {"role": "user", "content": "Hello"}]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from relay.config.settings import Settings
 from relay.web.access import admin, internal, public
+from tests.settings import Settings
 
 SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simulator")
 CLASSES = {public: "public", internal: "internal", admin: "admin"}

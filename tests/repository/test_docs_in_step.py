@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.config.settings import Settings
 from tests.repository.route_walk import SERVERS, routes_of
+from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])

@@ -31,7 +31,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "relay.channels.sms": {"relay.channels.spec", "relay.core", "relay.config", "relay.web", "relay.llm.client"},
     "relay.channels.telegram": {"relay.channels.spec", "relay.core", "relay.config", "relay.web", "relay.llm.client"},
-    "relay.launcher": {"relay.config", "relay.core.retry", "relay.channels.registry", "relay.llm.checks"},
+    "relay.launcher": {
+        "relay.config",
+        "relay.core.retry",
+        "relay.channels.registry",
+        "relay.channels.spec",
+        "relay.llm.checks",
+    },
     "relay.console": {
         "relay.channels.sms.spec",
         "relay.core",
@@ -48,12 +54,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.config",
         "relay.web",
         "relay.channels.sms.spec",
+        "relay.channels.sms.settings",
         "relay.channels.telegram.spec",
+        "relay.channels.telegram.settings",
+        "relay.channels.registry",
     },
     "messaging_database": {"relay.storage", "relay.channels.registry", "relay.core", "relay.config"},
     "sms_service": {"relay.channels.sms", "relay.core", "relay.config"},
     "telegram_service": {"relay.channels.telegram", "relay.core", "relay.config"},
-    "llm_server": {"relay.llm", "relay.web", "relay.core", "relay.config"},
+    "llm_server": {"relay.channels.registry", "relay.llm", "relay.web", "relay.core", "relay.config"},
     "sms_server": {
         "messaging_database",
         "sms_service",
@@ -75,16 +84,16 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.config",
     },
     "admin_server": {
+        "relay.channels.registry",
         "messaging_database",
         "relay.console",
-        "relay.channels.registry",
         "relay.storage.queries",
         "relay.web",
         "relay.core",
         "relay.config",
     },
-    "simulator": {"relay.simulator", "relay.web", "relay.core", "relay.config"},
-    "start_all_servers": {"relay.launcher", "relay.core", "relay.config"},
+    "simulator": {"relay.channels.registry", "relay.simulator", "relay.web", "relay.core", "relay.config"},
+    "start_all_servers": {"relay.channels.registry", "relay.launcher", "relay.core", "relay.config"},
 }
 """Every folder below relay/ and every module at the top, and what each may import besides itself.
 

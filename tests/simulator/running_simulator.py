@@ -18,9 +18,11 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response as TwilioResponse
 from twilio.rest import Client
 
-from relay.config.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_BOT_TOKEN, Settings
+from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN
+from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
 from simulator import create_app
 from tests.ports import Ports
+from tests.settings import Settings
 
 ADA_PHONE, BEN_PHONE = "+12025550101", "+12025550102"
 ADA, BEN = 700_000_001, 700_000_002

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from relay.config.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
+from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
 from tests.simulator.running_simulator import ADA, ADA_PHONE, BEN_PHONE, PATIENCE, Running
 
 SMS_LIST = f"/2010-04-01/Accounts/{SIMULATED_ACCOUNT_SID}/Messages.json"

@@ -8,10 +8,10 @@ from typing import get_args
 
 import pytest
 
-from relay.config.settings import Settings
 from relay.simulator.faults import Effect, Target
 from relay.simulator.world import SimulatorOptions
 from simulator import create_app
+from tests.settings import Settings
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "SIMULATOR.md").read_text(encoding="utf-8")
 PATHS = sorted(path for path in create_app(Settings()).openapi()["paths"] if path.startswith("/sim/"))

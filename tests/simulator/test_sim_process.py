@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from relay.config.settings import SIMULATED_BOT_TOKEN
+from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
 from tests.simulator.running_simulator import PATIENCE
 
 Start = Callable[..., "tuple[subprocess.Popen[str], str]"]

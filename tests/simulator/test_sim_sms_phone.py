@@ -8,7 +8,7 @@ import pytest
 from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 
-from relay.config.settings import SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
+from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
 from tests.simulator.running_simulator import ADA_PHONE, Receiver, Running
 
 

@@ -10,7 +10,7 @@ import pytest
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, MessageEntity, ReplyParameters
 from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, NetworkError, RetryAfter
 
-from relay.config.settings import SIMULATED_BOT_TOKEN
+from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
 from tests.simulator.running_simulator import ADA, BEN, Running
 
 

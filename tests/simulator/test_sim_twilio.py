@@ -8,7 +8,7 @@ import httpx
 import pytest
 from twilio.base.exceptions import TwilioException, TwilioRestException
 
-from relay.config.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
+from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
 from tests.simulator.running_simulator import ADA_PHONE, BEN_PHONE, Receiver, Running
 
 LIST = f"/2010-04-01/Accounts/{SIMULATED_ACCOUNT_SID}/Messages.json"

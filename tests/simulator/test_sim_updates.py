@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from relay.config.settings import SIMULATED_BOT_TOKEN
+from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
 from tests.simulator.running_simulator import ADA, BEN, PATIENCE, Receiver, Running
 
 POLL = f"/bot{SIMULATED_BOT_TOKEN}/getUpdates"

@@ -19,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
-from relay.config.settings import Settings
 from relay.core.conversation import Conversation
 from relay.core.errors import OutcomeUnknown
 from relay.core.messages import (
@@ -36,6 +35,7 @@ from relay.core.messages import (
 from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
 from relay.storage.engine import open_transactions
+from tests.settings import Settings
 
 LEASE_SECONDS = 1.0
 PACE = 0.1

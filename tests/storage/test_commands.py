@@ -21,10 +21,10 @@ import pytest
 from messaging_database import open_database
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
-from relay.config.settings import Settings
 from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, Receipt, UserId
 from relay.storage import commands
 from relay.storage.maintenance import PRUNED_AT_ONCE, old_rows
+from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 ANN = UserId("+12025550101")

@@ -9,7 +9,7 @@ import pytest
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
-from relay.config.settings import Settings
+from tests.settings import Settings
 from tests.storage.fixtures import PAST_LEASE, Opener
 
 ONE, TWO = "sms@one", "sms@two"

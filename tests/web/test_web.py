@@ -21,7 +21,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, SecretStr
 
-from relay.config.settings import Settings
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.launcher.supervisor import Timeouts
@@ -29,6 +28,7 @@ from relay.web.access import ADMIN, COOKIE, COOKIE_SECONDS, INTERNAL, PUBLIC, ne
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
 from relay.web.serve import NOT_STARTED
+from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = "http://127.0.0.1:8040"
@@ -426,7 +426,7 @@ import asyncio
 import os
 from contextlib import asynccontextmanager
 from relay.config.logs import setup_logging
-from relay.config.settings import load_or_exit
+from relay.config.settings import Settings, load_or_exit
 from relay.web.access import PUBLIC
 from relay.web.serve import serve
 from relay.web.app import add_common_routes, build_app
@@ -442,7 +442,7 @@ async def lifespan(app):
 async def ready():
     return {"ready": True}
 
-settings = load_or_exit()
+settings = load_or_exit(Settings)
 setup_logging(settings, "test_server")
 app = build_app("Test", settings, lifespan)
 add_common_routes(app, ready)
@@ -452,7 +452,7 @@ async def slow():
     print("asked", flush=True)
     await asyncio.Event().wait()
 
-serve(app, settings, settings.sms_server_port)
+serve(app, settings, settings.llm_server_port)
 """
 
 
@@ -462,7 +462,7 @@ def real_server(folder: Path, port: int, **environ: str) -> Iterator[subprocess.
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "SMS_SERVER_PORT": str(port), **environ},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LLM_SERVER_PORT": str(port), **environ},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -2,8 +2,46 @@
 
 from __future__ import annotations
 
-from relay.channels.spec import ChannelSpec
+from collections.abc import Iterator
+
+from relay.channels.sms.settings import SmsSettings, missing_credentials
+from relay.channels.spec import ChannelSpec, Row
+from relay.config.checks import Finding, local_connection
 from relay.core.messages import Platform
 
 SMS = Platform("sms")
-CHANNEL = ChannelSpec(platform=SMS, title="SMS", address_key="phone_number", receipt_keys=("id", "state", "segments"))
+
+
+def _addresses(settings: SmsSettings) -> list[Row]:
+    number = settings.twilio_phone_number or f"a number of {settings.twilio_messaging_service_sid}"
+    if settings.public_url:
+        webhook = f"{settings.public_url}/sms/webhook"
+    else:
+        here = CHANNEL.url(settings)
+        webhook = f"{here}/sms/webhook, which Twilio cannot reach: set public_url to your tunnel's address"
+    return [("text to", number), ("Twilio's webhook", webhook)]
+
+
+def _check(settings: SmsSettings) -> Iterator[Finding]:
+    yield from local_connection("twilio_api_base_url", settings.twilio_api_base_url)
+
+
+CHANNEL = ChannelSpec(
+    platform=SMS,
+    title="SMS",
+    about="People text a number, and an AI answers.",
+    colour="green",
+    settings=SmsSettings,
+    chapter=(
+        "SMS",
+        "From the first page of Twilio's console. [SMS_SETUP_GUIDE.md](SMS_SETUP_GUIDE.md) explains how.",
+    ),
+    missing=missing_credentials,
+    address_key="phone_number",
+    address_help="A phone number, preferably as +12345678900.",
+    module="sms_server",
+    port_key="sms_server_port",
+    addresses=_addresses,
+    check=_check,
+    receipt_keys=("id", "state", "segments"),
+)

@@ -2,8 +2,39 @@
 
 from __future__ import annotations
 
-from relay.channels.spec import ChannelSpec
+from collections.abc import Iterator
+
+from relay.channels.spec import ChannelSpec, Row
+from relay.channels.telegram.settings import TelegramSettings, missing_credentials
+from relay.config.checks import Finding, local_connection
 from relay.core.messages import Platform
 
 TELEGRAM = Platform("telegram")
-CHANNEL = ChannelSpec(platform=TELEGRAM, title="Telegram", address_key="chat_id")
+
+
+def _addresses(_: TelegramSettings) -> list[Row]:
+    return [("Telegram", "write to your bot")]
+
+
+def _check(settings: TelegramSettings) -> Iterator[Finding]:
+    yield from local_connection("telegram_api_base_url", settings.telegram_api_base_url)
+
+
+CHANNEL = ChannelSpec(
+    platform=TELEGRAM,
+    title="Telegram",
+    about="People message a Telegram bot, and an AI answers.",
+    colour="blue",
+    settings=TelegramSettings,
+    chapter=(
+        "Telegram",
+        "The token alone is enough. [TELEGRAM_SETUP_GUIDE.md](TELEGRAM_SETUP_GUIDE.md) explains how.",
+    ),
+    missing=missing_credentials,
+    address_key="chat_id",
+    address_help="A chat that the bot knows: a number, as JSON number or text.",
+    module="telegram_server",
+    port_key="telegram_server_port",
+    addresses=_addresses,
+    check=_check,
+)

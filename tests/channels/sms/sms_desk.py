@@ -17,9 +17,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from relay.channels.sms.webhook import Form, sign
-from relay.config.settings import Settings
 from sms_server import create_app
 from tests.channels.sms.scripted_twilio import PATIENCE, Reply, ScriptedTwilio, scripted_twilio
+from tests.settings import Settings
 
 PERSON = "+12345678900"
 TOKEN = "token-of-the-tests"

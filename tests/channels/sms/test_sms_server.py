@@ -17,11 +17,12 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN
 from relay.config.errors import SettingsError
-from relay.config.settings import SIMULATED_AUTH_TOKEN, Settings
 from sms_server import EMPTY_TWIML, create_app
 from tests.channels.sms.scripted_twilio import refused
 from tests.channels.sms.sms_desk import PERSON, TOKEN, Desk, answer, open_desk
+from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 REAL = {"simulated": False, "validate_twilio_signature": None}

@@ -18,11 +18,11 @@ from relay.channels.sms.segments import segments
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.webhook import Form, Signatures, normal_number, read_form, sign
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings
 from relay.core.channel import said
 from relay.core.errors import PayloadError
 from relay.core.messages import InboundMessage, Kind, PartState, User, UserId, UserState
 from sms_service import RESERVED_WORDS, SmsService, is_delivery
+from tests.settings import Settings
 
 SID = "SM" + "0" * 32
 PERSON = UserId("+12345678900")

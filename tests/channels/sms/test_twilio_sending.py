@@ -11,7 +11,6 @@ import pytest_asyncio
 
 from relay.channels.sms.client import TWILIO_ERRORS, TwilioTransport
 from relay.channels.sms.spec import SMS
-from relay.config.settings import Settings
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
 from relay.core.messages import Part, PartId, PartState, UserId
@@ -28,6 +27,7 @@ from tests.channels.sms.scripted_twilio import (
     refused,
     scripted_twilio,
 )
+from tests.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

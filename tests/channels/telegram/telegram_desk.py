@@ -12,12 +12,12 @@ from typing import Any
 
 import httpx
 
-from relay.config.settings import Settings
 from telegram_server import SECRET_HEADER, create_app
 from telegram_service import webhook_secret
 from tests.channels.sms.scripted_twilio import PATIENCE, ScriptedTwilio, scripted_twilio
 from tests.channels.sms.sms_desk import answer, served
 from tests.channels.telegram.scripted_bot_api import TOKEN, ScriptedBotApi, Step, scripted_bot_api
+from tests.settings import Settings
 
 
 @dataclass

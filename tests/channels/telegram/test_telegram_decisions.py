@@ -10,10 +10,10 @@ import pytest
 from relay.channels.telegram.markdown import render
 from relay.channels.telegram.spec import TELEGRAM
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings
 from relay.core.messages import Decision, InboundMessage, Kind, User, UserId, UserState
 from telegram_service import EDITED_HINT, NOTHING_SAID, TEXT_ONLY, TelegramService, bot_token, webhook_secret
 from tests.channels.telegram.scripted_bot_api import TOKEN
+from tests.settings import Settings
 
 SETTINGS = Settings(telegram_bot_token=TOKEN)
 ADA = User(TELEGRAM, UserId("7"), "Ada", "ada", UserState.ACTIVE, message_count=12, created_at=1.0, updated_at=2.0)

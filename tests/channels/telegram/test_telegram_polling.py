@@ -17,7 +17,6 @@ from relay.channels.registry import PLATFORMS
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.polling import LEASE_NOTE, OFFSET_NOTE, OFFSET_SECONDS, Intake, Poller, PollingState
 from relay.channels.telegram.spec import TELEGRAM
-from relay.config.settings import Settings
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
 from relay.core.lease import LONGEST_LOOK_SECONDS, Lease
@@ -36,6 +35,7 @@ from tests.channels.telegram.scripted_bot_api import (
     refused,
     scripted_bot_api,
 )
+from tests.settings import Settings
 
 NOW = 1_790_000_000.0
 

@@ -10,7 +10,6 @@ import pytest
 
 from relay.channels.telegram.bot_api import refusal
 from relay.channels.telegram.spec import TELEGRAM
-from relay.config.settings import Settings
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
 from relay.core.messages import Part, PartId, PartState, UserId
@@ -25,6 +24,7 @@ from tests.channels.telegram.scripted_bot_api import (
     refused,
     scripted_bot_api,
 )
+from tests.settings import Settings
 
 
 class Time:

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings
 from telegram_server import create_app
 from tests.channels.telegram.scripted_bot_api import BOT_ID, TOKEN, USERNAME, private, refused
 from tests.channels.telegram.telegram_desk import Desk, open_desk
+from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 ADMIN = {"Authorization": "Bearer admin-token-of-the-tests"}

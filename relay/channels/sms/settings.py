@@ -1,0 +1,89 @@
+"""The settings of the SMS channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, SecretStr
+
+from relay.config.settings import Settings
+from relay.config.types import AccountSid, PhoneNumber, Port, Secret, ServiceSid, Url
+
+SIMULATED_ACCOUNT_SID = "AC" + "51" * 16
+SIMULATED_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 (opens nothing but the simulator on this machine)
+SIMULATED_PHONE_NUMBER = "+15550100000"
+
+
+class SmsSettings(Settings):
+    """All settings that the SMS channel reads: the common ones and its own."""
+
+    sms_server_port: Port = Field(8040, description="Port of the SMS server.")
+    twilio_account_sid: AccountSid = Field(None, description="Account SID, AC and 32 hex digits.")
+    twilio_auth_token: Secret = Field(None, description="Auth token; signs webhooks and gives access to the REST API.")
+    twilio_secondary_auth_token: Secret = Field(
+        None, description="Second auth token during a rotation: webhooks signed with it pass too."
+    )
+    twilio_shared_key: Secret = Field(
+        None,
+        description="Secret of a SharedKey of Twilio's Webhooks API; when set, only its SHA-256 signatures pass.",
+    )
+    twilio_phone_number: PhoneNumber = Field(None, description="Our number in E.164 format: +12345678900.")
+    twilio_messaging_service_sid: ServiceSid = Field(
+        None, description="Messaging Service to send through, MG and 32 hex digits."
+    )
+    twilio_api_base_url: Url = Field("https://api.twilio.com", description="Base URL of Twilio's REST API.")
+    validate_twilio_signature: bool | None = Field(
+        None, description="Refuse unsigned webhooks; when empty, true if an auth token is set."
+    )
+    sms_max_parts: int = Field(
+        6, ge=1, le=40, description="Maximum number of texts per answer; the rest is cut off, with a note."
+    )
+    sms_settle_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="How long to look for a text whose fate at Twilio is unknown before it is sent again.",
+    )
+    sms_segment_usd: float = Field(
+        0.012, ge=0, le=10, description="Price of one segment, for the cost estimate in the status."
+    )
+
+    @property
+    def check_signatures(self) -> bool:
+        """Whether an unsigned webhook of Twilio is refused."""
+        if self.validate_twilio_signature is not None:
+            return self.validate_twilio_signature
+        return self.twilio_auth_token is not None
+
+    @property
+    def has_any_credential(self) -> bool:
+        return super().has_any_credential or bool(
+            self.twilio_account_sid
+            or self.twilio_auth_token
+            or self.twilio_phone_number
+            or self.twilio_messaging_service_sid
+        )
+
+    def simulated_values(self) -> dict[str, Any]:
+        return {
+            **super().simulated_values(),
+            "twilio_account_sid": SIMULATED_ACCOUNT_SID,
+            "twilio_auth_token": SecretStr(SIMULATED_AUTH_TOKEN),
+            "twilio_secondary_auth_token": None,
+            "twilio_shared_key": None,
+            "twilio_phone_number": SIMULATED_PHONE_NUMBER,
+            "twilio_messaging_service_sid": None,
+            "twilio_api_base_url": self.simulator_url,
+            "validate_twilio_signature": False,
+        }
+
+
+def missing_credentials(settings: SmsSettings) -> tuple[str, ...]:
+    """The settings without which no text can be sent and no webhook be verified; empty when all are there."""
+    needed = {
+        "twilio_account_sid": settings.twilio_account_sid,
+        "twilio_auth_token": settings.twilio_auth_token,
+        "twilio_phone_number (or twilio_messaging_service_sid)": settings.twilio_phone_number
+        or settings.twilio_messaging_service_sid,
+    }
+    return tuple(key for key, value in needed.items() if not value)
