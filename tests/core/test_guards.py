@@ -109,6 +109,17 @@ async def test_who_writes_too_much_is_told_once_and_answered_again_later(found_t
     assert town.channel.to(ANN)[-1] == "re: five"
 
 
+async def test_a_refusal_by_a_limit_keeps_the_change_of_state(found_town: Found) -> None:
+    """START one message above the limit opts the user in all the same."""
+    town = await found_town(messages_per_minute=1)
+    await town.hear("state=stopped", "state=active")
+    await town.quiet()
+    assert (await town.rows(inbound, "reason"))[1] == (Limit.MINUTE,)
+    user = await town.database.find_user(SMS, ANN)
+    assert user is not None
+    assert user.state is UserState.ACTIVE
+
+
 async def test_a_machine_is_paused_with_one_notice_and_comes_back_by_time(found_town: Found) -> None:
     """The pause is the person's state, so the operator sees it; after it everything is as before."""
     town = await found_town(loop_turns=10, loop_pause_seconds=600)

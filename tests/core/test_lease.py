@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from relay.channels.sms.spec import SMS
 from relay.core.errors import StorageError
@@ -25,9 +26,11 @@ class Register:
         self.away = False
         self.held = asyncio.Semaphore(0)
         self.released = 0
+        self.on_hold: Callable[[], None] = lambda: None
 
     async def hold_lease(self, platform: Platform, name: str, seconds: float) -> str:
         self.held.release()
+        self.on_hold()
         if self.away:
             raise StorageError("away")
         return self.holder
@@ -68,6 +71,17 @@ async def test_it_is_held_as_long_as_it_is_renewed() -> None:
         assert watch.lease.held
     await watch.lease.give_back()
     assert (watch.lease.held, watch.register.released) == (False, 1)
+
+
+async def test_it_counts_from_before_the_question() -> None:
+    """A slow answer of the database costs us time, never the server that takes over."""
+    watch = Watch()
+    watch.register.on_hold = lambda: watch.hours.move(SECONDS - 1)
+    await watch.taken()
+    assert watch.lease.held
+    watch.hours.move(1)
+    assert not watch.lease.held
+    await watch.lease.give_back()
 
 
 async def test_what_another_server_holds_is_not_ours() -> None:

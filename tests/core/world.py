@@ -26,6 +26,7 @@ from relay.core.messages import (
     Receipt,
     User,
     UserId,
+    UserState,
 )
 from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
@@ -127,6 +128,8 @@ class ScriptedChannel:
             return Decision(say=f"did {message.text}")
         if message.kind is Kind.LEFT or message.text.startswith("-"):
             return Decision(reason="passed over")
+        if message.text.startswith("state="):
+            return Decision(say="changed", state=UserState(message.text.removeprefix("state=")))
         if message.text == "bug":
             raise ValueError(message.text)
         return Decision(ask=message.text)

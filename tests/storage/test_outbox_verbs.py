@@ -380,6 +380,14 @@ async def test_whoever_writes_gets_what_was_lost_at_once(db: MessagingDatabase) 
     assert (await claimed_part(db)).id == part.id
 
 
+async def test_a_message_of_the_user_does_not_override_retry_after(db: MessagingDatabase) -> None:
+    """The provider asked to wait: that the user can be reached changes nothing about it."""
+    part = await _sending(db, "x")
+    await db.record_retry(part, time.time() + 60, SendError(SendFailure.BUSY, "429", "slow"))
+    await answered(db, "new answer")
+    assert await db.claim_next_part(SMS, ANN) is None
+
+
 async def test_the_failures_of_one_platform_push_out_none_of_the_other(db: MessagingDatabase) -> None:
     """The newest of each are listed, however many the other has since had."""
     for platform, many in ((SMS, 1), (TELEGRAM, 3)):
