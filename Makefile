@@ -52,8 +52,8 @@ doctor: setup ## Check the setup for problems without starting anything.
 test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some.
 	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
-test-fast: setup-dev ## Run the tests without processes and PostgreSQL (under 45 s); after every edit.
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+test-fast: setup-dev ## Run the tests without processes and PostgreSQL, few examples of each property.
+	@HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 crash: setup-dev ## Kill a server at every step of the path of a message, and check that nothing is lost (10 minutes).
 	@CRASH_WINDOWS=all $(BIN)/python -m pytest tests/crash $(ARGS)

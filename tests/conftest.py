@@ -26,9 +26,18 @@ ROOT = Path(__file__).resolve().parent.parent
 settings.register_profile(
     "relay", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
 )
-settings.load_profile("relay")
+# `make test-fast` tries few examples of each property.
+settings.register_profile("fast", settings.get_profile("relay"), max_examples=10)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "relay"))
 
 SLOW_FIXTURES = frozenset({"postgresql", "project_folder", "house_environ", "free_port"})
+SLOW_FOLDERS = (
+    "tests/repository/",
+    "tests/launcher/test_launcher",
+    "tests/storage/test_processes",
+    "tests/storage/test_commands",
+)
+"""Their tests start processes, or read the whole product."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,6 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
         if (
             item.get_closest_marker("processes")
+            or item.nodeid.startswith(SLOW_FOLDERS)
             or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))
             or "postgresql" in {value for value in parameters if isinstance(value, str)}
         ):

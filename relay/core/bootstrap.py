@@ -1,9 +1,8 @@
-"""First import of every program: says in one line what to run when the requirements are not installed; starts light.
+"""First import of every program: ends it with one line that says what to run when requirements are not installed.
 
-Uses nothing but the standard library, and no syntax newer than Python 3.8, so that it can speak at all.
+Uses only the standard library and the syntax of Python 3.8, so that it runs there.
 """
 
-import gc
 import importlib.util
 import sys
 from pathlib import Path
@@ -13,19 +12,9 @@ NEEDED = (
     *("phonenumbers", "twilio", "telegram", "telegramify_markdown", "prometheus_client", "jinja2", "rich", "psutil"),
 )
 
-LEFT_OUT = ("httpx._main", "pydantic.v1", "watchfiles")
-"""What libraries load when it can be had, and nothing here uses; together 5 MB and a tenth of every start.
-
-httpx's command line (with rich and pygments), the old pydantic (FastAPI asks whether a model is one of its), and the
-watcher of uvicorn's --reload. Each of these libraries goes on without.
-"""
-COLLECTOR_AT_REST = gc.get_threshold()
-"""What `relay.web.serve.serve` goes back to when all is loaded."""
-COLLECTOR_AT_START = (10_000, 10, 10)
-
 
 def complaint(missing: "list[str]", version: "tuple[int, int]", folder: Path) -> "str | None":
-    """The one line to print when this Python cannot run the product, or None when it can."""
+    """The line to print when this Python cannot run the product, else None."""
     if version < (3, 11):
         return "This needs Python 3.11 or newer; this one is {}.{}.".format(*version)
     if not missing:
@@ -50,13 +39,4 @@ def check() -> None:
         raise SystemExit(line)
 
 
-def start_light() -> None:
-    """Leave out what nobody uses, and let the garbage collector wait: modules and classes are no garbage."""
-    for name in LEFT_OUT:
-        # To the import system, None is a module that cannot be found; one that was loaded before stays.
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
-    gc.set_threshold(*COLLECTOR_AT_START)
-
-
 check()
-start_light()

@@ -139,10 +139,6 @@ INSIDE_FUNCTIONS: dict[str, str] = {
 """Modules that may import inside a function, and why."""
 
 UNUSED_BY_SERVERS = {
-    "rich": "httpx's command line wants it; only the launcher shows colours",
-    "pygments": "the same command line",
-    "pydantic.v1": "FastAPI asks whether a model is one of its",
-    "watchfiles": "uvicorn's --reload",
     "alembic": "needed only to migrate",
     "sqlalchemy.orm": "rows are read and written with SQLAlchemy Core",
     "sqlalchemy.dialects.postgresql": "loaded by an engine that connects to one",
