@@ -1,94 +1,105 @@
-"""The operator's desk: what the status, the readiness and sending by hand of both channels have in common."""
+"""The routes that every channel has, and the rows of the database that they show.
 
-from __future__ import annotations
+Not in this module: `from __future__ import annotations`. The body of the send route is made for each channel, and
+FastAPI can only resolve annotations that are written as text when they are names of the module.
+"""
 
-import time
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field, create_model
 from sqlalchemy import Connection
 
 from relay.channels.registry import PLATFORMS
 from relay.channels.spec import ChannelSpec
-from relay.core.errors import StorageError
-from relay.core.messages import PlannedPart, Platform, ReplyId, UserId
-from relay.core.pipeline import Relay
-from relay.llm.client import LlmClient
+from relay.core.messages import ReplyId
 from relay.storage import queries
+from relay.web.access import ADMIN, PUBLIC
 
-SHOWN_PROBLEMS = 10
+MAX_SHOWN_FAILURES = 10
 _PART_KEYS = ("id", "user_id", "state", "error_code", "error", "created_at")
 _LETTER_KEYS = ("id", "external_id", "user_id", "outcome", "error", "received_at")
 
-T = TypeVar("T")
 Limit = Annotated[int, Query(ge=1, le=queries.PAGE_LIMIT)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 
 
-class Store(Protocol):
-    """The verbs of the database that a desk needs."""
-
-    async def check(self) -> None: ...
-    async def query(self, query: Callable[[Connection], T]) -> T: ...
-    async def plan_message(self, platform: Platform, user_id: UserId, parts: Sequence[PlannedPart]) -> ReplyId: ...
-
-
-class Desk:
-    """The desk of one channel."""
-
-    def __init__(self, channel: ChannelSpec, store: Store, relay: Relay, model: LlmClient) -> None:
-        self._channel = channel
-        self._platform = channel.platform
-        self._store = store
-        self._relay = relay
-        self._model = model
-
-    async def readiness(self) -> dict[str, Any]:
-        """Ready is who can store what comes; that the model or the provider is away for a while loses no message."""
-        try:
-            await self._store.check()
-            database = "ok"
-        except StorageError:
-            database = "cannot be written now"
-        return {
-            "ready": database == "ok",
-            "database": database,
-            "sending_paused": self._relay.outbox.paused_reason is not None,
-        }
-
-    async def status(self, limit: int, offset: int) -> dict[str, Any]:
-        """Figures, a page of the people, the model, and the newest troubles."""
-        platform = self._platform
-        figures = await self._store.query(lambda c: queries.status(c, platform, PLATFORMS, time.time()))
-        users = await self._store.query(lambda c: queries.list_named_users(c, platform, limit, offset))
-        return {
-            **figures,
-            "users": users,
-            "limit": limit,
-            "offset": offset,
-            "sending_paused": self._relay.outbox.paused_reason,
-            "model": await self._model.health(),
-            "last_errors": await self._last_errors(),
-        }
-
-    async def _last_errors(self) -> dict[str, Any]:
-        """The newest parts that failed and messages that were given up, without what people wrote."""
-        which = (self._platform,)
-        failed = await self._store.query(lambda c: queries.failed_parts(c, which, SHOWN_PROBLEMS))
-        dead = await self._store.query(lambda c: queries.dead_letters(c, which, SHOWN_PROBLEMS))
-        return {
+def channel_status(connection: Connection, channel: ChannelSpec, limit: int, offset: int, now: float) -> dict[str, Any]:
+    """Figures, a page of users, and the newest failed parts and dead letters without what users wrote."""
+    own = (channel.platform,)
+    failed = queries.failed_parts(connection, own, MAX_SHOWN_FAILURES)
+    dead = queries.dead_letters(connection, own, MAX_SHOWN_FAILURES)
+    return {
+        **queries.status(connection, channel.platform, PLATFORMS, now),
+        "users": queries.list_named_users(connection, channel.platform, limit, offset),
+        "last_errors": {
             "parts": [{key: row[key] for key in _PART_KEYS} for row in failed],
             "messages": [{key: row[key] for key in _LETTER_KEYS} for row in dead],
-        }
+        },
+    }
 
-    async def send(self, person: UserId, parts: Sequence[PlannedPart]) -> dict[str, Any]:
-        """Hand an operator's message to the outbox, committed: its id, its state, and each part with both."""
-        reply_id = await self._store.plan_message(self._platform, person, parts)
-        self._relay.send_soon(person)
-        rows = await self._store.query(lambda c: queries.reply(c, reply_id))
-        return {
-            "id": reply_id,
-            "state": rows[-1]["state"] if rows else "planned",
-            "parts": [{key: row[key] for key in self._channel.receipt_keys} for row in rows],
-        }
+
+def sent_parts(connection: Connection, channel: ChannelSpec, reply_id: ReplyId) -> dict[str, Any]:
+    """Id and state of a message that an operator sent, and of each of its parts."""
+    rows = queries.reply(connection, reply_id)
+    return {
+        "id": reply_id,
+        "state": rows[-1]["state"] if rows else "planned",
+        "parts": [{key: row[key] for key in channel.receipt_keys} for row in rows],
+    }
+
+
+def admin_routes(channel: ChannelSpec) -> APIRouter:
+    """Home, status, send, clear and release of one channel; its server is `request.app.state.server`."""
+    routes = APIRouter()
+    user_path = f"/{channel.platform}/user/{{{channel.address_key}}}"
+    path_parameter = {
+        "parameters": [{"name": channel.address_key, "in": "path", "required": True, "schema": {"type": "string"}}]
+    }
+    body = _body_of(channel)
+
+    @routes.head("/", dependencies=[PUBLIC], include_in_schema=False)
+    @routes.get("/", dependencies=[PUBLIC], summary="What this server is, and whether it works.")
+    async def home(request: Request) -> Any:
+        return await request.app.state.server.home()
+
+    @routes.get(f"/{channel.platform}/status", dependencies=[ADMIN], summary="Figures, users, cost and errors.")
+    async def status(request: Request, limit: Limit = 50, offset: Offset = 0) -> Any:
+        return await request.app.state.server.status(limit, offset)
+
+    @routes.post(
+        f"/{channel.platform}/send",
+        dependencies=[ADMIN],
+        status_code=202,
+        summary="Send a message by hand.",
+        description="It goes through the outbox. The response has its id and the state of its parts.",
+    )
+    async def send(request: Request, message: body) -> Any:  # type: ignore[valid-type]
+        values = message.model_dump()  # type: ignore[attr-defined]
+        return await request.app.state.server.send(values[channel.address_key], values["message"])
+
+    @routes.delete(
+        f"{user_path}/history", dependencies=[ADMIN], summary="Forget a conversation.", openapi_extra=path_parameter
+    )
+    async def clear_history(request: Request) -> Any:
+        return await request.app.state.server.clear_history(request.path_params[channel.address_key])
+
+    @routes.post(
+        f"{user_path}/release",
+        dependencies=[ADMIN],
+        summary="Resume answering a user who was taken for a machine.",
+        openapi_extra=path_parameter,
+    )
+    async def release(request: Request) -> Any:
+        return await request.app.state.server.release(request.path_params[channel.address_key])
+
+    return routes
+
+
+def _body_of(channel: ChannelSpec) -> type[BaseModel]:
+    """What /send takes: the user's address and the text."""
+    fields: dict[str, Any] = {
+        channel.address_key: (channel.address_type, Field(description=channel.address_help)),
+        "message": (str, Field(description=channel.message_help)),
+    }
+    return create_model("Message", **fields)

@@ -29,12 +29,12 @@ class ChannelSpec:
     title: its name for people. about: one sentence on its server's home page. colour: of its lines in the launcher.
     settings: the common settings with its own. chapter: title and text above them in the documentation.
     missing: names of the settings without which it cannot work.
-    address_key: what its routes call the address of a user; address_help describes one.
+    address_key: what its routes call the address of a user; address_help describes one, message_help a message.
     module, port_key: the program that serves it and the setting with its port. A channel without them is served by the
     program of `host`, another channel.
     addresses: rows of the launcher's table for a real account, most important first.
     check: what `--check` finds about its configuration.
-    receipt_keys: what /send shows of each part.
+    receipt_keys: what /send shows of each part. address_type: of an address in the body of /send.
     """
 
     platform: Platform
@@ -46,12 +46,14 @@ class ChannelSpec:
     missing: Callable[[Any], tuple[str, ...]]
     address_key: str
     address_help: str
+    message_help: str
     module: str | None = None
     port_key: str | None = None
     host: ChannelSpec | None = None
     addresses: Callable[[Any], list[Row]] = _no_rows
     check: Callable[[Any], Iterable[Finding]] = _no_findings
     receipt_keys: tuple[str, ...] = ("id", "state")
+    address_type: Any = str
 
     def url(self, settings: Settings) -> str:
         """Where programs on this machine reach the server that serves this channel."""

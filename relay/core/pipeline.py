@@ -1,6 +1,6 @@
-"""One channel's relay: its conversation and its outbox, started and stopped together.
+"""The pipeline of one channel: conversation and outbox, started and stopped together.
 
-A server stores a message and calls `notify`; it plans a message by hand and calls `send_soon`. Neither waits.
+A server stores a message and calls `notify`, or plans a message by hand and calls `notify_outbox`. Neither waits.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from relay.core.outbox import Outbox, PartStore
 log = logging.getLogger("relay")
 
 
-class Store(Inbox, PartStore, Protocol):
-    """The verbs of the database that a relay needs."""
+class PipelineStore(Inbox, PartStore, Protocol):
+    """The verbs of the database that a pipeline needs."""
 
     async def release_leases(self, platform: Platform) -> None: ...
 
 
-class Relay:
-    """The way of a message between the store and the provider, for one platform."""
+class Pipeline:
+    """Conversation and outbox of one channel, started and stopped together."""
 
-    def __init__(self, store: Store, channel: Channel, model: Model, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, store: PipelineStore, channel: Channel, model: Model, settings: Settings, metrics: Metrics
+    ) -> None:
         self._store = store
         self._platform = channel.platform
         self._stop_seconds = settings.stop_seconds
@@ -44,11 +46,11 @@ class Relay:
         self.conversation.workers.start()
 
     def notify(self, user_id: UserId) -> None:
-        """This person has a new message in the inbox."""
+        """A message of this user was stored."""
         self.conversation.workers.notify(user_id)
 
-    def send_soon(self, user_id: UserId) -> None:
-        """This person has a new part in the outbox."""
+    def notify_outbox(self, user_id: UserId) -> None:
+        """A part was planned for this user."""
         self.outbox.workers.notify(user_id)
 
     async def stop(self) -> None:

@@ -39,6 +39,7 @@ CHANNEL = ChannelSpec(
     missing=missing_credentials,
     address_key="phone_number",
     address_help="A phone number, preferably as +12345678900.",
+    message_help="Plain text; it is sent unchanged.",
     module="sms_server",
     port_key="sms_server_port",
     addresses=_addresses,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import BeforeValidator
 
 from relay.channels.spec import ChannelSpec, Row
 from relay.channels.telegram.settings import TelegramSettings, missing_credentials
@@ -10,6 +13,13 @@ from relay.config.checks import Finding, local_connection
 from relay.core.messages import Platform
 
 TELEGRAM = Platform("telegram")
+
+
+def _as_text(value: object) -> str:
+    """A chat id as text; JSON numbers are accepted, but true and 1.5 are no chats."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("must be a whole number")  # noqa: TRY004 (what pydantic turns into a sentence)
+    return str(value)
 
 
 def _addresses(_: TelegramSettings) -> list[Row]:
@@ -33,6 +43,8 @@ CHANNEL = ChannelSpec(
     missing=missing_credentials,
     address_key="chat_id",
     address_help="A chat that the bot knows: a number, as JSON number or text.",
+    message_help="Markdown; formatted and split like the answers of the model.",
+    address_type=Annotated[str, BeforeValidator(_as_text)],
     module="telegram_server",
     port_key="telegram_server_port",
     addresses=_addresses,

@@ -1,0 +1,218 @@
+"""The server of one channel: opened and closed in mirrored order, with the routes that every channel has.
+
+A channel derives its own ChannelServer, which says what is special about it, and passes it to `create_channel_app`
+together with the routes that only this channel has, such as its webhook.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from fastapi import APIRouter, FastAPI
+from httpx import AsyncClient
+from sqlalchemy import Connection
+
+from relay.channels.admin_api import admin_routes, channel_status, sent_parts
+from relay.channels.spec import ChannelSpec
+from relay.config.settings import Settings
+from relay.core import shutdown
+from relay.core.channel import Channel
+from relay.core.errors import StorageError
+from relay.core.http_client import open_http_client
+from relay.core.messages import PlannedPart, Platform, ReplyId, User, UserId
+from relay.core.metrics import Metrics
+from relay.core.pipeline import Pipeline, PipelineStore
+from relay.llm.client import LlmClient
+from relay.web.app import add_common_routes, build_app
+from relay.web.errors import ApiError
+
+T = TypeVar("T")
+SettingsT = TypeVar("SettingsT", bound=Settings)
+DatabaseT = TypeVar("DatabaseT", bound="Database")
+ServiceT = TypeVar("ServiceT", bound=Channel)
+
+
+class Database(PipelineStore, Protocol):
+    """The verbs of the database that a channel's server needs beside those of its pipeline."""
+
+    async def start(self) -> None: ...
+    async def stop(self, seconds: float) -> None: ...
+    async def check(self) -> None: ...
+    async def find_user(self, platform: Platform, user_id: UserId) -> User | None: ...
+    async def query(self, query: Callable[[Connection], T]) -> T: ...
+    async def plan_message(self, platform: Platform, user_id: UserId, parts: Sequence[PlannedPart]) -> ReplyId: ...
+    async def clear_history(self, platform: Platform, user_id: UserId) -> int | None: ...
+    async def release_user(self, platform: Platform, user_id: UserId) -> bool: ...
+
+
+class ChannelServer(Generic[SettingsT, DatabaseT, ServiceT]):
+    """Everything that the routes of one channel need. The constructor opens nothing.
+
+    channel: the channel that is served. description: of the app, for /docs.
+    """
+
+    channel: ClassVar[ChannelSpec]
+    description: ClassVar[str] = ""
+
+    def __init__(
+        self, settings: SettingsT, database: DatabaseT, service: ServiceT, http: AsyncClient, metrics: Metrics
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.service = service
+        self.metrics = metrics
+        self.model = LlmClient(http, settings)
+        self.pipeline = Pipeline(database, service, self.model, settings, metrics)
+
+    async def start(self) -> None:
+        """Open the database, migrate it, and take up what is due."""
+        await self.database.start()
+        await self.pipeline.start()
+
+    async def stop(self) -> None:
+        """The reverse of `start`, within the time budget of relay.core.shutdown."""
+        await self.pipeline.stop()
+        await self.close_database()
+
+    async def close_database(self) -> None:
+        await self.database.stop(self.settings.stop_seconds * shutdown.DATABASE)
+
+    # -- what a channel may add ----------------------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """Facts for the home page of the server, public."""
+        return {}
+
+    def links(self) -> dict[str, str]:
+        return {"status": f"/{self.channel.platform}/status", "health": "/health", "routes": "/docs"}
+
+    async def own_readiness(self) -> dict[str, Any]:
+        """Further facts for /ready; a false "ready" makes the server not ready."""
+        return {}
+
+    async def own_status(self, common: Mapping[str, Any]) -> dict[str, Any]:
+        """Further facts for the status route; a key of `common` that is repeated replaces the common value."""
+        del common
+        return {}
+
+    # -- what a channel must say about addresses and texts ------------------------------------------------------------
+
+    def address(self, given: str) -> UserId:
+        """The stored form of an address as an operator wrote it. Raises ApiError 422."""
+        raise NotImplementedError
+
+    def recipient(self, given: str) -> UserId:
+        """The same for an address that a message is to be sent to."""
+        return self.address(given)
+
+    def plan(self, text: str) -> list[PlannedPart]:
+        """The parts of a message written by an operator. Raises ApiError 422 when it is empty or too long."""
+        raise NotImplementedError
+
+    def unknown(self, user_id: UserId) -> ApiError:
+        """The answer when no user has this address."""
+        raise NotImplementedError
+
+    def require_reachable(self, user_id: UserId, user: User | None) -> None:
+        """Raise ApiError 404 or 409 when nothing may be sent to this user now."""
+        raise NotImplementedError
+
+    # -- what the routes of every channel do --------------------------------------------------------------------------
+
+    async def home(self) -> dict[str, Any]:
+        ready = (await self.readiness())["ready"]
+        return {
+            "server": f"{self.channel.title} server",
+            "status": "ok" if ready else "trouble",
+            "about": self.channel.about,
+            "links": self.links(),
+            **self.facts(),
+            "simulated": self.settings.simulated,
+        }
+
+    async def readiness(self) -> dict[str, Any]:
+        """Ready means that the database is writable; an outage of model or provider loses nothing."""
+        try:
+            await self.database.check()
+            database = "ok"
+        except StorageError:
+            database = "cannot be written now"
+        own = await self.own_readiness()
+        return {
+            "database": database,
+            "sending_paused": self.pipeline.outbox.paused_reason is not None,
+            **own,
+            "ready": database == "ok" and own.get("ready", True),
+            "simulated": self.settings.simulated,
+        }
+
+    async def status(self, limit: int, offset: int) -> dict[str, Any]:
+        """Figures, a page of the users, the model's health and the newest failures."""
+        figures = await self.database.query(lambda c: channel_status(c, self.channel, limit, offset, time.time()))
+        common = {
+            **figures,
+            "limit": limit,
+            "offset": offset,
+            "sending_paused": self.pipeline.outbox.paused_reason,
+            "model": await self.model.health(),
+            "simulated": self.settings.simulated,
+        }
+        return {**common, **await self.own_status(common)}
+
+    async def send(self, given: str, text: str) -> dict[str, Any]:
+        """Give an operator's message to the outbox, committed on return. Raises ApiError when it cannot be sent."""
+        user_id, parts = self.recipient(given), self.plan(text)
+        self.require_reachable(user_id, await self.database.find_user(self.channel.platform, user_id))
+        reply_id = await self.database.plan_message(self.channel.platform, user_id, parts)
+        self.pipeline.notify_outbox(user_id)
+        sent = await self.database.query(lambda c: sent_parts(c, self.channel, reply_id))
+        return {**sent, self.channel.address_key: user_id, "simulated": self.settings.simulated}
+
+    async def clear_history(self, given: str) -> dict[str, Any]:
+        user_id = self.address(given)
+        removed = await self.database.clear_history(self.channel.platform, user_id)
+        if removed is None:
+            raise self.unknown(user_id)
+        return {self.channel.address_key: user_id, "removed": removed}
+
+    async def release(self, given: str) -> dict[str, Any]:
+        user_id = self.address(given)
+        if not await self.database.release_user(self.channel.platform, user_id):
+            hint = f"GET /{self.channel.platform}/status shows the state of everybody"
+            raise ApiError(409, f"{user_id} is not paused", hint)
+        return {self.channel.address_key: user_id, "released": True}
+
+
+def _server_of(app: FastAPI) -> ChannelServer[Any, Any, Any]:
+    server: ChannelServer[Any, Any, Any] = app.state.server
+    return server
+
+
+def create_channel_app(
+    kind: type[ChannelServer[Any, Any, Any]],
+    settings: Settings,
+    routes: APIRouter,
+    opened: Callable[[AsyncClient, Metrics], Any],
+) -> FastAPI:
+    """The app of one channel. `opened` builds the server of `kind` when the app starts, not before."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_http_client() as http:
+            app.state.server = server = opened(http, app.state.metrics)
+            await server.start()
+            yield
+            await server.stop()
+
+    app = build_app(f"{kind.channel.title} server", settings, lifespan, description=kind.description)
+    app.include_router(routes)
+    app.include_router(admin_routes(kind.channel))
+
+    async def ready() -> dict[str, Any]:
+        return await _server_of(app).readiness()
+
+    add_common_routes(app, ready)
+    return app
