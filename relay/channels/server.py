@@ -31,11 +31,11 @@ from relay.web.errors import ApiError
 
 T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=Settings)
-DatabaseT = TypeVar("DatabaseT", bound="Database")
+DatabaseT = TypeVar("DatabaseT", bound="ChannelDatabase")
 ServiceT = TypeVar("ServiceT", bound=Channel)
 
 
-class Database(PipelineStore, Protocol):
+class ChannelDatabase(PipelineStore, Protocol):
     """The verbs of the database that a channel's server needs beside those of its pipeline."""
 
     async def start(self) -> None: ...
