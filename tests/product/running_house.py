@@ -78,7 +78,7 @@ class House:
 
     def process(self, server: str) -> psutil.Process:
         for child in psutil.Process(self.launcher.pid).children(recursive=True):
-            if any(f"{server}.py" in word for word in child.cmdline()):
+            if server in child.cmdline():
                 return child
         raise AssertionError(f"{server} does not run")
 
