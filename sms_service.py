@@ -242,10 +242,10 @@ class SmsService:
             return Decision(say=f"That is too long for me: please keep it under {most} characters.", state=back)
         return Decision(ask=message.text, state=back)
 
-    def patience(self, message: InboundMessage) -> float:  # noqa: ARG002 (Twilio joins the segments of a text itself)
+    def debounce_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (Twilio joins the segments of a text itself)
         return 0.0
 
-    def join(self, messages: Sequence[InboundMessage]) -> str:
+    def merge(self, messages: Sequence[InboundMessage]) -> str:
         return "\n".join(message.text for message in messages)
 
     def system_prompt(self, user: User | None) -> str:

@@ -197,11 +197,11 @@ class TelegramService:
 
     # -- answering -----------------------------------------------------------------------------------------------------
 
-    def patience(self, message: InboundMessage) -> float:
+    def debounce_seconds(self, message: InboundMessage) -> float:
         """A message that fills the limit is likely the first piece of a paste, which the app cut; no other waits."""
         return PASTE_SECONDS if _fills_a_message(message) else 0.0
 
-    def join(self, messages: Sequence[InboundMessage]) -> str:
+    def merge(self, messages: Sequence[InboundMessage]) -> str:
         """Pieces of a paste follow each other exactly; other messages are lines of their own."""
         joined = ""
         for before, message in zip([None, *messages], messages, strict=False):

@@ -30,11 +30,11 @@ class Channel(Protocol):
         """How the model should write for this channel and this person."""
         ...
 
-    def patience(self, message: InboundMessage) -> float:
+    def debounce_seconds(self, message: InboundMessage) -> float:
         """Seconds that more of this message may be under way: a piece of a long paste is no message by itself."""
         ...
 
-    def join(self, messages: Sequence[InboundMessage]) -> str:
+    def merge(self, messages: Sequence[InboundMessage]) -> str:
         """Several messages in a row as one text, as the person meant it."""
         ...
 

@@ -252,7 +252,7 @@ class Conversation:
         """Seconds to wait for what may still belong to this question."""
         if not self._settings.merge_messages:
             return 0.0
-        wait = max(self._settings.merge_window_seconds, self._channel.patience(last))
+        wait = max(self._settings.merge_window_seconds, self._channel.debounce_seconds(last))
         return last.received_at + wait - self._clock()
 
     def _in_a_row(self, claim: Claim, decision: Decision, user: User | None, around: Surroundings) -> list[Line]:
@@ -271,8 +271,8 @@ class Conversation:
         first, *others = lines
         if not others:
             return Question(claim, first.decision, first.question, (), claim.message.received_at)
-        text = self._channel.join([replace(line.message, text=line.question) for line in lines])
-        words = self._channel.join([line.message for line in lines])
+        text = self._channel.merge([replace(line.message, text=line.question) for line in lines])
+        words = self._channel.merge([line.message for line in lines])
         whole = replace(claim, message=replace(claim.message, text=words))
         return Question(whole, first.decision, text, tuple(line.id for line in others), lines[-1].message.received_at)
 

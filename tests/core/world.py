@@ -134,10 +134,10 @@ class ScriptedChannel:
             raise ValueError(message.text)
         return Decision(ask=message.text)
 
-    def patience(self, message: InboundMessage) -> float:
+    def debounce_seconds(self, message: InboundMessage) -> float:
         return 0.0
 
-    def join(self, messages: Sequence[InboundMessage]) -> str:
+    def merge(self, messages: Sequence[InboundMessage]) -> str:
         return "+".join(message.text for message in messages)
 
     def system_prompt(self, user: User | None) -> str:

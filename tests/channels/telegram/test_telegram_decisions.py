@@ -208,12 +208,12 @@ def test_the_pieces_of_a_paste_are_joined_exactly(
     service: TelegramService, texts: list[str], places: list[str], joined: str
 ) -> None:
     """The app cuts at the limit: what follows a full message at once belongs to it; other messages are lines."""
-    assert service.join([said(text, reply_to=place) for text, place in zip(texts, places, strict=True)]) == joined
+    assert service.merge([said(text, reply_to=place) for text, place in zip(texts, places, strict=True)]) == joined
 
 
 def test_only_a_full_message_waits_for_more(service: TelegramService) -> None:
     """A short text is never delayed."""
-    assert service.patience(said("x" * 4096)) > 0
-    assert service.patience(said("x" * 4000)) > 0
-    assert service.patience(said("x" * 3999)) == 0
-    assert service.patience(said("", kind=Kind.MEDIA)) == 0
+    assert service.debounce_seconds(said("x" * 4096)) > 0
+    assert service.debounce_seconds(said("x" * 4000)) > 0
+    assert service.debounce_seconds(said("x" * 3999)) == 0
+    assert service.debounce_seconds(said("", kind=Kind.MEDIA)) == 0
