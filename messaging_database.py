@@ -33,6 +33,7 @@ from relay.core.messages import (
     Decision,
     DeliveryEvent,
     HistoryMessage,
+    InboundContext,
     InboundId,
     InboundMessage,
     Kind,
@@ -46,7 +47,6 @@ from relay.core.messages import (
     Platform,
     Receipt,
     ReplyId,
-    Surroundings,
     User,
     UserId,
     UserState,
@@ -434,12 +434,12 @@ class MessagingDatabase:
         """The user, and the last `exchanges` questions with their answers, oldest first, as the model sees them."""
         return await self._read(lambda c: queries.context(c, platform, user_id, exchanges))
 
-    async def look_around(self, claim: Claim, most: int) -> Surroundings:
-        """What stands around a claimed message; at most `most` of those that wait behind it."""
+    async def load_context(self, claim: Claim, most: int) -> InboundContext:
+        """Usage and history of the sender of a claimed message, and at most `most` messages that wait behind it."""
         platform, user_id = claim.message.platform, claim.message.user_id
 
-        def work(connection: Connection) -> Surroundings:
-            return Surroundings(
+        def work(connection: Connection) -> InboundContext:
+            return InboundContext(
                 queries.usage(connection, platform, user_id, self._clock()),
                 queries.recent_messages(connection, platform, user_id),
                 following(connection, claim, most),

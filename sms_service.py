@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from typing import Any, assert_never
@@ -20,7 +20,7 @@ from twilio.base.exceptions import TwilioException
 
 from relay.channels.sms.client import open_client, refusal
 from relay.channels.sms.plain_text import escaped, plain_text
-from relay.channels.sms.segments import Piece, in_gsm_letters, segments, split, tidy
+from relay.channels.sms.segments import in_gsm_letters, split, tidy
 from relay.channels.sms.settings import SmsSettings, missing_credentials
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.webhook import Form, SenderKind, Signatures, normal_number, sender_of
@@ -204,7 +204,7 @@ class SmsService:
         if command and (not named or "\n" not in command[1].strip()):
             return self._named(command[1], back, renamed=named)
         if not named:
-            return Decision(say=ASK_FOR_NAME, state=back)
+            return Decision(reply=ASK_FOR_NAME, state=back)
         return self._asked(message, back)
 
     def _keyword(self, message: InboundMessage, *, named: bool) -> Decision | None:
@@ -224,23 +224,23 @@ class SmsService:
         try:
             name = valid_name(wanted, self._settings.max_name_length, reserved=RESERVED_WORDS)
         except NameRefused as refused:
-            return Decision(say=f"{escaped(str(refused))} {HOW_TO_NAME}", state=back)
+            return Decision(reply=f"{escaped(str(refused))} {HOW_TO_NAME}", state=back)
         if renamed:
-            return Decision(say=f"Done! I will call you {escaped(name)} from now on.", name=name, state=back)
+            return Decision(reply=f"Done! I will call you {escaped(name)} from now on.", name=name, state=back)
         welcome = (
             f"Nice to meet you, {escaped(name)}! Ask me anything. To change your name, text name= and the new one."
         )
-        return Decision(say=welcome, name=name, state=UserState.ACTIVE)
+        return Decision(reply=welcome, name=name, state=UserState.ACTIVE)
 
     def _asked(self, message: InboundMessage, back: UserState | None) -> Decision:
         most = self._settings.max_message_length
         if message.kind is Kind.MEDIA:
-            return Decision(say=ONLY_TEXT, state=back)
+            return Decision(reply=ONLY_TEXT, state=back)
         if is_blank(message.text):
-            return Decision(say=EMPTY_TEXT, state=back)
+            return Decision(reply=EMPTY_TEXT, state=back)
         if len(message.text) > most:
-            return Decision(say=f"That is too long for me: please keep it under {most} characters.", state=back)
-        return Decision(ask=message.text, state=back)
+            return Decision(reply=f"That is too long for me: please keep it under {most} characters.", state=back)
+        return Decision(prompt=message.text, state=back)
 
     def debounce_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (Twilio joins the segments of a text itself)
         return 0.0
@@ -271,12 +271,12 @@ class SmsService:
             text = EMPTY_ANSWER
         elif len(readable) < len(markdown) and len(text) <= MESSAGE_LIMIT * most:
             text += CLOSING
-        return _planned(split(text, MESSAGE_LIMIT, most, CLOSING))
+        return split(text, MESSAGE_LIMIT, most, CLOSING)
 
     def plan_text(self, text: str) -> list[PlannedPart]:
         """An operator's text as it stands, in as many parts as it takes; none when it is blank."""
         text = in_gsm_letters(tidy(text))
-        return [] if is_blank(text) else _planned(split(text, MESSAGE_LIMIT, OPERATOR_PARTS, CLOSING))
+        return [] if is_blank(text) else split(text, MESSAGE_LIMIT, OPERATOR_PARTS, CLOSING)
 
     def typing(self, user_id: UserId) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (a text message has no such sign)
         return nullcontext()
@@ -403,10 +403,6 @@ def _why_silent(sender: SenderKind) -> str:
 
 def _harmless(found: re.Match[str]) -> str:
     return f"{found[1]}{found[2]}{_HARMLESS[found[3]]}"
-
-
-def _planned(pieces: Iterable[Piece]) -> list[PlannedPart]:
-    return [PlannedPart(piece.text, piece.source, segments=segments(piece.text)) for piece in pieces]
 
 
 def _receipt(sent: Any) -> Receipt:

@@ -128,9 +128,9 @@ class TelegramService:
             case Kind.RETURNED:
                 return Decision(reason="the bot was unblocked or added", state=_back(user))
             case Kind.EDITED:
-                return Decision(say=EDITED_HINT, state=_back(user))
+                return Decision(reply=EDITED_HINT, state=_back(user))
             case Kind.MEDIA:
-                return Decision(say=TEXT_ONLY, name=_first_name(message, user), state=_back(user))
+                return Decision(reply=TEXT_ONLY, name=_first_name(message, user), state=_back(user))
             case Kind.TEXT:
                 return self._decide_text(message, user)
             case _:
@@ -143,8 +143,8 @@ class TelegramService:
             argument = message.text[command.end() :].strip()
             return self._command(command[1].lower(), argument, message, user)
         if not message.text:
-            return Decision(say=NOTHING_SAID, name=name, state=state)
-        return Decision(ask=_with_attachments(message), name=name, state=state)
+            return Decision(reply=NOTHING_SAID, name=name, state=state)
+        return Decision(prompt=_with_attachments(message), name=name, state=state)
 
     def _command(self, command: str, argument: str, message: InboundMessage, user: User | None) -> Decision:
         name, state = _first_name(message, user), _back(user)
@@ -163,19 +163,19 @@ class TelegramService:
                 say = self._what_we_know(known_as, message, user)
             case _:
                 say = f"I do not know /{escape(command)}. /help lists what I can do."
-        return Decision(say=say, name=name, state=state, clear_history=clear)
+        return Decision(reply=say, name=name, state=state, clear_history=clear)
 
     def _set_name(self, argument: str, message: InboundMessage, user: User | None) -> Decision:
         state, first = _back(user), _first_name(message, user)
         if _is_group(message.user_id):
-            return Decision(say="Please tell me your name in a private chat with me.", name=first, state=state)
+            return Decision(reply="Please tell me your name in a private chat with me.", name=first, state=state)
         if not argument:
-            return Decision(say="Send it like this: /setname Alice", name=first, state=state)
+            return Decision(reply="Send it like this: /setname Alice", name=first, state=state)
         try:
             name = valid_name(argument, self._settings.max_name_length)
         except NameRefused as error:
-            return Decision(say=f"{escape(str(error))} Try it like this: /setname Alice", name=first, state=state)
-        return Decision(say=f"Thank you! From now on I will call you **{escape(name)}**.", name=name, state=state)
+            return Decision(reply=f"{escape(str(error))} Try it like this: /setname Alice", name=first, state=state)
+        return Decision(reply=f"Thank you! From now on I will call you **{escape(name)}**.", name=name, state=state)
 
     def _what_we_know(self, name: str, message: InboundMessage, user: User | None) -> str:
         username = f"@{message.username}" if message.username else "none"

@@ -50,7 +50,7 @@ async def one_message(database: MessagingDatabase, user_id: UserId, number: int)
     begun = time.perf_counter() - arrived
     assert claim is not None  # noqa: S101
     await database.read_context(SMS, user_id, 5)
-    await database.complete_inbound(claim, Decision(ask="A question?"), PARTS, answer=ANSWER)
+    await database.complete_inbound(claim, Decision(prompt="A question?"), PARTS, answer=ANSWER)
     part = await database.claim_next_part(SMS, user_id)
     assert part is not None  # noqa: S101
     await database.record_accepted(part, Receipt(f"SM{part.id}"))

@@ -67,6 +67,6 @@ class Channel(Protocol):
         ...
 
 
-def said(parts: Sequence[PlannedPart]) -> str:
+def history_text(parts: Sequence[PlannedPart]) -> str:
     """The form in which a reply enters the history: what the person reads, without the numbers of the parts."""
-    return "".join(part.source for part in parts)
+    return "".join(part.history_text for part in parts)

@@ -24,6 +24,7 @@ from relay.core.messages import (
     Claim,
     Decision,
     HistoryMessage,
+    InboundContext,
     InboundId,
     InboundMessage,
     Outcome,
@@ -31,7 +32,6 @@ from relay.core.messages import (
     PlannedPart,
     Platform,
     ReplyId,
-    Surroundings,
     User,
     UserId,
     UserState,
@@ -93,7 +93,7 @@ class Inbox(Protocol):
         reason: str | None = None,
         merged: Sequence[InboundId] = (),
     ) -> ReplyId | None: ...
-    async def look_around(self, claim: Claim, most: int) -> Surroundings: ...
+    async def load_context(self, claim: Claim, most: int) -> InboundContext: ...
     async def postpone_inbound(
         self, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart] = ()
     ) -> None: ...
@@ -113,7 +113,7 @@ class Line:
 
     @property
     def question(self) -> str:
-        return self.decision.ask or ""
+        return self.decision.prompt or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,40 +195,40 @@ class Conversation:
             self._platform, message.user_id, self._settings.history_exchanges
         )
         decision = self._channel.decide(message, user)
-        around = await self._inbox.look_around(claim, MOST_MERGED)
-        if refused := self._refusal(claim, decision, user, around):
+        context = await self._inbox.load_context(claim, MOST_MERGED)
+        if refused := self._refusal(claim, decision, user, context):
             await self._inbox.complete_inbound(
                 claim,
                 refused,
-                self._channel.plan(refused.say) if refused.say else [],
-                outcome=Outcome.TOLD if refused.say else Outcome.SILENT,
+                self._channel.plan(refused.reply) if refused.reply else [],
+                outcome=Outcome.TOLD if refused.reply else Outcome.SILENT,
                 reason=refused.reason,
             )
-        elif decision.ask is not None:
+        elif decision.prompt is not None:
             if user is not None and user.state is UserState.PAUSED:
                 decision = replace(decision, state=UserState.ACTIVE)
-            await self._ask_in_one(claim, decision, user, history, around)
-        elif decision.say is not None:
-            await self._inbox.complete_inbound(claim, decision, self._channel.plan(decision.say))
+            await self._ask_in_one(claim, decision, user, history, context)
+        elif decision.reply is not None:
+            await self._inbox.complete_inbound(claim, decision, self._channel.plan(decision.reply))
         else:
             await self._inbox.complete_inbound(claim, decision, [], outcome=Outcome.SILENT, reason=decision.reason)
 
-    def _refusal(self, claim: Claim, decision: Decision, user: User | None, around: Surroundings) -> Decision | None:
+    def _refusal(self, claim: Claim, decision: Decision, user: User | None, context: InboundContext) -> Decision | None:
         """What to do instead of answering: not invited, paused, too much, or a machine; None to go on."""
-        if decision.say is None and decision.ask is None:
+        if decision.reply is None and decision.prompt is None:
             return None
         message, now = claim.message, self._clock()
         known = user is not None and user.message_count > 0
         verdict = not_invited(message.user_id, self._settings, known=known) or is_paused(user, now)
-        if verdict is None and (loop := self._loop(around, message)):
+        if verdict is None and (loop := self._loop(context, message)):
             until = now + self._settings.loop_pause_seconds
             log.warning("%s looks like a machine (%s): not answered for a while", self._platform, loop)
-            return Decision(say=LOOP_NOTICE, reason=loop, state=UserState.PAUSED, paused_until=until)
-        verdict = verdict or over_limit(around.usage, self._settings)
-        return Decision(say=verdict.say, reason=verdict.reason, state=decision.state) if verdict else None
+            return Decision(reply=LOOP_NOTICE, reason=loop, state=UserState.PAUSED, paused_until=until)
+        verdict = verdict or over_limit(context.usage, self._settings)
+        return Decision(reply=verdict.reply, reason=verdict.reason, state=decision.state) if verdict else None
 
-    def _loop(self, around: Surroundings, message: InboundMessage) -> str | None:
-        return looks_like_a_loop(around.recent, message.text, message.received_at, self._settings.loop_turns)
+    def _loop(self, context: InboundContext, message: InboundMessage) -> str | None:
+        return looks_like_a_loop(context.recent, message.text, message.received_at, self._settings.loop_turns)
 
     async def _ask_in_one(
         self,
@@ -236,16 +236,16 @@ class Conversation:
         decision: Decision,
         user: User | None,
         history: Sequence[HistoryMessage],
-        around: Surroundings,
+        context: InboundContext,
     ) -> None:
         """Put together what the person wrote in a row, and ask that."""
-        lines = self._in_a_row(claim, decision, user, around)
+        lines = self._in_a_row(claim, decision, user, context)
         for _ in range(MOST_WAITS):
             wait = self._patience(lines[-1].message)
             if wait <= 0:
                 break
             await self._sleep(wait)  # the lease is renewed meanwhile
-            lines = self._in_a_row(claim, decision, user, await self._inbox.look_around(claim, MOST_MERGED))
+            lines = self._in_a_row(claim, decision, user, await self._inbox.load_context(claim, MOST_MERGED))
         await self._ask(self._put_together(claim, lines), user, history)
 
     def _patience(self, last: InboundMessage) -> float:
@@ -255,14 +255,14 @@ class Conversation:
         wait = max(self._settings.merge_window_seconds, self._channel.debounce_seconds(last))
         return last.received_at + wait - self._clock()
 
-    def _in_a_row(self, claim: Claim, decision: Decision, user: User | None, around: Surroundings) -> list[Line]:
+    def _in_a_row(self, claim: Claim, decision: Decision, user: User | None, context: InboundContext) -> list[Line]:
         """The claimed message and those behind it that are questions as well, as far as one question may be long."""
         lines = [Line(claim.id, claim.message, decision)]
         room = self._settings.max_message_length - len(lines[0].question)
-        for row, message in around.following if self._settings.merge_messages else ():
+        for row, message in context.following if self._settings.merge_messages else ():
             line = Line(row, message, self._channel.decide(message, user))
             room -= len(line.question) + 1
-            if line.decision.ask is None or room < 0:
+            if line.decision.prompt is None or room < 0:
                 break
             lines.append(line)
         return lines

@@ -22,7 +22,7 @@ FAST_TURN_SECONDS = 2.0
 class Verdict:
     """Not answered: what to say instead (nothing, when it was said before), and the reason for the operator."""
 
-    say: str | None
+    reply: str | None
     reason: str
 
 

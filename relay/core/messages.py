@@ -156,7 +156,7 @@ class HistoryMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class InboundContext:
     """What stands around a claimed message: how much was answered, the latest lines of both, what waits behind it."""
 
     usage: Usage
@@ -168,12 +168,12 @@ class Surroundings:
 class Decision:
     """What a channel decides about one inbound message without the model.
 
-    Exactly one of: `say` (answer with this Markdown), `ask` (give this text to the model), or neither (stay silent;
+    Exactly one of: `reply` (send this Markdown), `prompt` (give this text to the model), or neither (send nothing;
     `reason` says why). The other fields are changes to the person, committed together with the answer.
     """
 
-    say: str | None = None
-    ask: str | None = None
+    reply: str | None = None
+    prompt: str | None = None
     reason: str = ""
     name: str | None = None
     state: UserState | None = None
@@ -185,14 +185,14 @@ class Decision:
 class PlannedPart:
     """One part of a reply, cut and formatted by its channel, ready to be stored.
 
-    text is what is sent. source is what of it belongs into the history: without numbers like "(1/3)", in such a way
-    that the sources of all parts, joined with nothing between, are the whole reply as the person reads it.
+    text is what is sent. history_text is its share of the history, without numbers like "(1/3)": joined without a
+    separator, the history texts of all parts are the whole reply as the user reads it.
     style is the channel's own formatting as JSON text (Telegram: the entities), None for plain text.
     segments is what the part will be billed as (SMS); 1 elsewhere.
     """
 
     text: str
-    source: str
+    history_text: str
     style: str | None = None
     segments: int = 1
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from sqlalchemy import Row, bindparam, delete, func, select, update
 
-from relay.core.channel import said
+from relay.core.channel import history_text
 from relay.core.errors import LeaseLost, SendError
 from relay.core.messages import (
     OPEN_PART_STATES,
@@ -106,7 +106,7 @@ def plan_parts(
             "part_id": uuid.uuid4().hex,
             "number": number,
             "text": part.text,
-            "source": part.source,
+            "source": part.history_text,
             "style": part.style,
             "segments": part.segments,
         }
@@ -115,7 +115,7 @@ def plan_parts(
     tx.run(_PLAN, rows)
     tx.count(platform, f"part:{PartState.PLANNED}", len(rows))
     if remember:
-        words = said(parts)
+        words = history_text(parts)
         add_message(tx, platform, user_id, "assistant", words, in_context=in_context, reply_id=reply_id, answer=answer)
     return reply_id
 

@@ -40,7 +40,7 @@ def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision)
     """Apply what was decided about the user; their state after it, or None for somebody without a row."""
     row = tx.locked_user(platform, user_id)
     if row is None:
-        if decision.name is None and decision.state is None and not decision.say:
+        if decision.name is None and decision.state is None and not decision.reply:
             return None
         touch_user(tx, platform, user_id)
         row = tx.locked_user(platform, user_id)

@@ -63,9 +63,9 @@ class Town:
         self, platform: Platform, person: str, *parts: str, answer: Answer | None = None, name: str | None = None
     ) -> ReplyId | None:
         """Complete the head of the person's line with these parts."""
-        planned = [PlannedPart(text=part, source=part) for part in parts]
+        planned = [PlannedPart(text=part, history_text=part) for part in parts]
         state = UserState.ACTIVE if name else None
-        decision = Decision(say="".join(parts), name=name, state=state)
+        decision = Decision(reply="".join(parts), name=name, state=state)
         claim = await self.claim(platform, person)
         return await self.database.complete_inbound(claim, decision, planned, answer=answer)
 

@@ -219,7 +219,7 @@ async def alice_is_paused(database: MessagingDatabase) -> None:
     town = Town(database)
     await town.says(SMS, ALICE["id"], "I am out of office")
     claim = await town.claim(SMS, ALICE["id"])
-    pause = Decision(say="Silence.", reason="the same text 5 times", state=UserState.PAUSED, paused_until=4e9)
+    pause = Decision(reply="Silence.", reason="the same text 5 times", state=UserState.PAUSED, paused_until=4e9)
     await database.complete_inbound(claim, pause, [])
 
 

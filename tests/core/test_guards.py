@@ -39,7 +39,7 @@ def test_a_limit_is_told_once(usage: Usage, says: str | None) -> None:
     else:
         assert verdict is not None
         assert verdict.reason in set(Limit)
-        assert says in (verdict.say or "") if says else verdict.say is None
+        assert says in (verdict.reply or "") if says else verdict.reply is None
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_lists_decide_who_is_answered(settings: Settings, *, known: bool, si
     verdict = not_invited(ANN, settings, known=known)
     assert (verdict is not None) == silent
     if verdict is not None:
-        assert (says in (verdict.say or "")) if says else verdict.say is None
+        assert (says in (verdict.reply or "")) if says else verdict.reply is None
 
 
 def talk(
@@ -222,7 +222,7 @@ async def test_what_a_channel_adds_to_a_text_counts_for_its_length(found_town: F
     """A turn never becomes too long to be asked, whatever the question says beside the person's own words."""
     town = await found_town(merge_messages=True, max_message_length=100)
     decide = town.channel.decide
-    town.channel.decide = lambda message, user: replace(decide(message, user), ask=f"{'note ' * 8}{message.text}")  # type: ignore[method-assign]
+    town.channel.decide = lambda message, user: replace(decide(message, user), prompt=f"{'note ' * 8}{message.text}")  # type: ignore[method-assign]
     await while_the_model_works(town, "a" * 40, "b" * 40)
     assert [len(prompt[-1]) for prompt in town.model.prompts] == [45, 80, 80]
 

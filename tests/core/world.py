@@ -123,16 +123,16 @@ class ScriptedChannel:
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         if message.text.startswith("name="):
-            return Decision(say="registered", name=message.text.removeprefix("name="))
+            return Decision(reply="registered", name=message.text.removeprefix("name="))
         if message.text.startswith("/"):
-            return Decision(say=f"did {message.text}")
+            return Decision(reply=f"did {message.text}")
         if message.kind is Kind.LEFT or message.text.startswith("-"):
             return Decision(reason="passed over")
         if message.text.startswith("state="):
             return Decision(say="changed", state=UserState(message.text.removeprefix("state=")))
         if message.text == "bug":
             raise ValueError(message.text)
-        return Decision(ask=message.text)
+        return Decision(prompt=message.text)
 
     def debounce_seconds(self, message: InboundMessage) -> float:
         return 0.0

@@ -35,7 +35,7 @@ class Trouble(StrEnum):
 MODEL = "model"
 """No verb of a room: the server dies while the model works, by a signal from outside."""
 
-ARRIVAL = ("store_inbound", "store_batch", "claim_next_inbound", "look_around")
+ARRIVAL = ("store_inbound", "store_batch", "claim_next_inbound", "load_context")
 BOTH = (Way.SMS, Way.POLLING)
 ALL = (Way.SMS, Way.POLLING, Way.WEBHOOK)
 
@@ -83,7 +83,7 @@ TABLE = (
     # it is answered
     Window("before", "claim_next_inbound"),
     Window("after", "claim_next_inbound", quick=((SMS, KILL), (POLLING, HANG))),
-    Window("before", "look_around"),
+    Window("before", "load_context"),
     Window("during", MODEL, ALL, quick=((SMS, TERM), (POLLING, KILL))),
     Window("before", "complete_inbound"),
     Window("after", "complete_inbound", quick=((SMS, KILL),)),

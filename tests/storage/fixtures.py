@@ -98,7 +98,7 @@ async def answered(db: MessagingDatabase, *texts: str, user_id: UserId = ANN, qu
     """Store a message of this person and plan an answer of these parts."""
     await db.store_inbound(message(user_id, question), "")
     claim = await claimed(db, user_id)
-    await db.complete_inbound(claim, Decision(ask=question), parts(*texts), answer=ANSWER)
+    await db.complete_inbound(claim, Decision(prompt=question), parts(*texts), answer=ANSWER)
 
 
 async def rows(db: MessagingDatabase, table: Any, *columns: str) -> list[Any]:

@@ -55,7 +55,7 @@ class FileChannel:
         self._transcript = transcript
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
-        return Decision(ask=message.text)
+        return Decision(prompt=message.text)
 
     def debounce_seconds(self, message: InboundMessage) -> float:
         return 0.0

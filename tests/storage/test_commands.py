@@ -77,7 +77,7 @@ class Desk:
             await database.store_inbound(message, "raw")
             claim = await database.claim_next_inbound(SMS, person)
             assert claim is not None
-            decision = Decision(ask="Hello?", name="Ann" if person == ANN else "Bob")
+            decision = Decision(prompt="Hello?", name="Ann" if person == ANN else "Bob")
             await database.complete_inbound(claim, decision, [PlannedPart("Hi", "Hi")], answer=Answer("Hi"))
             part = await database.claim_next_part(SMS, person)
             assert part is not None

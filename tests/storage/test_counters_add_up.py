@@ -72,11 +72,11 @@ async def claim(town: Town, db: MessagingDatabase, person: UserId, which: int) -
 
 
 async def answer(town: Town, db: MessagingDatabase, person: UserId, which: int) -> None:
-    await db.complete_inbound(town.claim(which), Decision(ask="x"), parts(*"abc"[: which % 3 + 1]), answer=ANSWER)
+    await db.complete_inbound(town.claim(which), Decision(prompt="x"), parts(*"abc"[: which % 3 + 1]), answer=ANSWER)
 
 
 async def register(town: Town, db: MessagingDatabase, person: UserId, which: int) -> None:
-    await db.complete_inbound(town.claim(which), Decision(say="hi", name=f"N{which}"), parts("hi"))
+    await db.complete_inbound(town.claim(which), Decision(reply="hi", name=f"N{which}"), parts("hi"))
 
 
 async def leave(town: Town, db: MessagingDatabase, person: UserId, which: int) -> None:
@@ -88,7 +88,7 @@ async def clear(town: Town, db: MessagingDatabase, person: UserId, which: int) -
     if which % 2:
         await db.clear_history(SMS, person)
     else:
-        await db.complete_inbound(town.claim(which), Decision(say="gone", clear_history=True), parts("gone"))
+        await db.complete_inbound(town.claim(which), Decision(reply="gone", clear_history=True), parts("gone"))
 
 
 async def postpone(town: Town, db: MessagingDatabase, person: UserId, which: int) -> None:

@@ -51,7 +51,7 @@ async def test_a_repeat_changes_nothing(db: MessagingDatabase) -> None:
 async def test_a_repeat_after_the_answer_changes_nothing(db: MessagingDatabase) -> None:
     """A late repetition of an answered message is not answered again."""
     await db.store_inbound(message(external_id="SM-once"), "")
-    await db.complete_inbound(await claimed(db), Decision(say="x"), parts("x"))
+    await db.complete_inbound(await claimed(db), Decision(reply="x"), parts("x"))
     assert await db.store_inbound(message(external_id="SM-once"), "") is None
     assert await db.claim_next_inbound(SMS, ANN) is None
 
@@ -117,16 +117,16 @@ async def test_a_lost_lease_commits_nothing(database_url: str, opener: Opener) -
     fresh = await claimed(quick)
     assert fresh.attempts == stale.attempts + 1
     with pytest.raises(LeaseLost):
-        await slow.complete_inbound(stale, Decision(ask="x"), parts("stale"), answer=ANSWER)
+        await slow.complete_inbound(stale, Decision(prompt="x"), parts("stale"), answer=ANSWER)
     with pytest.raises(LeaseLost):
         await slow.postpone_inbound(stale, 0, "x", parts("notice"))
     with pytest.raises(LeaseLost):
         await slow.dead_letter_inbound(stale, "x", parts("sorry"))
     assert await states(quick) == []
-    await quick.complete_inbound(fresh, Decision(ask="x"), parts("fresh"), answer=ANSWER)
+    await quick.complete_inbound(fresh, Decision(prompt="x"), parts("fresh"), answer=ANSWER)
     assert await history(quick) == [("user", "hello"), ("assistant", "fresh")]
     with pytest.raises(LeaseLost):
-        await quick.complete_inbound(fresh, Decision(ask="x"), parts("twice"), answer=ANSWER)
+        await quick.complete_inbound(fresh, Decision(prompt="x"), parts("twice"), answer=ANSWER)
     assert await states(quick) == ["planned"]
 
 
@@ -139,7 +139,7 @@ async def test_the_same_owner_is_fenced_too(database_url: str, opener: Opener) -
     await after.release_leases(SMS)
     await claimed(after)
     with pytest.raises(LeaseLost):
-        await before.complete_inbound(stale, Decision(say="x"), parts("x"))
+        await before.complete_inbound(stale, Decision(reply="x"), parts("x"))
 
 
 async def test_a_lease_that_is_held_cannot_be_taken(database_url: str, opener: Opener) -> None:
@@ -151,7 +151,7 @@ async def test_a_lease_that_is_held_cannot_be_taken(database_url: str, opener: O
     await two.release_leases(SMS)
     assert await two.users_waiting(SMS) == []
     assert await two.claim_next_inbound(SMS, ANN) is None
-    await one.complete_inbound(claim, Decision(say="x"), parts("x"))
+    await one.complete_inbound(claim, Decision(reply="x"), parts("x"))
 
 
 async def test_a_renewed_lease_lasts(database_url: str, opener: Opener) -> None:
@@ -241,7 +241,7 @@ async def test_text_that_no_database_takes_is_stored_without_it(db: MessagingDat
     clean = "ab � half 🎈 \u202e \uffff"
     assert (claim.message.text, claim.message.name, claim.message.options) == (clean, clean, {clean: [clean]})
     answer = type(ANSWER)(NASTY, model=NASTY, source=NASTY)
-    await db.complete_inbound(claim, Decision(ask=NASTY, name=NASTY), parts(NASTY), answer=answer)
+    await db.complete_inbound(claim, Decision(prompt=NASTY, name=NASTY), parts(NASTY), answer=answer)
     assert await history(db) == [("user", clean), ("assistant", clean)]
     assert await rows(db, users, "name", "username") == [(clean, clean)]
 

@@ -40,7 +40,7 @@ async def test_a_first_message_makes_a_person_without_a_name(db: MessagingDataba
     assert person is not None
     assert (person.name, person.username, person.language, person.state) == (None, "ann", "en", UserState.NEW)
     assert "users" not in await counted(db)
-    await db.complete_inbound(await claimed(db), Decision(say="Hi Ann", name="Ann"), parts("Hi Ann"))
+    await db.complete_inbound(await claimed(db), Decision(reply="Hi Ann", name="Ann"), parts("Hi Ann"))
     person = await db.find_user(SMS, ANN)
     assert person is not None
     assert (person.name, person.state, person.message_count) == ("Ann", UserState.ACTIVE, 2)
@@ -61,7 +61,7 @@ async def test_platforms_never_mix(db: MessagingDatabase) -> None:
     await db.store_inbound(message(platform=TELEGRAM), "")
     claim = await db.claim_next_inbound(TELEGRAM, ANN)
     assert claim is not None
-    await db.complete_inbound(claim, Decision(ask="x"), parts("by telegram"), answer=ANSWER)
+    await db.complete_inbound(claim, Decision(prompt="x"), parts("by telegram"), answer=ANSWER)
     _, lines = await db.read_context(TELEGRAM, ANN, 5)
     assert [line.message for line in lines] == ["hello", "by telegram"]
     assert await db.clear_history(SMS, ANN) == 2
@@ -97,7 +97,7 @@ async def test_the_clear_command_leaves_no_line_of_itself(db: MessagingDatabase)
     """The confirmation is sent but not remembered."""
     await answered(db, "x")
     await db.store_inbound(message(text="/clear"), "")
-    await db.complete_inbound(await claimed(db), Decision(say="gone", clear_history=True), parts("gone"))
+    await db.complete_inbound(await claimed(db), Decision(reply="gone", clear_history=True), parts("gone"))
     assert await history(db) == []
     assert (await states(db)) == ["planned", "planned"]
 
@@ -121,7 +121,7 @@ async def test_somebody_who_leaves_hears_nothing_more(db: MessagingDatabase, sta
     assert await states(db) == ["canceled"]
     assert await history(db) == [("user", "q")]
     await db.store_inbound(message(text="START"), "")
-    await db.complete_inbound(await claimed(db), Decision(say="back", state=UserState.ACTIVE), parts("back"))
+    await db.complete_inbound(await claimed(db), Decision(reply="back", state=UserState.ACTIVE), parts("back"))
     assert (await claimed_part(db)).text == "back"
 
 
@@ -129,7 +129,7 @@ async def test_what_an_answer_cost_counts_even_when_nobody_gets_it(db: Messaging
     """The model was paid before the person was found to have left."""
     await db.store_inbound(message(), "")
     claim = await claimed(db)
-    await db.complete_inbound(claim, Decision(ask="x", state=UserState.BLOCKED), parts("x"), answer=ANSWER)
+    await db.complete_inbound(claim, Decision(prompt="x", state=UserState.BLOCKED), parts("x"), answer=ANSWER)
     counts = await counted(db)
     assert (counts["model_cost_usd"], counts["prompt_tokens"], counts["answer_tokens"]) == (0.25, 11, 7)
     assert await states(db) == []
@@ -143,7 +143,7 @@ async def test_a_group_takes_everything_along_to_its_new_address(db: MessagingDa
     await db.store_inbound(message(text="waiting"), "")
     claim = await claimed(db)
     await db.move_user(SMS, ANN, GROUP)
-    await db.complete_inbound(claim, Decision(ask="claimed"), parts("two"), answer=ANSWER)
+    await db.complete_inbound(claim, Decision(prompt="claimed"), parts("two"), answer=ANSWER)
     assert (await claimed(db, GROUP)).message.user_id == GROUP
     for table in (users, conversations, inbound, outbound):
         assert {user_id for (user_id,) in await rows(db, table, "user_id")} == {GROUP}
@@ -182,7 +182,7 @@ async def test_an_answer_for_somebody_forgotten_meanwhile_goes_nowhere(db: Messa
     claim = await claimed(db)
     await db.forget_user(SMS, ANN)
     with pytest.raises(LeaseLost):
-        await db.complete_inbound(claim, Decision(ask="x"), parts("x"), answer=ANSWER)
+        await db.complete_inbound(claim, Decision(prompt="x"), parts("x"), answer=ANSWER)
     assert await rows(db, users) == await rows(db, outbound) == []
 
 

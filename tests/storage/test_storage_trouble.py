@@ -53,7 +53,7 @@ async def test_a_locked_file_is_an_error_in_time_and_then_works(sqlite_url: str,
         verbs = [db.store_inbound(message(text="during"), "") for _ in range(200)]
         outcomes = await asyncio.gather(
             *verbs,
-            db.complete_inbound(claim, Decision(ask="x"), parts("x"), answer=ANSWER),
+            db.complete_inbound(claim, Decision(prompt="x"), parts("x"), answer=ANSWER),
             return_exceptions=True,
         )
         assert {type(outcome) for outcome in outcomes} == {StorageError}
@@ -61,7 +61,7 @@ async def test_a_locked_file_is_an_error_in_time_and_then_works(sqlite_url: str,
         assert await db.find_user(SMS, ANN) is not None
         intruder.execute("ROLLBACK")
     assert len(await rows(db, inbound)) == 1
-    await db.complete_inbound(claim, Decision(ask="x"), parts("x"), answer=ANSWER)
+    await db.complete_inbound(claim, Decision(prompt="x"), parts("x"), answer=ANSWER)
     await db.store_inbound(message(text="after"), "")
     assert await history(db) == [("user", "before"), ("assistant", "x")]
 
@@ -346,9 +346,9 @@ async def test_postgresql_gets_no_pipeline_in_which_a_frozen_process_would_keep_
         for text in ("one", "two", "three"):
             await db.store_inbound(message(text=text), "")
         claim = await claimed(db)
-        behind = [row for row, _ in (await db.look_around(claim, 10)).following]
+        behind = [row for row, _ in (await db.load_context(claim, 10)).following]
         planned = parts("first", "second")
-        await db.complete_inbound(claim, Decision(ask="x"), planned, answer=ANSWER, merged=behind)
+        await db.complete_inbound(claim, Decision(prompt="x"), planned, answer=ANSWER, merged=behind)
     finally:
         event.remove(Engine, "before_cursor_execute", note)
     assert await rows(db, inbound, "state") == [("done",)] * 3

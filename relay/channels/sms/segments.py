@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 
 import regex
 
+from relay.core.messages import PlannedPart
 from relay.core.text import without_controls
 
 # 3GPP TS 23.038: the default alphabet, and the characters that take an escape and so count twice.
@@ -99,45 +99,38 @@ def segments(text: str) -> int:
 # -- cutting -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One part of a text. text is to be sent; the sources of all pieces, joined, are the whole text."""
+def split(text: str, limit: int, max_parts: int, closing: str) -> list[PlannedPart]:
+    """Cut a tidy text into parts of at most `limit` UTF-16 units, numbered "(1/3) " when there are several.
 
-    text: str
-    source: str
-
-
-def split(text: str, limit: int, max_parts: int, closing: str) -> list[Piece]:
-    """Cut a tidy text into pieces of at most `limit` UTF-16 units, numbered "(1/3) " when there are several.
-
-    When it would take more than `max_parts` pieces, the last one ends with `closing` and the rest is dropped.
+    When it would take more than `max_parts` parts, the last one ends with `closing` and the rest is dropped.
     """
     if utf16_length(text) <= limit:
-        return [Piece(text, text)]
-    if max_parts == 1:
-        sources = [_shortened(text, limit, closing)]
-    else:
-        sources = _numbered_sources(text, limit, max_parts, closing)
-    if len(sources) == 1:
-        return [Piece(sources[0].rstrip(), sources[0])]
-    count = len(sources)
-    return [Piece(f"({number}/{count}) {source.rstrip()}", source) for number, source in enumerate(sources, 1)]
+        return [_part(text, text)]
+    texts = [_shortened(text, limit, closing)] if max_parts == 1 else _numbered_texts(text, limit, max_parts, closing)
+    if len(texts) == 1:
+        return [_part(texts[0].rstrip(), texts[0])]
+    count = len(texts)
+    return [_part(f"({number}/{count}) {part.rstrip()}", part) for number, part in enumerate(texts, 1)]
 
 
-def _numbered_sources(text: str, limit: int, max_parts: int, closing: str) -> list[str]:
+def _part(text: str, history_text: str) -> PlannedPart:
+    return PlannedPart(text, history_text, segments=segments(text))
+
+
+def _numbered_texts(text: str, limit: int, max_parts: int, closing: str) -> list[str]:
     """The widest number decides the room of all: few parts need few digits."""
     for most in sorted({min(9, max_parts), max_parts}):
         room = limit - len(f"({most}/{most}) ")
-        sources: list[str] = []
+        texts: list[str] = []
         start = 0
-        while start < len(text) and len(sources) < most:
+        while start < len(text) and len(texts) < most:
             end = cut_after(text, start, room)
-            sources.append(text[start:end])
+            texts.append(text[start:end])
             start = end
         if start >= len(text):
-            return sources
-    last = sum(map(len, sources[:-1]))
-    return [*sources[:-1], _shortened(text[last : last + limit], room, closing)]
+            return texts
+    last = sum(map(len, texts[:-1]))
+    return [*texts[:-1], _shortened(text[last : last + limit], room, closing)]
 
 
 def _shortened(text: str, room: int, closing: str) -> str:
@@ -146,10 +139,10 @@ def _shortened(text: str, room: int, closing: str) -> str:
 
 
 def cut_after(text: str, start: int, room: int) -> int:
-    """Where the piece that begins at `start` ends, the white space after it included.
+    """Where the part that begins at `start` ends, the white space after it included.
 
-    Best is the end of a paragraph, then of a line, a sentence, a word, each if it leaves a piece of decent size; a
-    grapheme or a web address is cut only when it is longer than a whole piece.
+    Best is the end of a paragraph, then of a line, a sentence, a word, each if it leaves a part of decent size; a
+    grapheme or a web address is cut only when it is longer than a whole part.
     """
     hard = _reach(text, start, room)
     if hard == len(text):
@@ -161,7 +154,7 @@ def cut_after(text: str, start: int, room: int) -> int:
 
 
 def _reach(text: str, start: int, room: int) -> int:
-    """The furthest index whose piece still fits into `room` UTF-16 units; at least one character on."""
+    """The furthest index whose part still fits into `room` UTF-16 units; at least one character on."""
     end = min(start + room, len(text))
     while end > start + 1 and (over := utf16_length(text[start:end]) - room) > 0:
         end -= (over + 1) // 2

@@ -76,15 +76,15 @@ class _Cutter:
         return furthest if self._text[furthest:].strip() else len(self._text)
 
     def part(self, start: int, end: int, notice: str = "") -> PlannedPart:
-        """The message for text[start:end]. Blanks around it, which Telegram strips, are only in its source."""
-        source = self._text[start:end] + notice
+        """The message for text[start:end]. Blanks around it, which Telegram strips, are only in its history text."""
+        history_text = self._text[start:end] + notice
         verbatim = min((span.start for span in self._overlapping(start, end) if span.type == "pre"), default=end)
         while start < verbatim and self._text[start].isspace():
             start += 1  # but not the indentation of code
         while end > start and self._text[end - 1].isspace():
             end -= 1
         text = self._text[start:end] + notice
-        return PlannedPart(text=text, source=source, style=self._style(start, end))
+        return PlannedPart(text=text, history_text=history_text, style=self._style(start, end))
 
     def _entity_limit(self, start: int) -> int:
         """Where one entity more would begin than a message may have."""

@@ -152,7 +152,7 @@ def test_segments_agree_with_an_independent_count(text: str) -> None:
 def test_a_short_text_is_one_piece_without_a_number() -> None:
     """Nothing is added to what fits."""
     [piece] = split("Hello", 20, 3, CLOSING)
-    assert (piece.text, piece.source) == ("Hello", "Hello")
+    assert (piece.text, piece.history_text) == ("Hello", "Hello")
 
 
 def test_a_long_text_is_numbered_and_the_numbers_count_within_the_limit() -> None:
@@ -167,7 +167,7 @@ def test_the_pieces_joined_are_the_whole_text(text: str, limit: int) -> None:
     """Nothing is lost or doubled between two parts, and no part is over the limit."""
     text = tidy(text) or "x"
     pieces = split(text, limit, 100, CLOSING)
-    assert "".join(piece.source for piece in pieces) == text
+    assert "".join(piece.history_text for piece in pieces) == text
     assert all(utf16_length(piece.text) <= limit for piece in pieces)
 
 
@@ -176,7 +176,7 @@ def test_no_grapheme_is_cut(graphemes: list[str]) -> None:
     """Families, flags, accents and syllables stay whole, although there is no space to cut at."""
     text = "".join(graphemes)
     ends = set(itertools.accumulate(len(one) for one in regex.findall(r"\X", text)))
-    cuts = list(itertools.accumulate(len(piece.source) for piece in split(text, 60, 100, CLOSING)))
+    cuts = list(itertools.accumulate(len(piece.history_text) for piece in split(text, 60, 100, CLOSING)))
     assert ends >= set(cuts)
 
 
@@ -192,14 +192,14 @@ def test_a_web_address_is_not_cut(before: int, joint: str) -> None:
 def test_what_is_longer_than_a_part_is_cut_all_the_same(text: str) -> None:
     """One endless address, one endless letter: cut hard instead of looping or losing."""
     pieces = split(text, 100, 20, CLOSING)
-    assert "".join(piece.source for piece in pieces) == text
+    assert "".join(piece.history_text for piece in pieces) == text
 
 
 def test_a_paragraph_is_preferred_to_a_line_and_a_sentence_to_a_word() -> None:
     """The cut falls where a reader would take breath."""
     text = "First one. " * 7 + "\n\n" + "Second one. " * 7
     first, *_ = split(text, 100, 9, CLOSING)
-    assert first.source.endswith("\n\n")
+    assert first.history_text.endswith("\n\n")
     first, *_ = split("One two three. " * 20, 100, 9, CLOSING)
     assert first.text.endswith("three.")
 

@@ -18,7 +18,7 @@ from relay.channels.sms.segments import segments
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.webhook import Form, Signatures, normal_number, read_form, sign
 from relay.config.errors import SettingsError
-from relay.core.channel import said
+from relay.core.channel import history_text
 from relay.core.errors import PayloadError
 from relay.core.messages import InboundMessage, Kind, PartState, User, UserId, UserState
 from sms_service import RESERVED_WORDS, SmsService, is_delivery
@@ -220,16 +220,16 @@ def test_numbers_are_normalised_or_refused(written: str, number: str | None) -> 
     ],
 )
 def test_machines_and_other_channels_get_silence_with_a_reason(sender: str, reason: str) -> None:
-    """Nothing is said, nothing is asked of the model, and the operator can see why."""
+    """Nothing is history_text, nothing is asked of the model, and the operator can see why."""
     decision = SERVICE.decide(text_from("hello", From=sender), None)
-    assert decision.say is None
-    assert decision.ask is None
+    assert decision.reply is None
+    assert decision.prompt is None
     assert reason in decision.reason
 
 
 def test_a_country_that_the_library_does_not_know_is_answered() -> None:
     """A real text is never dropped because a table of numbers is old."""
-    assert SERVICE.decide(text_from("hi", From="+99912345678"), None).say is not None
+    assert SERVICE.decide(text_from("hi", From="+99912345678"), None).reply is not None
 
 
 def test_the_number_that_was_texted_counts_as_ours() -> None:
@@ -247,7 +247,7 @@ def test_every_keyword_is_met_with_silence(word: str, spelling: object, user: Us
     """Twilio answers these itself; no registration, no model, whoever sends them."""
     assert callable(spelling)
     decision = SERVICE.decide(text_from(spelling(word)), user)
-    assert (decision.say, decision.ask, decision.name) == (None, None, None)
+    assert (decision.reply, decision.prompt, decision.name) == (None, None, None)
     assert decision.reason
 
 
@@ -274,20 +274,20 @@ def test_keywords_change_whether_we_may_write(
 @pytest.mark.parametrize("body", ["stop please", "Yes, go on", "help me", "STOP STOP", "end."])
 def test_a_keyword_within_a_text_is_no_keyword(body: str) -> None:
     """Only the whole text counts, as at Twilio."""
-    assert SERVICE.decide(text_from(body), person()).ask == body
+    assert SERVICE.decide(text_from(body), person()).prompt == body
 
 
 @pytest.mark.parametrize("state", [UserState.STOPPED, UserState.BLOCKED])
 def test_who_opted_out_is_left_alone(state: UserState) -> None:
     """An answer could not be delivered until START."""
     decision = SERVICE.decide(text_from("hello"), person(state=state))
-    assert (decision.say, decision.ask, decision.state) == (None, None, None)
+    assert (decision.reply, decision.prompt, decision.state) == (None, None, None)
 
 
 def test_who_could_not_be_reached_is_reachable_when_they_write() -> None:
     """A text from them proves that the number works."""
     decision = SERVICE.decide(text_from("hello"), person(state=UserState.UNREACHABLE))
-    assert (decision.ask, decision.state) == ("hello", UserState.ACTIVE)
+    assert (decision.prompt, decision.state) == ("hello", UserState.ACTIVE)
 
 
 # -- registration ------------------------------------------------------------------------------------------------------
@@ -298,8 +298,8 @@ def test_who_could_not_be_reached_is_reachable_when_they_write() -> None:
 def test_an_unknown_number_is_asked_for_a_name(body: str, user: User | None) -> None:
     """Whatever comes first, the answer says how to register."""
     decision = SERVICE.decide(text_from(body), user)
-    assert decision.say is not None
-    assert "name=" in decision.say
+    assert decision.reply is not None
+    assert "name=" in decision.reply
     assert decision.name is None
 
 
@@ -321,8 +321,8 @@ def test_a_name_is_taken_and_confirmed(body: str, name: str, user: User | None) 
     """At first and later, in any script, trimmed."""
     decision = SERVICE.decide(text_from(body), user)
     assert decision.name == name
-    assert decision.say is not None
-    assert name in said(SERVICE.plan(decision.say))
+    assert decision.reply is not None
+    assert name in history_text(SERVICE.plan(decision.reply))
 
 
 def test_registration_makes_a_person_active() -> None:
@@ -339,21 +339,21 @@ def test_a_bad_name_gets_a_friendly_sentence(body: str, user: User | None) -> No
     """Empty, too long, reserved, with controls: refused in words, and nothing changes."""
     decision = SERVICE.decide(text_from(body), user)
     assert decision.name is None
-    assert decision.say is not None
-    assert "name=John" in decision.say
+    assert decision.reply is not None
+    assert "name=John" in decision.reply
 
 
 def test_a_name_that_looks_like_markdown_is_shown_as_it_is() -> None:
     """Asterisks and brackets in a name are not formatting."""
     decision = SERVICE.decide(text_from("name=*Star* [x](http://e.org)"), None)
-    assert decision.say is not None
-    assert "*Star* [x](http://e.org)!" in said(SERVICE.plan(decision.say))
+    assert decision.reply is not None
+    assert "*Star* [x](http://e.org)!" in history_text(SERVICE.plan(decision.reply))
 
 
 @pytest.mark.parametrize("body", ["my name=x", "name=John\nWhat is the weather?", "rename=x"])
 def test_a_text_that_is_not_just_a_name_goes_to_the_model(body: str) -> None:
     """Only `name=NewName` by itself renames."""
-    assert SERVICE.decide(text_from(body), person()).ask == body
+    assert SERVICE.decide(text_from(body), person()).prompt == body
 
 
 # -- everything else ---------------------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def test_a_text_that_is_not_just_a_name_goes_to_the_model(body: str) -> None:
 @pytest.mark.parametrize("body", ["Hello", "👍", "???", "שלום", "/start"])
 def test_a_text_of_a_known_person_goes_to_the_model(body: str) -> None:
     """As it was written."""
-    assert SERVICE.decide(text_from(body), person()).ask == body
+    assert SERVICE.decide(text_from(body), person()).prompt == body
 
 
 @pytest.mark.parametrize(
@@ -376,8 +376,8 @@ def test_a_text_of_a_known_person_goes_to_the_model(body: str) -> None:
 def test_what_cannot_be_answered_gets_a_friendly_word(changes: dict[str, str], words: str) -> None:
     """Pictures, nothing, and far too much."""
     decision = SERVICE.decide(SERVICE.parse_inbound(form(**changes)), person())
-    assert decision.say is not None
-    assert words in decision.say
+    assert decision.reply is not None
+    assert words in decision.reply
 
 
 def test_the_prompt_names_the_person_and_asks_for_short_plain_text() -> None:
@@ -404,7 +404,7 @@ def test_an_answer_is_plain_cheap_and_counted() -> None:
     """Markdown is gone, typography is spelled in GSM-7, the segments are right."""
     [part] = SERVICE.plan("**It’s** — “fine” [here](https://e.org)…")  # noqa: RUF001 (such characters are what is tested)
     assert part.text == 'It\'s - "fine" here (https://e.org)...'
-    assert (part.source, part.style, part.segments) == (part.text, None, 1)
+    assert (part.history_text, part.style, part.segments) == (part.text, None, 1)
 
 
 def test_a_long_answer_goes_in_numbered_parts_of_1600() -> None:
@@ -414,7 +414,7 @@ def test_a_long_answer_goes_in_numbered_parts_of_1600() -> None:
     assert [part.text[:6] for part in parts] == ["(1/4) ", "(2/4) ", "(3/4) ", "(4/4) "]
     assert all(len(part.text) <= 1600 for part in parts)
     assert all(part.segments == segments(part.text) for part in parts)
-    assert re.sub(r"\s+", " ", said(parts)) == re.sub(r"\s+", " ", answer)
+    assert re.sub(r"\s+", " ", history_text(parts)) == re.sub(r"\s+", " ", answer)
 
 
 @pytest.mark.parametrize("length", [20_000, 3_000_000])
@@ -452,7 +452,7 @@ def test_an_empty_answer_becomes_a_friendly_sentence(markdown: str) -> None:
 )
 def test_an_invitation_to_a_keyword_is_made_harmless(answer: str, text: str) -> None:
     """Two words reach us where one would be taken by Twilio; an honest way out stays as it is."""
-    assert said(SERVICE.plan(answer)) == text
+    assert history_text(SERVICE.plan(answer)) == text
 
 
 @given(st.text(max_size=4000))

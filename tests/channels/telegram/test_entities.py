@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relay.channels.telegram.entities import CUT_NOTICE, EMPTY_NOTICE, MAX_ENTITIES, MAX_UNITS, plan, units
 from relay.channels.telegram.markdown import render
-from relay.core.channel import said
+from relay.core.channel import history_text
 from relay.core.messages import PlannedPart
 
 WORDS = st.sampled_from(
@@ -70,8 +70,8 @@ def test_the_parts_joined_are_the_whole(markdown: str) -> None:
     parts = plan(markdown, 40)
     whole = render(markdown).text
     if whole.strip():
-        assert said(parts) == whole
-    assert all(part.text.strip() == part.source.strip() for part in parts)
+        assert history_text(parts) == whole
+    assert all(part.text.strip() == part.history_text.strip() for part in parts)
 
 
 def test_a_code_block_that_fits_into_a_message_is_never_broken() -> None:
@@ -117,7 +117,7 @@ def test_the_rest_beyond_the_last_message_is_cut_with_a_word() -> None:
     parts = plan("word " * 20_000, 3)
     assert len(parts) == 3
     assert parts[-1].text.endswith(CUT_NOTICE)
-    assert said(parts).endswith(CUT_NOTICE)
+    assert history_text(parts).endswith(CUT_NOTICE)
     assert units(parts[-1].text) <= MAX_UNITS
 
 

@@ -31,7 +31,7 @@ def said(text: str, **changes: Any) -> InboundMessage:
 
 
 def spoken(decision: Decision) -> str:
-    return render(decision.say or "").text
+    return render(decision.reply or "").text
 
 
 def test_start_welcomes_and_registers_with_the_telegram_name(service: TelegramService) -> None:
@@ -51,7 +51,7 @@ def test_start_keeps_the_name_of_somebody_known(service: TelegramService) -> Non
 def test_text_from_a_stranger_registers_by_the_way_and_is_answered(service: TelegramService) -> None:
     """Nobody has to send /start first."""
     decision = service.decide(said("why is the sky blue?"), None)
-    assert (decision.ask, decision.name) == ("why is the sky blue?", "Ada Lovelace")
+    assert (decision.prompt, decision.name) == ("why is the sky blue?", "Ada Lovelace")
 
 
 def test_somebody_without_any_name_is_called_friend(service: TelegramService) -> None:
@@ -110,19 +110,19 @@ def test_status_tells_what_the_bot_knows(service: TelegramService) -> None:
 def test_an_unknown_command_gets_a_hint(service: TelegramService) -> None:
     """The model is not asked about it."""
     decision = service.decide(said("/frobnicate_it now"), ADA)
-    assert decision.ask is None
+    assert decision.prompt is None
     assert spoken(decision) == "I do not know /frobnicate_it. /help lists what I can do."
 
 
 @pytest.mark.parametrize("text", ["/usr/bin is what?", "/", "// a comment", "what does /help do?"])
 def test_a_slash_alone_makes_no_command(service: TelegramService, text: str) -> None:
     """Paths and comments go to the model."""
-    assert service.decide(said(text), ADA).ask == text
+    assert service.decide(said(text), ADA).prompt == text
 
 
 def test_words_with_a_picture_tell_the_model_that_it_cannot_see(service: TelegramService) -> None:
     """So it does not pretend."""
-    ask = service.decide(said("what is this?", attachments=("image/jpeg",)), ADA).ask or ""
+    ask = service.decide(said("what is this?", attachments=("image/jpeg",)), ADA).prompt or ""
     assert ask.startswith("what is this?")
     assert "image/jpeg, which you cannot see" in ask
 
@@ -135,13 +135,13 @@ def test_what_the_model_cannot_answer_gets_a_friendly_word(
     service: TelegramService, kind: Kind, text: str, says: str
 ) -> None:
     """Media, edits, a bare mention."""
-    assert service.decide(said(text, kind=kind), ADA).say == says
+    assert service.decide(said(text, kind=kind), ADA).reply == says
 
 
 def test_service_messages_are_met_with_silence(service: TelegramService) -> None:
     """With the reason for the operator."""
     decision = service.decide(said("", kind=Kind.SERVICE), ADA)
-    assert (decision.say, decision.ask) == (None, None)
+    assert (decision.reply, decision.prompt) == (None, None)
     assert decision.reason
 
 
