@@ -132,7 +132,7 @@ class Settings(BaseModel):
         3, ge=1, le=10, description="How often the last source in the chain is asked before giving up."
     )
     llm_max_waiting: int = Field(
-        256,
+        1000,
         ge=0,
         le=10_000,
         description="Maximum number of questions waiting for one source; more are refused with 503.",
@@ -232,7 +232,12 @@ class Settings(BaseModel):
     send_give_up_seconds: float = Field(
         86_400.0, ge=60, le=604_800, description="A part that could not be sent for this long is given up."
     )
-    max_concurrent_answers: int = Field(32, ge=1, le=1000, description="How many people are served at the same time.")
+    max_concurrent_answers: int = Field(
+        200,
+        ge=1,
+        le=1000,
+        description="How many answers of a channel are worked on at the same time; bounds its memory.",
+    )
     max_message_length: int = Field(
         8000, ge=100, le=100_000, description="Maximum length of a message to the model, in characters."
     )

@@ -141,7 +141,8 @@ class Outbox:
     async def _begin(self, part: Part) -> bool:
         """Send a leased part when the rate limit allows, and mark it only then: a stop before leaves no doubt."""
         try:
-            await self._channel.wait_for_rate_limit(part)
+            async with self.workers.without_slot():
+                await self._channel.wait_for_rate_limit(part)
         except SendError as error:
             return await self._put_off(part, error)
         return await self._send(await self._store.begin_send(part))

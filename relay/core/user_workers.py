@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from relay.core.errors import StorageError
 from relay.core.messages import UserId
@@ -28,7 +29,7 @@ class UserWorkers:
     """Runs `step` for each notified user until it returns False; `due` lists the users whose work is due now.
 
     step processes one item of a user's queue and returns whether the next may follow at once. At most `concurrency`
-    users are served at the same time, in the order of notification. renew is called before every sweep.
+    steps run at the same time; the slots go round robin over users. renew is called before every sweep.
     """
 
     def __init__(
@@ -106,26 +107,43 @@ class UserWorkers:
                 log.error("%s: %s does not stop; its work resumes after the next start", self._name, task.get_name())
 
     async def _run(self, user_id: UserId) -> None:
+        """Take a slot for one step at a time: they go round, so a user who never stops delays others by one round."""
         try:
-            async with self._slots:
-                while not self._stopping:
-                    self._again.discard(user_id)
-                    if not await self._one_step(user_id) and user_id not in self._again:
+            while not self._stopping:
+                async with self._slots:
+                    if self._stopping:
                         break
+                    self._again.discard(user_id)
+                    error, more = await self._one_step(user_id)
+                if error:
+                    await self._sleep(ERROR_PAUSE_SECONDS)
+                if not more and user_id not in self._again:
+                    break
         finally:
             del self._workers[user_id]
             self._again.discard(user_id)
 
-    async def _one_step(self, user_id: UserId) -> bool:
-        """Run one step. Errors are logged and end the worker after a pause; the sweep retries this user."""
+    @asynccontextmanager
+    async def without_slot(self) -> AsyncIterator[None]:
+        """For waiting inside a step: the slot is free for other users, and taken again at the end.
+
+        A cancellation while it is taken again leaves one slot too many; workers are cancelled only when they stop.
+        """
+        self._slots.release()
         try:
-            return await self._step(user_id)
+            yield
+        finally:
+            await self._slots.acquire()
+
+    async def _one_step(self, user_id: UserId) -> tuple[bool, bool]:
+        """Run one step: whether it failed, and whether the next may follow. The sweep retries a user after an error."""
+        try:
+            return False, await self._step(user_id)
         except StorageError as error:
             log.warning("%s: the database cannot be used now: %s", self._name, error)
         except Exception:
             log.exception("%s: unforeseen error; the work of this user is retried", self._name)
-        await self._sleep(ERROR_PAUSE_SECONDS)
-        return False
+        return True, False
 
     def _log_once(self, error: str) -> None:
         """Log only changes: an outage of an hour takes one line, not one every two seconds."""

@@ -230,3 +230,62 @@ async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 (the workers are what is tested)
             await asyncio.sleep(0)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from([ANN, BOB]), min_size=1, max_size=20), st.integers(1, 3))
+def test_a_user_waits_for_one_round_at_most(busy: list[UserId], concurrency: int) -> None:
+    """Users whose queues never end are served once each before a newcomer is, however much they have waiting."""
+
+    async def story() -> None:
+        works = Works(concurrency)
+        for user_id in busy:
+            for _ in range(50):
+                works.put(user_id)
+        await asyncio.sleep(0)
+        while len(works.done) < len(busy):  # noqa: ASYNC110 (the workers are what is tested)
+            await asyncio.sleep(0)
+        before = len(works.done)
+        works.put(CAT)
+        while CAT not in works.done:  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0)
+        ahead = Counter(works.done[before : works.done.index(CAT)])
+        await works.workers.stop(0)
+        assert max(ahead.values(), default=0) <= 2  # the step that was running when the newcomer came, and one round
+
+    asyncio.run(story())
+
+
+async def test_waiting_without_a_slot_lets_others_work(works: Works) -> None:
+    """As many users as there are slots wait for a rate limit; another is served meanwhile."""
+    works = Works(concurrency=2)
+    released = asyncio.Event()
+
+    async def wait() -> None:
+        async with works.workers.without_slot():
+            await released.wait()
+
+    works.put(ANN, wait)
+    works.put(BOB, wait)
+    works.put(CAT)
+    async with asyncio.timeout(60):
+        while CAT not in works.done:  # noqa: ASYNC110 (the workers are what is tested)
+            await asyncio.sleep(0)
+    assert works.done == [CAT]
+    released.set()
+    await works.quiet()
+    assert Counter(works.done) == {ANN: 1, BOB: 1, CAT: 1}
+
+
+async def test_a_user_after_an_error_holds_no_slot(works: Works) -> None:
+    """The pause after an error is no work."""
+    works = Works(concurrency=1)
+    works.trouble.append(RuntimeError("broken"))
+    works.workers.notify(ANN)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    works.put(BOB)
+    async with asyncio.timeout(60):
+        while BOB not in works.done:  # noqa: ASYNC110 (as above)
+            await asyncio.sleep(0)
+    await works.workers.stop(0)

@@ -129,7 +129,7 @@ class ScriptedChannel:
         if message.kind is Kind.LEFT or message.text.startswith("-"):
             return Decision(reason="passed over")
         if message.text.startswith("state="):
-            return Decision(say="changed", state=UserState(message.text.removeprefix("state=")))
+            return Decision(reply="changed", state=UserState(message.text.removeprefix("state=")))
         if message.text == "bug":
             raise ValueError(message.text)
         return Decision(prompt=message.text)
