@@ -180,6 +180,8 @@ def problems(connection: Connection) -> list[str]:
         for name, counted in _recount(connection, platform).items():
             if (noted := kept.get((platform, name), 0)) != counted:
                 found.append(f"{platform}: the counter {name} says {noted}, the rows say {counted}")
+        if (noted := kept.get((platform, "segments"), 0)) < (counted := _accepted_segments(connection, platform)):
+            found.append(f"{platform}: the counter segments says {noted}, the rows say {counted} or more")
     messages = select(func.count()).select_from(conversations).where(_is_user(conversations)).scalar_subquery()
     wrong = select(users.c.platform, users.c.user_id).where(users.c.message_count != messages)
     found += [f"{row.platform}: the message count of {row.user_id} is wrong" for row in connection.execute(wrong)]
@@ -202,6 +204,12 @@ def _recount(connection: Connection, platform: Platform) -> dict[str, int]:
         "messages": count(conversations, text("true") if connection.dialect.name != "sqlite" else text("1")),
         **{f"part:{state}": count(outbound, outbound.c.state == state) for state in OPEN_PART_STATES},
     }
+
+
+def _accepted_segments(connection: Connection, platform: Platform) -> int:
+    """At least so many segments were accepted: the counter also has those of rows that were pruned or sent again."""
+    accepted = (outbound.c.platform == platform) & outbound.c.accepted_at.is_not(None)
+    return int(connection.execute(select(func.coalesce(func.sum(outbound.c.segments), 0)).where(accepted)).scalar_one())
 
 
 def _is_user(table: Any) -> Any:

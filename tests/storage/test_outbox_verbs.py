@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from sqlalchemy import update
 
 from messaging_database import MessagingDatabase
 from relay.channels.registry import PLATFORMS
@@ -13,7 +14,7 @@ from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import Decision, DeliveryEvent, Part, PartState, Receipt, UserState
 from relay.storage import queries
-from relay.storage.schema import conversations, outbound, users
+from relay.storage.schema import conversations, counters, outbound, users
 from tests.storage.fixtures import (
     ANN,
     BOB,
@@ -242,6 +243,22 @@ async def test_a_report_may_come_before_the_answer_to_our_send(db: MessagingData
     assert (await counted(db))["segments"] == 1
 
 
+async def test_the_check_recounts_segments(db: MessagingDatabase) -> None:
+    """A status that comes before the receipt counts one segment, the receipt the rest; a forgotten user's stay."""
+    await db.plan_message(SMS, ANN, parts("x"))
+    part = await claimed_part(db)
+    await db.record_delivery(report(PartState.SENT, "SM1", part_id=part.id))
+    await db.record_accepted(part, Receipt("SM1", segments=2))
+    assert (await counted(db))["segments"] == 2
+    assert await db.problems() == []
+    segments = update(counters).where(counters.c.name == "segments")
+    await db._write(lambda tx: tx.run(segments.values(value=1)))
+    assert await db.problems() == ["sms: the counter segments says 1, the rows say 2 or more"]
+    await db._write(lambda tx: tx.run(segments.values(value=2)))
+    await db.forget_user(SMS, ANN)
+    assert await db.problems() == []
+
+
 async def test_a_delivery_status_decides_an_unknown_outcome(db: MessagingDatabase) -> None:
     """Then nobody sends it again, and the next part may go."""
     await answered(db, "x", "y")
@@ -386,6 +403,24 @@ async def test_a_message_of_the_user_does_not_override_retry_after(db: Messaging
     await db.record_retry(part, time.time() + 60, SendError(SendFailure.BUSY, "429", "slow"))
     await answered(db, "new answer")
     assert await db.claim_next_part(SMS, ANN) is None
+
+
+@pytest.mark.parametrize("unknown_before", [False, True])
+async def test_a_message_of_the_user_does_not_override_the_retry_after_of_a_redelivery(
+    db: MessagingDatabase, *, unknown_before: bool
+) -> None:
+    """That an earlier attempt was accepted and lost changes nothing about the wait that the provider asked for now."""
+    part = await _sending(db, "x")
+    await db.record_accepted(part, Receipt("P1"))
+    await db.record_delivery(_lost("P1", part), _at_once)
+    again = await claimed_part(db)
+    if unknown_before:
+        await db.record_unknown(again, time.time() - 1, GONE)
+        again = await db.begin_send(await claimed_part(db))
+    await db.record_retry(again, time.time() + 60, SendError(SendFailure.BUSY, "429", "slow"))
+    await answered(db, "new answer")
+    assert await db.claim_next_part(SMS, ANN) is None
+    assert await db.problems() == []
 
 
 async def test_the_failures_of_one_platform_push_out_none_of_the_other(db: MessagingDatabase) -> None:
