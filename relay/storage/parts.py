@@ -224,8 +224,10 @@ def _awaits_acceptance(row: Row[Any]) -> bool:
 
 
 def postpone_part(tx: Tx, part: Part, state: PartState, due: float, error: SendError) -> None:
+    """Give a claimed part back until `due`. It no longer waits for redelivery, which `retry_now` would make due now."""
     row = claimed_part(tx, part)
-    set_part_state(tx, row, state, due=due, lease_until=0, error_code=error.code, error=error.message)
+    changes = {"due": due, "lease_until": 0, "accepted_at": None, "error_code": error.code, "error": error.message}
+    set_part_state(tx, row, state, **changes)
 
 
 def fail_part(tx: Tx, part: Part, error: SendError, user_state: UserState | None) -> Origin:
