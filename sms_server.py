@@ -27,7 +27,7 @@ from relay.config.settings import load_settings
 from relay.core.errors import PayloadError
 from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
 from relay.core.metrics import Metrics
-from relay.core.text import without_controls
+from relay.core.text import strip_controls
 from relay.web.access import PUBLIC, is_direct_from_this_machine
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
@@ -66,7 +66,7 @@ class SmsServer(ChannelServer[SmsSettings, MessagingDatabase, SmsService]):
 
     def address(self, given: str) -> UserId:
         """Short codes and alphanumeric senders have a history too, although they are never answered."""
-        return normal_number(given, self.settings.default_region) or UserId(without_controls(given).strip())
+        return normal_number(given, self.settings.default_region) or UserId(strip_controls(given).strip())
 
     def unknown(self, user_id: UserId) -> ApiError:
         hint = "write it like +12345678900; GET /sms/status lists the people"

@@ -19,8 +19,8 @@ import httpx
 from twilio.base.exceptions import TwilioException
 
 from relay.channels.sms.client import open_client, refusal
-from relay.channels.sms.plain_text import escaped, plain_text
-from relay.channels.sms.segments import in_gsm_letters, split, tidy
+from relay.channels.sms.plain_text import escaped, to_plain_text
+from relay.channels.sms.segments import clean_sms, in_gsm_letters, split
 from relay.channels.sms.settings import SmsSettings, missing_credentials
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.webhook import Form, SenderKind, Signatures, normal_number, sender_of
@@ -42,7 +42,7 @@ from relay.core.messages import (
     UserState,
 )
 from relay.core.names import NameRefused, valid_name
-from relay.core.text import is_blank, without_controls
+from relay.core.text import is_blank, strip_controls
 
 MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
 OPERATOR_PARTS = 1000  # how far an operator's text is counted before it is refused
@@ -143,7 +143,7 @@ class SmsService:
         region = self._settings.default_region
         to = normal_number(form.one("To"), region)
         sender = sender_of(form.one("From"), region, self._own | ({to} if to else frozenset()))
-        text = without_controls(form.one("Body"))
+        text = strip_controls(form.one("Body"))
         attachments = _attachments(form)
         options: dict[str, Any] = {"sender": sender.kind.value}
         if opt_out := form.one("OptOutType").strip().upper():
@@ -179,7 +179,7 @@ class SmsService:
             received_at=self._clock(),
             part_id=part_id,
             error_code=error.code if error else None,
-            error=without_controls(error.message)[:300] if error else None,
+            error=strip_controls(error.message)[:300] if error else None,
             user_state=PERSON_AFTER.get(error.kind) if error else None,
             failure=error.kind if error else None,
         )
@@ -266,7 +266,7 @@ class SmsService:
         """Plain text in parts of at most 1,600 characters, numbered when there are several, cut with an honest word."""
         most = self._settings.sms_max_parts
         readable = markdown[: 4 * MESSAGE_LIMIT * most]  # whatever lies beyond could not be texted
-        text = _INVITATION.sub(_harmless, in_gsm_letters(tidy(plain_text(readable))))
+        text = _INVITATION.sub(_harmless, in_gsm_letters(clean_sms(to_plain_text(readable))))
         if is_blank(text):
             text = EMPTY_ANSWER
         elif len(readable) < len(markdown) and len(text) <= MESSAGE_LIMIT * most:
@@ -275,7 +275,7 @@ class SmsService:
 
     def plan_text(self, text: str) -> list[PlannedPart]:
         """An operator's text as it stands, in as many parts as it takes; none when it is blank."""
-        text = in_gsm_letters(tidy(text))
+        text = in_gsm_letters(clean_sms(text))
         return [] if is_blank(text) else split(text, MESSAGE_LIMIT, OPERATOR_PARTS, CLOSING)
 
     def typing(self, user_id: UserId) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (a text message has no such sign)
@@ -363,7 +363,7 @@ def callback_base(settings: SmsSettings) -> str | None:
 
 def external_id(form: Form) -> str:
     """Twilio's id of the message, by any of its three names, or ""."""
-    return without_controls(form.one("MessageSid", "SmsSid", "SmsMessageSid")).strip()[:64]
+    return strip_controls(form.one("MessageSid", "SmsSid", "SmsMessageSid")).strip()[:64]
 
 
 def is_delivery(form: Form) -> bool:

@@ -45,10 +45,10 @@ log = logging.getLogger("relay.core.conversation")
 MAX_ATTEMPTS = 30
 """A message that was claimed this often without any end seems to kill its worker: a dead letter."""
 
-MOST_MERGED = 20
+MAX_MERGED = 20
 """How many texts that wait in a row are answered as one question."""
 
-MOST_WAITS = 20
+MAX_DEBOUNCES = 20
 """How often more of the same question is waited for; a person who never stops writing is answered in between."""
 
 LOOP_NOTICE = (
@@ -195,7 +195,7 @@ class Conversation:
             self._platform, message.user_id, self._settings.history_exchanges
         )
         decision = self._channel.decide(message, user)
-        context = await self._inbox.load_context(claim, MOST_MERGED)
+        context = await self._inbox.load_context(claim, MAX_MERGED)
         if refused := self._refusal(claim, decision, user, context):
             await self._inbox.complete_inbound(
                 claim,
@@ -240,12 +240,12 @@ class Conversation:
     ) -> None:
         """Put together what the person wrote in a row, and ask that."""
         lines = self._in_a_row(claim, decision, user, context)
-        for _ in range(MOST_WAITS):
+        for _ in range(MAX_DEBOUNCES):
             wait = self._patience(lines[-1].message)
             if wait <= 0:
                 break
             await self._sleep(wait)  # the lease is renewed meanwhile
-            lines = self._in_a_row(claim, decision, user, await self._inbox.load_context(claim, MOST_MERGED))
+            lines = self._in_a_row(claim, decision, user, await self._inbox.load_context(claim, MAX_MERGED))
         await self._ask(self._put_together(claim, lines), user, history)
 
     def _patience(self, last: InboundMessage) -> float:

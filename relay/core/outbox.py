@@ -40,13 +40,13 @@ log = logging.getLogger("relay.core.outbox")
 LOOKUP_AFTER_SECONDS = 2.0
 """How long a status callback gets to tell the fate of a send before we ask the provider."""
 
-MOST_RESENDS = 1
+MAX_RESENDS = 1
 """How often a part is repeated after an unknown outcome that cannot be looked up."""
 
 PERHAPS_LOST = "My last message may not have reached you whole. If something is missing, please ask me again."
 """What a person is told when nobody can tell whether they got an answer; a third copy is never risked."""
 
-MOST_MOVES = 5
+MAX_MOVES = 5
 """How often a part follows its person to a new address before that counts as any other refusal."""
 
 PAUSED = "paused"
@@ -175,7 +175,7 @@ class Outbox:
             await self._record(lambda: self._store.record_unknown(part, self._clock() + wait, error))
             self.workers.notify_later(wait, part.user_id)
             return False
-        if not self._channel.supports_lookup and part.resends >= MOST_RESENDS:
+        if not self._channel.supports_lookup and part.resends >= MAX_RESENDS:
             error = OutcomeUnknown("unknown", "nobody can tell whether this part arrived")
             return await self._fail(part, error, self._channel.plan(PERHAPS_LOST))
         try:
@@ -203,7 +203,7 @@ class Outbox:
     async def _refused(self, part: Part, error: SendError) -> bool:
         """Decide what a failed send means, and commit that."""
         self._metrics.sends.labels(self._platform, error.kind).inc()
-        if error.moved_to is None or part.attempts > MOST_MOVES:
+        if error.moved_to is None or part.attempts > MAX_MOVES:
             return await self._put_off(part, error)
         address = UserId(error.moved_to)
         await self._record(lambda: self._store.record_retry(part, self._clock(), error))

@@ -12,7 +12,7 @@ _HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
 _SHOW_NOTHING = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 
 
-def without_controls(text: str) -> str:
+def strip_controls(text: str) -> str:
     """The text without NUL and the other characters that no database, telephone or log line wants.
 
     Line breaks become a newline and tabs stay; half characters (lone surrogates) become U+FFFD.

@@ -11,7 +11,7 @@ from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import DeliveryEvent, PartState, Receipt, UserId
-from relay.core.outbox import MOST_MOVES, PAUSED, PERHAPS_LOST
+from relay.core.outbox import MAX_MOVES, PAUSED, PERHAPS_LOST
 from relay.storage.schema import outbound
 from tests.core.world import ANN, BOB, Found, Town
 
@@ -432,7 +432,7 @@ async def test_addresses_that_point_at_each_other_are_no_endless_loop(town: Town
     await town.hear("/a")
     await town.quiet()
     assert await town.part_states() == ["failed"]
-    assert await town.rows(outbound, "attempts") == [(MOST_MOVES + 1,)]
+    assert await town.rows(outbound, "attempts") == [(MAX_MOVES + 1,)]
 
 
 # -- trouble of our own ------------------------------------------------------------------------------------------------

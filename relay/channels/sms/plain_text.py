@@ -26,7 +26,7 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
-def plain_text(markdown: str) -> str:
+def to_plain_text(markdown: str) -> str:
     """The Markdown as plain text; blocks are separated by an empty line."""
     teller = _Teller(markdown.encode("utf-8", "replace"))
     for event, where in pyromark.events_with_range(teller.source.decode(), options=_OPTIONS):

@@ -11,7 +11,7 @@ import unicodedata
 import regex
 
 from relay.core.messages import PlannedPart
-from relay.core.text import without_controls
+from relay.core.text import strip_controls
 
 # 3GPP TS 23.038: the default alphabet, and the characters that take an escape and so count twice.
 GSM_BASIC = frozenset(
@@ -50,9 +50,9 @@ _SENTENCE_END = re.compile(r"(?<!\d)[.!?\u2026][\"'\u2019\u201d)\]]*(?=\s)|[\u30
 _SWALLOWED = re.compile(r"\s*\n|[^\S\n]+")
 
 
-def tidy(text: str) -> str:
+def clean_sms(text: str) -> str:
     """An outgoing text in its final spelling: composed, nothing invisible, never two empty lines in a row."""
-    text = unicodedata.normalize("NFC", without_controls(text)).translate(_INVISIBLE)
+    text = unicodedata.normalize("NFC", strip_controls(text)).translate(_INVISIBLE)
     text = _SPACES.sub(" ", text).replace("\t", "    ")
     text = _TOO_MANY_LINES.sub("\n\n", _TOO_MANY_SPACES.sub(" " * 20, text))
     return _FIRST_LINES.sub("", text).rstrip()
@@ -100,7 +100,7 @@ def segments(text: str) -> int:
 
 
 def split(text: str, limit: int, max_parts: int, closing: str) -> list[PlannedPart]:
-    """Cut a tidy text into parts of at most `limit` UTF-16 units, numbered "(1/3) " when there are several.
+    """Cut a clean_sms text into parts of at most `limit` UTF-16 units, numbered "(1/3) " when there are several.
 
     When it would take more than `max_parts` parts, the last one ends with `closing` and the rest is dropped.
     """

@@ -24,10 +24,10 @@ from twilio.request_validator import (
 
 from relay.core.errors import PayloadError
 from relay.core.messages import UserId
-from relay.core.text import without_controls
+from relay.core.text import strip_controls
 from relay.web.token_guard import same_secret
 
-MOST_FIELDS = 500
+MAX_FIELDS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def read_form(body: bytes, content_type: str = "") -> Form:
         raise PayloadError(msg)
     try:
         text = body.decode("utf-8", "replace")
-        return Form(tuple(parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=MOST_FIELDS)))
+        return Form(tuple(parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS)))
     except ValueError as error:
         msg = f"the form cannot be read: {error}"
         raise PayloadError(msg) from None
@@ -161,7 +161,7 @@ def normal_number(text: str, region: str) -> UserId | None:
 
 def sender_of(text: str, region: str, own: frozenset[str]) -> Sender:
     """Who wrote. Raises PayloadError when the field is empty."""
-    bare = without_controls(text).strip()
+    bare = strip_controls(text).strip()
     if not bare:
         raise PayloadError("the field From is missing or empty")
     if _OTHER_CHANNEL.match(bare):

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
-from relay.channels.telegram.markdown import Span, Styled, clean, render
+from relay.channels.telegram.markdown import Span, Styled, clean_telegram, render
 from relay.core.messages import PlannedPart
 
 MAX_UNITS = 4096  # UTF-16 code units of one message: https://core.telegram.org/bots/api#sendmessage
@@ -39,7 +39,7 @@ def plan(markdown: str, max_parts: int) -> list[PlannedPart]:
     shown = markdown[: max_parts * MAX_UNITS * 3]  # what can never be sent need not be converted
     styled = render(shown)
     if not styled.text.strip():
-        styled = Styled(clean(shown).strip() or EMPTY_NOTICE)
+        styled = Styled(clean_telegram(shown).strip() or EMPTY_NOTICE)
     cutter = _Cutter(styled)
     parts: list[PlannedPart] = []
     start = 0

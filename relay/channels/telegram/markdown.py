@@ -65,7 +65,7 @@ class Styled:
 
 def render(markdown: str) -> Styled:
     """The text as a reader sees it. Never raises: an answer that no converter understands is still an answer."""
-    plain = clean(markdown)
+    plain = clean_telegram(markdown)
     try:
         text, entities = convert(_protected(plain), latex_escape=False, config=_plain_symbols())
     except Exception:
@@ -75,7 +75,7 @@ def render(markdown: str) -> Styled:
     return Styled(text.translate(_RESTORED), spans)
 
 
-def clean(text: str) -> str:
+def clean_telegram(text: str) -> str:
     """The text without what no message may carry: control characters, halves of characters; lines end in LF."""
     return _UNSENDABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 

@@ -31,7 +31,7 @@ log = logging.getLogger("relay.channels.telegram.polling")
 
 OFFSET_NOTE = "polling_offset"
 LEASE_NOTE = "polling_lease"
-LONGEST_RAW = 200_000
+MAX_RAW = 200_000
 BATCH = 100  # the most that getUpdates gives: https://core.telegram.org/bots/api#getupdates
 
 # Telegram forgets updates after a day, and after a week without any it starts counting anew, at random: an offset from
@@ -168,7 +168,7 @@ class Intake:
 def _as_text(update: Any) -> str:
     """The update as it is kept; one that is nested beyond reason is only named."""
     try:
-        return json.dumps(update, ensure_ascii=False)[:LONGEST_RAW]
+        return json.dumps(update, ensure_ascii=False)[:MAX_RAW]
     except (ValueError, RecursionError) as error:
         return f"not writable: {type(error).__name__}"
 

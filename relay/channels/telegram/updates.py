@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from relay.channels.telegram.markdown import clean
+from relay.channels.telegram.markdown import clean_telegram
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import PayloadError
 from relay.core.messages import InboundMessage, Kind, UserId
@@ -85,7 +85,7 @@ class _Reader:
         self._sender = _optional(source, "from", dict) or _optional(source, "sender_chat", dict) or {}
         words = _optional(source, "text", str) or _optional(source, "caption", str) or ""
         self._spoke = bool(words)
-        self._text = "" if is_blank(words) else clean(words).strip()
+        self._text = "" if is_blank(words) else clean_telegram(words).strip()
 
     def message(self) -> InboundMessage:
         attachments = self._attachments()
@@ -119,7 +119,7 @@ class _Reader:
             if self._source.get(key):
                 thing = self._source[key]
                 told = thing.get("mime_type") if isinstance(thing, dict) else None
-                found.append(clean(told)[:100] if isinstance(told, str) and told else usual)
+                found.append(clean_telegram(told)[:100] if isinstance(told, str) and told else usual)
         return tuple(found)
 
     def _is_for_us(self) -> bool:
@@ -175,7 +175,9 @@ class _Reader:
     def _album_item(self) -> str:
         """The pictures of an album come one by one and have one id in common: one answer to all of them is enough."""
         album = self._source.get("media_group_id")
-        return f"{self._me.id}:album:{clean(album)[:64]}" if isinstance(album, str) and album else self._external_id
+        if not isinstance(album, str) or not album:
+            return self._external_id
+        return f"{self._me.id}:album:{clean_telegram(album)[:64]}"
 
     def _place(self) -> str | None:
         """Where an answer belongs: "message", or "message/thread" within a topic."""
@@ -221,7 +223,7 @@ def _optional(source: Mapping[str, Any], key: str, kind: type[T]) -> T | None:
 
 def _text_of(source: Mapping[str, Any], key: str) -> str | None:
     value = source.get(key)
-    return clean(value)[:200] or None if isinstance(value, str) else None
+    return clean_telegram(value)[:200] or None if isinstance(value, str) else None
 
 
 _KIND_NAMES: Final[Mapping[type, str]] = {int: "a whole number", str: "a text", dict: "an object"}

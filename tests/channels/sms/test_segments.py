@@ -9,17 +9,17 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.channels.sms.plain_text import escaped, plain_text
+from relay.channels.sms.plain_text import escaped, to_plain_text
 from relay.channels.sms.segments import (
     GSM_BASIC,
     GSM_EXTENDED,
+    clean_sms,
     in_gsm_letters,
     segments,
     split,
-    tidy,
     utf16_length,
 )
-from relay.core.text import is_blank, without_controls
+from relay.core.text import is_blank, strip_controls
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=400)
 CLOSING = " [cut]"
@@ -37,13 +37,13 @@ CLOSING = " [cut]"
 )
 def test_controls_and_half_characters_go_and_scripts_stay(raw: str, clean: str) -> None:
     """NUL, bells and lone surrogates are taken out; line breaks, tabs and direction marks are not harmed."""
-    assert without_controls(raw) == clean
+    assert strip_controls(raw) == clean
 
 
 @given(ANY_TEXT)
 def test_whatever_comes_in_can_be_stored_and_sent(text: str) -> None:
     """Any text at all, once cleaned, is valid UTF-8 without NUL."""
-    assert b"\x00" not in without_controls(text).encode()
+    assert b"\x00" not in strip_controls(text).encode()
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "\u200b\u200d\ufeff", "\u00a0\u3000", "\ufe0f"])
@@ -60,8 +60,8 @@ def test_a_text_that_shows_something_is_not_blank(text: str) -> None:
 
 @given(ANY_TEXT)
 def test_tidying_twice_changes_nothing_more(text: str) -> None:
-    """The tidy spelling of a text is final."""
-    assert tidy(tidy(text)) == tidy(text)
+    """The clean_sms spelling of a text is final."""
+    assert clean_sms(clean_sms(text)) == clean_sms(text)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_long_text_is_numbered_and_the_numbers_count_within_the_limit() -> Non
 @given(st.text(min_size=1, max_size=2000), st.integers(60, 300))
 def test_the_pieces_joined_are_the_whole_text(text: str, limit: int) -> None:
     """Nothing is lost or doubled between two parts, and no part is over the limit."""
-    text = tidy(text) or "x"
+    text = clean_sms(text) or "x"
     pieces = split(text, limit, 100, CLOSING)
     assert "".join(piece.history_text for piece in pieces) == text
     assert all(utf16_length(piece.text) <= limit for piece in pieces)
@@ -267,22 +267,22 @@ def test_more_than_nine_parts_leave_room_for_wider_numbers() -> None:
 )
 def test_markdown_becomes_text_that_reads_well(markdown: str, plain: str) -> None:
     """Marks go, meaning stays: addresses, lists, tables, code."""
-    assert plain_text(markdown) == plain
+    assert to_plain_text(markdown) == plain
 
 
 @given(st.text(max_size=300))
 def test_any_markdown_is_told_without_an_error(markdown: str) -> None:
     """A model may write anything at all."""
-    assert isinstance(plain_text(markdown), str)
+    assert isinstance(to_plain_text(markdown), str)
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=50))
 def test_an_escaped_name_reads_as_itself(name: str) -> None:
     """A name that looks like Markdown is shown as the person wrote it."""
-    assert plain_text(f"Hi {escaped(name)}!") == f"Hi {name}!"
+    assert to_plain_text(f"Hi {escaped(name)}!") == f"Hi {name}!"
 
 
 @pytest.mark.parametrize("markdown", ["> " * 20_000 + "x", "- " * 20_000 + "x", "*" * 40_000, "[a](" * 10_000])
 def test_nonsense_that_nests_without_end_is_survived(markdown: str) -> None:
     """Depth costs neither a crash nor minutes."""
-    assert len(plain_text(markdown)) <= len(markdown)
+    assert len(to_plain_text(markdown)) <= len(markdown)
