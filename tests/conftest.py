@@ -30,7 +30,7 @@ settings.register_profile(
 settings.register_profile("fast", settings.get_profile("relay"), max_examples=10)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "relay"))
 
-SLOW_FIXTURES = frozenset({"postgresql", "project_folder", "house_environ", "free_port"})
+SLOW_FIXTURES = frozenset({"postgresql", "project_folder", "product_environ", "free_port"})
 SLOW_FOLDERS = (
     "tests/repository/",
     "tests/launcher/test_launcher",
@@ -82,7 +82,7 @@ def project_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def house_environ(free_port: Callable[[], int]) -> dict[str, str]:
+def product_environ(free_port: Callable[[], int]) -> dict[str, str]:
     """An environment for real processes: none of our settings, and a free port for each server."""
     known = {key.upper() for key in Settings.model_fields}
     clean = {

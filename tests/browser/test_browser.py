@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.product.running_house import House
+from tests.product.running_product import RunningProduct
 
 pytestmark = [pytest.mark.processes, pytest.mark.browser]
 
@@ -42,8 +42,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def house(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    running = House(tmp_path_factory.mktemp("browser"), LLM_SOURCE="demo")
+def product(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
+    running = RunningProduct(tmp_path_factory.mktemp("browser"), LLM_SOURCE="demo")
     running.start()
     yield running
     running.close()
@@ -66,9 +66,9 @@ def said(page: Page, phone: str, direction: str = "out") -> list[str]:
     return page.locator(f"#{phone}-log .bubble[data-direction={direction}]").all_inner_texts()
 
 
-def test_clicking_through_registration_and_an_answer_by_text_message(page: Page, house: House) -> None:
+def test_clicking_through_registration_and_an_answer_by_text_message(page: Page, product: RunningProduct) -> None:
     """Type into the SMS phone, be asked for a name, give it, be greeted and be answered."""
-    page.goto(house.url("simulator"))
+    page.goto(product.url("simulator"))
     expect(page.get_by_text("simulated", exact=False).first).to_be_visible()
     answers = page.locator("#sms-log .bubble[data-direction=out]")
     for text, count, expected in (
@@ -85,9 +85,9 @@ def test_clicking_through_registration_and_an_answer_by_text_message(page: Page,
         expect(own.nth(number)).to_contain_text(text)
 
 
-def test_a_formatted_answer_is_rendered_in_the_telegram_chat(page: Page, house: House) -> None:
+def test_a_formatted_answer_is_rendered_in_the_telegram_chat(page: Page, product: RunningProduct) -> None:
     """Start the bot, ask for something long, and see code and bold text instead of Markdown's marks."""
-    page.goto(house.url("simulator"))
+    page.goto(product.url("simulator"))
     answers = page.locator("#telegram-log .bubble[data-direction=out]")
     page.fill("#telegram-input", "/start")
     page.press("#telegram-input", "Enter")
@@ -98,9 +98,9 @@ def test_a_formatted_answer_is_rendered_in_the_telegram_chat(page: Page, house: 
     assert "**" not in "".join(said(page, "telegram"))
 
 
-def test_the_console_shows_the_person_the_servers_and_the_conversation(page: Page, house: House) -> None:
+def test_the_console_shows_the_person_the_servers_and_the_conversation(page: Page, product: RunningProduct) -> None:
     """What the two tests above left behind is found in the console, readable on a phone as well."""
-    page.goto(house.url("admin_server"))
+    page.goto(product.url("admin_server"))
     page.locator("a[href*='platform=sms']", has_text="Ada").first.click()
     expect(page.get_by_text("How do I connect an AI?").first).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 800})
@@ -112,8 +112,8 @@ SCREENSHOT = Path(__file__).resolve().parents[2] / "docs" / "images" / "simulato
 
 
 @pytest.mark.skipif("MAKE_SCREENSHOT" not in os.environ, reason="only for renewing the README's picture")
-def test_the_picture_of_the_readme(page: Page, house: House) -> None:
+def test_the_picture_of_the_readme(page: Page, product: RunningProduct) -> None:
     """Take the README's screenshot anew: `MAKE_SCREENSHOT=1 make test ARGS='-k picture'`."""
-    page.goto(house.url("simulator"))
+    page.goto(product.url("simulator"))
     page.screenshot(path=SCREENSHOT)
     assert SCREENSHOT.stat().st_size > 10_000

@@ -1,4 +1,4 @@
-"""A campaign against the house: load, kills and faults for a while, then healing, draining, and an audit.
+"""A campaign against the product: load, kills and faults for a while, then healing, draining, and an audit.
 
     python -m tests.chaos.campaign --seconds 180 --seed 7 --people 200
 
@@ -25,13 +25,13 @@ from aiohttp import web
 from relay.channels.registry import PLATFORMS
 from tests.chaos.chaos_audit import Bubble, Findings, audit, key_of, read_books
 from tests.chaos.chaos_faults import Mischief
-from tests.chaos.chaos_house import ChaosHouse, new_house
 from tests.chaos.chaos_model import ChaosModel
 from tests.chaos.chaos_people import Crowd, Simulation
+from tests.chaos.chaos_product import ChaosProduct, new_product
 from tests.chaos.chaos_report import Report, print_report, save_report
 from tests.chaos.proxy import FrontDoor
 from tests.ports import Ports
-from tests.product.running_house import ROOT
+from tests.product.running_product import ROOT
 
 ILL_ALWAYS = 0.06
 BAD_ALWAYS = 0.05
@@ -59,7 +59,7 @@ class Campaign:
 
     orders: Orders
     chance: random.Random
-    house: ChaosHouse
+    product: ChaosProduct
     simulation: Simulation
     model: ChaosModel
     door: FrontDoor
@@ -69,7 +69,7 @@ class Campaign:
 
     async def run(self) -> Report:
         began = time.monotonic()
-        await self.house.all_ready()
+        await self.product.all_ready()
         await self.simulation.ask("POST", "reset", json={"seed": self.orders.seed})
         await self.simulation.ask("POST", "options", json=self._options())
         await self.crowd.invite(self.orders.people)
@@ -87,7 +87,7 @@ class Campaign:
 
     @property
     def outside(self) -> str:
-        return str(self.house.outside)
+        return str(self.product.outside)
 
     async def _chaos(self) -> None:
         orders, until = self.orders, time.monotonic() + self.orders.seconds
@@ -121,7 +121,7 @@ class Campaign:
     async def _is_empty(self) -> bool:
         try:
             for platform in PLATFORMS:
-                self.statuses[platform] = await asyncio.to_thread(self.house.status, platform)
+                self.statuses[platform] = await asyncio.to_thread(self.product.status, platform)
         except (httpx.HTTPError, AssertionError):
             return False
         waiting = (await self.simulation.ask("GET", "stats"))["waiting_updates"]
@@ -133,8 +133,8 @@ class Campaign:
             query = {"platform": person.platform, "person": person.address}
             transcript = await self.simulation.ask("GET", "transcript", params=query)
             seen[key_of(person)] = [bubble for bubble in transcript["bubbles"] if bubble["direction"] == "out"]
-        (self.house.folder / "transcripts.json").write_text(json.dumps(seen), encoding="utf-8")
-        books = await asyncio.to_thread(read_books, self.house.folder / "house.db")
+        (self.product.folder / "transcripts.json").write_text(json.dumps(seen), encoding="utf-8")
+        books = await asyncio.to_thread(read_books, self.product.folder / "product.db")
         return audit(self.crowd.people, seen, books)
 
     def _report(self, findings: Findings, took: float, draining: float, *, drained: bool) -> Report:
@@ -171,24 +171,24 @@ async def campaign(orders: Orders) -> Report:
     """Run a campaign from an empty folder to its report; everything that was started is stopped again."""
     held = Ports()
     outside = held.take()
-    house = new_house(orders.folder, outside, orders.telegram_mode)
+    product = new_product(orders.folder, outside, orders.telegram_mode)
     # Each its own dice: what one does must not change what the others draw.
     dice = {name: random.Random(f"{orders.seed} {name}") for name in ("crowd", "model", "door", "mischief")}
     model = ChaosModel(dice["model"])
-    door = FrontDoor({name: house.url(f"{name}_server") for name in ("sms", "telegram")}, dice["door"])
-    simulation = Simulation(house.url("simulator"))
+    door = FrontDoor({name: product.url(f"{name}_server") for name in ("sms", "telegram")}, dice["door"])
+    simulation = Simulation(product.url("simulator"))
     async with AsyncExitStack() as stack:
         stack.callback(held.give_back)
         await open_outside(stack, outside, model, door)
-        stack.push_async_callback(asyncio.to_thread, house.close)
+        stack.push_async_callback(asyncio.to_thread, product.close)
         await simulation.open()
         stack.push_async_callback(simulation.close)
-        house.start_simulator()
-        await asyncio.to_thread(house.await_simulator)
-        await house.launch()
+        product.start_simulator()
+        await asyncio.to_thread(product.await_simulator)
+        await product.launch()
         crowd = Crowd(orders.seed, simulation, dice["crowd"], disorder=orders.telegram_mode == "webhook")
-        mischief = Mischief(house, simulation, model, door, dice["mischief"])
-        return await Campaign(orders, dice["crowd"], house, simulation, model, door, crowd, mischief).run()
+        mischief = Mischief(product, simulation, model, door, dice["mischief"])
+        return await Campaign(orders, dice["crowd"], product, simulation, model, door, crowd, mischief).run()
 
 
 async def open_outside(stack: AsyncExitStack, port: int, model: ChaosModel, door: FrontDoor) -> None:

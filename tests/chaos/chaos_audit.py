@@ -1,4 +1,4 @@
-"""Compares what people sent with what they got and with what the house remembers. Pure: it is given all of it.
+"""Compares what people sent with what they got and with what the product remembers. Pure: it is given all of it.
 
 The simulator's transcript is the witness. The database is asked for what a person cannot see: whether a part was sent
 again because nobody could tell its fate, and what the history holds.

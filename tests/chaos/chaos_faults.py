@@ -1,7 +1,7 @@
 """What goes wrong in a campaign: kills, storms at the providers, an ill model, a locked database, single bad answers.
 
 What strikes is counted by its name. Everything is drawn from one seeded source of chance; the moments are not, as the
-house runs in real time.
+product runs in real time.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
-from tests.chaos.chaos_house import ChaosHouse
 from tests.chaos.chaos_model import ChaosModel
 from tests.chaos.chaos_people import Person, Simulation
+from tests.chaos.chaos_product import ChaosProduct
 from tests.chaos.chaos_questions import Question
 from tests.chaos.proxy import FrontDoor
 
@@ -79,12 +79,12 @@ _STORMS: dict[str, Fault] = {
 
 
 class Mischief:
-    """Everything that is done to the house until `heal`."""
+    """Everything that is done to the product until `heal`."""
 
     def __init__(
-        self, house: ChaosHouse, simulation: Simulation, model: ChaosModel, door: FrontDoor, chance: random.Random
+        self, product: ChaosProduct, simulation: Simulation, model: ChaosModel, door: FrontDoor, chance: random.Random
     ) -> None:
-        self._house = house
+        self._product = product
         self._simulation = simulation
         self._model = model
         self._door = door
@@ -148,7 +148,9 @@ class Mischief:
         self._door.bad = before
 
     async def _locked_database(self) -> None:
-        if await asyncio.to_thread(lock, self._house.folder / "house.db", self._chance.uniform(0.5, self.longest + 1)):
+        if await asyncio.to_thread(
+            lock, self._product.folder / "product.db", self._chance.uniform(0.5, self.longest + 1)
+        ):
             self.struck["database: locked"] += 1
 
     # -- kills ---------------------------------------------------------------------------------------------------------
@@ -162,13 +164,13 @@ class Mischief:
 
     async def hit(self, victim: str, number: signal.Signals) -> None:
         """Send one signal, unless the launcher would lose patience with this server."""
-        if self._dies_too_often(victim) or not self._house.hit(victim, number):
+        if self._dies_too_often(victim) or not self._product.hit(victim, number):
             return
         self._hits.setdefault(victim, []).append(time.monotonic())
         self.kills[f"{victim} {number.name}"] += 1
         if victim == "launcher":
-            await self._house.launcher_ended()
-            await self._house.launch()
+            await self._product.launcher_ended()
+            await self._product.launch()
             self._hits.clear()
 
     def _dies_too_often(self, victim: str) -> bool:

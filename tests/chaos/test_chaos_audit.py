@@ -82,7 +82,7 @@ def test_several_questions_answered_as_one_are_clean() -> None:
 
 @pytest.mark.parametrize(("stored", "expected"), [(True, {"unanswered"}), (False, {"lost"})])
 def test_a_question_without_an_answer_is_found(stored: bool, expected: set[str]) -> None:
-    """Unanswered when the house has it, lost when it has not."""
+    """Unanswered when the product has it, lost when it has not."""
     assert wrong(judged([asked(1)], [], stored=stored)) == expected
 
 
@@ -144,7 +144,7 @@ def test_a_history_that_differs_from_what_was_seen_is_found() -> None:
 
 
 def test_two_notices_that_read_alike_are_no_resend() -> None:
-    """The house says the same words to many a late message; that one was sent again takes nothing from the other."""
+    """The product says the same words to many a late message; that one was sent again takes nothing from the other."""
     notice, question = "I cannot answer right now.", asked(1)
     person = Person(0, TELEGRAM, WHO[1], [question])
     part = {"reply_id": "r", "state": "sent", "error": None, "error_code": None, "text": notice}

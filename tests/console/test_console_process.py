@@ -40,8 +40,8 @@ def tell(folder: Path, story: Story) -> None:
 
 
 @pytest.fixture
-def environ(tmp_path: Path, house_environ: dict[str, str]) -> dict[str, str]:
-    return {**house_environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'messaging.db'}"}
+def environ(tmp_path: Path, product_environ: dict[str, str]) -> dict[str, str]:
+    return {**product_environ, "DATABASE_URL": f"sqlite:///{tmp_path / 'messaging.db'}"}
 
 
 @pytest.fixture

@@ -86,11 +86,11 @@ def house(project_folder: Path) -> Path:
 
 
 @pytest.fixture
-def launch(house: Path, house_environ: dict[str, str]) -> Iterator[Callable[..., Run]]:
+def launch(house: Path, product_environ: dict[str, str]) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
     def start(*flags: str, **environ: str) -> Run:
-        runs.append(Run(house, {**house_environ, **environ}, *flags))
+        runs.append(Run(house, {**product_environ, **environ}, *flags))
         return runs[-1]
 
     yield start
@@ -167,7 +167,7 @@ def test_no_child_outlives_a_launcher_that_was_killed_with_9(launch: Callable[..
 
 
 def test_a_port_in_use_is_named_before_anything_starts(
-    launch: Callable[..., Run], house_environ: dict[str, str]
+    launch: Callable[..., Run], product_environ: dict[str, str]
 ) -> None:
     """Status 2, the port and its owner, and no server was started."""
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -240,11 +240,11 @@ def test_check_starts_nothing_and_says_that_nothing_is_in_the_way(launch: Callab
     assert run.lines[-1] == "No problems found."
 
 
-def test_a_reader_that_goes_away_stops_nobody(house: Path, house_environ: dict[str, str]) -> None:
+def test_a_reader_that_goes_away_stops_nobody(house: Path, product_environ: dict[str, str]) -> None:
     """`start_all_servers.py | head -1` keeps the servers running, and they still stop cleanly."""
     command = [sys.executable, "start_all_servers.py", "--llm"]
     with subprocess.Popen(
-        command, cwd=house, env=house_environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=house, env=product_environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout
         assert process.stderr

@@ -13,7 +13,7 @@ import psutil
 from sqlalchemy import create_engine, select
 
 from relay.storage.schema import inbound
-from tests.product.running_house import ROOT, House, Phone
+from tests.product.running_product import ROOT, Phone, RunningProduct
 
 MACHINES = ("one", "two")
 LEASE_SECONDS = 15
@@ -26,8 +26,8 @@ SMS = ("sms_server one", "sms_server two")
 TELEGRAM = ("telegram_server one", "telegram_server two")
 
 
-class Machines(House):
-    """A house without a launcher: each server is started and killed by itself, under its name and its machine's."""
+class Machines(RunningProduct):
+    """A product without a launcher: each server is started and killed by itself, under its name and its machine's."""
 
     def __init__(self, folder: Path, database_url: str, **settings: str) -> None:
         super().__init__(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.machines.running_machines import SMS, TELEGRAM, Machines
-from tests.product.running_house import Phone
+from tests.product.running_product import Phone
 from tests.product.scripted_model import ScriptedModel
 from tests.running_postgresql import Postgresql, running_postgresql
 

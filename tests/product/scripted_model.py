@@ -1,4 +1,4 @@
-"""A model outside the house: an OpenAI-compatible server that keeps what it was asked and answers as it is told."""
+"""A model outside the product: an OpenAI-compatible server that keeps what it was asked and answers as it is told."""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ Start = Callable[..., "tuple[subprocess.Popen[str], str]"]
 
 
 @pytest.fixture
-def start(project_folder: Path, house_environ: dict[str, str], wait_for_health: Callable[..., None]) -> Iterator[Start]:
+def start(
+    project_folder: Path, product_environ: dict[str, str], wait_for_health: Callable[..., None]
+) -> Iterator[Start]:
     """Starts simulator.py with more environment; the process, and its address."""
     started: list[subprocess.Popen[str]] = []
 
@@ -31,14 +33,14 @@ def start(project_folder: Path, house_environ: dict[str, str], wait_for_health: 
         process = subprocess.Popen(
             [sys.executable, "simulator.py"],
             cwd=project_folder,
-            env={**house_environ, **environ},
+            env={**product_environ, **environ},
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
         )
         started.append(process)
-        wait_for_health(house_environ["SIMULATOR_PORT"])
-        return process, f"http://127.0.0.1:{house_environ['SIMULATOR_PORT']}"
+        wait_for_health(product_environ["SIMULATOR_PORT"])
+        return process, f"http://127.0.0.1:{product_environ['SIMULATOR_PORT']}"
 
     yield run
     for process in started:
@@ -83,12 +85,12 @@ def test_real_credentials_are_left_out(start: Start) -> None:
     assert "r" * 35 not in log
 
 
-def test_a_bad_setting_is_one_sentence(project_folder: Path, house_environ: dict[str, str]) -> None:
+def test_a_bad_setting_is_one_sentence(project_folder: Path, product_environ: dict[str, str]) -> None:
     """Exit status 2, no traceback."""
     done = subprocess.run(
         [sys.executable, "simulator.py"],
         cwd=project_folder,
-        env={**house_environ, "SIMULATOR_PORT": "no"},
+        env={**product_environ, "SIMULATOR_PORT": "no"},
         capture_output=True,
         text=True,
         timeout=PATIENCE,

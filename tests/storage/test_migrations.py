@@ -170,13 +170,13 @@ async def test_outcomes_of_old_rows_become_an_outcome_and_a_reason(bare_url: str
 
 
 def test_one_command_writes_the_revision_of_a_changed_schema(
-    project_folder: Path, house_environ: dict[str, str]
+    project_folder: Path, product_environ: dict[str, str]
 ) -> None:
     """Its number, the file's name and the one before it are found by the command; the next start applies it."""
     schema = project_folder / "relay" / "storage" / "schema.py"
     column = '    Column("username", Text),\n'
     schema.write_text(schema.read_text().replace(column, column + '    Column("nickname", Text),\n', 1))
-    run = partial(subprocess.run, cwd=project_folder, env=house_environ, check=True, capture_output=True)
+    run = partial(subprocess.run, cwd=project_folder, env=product_environ, check=True, capture_output=True)
     run([sys.executable, "-m", "relay.storage.revisions", "users have", "nicknames"])
     number = f"{int(newest_revision()) + 1:04}"
     written = project_folder / "relay" / "storage" / "migrations" / "versions" / f"{number}_users_have_nicknames.py"

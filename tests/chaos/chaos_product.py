@@ -1,4 +1,4 @@
-"""The house of a campaign: the real launcher with credentials, and beside it, never killed, the simulator as witness.
+"""The product of a campaign: the real launcher with credentials, and beside it, never killed, the simulator as witness.
 
 To the servers the simulator is the real Twilio and the real Telegram, behind one public address.
 """
@@ -19,7 +19,7 @@ import psutil
 
 from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
 from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
-from tests.product.running_house import ROOT, House
+from tests.product.running_product import ROOT, RunningProduct
 
 ADMIN_TOKEN = "only-the-campaign-knows-this"
 SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server")
@@ -27,8 +27,8 @@ PORTS_ARE_TAKEN = 2
 START_SECONDS = 60.0
 
 
-class ChaosHouse(House):
-    """A house whose launcher may be killed and started again; `outside` is the port of the front door and the model."""
+class ChaosProduct(RunningProduct):
+    """A product whose launcher may be killed and started again; `outside` is the port of the front door and the model."""
 
     def __init__(self, folder: Path, outside: int, telegram_mode: str) -> None:
         super().__init__(folder)
@@ -145,7 +145,7 @@ class ChaosHouse(House):
         return self.log.read_text(errors="replace")[-4000:]
 
 
-def new_house(folder: Path, outside: int, telegram_mode: str) -> ChaosHouse:
+def new_product(folder: Path, outside: int, telegram_mode: str) -> ChaosProduct:
     folder.mkdir(parents=True, exist_ok=True)
-    assert not (folder / "house.db").exists(), f"{folder} is another campaign's"
-    return ChaosHouse(folder, outside, telegram_mode)
+    assert not (folder / "product.db").exists(), f"{folder} is another campaign's"
+    return ChaosProduct(folder, outside, telegram_mode)

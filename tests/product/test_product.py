@@ -1,4 +1,4 @@
-"""The whole house: the launcher, all servers as processes, the simulator as the world outside, a scripted model."""
+"""The whole product: the launcher, all servers as processes, the simulator as the world outside, a scripted model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.product.running_house import House, Phone
+from tests.product.running_product import Phone, RunningProduct
 from tests.product.scripted_model import ScriptedModel, echo
 
 pytestmark = pytest.mark.processes
@@ -22,30 +22,30 @@ def model() -> Iterator[ScriptedModel]:
 
 
 @pytest.fixture(scope="module")
-def house(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder: Path = tmp_path_factory.mktemp("house")
-    running = House(folder, LLM_SOURCE="openai", OPENAI_BASE_URL=model.url, OPENAI_MODEL="scripted")
+def product(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
+    folder: Path = tmp_path_factory.mktemp("product")
+    running = RunningProduct(folder, LLM_SOURCE="openai", OPENAI_BASE_URL=model.url, OPENAI_MODEL="scripted")
     running.start()
     yield running
     running.close()
 
 
-def test_a_stranger_is_asked_for_a_name_registers_renames_and_is_answered(house: House) -> None:
+def test_a_stranger_is_asked_for_a_name_registers_renames_and_is_answered(product: RunningProduct) -> None:
     """The first conversation of the owner's guide, by text message."""
-    alice = Phone(house, "sms", "Alice")
+    alice = Phone(product, "sms", "Alice")
     assert "name=" in alice.ask("Hello?")
     assert "Alice" in alice.ask("name=Alice")
     assert alice.ask("What is new?") == "You said: What is new?"
     assert "Alicia" in alice.ask("name=Alicia")
-    status = house.call("GET", house.url("sms_server") + "/sms/status", params={"limit": 500})
+    status = product.call("GET", product.url("sms_server") + "/sms/status", params={"limit": 500})
     names = {user["user_id"]: user["name"] for user in status["users"]}
     assert names[alice.address] == "Alicia"
     assert status["simulated"] is True
 
 
-def test_start_registers_on_telegram_and_the_commands_answer(house: House) -> None:
+def test_start_registers_on_telegram_and_the_commands_answer(product: RunningProduct) -> None:
     """The same by Telegram, over long polling."""
-    bob = Phone(house, "telegram", "Bob")
+    bob = Phone(product, "telegram", "Bob")
     assert "Bob" in bob.ask("/start")
     assert "/setname" in bob.ask("/help")
     assert "Robert" in bob.ask("/setname Robert")
@@ -54,9 +54,11 @@ def test_start_registers_on_telegram_and_the_commands_answer(house: House) -> No
 
 
 @pytest.mark.parametrize("platform", ["sms", "telegram"])
-def test_the_model_is_shown_exactly_the_last_five_exchanges(house: House, model: ScriptedModel, platform: str) -> None:
+def test_the_model_is_shown_exactly_the_last_five_exchanges(
+    product: RunningProduct, model: ScriptedModel, platform: str
+) -> None:
     """Six questions later the first one is forgotten and the other five are there, in order."""
-    carol = Phone(house, platform, "Carol")
+    carol = Phone(product, platform, "Carol")
     carol.ask("name=Carol" if platform == "sms" else "/start")
     for number in range(1, 8):
         carol.ask(f"{platform} question {number}")
@@ -66,9 +68,9 @@ def test_the_model_is_shown_exactly_the_last_five_exchanges(house: House, model:
     assert contents == [*(text for pair in pairs for text in pair), f"{platform} question 7"]
 
 
-def test_what_is_said_on_one_platform_is_unknown_on_the_other(house: House, model: ScriptedModel) -> None:
+def test_what_is_said_on_one_platform_is_unknown_on_the_other(product: RunningProduct, model: ScriptedModel) -> None:
     """The same person by text message and by Telegram: two separate conversations."""
-    by_text, by_bot = Phone(house, "sms", "Dora"), Phone(house, "telegram", "Dora")
+    by_text, by_bot = Phone(product, "sms", "Dora"), Phone(product, "telegram", "Dora")
     by_text.ask("name=Dora")
     by_bot.ask("/start")
     by_text.ask("my secret is 4711")
@@ -79,10 +81,10 @@ def test_what_is_said_on_one_platform_is_unknown_on_the_other(house: House, mode
 
 @pytest.mark.parametrize("platform", ["sms", "telegram"])
 def test_a_server_killed_while_the_model_works_answers_once_after_its_restart(
-    house: House, model: ScriptedModel, platform: str
+    product: RunningProduct, model: ScriptedModel, platform: str
 ) -> None:
     """Kill -9 in the middle of an answer: nothing is lost, nothing comes twice, the order holds."""
-    erin = Phone(house, platform, "Erin")
+    erin = Phone(product, platform, "Erin")
     erin.ask("name=Erin" if platform == "sms" else "/start")
     model.gate.clear()
     before = len(model.requests)
@@ -90,11 +92,11 @@ def test_a_server_killed_while_the_model_works_answers_once_after_its_restart(
     while len(model.requests) == before:
         assert model.asked.acquire(timeout=60)
     erin.say(f"{platform} right behind it")
-    while house.sim("GET", "stats")["waiting_updates"]:
+    while product.sim("GET", "stats")["waiting_updates"]:
         time.sleep(0.01)  # what was not fetched before the kill would be a turn of its own
-    house.kill(f"{platform}_server")
+    product.kill(f"{platform}_server")
     model.gate.set()
-    house.await_ready(f"{platform}_server")
+    product.await_ready(f"{platform}_server")
     # Both wait when the server is back, so they are one turn.
     both = f"You said: {platform} before the crash\n{platform} right behind it"
     assert erin.hear() == both
@@ -102,9 +104,9 @@ def test_a_server_killed_while_the_model_works_answers_once_after_its_restart(
     assert erin.received()[1:] == [both, "You said: And now?"]
 
 
-def test_a_long_answer_comes_in_parts_that_each_platform_takes(house: House, model: ScriptedModel) -> None:
+def test_a_long_answer_comes_in_parts_that_each_platform_takes(product: RunningProduct, model: ScriptedModel) -> None:
     """Numbered texts of at most 1,600 characters; Telegram messages of at most 4,096 with whole code blocks."""
-    frank, grace = Phone(house, "sms", "Frank"), Phone(house, "telegram", "Grace")
+    frank, grace = Phone(product, "sms", "Frank"), Phone(product, "telegram", "Grace")
     frank.ask("name=Frank")
     grace.ask("/start")
     long = "# Title\n\n" + "\n\n".join(f"Paragraph {n} with **bold** words and more of them. " * 4 for n in range(24))
@@ -125,40 +127,42 @@ def test_a_long_answer_comes_in_parts_that_each_platform_takes(house: House, mod
         model.answer = echo
 
 
-def test_the_manual_test_of_the_guide_works_with_plain_form_fields(house: House) -> None:
+def test_the_manual_test_of_the_guide_works_with_plain_form_fields(product: RunningProduct) -> None:
     """An unsigned POST from this machine is accepted while no account is configured, and answered by text."""
-    house.sim("POST", "people", json={"name": "Somebody", "phone_number": "+12345678900"})
+    product.sim("POST", "people", json={"name": "Somebody", "phone_number": "+12345678900"})
     written_by_curl = b"From=+12345678900&Body=test message"  # curl -d encodes nothing, so the plus means a space
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = house.http.post(house.url("sms_server") + "/sms/webhook", content=written_by_curl, headers=form)
+    answer = product.http.post(product.url("sms_server") + "/sms/webhook", content=written_by_curl, headers=form)
     assert (answer.status_code, "Response" in answer.text) == (200, True)
     query = {"platform": "sms", "person": "+12345678900", "after": 0, "timeout": 60}
-    transcript = house.sim("GET", "wait", params=query)
+    transcript = product.sim("GET", "wait", params=query)
     assert "name=" in transcript["bubbles"][-1]["text"]
 
 
-def test_an_operator_sends_by_hand_and_clears_a_history(house: House) -> None:
+def test_an_operator_sends_by_hand_and_clears_a_history(product: RunningProduct) -> None:
     """Both platforms: the message arrives, the history says how many lines it lost."""
     for platform, key in (("sms", "phone_number"), ("telegram", "chat_id")):
-        henry = Phone(house, platform, "Henry")
+        henry = Phone(product, platform, "Henry")
         henry.ask("name=Henry" if platform == "sms" else "/start")
-        server = house.url(f"{platform}_server")
-        sent = house.call("POST", f"{server}/{platform}/send", json={key: henry.address, "message": "We close at six."})
+        server = product.url(f"{platform}_server")
+        sent = product.call(
+            "POST", f"{server}/{platform}/send", json={key: henry.address, "message": "We close at six."}
+        )
         assert sent["state"] in {"planned", "sending", "accepted", "sent", "delivered"}
         assert henry.hear() == "We close at six."
-        cleared = house.call("DELETE", f"{server}/{platform}/user/{henry.address}/history")
+        cleared = product.call("DELETE", f"{server}/{platform}/user/{henry.address}/history")
         assert cleared["removed"] >= 1
-        again = house.call("DELETE", f"{server}/{platform}/user/{henry.address}/history")
+        again = product.call("DELETE", f"{server}/{platform}/user/{henry.address}/history")
         assert again["removed"] == 0
 
 
-def test_everything_stops_cleanly_and_knows_everybody_after_a_new_start(house: House) -> None:
+def test_everything_stops_cleanly_and_knows_everybody_after_a_new_start(product: RunningProduct) -> None:
     """SIGTERM to the launcher ends it with status 0 and no child left; the next start remembers the people."""
-    iris = Phone(house, "sms", "Iris")
+    iris = Phone(product, "sms", "Iris")
     iris.ask("name=Iris")
-    children = [house.process(server) for server in ("llm_server", "sms_server", "telegram_server", "simulator")]
-    assert house.stop() == 0
+    children = [product.process(server) for server in ("llm_server", "sms_server", "telegram_server", "simulator")]
+    assert product.stop() == 0
     assert not any(child.is_running() for child in children)
-    house.start()
-    status = house.call("GET", house.url("sms_server") + "/sms/status", params={"limit": 500})
+    product.start()
+    status = product.call("GET", product.url("sms_server") + "/sms/status", params={"limit": 500})
     assert "Iris" in {user["name"] for user in status["users"]}

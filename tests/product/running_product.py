@@ -19,20 +19,20 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simulator")
 
 
-class House:
-    """A running house on free ports with a database of its own; `log` is what the launcher printed."""
+class RunningProduct:
+    """A running product on free ports with a database of its own; `log` is what the launcher printed."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self._held = Ports()
         self.ports = {server: self._held.take() for server in SERVERS}
-        self.log = folder / "house.log"
+        self.log = folder / "product.log"
         ports = {f"{server.upper()}_PORT": str(port) for server, port in self.ports.items()}
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("TWILIO_", "TELEGRAM_"))}
         self._environment = {
             **clean,
             **ports,
-            "DATABASE_URL": f"sqlite:///{folder / 'house.db'}",
+            "DATABASE_URL": f"sqlite:///{folder / 'product.db'}",
             "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
             **settings,
@@ -73,7 +73,7 @@ class House:
 
     @property
     def launcher(self) -> subprocess.Popen[bytes]:
-        assert self._launcher is not None, "the house was not started"
+        assert self._launcher is not None, "the product was not started"
         return self._launcher
 
     def process(self, server: str) -> psutil.Process:
@@ -116,10 +116,10 @@ class House:
 class Phone:
     """One person on one platform: says something, and waits for what comes back."""
 
-    def __init__(self, house: House, platform: str, name: str) -> None:
-        self.house = house
+    def __init__(self, product: RunningProduct, platform: str, name: str) -> None:
+        self.product = product
         self.platform = platform
-        self.person = house.sim("POST", "people", json={"name": name})["person"]
+        self.person = product.sim("POST", "people", json={"name": name})["person"]
         self.address = str(self.person["phone_number" if platform == "sms" else "chat_id"])
         self._seen = 0
 
@@ -127,17 +127,17 @@ class Phone:
         """Send, and return when the webhook was answered (SMS) or the update is queued (Telegram)."""
         if self.platform == "sms":
             body = {"from": self.address, "body": text}
-            answered = self.house.sim("POST", "sms/send", json=body)
+            answered = self.product.sim("POST", "sms/send", json=body)
             assert answered["webhook_status"] == 200, answered
         else:
-            self.house.sim("POST", "telegram/send", json={"chat_id": int(self.address), "text": text})
+            self.product.sim("POST", "telegram/send", json={"chat_id": int(self.address), "text": text})
 
     def hear(self, seconds: float = 60) -> str:
         """The next bubble that comes in, once it is there."""
         query = {"platform": self.platform, "person": self.address, "after": self._seen, "timeout": seconds}
-        transcript = self.house.sim("GET", "wait", params=query)
+        transcript = self.product.sim("GET", "wait", params=query)
         bubbles = [bubble for bubble in transcript["bubbles"] if bubble["direction"] == "out"]
-        assert len(bubbles) > self._seen, f"nothing came within {seconds} s:\n{self.house.log.read_text()[-4000:]}"
+        assert len(bubbles) > self._seen, f"nothing came within {seconds} s:\n{self.product.log.read_text()[-4000:]}"
         self._seen += 1
         return str(bubbles[self._seen - 1]["text"])
 
@@ -147,5 +147,5 @@ class Phone:
 
     def received(self) -> list[str]:
         """Every bubble that came in so far."""
-        transcript = self.house.sim("GET", "transcript", params={"platform": self.platform, "person": self.address})
+        transcript = self.product.sim("GET", "transcript", params={"platform": self.platform, "person": self.address})
         return [bubble["text"] for bubble in transcript["bubbles"] if bubble["direction"] == "out"]
