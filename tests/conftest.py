@@ -1,4 +1,4 @@
-"""What tests of several rooms share: free ports, a folder of the product, a clean environment, empty databases."""
+"""Shared fixtures: free ports, a copy of the product, a clean environment, empty databases."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def free_port() -> Iterator[Callable[[], int]]:
 
 @pytest.fixture
 def project_folder(tmp_path: Path) -> Path:
-    """A copy of the product without settings, databases or logs of whoever runs the tests."""
+    """A copy of the product without settings, databases or logs of the developer."""
     folder = tmp_path / "project"
     folder.mkdir()
     for program in ROOT.glob("*.py"):

@@ -1,4 +1,4 @@
-"""Free ports for servers that are told where to listen: held, so that nobody else gets them meanwhile."""
+"""Free ports for servers that are told where to listen: reserved, so that no other process gets them meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model outside the product that speaks the LLM server's protocol: answers every word of a question, in lines to count.
+"""A stub of the LLM server: answers every marker of a question, in countable lines.
 
 `#3x40` in a question asks for an answer of forty lines to what is called 3: `3:1 ... 3:40`. So it can be told from what
 a person received whether anything is missing, came twice, or came out of order.

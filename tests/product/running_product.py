@@ -1,4 +1,4 @@
-"""Starts the real processes with the launcher, and talks to them as the people outside do: through the simulator."""
+"""Starts the real processes with the launcher, and exchanges messages with them through the simulator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simul
 
 
 class RunningProduct:
-    """A running product on free ports with a database of its own; `log` is what the launcher printed."""
+    """All processes on free ports with their own database; `log` is the launcher's output."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
@@ -44,7 +44,7 @@ class RunningProduct:
         return f"http://127.0.0.1:{self.ports[server]}"
 
     def start(self) -> None:
-        """Start the launcher and return when every server says that it is ready."""
+        """Start the launcher and return when every server is ready."""
         with self.log.open("ab") as log:
             self._launcher = subprocess.Popen(
                 [sys.executable, str(ROOT / "start_all_servers.py"), "--all", "--demo"],

@@ -88,6 +88,6 @@ class ScriptedModel:
                         self.wfile.write(f"data: {json.dumps(line)}\n\n".encode())
                     self.wfile.write(b"data: [DONE]\n\n")
                 except (BrokenPipeError, ConnectionResetError):
-                    pass  # whoever asked was killed meanwhile
+                    pass  # the client was killed meanwhile
 
         return Handler

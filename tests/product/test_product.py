@@ -1,4 +1,4 @@
-"""The whole product: the launcher, all servers as processes, the simulator as the world outside, a scripted model."""
+"""End to end: the launcher, all servers as processes, the simulator, a scripted model."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ def test_a_server_killed_while_the_model_works_answers_once_after_its_restart(
         assert model.asked.acquire(timeout=60)
     erin.say(f"{platform} right behind it")
     while product.sim("GET", "stats")["waiting_updates"]:
-        time.sleep(0.01)  # what was not fetched before the kill would be a turn of its own
+        time.sleep(0.01)  # what was not fetched before the kill would be answered separately
     product.kill(f"{platform}_server")
     model.gate.set()
     product.await_ready(f"{platform}_server")
-    # Both wait when the server is back, so they are one turn.
+    # Both wait when the server is back, so they are merged into one exchange.
     both = f"You said: {platform} before the crash\n{platform} right behind it"
     assert erin.hear() == both
     assert erin.ask("And now?") == "You said: And now?"
