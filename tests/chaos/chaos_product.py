@@ -28,7 +28,7 @@ START_SECONDS = 60.0
 
 
 class ChaosProduct(RunningProduct):
-    """The product with a launcher that can be killed and restarted; `outside`: URL of the proxy and the model."""
+    """A product whose launcher may be killed and restarted; `outside` is the port of the proxy and the model."""
 
     def __init__(self, folder: Path, outside: int, telegram_mode: str) -> None:
         super().__init__(folder)

@@ -1,4 +1,4 @@
-"""Prints the table of crash windows at the end of a run."""
+"""Prints the table of crash points at the end of a run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from tests.crash.outcomes import table
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if lines := list(table()):
-        terminalreporter.section("crash windows")
+        terminalreporter.section("crash points")
         for line in lines:
             terminalreporter.line(line)

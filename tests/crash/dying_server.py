@@ -50,7 +50,7 @@ class Trap:
         draft.rename(file)
 
 
-class Trapper:
+class TrapTrigger:
     """Looks for the trap at every step, and springs it once."""
 
     def __init__(self, file: Path) -> None:
@@ -86,15 +86,15 @@ async def _end(end: End) -> None:
             assert_never(end)
 
 
-class _Trapped:
-    """A room whose asynchronous verbs pass by the trap before and after; everything else is the room's own."""
+class _TrappedService:
+    """A service whose asynchronous verbs pass by the trap before and after; everything else is the service's own."""
 
-    def __init__(self, room: object, trapper: Trapper) -> None:
-        self._room = room
-        self._trapper = trapper
+    def __init__(self, service: object, trigger: TrapTrigger) -> None:
+        self._service = service
+        self._trapper = trigger
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._room, name)
+        found = getattr(self._service, name)
         return self._passing(name, found) if inspect.iscoroutinefunction(found) else found
 
     def _passing(self, verb: str, work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -102,15 +102,15 @@ class _Trapped:
         async def passing(*args: Any, **options: Any) -> Any:
             await self._trapper.pass_by(verb, "before")
             result = await work(*args, **options)
-            if not (verb.startswith("claim_") and result is None):  # an empty line is no window
+            if not (verb.startswith("claim_") and result is None):  # an empty line is no point
                 await self._trapper.pass_by(verb, "after")
             return result
 
         return passing
 
 
-def trapped(room: T, trapper: Trapper) -> T:
-    return cast("T", _Trapped(room, trapper))
+def trapped(service: T, trigger: TrapTrigger) -> T:
+    return cast("T", _TrappedService(service, trigger))
 
 
 def run(way: Way, environment: Mapping[str, str], trap: Path, log: Path) -> None:
@@ -120,22 +120,22 @@ def run(way: Way, environment: Mapping[str, str], trap: Path, log: Path) -> None
         os.dup2(written.fileno(), sys.stderr.fileno())
     settings = load_settings(Settings, log.parent, environment)
     setup_logging(settings, "sms_server" if way is Way.SMS else "telegram_server")
-    trapper = Trapper(trap)
+    trigger = TrapTrigger(trap)
 
     def database(*opened: Any) -> MessagingDatabase:
-        return trapped(open_database(*opened), trapper)
+        return trapped(open_database(*opened), trigger)
 
     if way is Way.SMS:
         app = sms_server.create_app(
             settings,
             open_database=database,
-            open_service=lambda *opened: trapped(SmsService(*opened), trapper),
+            open_service=lambda *opened: trapped(SmsService(*opened), trigger),
         )
         serve(app, settings, settings.sms_server_port)
     else:
         app = telegram_server.create_app(
             settings,
             open_database=database,
-            open_service=lambda *opened: trapped(TelegramService(*opened), trapper),
+            open_service=lambda *opened: trapped(TelegramService(*opened), trigger),
         )
         serve(app, settings, settings.telegram_server_port)

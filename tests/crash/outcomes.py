@@ -1,16 +1,16 @@
-"""What became of each window, for the table at the end of a run."""
+"""What became of each point, for the table at the end of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.crash.crash_points import Case
-from tests.crash.runs import Audit
+from tests.crash.crash_points import CrashCase
+from tests.crash.runs import CrashAudit
 
-_OUTCOMES: list[tuple[Case, Audit]] = []
+_OUTCOMES: list[tuple[CrashCase, CrashAudit]] = []
 
 
-def note(case: Case, found: Audit) -> None:
+def note(case: CrashCase, found: CrashAudit) -> None:
     _OUTCOMES.append((case, found))
 
 
@@ -18,11 +18,11 @@ def table() -> Iterator[str]:
     """A line a case, under a line of heads; nothing when no case was run."""
     if not _OUTCOMES:
         return
-    yield f"{'way':<8} {'window':<30} {'end':<5} {'answered':>9} {'bubbles':>8} {'repeated':>9} {'given up':>9}"
+    yield f"{'way':<8} {'point':<30} {'end':<5} {'answered':>9} {'bubbles':>8} {'repeated':>9} {'given up':>9}"
     for case, found in _OUTCOMES:
         answered = f"{len(found.seen)}/{len(found.wanted)}"
         yield (
-            f"{case.way:<8} {case.window.name:<30} {case.end:<5} {answered:>9} {found.bubbles:>8}"
+            f"{case.way:<8} {case.point.name:<30} {case.end:<5} {answered:>9} {found.bubbles:>8}"
             f" {found.repeats:>9} {found.given_up:>9}"
         )
     repeats, given_up = (sum(getattr(found, name) for _, found in _OUTCOMES) for name in ("repeats", "given_up"))

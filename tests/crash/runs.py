@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from tests.crash.crash_points import Case, End, Trouble, Way
+from tests.crash.crash_points import CrashCase, End, Trouble, Way
 from tests.crash.dying_server import Trap, run
 from tests.crash.small_model import ANSWERED, SmallModel, lines_asked
 from tests.simulator.running_simulator import Running
@@ -29,7 +29,7 @@ LATEST_STOP = STOP_SECONDS + 30.0
 PATIENCE = 60.0
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([run.__module__])  # a life costs its own start then, and not the imports of every one
+_FORKS.set_forkserver_preload([run.__module__])  # a run costs its start only, not the imports
 
 
 def await_true(seen: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
@@ -40,8 +40,8 @@ def await_true(seen: Callable[[], bool], what: str, seconds: float = PATIENCE) -
         time.sleep(0.02)
 
 
-class Lives:
-    """One server of a channel, life after life, with its database; `sim` is the provider, `model` the model."""
+class ServerRuns:
+    """Successive runs of one channel server on one database; `sim` is the provider, `model` the LLM server."""
 
     def __init__(self, way: Way, folder: Path, sim: Running, model: SmallModel, ports: tuple[int, int]) -> None:
         self.way = way
@@ -92,10 +92,10 @@ class Lives:
         process = _FORKS.Process(target=run, args=(self.way, self._environment, self.trap, self.log))
         process.start()
         self._process = process
-        await_true(self._is_ready, f"the server did not become ready:\n{self.last_words()}")
+        await_true(self._is_ready, f"the server did not become ready:\n{self.log_tail()}")
 
     def _is_ready(self) -> bool:
-        assert self.process.is_alive(), f"the server ended at its start:\n{self.last_words()}"
+        assert self.process.is_alive(), f"the server ended at its start:\n{self.log_tail()}"
         try:
             return httpx.get(f"http://127.0.0.1:{self._port}/ready", timeout=PATIENCE).status_code == 200
         except httpx.TransportError:
@@ -103,11 +103,11 @@ class Lives:
 
     def await_end(self, end: End) -> None:
         """The process ends as it was told to: by kill -9, or by itself after SIGTERM, before its time is up."""
-        await_true(lambda: not self.trap.exists(), f"the window was never reached:\n{self.last_words()}")
+        await_true(lambda: not self.trap.exists(), f"the point was never reached:\n{self.log_tail()}")
         self.process.join(LATEST_STOP)
-        assert not self.process.is_alive(), f"the server did not end within {LATEST_STOP} s:\n{self.last_words()}"
+        assert not self.process.is_alive(), f"the server did not end within {LATEST_STOP} s:\n{self.log_tail()}"
         wanted = {-signal.SIGKILL} if end is End.KILL else {0, -signal.SIGTERM}
-        assert self.process.exitcode in wanted, self.last_words()
+        assert self.process.exitcode in wanted, self.log_tail()
 
     def forget(self) -> None:
         """End the process at once, if there is one, and take the trap away."""
@@ -118,8 +118,8 @@ class Lives:
             self._process.close()
             self._process = None
 
-    def last_words(self) -> str:
-        return self.log.read_text()[-6000:] if self.log.exists() else "(it said nothing)"
+    def log_tail(self) -> str:
+        return self.log.read_text()[-6000:] if self.log.exists() else "(the log is empty)"
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
@@ -127,10 +127,10 @@ class Lives:
 
 
 @dataclass(slots=True)
-class Writer:
+class CrashWriter:
     """One person; `undelivered` is what the provider could not bring, and will bring again."""
 
-    lives: Lives
+    runs: ServerRuns
     address: str
     sent: list[str] = field(default_factory=list)
     undelivered: list[tuple[str, str]] = field(default_factory=list)
@@ -139,13 +139,13 @@ class Writer:
         """One after the other, as fast as the provider brings them."""
         for text in texts:
             self.sent.append(text)
-            if self.lives.way is Way.SMS:
+            if self.runs.way is Way.SMS:
                 self._text(text, {})
             else:
-                self.lives.sim.say(text, int(self.address))
+                self.runs.sim.say(text, int(self.address))
 
     def _text(self, text: str, more: dict[str, str]) -> None:
-        said = self.lives.sim.sim("POST", "sms/send", json={"from": self.address, "body": text, **more})
+        said = self.runs.sim.sim("POST", "sms/send", json={"from": self.address, "body": text, **more})
         if said["webhook_status"] != 200:
             self.undelivered.append((said["message_sid"], text))
 
@@ -154,65 +154,65 @@ class Writer:
         again, self.undelivered = self.undelivered, []
         for sid, text in again:
             self._text(text, {"sid": sid})
-        assert not self.undelivered, f"the server is up and does not take a text:\n{self.lives.last_words()}"
+        assert not self.undelivered, f"the server is up and does not take a text:\n{self.runs.log_tail()}"
 
     def bubbles(self) -> list[str]:
-        return [bubble["text"] for bubble in self.lives.sim.bubbles(self.lives.platform, self.address)]
+        return [bubble["text"] for bubble in self.runs.sim.bubbles(self.runs.platform, self.address)]
 
     def has_been_reported(self) -> bool:
         """The provider has said of every text that it was delivered (Telegram says nothing of the kind)."""
         query = "SELECT count(*) FROM outbound WHERE user_id = ? AND state <> 'delivered'"
-        return self.lives.way is not Way.SMS or self.lives.rows(query, self.address) == [(0,)]
+        return self.runs.way is not Way.SMS or self.runs.rows(query, self.address) == [(0,)]
 
     def await_calm(self) -> None:
         """Everything that was said is in the inbox, and nothing is open any more."""
-        await_true(self._is_calm, f"{self.address} still waits for an answer:\n{self.lives.last_words()}")
+        await_true(self._is_calm, f"{self.address} still waits for an answer:\n{self.runs.log_tail()}")
 
     def _is_calm(self) -> bool:
         query = "SELECT count(*), coalesce(sum(state = 'received'), 0) FROM inbound WHERE user_id = ?"
-        stored, waiting = self.lives.rows(query, self.address)[0]
+        stored, waiting = self.runs.rows(query, self.address)[0]
         query = "SELECT count(*) FROM outbound WHERE user_id = ? AND state IN ('planned', 'sending', 'unknown')"
-        return (stored, waiting) == (len(self.sent), 0) and self.lives.rows(query, self.address) == [(0,)]
+        return (stored, waiting) == (len(self.sent), 0) and self.runs.rows(query, self.address) == [(0,)]
 
 
-def new_writer(lives: Lives, name: str) -> Writer:
+def new_writer(runs: ServerRuns, name: str) -> CrashWriter:
     """Somebody who has registered."""
-    person = lives.sim.sim("POST", "people", json={"name": name})["person"]
-    writer = Writer(lives, str(person["phone_number" if lives.way is Way.SMS else "chat_id"]))
-    writer.say("name=Ada" if lives.way is Way.SMS else "/start")
+    person = runs.sim.sim("POST", "people", json={"name": name})["person"]
+    writer = CrashWriter(runs, str(person["phone_number" if runs.way is Way.SMS else "chat_id"]))
+    writer.say("name=Ada" if runs.way is Way.SMS else "/start")
     writer.await_calm()
-    await_true(writer.has_been_reported, f"a report on the welcome is missing:\n{lives.last_words()}")
+    await_true(writer.has_been_reported, f"a report on the welcome is missing:\n{runs.log_tail()}")
     return writer
 
 
-def make_trouble(lives: Lives, trouble: Trouble) -> None:
-    target, method = ("twilio", "messages.create") if lives.way is Way.SMS else ("telegram", "sendMessage")
+def make_trouble(runs: ServerRuns, trouble: Trouble) -> None:
+    target, method = ("twilio", "messages.create") if runs.way is Way.SMS else ("telegram", "sendMessage")
     if trouble is Trouble.MODEL:
-        lives.model.failures = 1
+        runs.model.failures = 1
     elif trouble is Trouble.CUT:
-        lives.sim.fault(target=target, method=method, effect="cut", when="before", count=1)
+        runs.sim.fault(target=target, method=method, effect="cut", when="before", count=1)
     elif trouble is Trouble.BUSY:
-        lives.sim.fault(target=target, method=method, effect="status", status=429, retry_after=1, count=1)
+        runs.sim.fault(target=target, method=method, effect="status", status=429, retry_after=1, count=1)
 
 
-def lay_trap(lives: Lives, case: Case) -> None:
-    Trap(case.window.verb, case.window.when, case.window.nth, case.end).lay(lives.trap)
+def lay_trap(runs: ServerRuns, case: CrashCase) -> None:
+    Trap(case.point.verb, case.point.when, case.point.nth, case.end).lay(runs.trap)
 
 
-def end_from_outside(lives: Lives, end: End) -> None:
+def end_from_outside(runs: ServerRuns, end: End) -> None:
     """While the model works; with `TERM` it ends its work while the server stops, with `HANG` it does not."""
-    pid = lives.process.pid
+    pid = runs.process.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL if end is End.KILL else signal.SIGTERM)
     if end is End.TERM:
-        lives.model.gate.set()
+        runs.model.gate.set()
 
 
 # -- the books ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class CrashAudit:
     """What became of one person's messages. `repeats`: bubbles that came twice; `given_up`: parts that failed."""
 
     wanted: list[str]
@@ -222,23 +222,23 @@ class Audit:
     given_up: int
 
 
-def audit(writer: Writer) -> Audit:
+def audit(writer: CrashWriter) -> CrashAudit:
     """Compare what a person saw with what they asked for, and with what the database says that they saw."""
-    lives, bubbles = writer.lives, writer.bubbles()
+    runs, bubbles = writer.runs, writer.bubbles()
     once = list(dict.fromkeys(bubbles))
     seen = ANSWERED.findall("\n".join(once))
-    said = lives.rows("SELECT role, message FROM conversations WHERE user_id = ? ORDER BY id", writer.address)
+    said = runs.rows("SELECT role, message FROM conversations WHERE user_id = ? ORDER BY id", writer.address)
     asked = "\n".join(message for role, message in said if role == "user")
     told = [message for role, message in said if role == "assistant"]
     assert lines_asked(asked) == lines_asked("\n".join(writer.sent)), "the history has not what was asked"
-    failed = lives.rows("SELECT count(*) FROM outbound WHERE user_id = ? AND state = 'failed'", writer.address)[0][0]
+    failed = runs.rows("SELECT count(*) FROM outbound WHERE user_id = ? AND state = 'failed'", writer.address)[0][0]
     if not failed:
         shown = "".join(re.sub(r"^\(\d+/\d+\)\s*", "", bubble) for bubble in once)
         assert _squeezed("".join(told)) == _squeezed(shown), "the history has not what was seen"
     assert ANSWERED.findall("\n".join(told)) == seen, "the history has not what was seen"
-    assert lives.rows("SELECT error FROM inbound WHERE state = 'dead'") == []
+    assert runs.rows("SELECT error FROM inbound WHERE state = 'dead'") == []
     wanted = lines_asked("\n".join(writer.sent))
-    return Audit(wanted, seen, len(bubbles), len(bubbles) - len(once), failed)
+    return CrashAudit(wanted, seen, len(bubbles), len(bubbles) - len(once), failed)
 
 
 def _squeezed(text: str) -> str:

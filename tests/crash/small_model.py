@@ -1,4 +1,4 @@
-"""A stub of the LLM server: answers every marker of a question, in countable lines.
+"""A model outside the product: speaks the LLM server's protocol and answers every word in lines to count.
 
 `#3x40` in a question asks for an answer of forty lines to what is called 3: `3:1 ... 3:40`. So it can be told from what
 a person received whether anything is missing, came twice, or came out of order.

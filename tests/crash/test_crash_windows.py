@@ -11,9 +11,9 @@ from itertools import count
 
 import pytest
 
-from tests.crash.crash_points import MODEL, Case, Way, cases
+from tests.crash.crash_points import MODEL, CrashCase, Way, cases
 from tests.crash.outcomes import note
-from tests.crash.runs import Lives, audit, end_from_outside, lay_trap, make_trouble, new_writer
+from tests.crash.runs import ServerRuns, audit, end_from_outside, lay_trap, make_trouble, new_writer
 from tests.crash.small_model import SmallModel
 from tests.ports import Ports
 from tests.simulator.running_simulator import Running, running_simulator
@@ -39,20 +39,20 @@ def model() -> Iterator[SmallModel]:
 
 
 @pytest.fixture(scope="module")
-def lives_of(
+def runs_of(
     tmp_path_factory: pytest.TempPathFactory, sim: Running, model: SmallModel
-) -> Iterator[Callable[[Way], Lives]]:
-    """The server of a way, which lives on from case to case, with its database; the server of another way ends."""
+) -> Iterator[Callable[[Way], ServerRuns]]:
+    """The server of a way, which runs on from case to case, with its database; the server of another way ends."""
     held = Ports()
     ports = held.take(), held.take()
-    known: dict[Way, Lives] = {}
+    known: dict[Way, ServerRuns] = {}
 
-    def find(way: Way) -> Lives:
+    def find(way: Way) -> ServerRuns:
         for other in known.values():
             if other.way is not way:
                 other.forget()
         if way not in known:
-            known[way] = Lives(way, tmp_path_factory.mktemp(f"crash-{way}"), sim, model, ports)
+            known[way] = ServerRuns(way, tmp_path_factory.mktemp(f"crash-{way}"), sim, model, ports)
         known[way].clear_up()
         return known[way]
 
@@ -64,32 +64,32 @@ def lives_of(
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
 def test_after_an_end_at_any_step_every_message_is_answered_once_and_in_order(
-    lives_of: Callable[[Way], Lives], case: Case
+    runs_of: Callable[[Way], ServerRuns], case: CrashCase
 ) -> None:
-    """Three messages in a row, the first with an answer of two parts; and the server ends at the window."""
-    lives = lives_of(case.way)
-    lives.be_up()
-    writer = new_writer(lives, case.name)
-    make_trouble(lives, case.window.trouble)
+    """Three messages in a row, the first with an answer of two parts; and the server ends at the point."""
+    runs = runs_of(case.way)
+    runs.be_up()
+    writer = new_writer(runs, case.name)
+    make_trouble(runs, case.point.trouble)
     name = next(_names)
     first, *others = f"Tell me #{name}ax{LINES_OF_TWO_PARTS[case.way]}", f"and #{name}bx1", f"and #{name}cx1"
-    if case.window.is_arrival:
-        lay_trap(lives, case)
+    if case.point.is_arrival:
+        lay_trap(runs, case)
         writer.say(first, *others)
     else:
-        lives.model.hold()
+        runs.model.hold()
         writer.say(first)
-        lives.model.await_question()
+        runs.model.await_question()
         writer.say(*others)
-        if case.window.verb == MODEL:
-            end_from_outside(lives, case.end)
+        if case.point.verb == MODEL:
+            end_from_outside(runs, case.end)
         else:
-            lay_trap(lives, case)
-            lives.model.gate.set()
-    lives.await_end(case.end)
-    lives.model.gate.set()
+            lay_trap(runs, case)
+            runs.model.gate.set()
+    runs.await_end(case.end)
+    runs.model.gate.set()
 
-    lives.be_up()
+    runs.be_up()
     writer.say_again()
     writer.await_calm()
     found = audit(writer)
