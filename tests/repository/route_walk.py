@@ -11,10 +11,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from relay.channels.registry import CHANNELS
 from relay.web.access import admin, internal, public
 from tests.settings import Settings
 
-SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simulator")
+SERVERS = ("llm_server", *(channel.module for channel in CHANNELS if channel.module), "admin_server", "simulator")
 CLASSES = {public: "public", internal: "internal", admin: "admin"}
 
 

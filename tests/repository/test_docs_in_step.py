@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.channels.registry import PLATFORMS
 from tests.repository.route_walk import SERVERS, routes_of
 from tests.settings import Settings
 
@@ -150,7 +151,9 @@ def test_every_route_that_is_named_exists(page: Path) -> None:
         if port in PORTS and not is_route(path, server=PORTS[port])
     }
     wrong |= {
-        span for span in code_spans(text) if re.fullmatch(r"/(sms|telegram)/[\w/{}-]+", span) and not is_route(span)
+        span
+        for span in code_spans(text)
+        if re.fullmatch(rf"/({'|'.join(PLATFORMS)})/[\w/{{}}-]+", span) and not is_route(span)
     }
     assert wrong == set()
 

@@ -1,0 +1,1 @@
+"""A third channel: JSON over HTTP, in and out."""

@@ -1,0 +1,149 @@
+"""The echo server: takes messages in as JSON over HTTP, and posts the answers to echo_url."""
+
+from __future__ import annotations
+
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import APIRouter, FastAPI, Request
+from pydantic import BaseModel
+from relay.channels.echo.settings import EchoSettings
+from relay.channels.echo.spec import CHANNEL, ECHO
+
+from messaging_database import MessagingDatabase, open_database
+from relay.channels.registry import settings_as
+from relay.channels.server import ChannelServer, create_channel_app
+from relay.config.settings import load_settings
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.http_client import never_left
+from relay.core.messages import Decision, InboundMessage, Part, PartState, PlannedPart, Receipt, User, UserId
+from relay.core.metrics import Metrics
+from relay.web.access import PUBLIC
+from relay.web.errors import ApiError
+from relay.web.serve import run_server
+
+routes = APIRouter()
+
+
+class EchoService:
+    """The echo channel: text and HTTP. `client` is shared and closed by its opener."""
+
+    platform = ECHO
+    supports_lookup = False
+    lookup_seconds = 0.0
+    rate_limited = False
+
+    def __init__(self, settings: EchoSettings, client: httpx.AsyncClient) -> None:
+        self._url = settings.echo_url or ""
+        self._client = client
+
+    def decide(self, message: InboundMessage, user: User | None) -> Decision:
+        del user
+        return Decision(prompt=message.text, name=message.name)
+
+    def system_prompt(self, user: User | None) -> str:
+        del user
+        return "You answer other programs."
+
+    def debounce_seconds(self, message: InboundMessage) -> float:
+        del message
+        return 0.0
+
+    def merge(self, messages: Sequence[InboundMessage]) -> str:
+        return "\n".join(message.text for message in messages)
+
+    def plan(self, markdown: str) -> list[PlannedPart]:
+        return [PlannedPart(markdown, markdown)]
+
+    @asynccontextmanager
+    async def typing(self, user_id: UserId) -> AsyncIterator[None]:
+        del user_id
+        yield
+
+    async def wait_for_rate_limit(self, part: Part) -> None:
+        """Never waits."""
+
+    async def send(self, part: Part) -> Receipt:
+        """Post one part. Raises SendError when it was refused, OutcomeUnknown when the peer did not answer."""
+        try:
+            body = {"id": part.id, "to": part.user_id, "text": part.text}
+            response = await self._client.post(self._url, json=body)
+        except httpx.HTTPError as error:
+            if never_left(error):
+                raise SendError(SendFailure.BUSY, "connect", "the peer does not run") from error
+            raise OutcomeUnknown("timeout", "the peer did not answer") from error
+        if not response.is_success:
+            raise SendError(SendFailure.REJECTED, str(response.status_code), "the peer refused the message")
+        return Receipt(part.id, PartState.SENT)
+
+    async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
+        """Never possible. Raises OutcomeUnknown."""
+        del taken
+        raise OutcomeUnknown("no-list", f"the peer cannot tell whether part {part.id} was sent")
+
+    async def probe(self) -> None:
+        """Never fails: nothing can be asked of the peer."""
+
+
+class EchoServer(ChannelServer[EchoSettings, MessagingDatabase, EchoService]):
+    """What the routes of the echo server need."""
+
+    channel = CHANNEL
+    description = "Relays JSON messages to the LLM server."
+
+    def address(self, given: str) -> UserId:
+        return UserId(given.strip())
+
+    def plan(self, text: str) -> list[PlannedPart]:
+        if not text.strip():
+            raise ApiError(422, "the message is empty", "put some text into message")
+        return self.service.plan(text)
+
+    def unknown(self, user_id: UserId) -> ApiError:
+        return ApiError(404, f"no caller {user_id} is known", "GET /echo/status lists them")
+
+    def require_reachable(self, user_id: UserId, user: User | None) -> None:
+        if user is None:
+            raise self.unknown(user_id)
+
+
+class Incoming(BaseModel):
+    """The body of the webhook."""
+
+    id: str
+    caller: str
+    text: str
+
+
+@routes.post("/echo/webhook", dependencies=[PUBLIC], summary="Where callers post messages.")
+async def receive(request: Request, incoming: Incoming) -> dict[str, Any]:
+    server: EchoServer = request.app.state.server
+    user_id = server.address(incoming.caller)
+    message = InboundMessage(ECHO, incoming.id, user_id, incoming.text, time.time(), name=incoming.caller)
+    stored = await server.database.store_inbound(message, incoming.model_dump_json())
+    server.pipeline.notify(user_id)
+    return {"stored": stored is not None}
+
+
+def create_app(settings: EchoSettings | None = None) -> FastAPI:
+    """The server as an ASGI app; it is opened when the app starts, not before."""
+    settings = settings or load_settings(settings_as(EchoSettings))
+
+    def opened(http: httpx.AsyncClient, metrics: Metrics) -> EchoServer:
+        return EchoServer(settings, open_database(settings, "echo_server"), EchoService(settings, http), http, metrics)
+
+    return create_channel_app(EchoServer, settings, routes, opened)
+
+
+def main() -> None:
+    """Run the server until a signal."""
+    run_server("echo_server", settings_as(EchoSettings), create_app, lambda settings: settings.echo_server_port)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""The settings of the echo channel."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from relay.config.settings import Settings
+from relay.config.types import OptionalUrl, Port
+
+
+class EchoSettings(Settings):
+    """All settings that the echo channel reads: the common ones and its own."""
+
+    echo_server_port: Port = Field(8044, description="Port of the echo server.")
+    echo_url: OptionalUrl = Field(None, description="Where answers are posted as JSON.")
+
+    @property
+    def has_any_credential(self) -> bool:
+        return super().has_any_credential or self.echo_url is not None
+
+
+def missing_credentials(settings: EchoSettings) -> tuple[str, ...]:
+    return () if settings.echo_url else ("echo_url",)
