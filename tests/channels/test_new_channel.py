@@ -131,10 +131,10 @@ def look(product: Path, environ: dict[str, str]) -> dict[str, Any]:
 
 
 def test_a_channel_is_known_everywhere_by_its_folder_and_one_line(
-    with_echo: Path, house_environ: dict[str, str]
+    with_echo: Path, product_environ: dict[str, str]
 ) -> None:
     """Launcher, console and settings page find it in the registry; the diff is one line outside of its folder."""
-    found = look(with_echo, house_environ)
+    found = look(with_echo, product_environ)
     assert found["programs"] == {
         "llm": "llm_server",
         "echo": "relay.channels.echo.server",
@@ -154,7 +154,7 @@ def test_a_channel_is_known_everywhere_by_its_folder_and_one_line(
     assert outside == [["1", "0", "relay/channels/registry.py"]]
 
 
-def test_a_new_channel_keeps_the_rules_of_the_repository(with_echo: Path, house_environ: dict[str, str]) -> None:
+def test_a_new_channel_keeps_the_rules_of_the_repository(with_echo: Path, product_environ: dict[str, str]) -> None:
     """Imports and generated pages are checked for it without a word about it in the tests."""
     for command in (
         ["-m", "relay.launcher.settings_docs"],
@@ -166,7 +166,7 @@ def test_a_new_channel_keeps_the_rules_of_the_repository(with_echo: Path, house_
         done = subprocess.run(
             [sys.executable, "-B", *command],
             cwd=with_echo,
-            env=house_environ,
+            env=product_environ,
             capture_output=True,
             text=True,
             check=False,
@@ -174,7 +174,7 @@ def test_a_new_channel_keeps_the_rules_of_the_repository(with_echo: Path, house_
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_channel_may_be_hosted_by_another_one(with_echo: Path, house_environ: dict[str, str]) -> None:
+def test_a_channel_may_be_hosted_by_another_one(with_echo: Path, product_environ: dict[str, str]) -> None:
     """It has settings, a title and a status at its host's address, and no program of its own."""
     folder = with_echo / "relay" / "channels" / "parrot"
     folder.mkdir()
@@ -182,7 +182,7 @@ def test_a_channel_may_be_hosted_by_another_one(with_echo: Path, house_environ: 
     (folder / "settings.py").write_text(HOSTED_SETTINGS)
     (folder / "spec.py").write_text(HOSTED_SPEC)
     enter(with_echo, "parrot", '    "echo",\n')
-    found = look(with_echo, house_environ)
+    found = look(with_echo, product_environ)
     assert list(found["programs"]) == ["llm", "echo", "admin"]
     assert ["Parrot status", "http://127.0.0.1:8044/parrot/status"] in found["rows"]
     assert set(found["servers"]) == {"LLM server", "SMS server", "Telegram server", "Echo server", "Simulator"}
@@ -233,14 +233,14 @@ def launched(product: Path, environ: dict[str, str]) -> Iterator[subprocess.Pope
 @pytest.mark.processes
 def test_a_new_channel_works_from_the_launcher_to_the_outbox(
     with_echo: Path,
-    house_environ: dict[str, str],
+    product_environ: dict[str, str],
     free_port: Callable[[], int],
     wait_for_health: Callable[..., None],
 ) -> None:
     """A message is answered over HTTP; status, send, clear and release work; the console shows the conversation."""
     port = free_port()
     with peer() as (url, received):
-        environ = {**house_environ, "ECHO_SERVER_PORT": str(port), "ECHO_URL": url, "LLM_SOURCE": "demo"}
+        environ = {**product_environ, "ECHO_SERVER_PORT": str(port), "ECHO_URL": url, "LLM_SOURCE": "demo"}
         with launched(with_echo, environ):
             for one in (port, environ["ADMIN_SERVER_PORT"]):
                 wait_for_health(one, PATIENCE)
