@@ -196,7 +196,7 @@ class SmsService:
             return keyword
         if user is not None and user.state in {UserState.STOPPED, UserState.BLOCKED}:
             return Decision(reason="the person has opted out; START brings them back")
-        # Whoever writes can be reached again.
+        # A user who writes can be reached again.
         back = None
         if user is not None and user.state is UserState.UNREACHABLE:
             back = UserState.ACTIVE if named else UserState.NEW
@@ -285,7 +285,7 @@ class SmsService:
         """Return at once: Twilio queues what is sent too fast."""
 
     async def send(self, part: Part) -> Receipt:
-        """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when nobody can tell."""
+        """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its fate is unknown."""
         values: dict[str, Any] = {"to": part.user_id, "body": part.text}
         if self._service_sid:
             values["messaging_service_sid"] = self._service_sid

@@ -76,7 +76,7 @@ NOTHING_SAID = "Yes? Write your question and I will answer it."
 
 
 class TelegramService:
-    """The Telegram channel of one bot. `client` is shared and closed by whoever opened it."""
+    """The Telegram channel of one bot. `client` is shared and closed by its owner."""
 
     platform = TELEGRAM
     supports_lookup = False
@@ -389,14 +389,14 @@ def _with_attachments(message: InboundMessage) -> str:
 
 
 def _first_name(message: InboundMessage, user: User | None) -> str | None:
-    """The name from Telegram for somebody who has none yet."""
+    """The name from Telegram for a user without one."""
     if user is not None and user.name is not None:
         return None
     return message.name or message.username or "friend"
 
 
 def _back(user: User | None) -> UserState | None:
-    """Whoever writes can be written to again."""
+    """A user who writes can be written to again."""
     if user is None or user.state not in SILENT_STATES:
         return None
     return UserState.ACTIVE if user.name else UserState.NEW

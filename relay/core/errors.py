@@ -3,7 +3,7 @@
     RelayError
     |-- StorageError           the database cannot be used now: nothing was committed, try again later
     |-- PayloadError           a provider sent something that cannot be parsed; it becomes a dead letter
-    |-- LeaseLost              somebody else works on this row now; do not send, do not record
+    |-- LeaseLost              another process works on this row now; do not send, do not record
     |-- SendError              a provider refused a part, for sure; `kind` says what that means for us
     |   `-- OutcomeUnknown     the part may or may not have been sent; look it up before sending it again
     `-- ModelError             the LLM server gave no answer; `kind` says why
@@ -26,11 +26,11 @@ class StorageError(RelayError):
 
 
 class PayloadError(RelayError):
-    """A provider's payload cannot be understood; whoever receives it keeps it raw as a dead letter."""
+    """A provider's payload cannot be parsed; the receiver stores it raw as a dead letter."""
 
 
 class LeaseLost(RelayError):
-    """The lease on a claimed row has passed to somebody else; neither send nor record."""
+    """The lease on a claimed row has passed to another process; neither send nor record."""
 
 
 class SendFailure(StrEnum):

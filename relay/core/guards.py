@@ -1,7 +1,7 @@
 """Who is answered at all, how often, and whether it is a person: pure functions over what is known of a sender.
 
-The conversation asks them before it asks the model. None of them drops a message: whoever is not answered is told once,
-and every silence has a reason that the operator sees.
+The conversation asks them before it asks the model. None of them drops a message: a user who is not answered is told
+once, and every silence has a reason that the operator sees.
 """
 
 from __future__ import annotations

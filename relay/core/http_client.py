@@ -1,4 +1,4 @@
-"""The one HTTP client of a process, and the one question its errors leave open: did the request leave the house?"""
+"""The HTTP client of a process, and whether a failed request may have reached the server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BEFORE_THE_REQUEST = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutEr
 
 
 def open_transport(max_connections: int) -> httpx.AsyncBaseTransport:
-    """The transport below every client, for whoever needs no cookies or redirects and counts microseconds."""
+    """The transport below every client, for the LLM gateway's hot path (no cookies, no redirects)."""
     limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
     return AiohttpTransport(limits=limits, trust_env=False)
 

@@ -18,7 +18,7 @@ from relay.core.messages import Platform
 log = logging.getLogger("relay.core.lease")
 
 LONGEST_LOOK_SECONDS = 2.0
-"""How often, at least, whoever waits looks whether the lease has become free."""
+"""Longest pause between two attempts to take a lease that another process holds."""
 
 
 class LeaseStore(Protocol):
@@ -92,7 +92,7 @@ class Lease:
         return ours
 
     async def _renew(self) -> None:
-        """Once it is over it is not renewed but taken anew: somebody else may have had it in between."""
+        """An expired lease is not renewed but taken anew: another process may have held it in between."""
         while True:
             await self._sleep(self._seconds / 4)
             if not self.held:

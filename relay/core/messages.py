@@ -1,4 +1,4 @@
-"""The values that travel through the house: what came in, what was decided, what goes out.
+"""Value types shared by all components: inbound messages, decisions, parts, receipts, answers.
 
 All of them are frozen; ids and states have types of their own. Times are seconds since the Unix epoch, as float.
 """
@@ -307,7 +307,7 @@ NextTry = Callable[[int, float], float | None]
 class Answer:
     """What the model said, and what it took.
 
-    text is Markdown as the model wrote it. cost_usd is None when nobody knows. degraded is True when the answer came
+    text is Markdown as the model wrote it. cost_usd is None when it is unknown. degraded is True when the answer came
     from a last resort instead of the source that was asked for.
     """
 

@@ -44,7 +44,7 @@ MAX_RESENDS = 1
 """How often a part is repeated after an unknown outcome that cannot be looked up."""
 
 PERHAPS_LOST = "My last message may not have reached you whole. If something is missing, please ask me again."
-"""What a person is told when nobody can tell whether they got an answer; a third copy is never risked."""
+"""Notice to a user when the outcome of two attempts is unknown; a third copy is never risked."""
 
 MAX_MOVES = 5
 """How often a part follows its person to a new address before that counts as any other refusal."""
@@ -176,7 +176,7 @@ class Outbox:
             self.workers.notify_later(wait, part.user_id)
             return False
         if not self._channel.supports_lookup and part.resends >= MAX_RESENDS:
-            error = OutcomeUnknown("unknown", "nobody can tell whether this part arrived")
+            error = OutcomeUnknown("unknown", "it is unknown whether this part arrived")
             return await self._fail(part, error, self._channel.plan(PERHAPS_LOST))
         try:
             receipt = await self._lookup(part)
@@ -193,7 +193,7 @@ class Outbox:
     async def _lookup(self, part: Part) -> Receipt | None:
         """The receipt of an earlier attempt; None when the part may be sent again. Raises SendError when not now.
 
-        Where nobody can tell, there is only one repetition, so it waits until the provider is well again.
+        Without a lookup there is only one repetition, so it waits until the provider answers again.
         """
         if self._channel.supports_lookup:
             return await self._channel.lookup(part, await self._store.accepted_ids(part))

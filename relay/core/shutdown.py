@@ -22,7 +22,7 @@ ANSWERS: Final = 1 / 4
 SENDS: Final = 1 / 8
 """Parts that a provider is just taking."""
 LEASES: Final = 1 / 8
-"""Giving back what was claimed, so that nobody waits for a lease to end."""
+"""Releasing claims, so that no successor waits for a lease to end."""
 DATABASE: Final = 1 / 8
 """Committing what was begun."""
 

@@ -1,4 +1,4 @@
-"""What holds for text everywhere: which characters nobody takes, which show nothing, and how a moment is written."""
+"""Text rules of all channels: characters that no provider accepts or that show nothing, and timestamps."""
 
 from __future__ import annotations
 

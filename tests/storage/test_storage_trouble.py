@@ -203,7 +203,8 @@ sys.path.insert(0, os.getcwd())
 from messaging_database import MessagingDatabase
 from relay.storage.engine import open_transactions
 from relay.core.errors import StorageError
-from relay.core.messages import InboundMessage, Platform, UserId
+from relay.channels.sms.spec import SMS
+from relay.core.messages import InboundMessage, UserId
 
 async def main():
     url, user, most = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])

@@ -140,7 +140,7 @@ def _unanswered(error: Exception) -> SendError:
 
 
 def _checked(response: httpx.Response) -> str:
-    """The body of a success. 429 was never processed and is safe to repeat; nobody knows what a 5xx did."""
+    """The body of a success. 429 was never processed and is safe to repeat; the effect of a 5xx is unknown."""
     status = response.status_code
     payload = _object(response)
     if response.is_success:

@@ -118,7 +118,7 @@ def _part(text: str, history_text: str) -> PlannedPart:
 
 
 def _numbered_texts(text: str, limit: int, max_parts: int, closing: str) -> list[str]:
-    """The widest number decides the room of all: few parts need few digits."""
+    """The widest number decides the space of all: few parts need few digits."""
     for most in sorted({min(9, max_parts), max_parts}):
         room = limit - len(f"({most}/{most}) ")
         texts: list[str] = []

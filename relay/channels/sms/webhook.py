@@ -149,7 +149,7 @@ def normal_number(text: str, region: str) -> UserId | None:
     if not _TELEPHONE.fullmatch(compact) or compact.count("+") > 1:
         return None
     if not compact.startswith("+") and len(re.sub(r"\D", "", compact)) <= 8:
-        return None  # a short code: with a region it would turn into a number that belongs to somebody else
+        return None  # a short code: with a region it would turn into a number of another subscriber
     try:
         number = phonenumbers.parse(compact, region)
     except phonenumbers.NumberParseException:

@@ -1,6 +1,6 @@
 r"""From the Markdown of a model to a text as a reader sees it, and the spans that are bold, code, a link ...
 
-The conversion is telegramify-markdown's. This room protects what CommonMark would swallow, to a reader's surprise
+The conversion is telegramify-markdown's. This module protects what CommonMark would swallow, to a reader's surprise
 ("List<String>", "2*3*4", "__init__.py", "\( x \)"). Cutting the text into messages is left to `entities`.
 """
 

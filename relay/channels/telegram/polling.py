@@ -1,4 +1,4 @@
-"""How updates of Telegram come into the house: the intake that stores them, and the long poll that fetches them.
+"""Telegram updates: the intake that stores them, and the long poll that fetches them.
 
 A raw update is committed before Telegram hears that we have it, whatever it holds: what cannot be understood becomes a
 dead letter, so that no update can stop the ones behind it. Routes, start and stop are the Telegram server's.
@@ -187,7 +187,7 @@ class PollingState(StrEnum):
     STANDBY = "standby"  # another of our servers polls; this one takes over when it stops or dies
     POLLING = "polling"
     WAITING = "waiting"  # Telegram cannot be reached, or asked us to wait; it is tried again
-    CONFLICT = "conflict"  # somebody else polls with this token, or a webhook is set
+    CONFLICT = "conflict"  # another process polls with this token, or a webhook is set
     REFUSED = "refused"  # Telegram does not know the token
     DATABASE = "database"  # the database cannot be used: the offset is held
 
@@ -304,7 +304,7 @@ class Poller:
         asked_at, confirmed = self._monotonic(), self._offset_to_ask()
         updates = await self._get_updates(calls, confirmed, seconds)
         if not self._lease.held:
-            return  # whoever polls now fetches them too: they are not confirmed
+            return  # the process that polls now fetches them too: they are not confirmed
         if updates:
             await self._store_all(updates, confirmed)
         elif self.state is PollingState.POLLING and self._monotonic() - asked_at < HASTY_SECONDS:
@@ -314,7 +314,7 @@ class Poller:
         self.state, self.last_error, self._failures = PollingState.POLLING, None, 0
 
     async def _stand_by(self) -> None:
-        """Until the lease is ours; whoever had it may have moved the offset."""
+        """Wait until the lease is ours; its former holder may have moved the offset."""
         while not await self._lease.take():
             if self.state is not PollingState.STANDBY:
                 log.info("polling: %s polls, this server stands by", self._lease.holder)

@@ -1,4 +1,4 @@
-"""Reads one update of the Bot API, as raw JSON, into the message that the rest of the house knows.
+"""Reads one update of the Bot API, as raw JSON, into an InboundMessage.
 
 Everything in an update is doubted: a field of the wrong type is a PayloadError (a dead letter), an unknown kind of
 update is nothing to answer. What a message asks for is decided by the Telegram service.
