@@ -37,6 +37,10 @@ from relay.storage.history import add_message
 from relay.storage.schema import conversations, delivery_events, in_states, outbound, users
 from relay.storage.transactions import Tx, Upsert, of_bound_user, of_user, user_parameters
 
+_PLANNED = in_states(outbound, *OPEN_PART_STATES) & in_states(outbound, PartState.PLANNED)
+_UNDER_WAY = in_states(outbound, *OPEN_PART_STATES) & in_states(outbound, PartState.SENDING, PartState.UNKNOWN)
+"""Some of the open states, written together with all of them: SQLite does not infer that the index of open rows fits."""
+
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
 _LOST = (PartState.FAILED, PartState.UNDELIVERED)
 
@@ -251,7 +255,7 @@ def _after_failure(tx: Tx, row: Row[Any], user_state: UserState | None) -> None:
 
 def cancel_parts(tx: Tx, which: Any, reason: str) -> None:
     """Cancel the planned parts among `which`, and take their replies out of the history as far as nobody saw them."""
-    rows = tx.run(select(outbound).where(which, in_states(outbound, PartState.PLANNED)).with_for_update()).all()
+    rows = tx.run(select(outbound).where(which, _PLANNED).with_for_update()).all()
     for row in rows:
         set_part_state(tx, row, PartState.CANCELED, error=reason, lease_until=0)
     for reply_id in {row.reply_id for row in rows}:
@@ -322,13 +326,12 @@ def _plan_again(tx: Tx, row: Row[Any], event: DeliveryEvent, next_try: NextTry) 
 def _would_be_out_of_order(tx: Tx, row: Row[Any]) -> bool:
     """Whether this user was sent something after this part, or will never see what came before it."""
     after = of_user(outbound, Platform(row.platform), UserId(row.user_id)) & (outbound.c.id > row.id)
-    under_way = in_states(outbound, PartState.SENDING, PartState.UNKNOWN)
     before = (outbound.c.reply_id == row.reply_id) & (outbound.c.number < row.number)
     return any(
         tx.run(select(outbound.c.id).where(which).limit(1)).first() is not None
         for which in (
             after & outbound.c.provider_id.is_not(None),
-            after & under_way,
+            after & _UNDER_WAY,
             before & in_states(outbound, *_LOST),
         )
     )
@@ -336,7 +339,7 @@ def _would_be_out_of_order(tx: Tx, row: Row[Any]) -> bool:
 
 def retry_now(tx: Tx, platform: Platform, user_id: UserId) -> None:
     """Make parts that wait for redelivery due now: a user who writes can be reached again."""
-    waits = in_states(outbound, PartState.PLANNED) & (outbound.c.due > tx.now) & outbound.c.accepted_at.is_not(None)
+    waits = _PLANNED & (outbound.c.due > tx.now) & outbound.c.accepted_at.is_not(None)
     tx.run(update(outbound).where(of_user(outbound, platform, user_id), waits).values(due=tx.now))
 
 

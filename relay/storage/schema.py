@@ -182,9 +182,15 @@ Index(
     outbound.c.id,
     sqlite_where=_outbound_is_trouble,
 )
-Index("outbound_provider", outbound.c.platform, outbound.c.provider_id)
 Index("outbound_reply", outbound.c.reply_id)
 _outbound_has_left = text("provider_id IS NOT NULL")
+# Without the condition SQLite takes it for queries of the platform alone, and reads every row.
+Index(
+    "outbound_provider_id",
+    outbound.c.platform,
+    outbound.c.provider_id,
+    sqlite_where=_outbound_has_left,
+)
 Index(
     "outbound_sent",
     outbound.c.platform,

@@ -1,68 +1,186 @@
-"""What is asked all the time walks over open rows alone, however many are finished."""
+"""The work of a message does not grow with the finished rows, on either database, with and without statistics."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, event
 
 from messaging_database import MessagingDatabase
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.messages import Claim, Decision, Part, PartState, Receipt, UserId, UserState
 from relay.storage import queries
-from relay.storage.schema import inbound, outbound
+from relay.storage.schema import conversations, delivery_events, inbound, outbound
 from relay.storage.transactions import GroupCommit
-from tests.storage.fixtures import ANN, Opener, answered, message
+from tests.conftest import empty
+from tests.storage.fixtures import ANN, ANSWER, BOB, Opener, claimed, claimed_part, known, message, parts, report
 
-FINISHED = 3000
-
-
-def _finished_rows(connection: Connection) -> None:
-    """Very many messages of the same person that were answered long ago."""
-    common = {"platform": SMS, "user_id": ANN, "due": 0.0}
-    old = [{**common, "external_id": f"old{n}", "state": "done", "received_at": 0.0} for n in range(FINISHED)]
-    sent = {**common, "reply_id": "r", "origin": "answer", "number": 1, "part_count": 1, "text": "", "source": ""}
-    parts = [
-        {**sent, "part_id": f"old{n}", "state": "delivered", "created_at": 0.0, "updated_at": 0.0}
-        for n in range(FINISHED)
-    ]
-    connection.execute(inbound.insert(), old)
-    connection.execute(outbound.insert(), parts)
-    connection.commit()
+FEW, MANY = 1500, 12_000
+OTHERS = 50
+BUSY = SendError(SendFailure.BUSY, "429", "slow")
+ENDS = ("delivered", "delivered", "delivered", "sent", "read", "failed", "undelivered", "canceled")
 
 
-HOT: dict[str, Callable[[MessagingDatabase], Awaitable[object]]] = {
-    "claim_next_inbound": lambda db: db.claim_next_inbound(SMS, ANN),
-    "claim_next_part": lambda db: db.claim_next_part(SMS, ANN),
-    "users_waiting": lambda db: db.users_waiting(SMS),
-    "users_with_parts": lambda db: db.users_with_parts(SMS),
-    "release_leases": lambda db: db.release_leases(SMS),
-    "status": lambda db: db.query(lambda c: queries.status(c, SMS, PLATFORMS, 0)),
-}
+def _fill(connection: Connection, size: int, *, analyze: bool) -> None:
+    """Messages that were answered long ago: half of them Ann's, the others' of fifty users."""
+    users = [{"platform": SMS, "user_id": ANN if n % 2 else f"+1303555{n % OTHERS:04}"} for n in range(size)]
+    old = {"state": "done", "received_at": 0.0, "due": 0.0}
+    sent = {"origin": "answer", "number": 1, "part_count": 1, "text": "x", "source": "x", "due": 0.0}
+    sent |= {"created_at": 0.0, "updated_at": 0.0, "accepted_at": 1.0, "attempted_at": 1.0}
+    rows: dict[Any, list[dict[str, Any]]] = {inbound: [], outbound: [], conversations: [], delivery_events: []}
+    for n, user in enumerate(users):
+        rows[inbound].append({**user, **old, "external_id": f"old{n}"})
+        ids = {"part_id": f"part{n}", "reply_id": f"reply{n}"}
+        left = {"provider_id": f"provider{n}", "state": ENDS[n // 2 % len(ENDS)]}
+        rows[outbound].append({**user, **sent, **ids, **left})
+        said = {**user, "message": "x", "timestamp": 0.0, "in_context": True}
+        rows[conversations].append({**said, "role": "user", "reply_id": None})
+        rows[conversations].append({**said, "role": "assistant", "reply_id": ids["reply_id"]})
+        status = {"state": "delivered", "error_code": "", "received_at": 0.0, "applied": True}
+        rows[delivery_events].append({"platform": SMS, **status, "provider_id": left["provider_id"]})
+    for table, values in rows.items():
+        connection.execute(table.insert(), values)
+    if analyze:
+        connection.exec_driver_sql("ANALYZE")
 
 
-@pytest.mark.parametrize("verb", [*HOT])
-async def test_finished_rows_cost_the_queue_nothing(sqlite_url: str, opener: Opener, verb: str) -> None:
-    """SQLite's own plan of each statement: no table is scanned, and open rows come from their partial index."""
-    db = await opener(sqlite_url)
-    await db.query(_finished_rows)
-    await answered(db, "x")
-    await db.store_inbound(message(), "")
-    plans: list[str] = []
+@dataclass
+class Meter:
+    """Counts the work of statements: steps of SQLite's virtual machine, or rows that PostgreSQL's plans read."""
 
-    def explain(connection: Connection, cursor: object, statement: str, values: Any, *_: object) -> None:
-        if statement.startswith(("SELECT", "UPDATE")):
-            rows = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
-            plans.extend(row[3] for row in rows)
+    work: int = 0
+    plans: list[str] = field(default_factory=list)
 
-    transactions = db._transactions
-    assert isinstance(transactions, GroupCommit)
-    for engine in (transactions._engine, transactions._writer_engine):
-        event.listen(engine, "before_cursor_execute", explain)
-    await HOT[verb](db)
-    assert plans
-    scans = [plan for plan in plans if plan.startswith("SCAN") and not plan.startswith(("SCAN counters", "SCAN notes"))]
-    assert [plan for plan in scans if "_open" not in plan] == []
-    assert any("_open" in plan for plan in plans)
+    def attach(self, db: MessagingDatabase) -> None:
+        transactions = db._transactions
+        engines = {transactions._engine}
+        if isinstance(transactions, GroupCommit):
+            engines.add(transactions._writer_engine)
+        for engine in engines:
+            listener = self._count_steps if engine.dialect.name == "sqlite" else self._explain
+            event.listen(engine, "before_cursor_execute", listener)
+
+    def _count_steps(self, connection: Connection, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        raw: Any = connection.connection.dbapi_connection
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            raw.set_progress_handler(None, 1)
+            plan = raw.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+            self.plans += [f"{row[3]}: {statement}" for row in plan]
+        raw.set_progress_handler(self._step, 1)
+
+    def _step(self) -> int:
+        self.work += 1
+        return 0
+
+    def _explain(self, connection: Connection, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        if not statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            return
+        raw: Any = connection.connection.dbapi_connection
+        raw.execute("SAVEPOINT measured")
+        (explained,) = raw.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", values).fetchone()
+        raw.execute("ROLLBACK TO SAVEPOINT measured")
+        plan = explained[0]["Plan"]
+        read = _rows_read(plan)
+        self.work += read + plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+        self.plans.append(f"{read} rows: {statement}")
+
+
+def _rows_read(plan: dict[str, Any]) -> int:
+    """Rows that a plan and its inner plans gave or dropped."""
+    dropped = sum(value for key, value in plan.items() if key.startswith("Rows Removed"))
+    inner = sum(_rows_read(each) for each in plan.get("Plans", ()))
+    return int((plan["Actual Rows"] + dropped) * plan["Actual Loops"]) + inner
+
+
+async def _work_of_the_verbs(db: MessagingDatabase) -> tuple[dict[str, int], list[str]]:
+    """The work of every verb on the way of a message, answered, postponed, lost, repeated or refused; all plans."""
+    meter, work, plans = Meter(), dict[str, int](), list[str]()
+    await known(db)
+    await db.store_inbound(message(BOB), "")
+    await db.plan_message(SMS, BOB, parts("to Bob"))
+    meter.attach(db)
+
+    async def measure(name: str, verb: Awaitable[Any]) -> Any:
+        meter.work = 0
+        result = await verb
+        work[name] = max(work.get(name, 0), meter.work)
+        return result
+
+    async def claim() -> Claim:
+        await measure("store_inbound", db.store_inbound(message(), ""))
+        await measure("users_waiting", db.users_waiting(SMS))
+        claimed_now: Claim = await measure("claim_next_inbound", claimed(db))
+        await measure("load_context", db.load_context(claimed_now, 5))
+        await measure("read_context", db.read_context(SMS, ANN, 10))
+        return claimed_now
+
+    async def sending(*texts: str) -> Part:
+        complete = db.complete_inbound(await claim(), Decision(prompt="x"), parts(*texts), answer=ANSWER)
+        await measure("complete_inbound", complete)
+        await measure("users_with_parts", db.users_with_parts(SMS))
+        return await part()
+
+    async def part() -> Part:
+        found: Part = await measure("claim_next_part", claimed_part(db))
+        return found
+
+    first = await sending("x", "y")
+    await measure("renew_leases", db.renew_leases([], [first.id]))
+    await measure("record_unknown", db.record_unknown(first, time.time() - 1, OutcomeUnknown("timeout", "-")))
+    again = await part()
+    await measure("accepted_ids", db.accepted_ids(again))
+    again = await measure("begin_send", db.begin_send(again))
+    await measure("record_accepted", db.record_accepted(again, Receipt("P1")))
+    await measure("record_delivery", db.record_delivery(report(PartState.SENT)))
+    lost = report(PartState.UNDELIVERED, part_id=first.id, error_code="30003")
+    await measure("record_delivery of a loss", db.record_delivery(lost, lambda _attempts, _age: 0.0))
+    await measure("record_retry", db.record_retry(await part(), time.time() - 1, BUSY))
+    await measure("record_failed", db.record_failed(await part(), BUSY))
+    await measure("postpone_inbound", db.postpone_inbound(await claim(), time.time() - 1, "x", parts("later")))
+    await measure("dead_letter_inbound", db.dead_letter_inbound(await claim(), "x", parts("sorry")))
+    await measure("plan_message", db.plan_message(SMS, ANN, parts("by hand")))
+    await measure("release_leases", db.release_leases(SMS))
+    await measure("a user who stops", db.record_failed(await part(), BUSY, UserState.STOPPED))
+    await measure("store_batch", db.store_batch([(message(), "")], [("odd", "raw", "odd")], SMS, ("offset", 1)))
+    await measure("find_user", db.find_user(SMS, UserId("+13035550000")))
+    await measure("status", db.query(lambda c: queries.status(c, SMS, PLATFORMS, 0)))
+    plans += meter.plans
+    return work, plans
+
+
+def _grown(few: dict[str, int], many: dict[str, int], allowed: int) -> dict[str, tuple[int, int]]:
+    return {name: (few[name], many[name]) for name in few if many[name] > few[name] * 1.1 + allowed}
+
+
+async def _filled(opener: Opener, url: str, size: int, *, analyze: bool) -> MessagingDatabase:
+    db = await opener(url)
+    await db._write(lambda tx: _fill(tx.connection, size, analyze=analyze))
+    return db
+
+
+@pytest.mark.parametrize("analyze", [False, True], ids=["no statistics", "fresh statistics"])
+async def test_sqlite_takes_as_many_steps_with_many_finished_rows(
+    sqlite_url: str, opener: Opener, *, analyze: bool
+) -> None:
+    """Steps of the virtual machine, verb by verb; no plan reads a large table or an index by the platform alone."""
+    few, _ = await _work_of_the_verbs(await _filled(opener, f"{sqlite_url}.few", FEW, analyze=analyze))
+    many, plans = await _work_of_the_verbs(await _filled(opener, sqlite_url, MANY, analyze=analyze))
+    assert _grown(few, many, 20) == {}
+    small = ("SCAN counters", "SCAN notes", "SCAN CONSTANT")
+    assert [plan for plan in plans if plan.startswith("SCAN") and not plan.startswith(small) and "_open" not in plan] == []
+
+
+async def test_postgresql_reads_as_much_with_many_finished_rows(
+    sweeper: Engine, postgresql_url: str, opener: Opener
+) -> None:
+    """Rows and pages that EXPLAIN (ANALYZE, BUFFERS) counts; an index of more rows is a few pages deeper."""
+    few, _ = await _work_of_the_verbs(await _filled(opener, postgresql_url, FEW, analyze=True))
+    empty(sweeper)
+    many, _ = await _work_of_the_verbs(await _filled(opener, postgresql_url, MANY, analyze=True))
+    assert _grown(few, many, 40) == {}
