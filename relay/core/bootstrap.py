@@ -1,9 +1,11 @@
-"""First import of every program: ends it with one line that says what to run when requirements are not installed.
+"""First import of every program: ends it with one line that says what to run when requirements are not installed,
+and makes every file that it creates readable by its owner alone.
 
 Uses only the standard library and the syntax of Python 3.8, so that it runs there.
 """
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -40,3 +42,5 @@ def check() -> None:
 
 
 check()
+# Database, logs and spending hold names, numbers and conversations.
+os.umask(0o077)
