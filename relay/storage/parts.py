@@ -39,7 +39,7 @@ from relay.storage.transactions import Tx, Upsert, of_bound_user, of_user, user_
 
 _PLANNED = in_states(outbound, *OPEN_PART_STATES) & in_states(outbound, PartState.PLANNED)
 _UNDER_WAY = in_states(outbound, *OPEN_PART_STATES) & in_states(outbound, PartState.SENDING, PartState.UNKNOWN)
-"""Some of the open states, written together with all of them: SQLite does not infer that the index of open rows fits."""
+"""Some of the open states, written with all of them: SQLite does not infer that the index of open rows fits."""
 
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
 _LOST = (PartState.FAILED, PartState.UNDELIVERED)
