@@ -16,7 +16,9 @@ from tests.repository.route_walk import SERVERS, routes_of
 from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *(ROOT / "docs").rglob("*.md")]
+)
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 PORTS = {"8033": "llm_server", "8040": "sms_server", "8041": "telegram_server", "8042": "admin_server",
          "8043": "simulator"}  # fmt: skip
