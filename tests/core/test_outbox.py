@@ -398,6 +398,24 @@ async def test_a_sender_that_carriers_refuse_pauses_the_channel_and_burns_nothin
     assert town.channel.to(BOB) == ["did /b"]
 
 
+async def test_a_repeated_delivery_status_does_not_pause_the_channel_again(town: Town) -> None:
+    """A provider repeats its callbacks: one that was recorded before says nothing about the account now."""
+    await town.hear("/a")
+    await town.quiet()
+    ((part_id,),) = await town.rows(outbound, "part_id")
+    event = DeliveryEvent(
+        SMS, "P1", PartState.UNDELIVERED, town.hours.now, part_id, "30034", "unregistered", failure=SendFailure.CONFIG
+    )
+    assert await town.outbox.record_status(event)
+    await town.wait(100)
+    assert (town.channel.to(ANN), town.outbox.paused_reason) == (["did /a"] * 2, None)
+    assert not await town.outbox.record_status(event)
+    assert town.outbox.paused_reason is None
+    await town.hear("/b")
+    await town.quiet()
+    assert town.channel.to(ANN) == ["did /a", "did /a", "did /b"]
+
+
 @pytest.mark.parametrize("failure", [SendFailure.REJECTED, SendFailure.RECIPIENT])
 async def test_what_a_carrier_refuses_for_good_is_not_repeated(town: Town, failure: SendFailure) -> None:
     """A text that was filtered would only be filtered again."""
