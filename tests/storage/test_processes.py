@@ -7,12 +7,14 @@ import fcntl
 import signal
 import sqlite3
 import sys
+import time
 from asyncio.subprocess import PIPE
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from messaging_database import MessagingDatabase
@@ -128,10 +130,17 @@ def _put_to_sleep(process: asyncio.subprocess.Process, house: House) -> None:
     Nobody can take SQLite's lock from a process that is stopped, and nobody can keep one that was stopped between its
     last look at the lease and the send from sending when it wakes up.
     """
-    process.send_signal(signal.SIGSTOP)
+    _stop(process)
     while not (_counter_is_free(house.transcript) and (house.file is None or _is_free(house.file))):
         process.send_signal(signal.SIGCONT)
-        process.send_signal(signal.SIGSTOP)
+        _stop(process)
+
+
+def _stop(process: asyncio.subprocess.Process) -> None:
+    """Return when the process is stopped: until then it may still take the lock that is looked at next."""
+    process.send_signal(signal.SIGSTOP)
+    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+        time.sleep(0.001)  # the kernel gives no event for the child of another thread's watcher
 
 
 def _counter_is_free(transcript: Path) -> bool:
