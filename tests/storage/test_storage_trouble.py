@@ -175,7 +175,8 @@ async def test_a_read_only_file_says_so(sqlite_template: Path, tmp_path: Path) -
     if os.geteuid() != 0:
         pytest.skip("needs to become somebody else")
     folder = Path("/tmp") / f"read-only-{os.getpid()}"
-    folder.mkdir(mode=0o755)
+    folder.mkdir()
+    folder.chmod(0o755)  # whatever the umask is, which the programs set
     try:
         shutil.copy(sqlite_template, folder / "messages.db")
         (folder / "messages.db").chmod(0o444)
