@@ -1,7 +1,7 @@
-"""The heart: takes the next message of a person, decides or asks the model, and stores the answer.
+"""Answers inbound messages: claims a user's next message, runs a command or asks the model, stores the reply.
 
-It claims from the inbox in each sender's order, holds no transaction while the model works, and commits history,
-planned parts and "done" together. What is sent, and when, is the outbox's business; how text looks is the channel's.
+Messages of a user are claimed in order. No transaction is open while the model works; history, planned parts and the
+end of the message are committed together. Sending is the outbox's task, wording and formatting the channel's.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from relay.config.settings import Settings
 from relay.core.channel import Channel
 from relay.core.errors import LeaseLost, ModelError, ModelFailure
 from relay.core.guards import is_paused, looks_like_a_loop, not_invited, over_limit
+from relay.core.merging import Merger, Question
 from relay.core.messages import (
     Answer,
     Claim,
@@ -43,13 +44,13 @@ from relay.core.user_workers import UserWorkers
 log = logging.getLogger("relay.core.conversation")
 
 MAX_ATTEMPTS = 30
-"""A message that was claimed this often without any end seems to kill its worker: a dead letter."""
+"""A message that was claimed this often without an outcome probably kills its worker, so it becomes a dead letter."""
 
 MAX_MERGED = 20
-"""How many texts that wait in a row are answered as one question."""
+"""Maximum number of queued messages that are merged into one question."""
 
 MAX_DEBOUNCES = 20
-"""How often more of the same question is waited for; a person who never stops writing is answered in between."""
+"""Maximum number of waits for further messages; a user who never stops writing is answered in between."""
 
 LOOP_NOTICE = (
     "This looks like two machines talking to each other, so I will stop answering for a while. "
@@ -63,7 +64,7 @@ SENTENCES = {
     ModelFailure.IMAGES_UNSUPPORTED: "I cannot look at pictures yet. Please describe it in words.",
     ModelFailure.BAD_REQUEST: "I could not make sense of that message. Please try putting it differently.",
 }
-"""What a person is told when asking the same again would not help."""
+"""Replies to failures that asking the same again would not change."""
 
 
 class Model(Protocol):
@@ -103,36 +104,8 @@ class Inbox(Protocol):
     async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One of the messages that a person wrote in a row, and what the channel decided about it."""
-
-    id: InboundId
-    message: InboundMessage
-    decision: Decision
-
-    @property
-    def question(self) -> str:
-        return self.decision.prompt or ""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked for one or more messages of a person, and ended for all of them at once.
-
-    `claim` is that of the first message, with the words of all; `merged` are those behind it; the latest came at
-    `latest_at`.
-    """
-
-    claim: Claim
-    decision: Decision
-    text: str
-    merged: tuple[InboundId, ...]
-    latest_at: float
-
-
 class Conversation:
-    """One channel's conversations. `planned` is told about every person for whom parts were planned."""
+    """Answers the messages of one channel. `planned` is called with each user for whom parts may have been planned."""
 
     def __init__(
         self,
@@ -152,6 +125,7 @@ class Conversation:
         self._platform = channel.platform
         self._model = model
         self._settings = settings
+        self._merger = Merger(channel, settings)
         self._metrics = metrics
         self._planned = planned
         self._clock = clock
@@ -171,7 +145,7 @@ class Conversation:
         await self._inbox.renew_leases(sorted(self._claimed), [])
 
     async def _step(self, user_id: UserId) -> bool:
-        """Answer the head of this person's line, if there is one."""
+        """Answer this user's next message; False when none is due."""
         claim = await self._inbox.claim_next_inbound(self._platform, user_id)
         if claim is None:
             return False
@@ -186,6 +160,7 @@ class Conversation:
         return True
 
     async def _answer(self, claim: Claim) -> None:
+        """Complete, postpone or dead-letter a claimed message; committed on return. Raises LeaseLost, StorageError."""
         crashes = claim.attempts - 1 - claim.failures
         if crashes >= MAX_ATTEMPTS:
             await self._give_up(claim, f"was claimed {crashes} times without an end")
@@ -207,14 +182,15 @@ class Conversation:
         elif decision.prompt is not None:
             if user is not None and user.state is UserState.PAUSED:
                 decision = replace(decision, state=UserState.ACTIVE)
-            await self._ask_in_one(claim, decision, user, history, context)
+            question = await self._debounced(claim, decision, user, context)
+            await self._ask(question, user, history)
         elif decision.reply is not None:
             await self._inbox.complete_inbound(claim, decision, self._channel.plan(decision.reply))
         else:
             await self._inbox.complete_inbound(claim, decision, [], outcome=Outcome.SILENT, reason=decision.reason)
 
     def _refusal(self, claim: Claim, decision: Decision, user: User | None, context: InboundContext) -> Decision | None:
-        """What to do instead of answering: not invited, paused, too much, or a machine; None to go on."""
+        """The decision that replaces an answer: not invited, paused, over a limit, or a machine; None to go on."""
         if decision.reply is None and decision.prompt is None:
             return None
         message, now = claim.message, self._clock()
@@ -230,62 +206,30 @@ class Conversation:
     def _loop(self, context: InboundContext, message: InboundMessage) -> str | None:
         return looks_like_a_loop(context.recent, message.text, message.received_at, self._settings.loop_turns)
 
-    async def _ask_in_one(
-        self,
-        claim: Claim,
-        decision: Decision,
-        user: User | None,
-        history: Sequence[HistoryMessage],
-        context: InboundContext,
-    ) -> None:
-        """Put together what the person wrote in a row, and ask that."""
-        lines = self._in_a_row(claim, decision, user, context)
+    async def _debounced(
+        self, claim: Claim, decision: Decision, user: User | None, context: InboundContext
+    ) -> Question:
+        """Wait for messages that continue the claimed one, and merge them. The lease is renewed meanwhile."""
+        messages = self._merger.mergeable(claim, decision, user, context)
         for _ in range(MAX_DEBOUNCES):
-            wait = self._patience(lines[-1].message)
+            wait = self._merger.wait_until(messages[-1].message) - self._clock()
             if wait <= 0:
                 break
-            await self._sleep(wait)  # the lease is renewed meanwhile
-            lines = self._in_a_row(claim, decision, user, await self._inbox.load_context(claim, MAX_MERGED))
-        await self._ask(self._put_together(claim, lines), user, history)
-
-    def _patience(self, last: InboundMessage) -> float:
-        """Seconds to wait for what may still belong to this question."""
-        if not self._settings.merge_messages:
-            return 0.0
-        wait = max(self._settings.merge_window_seconds, self._channel.debounce_seconds(last))
-        return last.received_at + wait - self._clock()
-
-    def _in_a_row(self, claim: Claim, decision: Decision, user: User | None, context: InboundContext) -> list[Line]:
-        """The claimed message and those behind it that are questions as well, as far as one question may be long."""
-        lines = [Line(claim.id, claim.message, decision)]
-        room = self._settings.max_message_length - len(lines[0].question)
-        for row, message in context.following if self._settings.merge_messages else ():
-            line = Line(row, message, self._channel.decide(message, user))
-            room -= len(line.question) + 1
-            if line.decision.prompt is None or room < 0:
-                break
-            lines.append(line)
-        return lines
-
-    def _put_together(self, claim: Claim, lines: Sequence[Line]) -> Question:
-        first, *others = lines
-        if not others:
-            return Question(claim, first.decision, first.question, (), claim.message.received_at)
-        text = self._channel.merge([replace(line.message, text=line.question) for line in lines])
-        words = self._channel.merge([line.message for line in lines])
-        whole = replace(claim, message=replace(claim.message, text=words))
-        return Question(whole, first.decision, text, tuple(line.id for line in others), lines[-1].message.received_at)
+            await self._sleep(wait)
+            context = await self._inbox.load_context(claim, MAX_MERGED)
+            messages = self._merger.mergeable(claim, decision, user, context)
+        return self._merger.merge(claim, decision, messages)
 
     async def _ask(self, question: Question, user: User | None, history: Sequence[HistoryMessage]) -> None:
-        """Put the question to the model; nothing is held in the database meanwhile but the lease."""
-        if len(question.text) > self._settings.max_message_length:
+        """Ask the model, and store its answer. Only the lease is held in the database meanwhile."""
+        if len(question.prompt) > self._settings.max_message_length:
             await self._refuse(question, ModelFailure.CONTEXT_TOO_LONG)
             return
         user_id = question.claim.message.user_id
         try:
             async with self._channel.typing(user_id):
                 answer = await self._model.ask(
-                    self._prompt(question.text, user, history),
+                    self._messages(question.prompt, user, history),
                     platform=self._platform,
                     person=_opaque(self._platform, user_id),
                     name=question.decision.name or (user.name if user else None),
@@ -301,7 +245,7 @@ class Conversation:
         )
 
     async def _refuse(self, question: Question, failure: ModelFailure) -> None:
-        """Finish a question that the model can never answer, with a sentence that says why."""
+        """Complete a question that the model can never answer, with a reply that gives the reason."""
         await self._inbox.complete_inbound(
             question.claim,
             question.decision,
@@ -311,15 +255,15 @@ class Conversation:
             merged=question.merged,
         )
 
-    def _prompt(self, question: str, user: User | None, history: Sequence[HistoryMessage]) -> list[dict[str, str]]:
+    def _messages(self, prompt: str, user: User | None, history: Sequence[HistoryMessage]) -> list[dict[str, str]]:
         system = {"role": "system", "content": self._channel.system_prompt(user)}
-        earlier = [{"role": line.role, "content": line.message} for line in history]
-        return [system, *earlier, {"role": "user", "content": question}]
+        earlier = [{"role": message.role, "content": message.message} for message in history]
+        return [system, *earlier, {"role": "user", "content": prompt}]
 
     async def _without_answer(self, question: Question, error: ModelError) -> None:
-        """The model gave none: say why when that is final, else try again, and tell the person once that it is late.
+        """Refuse the question when the error is final, else retry later, with one notice to the user when it is late.
 
-        What was asked together is given up together, with one apology, when its latest message is too old.
+        Merged messages are given up together, with one apology, when the latest of them is too old.
         """
         if not error.passing:
             await self._refuse(question, error.kind)
@@ -338,7 +282,7 @@ class Conversation:
             reason = f"no answer from the model for {age:.0f} s; last: {error.kind}: {error}"
             await self._give_up(claim, reason, question.merged)
             return
-        pause = min(pause, give_up_after - since_latest)  # a source that wants a day of rest must not delay the apology
+        pause = min(pause, give_up_after - since_latest)  # a Retry-After of a day must not delay the apology
         late = age + pause > self._settings.model_notice_seconds and not claim.noticed
         log.warning("no answer from the model (%s: %s); next try in %.0f s", error.kind, error, pause)
         notice = self._channel.plan(NOTICE) if late else []
@@ -351,5 +295,5 @@ class Conversation:
 
 
 def _opaque(platform: Platform, user_id: UserId) -> str:
-    """A stable name of a person that tells a model's provider nothing."""
+    """A stable pseudonym of a user, from which the model's provider cannot learn the address."""
     return hashlib.sha256(f"{platform}:{user_id}".encode()).hexdigest()[:32]
