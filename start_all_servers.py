@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -26,18 +27,23 @@ from relay.config.errors import SettingsError
 from relay.config.settings import load_settings
 from relay.launcher.addresses import address_rows, title
 from relay.launcher.diagnosis import diagnose
-from relay.launcher.events import Event, StopRequested
+from relay.launcher.events import Event, Outage, StopRequested
+from relay.launcher.outages import OutageFile, read_launcher
 from relay.launcher.plan import CHANNEL_SERVERS, SERVERS, Plan, Selection, make_plan
-from relay.launcher.ports import port_problems
+from relay.launcher.ports import PORT_WAIT_SECONDS, port_problems, wait_for_ports
 from relay.launcher.processes import Processes
 from relay.launcher.screen import Screen
-from relay.launcher.supervisor import Supervisor
+from relay.launcher.single import AnotherLauncherError, lock_folder
+from relay.launcher.supervisor import BAD_SETTINGS, Supervisor
+from relay.launcher.systemd import ServiceManager
 
+PORT_IN_USE, ANOTHER_LAUNCHER = 1, 3
 FOLDER = Path(__file__).resolve().parent
 EPILOG = """
 Flags can be combined. Without flags, whatever is configured is started, and what is left out is listed. Without any
 account configured, or with --demo, a simulator plays Twilio, Telegram and the phones of the people who write.
-Exit status: 0 stopped as asked; 1 a server had to be given up or killed; 2 nothing was started, the reason is printed.
+Exit status: 0 stopped as asked; 1 a server had to be killed, or refused its settings, or a port was in use; 2 the
+settings are refused and nothing runs; 3 another launcher runs in this folder.
 """
 
 
@@ -53,10 +59,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = make_plan(load_settings(AllSettings, FOLDER), selection)
     except SettingsError as error:
         return _refuse(str(error))
+    try:
+        lock = lock_folder(FOLDER)
+    except AnotherLauncherError:
+        launcher = read_launcher(FOLDER)
+        who = f" (process {launcher[0]})" if launcher else ""
+        return _refuse(f"Another launcher runs in {FOLDER} already{who}. Stop it first.", ANOTHER_LAUNCHER)
+    except OSError as error:
+        return _refuse(
+            f"{error.filename} cannot be opened: {error.strerror}. The launcher needs to write in its folder."
+        )
+    with lock:
+        return _start(plan)
+
+
+def _start(plan: Plan) -> int:
+    """Run the plan when its ports are free, or become free within a few seconds."""
+    if wait_for_ports(plan.programs, partial(print, file=sys.stderr, flush=True)):
+        return _refuse(f"Still in use after {PORT_WAIT_SECONDS:g} s; nothing was started.", PORT_IN_USE)
     problems = port_problems(plan.programs)
-    if problems:
-        return _refuse("\n".join(problems))
-    return _run(plan)
+    return _refuse("\n".join(problems)) if problems else _run(plan)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -81,9 +103,9 @@ def _selection(options: argparse.Namespace) -> Selection:
     return Selection(frozenset(servers), options.demo)
 
 
-def _refuse(reason: str) -> int:
+def _refuse(reason: str, status: int = BAD_SETTINGS) -> int:
     print(reason, file=sys.stderr)  # noqa: T201 (nothing runs yet)
-    return 2
+    return status
 
 
 def _run(plan: Plan) -> int:
@@ -92,18 +114,27 @@ def _run(plan: Plan) -> int:
     _forward_signals(events)
     screen = Screen(Console(highlight=False))
     _print_plan(screen, plan)
+    manager = ServiceManager(os.environ, time.monotonic)
+    outages = OutageFile(FOLDER)
+    outages.write()
     environ = {**os.environ, "SIMULATED": "true"} if plan.simulated else os.environ
     processes = Processes(FOLDER, environ, events.put, screen.line)
 
     def announce(up: frozenset[str], unready: frozenset[str]) -> None:
         screen.table(title(plan, up, unready), address_rows(plan, up, unready))
         screen.note("launcher", "Ctrl-C stops everything")
+        manager.notify("READY=1")
 
-    supervisor = Supervisor(plan.programs, processes.start, screen, announce, time.monotonic)
+    def on_outage(name: str, outage: Outage | None) -> None:
+        outages.set(name, outage)
+        manager.notify(f"STATUS={outages.summary}")
+
+    supervisor = Supervisor(plan.programs, processes.start, screen, announce, on_outage, time.monotonic)
     try:
-        return supervisor.run(events)
+        return supervisor.run(events, manager.heartbeat)
     finally:
         processes.kill_all()
+        outages.remove()
         screen.close()
 
 

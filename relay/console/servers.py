@@ -1,11 +1,15 @@
-"""Probes the other servers over HTTP, all at once. A server that does not run is a state, not an error."""
+"""Probes the other servers over HTTP, all at once. A server that does not run is a state, not an error.
+
+Programs run in the settings folder, so the launcher's file is in the current one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +17,7 @@ import httpx
 from relay.channels.registry import CHANNELS
 from relay.config.settings import Settings
 from relay.core.http_client import never_left
+from relay.launcher.outages import read_launcher
 
 MAX_FACTS = 8
 MAX_FACT_CHARS = 160
@@ -35,6 +40,7 @@ class KnownServer:
 
     name: str
     url: str
+    program: str
     expected: bool = True
 
 
@@ -52,9 +58,9 @@ def known_servers(settings: Settings) -> tuple[KnownServer, ...]:
     """The servers of these settings; the simulator is expected in try-out mode only."""
     served = (channel for channel in CHANNELS if channel.host is None)
     return (
-        KnownServer("LLM server", settings.model_url),
-        *(KnownServer(f"{channel.title} server", channel.url(settings)) for channel in served),
-        KnownServer("Simulator", settings.simulator_url, expected=settings.simulated),
+        KnownServer("LLM server", settings.model_url, "llm"),
+        *(KnownServer(f"{channel.title} server", channel.url(settings), channel.platform) for channel in served),
+        KnownServer("Simulator", settings.simulator_url, "simulator", expected=settings.simulated),
     )
 
 
@@ -64,7 +70,15 @@ async def probe_servers(
     """Probe all servers concurrently; returns their states in the same order, without unexpected ones that are down."""
     states = await asyncio.gather(*(_probe(http, server, timeout_seconds) for server in servers))
     pairs = zip(servers, states, strict=True)
-    return [state for server, state in pairs if server.expected or state.condition is not Condition.DOWN]
+    shown = [pair for pair in pairs if pair[0].expected or pair[1].condition is not Condition.DOWN]
+    launcher = read_launcher(Path.cwd())
+    outages = launcher[1] if launcher else {}
+    return [
+        replace(state, facts={"launcher": outages[server.program], **state.facts})
+        if state.condition is Condition.DOWN and server.program in outages
+        else state
+        for server, state in shown
+    ]
 
 
 async def _probe(http: httpx.AsyncClient, server: KnownServer, timeout_seconds: float) -> ServerState:

@@ -1,4 +1,4 @@
-"""Events of the supervisor. Threads and signal handlers only put these into its queue."""
+"""Events of the supervisor, put into its queue by threads and signal handlers, and the outages that it reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The result of GET /health; sent when it changes and on each failure."""
+    """The result of GET /health; sent when it changes, and repeatedly while it is ok."""
 
     name: str
     run: int
@@ -37,6 +37,14 @@ class StopRequested:
     """All servers shall stop; `why` is the name of the signal."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Why a server does not run, and the seconds until its next start; None: it is not started again."""
+
+    reason: str
+    restart_in: float | None
 
 
 Event = Exited | Health | Ready | StopRequested

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,32 @@ import psutil
 from relay.launcher.plan import Program
 
 _IN_USE = "it is in use"
+
+
+PORT_WAIT_SECONDS = 5.0
+"""How long a start waits for ports that are in use."""
+
+
+def wait_for_ports(
+    programs: Sequence[Program], note: Callable[[str], None], seconds: float = PORT_WAIT_SECONDS
+) -> bool:
+    """Wait until no port of the programs is in use, at most `seconds`; whether one still is.
+
+    note: called with each port's problem before the wait.
+    """
+    for problem in in_use(programs):
+        note(problem)
+    end = time.monotonic() + seconds
+    while busy := bool(in_use(programs)):
+        if time.monotonic() >= end:
+            break
+        time.sleep(0.1)  # another process: there is no event to await
+    return busy
+
+
+def in_use(programs: Sequence[Program]) -> list[str]:
+    """A sentence for each program whose port is in use, which may pass by itself."""
+    return [problem for problem in port_problems(programs) if f": {_IN_USE}" in problem]
 
 
 def port_problems(programs: Sequence[Program]) -> list[str]:

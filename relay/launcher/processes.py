@@ -85,7 +85,8 @@ class Processes:
     def _watch_health(self, program: Program, run: int, process: ServerProcess) -> None:
         healthy = ready = False
         while not process.ended.wait(_pause(healthy=healthy, ready=ready)):
-            ok = is_healthy(program.host, program.port)
+            # While it is unhealthy, a slow answer still shows that it does not hang.
+            ok = is_healthy(program.host, program.port, 2 if healthy else 10)
             if ok != healthy or healthy:
                 self._notify(Health(program.name, run, ok))
             healthy = ok
@@ -135,19 +136,19 @@ def _pause(*, healthy: bool, ready: bool) -> float:
     return 5.0 if ready else 0.5
 
 
-def is_healthy(host: str, port: int) -> bool:
-    """Whether GET /health returns 200 within two seconds."""
-    return _returns_200(host, port, "/health")
+def is_healthy(host: str, port: int, timeout: float = 2) -> bool:
+    """Whether GET /health returns 200 within `timeout` seconds."""
+    return _returns_200(host, port, "/health", timeout)
 
 
 def is_ready(host: str, port: int) -> bool:
     """Whether GET /ready returns 200 within two seconds."""
-    return _returns_200(host, port, "/ready")
+    return _returns_200(host, port, "/ready", 2)
 
 
-def _returns_200(host: str, port: int, path: str) -> bool:
+def _returns_200(host: str, port: int, path: str, timeout: float) -> bool:
     # The standard library's client is enough for one call, and ignores proxies of the environment.
-    connection = http.client.HTTPConnection(host, port, timeout=2)
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         return connection.getresponse().status == 200

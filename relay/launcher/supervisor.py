@@ -1,4 +1,4 @@
-"""Keeps the servers running: starts them in order, restarts those that end, gives up after repeated crashes.
+"""Keeps the servers running: starts them in order, restarts those that end or hang, for as long as it runs.
 
 One loop owns all state. Its inputs are events and a clock, its effects a function that starts a process and a log, so
 tests can try every order of events without processes.
@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Protocol, assert_never
 
 from relay.core.retry import Backoff
-from relay.launcher.events import Event, Exited, Health, Ready, StopRequested
+from relay.launcher.events import Event, Exited, Health, Outage, Ready, StopRequested
 from relay.launcher.plan import Program
 
 BAD_SETTINGS = 2
@@ -42,6 +42,8 @@ class OperatorLog(Protocol):
 Start = Callable[[Program, int], Process]
 Announce = Callable[[frozenset[str], frozenset[str]], None]
 """Called once with the names of the healthy servers, and of those among them that are not ready."""
+OnOutage = Callable[[str, Outage | None], None]
+"""Called when a server ended without being asked to, and with None when it is healthy again."""
 Clock = Callable[[], float]
 
 RESTART_BACKOFF = Backoff(1.0, 30.0)
@@ -49,12 +51,14 @@ RESTART_BACKOFF = Backoff(1.0, 30.0)
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Time limits of the supervisor in seconds, and the number of crashes after which it gives up."""
+    """Time limits of the supervisor in seconds, and the number of crashes that make a crash loop."""
 
     crash_window: float = 10  # a run shorter than this is a crash
     stable_after: float = 60  # after a run this long the delays start again at the first
     max_crashes: int = 5
+    crash_loop_delay: float = 300  # between two starts after `max_crashes` crashes in a row
     health: float = 20  # an unhealthy process is reported after this time
+    hang: float = 60  # one that was healthy before is killed after this time
     second_signal: float = 1  # make and timeout forward one signal twice; only a later one kills
     readiness: float = 5  # healthy for this long: announced, ready or not
     dependency: float = 30  # then a program is started without its dependencies
@@ -66,7 +70,7 @@ class State(Enum):
 
     WAITING = auto()  # for dependencies, or for the restart delay
     RUNNING = auto()
-    ENDED = auto()  # given up, refused or stopped; final
+    ENDED = auto()  # refused or stopped; final
 
 
 class SupervisedServer:
@@ -84,6 +88,8 @@ class SupervisedServer:
         self.crashes = 0
         self.healthy = False
         self.ready = False
+        self.healthy_in_run = False
+        self.hung = False
         self.was_ever_healthy = False
         self.healthy_since = 0.0
         self.unhealthy_since = 0.0
@@ -93,21 +99,22 @@ class SupervisedServer:
         self.process, self.state = process, State.RUNNING
         self.started_at = self.unhealthy_since = now
         self.healthy = self.ready = self.reported = False
+        self.healthy_in_run = self.hung = False
 
-    def restart_delay(self, now: float, timeouts: Timeouts) -> float | None:
-        """Seconds until the next start; None after `max_crashes` crashes in a row."""
+    def restart_delay(self, now: float, timeouts: Timeouts) -> float:
+        """Seconds until the next start, by the length of the last runs."""
         duration = now - self.started_at
         if duration >= timeouts.stable_after:
             self.restarts = 0
         self.crashes = self.crashes + 1 if duration < timeouts.crash_window else 0
         if self.crashes >= timeouts.max_crashes:
-            return None
+            return timeouts.crash_loop_delay
         self.restarts += 1
         return RESTART_BACKOFF.delay(self.restarts)
 
 
 class Supervisor:
-    """Runs the programs of a plan until a stop is requested or all have ended for good."""
+    """Runs the programs of a plan until a stop is requested or all have refused their settings."""
 
     def __init__(
         self,
@@ -115,6 +122,7 @@ class Supervisor:
         start: Start,
         screen: OperatorLog,
         announce: Announce,
+        on_outage: OnOutage,
         clock: Clock,
         timeouts: Timeouts | None = None,
     ) -> None:
@@ -122,20 +130,22 @@ class Supervisor:
         self._start = start
         self._screen = screen
         self._announce = announce
+        self._on_outage = on_outage
         self._clock = clock
         self._timeouts = timeouts or Timeouts()
         self._started_at = clock()
         self._announced = False
         self._unready: set[str] = set()
-        self._failed = False
+        self._refused = False
         self._stopping_since: float | None = None
         self._waves = stop_waves(programs)
         self._stop_requested: set[str] = set()
         self._killed: set[str] = set()
 
-    def run(self, events: queue.SimpleQueue[Event], tick: float = 0.2) -> int:
-        """Supervise until all have ended; returns 1 when a server was given up or killed, else 0."""
+    def run(self, events: queue.SimpleQueue[Event], heartbeat: Callable[[], None], tick: float = 0.2) -> int:
+        """Supervise until all have ended; returns the exit status. Calls `heartbeat` at least every `tick` seconds."""
         while True:
+            heartbeat()
             self.advance()
             if self.done:
                 return self.exit_status
@@ -153,7 +163,10 @@ class Supervisor:
 
     @property
     def exit_status(self) -> int:
-        return 1 if self._failed or self._killed else 0
+        """BAD_SETTINGS when no server is left to run; 1 after a stop with one refused or killed; else 0."""
+        if self._refused and self._stopping_since is None:
+            return BAD_SETTINGS
+        return 1 if self._refused or self._killed else 0
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -194,32 +207,35 @@ class Supervisor:
             server.state = State.ENDED
             self._screen.note(server.name, "stopped" if server.name in self._stop_requested else f"ended: {how}")
         elif status == BAD_SETTINGS:
-            self._give_up(server, "its settings were refused, see its message above; it will not be restarted")
+            self._end_refused(server)
         else:
-            self._restart_later(server, how)
+            self._restart_later(server, "hung and was killed" if server.hung else how)
 
     def _restart_later(self, server: SupervisedServer, how: str) -> None:
         now = self._clock()
         delay = server.restart_delay(now, self._timeouts)
-        if delay is None:
-            self._give_up(server, f"{how}; it died quickly {server.crashes} times in a row, GIVEN UP")
-            return
+        looping = server.crashes >= self._timeouts.max_crashes
+        reason = f"{how}, {server.crashes} times in a row right after its start" if looping else how
         server.state = State.WAITING
         server.start_after = now + delay
-        self._screen.alarm(server.name, f"{how}; starting it again in {delay:g} s")
+        advice = "; IT KEEPS CRASHING, see its messages above" if looping else ""
+        self._screen.alarm(server.name, f"{reason}; starting it again in {delay:g} s{advice}")
+        self._on_outage(server.name, Outage(reason, delay))
 
-    def _give_up(self, server: SupervisedServer, why: str) -> None:
+    def _end_refused(self, server: SupervisedServer) -> None:
         server.state = State.ENDED
-        self._failed = True
-        self._screen.alarm(server.name, why)
+        self._refused = True
+        self._screen.alarm(server.name, "its settings were refused, see its message above; it will not be restarted")
+        self._on_outage(server.name, Outage("its settings were refused", None))
 
     def _on_health(self, server: SupervisedServer, *, ok: bool) -> None:
         if ok and not server.healthy and (server.reported or server.was_ever_healthy):
             self._screen.note(server.name, "is healthy again")
         if ok:
-            server.was_ever_healthy, server.reported = True, False
+            server.was_ever_healthy, server.healthy_in_run, server.reported = True, True, False
         if ok and not server.healthy:
             server.healthy_since = self._clock()
+            self._on_outage(server.name, None)
         elif server.healthy and not ok:
             server.unhealthy_since = self._clock()
         server.healthy = ok
@@ -242,7 +258,7 @@ class Supervisor:
             if self._is_due(server, now):
                 self._start_run(server, now)
             elif server.state is State.RUNNING:
-                self._report_missing_health(server, now)
+                self._watch_health(server, now)
         self._announce_once(now)
 
     def _is_due(self, server: SupervisedServer, now: float) -> bool:
@@ -261,15 +277,22 @@ class Supervisor:
         except OSError as error:
             self._restart_later(server, f"cannot be started: {error}")
 
-    def _report_missing_health(self, server: SupervisedServer, now: float) -> None:
-        if server.healthy or server.reported or now - server.unhealthy_since < self._timeouts.health:
+    def _watch_health(self, server: SupervisedServer, now: float) -> None:
+        """Report a server without health; kill it when it hangs. A slow start or a migration is no hang."""
+        if server.healthy or server.hung or server.process is None:
             return
-        server.reported = True
-        self._screen.alarm(
-            server.name,
-            f"runs (process {server.process.pid if server.process else '?'}) but has not answered GET /health "
-            f"for {self._timeouts.health:g} s; it is left running",
-        )
+        silent = now - server.unhealthy_since
+        what = f"runs (process {server.process.pid}) but has not answered GET /health for"
+        if server.healthy_in_run and silent >= self._timeouts.hang:
+            server.hung = True
+            self._screen.alarm(server.name, f"{what} {self._timeouts.hang:g} s; it is being killed and started again")
+            server.process.kill()
+        elif not server.reported and silent >= self._timeouts.health:
+            server.reported = True
+            fate = (
+                f"killed after {self._timeouts.hang:g} s" if server.healthy_in_run else "left running, it may be slow"
+            )
+            self._screen.alarm(server.name, f"{what} {self._timeouts.health:g} s; it is {fate}")
 
     def _announce_once(self, now: float) -> None:
         living = [server for server in self._servers.values() if server.state is not State.ENDED]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import queue
 import re
 import shutil
 import signal
@@ -17,10 +19,13 @@ from typing import IO
 
 import psutil
 import pytest
+from rich.console import Console
 
-from relay.launcher.events import Event, Exited
+from relay.launcher.events import Event, Exited, Outage, StopRequested
 from relay.launcher.plan import Program
-from relay.launcher.processes import Processes
+from relay.launcher.processes import Processes, ServerProcess
+from relay.launcher.screen import Screen
+from relay.launcher.supervisor import Supervisor, Timeouts
 
 SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simulator")
 STAND_IN = Path(__file__).with_name("stand_in.py")
@@ -169,16 +174,109 @@ def test_no_child_outlives_a_launcher_that_was_killed_with_9(launch: Callable[..
 def test_a_port_in_use_is_named_before_anything_starts(
     launch: Callable[..., Run], product_environ: dict[str, str]
 ) -> None:
-    """Status 2, the port and its owner, and no server was started."""
+    """Status 1, for it may pass; the port and its owner, and no server was started."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         run = launch("--all", SMS_SERVER_PORT=str(port))
-        assert run.end() == 2
-    [sentence] = run.lines
+        assert run.end() == 1
+    sentence, end = run.lines
+    assert end == "Still in use after 5 s; nothing was started."
     owner = rf"it is in use by .+ \(process {os.getpid()}\)\. "
     assert re.fullmatch(
         rf"sms cannot use port {port}: {owner}Stop that, or set SMS_SERVER_PORT to another number\.", sentence
     )
+
+
+def test_a_port_that_is_free_again_after_a_moment_is_waited_for(launch: Callable[..., Run]) -> None:
+    """As after a restart; the wait is announced."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        run = launch("--llm", LLM_SERVER_PORT=str(other.getsockname()[1]))
+        run.until("it is in use by")
+    run.until("Everything is up")
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == 0
+
+
+def test_a_second_launcher_in_the_same_folder_ends_with_a_sentence(launch: Callable[..., Run], house: Path) -> None:
+    """Status 3, and the first runs on; after its end, even by kill -9, another one may start."""
+    first = launch("--llm")
+    first.until("Everything is up")
+    second = launch("--admin")
+    assert second.end() == 3
+    assert second.lines == [f"Another launcher runs in {house} already (process {first.process.pid}). Stop it first."]
+    first.process.kill()
+    first.end()
+    third = launch("--admin")
+    third.until("Everything is up")
+    third.process.send_signal(signal.SIGTERM)
+    assert third.end() == 0
+    assert not (house / "launcher.json").exists()
+
+
+def test_of_two_launchers_started_at_once_one_runs_everything(launch: Callable[..., Run]) -> None:
+    """Never each a part of the servers."""
+    both = [launch("--all"), launch("--all")]
+    loser = next(
+        run for run in both for _ in [run.until("Another launcher runs|Everything is up")] if len(run.lines) == 1
+    )
+    winner = both[1 - both.index(loser)]
+    assert loser.end() == 3
+    winner.until("^Everything is up")
+    winner.process.send_signal(signal.SIGTERM)
+    assert winner.end() == 0
+
+
+def test_systemd_hears_ready_the_watchdog_and_outages(launch: Callable[..., Run], tmp_path: Path) -> None:
+    """READY=1 when all is up, WATCHDOG=1 meanwhile and after; no server gets the socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(PATIENCE)
+        run = launch("--llm", NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000")
+        received = {systemd.recv(1000)}
+        while b"READY=1" not in received:
+            received.add(systemd.recv(1000))
+        assert b"WATCHDOG=1" in received
+        child = psutil.Process(run.pid_of("llm"))
+        assert {"NOTIFY_SOCKET", "WATCHDOG_USEC"}.isdisjoint(child.environ())
+        child.kill()
+        while not (message := systemd.recv(1000)).startswith(b"STATUS=llm"):
+            pass
+    assert message.startswith(b"STATUS=llm: was ended by SIGKILL; the launcher starts it again at ")
+
+
+def test_a_process_that_is_stopped_with_sigstop_is_killed_and_started_again(
+    house: Path, product_environ: dict[str, str]
+) -> None:
+    """A real process that hangs, under the real supervisor with shorter limits."""
+    (house / "llm_server.mode").write_text("unready")  # then health is probed twice a second
+    program = Program("llm", "llm_server", int(product_environ["LLM_SERVER_PORT"]), "llm_server_port")
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    processes = Processes(house, product_environ, events.put, lambda *_: None)
+    started: list[ServerProcess] = []
+    outages: list[Outage | None] = []
+
+    def start(program: Program, run: int) -> ServerProcess:
+        started.append(processes.start(program, run))
+        return started[-1]
+
+    def on_outage(_: str, outage: Outage | None) -> None:
+        outages.append(outage)
+        if outages == [None]:
+            os.kill(started[0].pid, signal.SIGSTOP)
+        elif outage is None:
+            events.put(StopRequested("the end of the test"))
+
+    screen = Screen(Console(file=io.StringIO()))
+    supervisor = Supervisor(
+        [program], start, screen, lambda *_: None, on_outage, time.monotonic, Timeouts(health=0.1, hang=0.2)
+    )
+    try:
+        assert supervisor.run(events, lambda: None) == 0
+    finally:
+        processes.kill_all()
+        screen.close()
+    assert outages == [None, Outage("hung and was killed", outages[1].restart_in if outages[1] else None), None]
+    assert len(started) == 2
 
 
 def test_a_server_that_refuses_its_settings_is_not_started_again_and_the_rest_runs(
@@ -197,9 +295,9 @@ def test_a_server_that_refuses_its_settings_is_not_started_again_and_the_rest_ru
 
 
 def test_a_launcher_whose_only_server_refuses_its_settings_ends(launch: Callable[..., Run], house: Path) -> None:
-    """There is nothing left to wait for."""
+    """There is nothing left to wait for, and nothing that a service manager could improve by a restart."""
     (house / "llm_server.mode").write_text("refuse")
-    assert launch("--llm").end() == 1
+    assert launch("--llm").end() == 2
 
 
 def test_a_server_that_crashes_at_once_is_tried_with_growing_pauses(launch: Callable[..., Run], house: Path) -> None:

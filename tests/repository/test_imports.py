@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.web",
         "relay.storage.queries",
         "relay.channels.registry",
+        "relay.launcher.outages",
         "relay.llm.checks",
     },
     "relay.simulator": {
