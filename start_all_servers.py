@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -59,16 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = make_plan(load_settings(AllSettings, FOLDER), selection)
     except SettingsError as error:
         return _refuse(str(error))
+    lock: AbstractContextManager[object]
     try:
         lock = lock_folder(FOLDER)
     except AnotherLauncherError:
         launcher = read_launcher(FOLDER)
         who = f" (process {launcher[0]})" if launcher else ""
         return _refuse(f"Another launcher runs in {FOLDER} already{who}. Stop it first.", ANOTHER_LAUNCHER)
-    except OSError as error:
-        return _refuse(
-            f"{error.filename} cannot be opened: {error.strerror}. The launcher needs to write in its folder."
-        )
+    except OSError as error:  # a read-only folder is no reason not to run
+        lock = nullcontext()
+        print(f"{error}; a second launcher in this folder would not be noticed", file=sys.stderr)  # noqa: T201
     with lock:
         return _start(plan)
 

@@ -20,16 +20,14 @@ PORT_WAIT_SECONDS = 5.0
 """How long a start waits for ports that are in use."""
 
 
-def wait_for_ports(
-    programs: Sequence[Program], note: Callable[[str], None], seconds: float = PORT_WAIT_SECONDS
-) -> bool:
-    """Wait until no port of the programs is in use, at most `seconds`; whether one still is.
+def wait_for_ports(programs: Sequence[Program], note: Callable[[str], None]) -> bool:
+    """Wait until no port of the programs is in use, at most PORT_WAIT_SECONDS; whether one still is.
 
     note: called with each port's problem before the wait.
     """
     for problem in in_use(programs):
         note(problem)
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PORT_WAIT_SECONDS
     while busy := bool(in_use(programs)):
         if time.monotonic() >= end:
             break

@@ -213,12 +213,21 @@ def test_a_second_launcher_in_the_same_folder_ends_with_a_sentence(launch: Calla
     assert not (house / "launcher.json").exists()
 
 
+def test_a_folder_that_cannot_be_locked_is_no_reason_not_to_run(launch: Callable[..., Run], house: Path) -> None:
+    """A folder may be read-only; that two launchers are not noticed there is said."""
+    (house / "launcher.lock").mkdir()
+    run = launch("--llm")
+    run.until("a second launcher in this folder would not be noticed")
+    run.until("Everything is up")
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == 0
+
+
 def test_of_two_launchers_started_at_once_one_runs_everything(launch: Callable[..., Run]) -> None:
     """Never each a part of the servers."""
     both = [launch("--all"), launch("--all")]
-    loser = next(
-        run for run in both for _ in [run.until("Another launcher runs|Everything is up")] if len(run.lines) == 1
-    )
+    first_words = {run: run.until("Another launcher runs|starting llm")[0] for run in both}
+    [loser] = [run for run, words in first_words.items() if words == "Another launcher runs"]
     winner = both[1 - both.index(loser)]
     assert loser.end() == 3
     winner.until("^Everything is up")
