@@ -27,7 +27,7 @@ from relay.channels.sms.webhook import Form, SenderKind, Signatures, normal_numb
 from relay.config.errors import SettingsError
 from relay.core.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
 from relay.core.messages import (
-    PERSON_AFTER,
+    USER_STATE_AFTER,
     Decision,
     DeliveryEvent,
     InboundMessage,
@@ -180,7 +180,7 @@ class SmsService:
             part_id=part_id,
             error_code=error.code if error else None,
             error=strip_controls(error.message)[:300] if error else None,
-            user_state=PERSON_AFTER.get(error.kind) if error else None,
+            user_state=USER_STATE_AFTER.get(error.kind) if error else None,
             failure=error.kind if error else None,
         )
 

@@ -1,4 +1,4 @@
-"""What a channel must be able to do, so that the conversation and the outbox need not know which one it is."""
+"""The contract of a channel: everything that conversation and outbox need from one provider."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Channel(Protocol):
 
     platform: Platform
     supports_lookup: bool
-    """Whether `lookup` can ever tell; where it cannot, a part is repeated once after an unknown outcome."""
+    """Whether the provider can be asked for an earlier attempt; otherwise a part of unknown outcome is resent once."""
 
     lookup_seconds: float
     """How long after an attempt began `lookup` may still find it: what is not found by then was not sent."""
@@ -27,7 +27,7 @@ class Channel(Protocol):
         ...
 
     def system_prompt(self, user: User | None) -> str:
-        """How the model should write for this channel and this person."""
+        """The system prompt for this channel and user."""
         ...
 
     def debounce_seconds(self, message: InboundMessage) -> float:
@@ -35,7 +35,7 @@ class Channel(Protocol):
         ...
 
     def merge(self, messages: Sequence[InboundMessage]) -> str:
-        """Several messages in a row as one text, as the person meant it."""
+        """Several messages in a row as one text, as the user meant it."""
         ...
 
     def plan(self, markdown: str) -> list[PlannedPart]:
@@ -43,7 +43,7 @@ class Channel(Protocol):
         ...
 
     def typing(self, user_id: UserId) -> AbstractAsyncContextManager[None]:
-        """Show the person that an answer is being written, as long as the context lasts; never raises."""
+        """Show a typing indicator to the user while the context lasts; never raises."""
         ...
 
     async def wait_for_rate_limit(self, part: Part) -> None:
@@ -57,8 +57,8 @@ class Channel(Protocol):
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
         """Find out whether an earlier attempt was sent; None when it was not.
 
-        taken are the provider's ids of other parts: the same text may have been sent to the same person before.
-        Raises SendError, OutcomeUnknown included, when the provider cannot tell now.
+        taken are the provider's ids of other parts: the same text may have been sent to the same user before.
+        Raises SendError, OutcomeUnknown included, when the provider cannot answer now.
         """
         ...
 
@@ -68,5 +68,5 @@ class Channel(Protocol):
 
 
 def history_text(parts: Sequence[PlannedPart]) -> str:
-    """The form in which a reply enters the history: what the person reads, without the numbers of the parts."""
+    """The text of a reply in the history: what the user reads, without the numbers of the parts."""
     return "".join(part.history_text for part in parts)

@@ -71,7 +71,7 @@ class Model(Protocol):
     """The LLM server, as far as a conversation needs it."""
 
     async def ask(
-        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, person: str, name: str | None
+        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, user: str, name: str | None
     ) -> Answer: ...
 
 
@@ -231,7 +231,7 @@ class Conversation:
                 answer = await self._model.ask(
                     self._messages(question.prompt, user, history),
                     platform=self._platform,
-                    person=_opaque(self._platform, user_id),
+                    user=_opaque(self._platform, user_id),
                     name=question.decision.name or (user.name if user else None),
                 )
         except ModelError as error:

@@ -37,9 +37,9 @@ class SendFailure(StrEnum):
     """What a refused send means for us, whatever the provider calls it."""
 
     CONFIG = "config"  # our account or sender is wrong: every part would fail, pause the channel
-    RECIPIENT = "recipient"  # this person can never be reached under this address
-    OPTED_OUT = "opted_out"  # this person told the provider to stop us; wait for START or /start
-    BLOCKED = "blocked"  # this person blocked our bot; wait until they come back
+    RECIPIENT = "recipient"  # this address can never be reached
+    OPTED_OUT = "opted_out"  # the user opted out at the provider; wait for START or /start
+    BLOCKED = "blocked"  # the user blocked our bot; wait until they unblock it
     REJECTED = "rejected"  # this very text will never be accepted: do not repeat it
     BUSY = "busy"  # nothing was sent; the same part may be sent again after a pause
     LIMIT = "limit"  # nothing was sent, and nothing will be before tomorrow: again every hour

@@ -1,4 +1,4 @@
-"""Who is answered at all, how often, and whether it is a person: pure functions over what is known of a sender.
+"""Access list, rate limits and loop detection for inbound messages: pure functions over the data of a sender.
 
 The conversation asks them before it asks the model. None of them drops a message: a user who is not answered is told
 once, and every silence has a reason that the operator sees.
@@ -14,20 +14,20 @@ from relay.core.messages import HistoryMessage, Limit, Usage, User, UserState
 
 SAME_TEXTS = 5
 SAME_TEXT_SECONDS = 600.0
-FAST_TURN_SECONDS = 2.0
-"""A person needs longer than this to read an answer and to write the next message, again and again."""
+FAST_EXCHANGE_SECONDS = 2.0
+"""No human reads an answer and writes the next message faster than this, again and again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Not answered: what to say instead (nothing, when it was said before), and the reason for the operator."""
+    """The reply instead of an answer (None when it was sent before), and the reason for the operator."""
 
     reply: str | None
     reason: str
 
 
 def over_limit(usage: Usage, settings: Settings) -> Verdict | None:
-    """Whether this message is one too many; the person is told once a minute or once a day, and never silently lost."""
+    """A verdict when this message is over a limit; the user is notified once a minute or once a day."""
     if usage.day >= settings.messages_per_day:
         words = "That was a lot of messages for one day! Please write again tomorrow."
         return Verdict(None if usage.told_day else words, Limit.DAY)
@@ -39,7 +39,7 @@ def over_limit(usage: Usage, settings: Settings) -> Verdict | None:
 
 
 def not_invited(user_id: str, settings: Settings, *, known: bool) -> Verdict | None:
-    """The blocklist and, when there is one, the allowlist; a stranger is told once that this is a private line."""
+    """A verdict when the sender is on the blocklist or missing on the allowlist; a new sender gets one reply."""
     if user_id in settings.blocklist:
         return Verdict(None, "on the blocklist")
     if settings.allowlist and user_id not in settings.allowlist:
@@ -49,44 +49,46 @@ def not_invited(user_id: str, settings: Settings, *, known: bool) -> Verdict | N
 
 
 def is_paused(user: User | None, now: float) -> Verdict | None:
-    """Whether this person is not answered for a while, because they looked like a machine."""
+    """A verdict while this user is paused, by the loop detection or by the operator."""
     if user is None or user.state is not UserState.PAUSED or now >= float(user.settings.get("paused_until", 0.0)):
         return None
     return Verdict(None, f"paused: {user.settings.get('paused', 'by the operator')}")
 
 
-def looks_like_a_loop(history: Sequence[HistoryMessage], text: str, received_at: float, most_turns: int) -> str | None:
+def looks_like_a_loop(
+    history: Sequence[HistoryMessage], text: str, received_at: float, max_exchanges: int
+) -> str | None:
     """Why this sender seems to be a machine that answers our answers, or None.
 
-    history: the latest lines, oldest first; text and received_at: the message that came now; most_turns: as set, 0 for
-    never. Rate alone cannot tell a machine from a quick person, so it takes the same text again and again, or a long
+    history: the latest messages, oldest first. text, received_at: of the new message. max_exchanges: 0 for never.
+    Rate alone does not distinguish a machine from a quick human, so it takes the same text again and again, or a long
     run without a pause to read.
     """
-    if most_turns == 0:
+    if max_exchanges == 0:
         return None
-    lines = [line for line in history if line.role in {"user", "assistant"}]
-    theirs = [line for line in lines if line.role == "user"]
-    same = [line for line in theirs[-(SAME_TEXTS - 1) :] if _plain(line.message) == _plain(text)]
-    recent = all(received_at - line.timestamp < SAME_TEXT_SECONDS for line in same)
+    messages = [past for past in history if past.role in {"user", "assistant"}]
+    theirs = [past for past in messages if past.role == "user"]
+    same = [past for past in theirs[-(SAME_TEXTS - 1) :] if _normalized(past.message) == _normalized(text)]
+    recent = all(received_at - past.timestamp < SAME_TEXT_SECONDS for past in same)
     if len(same) == SAME_TEXTS - 1 and recent:
         return f"the same text {SAME_TEXTS} times in a row"
-    if _quick_turns(lines, received_at) >= most_turns:
-        return f"{most_turns} turns, each within {FAST_TURN_SECONDS:g} s of our answer"
+    if _quick_exchanges(messages, received_at) >= max_exchanges:
+        return f"{max_exchanges} exchanges, each within {FAST_EXCHANGE_SECONDS:g} s of our answer"
     return None
 
 
-def _quick_turns(lines: Sequence[HistoryMessage], received_at: float) -> int:
+def _quick_exchanges(messages: Sequence[HistoryMessage], received_at: float) -> int:
     """How many of the latest messages, this one included, came right behind an answer of ours."""
-    moments = [*((line.role, line.timestamp) for line in lines), ("user", received_at)]
+    moments = [*((past.role, past.timestamp) for past in messages), ("user", received_at)]
     quick = 0
     for (role, moment), (role_before, moment_before) in zip(moments[::-1], moments[-2::-1], strict=False):
         if role != "user":
             continue
-        if role_before != "assistant" or not 0 <= moment - moment_before < FAST_TURN_SECONDS:
+        if role_before != "assistant" or not 0 <= moment - moment_before < FAST_EXCHANGE_SECONDS:
             break
         quick += 1
     return quick
 
 
-def _plain(text: str) -> str:
+def _normalized(text: str) -> str:
     return " ".join(text.casefold().split())

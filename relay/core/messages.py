@@ -13,7 +13,7 @@ from typing import Any, NewType
 from relay.core.errors import SendFailure
 
 UserId = NewType("UserId", str)
-"""Address of a person on a platform: E.164 ("+12345678900") for SMS, the chat id in decimal for Telegram."""
+"""Address of a user on a platform: E.164 ("+12345678900") for SMS, the chat id in decimal for Telegram."""
 
 Platform = NewType("Platform", str)
 """Stored id of a channel, "sms" or "telegram"; relay.channels.registry lists them. Their conversations never mix."""
@@ -29,18 +29,18 @@ ReplyId = NewType("ReplyId", str)
 
 
 class Kind(StrEnum):
-    """What an inbound message is, as far as the channel can tell from its form alone."""
+    """Kind of an inbound message, derived from its form alone."""
 
     TEXT = "text"
     MEDIA = "media"  # a picture, a voice note ... that came without any text
-    EDITED = "edited"  # a message the person changed after sending it
+    EDITED = "edited"  # a message the user changed after sending it
     SERVICE = "service"  # nothing to answer: a channel post, a member who joined, a delivery note
-    LEFT = "left"  # the person blocked the bot or removed it
-    RETURNED = "returned"  # the person unblocked the bot or added it again
+    LEFT = "left"  # the user blocked the bot or removed it
+    RETURNED = "returned"  # the user unblocked the bot or added it again
 
 
 class UserState(StrEnum):
-    """Whether we may write to a person, and whether we know a name."""
+    """Whether a user may be written to, and whether the name is known."""
 
     NEW = "new"  # has written, has no name yet
     ACTIVE = "active"
@@ -51,18 +51,19 @@ class UserState(StrEnum):
 
 
 SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREACHABLE})
-PERSON_AFTER = {
+"""States in which nothing is sent to a user."""
+
+USER_STATE_AFTER = {
     SendFailure.OPTED_OUT: UserState.STOPPED,
     SendFailure.BLOCKED: UserState.BLOCKED,
     SendFailure.RECIPIENT: UserState.UNREACHABLE,
 }
-"""What a failed send or delivery says about the person; every other failure says nothing."""
-"""States in which nothing is sent to a person."""
+"""State of the user after a failed send or delivery; other failures do not change it."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
-    """One message from a person, parsed from a provider's payload.
+    """One message of a user, parsed from a provider's payload.
 
     external_id is unique per platform and makes a repeated delivery a no-op. messages with the same
     user_id are answered in order, one at a time. reply_to is the provider's own id of this message, for
@@ -88,7 +89,7 @@ class InboundMessage:
 class Claim:
     """An inbound message that is ours until lease_until; attempts counts the claims and is the fence of this one.
 
-    failures counts the answers that did not come about; noticed says that the person was told to wait.
+    failures counts the failed calls of the model; noticed is True when the user was asked to wait.
     """
 
     id: InboundId
@@ -121,7 +122,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a person has had answered in the last minute and the last day, and whether they were told of a limit."""
+    """Messages of a user answered in the last minute and day, and whether a limit was reported to the user."""
 
     minute: int = 0
     day: int = 0
@@ -131,7 +132,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """What we know about a person on one platform. message_count counts the rows of the history, both roles."""
+    """A user of one platform. message_count counts the rows of the history, both roles."""
 
     platform: Platform
     user_id: UserId
@@ -148,7 +149,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class HistoryMessage:
-    """One line of the history. role is "user" or "assistant"."""
+    """One message of the history. role is "user" or "assistant"."""
 
     role: str
     message: str
@@ -169,7 +170,7 @@ class Decision:
     """What a channel decides about one inbound message without the model.
 
     Exactly one of: `reply` (send this Markdown), `prompt` (give this text to the model), or neither (send nothing;
-    `reason` says why). The other fields are changes to the person, committed together with the answer.
+    `reason` says why). The other fields are changes to the user, committed together with the answer.
     """
 
     reply: str | None = None
@@ -207,7 +208,7 @@ class Origin(StrEnum):
 
 
 class PartState(StrEnum):
-    """Life of one part. planned, sending and unknown are open; the others say what became of it.
+    """State of one part. planned, sending and unknown are open; the others are outcomes.
 
     accepted (the provider took it) -> sent -> delivered -> read only move forward; undelivered, failed, delivered, read
     and canceled are final, save that delivered may still become read.
@@ -251,7 +252,7 @@ class Part:
     """One part of a reply, claimed for sending.
 
     number runs from 1 to count. attempts counts the claims including this one and is the fence of it; lease_until
-    is when the claim ends. outcome_unknown says that an earlier attempt may have been sent (then attempted_at is when).
+    is when the claim ends. outcome_unknown is True when an earlier attempt (at attempted_at) may have been sent.
     resends counts the repetitions after an unknown outcome.
     """
 
@@ -285,7 +286,7 @@ class Receipt:
 class DeliveryEvent:
     """A provider's later word about a part, found by our part id when it carries one, else by the provider's id.
 
-    failure says what a failed delivery means for us: the same words as for a refused send.
+    failure classifies a failed delivery, as for a refused send.
     """
 
     platform: Platform

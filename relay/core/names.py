@@ -1,4 +1,4 @@
-"""The rule for what a person may be called, the same on every channel.
+"""Validation of user names, the same on every channel.
 
 Any script, 1 to a given number of characters, nothing that could break a line or turn the text around, and no word
 that the channel needs for itself. How a name is asked for, and which words are taken, is the channel's business.
@@ -24,11 +24,11 @@ _PUNCTUATION = " .,!?;:\"'()[]*_-\u2018\u2019\u201c\u201d"
 
 
 class NameRefused(RelayError):
-    """A name was not accepted; the text is a friendly sentence that tells the person why."""
+    """A name was not accepted; the text is a friendly sentence for the user with the reason."""
 
 
 def valid_name(text: str, max_length: int = DEFAULT_MAX_LENGTH, *, reserved: Collection[str] = ()) -> str:
-    """The name as it is kept: trimmed and composed (NFC). Raises NameRefused with a sentence for the person.
+    """The name as it is kept: trimmed and composed (NFC). Raises NameRefused with a sentence for the user.
 
     reserved: words in lower case that cannot be a name by themselves, with or without punctuation around them.
     """

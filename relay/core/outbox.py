@@ -1,7 +1,7 @@
-"""Sends what was planned, part after part, and records what became of each.
+"""Sends planned parts in order and records the outcome of each.
 
 A part is marked before it is sent and recorded after; one whose outcome is unknown is looked up at the provider before
-it may be sent again. What an error means is the channel's knowledge, when to try again is `relay.core.retry`'s.
+it may be sent again. The channel classifies errors; `relay.core.retry` computes when to try again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from relay.config.settings import Settings
 from relay.core.channel import Channel
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
 from relay.core.messages import (
-    PERSON_AFTER,
+    USER_STATE_AFTER,
     DeliveryEvent,
     InboundId,
     NextTry,
@@ -38,7 +38,7 @@ from relay.core.user_workers import UserWorkers
 log = logging.getLogger("relay.core.outbox")
 
 LOOKUP_AFTER_SECONDS = 2.0
-"""How long a status callback gets to tell the fate of a send before we ask the provider."""
+"""How long to wait for a status callback with the outcome of a send before it is looked up."""
 
 MAX_RESENDS = 1
 """How often a part is repeated after an unknown outcome that cannot be looked up."""
@@ -47,7 +47,7 @@ PERHAPS_LOST = "My last message may not have reached you whole. If something is 
 """Notice to a user when the outcome of two attempts is unknown; a third copy is never risked."""
 
 MAX_MOVES = 5
-"""How often a part follows its person to a new address before that counts as any other refusal."""
+"""How often a part follows its user to a new address before that counts as any other refusal."""
 
 PAUSED = "paused"
 
@@ -102,7 +102,7 @@ class Outbox:
         self._claimed: set[PartId] = set()
         self._paused_until = 0.0
         self.paused_reason: str | None = None
-        self._pause_is_noted = True  # perhaps, by an earlier life: the first success takes the note away
+        self._pause_is_noted = True  # perhaps by an earlier process: the first success removes it
         self.workers = UserWorkers(
             f"{self._platform}-outbox",
             self._step,
@@ -121,7 +121,7 @@ class Outbox:
         await self._store.renew_leases([], sorted(self._claimed))
 
     async def _step(self, user_id: UserId) -> bool:
-        """Send the head of this person's line, if it is due."""
+        """Send or look up this user's next part, if it is due; True when the next one may follow."""
         if self._clock() < self._paused_until:
             return False
         part = await self._store.claim_next_part(self._platform, user_id, mark=not self._channel.rate_limited)
@@ -168,7 +168,7 @@ class Outbox:
             await self._resume()
 
     async def _reconcile(self, part: Part) -> bool:
-        """An earlier attempt may have been sent: find out; what the provider cannot tell is repeated once."""
+        """Look up an earlier attempt and record it, or send the part again; without a lookup it is resent once."""
         wait = (part.attempted_at or 0.0) + LOOKUP_AFTER_SECONDS - self._clock()
         if wait > 0:
             error = OutcomeUnknown("waiting", "a report on the last attempt may still come")
@@ -201,7 +201,7 @@ class Outbox:
         return None
 
     async def _refused(self, part: Part, error: SendError) -> bool:
-        """Decide what a failed send means, and commit that."""
+        """Commit what follows from a failed send: a retry, a new address, or the end of the part."""
         self._metrics.sends.labels(self._platform, error.kind).inc()
         if error.moved_to is None or part.attempts > MAX_MOVES:
             return await self._put_off(part, error)
@@ -212,7 +212,7 @@ class Outbox:
         return False
 
     async def _put_off(self, part: Part, error: SendError, *, at_most: float = math.inf) -> bool:
-        """Plan the next attempt, or give up; True when this person's next part may go."""
+        """Commit the next attempt, or give up; True when the next part of the user may be sent."""
         pause = next_delay(
             SEND_BACKOFF.get(error.kind),
             attempts=part.attempts,
@@ -237,13 +237,13 @@ class Outbox:
 
     async def _fail(self, part: Part, error: SendError, notice: Sequence[PlannedPart] = ()) -> bool:
         log.error("part %s is given up: %s (%s)", part.id, error.message, error.code)
-        await self._record(lambda: self._store.record_failed(part, error, PERSON_AFTER.get(error.kind), notice))
+        await self._record(lambda: self._store.record_failed(part, error, USER_STATE_AFTER.get(error.kind), notice))
         return True
 
     async def record_status(self, event: DeliveryEvent) -> bool:
-        """Keep what the provider reports later; False when it was known. Raises StorageError.
+        """Record a delivery status, committed on return; False for a repeated one. Raises StorageError.
 
-        Most refusals of a carrier come only now: what they mean, and whether to try again, is the same as at the send.
+        Most refusals by a carrier come only now; they are classified and retried like those of a send.
         """
         fresh = await self._store.record_delivery(event, partial(self._next_try, event.failure))
         if fresh and event.failure is SendFailure.CONFIG:
@@ -261,7 +261,7 @@ class Outbox:
         )
 
     async def _pause(self, error: SendError, seconds: float) -> None:
-        """Our own account is wrong: every part would fail alike, so stop trying, loudly, for a while."""
+        """Stop sending for a while, because the error concerns our account and every part would fail alike."""
         if self.paused_reason is None:
             log.error("sending on %s is PAUSED: %s (%s). Nothing is lost.", self._platform, error.message, error.code)
         self._paused_until = self._clock() + seconds
@@ -276,7 +276,7 @@ class Outbox:
         self._pause_is_noted = not await self._note(None)
 
     async def _note(self, value: dict[str, Any] | None) -> bool:
-        """Tell the console; a part never waits for that, nor fails with it."""
+        """Store the pause for the console; errors are logged only, so that no part depends on it."""
         try:
             await self._store.set_state(self._platform, PAUSED, value)
         except StorageError as error:
@@ -285,15 +285,15 @@ class Outbox:
         return True
 
     async def _record(self, verb: Callable[[], Awaitable[None]]) -> None:
-        """Write down what became of a send; while the database is away, try until it is back or the server stops.
+        """Record the outcome of a send; while the database is unavailable, retry until it is back or the server stops.
 
-        Shielded: a stop in the middle cuts off the waiting, not the record.
+        Shielded: a stop cancels the waiting, not the record.
         """
         while True:
             try:
                 await asyncio.shield(asyncio.ensure_future(verb()))
             except StorageError as error:
-                log.warning("cannot record what became of a send yet: %s", error)
+                log.warning("cannot record the outcome of a send yet: %s", error)
                 await self._sleep(_RECORD_PAUSE_SECONDS)
             else:
                 return

@@ -40,7 +40,7 @@ class Pipeline:
         self.conversation = Conversation(store, channel, model, settings, metrics, planned=self.outbox.workers.notify)
 
     async def start(self) -> None:
-        """Take up at once what an earlier life of this process was working on, and whatever is due."""
+        """Resume at once the work of an earlier process, and start all work that is due."""
         await self._release()
         self.outbox.workers.start()
         self.conversation.workers.start()
@@ -54,7 +54,7 @@ class Pipeline:
         self.outbox.workers.notify(user_id)
 
     async def stop(self) -> None:
-        """Let what is under way end within its shares of the time; what does not is taken up after the next start."""
+        """Let running steps end within their share of the shutdown budget; the others resume after the next start."""
         await self.conversation.workers.stop(self._stop_seconds * shutdown.ANSWERS)
         await self.outbox.workers.stop(self._stop_seconds * shutdown.SENDS)
         await self._release()

@@ -1,4 +1,4 @@
-"""How the time that a server may take to stop is shared out, and what happens when even that is not enough.
+"""The shutdown budget: shares of `stop_seconds` for each step of a stop, and the forced exit after it.
 
 The shares are spent one after the other and add up to `stop_seconds`. What is cut off loses nothing: a message or part
 that was not finished is taken up after the next start.
@@ -16,7 +16,7 @@ log = logging.getLogger("relay.core.shutdown")
 REQUESTS: Final = 1 / 4
 """Requests that are still being answered."""
 UPDATES: Final = 1 / 8
-"""The poll at Telegram, and the lease of the one who polls."""
+"""The poll at Telegram, and the lease of the polling server."""
 ANSWERS: Final = 1 / 4
 """Answers that the model is still writing."""
 SENDS: Final = 1 / 8
@@ -33,7 +33,7 @@ CLOSING_SECONDS: Final = 0.5
 
 
 def end_at_the_latest(stop_seconds: float) -> None:
-    """Begin to count: a process that still runs when its time is over, whatever it hangs on, ends with status 1."""
+    """Start a timer that exits the process with status 1 when it still runs after the budget."""
     timer = threading.Timer(stop_seconds + CLOSING_SECONDS, _leave, (stop_seconds,))
     timer.daemon = True
     timer.start()

@@ -13,7 +13,7 @@ _SHOW_NOTHING = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 
 
 def strip_controls(text: str) -> str:
-    """The text without NUL and the other characters that no database, telephone or log line wants.
+    """The text without NUL and other control characters.
 
     Line breaks become a newline and tabs stay; half characters (lone surrogates) become U+FFFD.
     """

@@ -44,17 +44,17 @@ class LlmClient:
             self._headers["Authorization"] = f"Bearer {token.get_secret_value()}"
 
     async def ask(
-        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, person: str, name: str | None
+        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, user: str, name: str | None
     ) -> Answer:
         """The whole answer to a conversation (`role` and `content` of each message, oldest first).
 
-        `person` is any stable id that tells people apart. Raises ModelError; cancelling it stops the model's work.
+        `user` is any stable id, different for each user. Raises ModelError; cancelling it stops the model's work.
         """
         body = {
             "model": "default",
             "messages": [dict(message) for message in messages],
             "stream": True,
-            "x_relay": {"channel": platform, "name": name, "person": person},
+            "x_relay": {"channel": platform, "name": name, "person": user},
         }
         started = time.monotonic()
         try:

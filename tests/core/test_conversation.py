@@ -253,12 +253,12 @@ async def test_a_stop_lets_what_is_almost_done_end(found_town: Found) -> None:
 
 
 async def test_no_name_of_a_person_reaches_the_models_provider(town: Town) -> None:
-    """People are told apart by something that tells nothing, and the same each time."""
+    """Users get an id that reveals nothing, and the same each time."""
     people: list[str] = []
 
     class Listening:
-        async def ask(self, *_: object, person: str, **__: object) -> Answer:
-            people.append(person)
+        async def ask(self, *_: object, user: str, **__: object) -> Answer:
+            people.append(user)
             return Answer("ok")
 
     town.conversation._model = Listening()

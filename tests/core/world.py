@@ -94,7 +94,7 @@ class ScriptedModel:
         self.names: list[str | None] = []
 
     async def ask(
-        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, person: str, name: str | None
+        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, user: str, name: str | None
     ) -> Answer:
         self.prompts.append([line["content"] for line in messages[1:]])
         self.names.append(name)

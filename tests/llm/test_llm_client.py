@@ -42,7 +42,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 async def ask(url: str, **settings: float | str) -> Answer:
     async with open_http_client() as http:
         client = LlmClient(http, Settings(llm_server_url=url, **settings))
-        return await client.ask(MESSAGES, platform=SMS, person="p1", name="Alice")
+        return await client.ask(MESSAGES, platform=SMS, user="p1", name="Alice")
 
 
 async def test_it_asks_our_server_and_reads_the_accounts(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ class FileChannel:
 
 class Echo:
     async def ask(
-        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, person: str, name: str | None
+        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, user: str, name: str | None
     ) -> Answer:
         await asyncio.sleep(0.004)
         return Answer(messages[-1]["content"])
