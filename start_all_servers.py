@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error))
     lock: AbstractContextManager[object]
     try:
-        lock = lock_folder(FOLDER)
+        lock = lock_folder(Path(os.environ.get("RELAY_LOCK_FOLDER", FOLDER)))  # tests start several at once
     except AnotherLauncherError:
         launcher = read_launcher(FOLDER)
         who = f" (process {launcher[0]})" if launcher else ""

@@ -30,6 +30,7 @@ class RunningProduct:
         ports = {f"{server.upper()}_PORT": str(port) for server, port in self.ports.items()}
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("TWILIO_", "TELEGRAM_"))}
         self._environment = {
+            "RELAY_LOCK_FOLDER": str(folder),
             **clean,
             **ports,
             "DATABASE_URL": f"sqlite:///{folder / 'product.db'}",

@@ -30,7 +30,15 @@ MADE_LATER = re.compile(
 """Files that the product or its operator makes; the repository does not hold them."""
 
 NOT_SETTINGS = {
-    *("NO_COLOR", "RELAY_SUPERVISED", "REQUIRE_BROWSER", "PYTHONPATH", "HTTPS_PROXY", "NO_PROXY"),  # the environment's
+    *(
+        "NO_COLOR",
+        "RELAY_SUPERVISED",
+        "RELAY_LOCK_FOLDER",
+        "REQUIRE_BROWSER",
+        "PYTHONPATH",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+    ),  # the environment's
     *("INTERNAL_TOKEN", "ADMIN_TOKEN"),
 }
 WHERE_TO_LOOK = ("*.py", "*.toml", "*.json", "*.html", "*.js", "*.sql", "*.yml", "*.yaml")
