@@ -19,7 +19,7 @@ WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import $(LOADED_AT_STAR
 WARM_DEV := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos fuzz migration bench weight check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos fuzz mutants migration bench weight check format lock upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,11 @@ fuzz: setup-dev ## Search with random inputs for stories that break a property; 
 		env -u CI $(BIN)/python -m pytest -m hypothesis -n 2 --dist loadfile -x $(ARGS) \
 		|| { echo "Add what \"Falsifying example\" names as an @example to that test, then correct the code."; exit 1; }; done
 
+# A mutant is checked by the tests that call its function. [tool.mutmut] in pyproject.toml lists the modules and the tests.
+mutants: setup-dev ## Change chosen modules in small ways and list the changes that no test notices. MODULE=relay.core.retry
+	@HYPOTHESIS_PROFILE=fast $(BIN)/python -m mutmut run --max-children 1 $(if $(MODULE),'$(MODULE).*')
+	@$(BIN)/python -m mutmut results | grep -F '$(MODULE)' | grep -v 'not checked' || echo "no mutant survived"
+
 migration: setup-dev ## Write the revision that brings the tables to relay/storage/schema.py. NAME="what changes"
 	@test -n "$(NAME)" || { echo 'Give it a name: make migration NAME="what changes"'; exit 1; }
 	@$(BIN)/python -m relay.storage.revisions "$(NAME)"
@@ -101,5 +106,5 @@ upgrade: COMPILE += --upgrade
 upgrade: lock ## The same, with the newest versions.
 
 clean: ## Remove .venv, build and caches. Databases, logs and .env stay.
-	@rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) build mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
