@@ -60,6 +60,36 @@ def test_a_paused_chat_waits_and_the_others_do_not() -> None:
     assert (limiter.is_paused("a"), limiter.wait("a")) == (False, 0.0)
 
 
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    """The later end of two pauses is in force."""
+    limiter = make(Clock())
+    limiter.pause("a", 30.0)
+    limiter.pause("a", 5.0)
+    assert limiter.wait("a") == 30.0
+
+
+def test_a_paused_chat_gets_no_optional_call() -> None:
+    """However short the pause is; other chats get theirs."""
+    limiter = make(Clock(), chat=RateLimit(4, 60.0))
+    limiter.pause("a", 0.5)
+    assert (limiter.try_acquire("a"), limiter.try_acquire("b")) == (False, True)
+
+
+def test_each_chat_has_the_limits_of_its_own_id() -> None:
+    """Groups and private chats differ."""
+    limiter = RateLimiter(RateLimit(30, 1.0), lambda chat: (RateLimit(2 if chat == "group" else 1, 1.0),), Clock())
+    assert [limiter.acquire("group", 10) for _ in range(3)] == [0.0, 0.0, 1.0]
+    assert [limiter.acquire("private", 10) for _ in range(2)] == [0.0, 1.0]
+
+
+def test_no_chat_is_paused_when_the_clock_starts() -> None:
+    """A monotonic clock may begin at zero."""
+    clock = Clock()
+    clock.now = 0.0
+    limiter = make(clock)
+    assert (limiter.is_paused("a"), limiter.wait("a")) == (False, 0.0)
+
+
 def test_spare_slots_are_given_only_while_half_of_the_room_is_left() -> None:
     """Cosmetic calls must never cost an answer its slot."""
     limiter = make(Clock(), chat=RateLimit(4, 60.0))

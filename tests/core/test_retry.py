@@ -86,3 +86,9 @@ def test_an_outage_of_the_model_is_outlasted() -> None:
         age, attempts = age + delay, attempts + 1
     assert 3600 <= age <= 3600 + 72
     assert attempts < MODEL_BACKOFF.max_attempts / 10
+
+
+def test_without_a_request_of_the_provider_the_backoff_alone_decides() -> None:
+    """A delay below one second stays below one second."""
+    delay = next_delay(Backoff(0.1, 0.1), attempts=1, age=0, give_up_after=1, rng=lambda: 0.5)
+    assert delay == pytest.approx(0.1)

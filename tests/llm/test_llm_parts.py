@@ -134,6 +134,49 @@ def test_a_circuit_opens_rests_longer_each_time_and_closes() -> None:
     breaker.admit("x")
     breaker.record_success()
     assert (breaker.state, breaker.admit("x")) == (Circuit.CLOSED, False)
+    for _ in range(3):
+        breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
+    assert breaker.state is Circuit.CLOSED  # the count of failures starts again
+    breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
+    assert breaker.open_seconds == 5
+
+
+def test_each_failed_trial_doubles_the_cooldown() -> None:
+    """Up to the last moment of a cooldown no request passes."""
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(4):
+        breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
+    for cooldown in (5, 10, 20, 40):
+        assert breaker.open_seconds == cooldown
+        clock.now += cooldown - 0.5
+        with pytest.raises(ModelError):
+            breaker.admit("x")
+        clock.now += 0.5
+        assert breaker.admit("x") is True
+        breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
+
+
+def test_a_cancelled_trial_leaves_room_for_the_next_one() -> None:
+    """A client that disconnects during the trial does not keep the circuit open."""
+    clock = Clock()
+    breaker = Breaker(clock)
+    breaker.record_failure(model_error(ModelFailure.AUTH))
+    with pytest.raises(ModelError, match="target-x"):
+        breaker.check("target-x")
+    clock.now += 60
+    breaker.check("x")  # starts no trial
+    assert breaker.admit("x") is True
+    breaker.cancel_trial()
+    assert breaker.admit("x") is True
+
+
+def test_a_requested_delay_is_kept_to_the_half_second() -> None:
+    """Only delays below one second are rounded up."""
+    for asked, kept in ((1.5, 1.5), (0.2, 1.0)):
+        breaker = Breaker(Clock())
+        breaker.record_failure(model_error(ModelFailure.RATE_LIMIT, asked))
+        assert breaker.open_seconds == pytest.approx(kept)
 
 
 @pytest.mark.parametrize("cause", [ModelFailure.AUTH, ModelFailure.CREDITS, ModelFailure.RATE_LIMIT])
@@ -183,6 +226,8 @@ def test_what_the_return_of_a_source_ends(kind: ModelFailure, ended: bool) -> No
         assert breaker.admit("x")
         with pytest.raises(ModelError):
             breaker.admit("x")
+        breaker.record_failure(model_error(ModelFailure.TIMEOUT))
+        assert breaker.open_seconds == 5  # the outage is over: cooldowns start again from the first
 
 
 @pytest.mark.parametrize(

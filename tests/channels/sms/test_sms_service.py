@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
+import hmac
 import re
 from collections.abc import Mapping
 
@@ -16,7 +18,7 @@ from twilio.request_validator import RequestValidator
 import sms_service
 from relay.channels.sms.segments import segments
 from relay.channels.sms.spec import SMS
-from relay.channels.sms.webhook import Form, Signatures, normal_number, read_form, sign
+from relay.channels.sms.webhook import Form, Sender, SenderKind, Signatures, normal_number, read_form, sender_of, sign
 from relay.config.errors import SettingsError
 from relay.core.channel import history_text
 from relay.core.errors import PayloadError
@@ -225,6 +227,21 @@ def test_machines_and_other_channels_get_silence_with_a_reason(sender: str, reas
     assert decision.reply is None
     assert decision.prompt is None
     assert reason in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("written", "kind", "user_id"),
+    [
+        ("(415) 555-2671", SenderKind.PHONE, "+14155552671"),
+        ("+15005550006", SenderKind.OWN, "+15005550006"),
+        ("whatsapp:+14155552671", SenderKind.OTHER_CHANNEL, "whatsapp:+14155552671"),
+        ("729725", SenderKind.SHORT_CODE, "729725"),
+        ("MYBANK", SenderKind.ALPHANUMERIC, "MYBANK"),
+    ],
+)
+def test_every_kind_of_sender_keeps_its_address(written: str, kind: SenderKind, user_id: str) -> None:
+    """Those that get no answer are stored under their address too; the region completes a national number."""
+    assert sender_of(written, "US", frozenset({UserId("+15005550006")})) == Sender(kind, UserId(user_id))
 
 
 def test_a_country_that_the_library_does_not_know_is_answered() -> None:
@@ -625,6 +642,24 @@ def test_the_sdk_and_we_agree(fields: dict[str, str], url: str) -> None:
     signature = RequestValidator("12345").compute_signature(url, fields)
     assert TOKEN.valid(url, form(fields), signature)
     assert not TOKEN.valid(url, form(fields, Extra="x"), signature)
+
+
+@pytest.mark.parametrize(
+    ("called", "signed", "passes"),
+    [
+        ("https://a.example/sms/webhook", "https://a.example:443/sms/webhook", True),
+        ("https://a.example:443/sms/webhook", "https://a.example/sms/webhook", True),
+        ("https://a.example:8443/sms/webhook", "https://a.example/sms/webhook", True),
+        ("http://a.example/sms/webhook", "http://a.example:80/sms/webhook", True),
+        ("http://a.example:80/sms/webhook", "http://a.example/sms/webhook", True),
+        ("https://a.example/sms/webhook", "https://a.example:8443/sms/webhook", False),
+        ("https://a.example:8443/sms/webhook", "https://a.example:443/sms/webhook", False),
+    ],
+)
+def test_twilio_may_sign_the_url_with_or_without_its_port(called: str, signed: str, *, passes: bool) -> None:
+    """The standard port may be added, any port left out; another port is another URL."""
+    signature = base64.b64encode(hmac.digest(b"12345", f"{signed}Bodyhi".encode(), "sha1")).decode()
+    assert TOKEN.valid(called, form({"Body": "hi"}), signature) is passes
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
