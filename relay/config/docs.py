@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from relay.config.settings import Settings, secret_keys
+from relay.config.settings import Settings, descriptions, secret_keys
 
 
 class Chapter(NamedTuple):
@@ -115,7 +115,7 @@ def _meaning(kind: type[Settings], key: str) -> str:
     """The description, with the choices, the limits and the secrecy that the type knows."""
     field = kind.model_fields[key]
     notes = [*_choices(field), *_limits(field), *(["secret"] if key in secret_keys(kind) else [])]
-    return f"{field.description}" + (f" ({'; '.join(notes)})" if notes else "")
+    return descriptions(kind)[key] + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def _choices(field: FieldInfo) -> Iterator[str]:

@@ -7,10 +7,15 @@ from it. An unknown key or an invalid value is refused at start with advice. Any
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import inspect
 import os
 import socket
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -47,216 +52,151 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     # Where the servers listen and find each other
-    bind_host: str = Field("127.0.0.1", min_length=1, description="Address that the servers listen on.")
-    llm_server_port: Port = Field(8033, description="Port of the LLM server.")
-    admin_server_port: Port = Field(8042, description="Port of the console.")
-    simulator_port: Port = Field(8043, description="Port of the simulator.")
-    llm_server_url: OptionalUrl = Field(
-        None,
-        validate_default=True,
-        description="Where the channels reach the LLM server; http://127.0.0.1:{llm_server_port} when empty.",
-    )
-    public_url: OptionalUrl = Field(
-        None, description="Our address on the internet (https://...); Twilio's signatures are checked against it."
-    )
-    max_body_bytes: int = Field(
-        1_000_000, ge=10_000, le=100_000_000, description="Largest request body that a server accepts."
-    )
+    bind_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address that the servers listen on."""
+    llm_server_port: Port = 8033
+    """Port of the LLM server."""
+    admin_server_port: Port = 8042
+    """Port of the console."""
+    simulator_port: Port = 8043
+    """Port of the simulator."""
+    llm_server_url: Annotated[OptionalUrl, Field(validate_default=True)] = None
+    """Where the channels reach the LLM server; http://127.0.0.1:{llm_server_port} when empty."""
+    public_url: OptionalUrl = None
+    """Our address on the internet (https://...); Twilio's signatures are checked against it."""
+    max_body_bytes: Annotated[int, Field(ge=10_000, le=100_000_000)] = 1_000_000
+    """Largest request body that a server accepts."""
 
     # Storage
-    database_url: str = Field(
-        "sqlite:///messaging_users.db",
-        min_length=1,
-        description="sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME.",
-    )
-    database_timeout_seconds: float = Field(
-        8.0, gt=0, le=60, description="How long to wait for a locked or slow database before giving up."
-    )
-    instance_name: Text = Field(
-        None,
-        description="Stable name of this machine when several share one database; the host name when empty.",
-    )
-    lease_seconds: float = Field(
-        15.0, ge=6, le=600, description="How long a message stays claimed by a server that shows no sign of life."
-    )
+    database_url: Annotated[str, Field(min_length=1)] = "sqlite:///messaging_users.db"
+    """sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME."""
+    database_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 8.0
+    """How long to wait for a locked or slow database before giving up."""
+    instance_name: Text = None
+    """Stable name of this machine when several share one database; the host name when empty."""
+    lease_seconds: Annotated[float, Field(ge=6, le=600)] = 15.0
+    """How long a message stays claimed by a server that shows no sign of life."""
 
     # The model
-    llm_source: Annotated[Literal["auto", "openrouter", "ollama", "openai", "demo"], OneOf] = Field(
-        "auto", description="Which source answers; auto takes what is configured or found."
-    )
-    openrouter_api_key: Secret = Field(None, description="Key of openrouter.ai.")
-    openrouter_model: str = Field("openrouter/auto", min_length=1, description="Model to use at OpenRouter.")
-    openrouter_base_url: Url = Field("https://openrouter.ai/api/v1", description="Base URL of OpenRouter's API.")
-    openrouter_app_url: OptionalUrl = Field(
-        None, description="Address of your app for OpenRouter's rankings, sent as HTTP-Referer; not sent when empty."
-    )
-    openrouter_provider: Table = Field(
-        default={},
-        description='Provider routing, in OpenRouter\'s format: {"sort": "price", "data_collection": "deny"}.',
-    )
-    openrouter_max_concurrent: int = Field(
-        32, ge=1, le=1000, description="Maximum number of concurrent answers from OpenRouter; more questions wait."
-    )
-    ollama_host: OllamaHost = Field("http://127.0.0.1:11434", description="Where Ollama listens.")
-    ollama_model: Text = Field(None, description="Model to use in Ollama; the first one installed when empty.")
-    ollama_context_tokens: int | None = Field(
-        None,
-        ge=512,
-        le=2_000_000,
-        description="Context length to request from Ollama; Ollama's own default when empty (4096 is assumed).",
-    )
-    ollama_max_concurrent: int = Field(
-        4, ge=1, le=1000, description="Maximum number of concurrent answers from Ollama; more questions wait."
-    )
-    openai_base_url: OptionalUrl = Field(
-        None, description="Base URL of an OpenAI-compatible server, including /v1: vLLM, llama.cpp, LM Studio, LiteLLM."
-    )
-    openai_api_key: Secret = Field(None, description="Key of that server, if it needs one.")
-    openai_model: Text = Field(None, description="Model to use on that server; its first one when empty.")
-    openai_max_concurrent: int = Field(
-        16, ge=1, le=1000, description="Maximum number of concurrent answers from that server; more questions wait."
-    )
-    llm_fallbacks: Words = Field(
-        default=(),
-        description="Sources to try when the first one fails, in this order: ollama, openrouter:openrouter/free, ... "
-        "With auto, when empty: whatever else is configured or found.",
-    )
-    llm_last_resort: bool = Field(
-        False, description="When every source fails, answer from the demo's FAQ, marked as degraded."
-    )
-    llm_aliases: Aliases = Field(
-        default={},
-        description='Names for models with parameters: {"fast": {"model": "ollama:llama3.2", "temperature": 0.3}}.',
-    )
-    llm_attempts: int = Field(
-        3, ge=1, le=10, description="How often the last source in the chain is asked before giving up."
-    )
-    llm_max_waiting: int = Field(
-        1000,
-        ge=0,
-        le=10_000,
-        description="Maximum number of questions waiting for one source; more are refused with 503.",
-    )
-    llm_max_body_bytes: int = Field(
-        20_000_000,
-        ge=10_000,
-        le=100_000_000,
-        description="Size limit of a question to the LLM server, pictures included; its text: max_body_bytes.",
-    )
-    llm_keepalive_seconds: float = Field(
-        10.0,
-        gt=0,
-        le=300,
-        description="After this long without output, a stream sends an empty piece to keep the connection open.",
-    )
-    llm_context_tokens: int | None = Field(
-        None, ge=512, le=10_000_000, description="Context length of the model, when the source does not report it."
-    )
-    llm_answer_tokens: int = Field(
-        1024, ge=64, le=1_000_000, description="Space reserved for the answer in the context."
-    )
-    llm_max_answer_chars: int = Field(
-        100_000, ge=1000, le=10_000_000, description="Length at which a runaway answer is cut off."
-    )
-    llm_monthly_budget_usd: float | None = Field(
-        None, ge=0, description="After spending this much in a calendar month (UTC), only free sources are asked."
-    )
-    llm_prices: Prices = Field(
-        default={},
-        description="USD per million tokens of prompt and of answer, for sources that report no cost: "
-        '{"gpt-x": [0.15, 0.6]}.',
-    )
-    llm_spending_file: str = Field(
-        "llm_spending.json", min_length=1, description="File in which the LLM server records this month's spending."
-    )
-    llm_probe_seconds: float = Field(
-        30.0, ge=1, le=3600, description="How often the sources are checked, by calls that cost nothing."
-    )
-    llm_connect_seconds: float = Field(5.0, gt=0, le=120, description="Timeout for connecting to a source.")
-    llm_first_token_seconds: float = Field(90.0, gt=0, le=3600, description="Timeout for the first word of an answer.")
-    llm_silence_seconds: float = Field(30.0, gt=0, le=3600, description="Timeout between two words of an answer.")
-    llm_total_seconds: float = Field(180.0, gt=0, le=7200, description="Timeout for a whole answer.")
-    internal_token: Secret = Field(
-        None, description="When set, the LLM server's model routes require it as a bearer token; the channels send it."
-    )
-    demo_faq_file: str = Field(
-        "faq.json", min_length=1, description="FAQ that the demo source answers from; edit it freely."
-    )
-    history_exchanges: int = Field(5, ge=0, le=50, description="How many earlier exchanges the model sees.")
+    llm_source: Annotated[Literal["auto", "openrouter", "ollama", "openai", "demo"], OneOf] = "auto"
+    """Which source answers; auto takes what is configured or found."""
+    openrouter_api_key: Secret = None
+    """Key of openrouter.ai."""
+    openrouter_model: Annotated[str, Field(min_length=1)] = "openrouter/auto"
+    """Model to use at OpenRouter."""
+    openrouter_base_url: Url = "https://openrouter.ai/api/v1"
+    """Base URL of OpenRouter's API."""
+    openrouter_app_url: OptionalUrl = None
+    """Address of your app for OpenRouter's rankings, sent as HTTP-Referer; not sent when empty."""
+    openrouter_provider: Table = {}
+    """Provider routing, in OpenRouter's format: {"sort": "price", "data_collection": "deny"}."""
+    openrouter_max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 32
+    """Maximum number of concurrent answers from OpenRouter; more questions wait."""
+    ollama_host: OllamaHost = "http://127.0.0.1:11434"
+    """Where Ollama listens."""
+    ollama_model: Text = None
+    """Model to use in Ollama; the first one installed when empty."""
+    ollama_context_tokens: Annotated[int | None, Field(ge=512, le=2_000_000)] = None
+    """Context length to request from Ollama; Ollama's own default when empty (4096 is assumed)."""
+    ollama_max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Maximum number of concurrent answers from Ollama; more questions wait."""
+    openai_base_url: OptionalUrl = None
+    """Base URL of an OpenAI-compatible server, including /v1: vLLM, llama.cpp, LM Studio, LiteLLM."""
+    openai_api_key: Secret = None
+    """Key of that server, if it needs one."""
+    openai_model: Text = None
+    """Model to use on that server; its first one when empty."""
+    openai_max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 16
+    """Maximum number of concurrent answers from that server; more questions wait."""
+    llm_fallbacks: Words = ()
+    """Sources to try when the first one fails, in this order: ollama, openrouter:openrouter/free, ... With auto, when
+    empty: whatever else is configured or found."""
+    llm_last_resort: bool = False
+    """When every source fails, answer from the demo's FAQ, marked as degraded."""
+    llm_aliases: Aliases = {}
+    """Names for models with parameters: {"fast": {"model": "ollama:llama3.2", "temperature": 0.3}}."""
+    llm_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """How often the last source in the chain is asked before giving up."""
+    llm_max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 1000
+    """Maximum number of questions waiting for one source; more are refused with 503."""
+    llm_max_body_bytes: Annotated[int, Field(ge=10_000, le=100_000_000)] = 20_000_000
+    """Size limit of a question to the LLM server, pictures included; its text: max_body_bytes."""
+    llm_keepalive_seconds: Annotated[float, Field(gt=0, le=300)] = 10.0
+    """After this long without output, a stream sends an empty piece to keep the connection open."""
+    llm_context_tokens: Annotated[int | None, Field(ge=512, le=10_000_000)] = None
+    """Context length of the model, when the source does not report it."""
+    llm_answer_tokens: Annotated[int, Field(ge=64, le=1_000_000)] = 1024
+    """Space reserved for the answer in the context."""
+    llm_max_answer_chars: Annotated[int, Field(ge=1000, le=10_000_000)] = 100_000
+    """Length at which a runaway answer is cut off."""
+    llm_monthly_budget_usd: Annotated[float | None, Field(ge=0)] = None
+    """After spending this much in a calendar month (UTC), only free sources are asked."""
+    llm_prices: Prices = {}
+    """USD per million tokens of prompt and of answer, for sources that report no cost: {"gpt-x": [0.15, 0.6]}."""
+    llm_spending_file: Annotated[str, Field(min_length=1)] = "llm_spending.json"
+    """File in which the LLM server records this month's spending."""
+    llm_probe_seconds: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """How often the sources are checked, by calls that cost nothing."""
+    llm_connect_seconds: Annotated[float, Field(gt=0, le=120)] = 5.0
+    """Timeout for connecting to a source."""
+    llm_first_token_seconds: Annotated[float, Field(gt=0, le=3600)] = 90.0
+    """Timeout for the first word of an answer."""
+    llm_silence_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """Timeout between two words of an answer."""
+    llm_total_seconds: Annotated[float, Field(gt=0, le=7200)] = 180.0
+    """Timeout for a whole answer."""
+    internal_token: Secret = None
+    """When set, the LLM server's model routes require it as a bearer token; the channels send it."""
+    demo_faq_file: Annotated[str, Field(min_length=1)] = "faq.json"
+    """FAQ that the demo source answers from; edit it freely."""
+    history_exchanges: Annotated[int, Field(ge=0, le=50)] = 5
+    """How many earlier exchanges the model sees."""
 
     # People and the relay
-    admin_token: Secret = Field(
-        None, description="When set, every admin route requires it; without it, admin routes answer this machine only."
-    )
-    default_region: str = Field(
-        "US", min_length=2, max_length=2, description="Country assumed for numbers written without a +."
-    )
-    max_name_length: int = Field(50, ge=1, le=200, description="Maximum length of a name, in characters.")
-    messages_per_minute: int = Field(
-        20, ge=1, le=10_000, description="Maximum number of messages per person that are answered within a minute."
-    )
-    messages_per_day: int = Field(
-        500, ge=1, le=1_000_000, description="Maximum number of messages per person that are answered within 24 hours."
-    )
-    allowlist: Words = Field(
-        default=(), description="Numbers and chat ids that are answered; everybody when empty: +12345678900, 700000001."
-    )
-    blocklist: Words = Field(default=(), description="Numbers and chat ids that are never answered.")
-    loop_turns: int = Field(
-        10,
-        ge=0,
-        le=20,
-        description="After this many turns at machine speed, a sender is treated as a machine; 0: never.",
-    )
-    loop_pause_seconds: float = Field(
-        3600.0, ge=60, le=604_800, description="How long a sender who looks like a machine is not answered."
-    )
-    merge_messages: bool = Field(
-        True, description="Answer waiting messages of the same person together, as one question."
-    )
-    merge_window_seconds: float = Field(
-        0.0, ge=0, le=60, description="How long to wait for more messages from a person before answering."
-    )
-    model_notice_seconds: float = Field(
-        30.0,
-        ge=0,
-        le=3600,
-        description="When the model cannot answer for this long, the person is told that the answer will come later.",
-    )
-    model_give_up_seconds: float = Field(
-        3600.0,
-        ge=1,
-        le=86_400,
-        description="After this long without an answer from the model, an apology is sent.",
-    )
-    send_give_up_seconds: float = Field(
-        86_400.0, ge=60, le=604_800, description="A part that could not be sent for this long is given up."
-    )
-    max_concurrent_answers: int = Field(
-        200,
-        ge=1,
-        le=1000,
-        description="How many answers of a channel are worked on at the same time; bounds its memory.",
-    )
-    max_message_length: int = Field(
-        8000, ge=100, le=100_000, description="Maximum length of a message to the model, in characters."
-    )
-    stop_seconds: float = Field(
-        8.0, gt=0, le=60, description="How long a server may take to stop; the launcher waits at most 9 seconds."
-    )
+    admin_token: Secret = None
+    """When set, every admin route requires it; without it, admin routes answer this machine only."""
+    default_region: Annotated[str, Field(min_length=2, max_length=2)] = "US"
+    """Country assumed for numbers written without a +."""
+    max_name_length: Annotated[int, Field(ge=1, le=200)] = 50
+    """Maximum length of a name, in characters."""
+    messages_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """Maximum number of messages per person that are answered within a minute."""
+    messages_per_day: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    """Maximum number of messages per person that are answered within 24 hours."""
+    allowlist: Words = ()
+    """Numbers and chat ids that are answered; everybody when empty: +12345678900, 700000001."""
+    blocklist: Words = ()
+    """Numbers and chat ids that are never answered."""
+    loop_turns: Annotated[int, Field(ge=0, le=20)] = 10
+    """After this many turns at machine speed, a sender is treated as a machine; 0: never."""
+    loop_pause_seconds: Annotated[float, Field(ge=60, le=604_800)] = 3600.0
+    """How long a sender who looks like a machine is not answered."""
+    merge_messages: bool = True
+    """Answer waiting messages of the same person together, as one question."""
+    merge_window_seconds: Annotated[float, Field(ge=0, le=60)] = 0.0
+    """How long to wait for more messages from a person before answering."""
+    model_notice_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """When the model cannot answer for this long, the person is told that the answer will come later."""
+    model_give_up_seconds: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
+    """After this long without an answer from the model, an apology is sent."""
+    send_give_up_seconds: Annotated[float, Field(ge=60, le=604_800)] = 86_400.0
+    """A part that could not be sent for this long is given up."""
+    max_concurrent_answers: Annotated[int, Field(ge=1, le=1000)] = 200
+    """How many answers of a channel are worked on at the same time; bounds its memory."""
+    max_message_length: Annotated[int, Field(ge=100, le=100_000)] = 8000
+    """Maximum length of a message to the model, in characters."""
+    stop_seconds: Annotated[float, Field(gt=0, le=60)] = 8.0
+    """How long a server may take to stop; the launcher waits at most 9 seconds."""
 
     # Logs and modes
-    log_dir: Text = Field(
-        None, description="Folder for log files (logs/sms_server.log and so on); none are written when empty."
-    )
-    log_format: Annotated[Literal["text", "json"], OneOf] = Field("text", description="Format of the log lines.")
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], OneOf] = Field(
-        "info", description="Lowest level that is logged."
-    )
-    simulated: bool = Field(
-        False,
-        description="Try-out mode, set by the launcher: the simulator plays Twilio and Telegram; no account is used.",
-    )
+    log_dir: Text = None
+    """Folder for log files (logs/sms_server.log and so on); none are written when empty."""
+    log_format: Annotated[Literal["text", "json"], OneOf] = "text"
+    """Format of the log lines."""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], OneOf] = "info"
+    """Lowest level that is logged."""
+    simulated: bool = False
+    """Try-out mode, set by the launcher: the simulator plays Twilio and Telegram; no account is used."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -332,6 +272,20 @@ def compose(groups: Iterable[type[Settings]]) -> type[Settings]:
     return create_model("AllSettings", __base__=tuple(reversed(tuple(groups))))
 
 
+@cache
+def descriptions(kind: type[Settings]) -> dict[str, str]:
+    """The docstring below each setting, read from the source on demand: pydantic would spend 60 ms of a start on it."""
+    found: dict[str, str] = {}
+    for group in (base for base in kind.__mro__ if issubclass(base, Settings)):
+        with contextlib.suppress(OSError):  # a composed class has no source
+            statements = ast.parse(inspect.getsource(group)).body[0].body  # type: ignore[attr-defined]  # (of a class)
+            for pair in pairwise(statements):
+                match pair:
+                    case ast.AnnAssign(target=ast.Name(key)), ast.Expr(ast.Constant(str(text))):
+                        found[key] = " ".join(text.split())
+    return found
+
+
 def secret_keys(kind: type[Settings]) -> frozenset[str]:
     return frozenset(name for name, info in kind.model_fields.items() if info.annotation == SecretStr | None)
 
@@ -361,8 +315,7 @@ def _sentence(kind: type[Settings], detail: Any, origin: Mapping[str, str]) -> s
     if not location:
         return f"{message}."
     key = str(location[0])
-    help_text = kind.model_fields[key].description if key in kind.model_fields else ""
-    return f"{origin.get(key, 'settings')}: {key} is not valid: {message}. {help_text}".strip()
+    return f"{origin.get(key, 'settings')}: {key} is not valid: {message}. {descriptions(kind).get(key, '')}".strip()
 
 
 def load_or_exit(kind: type[S]) -> S:

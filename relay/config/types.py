@@ -113,6 +113,7 @@ PhoneNumber = Annotated[
     str | None, _shaped(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}", "+, country code and number, like +12345678900")
 ]
 BotToken = Annotated[SecretStr | None, _shaped(r"[0-9]+:[A-Za-z0-9_-]+", "like 123456789:AA..., as @BotFather gave it")]
+WebhookSecret = Annotated[SecretStr | None, _shaped(r"[A-Za-z0-9_-]{1,256}", "1 to 256 characters of A-Z a-z 0-9 _ -")]
 Words = Annotated[tuple[str, ...], BeforeValidator(_list_of_words)]
 Table = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 Aliases = Annotated[dict[str, dict[str, Any]], BeforeValidator(_aliases)]

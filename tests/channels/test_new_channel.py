@@ -51,15 +51,14 @@ print(json.dumps({{
 
 HOSTED_SETTINGS = '''"""The settings of a hosted channel."""
 
-from pydantic import Field
-
 from relay.config.settings import Settings
 
 
 class ParrotSettings(Settings):
     """The common settings and those of the hosted channel."""
 
-    parrot_words: int = Field(3, description="How many words are repeated.")
+    parrot_words: int = 3
+    """How many words are repeated."""
 '''
 
 HOSTED_SPEC = '''"""A channel that is served by the program of another one."""

@@ -9,7 +9,7 @@ import pytest
 
 from relay.channels.registry import AllSettings
 from relay.config.docs import by_chapter, env_example, settings_page
-from relay.config.settings import load_settings
+from relay.config.settings import descriptions, load_settings
 from relay.launcher.settings_docs import CHAPTERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ def test_the_example_of_dotenv_with_every_line_taken_in_is_the_default(tmp_path:
 @pytest.mark.parametrize("key", AllSettings.model_fields)
 def test_a_setting_has_a_description_and_is_used(key: str) -> None:
     """A setting that nothing reads is a promise that nobody keeps."""
-    assert (AllSettings.model_fields[key].description or "").endswith((".", ")"))
+    assert descriptions(AllSettings)[key].endswith((".", ")"))
     files = [*ROOT.glob("*.py"), *(path for init in ROOT.glob("*/__init__.py") for path in init.parent.rglob("*.py"))]
     readers = [path for path in files if re.search(rf"\.{key}\b", path.read_text(encoding="utf-8"))]
     assert readers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr
 
@@ -17,36 +17,30 @@ SIMULATED_PHONE_NUMBER = "+15550100000"
 class SmsSettings(Settings):
     """All settings that the SMS channel reads: the common ones and its own."""
 
-    sms_server_port: Port = Field(8040, description="Port of the SMS server.")
-    twilio_account_sid: AccountSid = Field(None, description="Account SID, AC and 32 hex digits.")
-    twilio_auth_token: Secret = Field(None, description="Auth token; signs webhooks and gives access to the REST API.")
-    twilio_secondary_auth_token: Secret = Field(
-        None, description="Second auth token during a rotation: webhooks signed with it pass too."
-    )
-    twilio_shared_key: Secret = Field(
-        None,
-        description="Secret of a SharedKey of Twilio's Webhooks API; when set, only its SHA-256 signatures pass.",
-    )
-    twilio_phone_number: PhoneNumber = Field(None, description="Our number in E.164 format: +12345678900.")
-    twilio_messaging_service_sid: ServiceSid = Field(
-        None, description="Messaging Service to send through, MG and 32 hex digits."
-    )
-    twilio_api_base_url: Url = Field("https://api.twilio.com", description="Base URL of Twilio's REST API.")
-    validate_twilio_signature: bool | None = Field(
-        None, description="Refuse unsigned webhooks; when empty, true if an auth token is set."
-    )
-    sms_max_parts: int = Field(
-        6, ge=1, le=40, description="Maximum number of texts per answer; the rest is cut off, with a note."
-    )
-    sms_settle_seconds: float = Field(
-        60.0,
-        ge=0,
-        le=3600,
-        description="How long to look for a text whose fate at Twilio is unknown before it is sent again.",
-    )
-    sms_segment_usd: float = Field(
-        0.012, ge=0, le=10, description="Price of one segment, for the cost estimate in the status."
-    )
+    sms_server_port: Port = 8040
+    """Port of the SMS server."""
+    twilio_account_sid: AccountSid = None
+    """Account SID, AC and 32 hex digits."""
+    twilio_auth_token: Secret = None
+    """Auth token; signs webhooks and gives access to the REST API."""
+    twilio_secondary_auth_token: Secret = None
+    """Second auth token during a rotation: webhooks signed with it pass too."""
+    twilio_shared_key: Secret = None
+    """Secret of a SharedKey of Twilio's Webhooks API; when set, only its SHA-256 signatures pass."""
+    twilio_phone_number: PhoneNumber = None
+    """Our number in E.164 format: +12345678900."""
+    twilio_messaging_service_sid: ServiceSid = None
+    """Messaging Service to send through, MG and 32 hex digits."""
+    twilio_api_base_url: Url = "https://api.twilio.com"
+    """Base URL of Twilio's REST API."""
+    validate_twilio_signature: bool | None = None
+    """Refuse unsigned webhooks; when empty, true if an auth token is set."""
+    sms_max_parts: Annotated[int, Field(ge=1, le=40)] = 6
+    """Maximum number of texts per answer; the rest is cut off, with a note."""
+    sms_settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
+    """How long to look for a text whose fate at Twilio is unknown before it is sent again."""
+    sms_segment_usd: Annotated[float, Field(ge=0, le=10)] = 0.012
+    """Price of one segment, for the cost estimate in the status."""
 
     @property
     def check_signatures(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from relay.config.settings import Settings
 from relay.config.types import OptionalUrl, Port
 
@@ -11,8 +9,10 @@ from relay.config.types import OptionalUrl, Port
 class EchoSettings(Settings):
     """All settings that the echo channel reads: the common ones and its own."""
 
-    echo_server_port: Port = Field(8044, description="Port of the echo server.")
-    echo_url: OptionalUrl = Field(None, description="Where answers are posted as JSON.")
+    echo_server_port: Port = 8044
+    """Port of the echo server."""
+    echo_url: OptionalUrl = None
+    """Where answers are posted as JSON."""
 
     @property
     def has_any_credential(self) -> bool:
