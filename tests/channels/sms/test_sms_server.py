@@ -21,7 +21,7 @@ from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN
 from relay.config.errors import SettingsError
 from sms_server import EMPTY_TWIML, create_app
 from tests.channels.sms.scripted_twilio import refused
-from tests.channels.sms.sms_desk import PERSON, TOKEN, Desk, answer, open_desk
+from tests.channels.sms.sms_harness import PERSON, TOKEN, SmsHarness, answer, running_sms_server
 from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,68 +32,68 @@ SECRET = SecretStr(TOKEN)
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def sms(tmp_path: Path) -> AsyncIterator[SmsHarness]:
     """In try-out mode: unsigned messages from this machine are taken."""
-    async with open_desk(tmp_path) as one:
+    async with running_sms_server(tmp_path) as one:
         yield one
 
 
 @pytest.fixture
-async def strict(tmp_path: Path) -> AsyncIterator[Desk]:
+async def strict(tmp_path: Path) -> AsyncIterator[SmsHarness]:
     """With an account: only signed messages are taken."""
-    async with open_desk(tmp_path, **REAL, twilio_auth_token=SECRET) as one:
+    async with running_sms_server(tmp_path, **REAL, twilio_auth_token=SECRET) as one:
         yield one
 
 
 # -- the way of a message ----------------------------------------------------------------------------------------------
 
 
-async def test_a_person_registers_asks_and_is_answered(desk: Desk) -> None:
+async def test_a_person_registers_asks_and_is_answered(sms: SmsHarness) -> None:
     """The whole dialog, through the REST API and in order."""
     for number, body in enumerate(["hi", "name=John", "What is up?", "name=Mary"], 1):
-        response = await desk.text(body)
+        response = await sms.text(body)
         assert (response.status_code, response.text) == (200, EMPTY_TWIML)
         assert response.headers["content-type"].startswith("text/xml")
-        await desk.twilio.until_asked(number)
-    hello, welcome, reply, renamed = desk.texts()
+        await sms.twilio.until_asked(number)
+    hello, welcome, reply, renamed = sms.texts()
     assert "name=" in hello
     assert "John" in welcome
     assert reply == "Hello from the model."
     assert "Mary" in renamed
-    [asked] = desk.model.asked
+    [asked] = sms.model.asked
     question = json.loads(asked.body)["messages"]
     assert "John" in question[0]["content"]
     assert question[-1] == {"role": "user", "content": "What is up?"}
 
 
-async def test_the_same_webhook_twice_is_one_message(desk: Desk) -> None:
+async def test_the_same_webhook_twice_is_one_message(sms: SmsHarness) -> None:
     """Twilio repeats a webhook with the same MessageSid; it is answered once."""
     for _ in range(3):
-        assert (await desk.text("hi", MessageSid="SM1")).status_code == 200
-    await desk.text("again", MessageSid="SM2")
-    await desk.twilio.until_asked(2)
-    assert desk.rows("select count(*) from inbound") == [(2,)]
+        assert (await sms.text("hi", MessageSid="SM1")).status_code == 200
+    await sms.text("again", MessageSid="SM2")
+    await sms.twilio.until_asked(2)
+    assert sms.rows("select count(*) from inbound") == [(2,)]
 
 
-async def test_a_keyword_is_never_answered(desk: Desk) -> None:
+async def test_a_keyword_is_never_answered(sms: SmsHarness) -> None:
     """STOP is silence; what follows is silence until START."""
-    await desk.text("name=John")
-    await desk.twilio.until_asked(1)
+    await sms.text("name=John")
+    await sms.twilio.until_asked(1)
     for body in ("STOP", "hello?", "START", "hello again"):
-        await desk.text(body)
-    await desk.twilio.until_asked(2)
-    assert desk.texts()[1] == "Hello from the model."
-    assert len(desk.model.asked) == 1
+        await sms.text(body)
+    await sms.twilio.until_asked(2)
+    assert sms.texts()[1] == "Hello from the model."
+    assert len(sms.model.asked) == 1
 
 
-async def test_a_long_answer_is_texted_in_order(desk: Desk) -> None:
+async def test_a_long_answer_is_texted_in_order(sms: SmsHarness) -> None:
     """Part after part, each accepted before the next goes."""
-    await desk.text("name=John")
-    await desk.twilio.until_asked(1)
-    desk.model.script.append(answer("All work and no play. " * 150))
-    await desk.text("Tell me a long story")
-    await desk.twilio.until_asked(4)
-    assert [text[:5] for text in desk.texts()[1:]] == ["(1/3)", "(2/3)", "(3/3)"]
+    await sms.text("name=John")
+    await sms.twilio.until_asked(1)
+    sms.model.script.append(answer("All work and no play. " * 150))
+    await sms.text("Tell me a long story")
+    await sms.twilio.until_asked(4)
+    assert [text[:5] for text in sms.texts()[1:]] == ["(1/3)", "(2/3)", "(3/3)"]
 
 
 # -- proofs ------------------------------------------------------------------------------------------------------------
@@ -101,14 +101,14 @@ async def test_a_long_answer_is_texted_in_order(desk: Desk) -> None:
 FIELDS = {"From": PERSON, "Body": "hello", "FromCity": "", "MessageSid": "SM1"}
 
 
-async def test_a_signed_message_is_taken(strict: Desk) -> None:
+async def test_a_signed_message_is_taken(strict: SmsHarness) -> None:
     """Blank fields are part of what is signed."""
     assert (await strict.signed("/sms/webhook", FIELDS)).status_code == 200
     await strict.twilio.until_asked(1)
 
 
 @pytest.mark.parametrize("how", [{"token": "wrong"}, {"signature": ""}, {"signature": "x" * 28}, {"url": "http://x/"}])
-async def test_a_forged_message_is_403_and_leaves_nothing(how: dict[str, str], strict: Desk) -> None:
+async def test_a_forged_message_is_403_and_leaves_nothing(how: dict[str, str], strict: SmsHarness) -> None:
     """Wrong secret, no signature, another URL: refused before anything is stored."""
     response = await strict.signed("/sms/webhook", FIELDS, **how)
     assert response.status_code == 403
@@ -117,7 +117,7 @@ async def test_a_forged_message_is_403_and_leaves_nothing(how: dict[str, str], s
 
 
 @pytest.mark.parametrize("path", ["/sms/webhook", "/sms/delivery"])
-async def test_an_unsigned_message_is_403_with_an_account(path: str, strict: Desk) -> None:
+async def test_an_unsigned_message_is_403_with_an_account(path: str, strict: SmsHarness) -> None:
     """Both webhooks want the proof."""
     response = await strict.client.post(path, data=FIELDS)
     assert response.status_code == 403
@@ -125,7 +125,7 @@ async def test_an_unsigned_message_is_403_with_an_account(path: str, strict: Des
 
 
 @pytest.mark.skipif(not (shutil.which("openssl") and shutil.which("curl")), reason="openssl or curl is missing")
-async def test_the_command_of_the_hint_works_as_printed(strict: Desk) -> None:
+async def test_the_command_of_the_hint_works_as_printed(strict: SmsHarness) -> None:
     """Copied out of the answer as curl shows it, with the token in the environment."""
     shown = (await strict.client.post("/sms/webhook", data=FIELDS)).text
     command = re.search(r"curl '.*base64\)", shown)
@@ -143,32 +143,32 @@ async def test_the_command_of_the_hint_works_as_printed(strict: Desk) -> None:
 async def test_behind_a_tunnel_the_public_url_is_what_counts(tmp_path: Path) -> None:
     """Twilio signs what it was told to call; our own host name is unknown to it."""
     public = "https://relay.example.com"
-    async with open_desk(tmp_path, **REAL, twilio_auth_token=SECRET, public_url=public) as desk:
-        right = await desk.signed("/sms/webhook", FIELDS, url="https://relay.example.com/sms/webhook")
-        wrong = await desk.signed("/sms/webhook", FIELDS)
+    async with running_sms_server(tmp_path, **REAL, twilio_auth_token=SECRET, public_url=public) as sms:
+        right = await sms.signed("/sms/webhook", FIELDS, url="https://relay.example.com/sms/webhook")
+        wrong = await sms.signed("/sms/webhook", FIELDS)
     assert (right.status_code, wrong.status_code) == (200, 403)
     assert "https://relay.example.com/sms/webhook" in wrong.json()["hint"]
 
 
 @pytest.mark.parametrize("host", ["evil.example", "x';rm -rf ~;'", "[::1"])
-async def test_a_strange_host_never_enters_the_command(host: str, strict: Desk) -> None:
+async def test_a_strange_host_never_enters_the_command(host: str, strict: SmsHarness) -> None:
     """The hint is meant to be pasted into a shell."""
     response = await strict.client.post("/sms/webhook", data=FIELDS, headers={"Host": host})
     assert response.status_code in {400, 403}
     assert "rm -rf" not in response.text
 
 
-async def test_in_try_out_mode_a_signature_that_is_there_must_fit(desk: Desk) -> None:
+async def test_in_try_out_mode_a_signature_that_is_there_must_fit(sms: SmsHarness) -> None:
     """The simulator signs; whoever signs otherwise is not the simulator."""
-    right = await desk.signed("/sms/webhook", FIELDS, token=SIMULATED_AUTH_TOKEN)
-    wrong = await desk.signed("/sms/webhook", FIELDS, token="other")
+    right = await sms.signed("/sms/webhook", FIELDS, token=SIMULATED_AUTH_TOKEN)
+    wrong = await sms.signed("/sms/webhook", FIELDS, token="other")
     assert (right.status_code, wrong.status_code) == (200, 403)
 
 
 async def test_the_check_can_be_switched_off_in_so_many_words(tmp_path: Path) -> None:
     """An operator whose proxy rewrites URLs may say so; then nothing is checked."""
-    async with open_desk(tmp_path, simulated=False, validate_twilio_signature=False) as desk:
-        assert (await desk.signed("/sms/webhook", FIELDS, token="other")).status_code == 200
+    async with running_sms_server(tmp_path, simulated=False, validate_twilio_signature=False) as sms:
+        assert (await sms.signed("/sms/webhook", FIELDS, token="other")).status_code == 200
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------
@@ -186,13 +186,13 @@ async def test_the_check_can_be_switched_off_in_so_many_words(tmp_path: Path) ->
         (b"From=%00&Body=%00", "application/x-www-form-urlencoded"),
     ],
 )
-async def test_what_cannot_be_understood_is_kept_raw_once(content: bytes, content_type: str, desk: Desk) -> None:
+async def test_what_cannot_be_understood_is_kept_raw_once(content: bytes, content_type: str, sms: SmsHarness) -> None:
     """Answered 200, so that Twilio does not call it an error, and kept where the operator sees it."""
     for _ in range(2):
-        response = await desk.client.post("/sms/webhook", content=content, headers={"Content-Type": content_type})
+        response = await sms.client.post("/sms/webhook", content=content, headers={"Content-Type": content_type})
         assert (response.status_code, response.text) == (200, EMPTY_TWIML)
-    assert desk.rows("select state, count(*) from inbound group by state") == [("dead", 1)]
-    assert (await desk.client.get("/sms/status")).json()["dead_letters"] == 1
+    assert sms.rows("select state, count(*) from inbound group by state") == [("dead", 1)]
+    assert (await sms.client.get("/sms/status")).json()["dead_letters"] == 1
 
 
 @pytest.mark.parametrize(
@@ -203,52 +203,52 @@ async def test_what_cannot_be_understood_is_kept_raw_once(content: bytes, conten
         "From=+12345678900&Body=שלום 👋".encode(),
     ],
 )
-async def test_odd_letters_are_answered_all_the_same(body: bytes, desk: Desk) -> None:
+async def test_odd_letters_are_answered_all_the_same(body: bytes, sms: SmsHarness) -> None:
     """NUL, broken UTF-8, right to left, and a plus that was not escaped."""
-    response = await desk.client.post("/sms/webhook", content=body)
+    response = await sms.client.post("/sms/webhook", content=body)
     assert response.status_code == 200
-    assert (await desk.twilio.until_asked(1))[0].form["To"] == [PERSON]
+    assert (await sms.twilio.until_asked(1))[0].form["To"] == [PERSON]
 
 
-async def test_half_a_character_from_an_operator_is_mended(desk: Desk) -> None:
+async def test_half_a_character_from_an_operator_is_mended(sms: SmsHarness) -> None:
     """JSON may hold what no text can: it is sent as U+FFFD."""
     body = b'{"phone_number": "+12345678900", "message": "a\\ud83d\\u0000b"}'
-    response = await desk.client.post("/sms/send", content=body, headers={"Content-Type": "application/json"})
+    response = await sms.client.post("/sms/send", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code in {202, 422}
     if response.status_code == 202:
-        assert (await desk.twilio.until_asked(1))[0].form["Body"] == ["a\ufffdb"]
+        assert (await sms.twilio.until_asked(1))[0].form["Body"] == ["a\ufffdb"]
 
 
 async def test_while_the_database_is_locked_twilio_is_told_to_come_back(tmp_path: Path) -> None:
     """503 and nothing lost or half stored; when the lock is gone all works by itself."""
-    async with open_desk(tmp_path, database_timeout_seconds=0.1) as desk:
-        lock = sqlite3.connect(desk.database, isolation_level=None)
+    async with running_sms_server(tmp_path, database_timeout_seconds=0.1) as sms:
+        lock = sqlite3.connect(sms.database, isolation_level=None)
         lock.execute("begin immediate")
-        refused_now = await desk.text("hi", MessageSid="SM1")
-        assert (refused_now.status_code, (await desk.client.get("/ready")).status_code) == (503, 503)
+        refused_now = await sms.text("hi", MessageSid="SM1")
+        assert (refused_now.status_code, (await sms.client.get("/ready")).status_code) == (503, 503)
         assert refused_now.headers["retry-after"]
         lock.execute("rollback")
         lock.close()
-        while (await desk.text("hi", MessageSid="SM1")).status_code == 503:
+        while (await sms.text("hi", MessageSid="SM1")).status_code == 503:
             pass  # a tenth of a second may be too short for a busy disk as well, and Twilio would come again
-        await desk.twilio.until_asked(1)
+        await sms.twilio.until_asked(1)
 
 
-async def test_a_picture_without_words_gets_a_friendly_answer(desk: Desk) -> None:
+async def test_a_picture_without_words_gets_a_friendly_answer(sms: SmsHarness) -> None:
     """The model is not asked about what it cannot see."""
-    await desk.text("name=John")
-    await desk.text("", NumMedia="1", MediaContentType0="image/jpeg")
-    await desk.twilio.until_asked(2)
-    assert "only read text" in desk.texts()[1]
-    assert desk.model.asked == []
+    await sms.text("name=John")
+    await sms.text("", NumMedia="1", MediaContentType0="image/jpeg")
+    await sms.twilio.until_asked(2)
+    assert "only read text" in sms.texts()[1]
+    assert sms.model.asked == []
 
 
-async def test_our_own_number_is_not_answered(desk: Desk) -> None:
+async def test_our_own_number_is_not_answered(sms: SmsHarness) -> None:
     """Or we would talk to ourselves for ever."""
-    await desk.text("hi", From="+15550100000")
-    await desk.text("hi")
-    await desk.twilio.until_asked(1)
-    assert desk.twilio.asked[0].form["To"] == [PERSON]
+    await sms.text("hi", From="+15550100000")
+    await sms.text("hi")
+    await sms.twilio.until_asked(1)
+    assert sms.twilio.asked[0].form["To"] == [PERSON]
 
 
 # -- delivery reports --------------------------------------------------------------------------------------------------
@@ -258,59 +258,59 @@ def part_id(asked: Any) -> str:
     return str(asked.form["StatusCallback"][0].partition("part=")[2])
 
 
-async def report(desk: Desk, part: str, status: str, **fields: str) -> httpx.Response:
+async def report(sms: SmsHarness, part: str, status: str, **fields: str) -> httpx.Response:
     data = {"MessageSid": "SM" + "a" * 32, "MessageStatus": status, "To": PERSON, **fields}
-    return await desk.client.post(f"/sms/delivery?part={part}", data=data)
+    return await sms.client.post(f"/sms/delivery?part={part}", data=data)
 
 
-async def test_reports_come_out_of_order_and_a_final_state_stays(desk: Desk) -> None:
+async def test_reports_come_out_of_order_and_a_final_state_stays(sms: SmsHarness) -> None:
     """Delivered stays delivered, whatever comes late or twice."""
-    await desk.text("hi")
-    [asked] = await desk.twilio.until_asked(1)
+    await sms.text("hi")
+    [asked] = await sms.twilio.until_asked(1)
     for status in ("delivered", "sent", "delivered", "queued"):
-        assert (await report(desk, part_id(asked), status)).status_code == 200
-    assert desk.rows("select state from outbound") == [("delivered",)]
+        assert (await report(sms, part_id(asked), status)).status_code == 200
+    assert sms.rows("select state from outbound") == [("delivered",)]
 
 
-async def test_a_report_that_overtakes_the_answer_is_kept(desk: Desk) -> None:
+async def test_a_report_that_overtakes_the_answer_is_kept(sms: SmsHarness) -> None:
     """Twilio's answer is cut off; the callback with our part id tells that it was sent, and nothing is sent again."""
     cut_off = asyncio.Event()
-    desk.twilio.script.append(cut_off)
-    await desk.text("hi")
-    [asked] = await desk.twilio.until_asked(1)
-    await report(desk, part_id(asked), "delivered")
+    sms.twilio.script.append(cut_off)
+    await sms.text("hi")
+    [asked] = await sms.twilio.until_asked(1)
+    await report(sms, part_id(asked), "delivered")
     cut_off.set()
-    await desk.text("name=John")
-    await desk.twilio.until_asked(2)
-    assert "John" in desk.texts()[1]
-    assert desk.rows("select state from outbound order by id")[0] == ("delivered",)
+    await sms.text("name=John")
+    await sms.twilio.until_asked(2)
+    assert "John" in sms.texts()[1]
+    assert sms.rows("select state from outbound order by id")[0] == ("delivered",)
 
 
-async def test_an_opt_out_that_a_report_tells_of_is_kept(desk: Desk) -> None:
+async def test_an_opt_out_that_a_report_tells_of_is_kept(sms: SmsHarness) -> None:
     """21610 may come by callback as well."""
-    await desk.text("name=John")
-    [asked] = await desk.twilio.until_asked(1)
-    await report(desk, part_id(asked), "failed", ErrorCode="21610")
-    assert desk.rows("select state from users") == [("stopped",)]
+    await sms.text("name=John")
+    [asked] = await sms.twilio.until_asked(1)
+    await report(sms, part_id(asked), "failed", ErrorCode="21610")
+    assert sms.rows("select state from users") == [("stopped",)]
 
 
-async def test_a_report_sent_to_the_webhook_is_a_report_all_the_same(desk: Desk) -> None:
+async def test_a_report_sent_to_the_webhook_is_a_report_all_the_same(sms: SmsHarness) -> None:
     """A console that sends both to one address loses nothing and is told nothing."""
     data = {"MessageSid": "SM1", "SmsStatus": "delivered", "MessageStatus": "delivered", "From": PERSON, "To": PERSON}
-    assert (await desk.client.post("/sms/webhook", data=data)).status_code == 200
-    assert desk.rows("select count(*) from inbound") == [(0,)]
+    assert (await sms.client.post("/sms/webhook", data=data)).status_code == 200
+    assert sms.rows("select count(*) from inbound") == [(0,)]
 
 
 # -- the operator's routes ---------------------------------------------------------------------------------------------
 
 
-async def test_the_status_tells_what_was_promised(desk: Desk) -> None:
+async def test_the_status_tells_what_was_promised(sms: SmsHarness) -> None:
     """The documented fields, and people page by page."""
-    await desk.text("name=John")
-    await desk.text("name=Ann", From="+12345678901")
-    await desk.twilio.until_asked(2)
-    await desk.until("select count(*) from outbound where state = 'accepted'", (2,))
-    status = (await desk.client.get("/sms/status", params={"limit": 1, "offset": 1})).json()
+    await sms.text("name=John")
+    await sms.text("name=Ann", From="+12345678901")
+    await sms.twilio.until_asked(2)
+    await sms.until("select count(*) from outbound where state = 'accepted'", (2,))
+    status = (await sms.client.get("/sms/status", params={"limit": 1, "offset": 1})).json()
     assert (status["total_users"], status["users_by_platform"]) == (2, {"sms": 2, "telegram": 0})
     assert set(status["messages_by_platform"]) == {"sms", "telegram"}
     assert (len(status["users"]), status["limit"], status["offset"]) == (1, 1, 1)
@@ -321,39 +321,39 @@ async def test_the_status_tells_what_was_promised(desk: Desk) -> None:
     assert set(status) >= expected
 
 
-async def test_sending_answers_with_the_id_and_the_state(desk: Desk) -> None:
+async def test_sending_answers_with_the_id_and_the_state(sms: SmsHarness) -> None:
     """Through the outbox, with the number in E.164 and the text as it stands."""
-    response = await desk.client.post("/sms/send", json={"phone_number": "(234) 567-8900", "message": "**Hi** 👋"})
+    response = await sms.client.post("/sms/send", json={"phone_number": "(234) 567-8900", "message": "**Hi** 👋"})
     body = response.json()
     assert (response.status_code, body["phone_number"]) == (202, PERSON)
     assert body["id"]
     assert body["state"] in {"planned", "sending", "accepted"}
-    [asked] = await desk.twilio.until_asked(1)
+    [asked] = await sms.twilio.until_asked(1)
     assert asked.form["Body"] == ["**Hi** 👋"]
     assert part_id(asked) == body["parts"][0]["id"]
 
 
-async def test_who_opted_out_is_not_written_to(desk: Desk) -> None:
+async def test_who_opted_out_is_not_written_to(sms: SmsHarness) -> None:
     """The operator is told why, and what would change it."""
-    desk.twilio.script.append(refused(400, 21610))
-    await desk.client.post("/sms/send", json={"phone_number": PERSON, "message": "x"})
-    await desk.twilio.until_asked(1)
-    await desk.until("select state from users", ("stopped",))
-    response = await desk.client.post("/sms/send", json={"phone_number": PERSON, "message": "x"})
+    sms.twilio.script.append(refused(400, 21610))
+    await sms.client.post("/sms/send", json={"phone_number": PERSON, "message": "x"})
+    await sms.twilio.until_asked(1)
+    await sms.until("select state from users", ("stopped",))
+    response = await sms.client.post("/sms/send", json={"phone_number": PERSON, "message": "x"})
     assert response.status_code == 409
     assert "opted out" in response.json()["error"]
 
 
-async def test_clearing_a_history_says_how_much_went(desk: Desk) -> None:
+async def test_clearing_a_history_says_how_much_went(sms: SmsHarness) -> None:
     """By the number as people write it; the person stays known."""
-    await desk.text("name=John")
-    await desk.text("hello")
-    await desk.twilio.until_asked(2)
-    before = desk.rows("select count(*) from conversations")[0][0]
-    response = await desk.client.delete("/sms/user/%2B12345678900/history")
+    await sms.text("name=John")
+    await sms.text("hello")
+    await sms.twilio.until_asked(2)
+    before = sms.rows("select count(*) from conversations")[0][0]
+    response = await sms.client.delete("/sms/user/%2B12345678900/history")
     assert response.json() == {"phone_number": PERSON, "removed": before}
     assert before >= 2
-    assert (await desk.client.delete("/sms/user/1-234-567-8900/history")).json()["removed"] == 0
+    assert (await sms.client.delete("/sms/user/1-234-567-8900/history")).json()["removed"] == 0
 
 
 # -- start -------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest
 from relay.config.errors import SettingsError
 from telegram_server import create_app
 from tests.channels.telegram.scripted_bot_api import BOT_ID, TOKEN, USERNAME, private, refused
-from tests.channels.telegram.telegram_desk import Desk, open_desk
+from tests.channels.telegram.telegram_harness import TelegramHarness, running_telegram_server
 from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,17 +30,17 @@ ADA = 700000001
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+async def telegram(tmp_path: Path) -> AsyncIterator[TelegramHarness]:
     """With long polling, as it is without any further configuration."""
-    async with open_desk(tmp_path) as one:
+    async with running_telegram_server(tmp_path) as one:
         await one.until("/ready", 200)
         yield one
 
 
 @pytest.fixture
-async def pushed(tmp_path: Path) -> AsyncIterator[Desk]:
+async def pushed(tmp_path: Path) -> AsyncIterator[TelegramHarness]:
     """With a webhook."""
-    async with open_desk(tmp_path, **PUSHED) as one:
+    async with running_telegram_server(tmp_path, **PUSHED) as one:
         await one.until("/ready", 200)
         one.client.headers.update(ADMIN)
         yield one
@@ -49,30 +49,30 @@ async def pushed(tmp_path: Path) -> AsyncIterator[Desk]:
 # -- the way of a message ----------------------------------------------------------------------------------------------
 
 
-async def test_a_person_starts_asks_renames_and_is_answered(desk: Desk) -> None:
+async def test_a_person_starts_asks_renames_and_is_answered(telegram: TelegramHarness) -> None:
     """The whole dialog over long polling, in order, with formatting."""
-    await desk.api.bring(private(1, "/start"), private(2, "what is up?"), private(3, "/setname Countess"))
-    texts = await desk.texts(3)
+    await telegram.api.bring(private(1, "/start"), private(2, "what is up?"), private(3, "/setname Countess"))
+    texts = await telegram.texts(3)
     assert texts[0].startswith("Hello, Ada Lovelace!")
     assert texts[1:] == ["Hello from the model.", "Thank you! From now on I will call you Countess."]
-    assert desk.api.made("sendMessage")[1]["entities"] == [{"type": "bold", "offset": 15, "length": 5}]
+    assert telegram.api.made("sendMessage")[1]["entities"] == [{"type": "bold", "offset": 15, "length": 5}]
 
 
-async def test_typing_is_shown_while_the_model_works(desk: Desk) -> None:
+async def test_typing_is_shown_while_the_model_works(telegram: TelegramHarness) -> None:
     """Before the answer comes."""
-    await desk.api.bring(private(1, "hello"))
-    assert (await desk.api.until("sendChatAction"))[0] == {"chat_id": ADA, "action": "typing"}
+    await telegram.api.bring(private(1, "hello"))
+    assert (await telegram.api.until("sendChatAction"))[0] == {"chat_id": ADA, "action": "typing"}
 
 
-async def test_the_menu_of_commands_is_registered(desk: Desk) -> None:
+async def test_the_menu_of_commands_is_registered(telegram: TelegramHarness) -> None:
     """At the start, by itself."""
-    assert len((await desk.api.until("setMyCommands"))[0]["commands"]) == 5
+    assert len((await telegram.api.until("setMyCommands"))[0]["commands"]) == 5
 
 
 # -- the webhook -------------------------------------------------------------------------------------------------------
 
 
-async def test_an_update_that_is_pushed_is_answered(pushed: Desk) -> None:
+async def test_an_update_that_is_pushed_is_answered(pushed: TelegramHarness) -> None:
     """Registered under the public URL with the derived secret; the same update twice is answered once."""
     [asked] = await pushed.api.until("setWebhook")
     assert (asked["url"], asked["secret_token"]) == ("https://relay.example/telegram/webhook", pushed.secret)
@@ -86,7 +86,7 @@ async def test_an_update_that_is_pushed_is_answered(pushed: Desk) -> None:
     assert pushed.api.made("getUpdates") == []
 
 
-async def test_a_push_without_the_secret_is_refused_and_stores_nothing(pushed: Desk) -> None:
+async def test_a_push_without_the_secret_is_refused_and_stores_nothing(pushed: TelegramHarness) -> None:
     """Whatever it holds; 403 with a hint."""
     for secret in (b"", b"wrong", b"\xe9\xe8", b"x" * 5000, pushed.secret.upper().encode()):
         headers = [(b"X-Telegram-Bot-Api-Secret-Token", secret)]
@@ -110,7 +110,7 @@ UNREADABLE = (
 )
 
 
-async def test_what_cannot_be_read_is_kept_and_answered_200(pushed: Desk) -> None:
+async def test_what_cannot_be_read_is_kept_and_answered_200(pushed: TelegramHarness) -> None:
     """Telegram would repeat a refused one for a day; the operator sees it as a dead letter, once."""
     for count, content in enumerate(UNREADABLE, 1):
         for _ in range(2):
@@ -118,19 +118,19 @@ async def test_what_cannot_be_read_is_kept_and_answered_200(pushed: Desk) -> Non
         assert (await pushed.status())["dead_letters"] == count, content[:40]
 
 
-async def test_a_body_beyond_the_limit_is_refused(pushed: Desk) -> None:
+async def test_a_body_beyond_the_limit_is_refused(pushed: TelegramHarness) -> None:
     """10 MB are no update."""
     assert (await pushed.push(b"x" * 10_000_000)).status_code == 413
 
 
-async def test_text_with_nul_and_half_characters_is_answered(pushed: Desk) -> None:
+async def test_text_with_nul_and_half_characters_is_answered(pushed: TelegramHarness) -> None:
     """No database takes them; the person gets an answer all the same."""
     update = json.dumps(private(1, "n\x00ul \ud800 \U0001f642 \u05e9\u05dc\u05d5\u05dd"))
     assert (await pushed.push(update)).status_code == 200
     assert await pushed.texts(1) == ["Hello from the model."]
 
 
-async def test_polling_cannot_be_started_beside_a_webhook(pushed: Desk) -> None:
+async def test_polling_cannot_be_started_beside_a_webhook(pushed: TelegramHarness) -> None:
     """Telegram allows one of the two."""
     response = await pushed.client.post("/telegram/polling/start")
     assert response.status_code == 409
@@ -140,36 +140,36 @@ async def test_polling_cannot_be_started_beside_a_webhook(pushed: Desk) -> None:
 async def test_a_webhook_that_telegram_refuses_is_shown_and_tried_again(tmp_path: Path) -> None:
     """The status says why, until it works."""
     words = "Bad Request: bad webhook: HTTPS url must be provided"
-    async with open_desk(tmp_path, {"setWebhook": [refused(400, words)]}, **PUSHED) as desk:
-        desk.client.headers.update(ADMIN)
-        await desk.api.until("setWebhook")
-        while (report := (await desk.status())["webhook"])["last_error"] is None:
+    async with running_telegram_server(tmp_path, {"setWebhook": [refused(400, words)]}, **PUSHED) as telegram:
+        telegram.client.headers.update(ADMIN)
+        await telegram.api.until("setWebhook")
+        while (report := (await telegram.status())["webhook"])["last_error"] is None:
             pass
         assert report == {"url": "https://relay.example/telegram/webhook", "registered": False, "last_error": words}
-        await desk.api.until("setWebhook", 2)
-        while (await desk.status())["webhook"]["last_error"] is not None:
+        await telegram.api.until("setWebhook", 2)
+        while (await telegram.status())["webhook"]["last_error"] is not None:
             pass
 
 
 async def test_before_the_bot_knows_itself_a_push_is_put_off(tmp_path: Path) -> None:
     """Without its name no group can be read; 503 makes Telegram come again, so nothing is lost."""
     known = asyncio.Event()
-    async with open_desk(tmp_path, {"getMe": [known]}, **PUSHED) as desk:
-        await desk.api.until("getMe")
-        assert (await desk.push(json.dumps(private(1)))).status_code == 503
+    async with running_telegram_server(tmp_path, {"getMe": [known]}, **PUSHED) as telegram:
+        await telegram.api.until("getMe")
+        assert (await telegram.push(json.dumps(private(1)))).status_code == 503
         known.set()
-        await desk.until("/ready", 200)
-        assert (await desk.push(json.dumps(private(1)))).status_code == 200
+        await telegram.until("/ready", 200)
+        assert (await telegram.push(json.dumps(private(1)))).status_code == 200
 
 
 # -- the operator ------------------------------------------------------------------------------------------------------
 
 
-async def test_the_status_says_what_the_documents_promise(desk: Desk) -> None:
+async def test_the_status_says_what_the_documents_promise(telegram: TelegramHarness) -> None:
     """Totals, people, queue, delivery, and an honest polling state."""
-    await desk.api.bring(private(1, "/start"), private(2, "hello"))
-    await desk.texts(2)
-    status = await desk.status()
+    await telegram.api.bring(private(1, "/start"), private(2, "hello"))
+    await telegram.texts(2)
+    status = await telegram.status()
     promised = {
         "total_users", "users_by_platform", "total_messages", "messages_by_platform", "users", "queue_depth",
         "oldest_unanswered_seconds", "delivery", "mode", "polling", "pending_update_count", "simulated", "cost",
@@ -184,40 +184,42 @@ async def test_the_status_says_what_the_documents_promise(desk: Desk) -> None:
     assert TOKEN not in json.dumps(status)
 
 
-async def test_people_come_in_pages(desk: Desk) -> None:
+async def test_people_come_in_pages(telegram: TelegramHarness) -> None:
     """By limit and offset; the total stays."""
     for number in (1, 2, 3):
         person = {"id": number, "is_bot": False, "first_name": f"P{number}"}
-        await desk.api.bring(private(number, "/start", **{"from": person, "chat": {"id": number, "type": "private"}}))
-    await desk.texts(3)
-    pages = [(await desk.client.get(f"/telegram/status?limit=2&offset={offset}")).json() for offset in (0, 2)]
+        await telegram.api.bring(
+            private(number, "/start", **{"from": person, "chat": {"id": number, "type": "private"}})
+        )
+    await telegram.texts(3)
+    pages = [(await telegram.client.get(f"/telegram/status?limit=2&offset={offset}")).json() for offset in (0, 2)]
     assert [len(page["users"]) for page in pages] == [2, 1]
     assert pages[0]["total_users"] == 3
 
 
 async def test_the_status_tells_of_a_refused_token(tmp_path: Path) -> None:
     """A dead poller never looks alive, and the server stays up to say so."""
-    async with open_desk(tmp_path, telegram_bot_token=f"{BOT_ID}:" + "x" * 35) as desk:
-        await desk.api.until("getMe")
-        ready = await desk.until("/ready", 503)
+    async with running_telegram_server(tmp_path, telegram_bot_token=f"{BOT_ID}:" + "x" * 35) as telegram:
+        await telegram.api.until("getMe")
+        ready = await telegram.until("/ready", 503)
         assert ready["bot_known"] is False
-        while (status := await desk.status())["polling"]["state"] == "starting":
+        while (status := await telegram.status())["polling"]["state"] == "starting":
             pass
         assert status["polling"]["state"] == "refused"
         assert "TELEGRAM_BOT_TOKEN" in status["polling"]["last_error"]
-        assert (await desk.client.get("/")).json()["status"] == "trouble"
+        assert (await telegram.client.get("/")).json()["status"] == "trouble"
 
 
-async def test_an_operator_sends_a_message_through_the_outbox(desk: Desk) -> None:
+async def test_an_operator_sends_a_message_through_the_outbox(telegram: TelegramHarness) -> None:
     """Formatted like an answer, to a number or the same as text; the id and the state come back at once."""
-    await desk.api.bring(private(1, "/start"))
-    await desk.texts(1)
+    await telegram.api.bring(private(1, "/start"))
+    await telegram.texts(1)
     for chat_id in (ADA, f" {ADA} "):
-        response = await desk.client.post("/telegram/send", json={"chat_id": chat_id, "message": "**Hi** there"})
+        response = await telegram.client.post("/telegram/send", json={"chat_id": chat_id, "message": "**Hi** there"})
         assert (response.status_code, response.json()["chat_id"]) == (202, str(ADA))
         assert response.json()["id"]
         assert response.json()["state"] in {"planned", "sending", "sent"}
-    assert (await desk.texts(3))[1:] == ["Hi there", "Hi there"]
+    assert (await telegram.texts(3))[1:] == ["Hi there", "Hi there"]
 
 
 UNSENDABLE: tuple[tuple[Any, int, str], ...] = (
@@ -238,62 +240,62 @@ UNSENDABLE: tuple[tuple[Any, int, str], ...] = (
 )
 
 
-async def test_what_cannot_be_sent_is_refused_with_a_reason(desk: Desk) -> None:
+async def test_what_cannot_be_sent_is_refused_with_a_reason(telegram: TelegramHarness) -> None:
     """Unknown chat, no number, nothing to say, too much to say, missing fields."""
     for body, status, says in UNSENDABLE:
-        response = await desk.client.post("/telegram/send", json=body)
+        response = await telegram.client.post("/telegram/send", json=body)
         assert response.status_code == status, body
         assert says in response.json()["error"], body
         assert response.json()["hint"], body
 
 
-async def test_nothing_is_sent_to_somebody_who_blocked_the_bot(desk: Desk) -> None:
+async def test_nothing_is_sent_to_somebody_who_blocked_the_bot(telegram: TelegramHarness) -> None:
     """Until they write again."""
-    await desk.api.bring(private(1, "/start"))
-    await desk.texts(1)
-    desk.api.script["sendMessage"].append(refused(403, "Forbidden: bot was blocked by the user"))
+    await telegram.api.bring(private(1, "/start"))
+    await telegram.texts(1)
+    telegram.api.script["sendMessage"].append(refused(403, "Forbidden: bot was blocked by the user"))
     body = {"chat_id": ADA, "message": "x"}
-    await desk.client.post("/telegram/send", json=body)
-    await desk.api.until("sendMessage", 2)
-    while (await desk.status())["users"][0]["state"] != "blocked":
+    await telegram.client.post("/telegram/send", json=body)
+    await telegram.api.until("sendMessage", 2)
+    while (await telegram.status())["users"][0]["state"] != "blocked":
         pass
-    response = await desk.client.post("/telegram/send", json=body)
+    response = await telegram.client.post("/telegram/send", json=body)
     assert response.status_code == 409
     assert "blocked" in response.json()["error"]
-    await desk.api.bring(private(2, "/start"))
-    assert (await desk.texts(3))[-1].startswith("Welcome back")
+    await telegram.api.bring(private(2, "/start"))
+    assert (await telegram.texts(3))[-1].startswith("Welcome back")
 
 
-async def test_polling_is_stopped_and_started_by_hand(desk: Desk) -> None:
+async def test_polling_is_stopped_and_started_by_hand(telegram: TelegramHarness) -> None:
     """The answer is the state; what came meanwhile is answered."""
-    stopped = (await desk.client.post("/telegram/polling/stop")).json()
+    stopped = (await telegram.client.post("/telegram/polling/stop")).json()
     assert (stopped["running"], stopped["state"]) == (False, "stopped")
-    await desk.api.bring(private(1, "/start"))
-    asked = len(desk.api.made("getUpdates"))
-    assert (await desk.status())["polling"]["state"] == "stopped"
-    assert len(desk.api.made("getUpdates")) == asked
-    started = (await desk.client.post("/telegram/polling/start")).json()
+    await telegram.api.bring(private(1, "/start"))
+    asked = len(telegram.api.made("getUpdates"))
+    assert (await telegram.status())["polling"]["state"] == "stopped"
+    assert len(telegram.api.made("getUpdates")) == asked
+    started = (await telegram.client.post("/telegram/polling/start")).json()
     assert started["running"] is True
-    assert (await desk.texts(1))[0].startswith("Hello, Ada")
+    assert (await telegram.texts(1))[0].startswith("Hello, Ada")
 
 
-async def test_a_history_is_cleared_and_counted(desk: Desk) -> None:
+async def test_a_history_is_cleared_and_counted(telegram: TelegramHarness) -> None:
     """The question and the answer; an unknown chat is a 404, no number a 422."""
-    await desk.api.bring(private(1, "hello"))
-    await desk.texts(1)
-    cleared = await desk.client.delete(f"/telegram/user/{ADA}/history")
+    await telegram.api.bring(private(1, "hello"))
+    await telegram.texts(1)
+    cleared = await telegram.client.delete(f"/telegram/user/{ADA}/history")
     assert cleared.json() == {"chat_id": str(ADA), "removed": 2}
-    statuses = [(await desk.client.delete(f"/telegram/user/{who}/history")).status_code for who in ("5", "abc")]
+    statuses = [(await telegram.client.delete(f"/telegram/user/{who}/history")).status_code for who in ("5", "abc")]
     assert statuses == [404, 422]
 
 
 async def test_with_the_database_gone_a_push_is_answered_503(tmp_path: Path) -> None:
     """Telegram tries again; nothing is acknowledged that was not stored."""
-    async with open_desk(tmp_path, **PUSHED) as desk:
-        await desk.until("/ready", 200)
+    async with running_telegram_server(tmp_path, **PUSHED) as telegram:
+        await telegram.until("/ready", 200)
         (tmp_path / "messages.db").unlink()
-        assert (await desk.push(json.dumps(private(1)))).status_code == 503
-        assert (await desk.until("/ready", 503))["database"] != "ok"
+        assert (await telegram.push(json.dumps(private(1)))).status_code == 503
+        assert (await telegram.until("/ready", 503))["database"] != "ok"
 
 
 # -- the start ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""One Telegram server on a real socket between a scripted Bot API and a scripted model, for tests to sit at."""
+"""A Telegram server on a real socket between a scripted Bot API and a scripted model."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import httpx
 from telegram_server import SECRET_HEADER, create_app
 from telegram_service import webhook_secret
 from tests.channels.sms.scripted_twilio import PATIENCE, ScriptedTwilio, scripted_twilio
-from tests.channels.sms.sms_desk import answer, served
+from tests.channels.sms.sms_harness import answer, served
 from tests.channels.telegram.scripted_bot_api import TOKEN, ScriptedBotApi, Step, scripted_bot_api
 from tests.settings import Settings
 
 
 @dataclass
-class Desk:
-    """Everything a test needs to play the world around one Telegram server."""
+class TelegramHarness:
+    """The client, the provider and the model around one running Telegram server."""
 
     client: httpx.AsyncClient
     api: ScriptedBotApi
@@ -53,10 +53,10 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(
+async def running_telegram_server(
     folder: Path, script: Mapping[str, Sequence[Step]] | None = None, **changes: Any
-) -> AsyncIterator[Desk]:
-    """Starts a server with these settings, with a token and everything outside on this machine.
+) -> AsyncIterator[TelegramHarness]:
+    """Run a server with these settings, a token and scripted peers on loopback until the context ends.
 
     `script` is what the Bot API answers to the first calls of a method.
     """
@@ -75,4 +75,4 @@ async def open_desk(
             served(create_app(settings)) as url,
             httpx.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as client,  # noqa: S501 (no TLS here)
         ):
-            yield Desk(client, api, model, webhook_secret(settings))
+            yield TelegramHarness(client, api, model, webhook_secret(settings))

@@ -1,4 +1,4 @@
-"""One SMS server on a real socket between a scripted Twilio and a scripted model, for tests to sit at."""
+"""An SMS server on a real socket between a scripted Twilio and a scripted model."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def answer(text: str) -> Reply:
 
 
 @dataclass
-class Desk:
-    """Everything a test needs to play the world around one SMS server."""
+class SmsHarness:
+    """The client, the provider and the model around one running SMS server."""
 
     url: str
     client: httpx.AsyncClient
@@ -87,8 +87,8 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path, **changes: Any) -> AsyncIterator[Desk]:
-    """Starts a server with these settings on top of the try-out mode's."""
+async def running_sms_server(folder: Path, **changes: Any) -> AsyncIterator[SmsHarness]:
+    """Run a server with these settings on top of the try-out mode's until the context ends."""
     database = folder / "messages.db"
     async with scripted_twilio() as twilio, scripted_twilio(answer("Hello from the model.")) as model:
         simulated = Settings(llm_server_url=model.base_url, database_url=f"sqlite:///{database}").for_simulator()
@@ -97,4 +97,4 @@ async def open_desk(folder: Path, **changes: Any) -> AsyncIterator[Desk]:
             served(create_app(settings)) as url,
             httpx.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as client,  # noqa: S501 (no TLS here)
         ):
-            yield Desk(url, client, twilio, model, database)
+            yield SmsHarness(url, client, twilio, model, database)
