@@ -121,7 +121,7 @@ def create_app(
 
 
 def _server(request: Request) -> SmsServer:
-    server: SmsServer = request.app.state.server
+    server: SmsServer = request.app.state.servers[SMS]
     return server
 
 

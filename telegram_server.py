@@ -107,9 +107,8 @@ class TelegramServer(ChannelServer[TelegramSettings, MessagingDatabase, Telegram
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.poller.stop(self.settings.stop_seconds * shutdown.UPDATES)
-        await self.pipeline.stop()
+        await super().stop()
         await self.service.stop()
-        await self.close_database()
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -238,7 +237,7 @@ def create_app(
 
 
 def _server(request: Request) -> TelegramServer:
-    server: TelegramServer = request.app.state.server
+    server: TelegramServer = request.app.state.servers[TELEGRAM]
     return server
 
 

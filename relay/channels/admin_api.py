@@ -50,7 +50,7 @@ def sent_parts(connection: Connection, channel: ChannelSpec, reply_id: ReplyId) 
 
 
 def admin_routes(channel: ChannelSpec) -> APIRouter:
-    """Home, status, send, clear and release of one channel; its server is `request.app.state.server`."""
+    """Home, status, send, clear and release of one channel; the home of a hosted one is its host's."""
     routes = APIRouter()
     user_path = f"/{channel.platform}/user/{{{channel.address_key}}}"
     path_parameter = {
@@ -58,14 +58,19 @@ def admin_routes(channel: ChannelSpec) -> APIRouter:
     }
     body = _body_of(channel)
 
-    @routes.head("/", dependencies=[PUBLIC], include_in_schema=False)
-    @routes.get("/", dependencies=[PUBLIC], summary="What this server is, and whether it works.")
-    async def home(request: Request) -> Any:
-        return await request.app.state.server.home()
+    def server_of(request: Request) -> Any:
+        return request.app.state.servers[channel.platform]
+
+    if channel.host is None:
+
+        @routes.head("/", dependencies=[PUBLIC], include_in_schema=False)
+        @routes.get("/", dependencies=[PUBLIC], summary="What this server is, and whether it works.")
+        async def home(request: Request) -> Any:
+            return await server_of(request).home()
 
     @routes.get(f"/{channel.platform}/status", dependencies=[ADMIN], summary="Figures, users, cost and errors.")
     async def status(request: Request, limit: Limit = 50, offset: Offset = 0) -> Any:
-        return await request.app.state.server.status(limit, offset)
+        return await server_of(request).status(limit, offset)
 
     @routes.post(
         f"/{channel.platform}/send",
@@ -76,13 +81,13 @@ def admin_routes(channel: ChannelSpec) -> APIRouter:
     )
     async def send(request: Request, message: body) -> Any:  # type: ignore[valid-type]
         values = message.model_dump()  # type: ignore[attr-defined]
-        return await request.app.state.server.send(values[channel.address_key], values["message"])
+        return await server_of(request).send(values[channel.address_key], values["message"])
 
     @routes.delete(
         f"{user_path}/history", dependencies=[ADMIN], summary="Forget a conversation.", openapi_extra=path_parameter
     )
     async def clear_history(request: Request) -> Any:
-        return await request.app.state.server.clear_history(request.path_params[channel.address_key])
+        return await server_of(request).clear_history(request.path_params[channel.address_key])
 
     @routes.post(
         f"{user_path}/release",
@@ -91,7 +96,7 @@ def admin_routes(channel: ChannelSpec) -> APIRouter:
         openapi_extra=path_parameter,
     )
     async def release(request: Request) -> Any:
-        return await request.app.state.server.release(request.path_params[channel.address_key])
+        return await server_of(request).release(request.path_params[channel.address_key])
 
     return routes
 

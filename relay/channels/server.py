@@ -1,21 +1,25 @@
 """The server of one channel: opened and closed in mirrored order, with the routes that every channel has.
 
 A channel derives its own ChannelServer, which says what is special about it, and passes it to `create_channel_app`
-together with the routes that only this channel has, such as its webhook.
+together with the routes that only this channel has, such as its webhook. The module of a hosted channel has both for
+its host instead: `routes`, and `open_server(host, http)`, which builds its ChannelServer on the host's database.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from importlib import import_module
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from httpx import AsyncClient
 from sqlalchemy import Connection
 
 from relay.channels.admin_api import admin_routes, channel_status, sent_parts
+from relay.channels.registry import CHANNELS
 from relay.channels.spec import ChannelSpec
 from relay.config.settings import Settings
 from relay.core import shutdown
@@ -33,6 +37,9 @@ T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=Settings)
 DatabaseT = TypeVar("DatabaseT", bound="ChannelDatabase")
 ServiceT = TypeVar("ServiceT", bound=Channel)
+
+
+AnyServer: TypeAlias = "ChannelServer[Any, Any, Any]"
 
 
 class ChannelDatabase(PipelineStore, Protocol):
@@ -68,17 +75,12 @@ class ChannelServer(Generic[SettingsT, DatabaseT, ServiceT]):
         self.pipeline = Pipeline(database, service, self.model, settings, metrics)
 
     async def start(self) -> None:
-        """Open the database, migrate it, and take up what is due."""
-        await self.database.start()
+        """Take up what is due; the database was started."""
         await self.pipeline.start()
 
     async def stop(self) -> None:
         """The reverse of `start`, within the time budget of relay.core.shutdown."""
         await self.pipeline.stop()
-        await self.close_database()
-
-    async def close_database(self) -> None:
-        await self.database.stop(self.settings.stop_seconds * shutdown.DATABASE)
 
     # -- what a channel may add ----------------------------------------------------------------------------------------
 
@@ -186,33 +188,40 @@ class ChannelServer(Generic[SettingsT, DatabaseT, ServiceT]):
         return {self.channel.address_key: user_id, "released": True}
 
 
-def _server_of(app: FastAPI) -> ChannelServer[Any, Any, Any]:
-    server: ChannelServer[Any, Any, Any] = app.state.server
-    return server
-
-
 def create_channel_app(
-    kind: type[ChannelServer[Any, Any, Any]],
+    kind: type[AnyServer],
     settings: Settings,
     routes: APIRouter,
-    opened: Callable[[AsyncClient, Metrics], Any],
+    opened: Callable[[AsyncClient, Metrics], AnyServer],
 ) -> FastAPI:
-    """The app of one channel. `opened` builds the server of `kind` when the app starts, not before."""
+    """The app of one channel and of those that it hosts, as far as their credentials are set.
+
+    `opened` builds the server of `kind` when the app starts, not before. `app.state.servers` has it and those of the
+    hosted channels, by platform.
+    """
+    hosted = [one for one in CHANNELS if one.host is kind.channel and not one.missing(settings)]
+    modules = [import_module(channel.module) for channel in hosted]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_http_client() as http:
-            app.state.server = server = opened(http, app.state.metrics)
-            await server.start()
+            host = opened(http, app.state.metrics)
+            servers: list[AnyServer] = [host, *(module.open_server(host, http) for module in modules)]
+            app.state.servers = {server.channel.platform: server for server in servers}
+            await host.database.start()
+            for server in servers:
+                await server.start()
             yield
-            await server.stop()
+            await asyncio.gather(*(server.stop() for server in servers))
+            await host.database.stop(settings.stop_seconds * shutdown.DATABASE)
 
     app = build_app(f"{kind.channel.title} server", settings, lifespan, description=kind.description)
-    app.include_router(routes)
-    app.include_router(admin_routes(kind.channel))
+    for router in (routes, *(module.routes for module in modules), *map(admin_routes, (kind.channel, *hosted))):
+        app.include_router(router)
 
     async def ready() -> dict[str, Any]:
-        return await _server_of(app).readiness()
+        found = [await server.readiness() for server in app.state.servers.values()]
+        return {**found[0], "ready": all(one["ready"] for one in found)}
 
     add_common_routes(app, ready)
     return app

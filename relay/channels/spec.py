@@ -30,8 +30,9 @@ class ChannelSpec:
     settings: the common settings with its own. chapter: title and text above them in the documentation.
     missing: names of the settings without which it cannot work.
     address_key: what its routes call the address of a user; address_help describes one, message_help a message.
-    module, port_key: the program that serves it and the setting with its port. A channel without them is served by the
-    program of `host`, another channel.
+    module: of its server, which is a program, and port_key the setting with its port. A channel with a `host` has no
+    program and no port: the module has `routes` and `open_server`, and the program of the host serves it
+    (relay.channels.server).
     addresses: rows of the launcher's table for a real account, most important first.
     check: what `--check` finds about its configuration.
     receipt_keys: what /send shows of each part. address_type: of an address in the body of /send.
@@ -47,7 +48,7 @@ class ChannelSpec:
     address_key: str
     address_help: str
     message_help: str
-    module: str | None = None
+    module: str
     port_key: str | None = None
     host: ChannelSpec | None = None
     addresses: Callable[[Any], list[Row]] = _no_rows

@@ -268,8 +268,10 @@ def reachable(bind_host: str) -> str:
 
 
 def compose(groups: Iterable[type[Settings]]) -> type[Settings]:
-    """One class with the settings of all groups, in the order given."""
-    return create_model("AllSettings", __base__=tuple(reversed(tuple(groups))))
+    """One class with the settings of all groups, in the order given; a group that another one extends comes with it."""
+    kinds = dict.fromkeys(groups)
+    leaves = [kind for kind in kinds if not any(kind in other.__mro__[1:] for other in kinds)]
+    return create_model("AllSettings", __base__=tuple(reversed(leaves)))
 
 
 @cache

@@ -10,7 +10,7 @@ from relay.config.errors import SettingsError
 from relay.config.settings import Settings, reachable
 
 LOOPBACK = "127.0.0.1"
-CHANNEL_SERVERS = {channel.platform: channel for channel in CHANNELS if channel.module is not None}
+CHANNEL_SERVERS = {channel.platform: channel for channel in CHANNELS if channel.host is None}
 SERVERS = ("llm", *CHANNEL_SERVERS, "admin")
 
 
@@ -84,7 +84,7 @@ def _programs(settings: Settings, started: set[str]) -> tuple[Program, ...]:
     channel_needs = tuple(name for name in ("llm", "simulator") if name in started)
     host = settings.bind_host
     channels = (
-        Program(name, channel.module or "", channel.port(settings), channel.port_key or "", host, channel_needs)
+        Program(name, channel.module, channel.port(settings), channel.port_key or "", host, channel_needs)
         for name, channel in CHANNEL_SERVERS.items()
     )
     everything = (

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from relay.channels.registry import CHANNELS, AllSettings
 from relay.config.docs import COMMON_CHAPTERS, Chapter, env_example, settings_page
 from relay.config.settings import Settings
 
-CHAPTERS = (
-    *COMMON_CHAPTERS,
-    *(
-        Chapter(
-            next(key for key in channel.settings.model_fields if key not in Settings.model_fields), *channel.chapter
-        )
-        for channel in CHANNELS
-    ),
-)
+
+def _chapters() -> Iterator[Chapter]:
+    """The common chapters, and one for each channel that brings settings of its own."""
+    yield from COMMON_CHAPTERS
+    known = set(Settings.model_fields)
+    for channel in CHANNELS:
+        own = [key for key in channel.settings.model_fields if key not in known]
+        known.update(own)
+        if own:
+            yield Chapter(own[0], *channel.chapter)
+
+
+CHAPTERS = tuple(_chapters())
 
 
 def main() -> None:

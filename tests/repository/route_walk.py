@@ -15,7 +15,12 @@ from relay.channels.registry import CHANNELS
 from relay.web.access import admin, internal, public
 from tests.settings import Settings
 
-SERVERS = ("llm_server", *(channel.module for channel in CHANNELS if channel.module), "admin_server", "simulator")
+SERVERS = (
+    "llm_server",
+    *(channel.module for channel in CHANNELS if channel.host is None),
+    "admin_server",
+    "simulator",
+)
 CLASSES = {public: "public", internal: "internal", admin: "admin"}
 
 

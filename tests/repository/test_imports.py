@@ -111,7 +111,7 @@ for name, channel in zip(FOLDERS, CHANNELS, strict=True):
 LARGEST_SHARE = 0.25
 """No folder may hold more of the product's lines: then it is more than one concern."""
 
-SERVERS_OF_CHANNELS = tuple(channel.module for channel in CHANNELS if channel.module)
+SERVERS_OF_CHANNELS = tuple(channel.module for channel in CHANNELS if channel.host is None)
 PROGRAMS = ("llm_server", *SERVERS_OF_CHANNELS, "admin_server", "simulator", "start_all_servers")
 
 NEVER: dict[str, tuple[set[str], str]] = {

@@ -122,7 +122,7 @@ class Incoming(BaseModel):
 
 @routes.post("/echo/webhook", dependencies=[PUBLIC], summary="Where callers post messages.")
 async def receive(request: Request, incoming: Incoming) -> dict[str, Any]:
-    server: EchoServer = request.app.state.server
+    server: EchoServer = request.app.state.servers[ECHO]
     user_id = server.address(incoming.caller)
     message = InboundMessage(ECHO, incoming.id, user_id, incoming.text, time.time(), name=incoming.caller)
     stored = await server.database.store_inbound(message, incoming.model_dump_json())

@@ -1,0 +1,1 @@
+"""A hosted channel: neither program, port nor settings of its own."""

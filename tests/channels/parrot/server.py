@@ -1,0 +1,77 @@
+"""The parrot channel, served by the echo server: JSON comes in at a route of its own, and goes out like the host's."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+from httpx import AsyncClient
+from pydantic import BaseModel
+from relay.channels.parrot.spec import CHANNEL, PARROT
+
+from relay.channels.server import AnyServer, ChannelServer
+from relay.core.channel import Channel
+from relay.core.messages import Decision, InboundMessage, PlannedPart, User, UserId
+from relay.web.access import PUBLIC
+from relay.web.errors import ApiError
+
+routes = APIRouter()
+
+
+class ParrotService:
+    """Repeats text without asking the model; all else is done by the service of the host."""
+
+    platform = PARROT
+
+    def __init__(self, host: Channel) -> None:
+        self._host = host
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
+    def decide(self, message: InboundMessage, user: User | None) -> Decision:
+        del user
+        return Decision(reply=f"{message.text}!", name=message.name)
+
+
+class ParrotServer(ChannelServer[Any, Any, Any]):
+    """What the routes of the parrot channel need."""
+
+    channel = CHANNEL
+
+    def address(self, given: str) -> UserId:
+        return UserId(given.strip())
+
+    def plan(self, text: str) -> list[PlannedPart]:
+        return [PlannedPart(text, text)]
+
+    def unknown(self, user_id: UserId) -> ApiError:
+        return ApiError(404, f"no bird {user_id} is known", "GET /parrot/status lists them")
+
+    def require_reachable(self, user_id: UserId, user: User | None) -> None:
+        if user is None:
+            raise self.unknown(user_id)
+
+
+class Heard(BaseModel):
+    """The body of the webhook."""
+
+    id: str
+    bird: str
+    text: str
+
+
+@routes.post("/parrot/webhook", dependencies=[PUBLIC], summary="Where birds post messages.")
+async def receive(request: Request, heard: Heard) -> dict[str, Any]:
+    server: ParrotServer = request.app.state.servers[PARROT]
+    user_id = server.address(heard.bird)
+    message = InboundMessage(PARROT, heard.id, user_id, heard.text, time.time(), name=heard.bird)
+    stored = await server.database.store_inbound(message, heard.model_dump_json())
+    server.pipeline.notify(user_id)
+    return {"stored": stored is not None}
+
+
+def open_server(host: AnyServer, http: AsyncClient) -> ParrotServer:
+    """The server of this channel, on the database of its host."""
+    return ParrotServer(host.settings, host.database, ParrotService(host.service), http, host.metrics)
