@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -13,32 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
-from fastapi import FastAPI
 
 from relay.channels.sms.webhook import Form, sign
 from sms_server import create_app
-from tests.channels.sms.scripted_twilio import PATIENCE, Reply, ScriptedTwilio, scripted_twilio
+from tests.channels.harness import model_reply, running_app
+from tests.channels.scripted_server import PATIENCE, ScriptedServer, listening
+from tests.channels.sms.scripted_twilio import scripted_twilio
 from tests.settings import Settings
 
 PERSON = "+12345678900"
 TOKEN = "token-of-the-tests"
 
 
-def answer(text: str) -> Reply:
-    """What the LLM server says, in its own protocol."""
-    line = {"model": "m", "message": {"role": "assistant", "content": text}, "done": True, "x_relay": {"source": "s"}}
-    return Reply(200, json.dumps(line).encode() + b"\n", {"Content-Type": "application/x-ndjson"})
-
-
 @dataclass
 class SmsHarness:
     """The client, the provider and the model around one running SMS server."""
 
-    url: str
     client: httpx.AsyncClient
-    twilio: ScriptedTwilio
-    model: ScriptedTwilio
+    twilio: ScriptedServer
+    model: ScriptedServer
     database: Path
 
     async def text(self, body: str, **fields: str) -> httpx.Response:
@@ -57,44 +49,26 @@ class SmsHarness:
             await asyncio.sleep(0.01)
 
     def texts(self) -> list[str]:
-        """What Twilio was asked to send, in order."""
-        return [asked.form["Body"][0] for asked in self.twilio.asked if asked.method == "POST"]
+        """Bodies of the messages sent to Twilio, in order."""
+        return [request.form["Body"][0] for request in self.twilio.requests if request.method == "POST"]
 
     async def signed(
         self, path: str, fields: Mapping[str, str], *, url: str | None = None, **how: Any
     ) -> httpx.Response:
-        signature = sign(how.get("token", TOKEN), url or self.url + path, Form(tuple(fields.items())))
+        signature = sign(
+            how.get("token", TOKEN), url or str(self.client.base_url.join(path)), Form(tuple(fields.items()))
+        )
         headers = {"X-Twilio-Signature": how.get("signature", signature)}
         return await self.client.post(path, data=fields, headers=headers)
-
-
-@asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
-    """The app behind uvicorn on a free port, started and stopped as it is in earnest."""
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, server_header=False, proxy_headers=False)
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve())
-    while not server.started:
-        if running.done():
-            running.result()
-            raise AssertionError("the server did not start")
-        await asyncio.sleep(0.005)  # uvicorn gives no event for this
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await running
 
 
 @asynccontextmanager
 async def running_sms_server(folder: Path, **changes: Any) -> AsyncIterator[SmsHarness]:
     """Run a server with these settings on top of the try-out mode's until the context ends."""
     database = folder / "messages.db"
-    async with scripted_twilio() as twilio, scripted_twilio(answer("Hello from the model.")) as model:
+    model_server = ScriptedServer(model_reply("Hello from the model."))
+    async with listening(scripted_twilio()) as twilio, listening(model_server) as model:
         simulated = Settings(llm_server_url=model.base_url, database_url=f"sqlite:///{database}").for_simulator()
         settings = simulated.model_copy(update={"twilio_api_base_url": twilio.base_url, **changes})
-        async with (
-            served(create_app(settings)) as url,
-            httpx.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as client,  # noqa: S501 (no TLS here)
-        ):
-            yield SmsHarness(url, client, twilio, model, database)
+        async with running_app(create_app(settings)) as client:
+            yield SmsHarness(client, twilio, model, database)

@@ -20,8 +20,9 @@ from pydantic import SecretStr
 from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN
 from relay.config.errors import SettingsError
 from sms_server import EMPTY_TWIML, create_app
+from tests.channels.harness import model_reply
 from tests.channels.sms.scripted_twilio import refused
-from tests.channels.sms.sms_harness import PERSON, TOKEN, SmsHarness, answer, running_sms_server
+from tests.channels.sms.sms_harness import PERSON, TOKEN, SmsHarness, running_sms_server
 from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,14 +55,14 @@ async def test_a_person_registers_asks_and_is_answered(sms: SmsHarness) -> None:
         response = await sms.text(body)
         assert (response.status_code, response.text) == (200, EMPTY_TWIML)
         assert response.headers["content-type"].startswith("text/xml")
-        await sms.twilio.until_asked(number)
+        await sms.twilio.wait_for_requests(number)
     hello, welcome, reply, renamed = sms.texts()
     assert "name=" in hello
     assert "John" in welcome
     assert reply == "Hello from the model."
     assert "Mary" in renamed
-    [asked] = sms.model.asked
-    question = json.loads(asked.body)["messages"]
+    [request] = sms.model.requests
+    question = json.loads(request.body)["messages"]
     assert "John" in question[0]["content"]
     assert question[-1] == {"role": "user", "content": "What is up?"}
 
@@ -71,28 +72,28 @@ async def test_the_same_webhook_twice_is_one_message(sms: SmsHarness) -> None:
     for _ in range(3):
         assert (await sms.text("hi", MessageSid="SM1")).status_code == 200
     await sms.text("again", MessageSid="SM2")
-    await sms.twilio.until_asked(2)
+    await sms.twilio.wait_for_requests(2)
     assert sms.rows("select count(*) from inbound") == [(2,)]
 
 
 async def test_a_keyword_is_never_answered(sms: SmsHarness) -> None:
     """STOP is silence; what follows is silence until START."""
     await sms.text("name=John")
-    await sms.twilio.until_asked(1)
+    await sms.twilio.wait_for_requests(1)
     for body in ("STOP", "hello?", "START", "hello again"):
         await sms.text(body)
-    await sms.twilio.until_asked(2)
+    await sms.twilio.wait_for_requests(2)
     assert sms.texts()[1] == "Hello from the model."
-    assert len(sms.model.asked) == 1
+    assert len(sms.model.requests) == 1
 
 
 async def test_a_long_answer_is_texted_in_order(sms: SmsHarness) -> None:
     """Part after part, each accepted before the next goes."""
     await sms.text("name=John")
-    await sms.twilio.until_asked(1)
-    sms.model.script.append(answer("All work and no play. " * 150))
+    await sms.twilio.wait_for_requests(1)
+    sms.model.script.append(model_reply("All work and no play. " * 150))
     await sms.text("Tell me a long story")
-    await sms.twilio.until_asked(4)
+    await sms.twilio.wait_for_requests(4)
     assert [text[:5] for text in sms.texts()[1:]] == ["(1/3)", "(2/3)", "(3/3)"]
 
 
@@ -104,7 +105,7 @@ FIELDS = {"From": PERSON, "Body": "hello", "FromCity": "", "MessageSid": "SM1"}
 async def test_a_signed_message_is_taken(strict: SmsHarness) -> None:
     """Blank fields are part of what is signed."""
     assert (await strict.signed("/sms/webhook", FIELDS)).status_code == 200
-    await strict.twilio.until_asked(1)
+    await strict.twilio.wait_for_requests(1)
 
 
 @pytest.mark.parametrize("how", [{"token": "wrong"}, {"signature": ""}, {"signature": "x" * 28}, {"url": "http://x/"}])
@@ -207,7 +208,7 @@ async def test_odd_letters_are_answered_all_the_same(body: bytes, sms: SmsHarnes
     """NUL, broken UTF-8, right to left, and a plus that was not escaped."""
     response = await sms.client.post("/sms/webhook", content=body)
     assert response.status_code == 200
-    assert (await sms.twilio.until_asked(1))[0].form["To"] == [PERSON]
+    assert (await sms.twilio.wait_for_requests(1))[0].form["To"] == [PERSON]
 
 
 async def test_half_a_character_from_an_operator_is_mended(sms: SmsHarness) -> None:
@@ -216,7 +217,7 @@ async def test_half_a_character_from_an_operator_is_mended(sms: SmsHarness) -> N
     response = await sms.client.post("/sms/send", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code in {202, 422}
     if response.status_code == 202:
-        assert (await sms.twilio.until_asked(1))[0].form["Body"] == ["a\ufffdb"]
+        assert (await sms.twilio.wait_for_requests(1))[0].form["Body"] == ["a\ufffdb"]
 
 
 async def test_while_the_database_is_locked_twilio_is_told_to_come_back(tmp_path: Path) -> None:
@@ -231,31 +232,31 @@ async def test_while_the_database_is_locked_twilio_is_told_to_come_back(tmp_path
         lock.close()
         while (await sms.text("hi", MessageSid="SM1")).status_code == 503:
             pass  # a tenth of a second may be too short for a busy disk as well, and Twilio would come again
-        await sms.twilio.until_asked(1)
+        await sms.twilio.wait_for_requests(1)
 
 
 async def test_a_picture_without_words_gets_a_friendly_answer(sms: SmsHarness) -> None:
     """The model is not asked about what it cannot see."""
     await sms.text("name=John")
     await sms.text("", NumMedia="1", MediaContentType0="image/jpeg")
-    await sms.twilio.until_asked(2)
+    await sms.twilio.wait_for_requests(2)
     assert "only read text" in sms.texts()[1]
-    assert sms.model.asked == []
+    assert sms.model.requests == []
 
 
 async def test_our_own_number_is_not_answered(sms: SmsHarness) -> None:
     """Or we would talk to ourselves for ever."""
     await sms.text("hi", From="+15550100000")
     await sms.text("hi")
-    await sms.twilio.until_asked(1)
-    assert sms.twilio.asked[0].form["To"] == [PERSON]
+    await sms.twilio.wait_for_requests(1)
+    assert sms.twilio.requests[0].form["To"] == [PERSON]
 
 
 # -- delivery reports --------------------------------------------------------------------------------------------------
 
 
-def part_id(asked: Any) -> str:
-    return str(asked.form["StatusCallback"][0].partition("part=")[2])
+def part_id(request: Any) -> str:
+    return str(request.form["StatusCallback"][0].partition("part=")[2])
 
 
 async def report(sms: SmsHarness, part: str, status: str, **fields: str) -> httpx.Response:
@@ -266,9 +267,9 @@ async def report(sms: SmsHarness, part: str, status: str, **fields: str) -> http
 async def test_reports_come_out_of_order_and_a_final_state_stays(sms: SmsHarness) -> None:
     """Delivered stays delivered, whatever comes late or twice."""
     await sms.text("hi")
-    [asked] = await sms.twilio.until_asked(1)
+    [request] = await sms.twilio.wait_for_requests(1)
     for status in ("delivered", "sent", "delivered", "queued"):
-        assert (await report(sms, part_id(asked), status)).status_code == 200
+        assert (await report(sms, part_id(request), status)).status_code == 200
     assert sms.rows("select state from outbound") == [("delivered",)]
 
 
@@ -277,11 +278,11 @@ async def test_a_report_that_overtakes_the_answer_is_kept(sms: SmsHarness) -> No
     cut_off = asyncio.Event()
     sms.twilio.script.append(cut_off)
     await sms.text("hi")
-    [asked] = await sms.twilio.until_asked(1)
-    await report(sms, part_id(asked), "delivered")
+    [request] = await sms.twilio.wait_for_requests(1)
+    await report(sms, part_id(request), "delivered")
     cut_off.set()
     await sms.text("name=John")
-    await sms.twilio.until_asked(2)
+    await sms.twilio.wait_for_requests(2)
     assert "John" in sms.texts()[1]
     assert sms.rows("select state from outbound order by id")[0] == ("delivered",)
 
@@ -289,8 +290,8 @@ async def test_a_report_that_overtakes_the_answer_is_kept(sms: SmsHarness) -> No
 async def test_an_opt_out_that_a_report_tells_of_is_kept(sms: SmsHarness) -> None:
     """21610 may come by callback as well."""
     await sms.text("name=John")
-    [asked] = await sms.twilio.until_asked(1)
-    await report(sms, part_id(asked), "failed", ErrorCode="21610")
+    [request] = await sms.twilio.wait_for_requests(1)
+    await report(sms, part_id(request), "failed", ErrorCode="21610")
     assert sms.rows("select state from users") == [("stopped",)]
 
 
@@ -308,7 +309,7 @@ async def test_the_status_tells_what_was_promised(sms: SmsHarness) -> None:
     """The documented fields, and people page by page."""
     await sms.text("name=John")
     await sms.text("name=Ann", From="+12345678901")
-    await sms.twilio.until_asked(2)
+    await sms.twilio.wait_for_requests(2)
     await sms.until("select count(*) from outbound where state = 'accepted'", (2,))
     status = (await sms.client.get("/sms/status", params={"limit": 1, "offset": 1})).json()
     assert (status["total_users"], status["users_by_platform"]) == (2, {"sms": 2, "telegram": 0})
@@ -328,16 +329,16 @@ async def test_sending_answers_with_the_id_and_the_state(sms: SmsHarness) -> Non
     assert (response.status_code, body["phone_number"]) == (202, PERSON)
     assert body["id"]
     assert body["state"] in {"planned", "sending", "accepted"}
-    [asked] = await sms.twilio.until_asked(1)
-    assert asked.form["Body"] == ["**Hi** 👋"]
-    assert part_id(asked) == body["parts"][0]["id"]
+    [request] = await sms.twilio.wait_for_requests(1)
+    assert request.form["Body"] == ["**Hi** 👋"]
+    assert part_id(request) == body["parts"][0]["id"]
 
 
 async def test_who_opted_out_is_not_written_to(sms: SmsHarness) -> None:
     """The operator is told why, and what would change it."""
     sms.twilio.script.append(refused(400, 21610))
     await sms.client.post("/sms/send", json={"phone_number": PERSON, "message": "x"})
-    await sms.twilio.until_asked(1)
+    await sms.twilio.wait_for_requests(1)
     await sms.until("select state from users", ("stopped",))
     response = await sms.client.post("/sms/send", json={"phone_number": PERSON, "message": "x"})
     assert response.status_code == 409
@@ -348,7 +349,7 @@ async def test_clearing_a_history_says_how_much_went(sms: SmsHarness) -> None:
     """By the number as people write it; the person stays known."""
     await sms.text("name=John")
     await sms.text("hello")
-    await sms.twilio.until_asked(2)
+    await sms.twilio.wait_for_requests(2)
     before = sms.rows("select count(*) from conversations")[0][0]
     response = await sms.client.delete("/sms/user/%2B12345678900/history")
     assert response.json() == {"phone_number": PERSON, "removed": before}

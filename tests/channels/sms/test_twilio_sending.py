@@ -15,18 +15,8 @@ from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
 from relay.core.messages import Part, PartId, PartState, UserId
 from sms_service import SmsService
-from tests.channels.sms.scripted_twilio import (
-    CUT,
-    GARBAGE,
-    HANG,
-    Reply,
-    ScriptedTwilio,
-    created,
-    listed,
-    message,
-    refused,
-    scripted_twilio,
-)
+from tests.channels.scripted_server import CUT, GARBAGE, HANG, Reply, ScriptedServer, listening
+from tests.channels.sms.scripted_twilio import created, listed, message, refused, scripted_twilio
 from tests.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -68,40 +58,40 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def twilio() -> AsyncIterator[ScriptedTwilio]:
-    async with scripted_twilio() as server:
+async def twilio() -> AsyncIterator[ScriptedServer]:
+    async with listening(scripted_twilio()) as server:
         yield server
 
 
 @pytest.fixture
-def service(twilio: ScriptedTwilio, http: httpx.AsyncClient) -> SmsService:
+def service(twilio: ScriptedServer, http: httpx.AsyncClient) -> SmsService:
     return SmsService(settings_for(twilio.base_url), http)
 
 
 async def test_a_part_is_sent_with_our_number_our_callback_and_our_credentials(
-    service: SmsService, twilio: ScriptedTwilio
+    service: SmsService, twilio: ScriptedServer
 ) -> None:
     """One POST in the form that Twilio documents; the callback's URL carries the part's own id."""
     receipt = await service.send(PART)
-    [asked] = twilio.asked
-    assert (asked.method, asked.path) == ("POST", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json")
-    assert asked.form == {
+    [request] = twilio.requests
+    assert (request.method, request.path) == ("POST", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json")
+    assert request.form == {
         "To": ["+12345678900"],
         "From": ["+15550100000"],
         "Body": ["Hello"],
         "StatusCallback": [f"https://relay.example.com/sms/delivery?part={PART.id}"],
     }
-    assert asked.headers["authorization"] == "Basic " + base64.b64encode(f"{ACCOUNT}:12345".encode()).decode()
+    assert request.headers["authorization"] == "Basic " + base64.b64encode(f"{ACCOUNT}:12345".encode()).decode()
     assert (receipt.provider_id, receipt.state, receipt.segments) == ("SM" + "a" * 32, PartState.ACCEPTED, 1)
 
 
-async def test_a_messaging_service_picks_the_sender(twilio: ScriptedTwilio, http: httpx.AsyncClient) -> None:
+async def test_a_messaging_service_picks_the_sender(twilio: ScriptedServer, http: httpx.AsyncClient) -> None:
     """With a service no From is sent, and its zero segments are not taken for a count."""
     settings = settings_for(twilio.base_url, twilio_messaging_service_sid="MG" + "2" * 32)
     twilio.script.append(created(status="accepted", num_segments="0"))
     receipt = await SmsService(settings, http).send(PART)
-    assert "From" not in twilio.asked[0].form
-    assert twilio.asked[0].form["MessagingServiceSid"] == ["MG" + "2" * 32]
+    assert "From" not in twilio.requests[0].form
+    assert twilio.requests[0].form["MessagingServiceSid"] == ["MG" + "2" * 32]
     assert receipt.segments is None
 
 
@@ -123,17 +113,17 @@ async def test_a_callback_is_asked_for_only_where_it_can_arrive(
 
 
 async def test_an_edge_in_the_environment_changes_nothing(
-    twilio: ScriptedTwilio, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    twilio: ScriptedServer, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SDK would go to another host; the base URL of the settings is the one that counts."""
     monkeypatch.setenv("TWILIO_EDGE", "dublin")
     await SmsService(settings_for(twilio.base_url), http).send(PART)
-    assert len(twilio.asked) == 1
+    assert len(twilio.requests) == 1
 
 
 @pytest.mark.parametrize(("code", "kind"), [(code, kind) for code, (kind, _) in TWILIO_ERRORS.items()])
 async def test_each_code_of_the_table_has_its_meaning_whatever_the_status(
-    code: int, kind: SendFailure, service: SmsService, twilio: ScriptedTwilio
+    code: int, kind: SendFailure, service: SmsService, twilio: ScriptedServer
 ) -> None:
     """The code decides, under 400 and under 429 alike, and nothing is repeated."""
     for status in (400, 429):
@@ -141,7 +131,7 @@ async def test_each_code_of_the_table_has_its_meaning_whatever_the_status(
         with pytest.raises(SendError) as caught:
             await service.send(PART)
         assert (caught.value.kind, caught.value.code) == (kind, str(code))
-    assert len(twilio.asked) == 2
+    assert len(twilio.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -158,7 +148,7 @@ async def test_each_code_of_the_table_has_its_meaning_whatever_the_status(
     ],
 )
 async def test_an_unknown_code_is_judged_by_its_status(
-    reply: Reply, kind: SendFailure, service: SmsService, twilio: ScriptedTwilio
+    reply: Reply, kind: SendFailure, service: SmsService, twilio: ScriptedServer
 ) -> None:
     """What Twilio refused for sure is a SendError of the fitting kind."""
     twilio.script.append(reply)
@@ -170,7 +160,7 @@ async def test_an_unknown_code_is_judged_by_its_status(
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("0.5", 0.5), ("soon", None), ("99999999", 86_400.0)])
 async def test_retry_after_is_handed_on(
-    header: str, seconds: float | None, service: SmsService, twilio: ScriptedTwilio
+    header: str, seconds: float | None, service: SmsService, twilio: ScriptedServer
 ) -> None:
     """The pause that Twilio asks for reaches the outbox; nonsense does not."""
     twilio.script.append(refused(429, 20429, **{"Retry-After": header}))
@@ -196,32 +186,32 @@ async def test_retry_after_is_handed_on(
     ],
 )
 async def test_what_may_have_been_sent_is_unknown_and_not_repeated(
-    reply: Reply | str, service: SmsService, twilio: ScriptedTwilio
+    reply: Reply | str, service: SmsService, twilio: ScriptedServer
 ) -> None:
     """A cut connection, a 5xx, a success that cannot be read: one request, and the doubt is said."""
     twilio.script.append(reply)
     with pytest.raises(OutcomeUnknown):
         await service.send(PART)
-    assert len(twilio.asked) == 1
+    assert len(twilio.requests) == 1
 
 
-async def test_a_connection_cut_on_reuse_is_unknown_too(service: SmsService, twilio: ScriptedTwilio) -> None:
+async def test_a_connection_cut_on_reuse_is_unknown_too(service: SmsService, twilio: ScriptedServer) -> None:
     """The transport calls a cut keep-alive connection a ConnectTimeout; the request had left all the same."""
     twilio.script.extend([created(), CUT])
     await service.send(PART)
     with pytest.raises(OutcomeUnknown):
         await service.send(PART)
-    assert len(twilio.asked) == 2
+    assert len(twilio.requests) == 2
 
 
-async def test_a_stalled_answer_is_unknown_after_the_timeout(twilio: ScriptedTwilio, http: httpx.AsyncClient) -> None:
+async def test_a_stalled_answer_is_unknown_after_the_timeout(twilio: ScriptedServer, http: httpx.AsyncClient) -> None:
     """The timeout is obeyed, and the request is not repeated."""
     twilio.script.append(HANG)
     transport = TwilioTransport(http, twilio.base_url, seconds=1.5)
     with pytest.raises(OutcomeUnknown) as caught:
         await transport.request("POST", "https://api.twilio.com/2010-04-01/x", data={"Body": "x"})
     assert caught.value.code == "timeout"
-    assert len(twilio.asked) == 1
+    assert len(twilio.requests) == 1
 
 
 async def test_nobody_listening_means_that_nothing_was_sent(
@@ -247,15 +237,15 @@ async def test_nobody_listening_means_that_nothing_was_sent(
     ],
 )
 async def test_a_part_found_in_the_list_was_sent(
-    found: dict[str, object], state: PartState, service: SmsService, twilio: ScriptedTwilio
+    found: dict[str, object], state: PartState, service: SmsService, twilio: ScriptedServer
 ) -> None:
     """Same person, same text, made since the attempt: that was it, whatever became of it."""
     twilio.script.append(listed(message(sid="SM" + "b" * 32, body="Other"), found))
     receipt = await service.lookup(PART, ())
     assert receipt is not None
     assert (receipt.provider_id, receipt.state) == ("SM" + "a" * 32, state)
-    assert twilio.asked[0].query["To"] == ["+12345678900"]
-    assert twilio.asked[0].query["From"] == ["+15550100000"]
+    assert twilio.requests[0].query["To"] == ["+12345678900"]
+    assert twilio.requests[0].query["From"] == ["+15550100000"]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +257,7 @@ async def test_a_part_found_in_the_list_was_sent(
     ],
 )
 async def test_another_message_is_not_taken_for_the_part(
-    other: dict[str, object], service: SmsService, twilio: ScriptedTwilio
+    other: dict[str, object], service: SmsService, twilio: ScriptedServer
 ) -> None:
     """Another text, the person's own, or the same text of an hour ago prove nothing."""
     twilio.script.append(listed(other))
@@ -279,7 +269,7 @@ async def test_another_message_is_not_taken_for_the_part(
     [CUT, GARBAGE, refused(500, 20500), refused(429, 20429), refused(401, 20003), Reply(200, b"{}"), Reply(200, b"x")],
 )
 async def test_a_list_that_cannot_be_read_decides_nothing(
-    reply: Reply | str, service: SmsService, twilio: ScriptedTwilio
+    reply: Reply | str, service: SmsService, twilio: ScriptedServer
 ) -> None:
     """Without the list the doubt remains; it never turns into "not sent"."""
     # A GET may be repeated by the HTTP client, so the same thing happens twice.

@@ -14,9 +14,9 @@ import httpx
 
 from telegram_server import SECRET_HEADER, create_app
 from telegram_service import webhook_secret
-from tests.channels.sms.scripted_twilio import PATIENCE, ScriptedTwilio, scripted_twilio
-from tests.channels.sms.sms_harness import answer, served
-from tests.channels.telegram.scripted_bot_api import TOKEN, ScriptedBotApi, Step, scripted_bot_api
+from tests.channels.harness import model_reply, running_app
+from tests.channels.scripted_server import PATIENCE, ScriptedServer, Step, listening
+from tests.channels.telegram.scripted_bot_api import TOKEN, ScriptedBotApi
 from tests.settings import Settings
 
 
@@ -26,7 +26,7 @@ class TelegramHarness:
 
     client: httpx.AsyncClient
     api: ScriptedBotApi
-    model: ScriptedTwilio
+    model: ScriptedServer
     secret: str
 
     async def push(self, content: bytes | str, **headers: str) -> httpx.Response:
@@ -60,9 +60,10 @@ async def running_telegram_server(
 
     `script` is what the Bot API answers to the first calls of a method.
     """
-    async with scripted_bot_api() as api, scripted_twilio(answer("Hello from the **model**.")) as model:
+    model_server = ScriptedServer(model_reply("Hello from the **model**."))
+    async with listening(ScriptedBotApi()) as api, listening(model_server) as model:
         for method, replies in (script or {}).items():
-            api.script[method].extend(replies)
+            api.scripts[method].extend(replies)
         values = {
             "telegram_bot_token": TOKEN,
             "telegram_api_base_url": api.base_url,
@@ -71,8 +72,5 @@ async def running_telegram_server(
             **changes,
         }
         settings = Settings(**values)
-        async with (
-            served(create_app(settings)) as url,
-            httpx.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as client,  # noqa: S501 (no TLS here)
-        ):
+        async with running_app(create_app(settings)) as client:
             yield TelegramHarness(client, api, model, webhook_secret(settings))

@@ -24,17 +24,8 @@ from relay.core.messages import InboundId, InboundMessage, Platform, UserId
 from relay.core.metrics import Metrics
 from relay.storage import queries
 from telegram_service import ALLOWED_UPDATES, TelegramService
-from tests.channels.telegram.scripted_bot_api import (
-    BOT_ID,
-    CUT,
-    TOKEN,
-    Reply,
-    ScriptedBotApi,
-    ok,
-    private,
-    refused,
-    scripted_bot_api,
-)
+from tests.channels.scripted_server import CUT, Reply, listening
+from tests.channels.telegram.scripted_bot_api import BOT_ID, TOKEN, ScriptedBotApi, ok, private, refused
 from tests.settings import Settings
 
 NOW = 1_790_000_000.0
@@ -177,7 +168,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene_in(folder: Path) -> AsyncIterator[Scene]:
-    async with scripted_bot_api() as api, open_http_client() as client:
+    async with listening(ScriptedBotApi()) as api, open_http_client() as client:
         settings = Settings(
             telegram_bot_token=TOKEN, telegram_api_base_url=api.base_url, database_url=f"sqlite:///{folder / 'db'}"
         )
@@ -217,7 +208,9 @@ async def test_polling_begins_by_learning_who_we_are_and_ending_any_webhook(scen
 
 async def test_a_batch_that_comes_again_changes_nothing(scene: Scene) -> None:
     """Telegram repeats what it does not know to be confirmed."""
-    scene.api.script["getUpdates"].extend([ok([private(10, "one")]), CUT, ok([private(10, "one"), private(11, "two")])])
+    scene.api.scripts["getUpdates"].extend(
+        [ok([private(10, "one")]), CUT, ok([private(10, "one"), private(11, "two")])]
+    )
     await scene.poller.start()
     await scene.confirmed(12)
     assert await scene.stored() == ["one", "two"]
@@ -249,7 +242,7 @@ async def test_a_poison_update_stops_nobody_behind_it(
 @pytest.mark.parametrize("garbage", ["text", 5, None, [], {}, {"update_id": "11"}, {"message": {"text": "x"}}])
 async def test_an_update_without_an_id_is_kept_once_and_does_not_spin(scene: Scene, garbage: Any) -> None:
     """It cannot be confirmed by itself; a later one confirms it, and until then the pauses grow."""
-    scene.api.script["getUpdates"].extend([ok([garbage])] * 4)
+    scene.api.scripts["getUpdates"].extend([ok([garbage])] * 4)
     await scene.api.bring(private(12, "behind"))
     await scene.poller.start()
     await scene.confirmed(13)
@@ -260,7 +253,7 @@ async def test_an_update_without_an_id_is_kept_once_and_does_not_spin(scene: Sce
 
 async def test_a_server_that_ignores_the_offset_is_not_asked_without_end(scene: Scene) -> None:
     """The same batch again and again is trouble, not work."""
-    scene.api.script["getUpdates"].extend([ok([private(10, "one")])] * 4)
+    scene.api.scripts["getUpdates"].extend([ok([private(10, "one")])] * 4)
     await scene.poller.start()
     await scene.api.until("getUpdates", 5)
     assert scene.pauses[:3] == [1.0, 2.0, 4.0]
@@ -339,7 +332,7 @@ async def test_trouble_is_shown_for_what_it_is_and_ends_by_itself(
     scene: Scene, caplog: pytest.LogCaptureFixture, reply: Reply | str, state: PollingState, says: str
 ) -> None:
     """The state tells it while it lasts; the next poll uses another connection; then all is well."""
-    scene.api.script["getUpdates"].append(reply)
+    scene.api.scripts["getUpdates"].append(reply)
     await scene.poller.start()
     await scene.api.bring(private(10, "one"))
     await scene.confirmed(11)
@@ -357,7 +350,7 @@ async def test_trouble_is_shown_for_what_it_is_and_ends_by_itself(
 )
 async def test_pauses_are_as_long_as_asked_for(scene: Scene, reply: Reply, pause: float) -> None:
     """retry_after is honoured; a refused token is not tried every second."""
-    scene.api.script["getUpdates"].append(reply)
+    scene.api.scripts["getUpdates"].append(reply)
     await scene.poller.start()
     await scene.api.until("getUpdates", 2)
     assert scene.pauses == [pause]
@@ -365,7 +358,9 @@ async def test_pauses_are_as_long_as_asked_for(scene: Scene, reply: Reply, pause
 
 async def test_a_webhook_that_is_in_the_way_is_removed(scene: Scene) -> None:
     """After a 409 the webhook is deleted once more."""
-    scene.api.script["getUpdates"].append(refused(409, "Conflict: can't use getUpdates method while webhook is active"))
+    scene.api.scripts["getUpdates"].append(
+        refused(409, "Conflict: can't use getUpdates method while webhook is active")
+    )
     await scene.poller.start()
     await scene.api.until("getUpdates", 2)
     assert len(scene.api.made("deleteWebhook")) == 2
@@ -389,7 +384,7 @@ async def test_start_and_stop_really_do_and_may_be_repeated(scene: Scene) -> Non
 
 async def test_empty_answers_that_come_at_once_do_not_make_it_spin(scene: Scene) -> None:
     """A server that does not wait is asked again after a pause."""
-    scene.api.script["getUpdates"].extend([ok([])] * 5)
+    scene.api.scripts["getUpdates"].extend([ok([])] * 5)
     await scene.poller.start()
     await scene.api.until("getUpdates", 5)
     assert scene.pauses[:3] == [0.5] * 3
@@ -439,7 +434,7 @@ async def test_a_conflict_with_the_server_that_took_over_is_no_trouble(scene: Sc
     """Telegram ends our last poll with 409 because our own other server polls now: no alarm, and a new try."""
     moments = chain([0.0, 0.0], repeat(100.0))  # the lease is over as soon as the first poll has gone out
     scene.monotonic = lambda: next(moments)
-    scene.api.script["getUpdates"].append(refused(409, "Conflict: terminated by other getUpdates request"))
+    scene.api.scripts["getUpdates"].append(refused(409, "Conflict: terminated by other getUpdates request"))
     await scene.poller.start()
     await scene.until(PollingState.POLLING)
     assert scene.troubles == [(PollingState.STARTING, None)]

@@ -14,16 +14,8 @@ from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
 from relay.core.messages import Part, PartId, PartState, UserId
 from telegram_service import COMMANDS, TelegramService
-from tests.channels.telegram.scripted_bot_api import (
-    CUT,
-    TOKEN,
-    USERNAME,
-    Reply,
-    ScriptedBotApi,
-    ok,
-    refused,
-    scripted_bot_api,
-)
+from tests.channels.scripted_server import CUT, Reply, listening
+from tests.channels.telegram.scripted_bot_api import TOKEN, USERNAME, ScriptedBotApi, ok, refused
 from tests.settings import Settings
 
 
@@ -47,7 +39,7 @@ class Time:
 
 @pytest.fixture
 async def api() -> AsyncIterator[ScriptedBotApi]:
-    async with scripted_bot_api() as running:
+    async with listening(ScriptedBotApi()) as running:
         yield running
 
 
@@ -158,7 +150,7 @@ async def test_every_refusal_means_what_the_table_says(
     service: TelegramService, api: ScriptedBotApi, reply: Reply | str, kind: SendFailure, code: str
 ) -> None:
     """Known descriptions, unknown ones, answers that are none, a connection that is cut: one call, one meaning."""
-    api.script["sendMessage"].append(reply)
+    api.scripts["sendMessage"].append(reply)
     error = await failure(service, part())
     assert (error.kind, error.code) == (kind, code)
     assert isinstance(error, OutcomeUnknown) == (kind is SendFailure.UNKNOWN)
@@ -181,13 +173,13 @@ async def test_a_server_that_cannot_be_reached_is_certainly_no_send(time: Time) 
 async def test_a_group_that_moved_tells_its_new_address(service: TelegramService, api: ScriptedBotApi) -> None:
     """migrate_to_chat_id travels with the error."""
     words = "Bad Request: group chat was upgraded to a supergroup chat"
-    api.script["sendMessage"].append(refused(400, words, migrate_to_chat_id=-1009))
+    api.scripts["sendMessage"].append(refused(400, words, migrate_to_chat_id=-1009))
     assert (await failure(service, part(user_id="-5"))).moved_to == "-1009"
 
 
 async def test_refused_formatting_is_left_out_once(service: TelegramService, api: ScriptedBotApi) -> None:
     """The same text goes without entities; if that is refused as well, so be it."""
-    api.script["sendMessage"].append(refused(400, "Bad Request: can't parse entities: ENTITY_BOUNDS_INVALID"))
+    api.scripts["sendMessage"].append(refused(400, "Bad Request: can't parse entities: ENTITY_BOUNDS_INVALID"))
     style = '[{"type": "bold", "offset": 0, "length": 5}]'
     assert (await service.send(part(style=style))).provider_id == "77"
     styled, plain = api.made("sendMessage")
@@ -197,7 +189,7 @@ async def test_refused_formatting_is_left_out_once(service: TelegramService, api
 
 async def test_plain_text_that_is_refused_is_not_repeated(service: TelegramService, api: ScriptedBotApi) -> None:
     """There is nothing left to leave out."""
-    api.script["sendMessage"].append(refused(400, "Bad Request: can't parse entities"))
+    api.scripts["sendMessage"].append(refused(400, "Bad Request: can't parse entities"))
     assert (await failure(service, part())).kind is SendFailure.REJECTED
     assert len(api.made("sendMessage")) == 1
 
@@ -224,7 +216,7 @@ async def test_a_full_group_puts_the_part_off_instead_of_waiting(service: Telegr
 
 async def test_after_a_429_the_chat_is_left_alone(service: TelegramService, api: ScriptedBotApi) -> None:
     """A second call within the pause would only make it longer."""
-    api.script["sendMessage"].append(refused(429, "Too Many Requests: retry after 30", retry_after=30))
+    api.scripts["sendMessage"].append(refused(429, "Too Many Requests: retry after 30", retry_after=30))
     assert (await failure(service, part())).retry_after == 30
     again = await no_turn(service, part())
     assert again.code == "rate_limit"
@@ -247,7 +239,7 @@ async def test_trouble_with_typing_troubles_nobody(
     service: TelegramService, api: ScriptedBotApi, reply: Reply | str
 ) -> None:
     """It ends, without a word, and the answer goes on."""
-    api.script["sendChatAction"].append(reply)
+    api.scripts["sendChatAction"].append(reply)
     async with service.typing(UserId("700000001")):
         [task] = service._typing
         await asyncio.wait({task})
@@ -267,7 +259,7 @@ async def test_a_probe_tells_whether_telegram_answers_at_all(
     service: TelegramService, api: ScriptedBotApi, reply: Reply | str
 ) -> None:
     """It sends nobody anything, and raises as long as there is no proper answer."""
-    api.script["getMe"].append(reply)
+    api.scripts["getMe"].append(reply)
     with pytest.raises(SendError):
         await service.probe()
     await service.probe()

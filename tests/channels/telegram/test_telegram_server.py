@@ -253,7 +253,7 @@ async def test_nothing_is_sent_to_somebody_who_blocked_the_bot(telegram: Telegra
     """Until they write again."""
     await telegram.api.bring(private(1, "/start"))
     await telegram.texts(1)
-    telegram.api.script["sendMessage"].append(refused(403, "Forbidden: bot was blocked by the user"))
+    telegram.api.scripts["sendMessage"].append(refused(403, "Forbidden: bot was blocked by the user"))
     body = {"chat_id": ADA, "message": "x"}
     await telegram.client.post("/telegram/send", json=body)
     await telegram.api.until("sendMessage", 2)
