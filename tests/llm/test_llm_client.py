@@ -162,4 +162,5 @@ async def test_health_is_what_the_server_says(script: Script, status: str, upstr
     async with open_http_client() as http:
         assert (await LlmClient(http, Settings(llm_server_url=upstream.url)).health())["status"] == status
         nowhere = await LlmClient(http, Settings(llm_server_url="http://127.0.0.1:9")).health()
-    assert nowhere == {"status": "unreachable", "problem": "nothing listens there"}
+    problem = "the LLM server at http://127.0.0.1:9 cannot be reached: nothing listens there"
+    assert nowhere == {"status": "unreachable", "problem": problem}

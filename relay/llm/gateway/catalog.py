@@ -84,7 +84,7 @@ class _Catalog:
         self, name: str, base_url: str, secret: SecretStr | None = None, headers: Mapping[str, str] | None = None
     ) -> Upstream:
         return Upstream(
-            self.http,
+            self.http.handle_async_request,
             name,
             base_url,
             connect_seconds=self.settings.llm_connect_seconds,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,11 +31,14 @@ _FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.Clien
 
 
 class Upstream:
-    """One model server. `secret` is sent as a bearer token and redacted from all error messages."""
+    """One model server. `secret` is sent as a bearer token and redacted from all error messages.
+
+    send returns a response whose body is not read yet.
+    """
 
     def __init__(
         self,
-        transport: httpx.AsyncBaseTransport,
+        send: Callable[[httpx.Request], Awaitable[httpx.Response]],
         provider: str,
         base_url: str,
         *,
@@ -43,7 +46,7 @@ class Upstream:
         secret: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._transport = transport
+        self._send = send
         self.provider = provider
         self._base = base_url.rstrip("/")
         parts = urlsplit(base_url)
@@ -81,7 +84,7 @@ class Upstream:
         try:
             request = self._request(path, body, limits)
             before = time.perf_counter()
-            response = await self._transport.handle_async_request(request)
+            response = await self._send(request)
             timing.upstream_seconds += time.perf_counter() - before
             stream = Stream(self, response, timing, with_images=with_images)
             try:
@@ -140,22 +143,6 @@ async def _in_blocks(content: bytes) -> AsyncGenerator[bytes, None]:
         yield content[start : start + _UPLOAD_BLOCK_BYTES]
 
 
-async def split_lines(blocks: AsyncIterable[bytes], too_long: Exception) -> AsyncGenerator[list[bytes], None]:
-    """The complete lines of each block, stripped, without empty ones; the last may lack its line end.
-
-    Raises `too_long` when a line exceeds MAX_LINE_BYTES.
-    """
-    rest = b""
-    async for block in blocks:
-        *lines, rest = (rest + block).split(b"\n") if rest else block.split(b"\n")
-        if len(rest) > MAX_LINE_BYTES:
-            raise too_long
-        if found := [line for raw in lines if (line := raw.strip())]:
-            yield found
-    if rest := rest.strip():
-        yield [rest]
-
-
 class Stream:
     """The response body of one request while it is read."""
 
@@ -181,9 +168,20 @@ class Stream:
         media_type: str = self._response.headers.get("content-type", "")
         return media_type.split(";", maxsplit=1)[0].strip() == "application/json"
 
-    def lines(self) -> AsyncGenerator[list[bytes], None]:
-        """The complete lines of each read, stripped, without empty ones. Raises ProviderError for a line too long."""
-        return split_lines(self._blocks(), self._upstream.broken("sent a line without end"))
+    async def lines(self) -> AsyncGenerator[list[bytes], None]:
+        """The complete lines of each read, stripped, without empty ones; the last may lack its line end.
+
+        Raises ProviderError for a line of more than MAX_LINE_BYTES.
+        """
+        rest = b""
+        async for block in self._blocks():
+            *lines, rest = (rest + block).split(b"\n") if rest else block.split(b"\n")
+            if len(rest) > MAX_LINE_BYTES:
+                raise self._upstream.broken("sent a line without end")
+            if found := [line for raw in lines if (line := raw.strip())]:
+                yield found
+        if rest := rest.strip():
+            yield [rest]
 
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
         before = time.perf_counter()
