@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import orjson
@@ -43,10 +42,10 @@ class AnswerResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI's signature)
         timing = RequestTiming(time.perf_counter())
-        delivery = _StreamDelivery(send, self._format) if self._stream else _DocumentDelivery(send, self._format)
+        delivery = (_StreamDelivery if self._stream else _Delivery)(send, self._format)
         try:
             async with _until_disconnect(receive):
-                with _KeepAlive(delivery, timing, self._keepalive_seconds):
+                with _keep_alive(delivery, timing, self._keepalive_seconds):
                     summary = await self._ask(delivery.on_chunk, timing)
                 await delivery.end(summary)
         except ModelError as error:
@@ -85,48 +84,60 @@ async def _until_disconnect(receive: Receive) -> AsyncIterator[None]:
         watcher.cancel()
 
 
-class _KeepAlive:
-    """Calls the delivery's keep_alive every `seconds` within the block."""
+@contextmanager
+def _keep_alive(delivery: _Delivery, timing: RequestTiming, seconds: float) -> Iterator[None]:
+    """Call the delivery's keep_alive every `seconds` within the block."""
+    loop = asyncio.get_running_loop()
+    running: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle
 
-    def __init__(self, delivery: _Delivery, timing: RequestTiming, seconds: float) -> None:
-        self._delivery = delivery
-        self._timing = timing
-        self._seconds = seconds
-        self._running: asyncio.Task[None] | None = None
+    def tick() -> None:
+        nonlocal timer, running
+        if running is None or running.done():
+            running = asyncio.create_task(delivery.keep_alive(timing))
+        timer = loop.call_later(seconds, tick)
 
-    def __enter__(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._tick)
-
-    def _tick(self) -> None:
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._delivery.keep_alive(self._timing))
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._tick)
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._running is not None:
-            self._running.cancel()
+    timer = loop.call_later(seconds, tick)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if running is not None:
+            running.cancel()
 
 
-class _Delivery(ABC):
-    """Where the chunks of one answer go. `began` is true once the status line was sent."""
+class _Delivery:
+    """Collects the chunks of one answer into one JSON document. `began`: the status line of a stream was sent."""
 
     def __init__(self, send: Send, api_format: ApiFormat) -> None:
         self._send = send
         self._format = api_format
+        self._chunks: list[Chunk] = []
         self.began = False
 
-    @abstractmethod
-    async def on_chunk(self, chunk: Chunk) -> None: ...
+    async def on_chunk(self, chunk: Chunk) -> None:
+        self._chunks.append(chunk)
 
-    @abstractmethod
-    async def end(self, summary: AnswerSummary) -> None: ...
+    async def keep_alive(self, timing: RequestTiming) -> None:
+        """Nothing here: no byte may precede the status line."""
 
-    @abstractmethod
-    async def keep_alive(self, timing: RequestTiming) -> None: ...
+    async def end(self, summary: AnswerSummary) -> None:
+        # Reasoning without an opening tag is recognised only by its closing tag, which may come in a later chunk.
+        text = without_thoughts("".join(chunk.text for chunk in self._chunks))
+        calls = tuple(call for chunk in self._chunks for call in chunk.tool_calls)
+        whole = Chunk(text, "".join(chunk.thinking for chunk in self._chunks), calls)
+        await self._document(200, self._format.full_response(whole, summary))
 
     async def fail(self, error: ModelError) -> None:
-        await _send_json(self._send, status_of(error), self._format.refusal(error), _retry_after(error))
+        wait = () if error.retry_after is None else ((b"retry-after", b"%d" % math.ceil(error.retry_after)),)
+        await self._document(status_of(error), self._format.refusal(error), *wait)
+
+    async def _document(self, status: int, body: dict[str, Any], *headers: tuple[bytes, bytes]) -> None:
+        content = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+        length = (b"content-length", b"%d" % len(content))
+        start = {"status": status, "headers": [(b"content-type", b"application/json"), length, *headers]}
+        await self._send({"type": "http.response.start", **start})
+        await self._send({"type": "http.response.body", "body": content})
 
 
 class _StreamDelivery(_Delivery):
@@ -162,35 +173,3 @@ class _StreamDelivery(_Delivery):
                 headers = [(b"content-type", self._format.media_type.encode()), (b"cache-control", b"no-store")]
                 await self._send({"type": "http.response.start", "status": 200, "headers": headers})
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
-
-
-class _DocumentDelivery(_Delivery):
-    """Collects the chunks into one JSON document."""
-
-    def __init__(self, send: Send, api_format: ApiFormat) -> None:
-        super().__init__(send, api_format)
-        self._chunks: list[Chunk] = []
-
-    async def on_chunk(self, chunk: Chunk) -> None:
-        self._chunks.append(chunk)
-
-    async def keep_alive(self, timing: RequestTiming) -> None:
-        """Does nothing: no byte may precede the status line."""
-
-    async def end(self, summary: AnswerSummary) -> None:
-        # Reasoning without an opening tag is recognised only by its closing tag, which may come in a later chunk.
-        text = without_thoughts("".join(chunk.text for chunk in self._chunks))
-        calls = tuple(call for chunk in self._chunks for call in chunk.tool_calls)
-        whole = Chunk(text, "".join(chunk.thinking for chunk in self._chunks), calls)
-        await _send_json(self._send, 200, self._format.full_response(whole, summary), [])
-
-
-def _retry_after(error: ModelError) -> list[tuple[bytes, bytes]]:
-    return [] if error.retry_after is None else [(b"retry-after", b"%d" % math.ceil(error.retry_after))]
-
-
-async def _send_json(send: Send, status: int, body: dict[str, Any], headers: list[tuple[bytes, bytes]]) -> None:
-    content = orjson.dumps(body, option=orjson.OPT_UTC_Z)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content)), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
