@@ -1,16 +1,20 @@
-"""Validates request bodies; errors are one sentence that names the wrong field."""
+"""Validates request bodies and the images in them; errors are one sentence that names the wrong field."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from relay.core.errors import ModelError, ModelFailure
+from relay.llm.chat import Image
 
 _FORM = re.compile(r"(function-.*|(list|dict)\[.*|nullable|bool|str|int|float)$")
 """Steps of an error location that name a type of a union instead of a field."""
+_MAGIC_PREFIXES = {"/9j/": "image/jpeg", "iVBORw0KGgo": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -34,3 +38,26 @@ def _sentence(error: ValidationError) -> str:
     where = ".".join(str(step) for step in detail["loc"] if not _FORM.match(str(step)))
     what = detail["msg"].removeprefix("Value error, ")
     return f"{where}: {what}" if where else what
+
+
+def image_from_base64(data: str) -> Image:
+    """An image as Ollama's clients send it, its type found by its first bytes. Raises ModelError if not base64."""
+    data = "".join(data.split())
+    try:
+        base64.b64decode(data[:64] + "=" * (-len(data[:64]) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ModelError(ModelFailure.BAD_REQUEST, "images must be base64 without a data: prefix") from None
+    kind = next((kind for start, kind in _MAGIC_PREFIXES.items() if data.startswith(start)), "image/jpeg")
+    return Image(kind, data)
+
+
+def image_from_url(url: str) -> Image:
+    """An image as OpenAI's clients send it: a data: or http(s) URL. Raises ModelError for others."""
+    if url.startswith("data:"):
+        head, comma, data = url.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise ModelError(ModelFailure.BAD_REQUEST, "a data: URL of a picture must be base64")
+        return image_from_base64(data)._replace(media_type=head[5:].split(";")[0] or "image/jpeg")
+    if url.startswith(("https://", "http://")):
+        return Image("", "", url)
+    raise ModelError(ModelFailure.BAD_REQUEST, "image_url must be a data: URL or begin with https://")

@@ -16,8 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import ChatMessage, ChatRequest, Chunk, ModelFacts, RequestTiming, ToolCall
 from relay.llm.gateway.api_format import AnswerSummary, hint_of
-from relay.llm.gateway.body import read
-from relay.llm.gateway.images import image_from_base64
+from relay.llm.gateway.body import image_from_base64, read
 from relay.llm.providers.ollama_native import encoded_calls
 
 _NS = 1_000_000_000

@@ -16,8 +16,8 @@ from pydantic import BaseModel, BeforeValidator, Field
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import ChatMessage, ChatRequest, Chunk, Image, RequestTiming, ToolCall
 from relay.llm.gateway.api_format import AnswerSummary, hint_of
-from relay.llm.gateway.body import read
-from relay.llm.gateway.images import image_from_url
+from relay.llm.gateway.body import image_from_url, read
+from relay.llm.providers.json_values import as_arguments
 from relay.llm.providers.openai_wire import COMMON_OPTIONS, encoded_calls
 
 
@@ -132,11 +132,8 @@ def _content(content: str | list[_ContentPart] | None) -> tuple[str, tuple[Image
 
 
 def _arguments(call: _OpenAiCall) -> dict[str, Any]:
-    try:
-        arguments = orjson.loads(call.function.arguments or "{}")
-    except orjson.JSONDecodeError:
-        arguments = None
-    if not isinstance(arguments, dict):
+    arguments = as_arguments(call.function.arguments)
+    if arguments is None:
         raise ModelError(ModelFailure.BAD_REQUEST, "messages.tool_calls: arguments must be a JSON object as text")
     return arguments
 

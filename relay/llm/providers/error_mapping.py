@@ -6,13 +6,14 @@ The body takes precedence over the status: OpenRouter sends errors with status 2
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from relay.core.errors import ModelFailure
+from relay.core.http_client import retry_after_seconds
 from relay.llm.chat import ProviderError
 from relay.llm.providers.json_values import as_dict, as_dicts, as_number
-from relay.llm.providers.retry_after import retry_after
 
 KIND_BY_STATUS = {
     400: ModelFailure.BAD_REQUEST,
@@ -62,6 +63,7 @@ _TOO_LONG = re.compile(
 _BLIND = re.compile(r"\b(images?|vision|multimodal|mmproj|image_url)\b", re.IGNORECASE)
 _NO_MODEL = re.compile(r"not a valid model|model .{0,80}(not found|does not exist)|no endpoints found", re.IGNORECASE)
 _MAX_MESSAGE_CHARS = 300
+_OLDEST_UNIX_TIME = 1_000_000_000
 _IN_FLIGHT_BUDGET = "openrouter_in_flight_budget"
 """Credits reserved for answers in flight; they may be released once those are complete."""
 
@@ -79,7 +81,7 @@ def failure_of(
     return ProviderError(
         kind,
         f"{provider}: {text}" if text else f"{provider} answered with status {status}",
-        retry_after=retry_after(headers, facts),
+        retry_after=_retry_after(headers, facts),
         fallback_models=tuple(name for name in offered if isinstance(name, str)) if isinstance(offered, list) else (),
     )
 
@@ -127,3 +129,35 @@ def _message(error: Any) -> str:
     if text.startswith("<"):
         return "it answered with a web page instead of an answer (is the address right?)"
     return text if len(text) <= _MAX_MESSAGE_CHARS else text[: _MAX_MESSAGE_CHARS - 1] + "…"
+
+
+def _retry_after(headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:
+    """Seconds to wait, at most one day, from all the places and units that providers use; None when there are none."""
+    metadata = as_dict(facts.get("metadata"))
+    passed_on = {str(key).lower(): value for key, value in as_dict(metadata.get("headers")).items()}
+    places = (
+        *(_in_headers(found) for found in (headers, passed_on)),
+        retry_after_seconds(as_dict(facts.get("availability")).get("retry_after")),
+        retry_after_seconds(metadata.get("retry_after_seconds")),
+        retry_after_seconds(metadata.get("resets_at")),
+        *(_quota_reset(found) for found in (headers, passed_on)),
+    )
+    return next((seconds for seconds in places if seconds is not None), None)
+
+
+def _in_headers(headers: Mapping[str, Any]) -> float | None:
+    """Retry-After; its variants in milliseconds are more exact and come first."""
+    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
+        if (milliseconds := as_number(headers.get(name))) is not None:
+            return retry_after_seconds(milliseconds / 1000)
+    return retry_after_seconds(headers.get("retry-after"))
+
+
+def _quota_reset(headers: Mapping[str, Any]) -> float | None:
+    """When a used-up quota resets: Unix time in seconds or milliseconds, or a number of seconds."""
+    reset = as_number(headers.get("x-ratelimit-reset"))
+    if reset is None or as_number(headers.get("x-ratelimit-remaining")) != 0:
+        return None
+    if reset >= _OLDEST_UNIX_TIME:
+        reset = (reset / 1000 if reset > _OLDEST_UNIX_TIME * 1000 else reset) - time.time()
+    return retry_after_seconds(reset)
