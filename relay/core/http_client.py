@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import ssl
 import time
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 
 import aiohttp
 import httpx
@@ -19,7 +21,13 @@ _BEFORE_THE_REQUEST = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutEr
 def open_transport(max_connections: int) -> httpx.AsyncBaseTransport:
     """The transport below every client, for the LLM gateway's hot path (no cookies, no redirects)."""
     limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
-    return AiohttpTransport(limits=limits, trust_env=False)
+    return AiohttpTransport(verify=_tls(), limits=limits, trust_env=False)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """The TLS context of every client: loading the certificates takes longer than the rest of opening one."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def open_http_client(*, timeout: httpx.Timeout | None = None, max_connections: int = 100) -> httpx.AsyncClient:
