@@ -94,6 +94,7 @@ def setup_logging(settings: Settings, server: str) -> None:
         root.addHandler(handler)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every malformed form of a stranger
 
 
 def _with_formatter(handler: logging.Handler, settings: Settings, time_format: str) -> logging.Handler:

@@ -18,6 +18,9 @@ from relay.web.errors import BodyLimit, error_response, too_large_hint
 
 log = logging.getLogger("relay.web.app")
 
+CLIENT_LEFT = 499
+"""The status that the metrics count, as nginx does, when a client left before it was answered."""
+
 _DRAIN_SECONDS = 5.0
 _DRAIN_BYTES = 64_000_000
 
@@ -35,7 +38,7 @@ class RequestMetrics:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 500
+        status = 0
 
         async def noting_status(message: Message) -> None:
             nonlocal status
@@ -45,7 +48,9 @@ class RequestMetrics:
 
         try:
             await self._app(scope, receive, noting_status)
+            status = status or CLIENT_LEFT
         finally:
+            status = status or 500
             route = getattr(scope.get("route"), "path", "unmatched")
             self._requests(route, str(status)).inc()
             self._request_seconds(route).observe(time.perf_counter() - started)
@@ -90,7 +95,10 @@ def _logged(error: BaseException, request: Request) -> Response:
 
 
 class BodyLimits:
-    """Refuses a body over the limit of its path: announced, before a byte is read; else as soon as it is exceeded."""
+    """Refuses a body over the limit of its path: announced, before a byte is read; else as soon as it is exceeded.
+
+    A client that leaves before its body is complete ends the request with the status CLIENT_LEFT.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -105,11 +113,14 @@ class BodyLimits:
             body = {"error": f"the body is larger than {limit.max_bytes} bytes", "hint": too_large_hint(limit)}
             await error_response(Request(scope), body, 413, {"Connection": "close"})(scope, receive, send)
             return
-        received = 0
+        received, complete = 0, not _has_body(scope)
 
         async def counting_receive() -> Message:
-            nonlocal received
+            nonlocal received, complete
             message = await receive()
+            if message["type"] == "http.disconnect" and not complete:
+                raise HTTPException(CLIENT_LEFT, "the client left")  # at any time it may: no error, no line of the log
+            complete = not message.get("more_body")
             received += len(message.get("body", b""))
             if received > limit.max_bytes:
                 await _drain(scope, receive)
@@ -132,6 +143,10 @@ async def _drain(scope: Scope, receive: Receive) -> None:
                 drained += len(message.get("body", b""))
                 if not message.get("more_body"):
                     return
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(name in {b"content-length", b"transfer-encoding"} for name, _ in scope["headers"])
 
 
 def _declared_length(scope: Scope) -> int:
