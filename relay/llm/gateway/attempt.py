@@ -5,30 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
-from dataclasses import dataclass
 
+from relay.config.settings import Settings
 from relay.core.errors import ModelFailure
 from relay.llm.chat import ChatRequest, Chunk, Completion, Provider, ProviderError, RequestTiming, StreamEvent
 from relay.llm.gateway.response import OnChunk
 from relay.llm.providers.reasoning import ThoughtFilter
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptLimits:
-    """Timeouts in seconds, and the length in characters at which an answer is cut."""
-
-    first_token: float
-    silence: float
-    max_chars: int
-
-
 class Attempt:
     """A single call of a provider. Once `started`, a chunk was delivered and the call must not be repeated."""
 
-    def __init__(self, provider: Provider, model: str, limits: AttemptLimits, *, inside_thoughts: bool) -> None:
+    def __init__(self, provider: Provider, model: str, settings: Settings, *, inside_thoughts: bool) -> None:
         self._provider = provider
         self._model = model
-        self._limits = limits
+        self._settings = settings
         self._thoughts = ThoughtFilter(inside=inside_thoughts)
         self._length = 0
         self.started = False
@@ -41,7 +32,7 @@ class Attempt:
     async def run(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> Completion:
         """Pass the chunks to `on_chunk` and return the completion. Raises ProviderError for every other outcome."""
         try:
-            async with asyncio.timeout(self._limits.first_token) as limit:
+            async with asyncio.timeout(self._settings.llm_first_token_seconds) as limit:
                 completion = await self._listen(request, on_chunk, timing, limit)
         except TimeoutError:
             raise ProviderError(ModelFailure.TIMEOUT, f"{self._provider.name} {self._too_slow()}") from None
@@ -52,8 +43,8 @@ class Attempt:
 
     def _too_slow(self) -> str:
         if self.started:
-            return f"fell silent for {self._limits.silence:g} seconds in the middle of the answer"
-        return f"did not say a word within {self._limits.first_token:g} seconds"
+            return f"fell silent for {self._settings.llm_silence_seconds:g} seconds in the middle of the answer"
+        return f"did not say a word within {self._settings.llm_first_token_seconds:g} seconds"
 
     async def _listen(
         self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming, limit: asyncio.Timeout
@@ -70,8 +61,8 @@ class Attempt:
                     limit.reschedule(None)  # a slow reader must not count as a silent provider
                     await self._emit(chunk, on_chunk, timing)
                 if self.started or event.thinking or event.text:
-                    limit.reschedule(loop.time() + self._limits.silence)
-                if self._length > self._limits.max_chars:
+                    limit.reschedule(loop.time() + self._settings.llm_silence_seconds)
+                if self._length > self._settings.llm_max_answer_chars:
                     completion = Completion("length", self._model, answer_tokens=self._length // 4)
                     break
         if completion is None:

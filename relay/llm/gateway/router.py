@@ -15,7 +15,7 @@ from relay.core.errors import ModelError, ModelFailure
 from relay.core.retry import Backoff, next_delay
 from relay.llm.chat import ChatRequest, Completion, ProviderError, RequestTiming
 from relay.llm.gateway.api_format import AnswerSummary, HintedError, hint_of
-from relay.llm.gateway.attempt import Attempt, AttemptLimits
+from relay.llm.gateway.attempt import Attempt
 from relay.llm.gateway.backend import Backend
 from relay.llm.gateway.breaker import Breaker
 from relay.llm.gateway.chain import Chain, Target
@@ -73,9 +73,6 @@ class FallbackRouter:
         self._metrics = metrics
         self._environment = environment
         self._backoff = Backoff(0.5, 8.0, settings.llm_attempts)
-        self._limits = AttemptLimits(
-            settings.llm_first_token_seconds, settings.llm_silence_seconds, settings.llm_max_answer_chars
-        )
         self._reported_truncation: set[str] = set()
 
     async def ask(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> AnswerSummary:
@@ -143,7 +140,7 @@ class FallbackRouter:
             if backend.quota is not None and backend.provider.is_free(call.model):
                 await self._take_quota(backend.quota, call)
             attempt = Attempt(
-                backend.provider, call.model, self._limits, inside_thoughts=call.model in backend.unopened
+                backend.provider, call.model, self._settings, inside_thoughts=call.model in backend.unopened
             )
             async with backend.queue.slot(call.request.user, call.timing):
                 if call.failures == 0 and not call.is_trial:
