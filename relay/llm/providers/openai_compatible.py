@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import Any
 
 from relay.core.errors import ModelFailure
 from relay.llm.chat import ChatRequest, ModelFacts, Provider, ProviderError, ProviderStatus, RequestTiming, StreamEvents
 from relay.llm.providers.json_values import as_dict, as_dicts, as_int, as_text
-from relay.llm.providers.openai_wire import events, request_body
+from relay.llm.providers.openai_wire import AnswerReader, request_body
 from relay.llm.providers.upstream import Upstream
 
 
@@ -29,11 +28,19 @@ class OpenAiProvider(Provider):
 
     async def answer(self, request: ChatRequest, model: str, timing: RequestTiming) -> StreamEvents:
         body = self._body(request, model)
-        async with (
-            self._upstream.stream("/chat/completions", body, timing, with_images=request.has_images) as stream,
-            aclosing(events(stream, model)) as answer,
-        ):
-            async for event in answer:
+        async with self._upstream.stream("/chat/completions", body, timing, with_images=request.has_images) as stream:
+            reader = AnswerReader(stream, model)
+            if stream.is_document:  # a server that does not stream, or an error with status 200
+                if (chunk := reader.take(await stream.document())) is not None:
+                    yield chunk
+            else:
+                async for lines in stream.lines():
+                    if (chunk := reader.read(lines)) is not None:
+                        yield chunk
+                    if reader.done:
+                        break
+                await stream.drain()
+            for event in reader.end():
                 yield event
 
     def _body(self, request: ChatRequest, model: str) -> dict[str, Any]:

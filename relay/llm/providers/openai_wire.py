@@ -5,7 +5,7 @@ What differs between those servers (headers, extra fields, model lists) is in th
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -75,27 +75,8 @@ def encoded_calls(calls: Iterable[ToolCall], first: int = 0) -> list[dict[str, A
     ]
 
 
-async def events(stream: Stream, model: str) -> AsyncGenerator[StreamEvent, None]:
-    """The chunks of an SSE answer, then its Completion. Raises ProviderError if it is cut off or has an error."""
-    answer = _StreamReader(stream, model)
-    if stream.is_document:  # a server that does not stream, or an error with status 200
-        chunk = answer.take(await stream.document())
-        if chunk is not None:
-            yield chunk
-    else:
-        async for lines in stream.lines():
-            chunk = answer.read(lines)
-            if chunk is not None:
-                yield chunk
-            if answer.done:
-                break
-        await stream.drain()
-    for event in answer.end():
-        yield event
-
-
-class _StreamReader:
-    """Accumulates one answer."""
+class AnswerReader:
+    """Reads one answer, an SSE stream or a document. Raises ProviderError when it is cut off or holds an error."""
 
     def __init__(self, stream: Stream, model: str) -> None:
         self._stream = stream
