@@ -22,10 +22,6 @@ from relay.llm.providers.ollama_native import encoded_calls
 _NS = 1_000_000_000
 
 
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
 class _OllamaFunction(BaseModel):
     name: str
     arguments: dict[str, Any] = {}
@@ -37,7 +33,7 @@ class _OllamaCall(BaseModel):
 
 
 class _OllamaMessage(BaseModel):
-    role: Annotated[Literal["system", "user", "assistant", "tool"], BeforeValidator(_lower)]
+    role: Annotated[Literal["system", "user", "assistant", "tool"], BeforeValidator(lambda role: str(role).lower())]
     content: str | None = None
     images: list[str] | None = None
     tool_calls: list[_OllamaCall] | None = None

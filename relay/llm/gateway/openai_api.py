@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, Field
 
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import ChatMessage, ChatRequest, Chunk, Image, RequestTiming, ToolCall
@@ -19,10 +19,6 @@ from relay.llm.gateway.api_format import AnswerSummary, hint_of
 from relay.llm.gateway.body import image_from_url, read
 from relay.llm.providers.json_values import as_arguments
 from relay.llm.providers.openai_wire import COMMON_OPTIONS, encoded_calls
-
-
-def _known_role(value: Any) -> Any:
-    return "system" if value == "developer" else value
 
 
 class _ImageUrl(BaseModel):
@@ -46,7 +42,7 @@ class _OpenAiCall(BaseModel):
 
 
 class _OpenAiMessage(BaseModel):
-    role: Annotated[Literal["system", "user", "assistant", "tool"], BeforeValidator(_known_role)]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[_ContentPart] | None = None
     tool_calls: list[_OpenAiCall] | None = None
     tool_call_id: str | None = None
@@ -121,7 +117,8 @@ def _format(wanted: _ResponseFormat | None) -> str | dict[str, Any] | None:
 def _message(message: _OpenAiMessage) -> ChatMessage:
     text, images = _content(message.content)
     calls = tuple(ToolCall(call.function.name, _arguments(call), call.id) for call in message.tool_calls or ())
-    return ChatMessage(message.role, text, images, calls, tool_call_id=message.tool_call_id or "")
+    role = "system" if message.role == "developer" else message.role
+    return ChatMessage(role, text, images, calls, tool_call_id=message.tool_call_id or "")
 
 
 def _content(content: str | list[_ContentPart] | None) -> tuple[str, tuple[Image, ...]]:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from relay.core.errors import ModelFailure
 from relay.llm.chat import Completion
@@ -83,8 +82,11 @@ class SpendTracker:
     def _load(self) -> None:
         try:
             noted = json.loads(self._path.read_text(encoding="utf-8"))
+            spent = as_amount(noted["spent_usd"])  # NaN would never reach a ceiling
+            if spent is None:
+                raise ValueError("spent_usd is no amount")
             if noted["month"] == self._month:
-                self._spent = _spent_in(noted)
+                self._spent = spent
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -104,15 +106,6 @@ def _month_at(now: float) -> tuple[str, float]:
     first = datetime.fromtimestamp(now, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     following = (first + timedelta(days=31)).replace(day=1)
     return first.strftime("%Y-%m"), following.timestamp()
-
-
-def _spent_in(noted: Mapping[str, Any]) -> float:
-    """The saved sum. Raises ValueError for anything but an amount: NaN would never reach a ceiling."""
-    spent = as_amount(noted["spent_usd"])
-    if spent is None:
-        msg = "spent_usd is no amount"
-        raise ValueError(msg)
-    return spent
 
 
 def cost_of(completion: Completion, model: str, prices: Mapping[str, tuple[float, float]]) -> float | None:

@@ -41,13 +41,13 @@ class FaqError(Exception):
 
 
 class Faq:
-    """The entries of one file, reloaded when it changes."""
+    """The entries of one file, reloaded when it changes. `default` answers unknown questions; empty: there is none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._version: tuple[float, int] | None = None
         self._entries: tuple[Entry, ...] = ()
-        self._default = ""
+        self.default = ""
         self.problem = ""
 
     def find(self, question: str) -> str | None:
@@ -61,22 +61,17 @@ class Faq:
                 best, answer = score, entry.answer
         return answer if best >= _MIN_SIMILARITY else None
 
-    @property
-    def default(self) -> str:
-        """The file's answer to unknown questions; empty when it has none."""
-        return self._default
-
     def _refresh(self) -> None:
         version = file_version(self._path)
         if version is not None and version == self._version:
             return
         self._version = version
         try:
-            self._entries, self._default = read(self._path)
+            self._entries, self.default = read(self._path)
             problem = ""
         except FaqError as error:
             problem = str(error)
-            self._entries, self._default = (), ""
+            self._entries, self.default = (), ""
         if problem and problem != self.problem:
             log.warning("%s", problem)
         self.problem = problem

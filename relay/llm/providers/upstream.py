@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,7 +49,6 @@ class Upstream:
     ) -> None:
         self._send = send
         self.provider = provider
-        self._base = base_url.rstrip("/")
         parts = urlsplit(base_url)
         self.address = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
         self.is_on_this_machine = parts.hostname in {"127.0.0.1", "localhost", "::1"}
@@ -60,7 +60,7 @@ class Upstream:
         if secret:
             self._headers["Authorization"] = f"Bearer {secret}"
         self._extensions = {"timeout": httpx.Timeout(None, connect=connect_seconds).as_dict()}
-        self._urls: dict[str, httpx.URL] = {}
+        self._url = cache(lambda path: httpx.URL(f"{base_url.rstrip('/')}{path}"))
 
     async def fetch(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Fetch a JSON document within 10 s, by POST if there is a body. Raises ProviderError for anything else."""
@@ -97,7 +97,10 @@ class Upstream:
             raise self._unreachable(error) from None
 
     def _request(self, path: str, body: Mapping[str, Any] | None, limits: httpx.Timeout | None) -> httpx.Request:
-        content = None if body is None else self._encoded(body)
+        try:
+            content = None if body is None else orjson.dumps(body)
+        except TypeError as error:  # a number of 500 digits, or depth that no parser takes
+            raise ProviderError(ModelFailure.BAD_REQUEST, f"{self.provider}: this cannot be sent: {error}") from None
         large = content is not None and len(content) > _UPLOAD_BLOCK_BYTES
         return httpx.Request(
             "GET" if content is None else "POST",
@@ -106,18 +109,6 @@ class Upstream:
             content=_in_blocks(content) if content and large else content,
             extensions=self._extensions if limits is None else {"timeout": limits.as_dict()},
         )
-
-    def _encoded(self, body: Mapping[str, Any]) -> bytes:
-        try:
-            return orjson.dumps(body)
-        except TypeError as error:  # a number of 500 digits, or depth that no parser takes
-            raise ProviderError(ModelFailure.BAD_REQUEST, f"{self.provider}: this cannot be sent: {error}") from None
-
-    def _url(self, path: str) -> httpx.URL:
-        url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = httpx.URL(self._base + path)
-        return url
 
     def _unreachable(self, error: BaseException) -> ProviderError:
         return ProviderError(
@@ -199,33 +190,29 @@ class Stream:
 
     async def document(self) -> Any:
         """The whole body as JSON. Raises ProviderError when it is not JSON."""
-        content = await self._whole()
-        try:
-            return orjson.loads(content)
-        except orjson.JSONDecodeError:
-            text = content[:2000].decode("utf-8", "replace").strip()
-            if text.startswith("<"):
-                raise self.error(text) from None
-            raise self._upstream.broken("sent something that is not JSON") from None
+        body = await self._whole()
+        if isinstance(body, str):
+            raise self.error(body) if body.startswith("<") else self._upstream.broken("sent something that is not JSON")
+        return body
 
     async def refusal(self) -> ProviderError:
         """The error for a status other than success."""
-        content = await self._whole()
-        try:
-            body: Any = orjson.loads(content)
-        except orjson.JSONDecodeError:
-            body = content[:2000].decode("utf-8", "replace")
+        body = await self._whole()
         if self._response.is_redirect:
             return self._upstream.broken("redirects elsewhere; set its address to where it really is")
         return self.error(body)
 
-    async def _whole(self) -> bytes:
+    async def _whole(self) -> Any:
+        """The whole body as JSON, or the beginning of it as text when it is not JSON."""
         content = bytearray()
         async for block in self._blocks():
             content += block
             if len(content) > MAX_BODY_BYTES:
                 raise self._upstream.broken("sent a body without end")
-        return bytes(content)
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:
+            return content[:2000].decode("utf-8", "replace").strip()
 
     def parsed(self, line: bytes) -> dict[str, Any]:
         """Parse one JSON object of the stream; lone surrogates become U+FFFD."""
