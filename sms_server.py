@@ -41,7 +41,7 @@ EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 routes = APIRouter()
 
 
-class SmsServer(ChannelServer[SmsSettings, MessagingDatabase, SmsService]):
+class SmsServer(ChannelServer[SmsSettings, SmsService]):
     """What the routes of the SMS server need."""
 
     channel = CHANNEL

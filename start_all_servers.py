@@ -130,7 +130,9 @@ def _run(plan: Plan) -> int:
         outages.set(name, outage)
         manager.notify(f"STATUS={outages.summary}")
 
-    supervisor = Supervisor(plan.programs, processes.start, screen, announce, on_outage, time.monotonic)
+    supervisor = Supervisor(
+        plan.programs, processes.start, screen.note, screen.alarm, announce, on_outage, time.monotonic
+    )
     try:
         return supervisor.run(events, manager.heartbeat)
     finally:

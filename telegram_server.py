@@ -35,6 +35,7 @@ from relay.core.http_client import open_http_client
 from relay.core.lease import Lease
 from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
 from relay.core.metrics import Metrics
+from relay.core.store import Store
 from relay.core.text import is_blank, timestamp
 from relay.web.access import ADMIN, PUBLIC
 from relay.web.errors import ApiError
@@ -61,7 +62,7 @@ class Webhook:
     error: str | None = None
 
 
-class TelegramServer(ChannelServer[TelegramSettings, MessagingDatabase, TelegramService]):
+class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
     """What the routes of the Telegram server need, with the updates by long polling or webhook."""
 
     channel = CHANNEL
@@ -70,13 +71,13 @@ class TelegramServer(ChannelServer[TelegramSettings, MessagingDatabase, Telegram
     def __init__(
         self,
         settings: TelegramSettings,
-        database: MessagingDatabase,
+        database: Store,
         service: TelegramService,
         http: AsyncClient,
         metrics: Metrics,
     ) -> None:
         super().__init__(settings, database, service, http, metrics)
-        self.intake = Intake(service, database, service.me.id, metrics, self.pipeline.notify)
+        self.intake = Intake(service.parse_update, database, service.me.id, metrics, self.pipeline.notify)
         self.poller = Poller(
             self.intake,
             database,

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
-from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from httpx import AsyncClient
-from sqlalchemy import Connection
 
 from relay.channels.admin_api import admin_routes, channel_status, sent_parts
 from relay.channels.registry import CHANNELS
@@ -26,36 +25,22 @@ from relay.core import shutdown
 from relay.core.channel import Channel
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
-from relay.core.messages import PlannedPart, Platform, ReplyId, User, UserId
+from relay.core.messages import PlannedPart, User, UserId
 from relay.core.metrics import Metrics
-from relay.core.pipeline import Pipeline, PipelineStore
+from relay.core.pipeline import Pipeline
+from relay.core.store import Store
 from relay.llm.client import LlmClient
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
 
-T = TypeVar("T")
 SettingsT = TypeVar("SettingsT", bound=Settings)
-DatabaseT = TypeVar("DatabaseT", bound="ChannelDatabase")
 ServiceT = TypeVar("ServiceT", bound=Channel)
 
 
-AnyServer: TypeAlias = "ChannelServer[Any, Any, Any]"
+AnyServer: TypeAlias = "ChannelServer[Any, Any]"
 
 
-class ChannelDatabase(PipelineStore, Protocol):
-    """The verbs of the database that a channel's server needs beside those of its pipeline."""
-
-    async def start(self) -> None: ...
-    async def stop(self, seconds: float) -> None: ...
-    async def check(self) -> None: ...
-    async def find_user(self, platform: Platform, user_id: UserId) -> User | None: ...
-    async def query(self, query: Callable[[Connection], T]) -> T: ...
-    async def plan_message(self, platform: Platform, user_id: UserId, parts: Sequence[PlannedPart]) -> ReplyId: ...
-    async def clear_history(self, platform: Platform, user_id: UserId) -> int | None: ...
-    async def release_user(self, platform: Platform, user_id: UserId) -> bool: ...
-
-
-class ChannelServer(Generic[SettingsT, DatabaseT, ServiceT]):
+class ChannelServer(Generic[SettingsT, ServiceT]):
     """Everything that the routes of one channel need. The constructor opens nothing.
 
     channel: the channel that is served. description: of the app, for /docs.
@@ -65,7 +50,7 @@ class ChannelServer(Generic[SettingsT, DatabaseT, ServiceT]):
     description: ClassVar[str] = ""
 
     def __init__(
-        self, settings: SettingsT, database: DatabaseT, service: ServiceT, http: AsyncClient, metrics: Metrics
+        self, settings: SettingsT, database: Store, service: ServiceT, http: AsyncClient, metrics: Metrics
     ) -> None:
         self.settings = settings
         self.database = database

@@ -5,9 +5,9 @@ One read transaction covers everything; when it fails, the page shows the server
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -18,17 +18,12 @@ from relay.core.messages import PartState, Platform, db_safe
 from relay.core.text import timestamp
 from relay.storage import queries
 
-T = TypeVar("T")
-
 USERS_PER_PAGE = 25
 ROWS_PER_LIST = 20
 PAUSED = "paused"
 
-
-class QueryRunner(Protocol):
-    """The part of the database that the pages use."""
-
-    async def query(self, query: Callable[[Connection], T]) -> T: ...
+QueryRunner = Callable[[Callable[[Connection], dict[str, Any]]], Awaitable[dict[str, Any]]]
+"""Runs a query in a transaction of the database. Raises StorageError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +35,7 @@ class Search:
 
 
 async def read_overview(
-    reader: QueryRunner, servers: list[ServerState], search: Search, *, now: float, simulated: bool
+    query: QueryRunner, servers: list[ServerState], search: Search, *, now: float, simulated: bool
 ) -> dict[str, Any]:
     """The values of the home page, ready for JSON; a StorageError becomes a part of them."""
     page: dict[str, Any] = {
@@ -50,7 +45,7 @@ async def read_overview(
         "search": asdict(search),
     }
     try:
-        found = await reader.query(lambda connection: _read(connection, search, now))
+        found = await query(lambda connection: _read(connection, search, now))
     except StorageError as error:
         return {**page, "database": {"reachable": False, "error": str(error)}}
     return {**page, "database": {"reachable": True, "error": None}, **found}

@@ -29,16 +29,14 @@ from relay.core.messages import (
     InboundId,
     InboundMessage,
     Outcome,
-    PartId,
-    PlannedPart,
     Platform,
-    ReplyId,
     User,
     UserId,
     UserState,
 )
 from relay.core.metrics import Metrics
 from relay.core.retry import MODEL_BACKOFF, next_delay
+from relay.core.store import Store
 from relay.core.user_workers import UserWorkers
 
 log = logging.getLogger("relay.core.conversation")
@@ -75,41 +73,12 @@ class Model(Protocol):
     ) -> Answer: ...
 
 
-class Inbox(Protocol):
-    """The verbs of the database that a conversation needs."""
-
-    async def claim_next_inbound(self, platform: Platform, user_id: UserId) -> Claim | None: ...
-    async def users_waiting(self, platform: Platform) -> list[UserId]: ...
-    async def read_context(
-        self, platform: Platform, user_id: UserId, exchanges: int
-    ) -> tuple[User | None, list[HistoryMessage]]: ...
-    async def complete_inbound(
-        self,
-        claim: Claim,
-        decision: Decision,
-        parts: Sequence[PlannedPart],
-        *,
-        answer: Answer | None = None,
-        outcome: Outcome = Outcome.ANSWERED,
-        reason: str | None = None,
-        merged: Sequence[InboundId] = (),
-    ) -> ReplyId | None: ...
-    async def load_context(self, claim: Claim, most: int) -> InboundContext: ...
-    async def postpone_inbound(
-        self, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart] = ()
-    ) -> None: ...
-    async def dead_letter_inbound(
-        self, claim: Claim, error: str, apology: Sequence[PlannedPart], merged: Sequence[InboundId] = ()
-    ) -> None: ...
-    async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None: ...
-
-
 class Conversation:
     """Answers the messages of one channel. `planned` is called with each user for whom parts may have been planned."""
 
     def __init__(
         self,
-        inbox: Inbox,
+        inbox: Store,
         channel: Channel,
         model: Model,
         settings: Settings,

@@ -10,24 +10,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from relay.core.errors import StorageError
 from relay.core.messages import Platform
+from relay.core.store import Store
 
 log = logging.getLogger("relay.core.lease")
 
 LONGEST_LOOK_SECONDS = 2.0
 """Longest pause between two attempts to take a lease that another process holds."""
-
-
-class LeaseStore(Protocol):
-    """The verbs of the database that a lease needs."""
-
-    @property
-    def owner(self) -> str: ...
-    async def hold_lease(self, platform: Platform, name: str, seconds: float) -> str: ...
-    async def release_lease(self, platform: Platform, name: str) -> None: ...
 
 
 class Lease:
@@ -39,7 +30,7 @@ class Lease:
 
     def __init__(
         self,
-        store: LeaseStore,
+        store: Store,
         platform: Platform,
         name: str,
         seconds: float,

@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from relay.config.settings import Settings
 from relay.core.channel import Channel
@@ -21,18 +21,15 @@ from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure,
 from relay.core.messages import (
     USER_STATE_AFTER,
     DeliveryEvent,
-    InboundId,
-    NextTry,
     Part,
     PartId,
     PlannedPart,
-    Platform,
     Receipt,
     UserId,
-    UserState,
 )
 from relay.core.metrics import Metrics
 from relay.core.retry import SEND_BACKOFF, next_delay
+from relay.core.store import Store
 from relay.core.user_workers import UserWorkers
 
 log = logging.getLogger("relay.core.outbox")
@@ -54,35 +51,12 @@ PAUSED = "paused"
 _RECORD_PAUSE_SECONDS = 1.0
 
 
-class PartStore(Protocol):
-    """The verbs of the database that sending needs."""
-
-    async def claim_next_part(self, platform: Platform, user_id: UserId, *, mark: bool = True) -> Part | None: ...
-    async def begin_send(self, part: Part) -> Part: ...
-    async def users_with_parts(self, platform: Platform) -> list[UserId]: ...
-    async def accepted_ids(self, part: Part) -> frozenset[str]: ...
-    async def record_accepted(self, part: Part, receipt: Receipt) -> None: ...
-    async def record_delivery(self, event: DeliveryEvent, next_try: NextTry) -> bool: ...
-    async def record_retry(self, part: Part, due: float, error: SendError) -> None: ...
-    async def record_unknown(self, part: Part, due: float, error: SendError) -> None: ...
-    async def record_failed(
-        self,
-        part: Part,
-        error: SendError,
-        user_state: UserState | None = None,
-        notice: Sequence[PlannedPart] = (),
-    ) -> None: ...
-    async def move_user(self, platform: Platform, old: UserId, new: UserId) -> None: ...
-    async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None: ...
-    async def set_state(self, platform: Platform, name: str, value: Any) -> None: ...
-
-
 class Outbox:
     """One channel's outgoing parts. Its workers are notified when parts were planned."""
 
     def __init__(
         self,
-        store: PartStore,
+        store: Store,
         channel: Channel,
         settings: Settings,
         metrics: Metrics,

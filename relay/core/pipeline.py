@@ -7,32 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
 
 from relay.config.settings import Settings
 from relay.core import shutdown
 from relay.core.channel import Channel
-from relay.core.conversation import Conversation, Inbox, Model
+from relay.core.conversation import Conversation, Model
 from relay.core.errors import StorageError
-from relay.core.messages import Platform, UserId
+from relay.core.messages import UserId
 from relay.core.metrics import Metrics
-from relay.core.outbox import Outbox, PartStore
+from relay.core.outbox import Outbox
+from relay.core.store import Store
 
 log = logging.getLogger("relay")
-
-
-class PipelineStore(Inbox, PartStore, Protocol):
-    """The verbs of the database that a pipeline needs."""
-
-    async def release_leases(self, platform: Platform) -> None: ...
 
 
 class Pipeline:
     """Conversation and outbox of one channel, started and stopped together."""
 
-    def __init__(
-        self, store: PipelineStore, channel: Channel, model: Model, settings: Settings, metrics: Metrics
-    ) -> None:
+    def __init__(self, store: Store, channel: Channel, model: Model, settings: Settings, metrics: Metrics) -> None:
         self._store = store
         self._platform = channel.platform
         self._stop_seconds = settings.stop_seconds

@@ -31,15 +31,9 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
-class OperatorLog(Protocol):
-    """Messages of the launcher for the operator."""
-
-    def note(self, name: str, text: str) -> None: ...
-
-    def alarm(self, name: str, text: str) -> None: ...
-
-
 Start = Callable[[Program, int], Process]
+Notify = Callable[[str, str], None]
+"""Called with the name of a server and a sentence for the operator."""
 Announce = Callable[[frozenset[str], frozenset[str]], None]
 """Called once with the names of the healthy servers, and of those among them that are not ready."""
 OnOutage = Callable[[str, Outage | None], None]
@@ -120,7 +114,8 @@ class Supervisor:
         self,
         programs: Sequence[Program],
         start: Start,
-        screen: OperatorLog,
+        note: Notify,
+        alarm: Notify,
         announce: Announce,
         on_outage: OnOutage,
         clock: Clock,
@@ -128,7 +123,7 @@ class Supervisor:
     ) -> None:
         self._servers = {program.name: SupervisedServer(program) for program in programs}
         self._start = start
-        self._screen = screen
+        self._note, self._alarm = note, alarm
         self._announce = announce
         self._on_outage = on_outage
         self._clock = clock
@@ -192,7 +187,7 @@ class Supervisor:
         now = self._clock()
         if self._stopping_since is None:
             self._stopping_since = now
-            self._screen.note("launcher", f"stopping everything ({why}); a second signal kills what is left")
+            self._note("launcher", f"stopping everything ({why}); a second signal kills what is left")
             for server in self._servers.values():
                 if server.state is State.WAITING:
                     server.state = State.ENDED
@@ -205,7 +200,7 @@ class Supervisor:
         how = in_words(status)
         if self._stopping_since is not None:
             server.state = State.ENDED
-            self._screen.note(server.name, "stopped" if server.name in self._stop_requested else f"ended: {how}")
+            self._note(server.name, "stopped" if server.name in self._stop_requested else f"ended: {how}")
         elif status == BAD_SETTINGS:
             self._end_refused(server)
         else:
@@ -219,18 +214,18 @@ class Supervisor:
         server.state = State.WAITING
         server.start_after = now + delay
         advice = "; IT KEEPS CRASHING, see its messages above" if looping else ""
-        self._screen.alarm(server.name, f"{reason}; starting it again in {delay:g} s{advice}")
+        self._alarm(server.name, f"{reason}; starting it again in {delay:g} s{advice}")
         self._on_outage(server.name, Outage(reason, delay))
 
     def _end_refused(self, server: SupervisedServer) -> None:
         server.state = State.ENDED
         self._refused = True
-        self._screen.alarm(server.name, "its settings were refused, see its message above; it will not be restarted")
+        self._alarm(server.name, "its settings were refused, see its message above; it will not be restarted")
         self._on_outage(server.name, Outage("its settings were refused", None))
 
     def _on_health(self, server: SupervisedServer, *, ok: bool) -> None:
         if ok and not server.healthy and (server.reported or server.was_ever_healthy):
-            self._screen.note(server.name, "is healthy again")
+            self._note(server.name, "is healthy again")
         if ok:
             server.was_ever_healthy, server.healthy_in_run, server.reported = True, True, False
         if ok and not server.healthy:
@@ -244,7 +239,7 @@ class Supervisor:
         server.ready = True
         if server.name in self._unready:
             self._unready.discard(server.name)
-            self._screen.note(server.name, "can do its work now")
+            self._note(server.name, "can do its work now")
 
     # -- timers ----------------------------------------------------------------------------------------------------
 
@@ -285,14 +280,14 @@ class Supervisor:
         what = f"runs (process {server.process.pid}) but has not answered GET /health for"
         if server.healthy_in_run and silent >= self._timeouts.hang:
             server.hung = True
-            self._screen.alarm(server.name, f"{what} {self._timeouts.hang:g} s; it is being killed and started again")
+            self._alarm(server.name, f"{what} {self._timeouts.hang:g} s; it is being killed and started again")
             server.process.kill()
         elif not server.reported and silent >= self._timeouts.health:
             server.reported = True
             fate = (
                 f"killed after {self._timeouts.hang:g} s" if server.healthy_in_run else "left running, it may be slow"
             )
-            self._screen.alarm(server.name, f"{what} {self._timeouts.health:g} s; it is {fate}")
+            self._alarm(server.name, f"{what} {self._timeouts.health:g} s; it is {fate}")
 
     def _announce_once(self, now: float) -> None:
         living = [server for server in self._servers.values() if server.state is not State.ENDED]
@@ -336,7 +331,7 @@ class Supervisor:
         for server in servers:
             if server.process and server.name not in self._killed:
                 self._killed.add(server.name)
-                self._screen.alarm(server.name, "is being killed, it has not stopped yet")
+                self._alarm(server.name, "is being killed, it has not stopped yet")
                 server.process.kill()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from relay.channels.sms.spec import SMS
 from relay.core.errors import StorageError
@@ -34,6 +35,9 @@ class Register:
         if self.away:
             raise StorageError("away")
         return self.holder
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotImplementedError(name)  # a lease needs no other verb of the store
 
     async def release_lease(self, platform: Platform, name: str) -> None:
         self.released += 1

@@ -30,7 +30,7 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
-from relay.core.pipeline import PipelineStore
+from relay.core.store import Store
 from relay.core.user_workers import SWEEP_SECONDS
 from relay.storage.engine import open_transactions
 from relay.storage.schema import conversations, inbound, outbound
@@ -209,7 +209,7 @@ class Town:
 
     def reborn(self) -> None:
         """A new life of the same server: nothing but the database is left of the last one."""
-        store: PipelineStore = self.moody
+        store: Store = self.moody
         ways: dict[str, Any] = {"clock": self.hours.clock, "sleep": self.hours.sleep, "rng": lambda: 0.5}
         self.outbox = Outbox(store, self.channel, self.settings, self.metrics, **ways)
         self.conversation = Conversation(

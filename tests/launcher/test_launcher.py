@@ -277,7 +277,14 @@ def test_a_process_that_is_stopped_with_sigstop_is_killed_and_started_again(
 
     screen = Screen(Console(file=io.StringIO()))
     supervisor = Supervisor(
-        [program], start, screen, lambda *_: None, on_outage, time.monotonic, Timeouts(health=0.1, hang=0.2)
+        [program],
+        start,
+        screen.note,
+        screen.alarm,
+        lambda *_: None,
+        on_outage,
+        time.monotonic,
+        Timeouts(health=0.1, hang=0.2),
     )
     try:
         assert supervisor.run(events, lambda: None) == 0

@@ -53,7 +53,14 @@ class Stage:
         self.outages: list[tuple[str, Outage | None]] = []
         self.runs = dict.fromkeys((program.name for program in self.programs), 0)
         self.supervisor = Supervisor(
-            self.programs, self.start, self, self.announce, self.on_outage, lambda: self.now, self.timeouts
+            self.programs,
+            self.start,
+            self.note,
+            self.note,
+            self.announce,
+            self.on_outage,
+            lambda: self.now,
+            self.timeouts,
         )
         self.supervisor.advance()
 
@@ -73,8 +80,6 @@ class Stage:
 
     def note(self, name: str, text: str) -> None:
         self.said.append(f"{name}: {text}")
-
-    alarm = note
 
     def send(self, *events: Event, at: float | None = None) -> None:
         self.now = self.now if at is None else at

@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 
@@ -23,9 +23,10 @@ from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import OutcomeUnknown, PayloadError, RelayError, SendError, SendFailure, StorageError
 from relay.core.lease import Lease
-from relay.core.messages import InboundId, InboundMessage, Kind, Platform, UserId
+from relay.core.messages import InboundMessage, Kind, UserId
 from relay.core.metrics import Metrics
 from relay.core.retry import Backoff
+from relay.core.store import Store
 
 log = logging.getLogger("relay.channels.telegram.polling")
 
@@ -46,30 +47,6 @@ SINGLY_AFTER = 3
 HASTY_SECONDS = 0.5  # an empty answer that comes sooner was no long poll
 
 
-class Store(Protocol):
-    """The verbs of the database that taking in needs."""
-
-    async def store_inbound(self, message: InboundMessage, raw: str) -> InboundId | None: ...
-    async def store_dead_letter(
-        self, platform: Platform, external_id: str, raw: str, reason: str
-    ) -> InboundId | None: ...
-    async def store_batch(
-        self,
-        messages: Sequence[tuple[InboundMessage, str]],
-        dead_letters: Sequence[tuple[str, str, str]],
-        platform: Platform,
-        state: tuple[str, Any],
-    ) -> list[UserId]: ...
-    async def read_state(self, platform: Platform, name: str) -> Any: ...
-    async def set_state(self, platform: Platform, name: str, value: Any) -> None: ...
-
-
-class Reader(Protocol):
-    """What the intake asks of the Telegram service."""
-
-    def parse_update(self, update: Any) -> InboundMessage: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Sorted:
     """A batch of updates: what was understood, what was not, and the offset that confirms all of it."""
@@ -83,9 +60,14 @@ class Intake:
     """Reads raw updates and stores them. `notify` hears of every person who has something new."""
 
     def __init__(
-        self, reader: Reader, store: Store, bot_id: int, metrics: Metrics, notify: Callable[[UserId], None]
+        self,
+        parse_update: Callable[[Any], InboundMessage],
+        store: Store,
+        bot_id: int,
+        metrics: Metrics,
+        notify: Callable[[UserId], None],
     ) -> None:
-        self._reader = reader
+        self._parse_update = parse_update
         self._store = store
         self._bot_id = bot_id
         self._metrics = metrics
@@ -142,7 +124,7 @@ class Intake:
         for update in updates:
             raw = _as_text(update)
             try:
-                messages.append((self._reader.parse_update(update), raw))
+                messages.append((self._parse_update(update), raw))
             except PayloadError as error:
                 log.warning("an update cannot be understood, it is kept as a dead letter: %s", error)
                 dead_letters.append((self._name(update, raw), raw, str(error)))

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from relay.channels.echo.settings import EchoSettings
 from relay.channels.echo.spec import CHANNEL, ECHO
 
-from messaging_database import MessagingDatabase, open_database
+from messaging_database import open_database
 from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app
 from relay.config.settings import load_settings
@@ -90,7 +90,7 @@ class EchoService:
         """Never fails: nothing can be asked of the peer."""
 
 
-class EchoServer(ChannelServer[EchoSettings, MessagingDatabase, EchoService]):
+class EchoServer(ChannelServer[EchoSettings, EchoService]):
     """What the routes of the echo server need."""
 
     channel = CHANNEL

@@ -35,7 +35,7 @@ class ParrotService:
         return Decision(reply=f"{message.text}!", name=message.name)
 
 
-class ParrotServer(ChannelServer[Any, Any, Any]):
+class ParrotServer(ChannelServer[Any, Any]):
     """What the routes of the parrot channel need."""
 
     channel = CHANNEL

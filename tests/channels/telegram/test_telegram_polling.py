@@ -67,18 +67,12 @@ class FailingStore:
             raise StorageError("invalid byte sequence")
         return await self._database.store_batch(messages, dead_letters, platform, note)
 
-    async def read_state(self, platform: Platform, name: str) -> Any:
-        return await self._database.read_state(platform, name)
-
     async def set_state(self, platform: Platform, name: str, value: Any) -> None:
         self._maybe_fail()
         await self._database.set_state(platform, name, value)
 
-    async def hold_lease(self, platform: Platform, name: str, seconds: float) -> str:
-        return await self._database.hold_lease(platform, name, seconds)
-
-    async def release_lease(self, platform: Platform, name: str) -> None:
-        await self._database.release_lease(platform, name)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
 
 
 async def _looks_are_quick(seconds: float) -> None:
@@ -103,7 +97,7 @@ class Scene:
         self.poller = self.make_poller()
 
     def make_poller(self) -> Poller:
-        intake = Intake(self._service, self.store, BOT_ID, Metrics(), self._wake)
+        intake = Intake(self._service.parse_update, self.store, BOT_ID, Metrics(), self._wake)
 
         async def prepare() -> None:
             await self._service.learn_identity()
