@@ -16,7 +16,8 @@ from relay.config.settings import Settings
 _BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}(?::|%3A)[A-Za-z0-9_-]{30,}", re.IGNORECASE)
 _REDACTED = "[secret]"
 _VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(9), *range(10, 32), *range(127, 160), 0x2028, 0x2029)}
-_NOISY = ("httpx", "httpcore", "aiohttp", "telegram", "twilio", "alembic", "asyncio", "uvicorn.access")
+_OURS = ("relay", "simulator", "uvicorn")
+"""Loggers that follow log_level; those of libraries show warnings and errors only."""
 
 
 class Redactor(logging.Filter):
@@ -85,15 +86,12 @@ def setup_logging(settings: Settings, server: str) -> None:
     if settings.log_dir:
         handlers.append(_with_formatter(_open_file(Path(settings.log_dir), server), settings, "%Y-%m-%d %H:%M:%S"))
     redactor = Redactor(settings.secrets())
-    root = logging.getLogger()
-    for old in root.handlers[:]:
-        root.removeHandler(old)
-    root.setLevel(settings.log_level.upper())
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     for handler in handlers:
         handler.addFilter(redactor)
-        root.addHandler(handler)
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.basicConfig(handlers=handlers, level=max(level, logging.WARNING), force=True)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every malformed form of a stranger
 
 

@@ -126,6 +126,13 @@ def test_a_program_logs_json_when_asked_to(tmp_path: Path) -> None:
     assert json.loads(run(tmp_path, LOG_FORMAT="json").stderr)["message"] == "hello"
 
 
+def test_the_level_is_that_of_our_own_loggers(tmp_path: Path) -> None:
+    """Libraries stay at warnings, or what is asked for would drown; above that the level counts for them too."""
+    assert "hello" in run(tmp_path, LOG_LEVEL="debug").stderr
+    assert "noise" not in run(tmp_path, LOG_LEVEL="debug").stderr
+    assert run(tmp_path, LOG_LEVEL="warning").stderr == ""
+
+
 def test_a_log_folder_that_cannot_be_made_ends_the_program_with_a_sentence(tmp_path: Path) -> None:
     """Status 2, like a bad setting: starting again would change nothing."""
     (tmp_path / "logs").write_text("")
