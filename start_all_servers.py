@@ -30,7 +30,7 @@ from relay.launcher.addresses import address_rows, title
 from relay.launcher.diagnosis import diagnose
 from relay.launcher.events import Event, Outage, StopRequested
 from relay.launcher.outages import OutageFile, read_launcher
-from relay.launcher.plan import CHANNEL_SERVERS, SERVERS, Plan, Selection, make_plan
+from relay.launcher.plan import CHANNEL_SERVERS, SERVERS, SIMULATED_CHANNELS, Plan, Selection, make_plan
 from relay.launcher.ports import PORT_WAIT_SECONDS, port_problems, wait_for_ports
 from relay.launcher.processes import Processes
 from relay.launcher.screen import Screen
@@ -42,7 +42,7 @@ PORT_IN_USE, ANOTHER_LAUNCHER = 1, 3
 FOLDER = Path(__file__).resolve().parent
 EPILOG = """
 Flags can be combined. Without flags, whatever is configured is started, and what is left out is listed. Without any
-account configured, or with --demo, a simulator plays Twilio, Telegram and the phones of the people who write.
+account configured, or with --demo, a simulator plays the providers and the phones of the people who write.
 Exit status: 0 stopped as asked; 1 a server had to be killed, or refused its settings, or a port was in use; 2 the
 settings are refused and nothing runs; 3 another launcher runs in this folder.
 """
@@ -157,7 +157,8 @@ def _print_plan(screen: Screen, plan: Plan) -> None:
     for name, reason in plan.left_out:
         screen.note("launcher", f"left out: {name} ({reason})")
     if plan.simulated:
-        screen.alarm("launcher", "TRY-OUT MODE: Twilio and Telegram are SIMULATED on this machine.")
+        titles = " and ".join(channel.title for channel in SIMULATED_CHANNELS)
+        screen.alarm("launcher", f"TRY-OUT MODE: {titles} are SIMULATED on this machine.")
         screen.alarm("launcher", "No account is used, nobody outside is reached, nothing costs anything.")
 
 

@@ -35,6 +35,7 @@ class ChannelSpec:
     (relay.channels.server).
     addresses: rows of the launcher's table for a real account, most important first.
     check: what `--check` finds about its configuration.
+    simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
     receipt_keys: what /send shows of each part. address_type: of an address in the body of /send.
     """
 
@@ -53,6 +54,7 @@ class ChannelSpec:
     host: ChannelSpec | None = None
     addresses: Callable[[Any], list[Row]] = _no_rows
     check: Callable[[Any], Iterable[Finding]] = _no_findings
+    simulated_as: str = ""
     receipt_keys: tuple[str, ...] = ("id", "state")
     address_type: Any = str
 

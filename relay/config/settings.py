@@ -196,7 +196,7 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], OneOf] = "info"
     """Lowest level that is logged."""
     simulated: bool = False
-    """Try-out mode, set by the launcher: the simulator plays Twilio and Telegram; no account is used."""
+    """Try-out mode, set by the launcher: the simulator plays the providers; no account is used."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

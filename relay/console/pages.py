@@ -96,6 +96,7 @@ class Pages:
         self._environment.globals.update(
             person_url=person_url,
             TITLES={channel.platform: channel.title for channel in CHANNELS},
+            SEGMENTED=[channel.platform for channel in CHANNELS if "segments" in channel.receipt_keys],
             new_form=lambda: secrets.token_hex(16),
             static=lambda name: f"/static/{name}?v={versions[name]}",
             simulated=settings.simulated,

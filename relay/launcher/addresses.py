@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
 
 from relay.channels.registry import CHANNELS
-from relay.channels.spec import ChannelSpec, Row
-from relay.launcher.plan import Plan
+from relay.channels.spec import Row
+from relay.launcher.plan import SIMULATED_CHANNELS, Plan
 
 
 def title(plan: Plan, up: frozenset[str], unready: frozenset[str]) -> str:
@@ -19,7 +18,7 @@ def title(plan: Plan, up: frozenset[str], unready: frozenset[str]) -> str:
 
 def address_rows(plan: Plan, up: frozenset[str], unready: frozenset[str] = frozenset()) -> list[Row]:
     """Labels and addresses of the servers that are up, the most useful first; then those not up or left out."""
-    rows = [row for name, rows_of in _ROWS if name in up for row in rows_of(plan)]
+    rows = [row for server, row in _rows(plan) if server in up]
     rows += [
         ("not ready", f"{program.name}: http://{program.host}:{program.port}/ready says why")
         for program in plan.programs
@@ -30,27 +29,15 @@ def address_rows(plan: Plan, up: frozenset[str], unready: frozenset[str] = froze
     return rows
 
 
-def _simulator(plan: Plan) -> list[Row]:
-    page = plan.settings.simulator_url
-    return [("try it", f"{page}  (an SMS phone and a Telegram chat in the browser; everything there is simulated)")]
-
-
-def _admin(plan: Plan) -> list[Row]:
-    return [("console", plan.settings.server_url(plan.settings.admin_server_port))]
-
-
-def _channel(plan: Plan, channel: ChannelSpec) -> list[Row]:
-    status = (f"{channel.title} status", f"{channel.url(plan.settings)}/{channel.platform}/status")
-    return [status] if plan.simulated else [*channel.addresses(plan.settings), status]
-
-
-def _llm(plan: Plan) -> list[Row]:
-    return [("LLM server", plan.settings.server_url(plan.settings.llm_server_port))]
-
-
-_ROWS: tuple[tuple[str, Callable[[Plan], list[Row]]], ...] = (
-    ("simulator", _simulator),
-    ("admin", _admin),
-    *(((channel.host or channel).platform, partial(_channel, channel=channel)) for channel in CHANNELS),
-    ("llm", _llm),
-)
+def _rows(plan: Plan) -> Iterator[tuple[str, Row]]:
+    """The name of each server with its rows, the most useful first."""
+    settings = plan.settings
+    phones = " and ".join(channel.simulated_as for channel in SIMULATED_CHANNELS)
+    text = f"{settings.simulator_url}  ({phones} in the browser; everything there is simulated)"
+    yield "simulator", ("try it", text)
+    yield "admin", ("console", settings.server_url(settings.admin_server_port))
+    for channel in CHANNELS:
+        status = (f"{channel.title} status", f"{channel.url(settings)}/{channel.platform}/status")
+        for row in [status] if plan.simulated else [*channel.addresses(settings), status]:
+            yield (channel.host or channel).platform, row
+    yield "llm", ("LLM server", settings.server_url(settings.llm_server_port))

@@ -95,7 +95,7 @@ def _plan(plan: Plan) -> Iterator[Finding]:
     for name, reason in plan.left_out:
         yield Finding(Severity.NOTE, "left out", f"{name}: {reason}")
     if plan.simulated:
-        yield Finding(Severity.NOTE, "mode", "try-out: the simulator plays Twilio and Telegram, no account is used")
+        yield Finding(Severity.NOTE, "mode", "try-out: the simulator plays the providers, no account is used")
 
 
 def _ports(plan: Plan) -> Iterator[Finding]:

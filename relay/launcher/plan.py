@@ -11,6 +11,7 @@ from relay.config.settings import Settings, reachable
 
 LOOPBACK = "127.0.0.1"
 CHANNEL_SERVERS = {channel.platform: channel for channel in CHANNELS if channel.host is None}
+SIMULATED_CHANNELS = tuple(channel for channel in CHANNELS if channel.simulated_as)
 SERVERS = ("llm", *CHANNEL_SERVERS, "admin")
 
 

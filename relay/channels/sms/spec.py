@@ -44,5 +44,6 @@ CHANNEL = ChannelSpec(
     port_key="sms_server_port",
     addresses=_addresses,
     check=_check,
+    simulated_as="an SMS phone",
     receipt_keys=("id", "state", "segments"),
 )

@@ -49,4 +49,5 @@ CHANNEL = ChannelSpec(
     port_key="telegram_server_port",
     addresses=_addresses,
     check=_check,
+    simulated_as="a Telegram chat",
 )
