@@ -139,8 +139,9 @@ class ProviderStatus:
 class Provider(ABC):
     """The API of one model provider; its attributes are what the gateway may rely on.
 
-    default_model: the model that the settings name, "" when the provider decides. auto_models always exist there and
-    choose a model themselves: the fallback when configured models were removed.
+    default_model: the model that the settings name, "" when the provider decides. has_free_quota: requests to its free
+    models are limited. auto_models always exist there and choose a model themselves: the fallback when configured
+    models were removed.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Provider(ABC):
     is_ai: ClassVar[bool] = True
     lists_all_models: ClassVar[bool] = True
     truncates_silently: ClassVar[bool] = False
+    has_free_quota: ClassVar[bool] = False
     auto_models: ClassVar[tuple[str, ...]] = ()
 
     def is_free(self, model: str) -> bool:  # noqa: ARG002 (some providers have free and paid models)

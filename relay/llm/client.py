@@ -43,13 +43,12 @@ class LlmClient:
 
     def __init__(self, http: httpx.AsyncClient, settings: Settings) -> None:
         self._seconds = settings.llm_total_seconds + _GRACE_SECONDS
-        token = settings.internal_token
         self._server = _LlmServer(
             partial(http.send, stream=True),
             "the LLM server",
             settings.model_url,
             connect_seconds=settings.llm_connect_seconds,
-            secret=token.get_secret_value() if token else None,
+            secret=settings.internal_token,
         )
 
     async def ask(

@@ -26,7 +26,7 @@ class Backend:
     """A provider and its state.
 
     configured: named by a setting, so that failures are logged; otherwise it was only auto-detected. quota limits
-    requests to free models, where the provider has such a limit.
+    requests to free models.
     """
 
     def __init__(
@@ -36,13 +36,12 @@ class Backend:
         environment: Environment,
         *,
         configured: bool = True,
-        quota: FreeQuota | None = None,
     ) -> None:
         self.provider = provider
         self.name = provider.name
         self.queue = queue
         self.configured = configured
-        self.quota = quota
+        self.quota = FreeQuota(environment.wall) if provider.has_free_quota else None
         self.provider_status: ProviderStatus | None = None
         self.problem: ModelError | None = None
         self.unopened: set[str] = set()

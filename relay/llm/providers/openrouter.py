@@ -30,6 +30,7 @@ class OpenRouterProvider(OpenAiProvider):
     name = "openrouter"
     required_setting = "OPENROUTER_API_KEY"
     lists_all_models = False  # the list is too long to be kept
+    has_free_quota = True
     auto_models = ("openrouter/auto", "openrouter/free")
 
     def __init__(self, upstream: Upstream, model: str, *, routing: dict[str, Any] | None = None) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx
 import orjson
+from pydantic import SecretStr
 
 from relay.core.errors import ModelFailure
 from relay.core.http_client import words_of
@@ -44,7 +45,7 @@ class Upstream:
         base_url: str,
         *,
         connect_seconds: float,
-        secret: str | None = None,
+        secret: SecretStr | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._send = send
@@ -52,13 +53,13 @@ class Upstream:
         parts = urlsplit(base_url)
         self.address = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
         self.is_on_this_machine = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-        self._secret = secret
+        self._secret = secret.get_secret_value() if secret else ""
         # Proxies buffer compressed streams; chunks must arrive as they are written.
         self._headers = httpx.Headers(
             {"Accept-Encoding": "identity", "Content-Type": "application/json", **(headers or {})}
         )
-        if secret:
-            self._headers["Authorization"] = f"Bearer {secret}"
+        if self._secret:
+            self._headers["Authorization"] = f"Bearer {self._secret}"
         self._extensions = {"timeout": httpx.Timeout(None, connect=connect_seconds).as_dict()}
         self._url = cache(lambda path: httpx.URL(f"{base_url.rstrip('/')}{path}"))
 
