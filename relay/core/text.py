@@ -20,6 +20,12 @@ def strip_controls(text: str) -> str:
     return _HALF_CHARACTERS.sub("\ufffd", _CONTROLS.sub("", _LINE_BREAKS.sub("\n", text)))
 
 
+def one_line(text: str, max_chars: int) -> str:
+    """The text with single spaces for all white space, cut with an ellipsis."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= max_chars else flat[: max_chars - 1] + "…"
+
+
 def is_blank(text: str) -> bool:
     """Whether a reader sees nothing at all: only spaces, controls, joiners and direction marks."""
     return all(unicodedata.category(char) in _SHOW_NOTHING or char == "\ufe0f" for char in text)

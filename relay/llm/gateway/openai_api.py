@@ -172,15 +172,7 @@ class OpenAiAnswer:
     def refusal(self, error: ModelError) -> dict[str, Any]:
         ours = error.kind in {ModelFailure.BAD_REQUEST, ModelFailure.CONTEXT_TOO_LONG, ModelFailure.IMAGES_UNSUPPORTED}
         kind = "invalid_request_error" if ours else "api_error"
-        return {
-            "error": {
-                "message": error.message,
-                "type": kind,
-                "param": None,
-                "code": error.kind.value,
-                "hint": hint_of(error),
-            }
-        }
+        return _error_body(error.message, kind, code=error.kind.value, hint=hint_of(error))
 
     def _envelope(self, kind: str) -> dict[str, Any]:
         return {"id": self._id, "object": kind, "created": self._created, "model": self._model}
@@ -194,8 +186,12 @@ def error_form(path: str, body: dict[str, Any]) -> dict[str, Any]:
     """Errors of the web framework, in OpenAI's form on the routes of its protocol."""
     if not path.startswith("/v1/"):
         return body
-    facts = {"message": body["error"], "type": "invalid_request_error", "param": None, "code": None}
-    return {"error": {**facts, **{key: value for key, value in body.items() if key != "error"}}}
+    more = {key: value for key, value in body.items() if key != "error"}
+    return _error_body(body["error"], "invalid_request_error", **more)
+
+
+def _error_body(message: str, kind: str, **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, "type": kind, "param": None, "code": None, **more}}
 
 
 def _message_of(chunk: Chunk, *, streamed: bool, first_call: int = 0) -> dict[str, Any]:

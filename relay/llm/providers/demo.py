@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from relay.core.errors import ModelFailure
+from relay.core.text import one_line
 from relay.llm.chat import (
     ChatRequest,
     Chunk,
@@ -80,11 +81,13 @@ def reply(faq: Faq, request: ChatRequest) -> str:
 
 def _filled(text: str, name: str, earlier: list[str]) -> str:
     """Fill the placeholders of an answer; user text is inserted, never interpreted."""
+    numbers = {0: "no earlier message", 1: "1 earlier message"}
+    lines = (f"{number}. {one_line(line, 200)}" for number, line in enumerate(earlier, 1))
     values = {
         "greeting": _greeting(name),
         "name": name or "nameless friend",
-        "count": _count(len(earlier)),
-        "earlier": "\n".join(f"{number}. {_short(line)}" for number, line in enumerate(earlier, 1)) or "(nothing yet)",
+        "count": numbers.get(len(earlier), f"{len(earlier)} earlier messages"),
+        "earlier": "\n".join(lines) or "(nothing yet)",
         "how_to_connect": _HOW_TO_CONNECT,
     }
     return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text)
@@ -92,12 +95,3 @@ def _filled(text: str, name: str, earlier: list[str]) -> str:
 
 def _greeting(name: str) -> str:
     return f"Hello {name}! " if name else "Hello! "
-
-
-def _count(number: int) -> str:
-    return {0: "no earlier message", 1: "1 earlier message"}.get(number, f"{number} earlier messages")
-
-
-def _short(line: str) -> str:
-    flat = " ".join(line.split())
-    return flat if len(flat) <= 200 else flat[:199] + "…"

@@ -12,6 +12,7 @@ from typing import Any
 
 from relay.core.errors import ModelFailure
 from relay.core.http_client import retry_after_seconds
+from relay.core.text import one_line
 from relay.llm.chat import ProviderError
 from relay.llm.providers.json_values import as_dict, as_dicts, as_number
 
@@ -125,10 +126,10 @@ def _message(error: Any) -> str:
         error = error.get("message") or error.get("detail") or ""
     if problems := as_dicts(error):  # FastAPI's list of what is wrong
         error = problems[0].get("msg")
-    text = " ".join(str(error).split()) if isinstance(error, str) else ""
+    text = one_line(error, _MAX_MESSAGE_CHARS) if isinstance(error, str) else ""
     if text.startswith("<"):
         return "it answered with a web page instead of an answer (is the address right?)"
-    return text if len(text) <= _MAX_MESSAGE_CHARS else text[: _MAX_MESSAGE_CHARS - 1] + "…"
+    return text
 
 
 def _retry_after(headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:

@@ -26,7 +26,7 @@ def linked(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
             ]
             numbered += len(unanswered)
             found.append(replace(message, tool_calls=tuple(unanswered)))
-        elif message.role == "tool" and (call := _answered(message, unanswered)) is not None:
+        elif message.role == "tool" and (call := next((c for c in unanswered if _answers(message, c)), None)):
             unanswered.remove(call)
             found.append(replace(message, tool_call_id=call.id, tool_name=call.name))
         else:
@@ -34,13 +34,8 @@ def linked(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:
     return found
 
 
-def _answered(result: ChatMessage, calls: Sequence[ToolCall]) -> ToolCall | None:
-    """The first call that matches the id or name of a result."""
-    return next(
-        (
-            call
-            for call in calls
-            if result.tool_call_id in ("", call.id) and (result.tool_name in ("", call.name) or result.tool_call_id)
-        ),
-        None,
-    )
+def _answers(result: ChatMessage, call: ToolCall) -> bool:
+    """Whether id or name of a result are those of a call; without both, the first call is meant."""
+    if result.tool_call_id:
+        return result.tool_call_id == call.id
+    return result.tool_name in ("", call.name)
