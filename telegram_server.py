@@ -24,7 +24,8 @@ from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.entities import CUT_NOTICE
-from relay.channels.telegram.polling import LEASE_NOTE, Intake, Poller, insist
+from relay.channels.telegram.ingest import UpdateIngest
+from relay.channels.telegram.polling import LEASE_NAME, Poller
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import CHANNEL, TELEGRAM
 from relay.config.errors import SettingsError
@@ -35,6 +36,7 @@ from relay.core.http_client import open_http_client
 from relay.core.lease import Lease
 from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
 from relay.core.metrics import Metrics
+from relay.core.retry import retry_forever
 from relay.core.store import Store
 from relay.core.text import is_blank, timestamp
 from relay.web.access import ADMIN, PUBLIC
@@ -77,14 +79,14 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
         metrics: Metrics,
     ) -> None:
         super().__init__(settings, database, service, http, metrics)
-        self.intake = Intake(service.parse_update, database, service.me.id, metrics, self.pipeline.notify)
+        self.ingest = UpdateIngest(service.parse_update, database, service.me.id, metrics, self.pipeline.notify)
         self.poller = Poller(
-            self.intake,
+            self.ingest,
             database,
             self._prepare_polling,
             lambda client: BotCalls(client, settings.telegram_api_base_url, bot_token(settings)),
             lambda: open_http_client(max_connections=2),
-            Lease(database, TELEGRAM, LEASE_NOTE, settings.lease_seconds),
+            Lease(database, TELEGRAM, LEASE_NAME, settings.lease_seconds),
             bot_id=service.me.id,
             poll_seconds=settings.telegram_poll_seconds,
             allowed_updates=ALLOWED_UPDATES,
@@ -101,7 +103,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             await self.poller.start()
         else:
             self._in_background(self._register(self.webhook))
-        self._in_background(insist("registering the menu of commands", self.service.register_commands))
+        self._in_background(retry_forever("registering the menu of commands", self.service.register_commands))
 
     async def stop(self) -> None:
         for task in self._background:
@@ -125,10 +127,10 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             await self.service.learn_identity()
             await self.service.set_webhook(webhook.url, webhook.secret)
 
-        def failed(error: str) -> None:
+        def on_failure(error: str) -> None:
             webhook.error = error
 
-        await insist("registering the webhook", register, failed=failed)
+        await retry_forever("registering the webhook", register, on_failure=on_failure)
         webhook.registered, webhook.error = True, None
         log.info("Telegram pushes updates to %s", webhook.url)
 
@@ -278,7 +280,7 @@ async def webhook(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError):
         # A refusal would make Telegram send the same again, for a day: it is kept where the operator sees it.
         update = {"unreadable": content[:10_000].decode("utf-8", "replace")}
-    await server.intake.take_pushed(update)
+    await server.ingest.store_pushed(update)
     return {"ok": True}
 
 

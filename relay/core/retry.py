@@ -5,12 +5,17 @@ Giving up goes by age, not by count, so that an outage of an hour loses no answe
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from relay.core.errors import SendFailure
+from relay.core.errors import RelayError, SendError, SendFailure
+
+log = logging.getLogger("relay.core.retry")
 
 JITTER: Final = 0.2
 """Share by which a delay is spread in both directions."""
@@ -40,6 +45,8 @@ SEND_BACKOFF: Final = {
 """The failures worth another attempt; every other one is final."""
 
 MODEL_BACKOFF: Final = Backoff(1.0, 60.0)
+ACCOUNT_BACKOFF: Final = Backoff(1.0, 60.0)
+"""Of calls about our account at a provider, such as registering a webhook."""
 
 
 def next_delay(
@@ -58,3 +65,27 @@ def next_delay(
     if backoff is None or attempts >= backoff.max_attempts or age >= give_up_after:
         return None
     return max(backoff.delay(attempts, rng=rng), retry_after or 0.0)
+
+
+async def retry_forever(
+    what: str,
+    call: Callable[[], Awaitable[None]],
+    *,
+    on_failure: Callable[[str], None] = lambda _: None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Repeat a call until it raises no RelayError, at least the provider's retry_after apart.
+
+    what: names the call in the log. on_failure: called with each error's text before the pause.
+    """
+    for failures in itertools.count(1):
+        try:
+            await call()
+        except RelayError as error:
+            retry_after = error.retry_after if isinstance(error, SendError) else None
+            delay = max(ACCOUNT_BACKOFF.delay(failures), retry_after or 0.0)
+            log.warning("%s failed: %s; next try in %.0f s", what, error, delay)
+            on_failure(str(error))
+            await sleep(delay)
+        else:
+            return

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.errors import SendFailure
-from relay.core.retry import JITTER, MODEL_BACKOFF, SEND_BACKOFF, Backoff, next_delay
+from relay.core.errors import RelayError, SendError, SendFailure, StorageError
+from relay.core.retry import JITTER, MODEL_BACKOFF, SEND_BACKOFF, Backoff, next_delay, retry_forever
 
 RNG = st.floats(0, 1)
 SECONDS = st.floats(0, 1e6)
@@ -92,3 +92,26 @@ def test_without_a_request_of_the_provider_the_backoff_alone_decides() -> None:
     """A delay below one second stays below one second."""
     delay = next_delay(Backoff(0.1, 0.1), attempts=1, age=0, give_up_after=1, rng=lambda: 0.5)
     assert delay == pytest.approx(0.1)
+
+
+async def test_a_call_is_repeated_until_it_succeeds() -> None:
+    """Pauses double, never shorter than the provider asks for; each error is passed on; then nothing more is called."""
+    outcomes: list[RelayError | None] = [
+        StorageError("locked"),
+        SendError(SendFailure.BUSY, "429", "slow down", retry_after=7.0),
+        SendError(SendFailure.BUSY, "429", "once more", retry_after=1.0),
+        None,
+    ]
+    errors: list[str] = []
+    pauses: list[float] = []
+
+    async def call() -> None:
+        if (outcome := outcomes.pop(0)) is not None:
+            raise outcome
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    await retry_forever("the call", call, on_failure=errors.append, sleep=sleep)
+    assert (outcomes, errors) == ([], ["locked", "slow down", "once more"])
+    assert pauses == [1.0, 7.0, 4.0]

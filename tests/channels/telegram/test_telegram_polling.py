@@ -15,7 +15,8 @@ import pytest
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import PLATFORMS
 from relay.channels.telegram.bot_api import BotCalls
-from relay.channels.telegram.polling import LEASE_NOTE, OFFSET_NOTE, OFFSET_SECONDS, Intake, Poller, PollingState
+from relay.channels.telegram.ingest import UpdateIngest
+from relay.channels.telegram.polling import LEASE_NAME, OFFSET_SECONDS, OFFSET_STATE, Poller, PollingState
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
@@ -60,12 +61,12 @@ class FailingStore:
         messages: Sequence[tuple[InboundMessage, str]],
         dead_letters: Sequence[tuple[str, str, str]],
         platform: Platform,
-        note: tuple[str, Any],
+        state: tuple[str, Any],
     ) -> list[UserId]:
         self._maybe_fail()
         if any(message.external_id == self.poison for message, _ in messages):
             raise StorageError("invalid byte sequence")
-        return await self._database.store_batch(messages, dead_letters, platform, note)
+        return await self._database.store_batch(messages, dead_letters, platform, state)
 
     async def set_state(self, platform: Platform, name: str, value: Any) -> None:
         self._maybe_fail()
@@ -76,7 +77,7 @@ class FailingStore:
 
 
 async def _looks_are_quick(seconds: float) -> None:
-    """Whoever stands by looks again soon; the renewals, which come later, are not needed here."""
+    """A server on standby reads the lease again soon; renewals, which come later, are not needed here."""
     await asyncio.sleep(0.01 if seconds <= LONGEST_LOOK_SECONDS else 3600)
 
 
@@ -93,18 +94,18 @@ class Scene:
         self.now = NOW
         self._service = service
         self.monotonic: Callable[[], float] = time.monotonic
-        self.lease = Lease(self.store, TELEGRAM, LEASE_NOTE, 15.0, monotonic=self._moment, sleep=_looks_are_quick)
+        self.lease = Lease(self.store, TELEGRAM, LEASE_NAME, 15.0, monotonic=self._moment, sleep=_looks_are_quick)
         self.poller = self.make_poller()
 
     def make_poller(self) -> Poller:
-        intake = Intake(self._service.parse_update, self.store, BOT_ID, Metrics(), self._wake)
+        ingest = UpdateIngest(self._service.parse_update, self.store, BOT_ID, Metrics(), self._notify)
 
         async def prepare() -> None:
             await self._service.learn_identity()
             await self._service.delete_webhook()
 
         return Poller(
-            intake,
+            ingest,
             self.store,
             prepare,
             lambda client: BotCalls(client, self.api.base_url, TOKEN),
@@ -130,10 +131,10 @@ class Scene:
         self.monotonic = lambda: time.monotonic() + 100
         other = self.other_server()
         await other.prepare()
-        await self.database.release_lease(TELEGRAM, LEASE_NOTE)
-        await other.hold_lease(TELEGRAM, LEASE_NOTE, 600)
+        await self.database.release_lease(TELEGRAM, LEASE_NAME)
+        await other.hold_lease(TELEGRAM, LEASE_NAME, 600)
 
-    def _wake(self, user_id: UserId) -> None:
+    def _notify(self, user_id: UserId) -> None:
         self.notified.append(user_id)
 
     async def _sleep(self, seconds: float) -> None:
@@ -150,7 +151,7 @@ class Scene:
         """The texts that wait for an answer, in order."""
         return [row["text"] for row in await self.database.query(lambda c: queries.waiting_messages(c, PLATFORMS, 200))]
 
-    async def buried(self) -> list[dict[str, Any]]:
+    async def dead_letters(self) -> list[dict[str, Any]]:
         return await self.database.query(lambda c: queries.dead_letters(c, PLATFORMS, 200))
 
     async def confirmed(self, offset: int) -> None:
@@ -226,7 +227,7 @@ async def test_a_poison_update_stops_nobody_behind_it(
     await scene.poller.start()
     await scene.confirmed(13)
     assert await scene.stored() == ["before", "behind"]
-    [letter] = await scene.buried()
+    [letter] = await scene.dead_letters()
     assert letter["external_id"] == f"{BOT_ID}:11"
     assert letter["error"]
     assert letter["raw"]
@@ -240,7 +241,7 @@ async def test_an_update_without_an_id_is_kept_once_and_does_not_spin(scene: Sce
     await scene.api.bring(private(12, "behind"))
     await scene.poller.start()
     await scene.confirmed(13)
-    assert len(await scene.buried()) == 1
+    assert len(await scene.dead_letters()) == 1
     assert scene.pauses[:4] == [1.0, 2.0, 4.0, 8.0]
     assert await scene.stored() == ["behind"]
 
@@ -273,22 +274,22 @@ async def test_one_message_that_the_database_refuses_does_not_hold_up_the_others
     await scene.poller.start()
     await scene.confirmed(13)
     assert await scene.stored() == ["before", "behind"]
-    [letter] = await scene.buried()
+    [letter] = await scene.dead_letters()
     assert "poison" in letter["raw"]
 
 
-async def test_a_long_outage_of_the_database_buries_nothing(scene: Scene) -> None:
+async def test_a_long_outage_of_the_database_gives_nothing_up(scene: Scene) -> None:
     """One by one or all together: as long as nothing can be written, nothing is given up."""
     scene.store.failures = 12
     await scene.api.bring(private(10, "one"), private(11, "two"))
     await scene.poller.start()
     await scene.confirmed(12)
     assert await scene.stored() == ["one", "two"]
-    assert await scene.buried() == []
+    assert await scene.dead_letters() == []
 
 
 async def test_the_offset_outlives_the_process(scene: Scene) -> None:
-    """The next life goes on where this one stopped."""
+    """The next run continues where this one stopped."""
     await scene.poller.start()
     await scene.api.bring(private(10, "one"))
     await scene.confirmed(11)
@@ -300,11 +301,12 @@ async def test_the_offset_outlives_the_process(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    "note", [{"bot": BOT_ID, "offset": 500, "at": NOW - OFFSET_SECONDS - 1}, {"bot": 1, "offset": 500, "at": NOW}, "x"]
+    "stored",
+    [{"bot": BOT_ID, "offset": 500, "at": NOW - OFFSET_SECONDS - 1}, {"bot": 1, "offset": 500, "at": NOW}, "x"],
 )
-async def test_an_old_or_foreign_offset_is_not_used(scene: Scene, note: Any) -> None:
+async def test_an_old_or_foreign_offset_is_not_used(scene: Scene, stored: Any) -> None:
     """After a week of silence Telegram counts anew, and another bot counts by itself: updates would be hidden."""
-    await scene.database.set_state(TELEGRAM, OFFSET_NOTE, note)
+    await scene.database.set_state(TELEGRAM, OFFSET_STATE, stored)
     await scene.poller.start()
     assert "offset" not in (await scene.api.until("getUpdates"))[0]
 
@@ -388,14 +390,14 @@ async def test_while_another_server_polls_this_one_stands_by(scene: Scene) -> No
     """It learns who it is, says who polls, and asks for no updates; it takes over from where the other stopped."""
     other = scene.other_server()
     await other.prepare()
-    await other.hold_lease(TELEGRAM, LEASE_NOTE, 600)
+    await other.hold_lease(TELEGRAM, LEASE_NAME, 600)
     await scene.poller.start()
     await scene.api.until("deleteWebhook")
     await scene.until(PollingState.STANDBY)
     assert (scene.poller.running, scene.poller.polled_by) == (True, "other")
     assert scene.api.made("getUpdates") == []
-    await other.set_state(TELEGRAM, OFFSET_NOTE, {"bot": BOT_ID, "offset": 77, "at": NOW})
-    await other.release_lease(TELEGRAM, LEASE_NOTE)
+    await other.set_state(TELEGRAM, OFFSET_STATE, {"bot": BOT_ID, "offset": 77, "at": NOW})
+    await other.release_lease(TELEGRAM, LEASE_NAME)
     assert (await scene.api.until("getUpdates"))[0]["offset"] == 77
     await scene.until(PollingState.POLLING)
     assert scene.poller.polled_by == scene.database.owner
@@ -407,9 +409,9 @@ async def test_a_stopped_poller_leaves_its_turn_to_another_server(scene: Scene) 
     await scene.api.until("getUpdates")
     other = scene.other_server()
     await other.prepare()
-    assert await other.hold_lease(TELEGRAM, LEASE_NOTE, 600) == scene.database.owner
+    assert await other.hold_lease(TELEGRAM, LEASE_NAME, 600) == scene.database.owner
     await scene.poller.stop()
-    assert await other.hold_lease(TELEGRAM, LEASE_NOTE, 600) == "other"
+    assert await other.hold_lease(TELEGRAM, LEASE_NAME, 600) == "other"
     assert scene.poller.polled_by is None
 
 
@@ -421,7 +423,7 @@ async def test_what_comes_after_the_lease_was_lost_is_left_to_the_other_server(s
     await scene.api.bring(private(10, "one"))
     await scene.until(PollingState.STANDBY)
     assert await scene.stored() == []
-    assert await scene.database.read_state(TELEGRAM, OFFSET_NOTE) is None
+    assert await scene.database.read_state(TELEGRAM, OFFSET_STATE) is None
 
 
 async def test_a_conflict_with_the_server_that_took_over_is_no_trouble(scene: Scene) -> None:
