@@ -16,7 +16,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -39,7 +38,7 @@ from relay.launcher.supervisor import BAD_SETTINGS, Supervisor
 from relay.launcher.systemd import ServiceManager
 
 PORT_IN_USE, ANOTHER_LAUNCHER = 1, 3
-FOLDER = Path(__file__).resolve().parent
+PROGRAM_FOLDER = Path(__file__).resolve().parent
 EPILOG = """
 Flags can be combined. Without flags, whatever is configured is started, and what is left out is listed. Without any
 account configured, or with --demo, a simulator plays the providers and the phones of the people who write.
@@ -53,33 +52,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # an old console may lack characters of a message
     options = _parse(arguments)
-    selection = _selection(options)
+    folder: Path = options.folder.resolve()
+    servers = SERVERS if options.all else [name for name in SERVERS if getattr(options, name)]
+    selection = Selection(frozenset(servers), options.demo)
     if options.check:
-        return diagnose(FOLDER, selection, os.environ, Console(highlight=False))
+        return diagnose(folder, selection, os.environ, Console(highlight=False))
     try:
-        plan = make_plan(load_settings(AllSettings, FOLDER), selection)
+        plan = make_plan(load_settings(AllSettings, folder), selection)
+        _lock = lock_folder(folder)  # until this process ends
     except SettingsError as error:
         return _refuse(str(error))
-    lock: AbstractContextManager[object]
-    try:
-        lock = lock_folder(Path(os.environ.get("RELAY_LOCK_FOLDER", FOLDER)))  # tests start several at once
     except AnotherLauncherError:
-        launcher = read_launcher(FOLDER)
+        launcher = read_launcher(folder)
         who = f" (process {launcher[0]})" if launcher else ""
-        return _refuse(f"Another launcher runs in {FOLDER} already{who}. Stop it first.", ANOTHER_LAUNCHER)
+        return _refuse(f"Another launcher runs in {folder} already{who}. Stop it first.", ANOTHER_LAUNCHER)
     except OSError as error:  # a read-only folder is no reason not to run
-        lock = nullcontext()
         print(f"{error}; a second launcher in this folder would not be noticed", file=sys.stderr)  # noqa: T201
-    with lock:
-        return _start(plan)
-
-
-def _start(plan: Plan) -> int:
-    """Run the plan when its ports are free, or become free within a few seconds."""
     if wait_for_ports(plan.programs, partial(print, file=sys.stderr, flush=True)):
         return _refuse(f"Still in use after {PORT_WAIT_SECONDS:g} s; nothing was started.", PORT_IN_USE)
     problems = port_problems(plan.programs)
-    return _refuse("\n".join(problems)) if problems else _run(plan)
+    return _refuse("\n".join(problems)) if problems else _run(plan, folder)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -96,12 +88,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--admin", action="store_true", help="the console")
     parser.add_argument("--demo", action="store_true", help="try it out: use the simulator instead of any account")
     parser.add_argument("--check", action="store_true", help="check the setup, start nothing")
+    parser.add_argument(
+        "--folder", type=Path, default=PROGRAM_FOLDER, help="where .env, config.json and relative paths are found"
+    )
     return parser.parse_args(arguments)
-
-
-def _selection(options: argparse.Namespace) -> Selection:
-    servers = SERVERS if options.all else [name for name in SERVERS if getattr(options, name)]
-    return Selection(frozenset(servers), options.demo)
 
 
 def _refuse(reason: str, status: int = BAD_SETTINGS) -> int:
@@ -109,17 +99,17 @@ def _refuse(reason: str, status: int = BAD_SETTINGS) -> int:
     return status
 
 
-def _run(plan: Plan) -> int:
+def _run(plan: Plan, folder: Path) -> int:
     """Start in order, supervise, stop in reverse. On return and on every error all servers have ended."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     _forward_signals(events)
     screen = Screen(Console(highlight=False))
     _print_plan(screen, plan)
     manager = ServiceManager(os.environ, time.monotonic)
-    outages = OutageFile(FOLDER)
+    outages = OutageFile(folder)
     outages.write()
     environ = {**os.environ, "SIMULATED": "true"} if plan.simulated else os.environ
-    processes = Processes(FOLDER, environ, events.put, screen.line)
+    processes = Processes(folder, environ, events.put, screen.line)
 
     def announce(up: frozenset[str], unready: frozenset[str]) -> None:
         screen.table(title(plan, up, unready), address_rows(plan, up, unready))

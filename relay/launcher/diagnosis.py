@@ -22,6 +22,7 @@ from relay.launcher.plan import Plan, Selection, make_plan
 from relay.launcher.ports import why_closed
 from relay.launcher.processes import is_healthy
 
+LOCK_FILE = Path(__file__).resolve().parents[2] / "requirements.lock"
 _STYLE = {Severity.FINE: "green", Severity.NOTE: "yellow", Severity.PROBLEM: "bold red"}
 
 
@@ -40,7 +41,7 @@ def diagnose(folder: Path, selection: Selection, environ: Mapping[str, str], con
 def examine(folder: Path, selection: Selection, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Run all checks in order; those that need valid settings are left out when the settings are refused."""
     yield _python()
-    yield _requirements(folder / "requirements.lock")
+    yield _requirements(LOCK_FILE)
     try:
         plan = make_plan(load_settings(AllSettings, folder, environ), selection)
     except SettingsError as error:

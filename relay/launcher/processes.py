@@ -23,6 +23,7 @@ import psutil
 from relay.launcher.events import Exited, Health, Notify, Ready
 from relay.launcher.plan import Program
 
+PROGRAM_FOLDER = Path(__file__).resolve().parents[2]
 MAX_LINE_BYTES = 16_384
 WINDOWS = sys.platform == "win32"  # no sessions, process groups or signals there, but groups of consoles
 Show = Callable[[str, str], None]
@@ -35,6 +36,7 @@ class Processes:
         self._folder = folder
         self._environ = {
             **environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(PROGRAM_FOLDER), environ.get("PYTHONPATH")))),
             "RELAY_SUPERVISED": "1",
             "PYTHONUNBUFFERED": "1",
             "PYTHONUTF8": "1",

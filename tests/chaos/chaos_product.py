@@ -89,8 +89,7 @@ class ChaosProduct(RunningProduct):
     def _launch(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, str(ROOT / "start_all_servers.py"), "--all"],
-                cwd=ROOT,
+                [sys.executable, str(ROOT / "start_all_servers.py"), "--all", "--folder", str(self.folder)],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -4,6 +4,7 @@ A file named like the program with .mode at its end chooses how it behaves: refu
 unready (GET /ready is 503), or well.
 """
 
+import json
 import os
 import signal
 import sys
@@ -56,5 +57,6 @@ if mode == "crash":
 signal.signal(signal.SIGTERM, stop)
 if os.environ.get("RELAY_SUPERVISED") == "1":
     threading.Thread(target=watch_lifeline, daemon=True).start()
+port = int(os.environ.get(PORT[ME.stem]) or json.loads(Path("config.json").read_text())[PORT[ME.stem].lower()])
 say(f"pid {os.getpid()} simulated {os.environ.get('SIMULATED')}")
-ThreadingHTTPServer(("127.0.0.1", int(os.environ[PORT[ME.stem]])), Health).serve_forever()
+ThreadingHTTPServer(("127.0.0.1", port), Health).serve_forever()

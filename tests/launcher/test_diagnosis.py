@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from relay.config.checks import Finding, Severity
+from relay.launcher import diagnosis
 from relay.launcher.diagnosis import diagnose, examine
 from relay.launcher.plan import Selection
 from tests.settings import Settings
@@ -49,9 +50,12 @@ def test_refused_settings_are_the_last_finding(tmp_path: Path, environ: dict[str
     assert "Did you mean sms_server_port?" in found["settings"].text
 
 
-def test_installed_requirements_are_compared_with_the_lock(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_installed_requirements_are_compared_with_the_lock(
+    tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another version and a missing one are named; one for other systems only is not missed."""
     lock = tmp_path / "requirements.lock"
+    monkeypatch.setattr(diagnosis, "LOCK_FILE", lock)
     lock.write_text(
         "fastapi==0.0.1 \\\n    --hash=sha256:0\nno-such-thing==1.0\nwinonly==1 ; sys_platform == 'win32'\n"
     )

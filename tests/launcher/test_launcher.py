@@ -213,6 +213,21 @@ def test_a_second_launcher_in_the_same_folder_ends_with_a_sentence(launch: Calla
     assert not (house / "launcher.json").exists()
 
 
+def test_a_launcher_with_another_folder_runs_beside_the_first(
+    launch: Callable[..., Run], tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """The settings and the lock are those of its folder, the programs are the same."""
+    other = tmp_path / "other"
+    other.mkdir()
+    port = free_port()
+    (other / "config.json").write_text(f'{{"llm_server_port": {port}}}')
+    first = launch("--llm")
+    first.until("Everything is up")
+    second = launch("--llm", "--folder", str(other), LLM_SERVER_PORT="")
+    second.until(f"LLM server +http://127.0.0.1:{port}$")
+    assert psutil.Process(second.pid_of("llm")).cwd() == str(other)
+
+
 def test_a_folder_that_cannot_be_locked_is_no_reason_not_to_run(launch: Callable[..., Run], house: Path) -> None:
     """A folder may be read-only; that two launchers are not noticed there is said."""
     (house / "launcher.lock").mkdir()

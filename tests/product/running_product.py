@@ -30,7 +30,6 @@ class RunningProduct:
         ports = {f"{server.upper()}_PORT": str(port) for server, port in self.ports.items()}
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("TWILIO_", "TELEGRAM_"))}
         self._environment = {
-            "RELAY_LOCK_FOLDER": str(folder),
             **clean,
             **ports,
             "DATABASE_URL": f"sqlite:///{folder / 'product.db'}",
@@ -48,8 +47,7 @@ class RunningProduct:
         """Start the launcher and return when every server is ready."""
         with self.log.open("ab") as log:
             self._launcher = subprocess.Popen(
-                [sys.executable, str(ROOT / "start_all_servers.py"), "--all", "--demo"],
-                cwd=ROOT,
+                [sys.executable, str(ROOT / "start_all_servers.py"), "--all", "--demo", "--folder", str(self.folder)],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -33,7 +33,6 @@ NOT_SETTINGS = {
     *(
         "NO_COLOR",
         "RELAY_SUPERVISED",
-        "RELAY_LOCK_FOLDER",
         "REQUIRE_BROWSER",
         "PYTHONPATH",
         "HTTPS_PROXY",
