@@ -1,8 +1,8 @@
-"""Twilio's REST API over our own HTTP client: every refusal becomes a SendError, every doubt an OutcomeUnknown.
+"""Twilio's REST API over our own HTTP client: a refusal is a SendError, an unknown outcome an OutcomeUnknown.
 
-The SDK makes the requests and reads the answers; this transport obeys timeouts and never repeats a request by itself,
-which the SDK's own asynchronous one does not (a repeated POST is a second text on the bill). Twilio has no idempotency
-key, so what is certain and what is not is decided here: https://www.twilio.com/docs/api/errors
+The SDK makes the requests and parses the responses; unlike its own asynchronous transport, this one obeys timeouts and
+never repeats a request by itself (a repeated POST is a second text on the bill). Twilio has no idempotency key, so this
+module decides which requests may have been executed: https://www.twilio.com/docs/api/errors
 """
 
 from __future__ import annotations
@@ -75,20 +75,20 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     63018: (BUSY, "too many messages a second"),
     63038: (LIMIT, "the account's daily limit is reached"),
 }
-"""What each code means for us, and what to tell the operator. A code is looked up before the HTTP status.
+"""The meaning of each code, and advice for the operator. A code takes precedence over the HTTP status.
 
 CONFIG is only what would refuse every text: a country or a number that our account may not text concerns one person.
 """
 
 
-def refusal(code: int, fallback: SendFailure, said: str, retry_after: float | None = None) -> SendError:
-    """The error for a code of Twilio's; for an unknown one the fallback and Twilio's own words."""
+def refusal(code: int, fallback: SendFailure, text: str, retry_after: float | None = None) -> SendError:
+    """The error for a code of Twilio's; for an unknown one with the fallback and Twilio's own text."""
     kind, advice = TWILIO_ERRORS.get(code, (fallback, ""))
-    return SendError(kind, str(code), advice or said, retry_after=retry_after)
+    return SendError(kind, str(code), advice or text, retry_after=retry_after)
 
 
 class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # (the SDK carries no types)
-    """What the SDK sends through: our shared client, our base URL, our timeouts, one request for one call."""
+    """The SDK's transport: our shared client, our base URL, our timeouts, one request for one call."""
 
     def __init__(self, http: httpx.AsyncClient, base_url: str, seconds: float = SEND_SECONDS) -> None:
         super().__init__(logging.getLogger("relay.twilio"), is_async=True)
@@ -124,7 +124,7 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # (the SDK carrie
             raise _unanswered(error) from None
         except TimeoutError:
             raise OutcomeUnknown("timeout", f"Twilio did not answer within {self._seconds:g} s") from None
-        return Response(response.status_code, _checked(response), response.headers)
+        return Response(response.status_code, _success_body(response), response.headers)
 
 
 def _sendable(values: dict[str, object] | None) -> Any:
@@ -132,15 +132,15 @@ def _sendable(values: dict[str, object] | None) -> Any:
 
 
 def _unanswered(error: Exception) -> SendError:
-    said = str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
     if never_left(error):
-        return SendError(SendFailure.BUSY, "unreachable", f"Twilio cannot be reached: {said}")
+        return SendError(SendFailure.BUSY, "unreachable", f"Twilio cannot be reached: {text}")
     code = "timeout" if isinstance(error, httpx.ReadTimeout) else "cut off"
-    return OutcomeUnknown(code, f"Twilio took the request and did not answer: {said}")
+    return OutcomeUnknown(code, f"Twilio took the request and did not answer: {text}")
 
 
-def _checked(response: httpx.Response) -> str:
-    """The body of a success. 429 was never processed and is safe to repeat; the effect of a 5xx is unknown."""
+def _success_body(response: httpx.Response) -> str:
+    """The body of a success. 429 was not executed and is safe to repeat; whether a 5xx was, is unknown."""
     status = response.status_code
     payload = _object(response)
     if response.is_success:
@@ -148,19 +148,19 @@ def _checked(response: httpx.Response) -> str:
             raise OutcomeUnknown(f"{status}", "Twilio's answer was a success, but not one that can be read")
         return response.text
     if (status >= 500 or status == 408) and _code(payload) not in TWILIO_ERRORS:
-        raise OutcomeUnknown(str(_code(payload) or status), _words(payload) or f"Twilio answered with {status}")
+        raise OutcomeUnknown(str(_code(payload) or status), _message(payload) or f"Twilio answered with {status}")
     raise _refused(status, payload, response.headers)
 
 
 def _refused(status: int, payload: dict[str, Any] | None, headers: Mapping[str, str]) -> SendError:
-    said = _words(payload) or f"Twilio answered with {status}"
+    text = _message(payload) or f"Twilio answered with {status}"
     retry_after = retry_after_seconds(headers.get("retry-after"))
     if status == 429:
-        return refusal(_code(payload) or status, BUSY, said, retry_after)
+        return refusal(_code(payload) or status, BUSY, text, retry_after)
     if status < 400:
         return SendError(CONFIG, str(status), "Twilio's address answers with a redirect: check twilio_api_base_url")
     fallback = CONFIG if status in {401, 403, 404, 405, 407} else REJECTED
-    return refusal(_code(payload) or status, fallback, said, retry_after)
+    return refusal(_code(payload) or status, fallback, text, retry_after)
 
 
 def _object(response: httpx.Response) -> dict[str, Any] | None:
@@ -176,13 +176,13 @@ def _code(payload: dict[str, Any] | None) -> int | None:
     return code if isinstance(code, int) else None
 
 
-def _words(payload: dict[str, Any] | None) -> str:
-    """Twilio's own sentence, cut to what fits a log line."""
+def _message(payload: dict[str, Any] | None) -> str:
+    """Twilio's own description, cut to fit a log line."""
     found = (payload or {}).get("message") or (payload or {}).get("detail") or ""
     return found[:300] if isinstance(found, str) else ""
 
 
 def open_client(http: httpx.AsyncClient, base_url: str, account_sid: str, auth_token: str) -> Client:
     """The SDK's client over our transport; it reads no environment of its own."""
-    # An empty mapping would make the SDK look into the real environment for an edge and a region.
+    # An empty mapping would make the SDK read the real environment for an edge and a region.
     return Client(account_sid, auth_token, http_client=TwilioTransport(http, base_url), environment={"TWILIO_EDGE": ""})

@@ -1,8 +1,8 @@
-"""Markdown as models write it, told in plain text for telephones that show nothing else.
+"""Converts a model's Markdown to plain text, which is all that a telephone shows.
 
 Nothing that carries meaning is lost: links keep their address, lists their marks, tables become lines, code stays as it
-is. Raw HTML stays visible, because a person who asks about HTML wants to read it. How long a text may be, and in which
-letters, is relay/channels/sms/segments.py's business.
+is. Raw HTML stays visible, because a person who asks about HTML wants to read it. Length and alphabet are left to
+segments.py.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ _OPTIONS = pyromark.Options.ENABLE_TABLES | pyromark.Options.ENABLE_STRIKETHROUG
 _BREAK_TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
 _SHOWN_SCHEMES = ("http://", "https://", "mailto:", "tel:")
-# Deeper levels are told without their marks; the nonsense of ten thousand nested quotes then costs no time.
-_DEEPEST = 6
+# Deeper levels are shown without their marks, which bounds the cost of deeply nested input.
+_MAX_DEPTH = 6
 
 
 def escaped(text: str) -> str:
-    """The text as Markdown that reads as the text itself, whatever it holds."""
+    """Escape a text so that it reads the same as Markdown."""
     return _SPECIAL.sub(r"\\\1", text)
 
 
 def to_plain_text(markdown: str) -> str:
     """The Markdown as plain text; blocks are separated by an empty line."""
-    teller = _Teller(markdown.encode("utf-8", "replace"))
-    for event, where in pyromark.events_with_range(teller.source.decode(), options=_OPTIONS):
-        teller.tell(event, where["start"])
-    return teller.frames[0].text
+    renderer = _PlainTextRenderer(markdown.encode("utf-8", "replace"))
+    for event, where in pyromark.events_with_range(renderer.source.decode(), options=_OPTIONS):
+        renderer.handle(event, where["start"])
+    return renderer.frames[0].text
 
 
 @dataclass(slots=True)
 class _Frame:
-    """An element that is being read: its kind, its details, and what it says so far."""
+    """An open element: its kind, the details of its event, and its text so far."""
 
     kind: str
     details: Any = None
@@ -52,7 +52,7 @@ class _Frame:
         self.text += text
 
     def block(self, text: str, *, heading: bool = False) -> None:
-        """Add a block; within a list item, and after a heading, blocks stand close together."""
+        """Add a block; within a list item, and after a heading, no empty line precedes it."""
         if not text.strip("\n"):
             return
         if self.text:
@@ -62,14 +62,14 @@ class _Frame:
         self.ended_block, self.ended_heading = True, heading
 
 
-class _Teller:
-    """Reads the parser's events in order; `frames[0]` is the document."""
+class _PlainTextRenderer:
+    """Handles the parser's events in order; `frames[0]` is the document."""
 
     def __init__(self, source: bytes) -> None:
         self.source = source
         self.frames = [_Frame("Document")]
 
-    def tell(self, event: Any, start: int) -> None:
+    def handle(self, event: Any, start: int) -> None:
         name, value = _named(event)
         top = self.frames[-1]
         match name:
@@ -88,7 +88,7 @@ class _Teller:
             case "FootnoteReference":
                 top.inline(f"[{value}]")
             case _:
-                pass  # a rule between two blocks: the empty line says as much
+                pass  # a rule between two blocks, which an empty line separates anyway
 
     def _end(self, done: _Frame) -> None:
         top = self.frames[-1]
@@ -103,7 +103,7 @@ class _Teller:
             case "Item":
                 top.inline(self._item(top, done.text))
             case "BlockQuote":
-                top.block(_prefixed(done.text, "> ") if self._depth("BlockQuote") < _DEEPEST else done.text)
+                top.block(_prefixed(done.text, "> ") if self._depth("BlockQuote") < _MAX_DEPTH else done.text)
             case "TableCell":
                 top.rows.append([done.text.replace("\n", " ").strip()])
             case "TableHead" | "TableRow":
@@ -114,7 +114,7 @@ class _Teller:
                 top.block(done.text.rstrip("\n"), heading=done.kind == "Heading")
 
     def _depth(self, kind: str) -> int:
-        return sum(frame.kind == kind for frame in self.frames[-2 * _DEEPEST :])
+        return sum(frame.kind == kind for frame in self.frames[-2 * _MAX_DEPTH :])
 
     def _is_product(self, emphasis: _Frame) -> bool:
         """Whether the asterisks of 2*3*4 were read as emphasis."""
@@ -128,13 +128,13 @@ class _Teller:
             mark = f"{top.details}. "
             top.details += 1
         body = text.strip("\n")
-        if self._depth("Item") < _DEEPEST:
+        if self._depth("Item") < _MAX_DEPTH:
             body = body.replace("\n", "\n  ")
         return f"\n{mark}{body}" if top.text else f"{mark}{body}"
 
 
 def _named(event: Any) -> tuple[str, Any]:
-    """The parser names an event, or gives {name: value}."""
+    """Split an event, a name or {name: value}, into name and value."""
     return next(iter(event.items())) if isinstance(event, dict) else (event, None)
 
 
@@ -143,17 +143,17 @@ def _prefixed(text: str, prefix: str) -> str:
 
 
 def _with_address(text: str, address: str) -> str:
-    """The words of a link and where it leads, once if they are the same; addresses that lead nowhere are left out."""
+    """The label of a link and its address, once if they are the same; addresses without a host are left out."""
     if not address.lower().startswith(_SHOWN_SCHEMES):
         return text
     bare = re.sub(r"^(https?://(www\.)?|mailto:|tel:)", "", address, flags=re.IGNORECASE).rstrip("/")
     shown = address if address.lower().startswith("http") else bare
-    words = re.sub(r"^(https?://)?(www\.)?", "", text.strip(), flags=re.IGNORECASE).rstrip("/")
-    return shown if words in {"", bare} else f"{text} ({shown})"
+    label = re.sub(r"^(https?://)?(www\.)?", "", text.strip(), flags=re.IGNORECASE).rstrip("/")
+    return shown if label in {"", bare} else f"{text} ({shown})"
 
 
 def _table_lines(rows: list[list[str]]) -> str:
-    """Two columns read as "A: B"; with more, each row names its columns."""
+    """Rows as lines: "A: B" for two columns; with more columns each cell carries the name of its column."""
     head, body = rows[0], rows[1:]
     if len(head) <= 2 or not body:
         return "\n".join(": ".join(cell for cell in row if cell) for row in rows if any(row))
@@ -162,4 +162,4 @@ def _table_lines(rows: list[list[str]]) -> str:
 
 def _row_line(head: list[str], row: list[str]) -> str:
     named = [f"{name}: {cell}" if name else cell for name, cell in zip(head[1:], row[1:], strict=False) if cell]
-    return " - ".join(said for said in (row[0], ", ".join(named)) if said)
+    return " - ".join(text for text in (row[0], ", ".join(named)) if text)

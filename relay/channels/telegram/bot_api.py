@@ -1,7 +1,7 @@
-"""The Bot API over HTTP: one call, and what its outcome means for us.
+"""Client of the Bot API: one request a call, and the SendError that each kind of failure means.
 
-Typed calls go through python-telegram-bot's Bot, all of them over our own HTTP client; raw JSON (getUpdates) goes
-through `call`. Either raises SendError. What is said, to whom and when, is left to the Telegram service.
+Typed calls go through python-telegram-bot's Bot, raw JSON (getUpdates) through `BotCalls.call`, both over our own HTTP
+client.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the error table: a status, a piece of the description in lower case, and what it means for us."""
+    """One line of the error table: a status, a substring of the description in lower case, and their meaning."""
 
     status: int
-    words: str
+    text: str
     kind: SendFailure
 
 
@@ -58,43 +58,43 @@ BOT_API_ERRORS: Final = (
 
 
 def refusal(status: int, body: bytes) -> SendError:
-    """What an answer other than success means. An answer that is not the Bot API's own comes from something between."""
-    said = _json_object(body)
+    """The error of a response other than success; one that is not the Bot API's own comes from a proxy."""
+    payload = _json_object(body)
     if status >= 500:
-        return OutcomeUnknown(str(status), _described(said, f"Telegram answered {status}"))
-    if said is None or said.get("ok") is not False:
+        return OutcomeUnknown(str(status), _description(payload, f"Telegram answered {status}"))
+    if payload is None or payload.get("ok") is not False:
         return _foreign(status)
-    code = said["error_code"] if isinstance(said.get("error_code"), int) else status
-    words = _described(said, f"Telegram answered {code}")
+    code = payload["error_code"] if isinstance(payload.get("error_code"), int) else status
+    text = _description(payload, f"Telegram answered {code}")
     if code >= 500:
-        return OutcomeUnknown(str(code), words)
-    parameters = said.get("parameters")
+        return OutcomeUnknown(str(code), text)
+    parameters = payload.get("parameters")
     hints: dict[str, Any] = parameters if isinstance(parameters, dict) else {}
     moved_to = hints.get("migrate_to_chat_id")
     return SendError(
-        _kind(code, words),
+        _kind(code, text),
         str(code),
-        words,
+        text,
         retry_after=_seconds(hints.get("retry_after")),
         moved_to=str(moved_to) if isinstance(moved_to, int) else None,
     )
 
 
-def _kind(code: int, words: str) -> SendFailure:
-    lower = words.lower()
-    found = (row.kind for row in BOT_API_ERRORS if row.status == code and row.words in lower)
+def _kind(code: int, description: str) -> SendFailure:
+    lower = description.lower()
+    found = (row.kind for row in BOT_API_ERRORS if row.status == code and row.text in lower)
     return next(found, SendFailure.REJECTED)
 
 
 def _foreign(status: int) -> SendError:
-    """No answer of a Bot API: a success may have been one, a refusal means that nothing reached Telegram."""
+    """For a response that no Bot API sent: a refusal means that nothing reached Telegram, a success leaves it open."""
     if status < 300:
         return OutcomeUnknown("body", "Telegram's answer could not be understood")
     return SendError(SendFailure.BUSY, str(status), f"something other than the Bot API answered, with {status}")
 
 
-def _described(said: Mapping[str, Any] | None, otherwise: str) -> str:
-    text = said.get("description") if said else None
+def _description(payload: Mapping[str, Any] | None, otherwise: str) -> str:
+    text = payload.get("description") if payload else None
     return text[:500] if isinstance(text, str) and text else otherwise
 
 
@@ -111,7 +111,7 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def is_about_entities(error: SendError) -> bool:
-    """Whether Telegram disliked the formatting only: the same text without it will be taken."""
+    """Whether Telegram refused the formatting only, so that the same text without it will be accepted."""
     return error.kind is SendFailure.REJECTED and "entit" in error.message.lower() and error.code == "400"
 
 
@@ -124,7 +124,7 @@ class CallFailed(TelegramError):
 
 
 class BotCalls:
-    """Calls for one bot as plain JSON, each made once. They raise SendError, OutcomeUnknown included."""
+    """Calls of one bot as plain JSON, each sent once. They raise SendError, OutcomeUnknown included."""
 
     def __init__(self, client: httpx.AsyncClient, base_url: str, token: str) -> None:
         self._client = client
@@ -133,11 +133,11 @@ class BotCalls:
 
     async def call(self, method: str, parameters: Mapping[str, Any], *, read_seconds: float = READ_SECONDS) -> Any:
         """The `result` of one method, as plain JSON."""
-        said = await self.post(f"{self.prefix}{self.token}/{method}", json.dumps(parameters).encode(), read_seconds)
-        return said["result"]
+        payload = await self.post(f"{self.prefix}{self.token}/{method}", json.dumps(parameters).encode(), read_seconds)
+        return payload["result"]
 
     async def post(self, url: str, content: bytes, read_seconds: float) -> dict[str, Any]:
-        """One request, never repeated here. Raises SendError, and OutcomeUnknown when it may have been obeyed."""
+        """One request, never repeated here. Raises SendError, and OutcomeUnknown when it may have been executed."""
         timeout = httpx.Timeout(read_seconds, connect=CONNECT_SECONDS)
         try:
             response = await self._client.post(
@@ -149,9 +149,9 @@ class BotCalls:
                     SendFailure.BUSY, "unreachable", f"Telegram cannot be reached: {words_of(error)}"
                 ) from error
             raise OutcomeUnknown("timeout", f"Telegram did not answer: {words_of(error)}") from error
-        said = _json_object(response.content)
-        if response.is_success and said is not None and said.get("ok") is True and "result" in said:
-            return said
+        payload = _json_object(response.content)
+        if response.is_success and payload is not None and payload.get("ok") is True and "result" in payload:
+            return payload
         raise refusal(response.status_code, response.content)
 
 
@@ -187,11 +187,11 @@ class _Request(BaseRequest):
         connect_timeout: Any = None,
         pool_timeout: Any = None,
     ) -> tuple[int, bytes]:
-        """One call; the timeouts are ours, whatever python-telegram-bot would like."""
+        """One call, with our timeouts instead of python-telegram-bot's."""
         del method, read_timeout, write_timeout, connect_timeout, pool_timeout
         content = json.dumps(request_data.parameters if request_data else {}).encode()
         try:
-            said = await self._calls.post(url, content, READ_SECONDS)
+            payload = await self._calls.post(url, content, READ_SECONDS)
         except SendError as error:
             raise CallFailed(error) from error
-        return 200, json.dumps(said).encode()
+        return 200, json.dumps(payload).encode()

@@ -1,7 +1,7 @@
 """Reads one update of the Bot API, as raw JSON, into an InboundMessage.
 
-Everything in an update is doubted: a field of the wrong type is a PayloadError (a dead letter), an unknown kind of
-update is nothing to answer. What a message asks for is decided by the Telegram service.
+No field of an update is trusted: one of the wrong type is a PayloadError (a dead letter). An unknown kind of update is
+not answered. What a message asks for is decided by the Telegram service.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MEDIA: Final = {
     "game": "application/x-game",
     "checklist": "application/x-checklist",
 }
-"""What a message may hold besides text, and its content type where the message does not tell."""
+"""What a message may hold besides text, and its content type where the message gives none."""
 
 COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?=\s|$)")
 
@@ -62,16 +62,16 @@ def read_update(update: Any, me: Identity, received_at: float) -> InboundMessage
         raise PayloadError("an update must be a JSON object")
     external_id = f"{me.id}:{_required(update, 'update_id', int)}"
     if "message" in update:
-        return _Reader(_required(update, "message", dict), me, external_id, received_at).message()
+        return _UpdateParser(_required(update, "message", dict), me, external_id, received_at).message()
     if "edited_message" in update:
-        return _Reader(_required(update, "edited_message", dict), me, external_id, received_at).edited()
+        return _UpdateParser(_required(update, "edited_message", dict), me, external_id, received_at).edited()
     if "my_chat_member" in update:
-        return _Reader(_required(update, "my_chat_member", dict), me, external_id, received_at).membership()
-    return _nothing(update, me, external_id, received_at)
+        return _UpdateParser(_required(update, "my_chat_member", dict), me, external_id, received_at).membership()
+    return _unanswered(update, me, external_id, received_at)
 
 
-class _Reader:
-    """One message, or one note about membership, that came within an update."""
+class _UpdateParser:
+    """Parses the body of one update: a message, or a change of membership."""
 
     def __init__(self, source: dict[str, Any], me: Identity, external_id: str, received_at: float) -> None:
         self._source = source
@@ -83,23 +83,23 @@ class _Reader:
         self._chat_type = _optional(self._chat, "type", str) or "private"
         self._private = self._chat_type == "private"
         self._sender = _optional(source, "from", dict) or _optional(source, "sender_chat", dict) or {}
-        words = _optional(source, "text", str) or _optional(source, "caption", str) or ""
-        self._spoke = bool(words)
-        self._text = "" if is_blank(words) else clean_telegram(words).strip()
+        text = _optional(source, "text", str) or _optional(source, "caption", str) or ""
+        self._has_text = bool(text)
+        self._text = "" if is_blank(text) else clean_telegram(text).strip()
 
     def message(self) -> InboundMessage:
         attachments = self._attachments()
         from_machine = self._sender.get("is_bot") is True or self._source.get("is_automatic_forward") is True
-        if self._chat_type == "channel" or from_machine or not (self._spoke or attachments) or not self._is_for_us():
+        if self._chat_type == "channel" or from_machine or not (self._has_text or attachments) or not self._is_for_us():
             return self._made(Kind.SERVICE)
         if attachments and not self._text:
             return self._made(Kind.MEDIA, attachments=attachments)
-        return self._made(Kind.TEXT, text=self._spoken_text(), attachments=attachments)
+        return self._made(Kind.TEXT, text=self._prompt_text(), attachments=attachments)
 
     def edited(self) -> InboundMessage:
-        """Only an edit of words in a private chat: Telegram also calls a location that moves an edit."""
-        worth_a_word = self._private and self._text and self._sender.get("is_bot") is not True
-        return self._made(Kind.EDITED, text=self._text) if worth_a_word else self._made(Kind.SERVICE)
+        """Only an edit of text in a private chat: Telegram also calls a location that moves an edit."""
+        answered = self._private and self._text and self._sender.get("is_bot") is not True
+        return self._made(Kind.EDITED, text=self._text) if answered else self._made(Kind.SERVICE)
 
     def membership(self) -> InboundMessage:
         """We were blocked, unblocked, added or removed."""
@@ -117,9 +117,9 @@ class _Reader:
         found = []
         for key, usual in MEDIA.items():
             if self._source.get(key):
-                thing = self._source[key]
-                told = thing.get("mime_type") if isinstance(thing, dict) else None
-                found.append(clean_telegram(told)[:100] if isinstance(told, str) and told else usual)
+                file = self._source[key]
+                given = file.get("mime_type") if isinstance(file, dict) else None
+                found.append(clean_telegram(given)[:100] if isinstance(given, str) and given else usual)
         return tuple(found)
 
     def _is_for_us(self) -> bool:
@@ -142,18 +142,19 @@ class _Reader:
         # In a topic every message formally replies to the note that created the topic.
         return author.get("id") == self._me.id and "forum_topic_created" not in earlier
 
-    def _spoken_text(self) -> str:
-        """The words; in a group without our name in front, and with the name of who speaks."""
+    def _prompt_text(self) -> str:
+        """The text; in a group without the mention of us, and with the sender's name in front."""
         if self._private or COMMAND.match(self._text):
             return self._text
-        words = self._mention().sub("", self._text).strip(" ,:\n")
-        speaker = self._sender_name()
-        return f"{speaker}: {words}" if speaker and words else words
+        text = self._mention().sub("", self._text).strip(" ,:\n")
+        sender = self._sender_name()
+        return f"{sender}: {text}" if sender and text else text
 
     def _sender_name(self) -> str | None:
         first, last = self._sender.get("first_name"), self._sender.get("last_name")
-        words = [part for part in (first, last) if isinstance(part, str)]
-        return name_or_none(" ".join(words)) or name_or_none(_text_of(self._sender, "title"))
+        return name_or_none(" ".join(part for part in (first, last) if isinstance(part, str))) or name_or_none(
+            _text_of(self._sender, "title")
+        )
 
     def _made(self, kind: Kind, *, text: str = "", attachments: tuple[str, ...] = ()) -> InboundMessage:
         whose = self._sender if self._private else self._chat
@@ -167,20 +168,20 @@ class _Reader:
             name=self._sender_name() if self._private else name_or_none(_text_of(self._chat, "title")),
             username=_text_of(whose, "username"),
             language=_text_of(self._sender, "language_code") if self._private else None,
-            reply_to=self._place(),
+            reply_to=self._reply_to(),
             attachments=attachments,
             options={"chat_type": self._chat_type},
         )
 
     def _album_item(self) -> str:
-        """The pictures of an album come one by one and have one id in common: one answer to all of them is enough."""
+        """One id for all pictures of an album, which arrive one by one, so that they get one answer."""
         album = self._source.get("media_group_id")
         if not isinstance(album, str) or not album:
             return self._external_id
         return f"{self._me.id}:album:{clean_telegram(album)[:64]}"
 
-    def _place(self) -> str | None:
-        """Where an answer belongs: "message", or "message/thread" within a topic."""
+    def _reply_to(self) -> str | None:
+        """Where the reply goes: "message", or "message/thread" within a topic."""
         message, thread = self._source.get("message_id"), self._source.get("message_thread_id")
         if not _is_integer(message):
             return None
@@ -188,8 +189,8 @@ class _Reader:
         return f"{message}/{thread}" if in_topic else f"{message}"
 
 
-def _nothing(update: Mapping[str, Any], me: Identity, external_id: str, received_at: float) -> InboundMessage:
-    """An update of a kind that asks for no answer: a channel post, a reaction, whatever is invented tomorrow."""
+def _unanswered(update: Mapping[str, Any], me: Identity, external_id: str, received_at: float) -> InboundMessage:
+    """An update of a kind that needs no answer: a channel post, a reaction, a kind invented later."""
     body = next((value for key, value in update.items() if key != "update_id" and isinstance(value, dict)), {})
     places = (body.get(key) for key in ("chat", "from", "user", "user_chat_id"))
     ids = (place.get("id") if isinstance(place, dict) else place for place in places)
