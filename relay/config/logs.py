@@ -18,6 +18,8 @@ _REDACTED = "[secret]"
 _VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(9), *range(10, 32), *range(127, 160), 0x2028, 0x2029)}
 _OURS = ("relay", "simulator", "uvicorn")
 """Loggers that follow log_level; those of libraries show warnings and errors only."""
+_WARN_OF_STRANGERS = ("python_multipart", "relay.web.protocol")
+"""Loggers that warn of every malformed request: a stranger could fill the log."""
 
 
 class Redactor(logging.Filter):
@@ -92,7 +94,8 @@ def setup_logging(settings: Settings, server: str) -> None:
     logging.basicConfig(handlers=handlers, level=max(level, logging.WARNING), force=True)
     for name in _OURS:
         logging.getLogger(name).setLevel(level)
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every malformed form of a stranger
+    for name in _WARN_OF_STRANGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _with_formatter(handler: logging.Handler, settings: Settings, time_format: str) -> logging.Handler:

@@ -32,7 +32,8 @@ _FORWARDING_PREFIXES = (
 
 
 @functools.lru_cache(maxsize=256)  # few distinct hosts, looked up on every request
-def _is_loopback(host: str | None) -> bool:
+def is_loopback(host: str | None) -> bool:
+    """Whether a name or an address is one of this machine's own; IPv4 in IPv6 too."""
     if host is None:
         return False
     name = host.strip("[]").lower()
@@ -52,10 +53,10 @@ def is_direct_from_this_machine(request: Request) -> bool:
     A tunnel's requests come from loopback too, so the address alone proves nothing: the Host must be a loopback name
     (else DNS rebinding works), no forwarding header may be present, and an Origin must be our own.
     """
-    if not _is_loopback(request.client.host if request.client else None):
+    if not is_loopback(request.client.host if request.client else None):
         return False
     hosts = request.headers.getlist("host")
-    if len(hosts) != 1 or not _is_loopback(_hostname(hosts[0])):
+    if len(hosts) != 1 or not is_loopback(_hostname(hosts[0])):
         return False
     if any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIXES) for name in request.headers):
         return False

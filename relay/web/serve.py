@@ -10,7 +10,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,11 +21,19 @@ from relay.config.errors import SettingsError
 from relay.config.logs import setup_logging
 from relay.config.settings import S, Settings, load_or_exit
 from relay.core.shutdown import REQUESTS, end_at_the_latest
+from relay.web.protocol import MAX_UNFINISHED, LimitedProtocol, UnfinishedRequests
+
+try:
+    import resource
+except ImportError:  # on Windows, which has no such limit
+    resource = None  # type: ignore[assignment]
 
 log = logging.getLogger("relay.web.app")
 
 NOT_STARTED = 3
 """Exit status of a server that could not listen or whose startup failed."""
+_OPEN_FILES = 65_536
+"""Shells and systemd give 1024 by default, for programs that use select(); enough for few connections only."""
 
 
 def run_server(
@@ -55,6 +65,7 @@ def serve(app: FastAPI, settings: Settings, port: int, host: str | None = None) 
     gc.freeze()
     config = uvicorn.Config(
         app,
+        http=cast("type[LimitedProtocol]", partial(LimitedProtocol, unfinished=UnfinishedRequests(_max_unfinished()))),
         host=host or settings.bind_host,
         port=port,
         log_config=None,
@@ -70,6 +81,16 @@ def serve(app: FastAPI, settings: Settings, port: int, host: str | None = None) 
         server.run()
     if not server.started:
         sys.exit(NOT_STARTED)
+
+
+def _max_unfinished() -> int:
+    """Raise the limit of open files, if the system allows it; return how many unfinished requests may use."""
+    if resource is None:
+        return MAX_UNFINISHED
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = max(soft, _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return min(MAX_UNFINISHED, files // 2)
 
 
 class _StoppingServer(uvicorn.Server):
