@@ -58,7 +58,11 @@ def run_server(
 
 
 def serve(app: FastAPI, settings: Settings, port: int, host: str | None = None) -> None:
-    """Run one server until a signal, or until the launcher that started it exits."""
+    """Run one server until a signal, or until the launcher that started it exits.
+
+    The signal handler calls `app.state.on_stop`, where the app has set it: uvicorn ends the lifespan only after all
+    requests, and a long poll or an event stream would not end by itself.
+    """
     _watch_lifeline(settings.stop_seconds)
     # Imported objects live until the end: without them full collections are short, which halves p99.
     gc.collect()
@@ -76,7 +80,7 @@ def serve(app: FastAPI, settings: Settings, port: int, host: str | None = None) 
         timeout_keep_alive=75,  # longer than clients', or a request could meet a closing connection
         timeout_graceful_shutdown=max(1, round(settings.stop_seconds * REQUESTS)),
     )
-    server = _StoppingServer(config, settings.stop_seconds)
+    server = _StoppingServer(config, app, settings.stop_seconds)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn passes Ctrl-C on when everything is closed
         server.run()
     if not server.started:
@@ -96,13 +100,15 @@ def _max_unfinished() -> int:
 class _StoppingServer(uvicorn.Server):
     """uvicorn with a deadline for the whole stop; its own graceful timeout covers requests, not the app's shutdown."""
 
-    def __init__(self, config: uvicorn.Config, stop_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, stop_seconds: float) -> None:
         super().__init__(config)
+        self._app = app
         self._stop_seconds = stop_seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.should_exit:
             end_at_the_latest(self._stop_seconds)
+            getattr(self._app.state, "on_stop", lambda: None)()
         super().handle_exit(sig, frame)
 
 
