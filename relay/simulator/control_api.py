@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
 import re
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict, replace
+from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from relay.channels.sms.settings import SIMULATED_PHONE_NUMBER
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.messages import Platform
-from relay.simulator.control_bodies import (
-    ButtonPress,
-    ChatOnly,
-    NewFault,
-    NewGroup,
-    NewPerson,
-    OptionChanges,
-    Reset,
-    SmsText,
-    TelegramText,
-)
-from relay.simulator.faults import is_applicable
-from relay.simulator.people import AddressTaken
+from relay.simulator.control_bodies import ButtonPress, ChatOnly, NewGroup, NewPerson, Reset, SmsText, TelegramText
+from relay.simulator.faults import FaultSpec
 from relay.simulator.services import Simulator
-from relay.simulator.telegram_phone import ComposedMessage, TargetNotFound
-from relay.simulator.transcripts import Transcript
 from relay.simulator.twilio_rules import is_phone_number
+from relay.simulator.world import SimulatorOptions
 from relay.web.access import ADMIN
 from relay.web.errors import ApiError
 
-KEEP_ALIVE_SECONDS = 15.0
 MAX_WAIT_SECONDS = 300.0
 
 PlatformQuery = Annotated[Platform, Query(pattern=f"^({SMS}|{TELEGRAM})$")]
@@ -65,7 +50,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
     async def people() -> dict[str, Any]:
         return {
             "simulated": True,
-            "number": simulator.twilio.number,
+            "number": SIMULATED_PHONE_NUMBER,
             "bot": simulator.bot.about(),
             "people": [asdict(person) for person in world.people.all],
             "groups": [asdict(group) for group in world.people.groups.values()],
@@ -75,21 +60,11 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
     async def add_person(body: NewPerson) -> dict[str, Any]:
         if body.phone_number is not None:
             _check_phone(body.phone_number)
-        try:
-            person = world.people.add(**body.model_dump())
-        except AddressTaken as error:
-            raise ApiError(409, str(error), "leave it out and one is made up") from None
-        world.transcripts.announce({"type": "people"})
-        return {"person": asdict(person)}
+        return {"person": asdict(world.people.add(**body.model_dump()))}
 
     @routes.post("/groups", status_code=201, summary="Add a Telegram group.")
     async def add_group(body: NewGroup) -> dict[str, Any]:
-        try:
-            group = world.people.add_group(body.title, chat_id=body.chat_id, members=body.members)
-        except AddressTaken as error:
-            raise ApiError(409, str(error), "leave chat_id out and one is made up") from None
-        world.transcripts.announce({"type": "people"})
-        return {"group": asdict(group)}
+        return {"group": asdict(world.people.add_group(**body.model_dump()))}
 
 
 def _check_phone(number: str) -> None:
@@ -106,17 +81,8 @@ def _add_sms(routes: APIRouter, simulator: Simulator) -> None:
         known = simulator.world.people.find(body.sender)
         if known is None:
             _check_phone(body.sender)
-            simulator.world.people.with_phone(body.sender)
-            simulator.world.transcripts.announce({"type": "people"})
-        sender = known.phone_number if known else body.sender
-        sid, outcome = await simulator.twilio.receive_text(
-            sender,
-            body.body,
-            media=body.media,
-            sid=body.sid,
-            unsigned=body.unsigned,
-            opt_out_type=body.opt_out_type,
-        )
+        details = body.model_dump(exclude={"sender"})
+        sid, outcome = await simulator.twilio.receive_text(known.phone_number if known else body.sender, **details)
         return {
             "message_sid": sid,
             "webhook_status": outcome.status,
@@ -131,15 +97,11 @@ def _add_telegram(routes: APIRouter, simulator: Simulator) -> None:
     @routes.post("/telegram/send", summary="A person writes, or edits their message.")
     async def send(body: TelegramText) -> dict[str, Any]:
         if body.edit_of is not None:
-            with _not_found_as_404():
-                update_id, message_id = phones.edit(body.chat_id, body.edit_of, body.text)
+            update_id, message_id = phones.edit(body.chat_id, body.edit_of, body.text)
+        elif not (body.text or body.caption) and body.kind in {"text", "channel_post"}:
+            raise ApiError(422, "there is no text", "give text, or another kind")
         else:
-            composed = ComposedMessage(
-                body.text_or_caption, body.effective_kind, body.reply_to, body.thread, body.entities
-            )
-            if not composed.text and composed.kind in {"text", "channel_post"}:
-                raise ApiError(422, "there is no text", "give text, or another kind")
-            update_id, message_id = phones.write(body.chat_id, composed, body.sender)
+            update_id, message_id = phones.write(body)
         return {"update_id": update_id, "message_id": message_id}
 
     @routes.post("/telegram/raw", summary="Queue any update.")
@@ -148,45 +110,31 @@ def _add_telegram(routes: APIRouter, simulator: Simulator) -> None:
 
     @routes.post("/telegram/block", summary="A person blocks the bot.")
     async def block(body: ChatOnly) -> dict[str, Any]:
-        with _not_found_as_404():
-            return {"update_id": phones.set_blocked(body.chat_id, True)}
+        return {"update_id": phones.set_blocked(body.chat_id, True)}
 
     @routes.post("/telegram/unblock", summary="A person unblocks the bot.")
     async def unblock(body: ChatOnly) -> dict[str, Any]:
-        with _not_found_as_404():
-            return {"update_id": phones.set_blocked(body.chat_id, False)}
+        return {"update_id": phones.set_blocked(body.chat_id, False)}
 
     @routes.post("/telegram/press", summary="A person presses an inline button.")
     async def press(body: ButtonPress) -> dict[str, Any]:
-        with _not_found_as_404():
-            return {"update_id": phones.press(body.chat_id, body.message_id, body.data)}
+        return {"update_id": phones.press(body.chat_id, body.message_id, body.data)}
 
     @routes.post("/telegram/stop", summary="A person stops a draft.")
     async def stop(body: ChatOnly) -> dict[str, Any]:
-        with _not_found_as_404():
-            return {"update_id": phones.stop_draft(body.chat_id)}
+        return {"update_id": phones.stop_draft(body.chat_id)}
 
     @routes.post("/telegram/migrate", summary="A group becomes a supergroup.")
     async def migrate(body: ChatOnly) -> dict[str, Any]:
-        with _not_found_as_404():
-            update_id, new = phones.migrate(body.chat_id)
-            return {"update_id": update_id, "new_chat_id": new}
-
-
-@contextlib.contextmanager
-def _not_found_as_404() -> Iterator[None]:
-    """Turn TargetNotFound into a 404."""
-    try:
-        yield
-    except TargetNotFound as error:
-        raise ApiError(404, str(error), "GET /sim/people and /sim/transcript show what there is") from None
+        update_id, new = phones.migrate(body.chat_id)
+        return {"update_id": update_id, "new_chat_id": new}
 
 
 # -- transcripts -----------------------------------------------------------------------------------------------------
 
 
 def _add_transcripts(routes: APIRouter, simulator: Simulator) -> None:
-    transcripts = simulator.world.transcripts
+    world, transcripts = simulator.world, simulator.world.transcripts
 
     @routes.get("/transcript", summary="The transcript of a person.")
     async def transcript(platform: PlatformQuery, person: PersonQuery) -> dict[str, Any]:
@@ -199,27 +147,22 @@ def _add_transcripts(routes: APIRouter, simulator: Simulator) -> None:
         person: PersonQuery,
         after: Annotated[int, Query(ge=0)] = 0,
         timeout: Annotated[float, Query(ge=0, le=MAX_WAIT_SECONDS)] = 10.0,  # noqa: ASYNC109 (a query parameter)
-        contains: str | None = None,
+        contains: str = "",
     ) -> dict[str, Any]:
         key, about = _key(simulator, platform, person)
 
-        def is_done() -> bool:
-            return simulator.world.stopping.is_set() or _answered(transcripts.get(platform, key), after, contains)
+        def reached() -> bool:
+            return any(contains in bubble.text for bubble in transcripts.get(platform, key).outgoing()[after:])
 
-        await transcripts.wait_until(platform, key, is_done, timeout)
-        reached = _answered(transcripts.get(platform, key), after, contains)
-        return {**transcripts.snapshot(platform, key), "person": about, "reached": reached}
+        await transcripts.wait_until(platform, key, lambda: world.stopping.is_set() or reached(), timeout)
+        return {**transcripts.snapshot(platform, key), "person": about, "reached": reached()}
 
-    @routes.get("/events", summary="All changes, as server-sent events.")
-    async def events() -> Response:
-        return StreamingResponse(
-            _events(simulator), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-        )
-
-
-def _answered(transcript: Transcript, after: int, contains: str | None) -> bool:
-    more = transcript.outgoing()[after:]
-    return any(contains in bubble.text for bubble in more) if contains else bool(more)
+    @routes.get("/events", summary="All changes, as server-sent events.", response_class=EventSourceResponse)
+    async def events() -> AsyncIterator[ServerSentEvent]:
+        with transcripts.subscribe() as queue:
+            yield ServerSentEvent(event="hello", data={"simulated": True})
+            while not world.stopping.is_set():
+                yield ServerSentEvent(data=await queue.get())
 
 
 def _key(simulator: Simulator, platform: Platform, text: str) -> tuple[str, dict[str, Any]]:
@@ -247,20 +190,6 @@ def _unassigned(address: str) -> dict[str, Any]:
     return {"id": None, "name": address}
 
 
-async def _events(simulator: Simulator) -> AsyncIterator[str]:
-    world = simulator.world
-    with world.transcripts.subscribe() as subscriber:
-        yield 'event: hello\ndata: {"simulated": true}\n\n'
-        while not world.stopping.is_set():
-            try:
-                async with asyncio.timeout(KEEP_ALIVE_SECONDS):
-                    event = await subscriber.next()
-            except TimeoutError:
-                yield ": keep-alive\n\n"
-                continue
-            yield f"data: {json.dumps(event)}\n\n"
-
-
 # -- faults, options, state ------------------------------------------------------------------------------------------
 
 
@@ -269,26 +198,24 @@ def _add_faults(routes: APIRouter, simulator: Simulator) -> None:
 
     @routes.get("/faults", summary="Faults that are switched on.")
     async def show() -> dict[str, Any]:
-        return {"faults": [asdict(fault) for fault in faults.faults]}
+        return {"faults": faults.faults}
 
     @routes.post("/faults", status_code=201, summary="Switch a fault on.")
-    async def add(body: NewFault) -> dict[str, Any]:
-        if not is_applicable(body.target, body.effect):
-            raise ApiError(422, f"{body.effect} does not apply to {body.target}", "docs/SIMULATOR.md has the table")
-        fault = faults.add(**body.model_dump())
-        transcripts.announce({"type": "faults"})
-        return {"fault": asdict(fault)}
+    async def add(body: FaultSpec) -> dict[str, Any]:
+        fault = faults.add(body)
+        transcripts.announce("faults")
+        return {"fault": fault}
 
     @routes.delete("/faults", summary="Switch all faults off.")
     async def clear() -> dict[str, int]:
-        transcripts.announce({"type": "faults"})
+        transcripts.announce("faults")
         return {"removed": faults.remove()}
 
     @routes.delete("/faults/{fault_id}", summary="Switch one fault off.")
     async def remove(fault_id: int) -> dict[str, int]:
         if not (removed := faults.remove(fault_id)):
             raise ApiError(404, f"there is no fault {fault_id}", "a fault whose count is used up is removed by itself")
-        transcripts.announce({"type": "faults"})
+        transcripts.announce("faults")
         return {"removed": removed}
 
 
@@ -296,19 +223,21 @@ def _add_state(routes: APIRouter, simulator: Simulator) -> None:
     world = simulator.world
 
     @routes.get("/options", summary="All options.")
-    async def options() -> dict[str, Any]:
-        return asdict(world.options)
+    async def options() -> SimulatorOptions:
+        return world.options
 
     @routes.post("/options", summary="Change options.")
-    async def change(body: OptionChanges) -> dict[str, Any]:
-        world.options = replace(world.options, **body.model_dump(exclude_none=True))
-        return asdict(world.options)
+    async def change(body: SimulatorOptions) -> SimulatorOptions:
+        if not body.model_fields_set:
+            raise ApiError(422, "there is no option to change", "name at least one; GET /sim/options shows them")
+        world.options = world.options.model_copy(update=body.model_dump(exclude_unset=True))
+        return world.options
 
     @routes.post("/reset", summary="Reset all state.")
-    async def reset(body: Reset | None = None) -> JSONResponse:
+    async def reset(body: Reset | None = None) -> dict[str, bool]:
         simulator.reset(body.seed if body else None)
-        return JSONResponse({"reset": True})
+        return {"reset": True}
 
     @routes.get("/stats", summary="Calls, answers, webhooks, repetitions.")
     async def stats() -> dict[str, Any]:
-        return world.stats.to_json(world.transcripts, len(simulator.updates.waiting))
+        return {**world.stats(), "waiting_updates": len(simulator.updates.waiting)}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-
-from relay.simulator.faults import Effect, Target, When
 
 
 def _encodable(text: str) -> str:
@@ -19,10 +17,8 @@ def _encodable(text: str) -> str:
 
 
 ChatId = Annotated[int, Field(ge=-(10**15), le=10**15)]
-Seconds = Annotated[float, Field(ge=0, le=600)]
 UnicodeText = Annotated[str, AfterValidator(_encodable)]
 Kind = Literal["text", "photo", "sticker", "voice", "video", "document", "location", "contact", "channel_post"]
-_FLAGS = ("photo", "sticker", "voice", "video", "document", "location", "contact")
 
 
 class RequestBody(BaseModel):
@@ -55,6 +51,8 @@ class SmsText(RequestBody):
 
 
 class TelegramText(RequestBody):
+    """A message of a person; `"photo": true` is the same as `"kind": "photo"`, and so for the other kinds."""
+
     chat_id: ChatId
     text: UnicodeText = ""
     caption: UnicodeText = ""
@@ -64,60 +62,24 @@ class TelegramText(RequestBody):
     reply_to: int | None = None
     thread: int | None = None
     entities: list[dict[str, Any]] | None = None
-    photo: Any = None
-    sticker: Any = None
-    voice: Any = None
-    video: Any = None
-    document: Any = None
-    location: Any = None
-    contact: Any = None
 
-    @property
-    def effective_kind(self) -> str:
-        """The kind, given by name or as a field of its own."""
-        return next((flag for flag in _FLAGS if getattr(self, flag)), self.kind)
-
-    @property
-    def text_or_caption(self) -> str:
-        return self.text or self.caption
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_as_flag(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        flags = set(get_args(Kind)).intersection(given) - {"text"}
+        rest = {name: value for name, value in given.items() if name not in flags}
+        return next(({**rest, "kind": flag} for flag in sorted(flags) if given[flag]), rest)
 
 
 class ChatOnly(RequestBody):
     chat_id: ChatId
 
 
-class ButtonPress(RequestBody):
-    chat_id: ChatId
+class ButtonPress(ChatOnly):
     message_id: int
     data: str
-
-
-class NewFault(RequestBody):
-    target: Target
-    effect: Effect
-    method: str = Field("*", min_length=1, max_length=64)
-    when: When = "before"
-    status: int = Field(429, ge=400, le=599)
-    code: int | None = Field(None, ge=10_000, le=99_999)
-    retry_after: int | None = Field(None, ge=0, le=3600)
-    seconds: Seconds = 2.0
-    count: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    chance: float = Field(1.0, ge=0, le=1)
-    contains: str | None = None
-
-
-class OptionChanges(RequestBody):
-    twilio_webhook_url: str | None = Field(None, pattern=r"^https?://")
-    status_seconds: Seconds | None = None
-    telegram_limits: bool | None = None
-    telegram_retry_seconds: Annotated[float, Field(gt=0, le=60)] | None = None
-    twilio_read_seconds: Annotated[float, Field(gt=0, le=15)] | None = None
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> OptionChanges:
-        if not self.model_dump(exclude_none=True):
-            raise ValueError("name at least one option; GET /sim/options shows them")
-        return self
 
 
 class Reset(RequestBody):

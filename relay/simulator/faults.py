@@ -6,45 +6,55 @@ Selects only; the simulated providers apply the effect.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Target = Literal["twilio", "telegram", "twilio_webhook", "twilio_callback", "telegram_update"]
 Effect = Literal["status", "slow", "cut", "broken", "lose", "duplicate", "disorder"]
 When = Literal["before", "after"]
+Seconds = Annotated[float, Field(ge=0, le=600)]
 
 API_EFFECTS = frozenset({"status", "slow", "cut", "broken"})
 DELIVERY_EFFECTS = frozenset({"lose", "duplicate", "disorder", "slow"})
 
 
-def is_applicable(target: Target, effect: Effect) -> bool:
-    """Whether this target supports this effect."""
-    return effect in (API_EFFECTS if target in {"twilio", "telegram"} else DELIVERY_EFFECTS)
+class FaultSpec(BaseModel):
+    """A fault to switch on. count: how many requests it applies to; None: unlimited."""
 
+    model_config = ConfigDict(extra="forbid")
 
-@dataclass(slots=True)
-class Fault:
-    """One active fault. count: how many requests it still applies to; None: unlimited."""
-
-    id: int
     target: Target
     effect: Effect
-    method: str = "*"
+    method: str = Field("*", min_length=1, max_length=64)
     when: When = "before"
-    status: int = 429
-    code: int | None = None
-    retry_after: int | None = None
-    seconds: float = 2.0
-    count: int | None = None
-    chance: float = 1.0
+    status: int = Field(429, ge=400, le=599)
+    code: int | None = Field(None, ge=10_000, le=99_999)
+    retry_after: int | None = Field(None, ge=0, le=3600)
+    seconds: Seconds = 2.0
+    count: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    chance: float = Field(1.0, ge=0, le=1)
     contains: str | None = None
+
+    @field_validator("effect")
+    @classmethod
+    def _applicable(cls, effect: Effect, info: ValidationInfo) -> Effect:
+        target = info.data.get("target")
+        if target and effect not in (API_EFFECTS if target in {"twilio", "telegram"} else DELIVERY_EFFECTS):
+            raise ValueError(f"{effect} does not apply to {target}; docs/SIMULATOR.md has the table")
+        return effect
+
+
+class Fault(FaultSpec):
+    """An active fault; `count` is what is left."""
+
+    id: int
     used: int = 0
 
     def matches(self, target: Target, method: str, text: str) -> bool:
         return (
             self.target == target
             and self.method.lower() in {"*", method.lower()}
-            and self.count != 0
             and (self.contains is None or self.contains in text)
         )
 
@@ -57,9 +67,9 @@ class ActiveFaults:
         self._rng = rng
         self._last_id = 0
 
-    def add(self, target: Target, effect: Effect, **details: Any) -> Fault:
+    def add(self, spec: FaultSpec) -> Fault:
         self._last_id += 1
-        fault = Fault(self._last_id, target, effect, **details)
+        fault = Fault(id=self._last_id, **spec.model_dump())
         self.faults.append(fault)
         return fault
 

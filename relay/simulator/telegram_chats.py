@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from relay.channels.telegram.settings import TelegramSettings
+from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
 from relay.channels.telegram.spec import TELEGRAM
-from relay.simulator.people import Person, TelegramGroup
+from relay.simulator.people import Person
 from relay.simulator.telegram_entities import Entity, found_in
 from relay.simulator.telegram_params import BotError, bad_request
 from relay.simulator.telegram_updates import first_id
@@ -16,23 +16,19 @@ from relay.simulator.world import World
 
 BOT_NAME = "Simulated relay"
 BOT_USERNAME = "simulated_relay_bot"
+_NAMES = ("first_name", "username")
 
 
 @dataclass(slots=True)
 class TelegramMessage:
-    """One message in a chat; sender is None for the bot's own."""
+    """One message in a chat; sender is None for the bot's own. The bubble has its text and entities."""
 
     message_id: int
     chat_id: int
-    at: float
     sender: Person | None
-    text: str
     bubble: PhoneBubble
-    entities: list[Entity] = field(default_factory=list)
-    content: dict[str, Any] = field(default_factory=dict)
-    markup: dict[str, Any] | None = None
-    reply_to: int | None = None
-    thread: int | None = None
+    content: dict[str, Any]
+    markup: dict[str, Any] | None
     edited_at: float | None = None
 
 
@@ -56,10 +52,10 @@ class Chats:
 
     # -- users and chats ----------------------------------------------------------------------------------------------
 
-    def bot(self) -> dict[str, Any]:
-        token = self._world.settings.group(TelegramSettings).telegram_bot_token
-        number = token.get_secret_value().partition(":")[0] if token else "0"
-        return {"id": int(number), "is_bot": True, "first_name": BOT_NAME, "username": BOT_USERNAME}
+    @staticmethod
+    def bot() -> dict[str, Any]:
+        number = int(SIMULATED_BOT_TOKEN.partition(":")[0])
+        return {"id": number, "is_bot": True, "first_name": BOT_NAME, "username": BOT_USERNAME}
 
     @staticmethod
     def user(person: Person) -> dict[str, Any]:
@@ -71,15 +67,18 @@ class Chats:
         if group is not None:
             return {"id": chat_id, "type": group.kind, "title": group.title}
         person = self._world.people.with_chat(chat_id)
-        names = {"first_name": person.name} if person else {}
-        username = {"username": person.username} if person and person.username else {}
-        return {"id": chat_id, "type": "private", **names, **username}
+        user = self.user(person) if person else {}
+        return {"id": chat_id, "type": "private", **{name: user[name] for name in _NAMES if name in user}}
 
     def writable(self, chat_id: int) -> None:
         """Raise BotError unless the bot may write to this chat now."""
         group = self._world.people.groups.get(chat_id)
+        if group is not None and group.moved_to is not None:
+            description = "Bad Request: group chat was upgraded to a supergroup chat"
+            raise BotError(400, description, migrate_to_chat_id=group.moved_to)
+        if group is not None and group.removed:
+            raise BotError(403, f"Forbidden: bot was kicked from the {group.kind} chat")
         if group is not None:
-            self._writable_group(group)
             return
         person = self._world.people.with_chat(chat_id)
         if person is None:
@@ -88,14 +87,6 @@ class Chats:
             raise BotError(403, "Forbidden: bot was blocked by the user")
         if not person.started:
             raise BotError(403, "Forbidden: bot can't initiate conversation with a user")
-
-    @staticmethod
-    def _writable_group(group: TelegramGroup) -> None:
-        if group.moved_to is not None:
-            description = "Bad Request: group chat was upgraded to a supergroup chat"
-            raise BotError(400, description, migrate_to_chat_id=group.moved_to)
-        if group.removed:
-            raise BotError(403, f"Forbidden: bot was kicked from the {group.kind} chat")
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
@@ -118,10 +109,8 @@ class Chats:
         reply_to: int | None = None,
         thread: int | None = None,
     ) -> TelegramMessage:
-        """Add a message, and its bubble to the transcript of the chat."""
+        """Add a message, and its bubble to the transcript of the chat. entities: None to detect them."""
         message_id = self.next_message_id()
-        if entities is None:
-            entities = found_in(text)
         if thread is not None and sender is not None:
             self._threads.add((chat_id, thread))
         bubble = PhoneBubble(
@@ -132,7 +121,7 @@ class Chats:
             message_id,
             "sent" if sender else "delivered",
             sender="person" if sender else "bot",
-            entities=entities,
+            entities=found_in(text) if entities is None else entities,
             kind=kind,
             author=sender.name if sender else BOT_NAME,
             reply_to=reply_to,
@@ -140,14 +129,12 @@ class Chats:
             buttons=_buttons(markup),
         )
         self._world.transcripts.add(bubble)
-        message = TelegramMessage(message_id, chat_id, bubble.at, sender, text, bubble, entities, content or {}, markup)
-        message.reply_to, message.thread = reply_to, thread
+        message = TelegramMessage(message_id, chat_id, sender, bubble, content or {}, markup)
         self._messages[chat_id, message_id] = message
         return message
 
     def edit(self, message: TelegramMessage, text: str, entities: list[Entity], markup: dict[str, Any] | None) -> None:
-        message.text, message.entities, message.markup = text, entities, markup
-        message.edited_at = self._world.clock()
+        message.markup, message.edited_at = markup, self._world.clock()
         bubble = message.bubble
         bubble.text, bubble.entities, bubble.edited, bubble.buttons = text, entities, True, _buttons(markup)
         self._world.transcripts.announce_bubble(bubble)
@@ -158,27 +145,26 @@ class Chats:
 
     def to_json(self, message: TelegramMessage, *, with_reply: bool = True) -> dict[str, Any]:
         """The JSON of a Message."""
-        channel = self.chat(message.chat_id)["type"] == "channel"
+        bubble, chat = message.bubble, self.chat(message.chat_id)
         author = self.bot() if message.sender is None else self.user(message.sender)
-        caption = bool(message.content)
         body: dict[str, Any] = {
             "message_id": message.message_id,
-            **({"sender_chat": self.chat(message.chat_id)} if channel else {"from": author}),
-            "chat": self.chat(message.chat_id),
-            "date": int(message.at),
+            **({"sender_chat": chat} if chat["type"] == "channel" else {"from": author}),
+            "chat": chat,
+            "date": int(bubble.at),
             **message.content,
         }
-        if message.text:
-            body["caption" if caption else "text"] = message.text
-        if message.entities:
-            body["caption_entities" if caption else "entities"] = message.entities
+        if bubble.text:
+            body["caption" if message.content else "text"] = bubble.text
+        if bubble.entities:
+            body["caption_entities" if message.content else "entities"] = bubble.entities
         if message.edited_at is not None:
             body["edit_date"] = int(message.edited_at)
-        if message.thread is not None:
-            body |= {"message_thread_id": message.thread, "is_topic_message": True}
+        if bubble.thread is not None:
+            body |= {"message_thread_id": bubble.thread, "is_topic_message": True}
         if message.markup is not None and "inline_keyboard" in message.markup:
             body["reply_markup"] = message.markup
-        answered = self.find(message.chat_id, message.reply_to) if message.reply_to and with_reply else None
+        answered = self.find(message.chat_id, bubble.reply_to) if bubble.reply_to and with_reply else None
         if answered is not None:
             body["reply_to_message"] = self.to_json(answered, with_reply=False)
         return body

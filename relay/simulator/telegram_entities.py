@@ -5,56 +5,21 @@ Offsets and lengths are UTF-16 units (https://core.telegram.org/bots/api#message
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
+from telegram.constants import MessageEntityType
+
+from relay.simulator.provider_api import utf16_units
 from relay.simulator.telegram_params import bad_request
 
-MAX_TEXT = 4096
-MAX_ENTITIES = 100
-TYPES = frozenset(
-    [
-        "mention",
-        "hashtag",
-        "cashtag",
-        "bot_command",
-        "url",
-        "email",
-        "phone_number",
-        "bold",
-        "italic",
-        "underline",
-        "strikethrough",
-        "spoiler",
-        "blockquote",
-        "expandable_blockquote",
-        "code",
-        "pre",
-        "text_link",
-        "text_mention",
-        "custom_emoji",
-        "date_time",
-    ]
-)
+_TYPES = tuple(MessageEntityType)
 _FOUND = re.compile(
     r"(?P<bot_command>(?<![\w/])/[A-Za-z0-9_]{1,32}(?:@\w{3,32})?)|(?P<url>https?://[^\s<>\"]+)|(?P<mention>(?<!\w)@\w{3,32})"
 )
 
 Entity = dict[str, Any]
-
-
-def units(text: str) -> int:
-    """Length in UTF-16 units."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
-def _boundaries(text: str) -> set[int]:
-    """Offsets at which an entity may begin or end: never within a surrogate pair."""
-    found, position = {0}, 0
-    for char in text:
-        position += 2 if ord(char) > 0xFFFF else 1
-        found.add(position)
-    return found
 
 
 def checked(text: str, raw: Any) -> list[Entity]:
@@ -63,13 +28,14 @@ def checked(text: str, raw: Any) -> list[Entity]:
         return []
     if not isinstance(raw, list) or not all(isinstance(one, dict) for one in raw):
         raise bad_request("can't parse entities: an Array of MessageEntity is expected")
-    allowed, end = _boundaries(text), units(text)
+    allowed = {0, *itertools.accumulate(map(utf16_units, text))}  # never within a surrogate pair
+    end = utf16_units(text)
     return [_checked_one(one, allowed, end) for one in raw]
 
 
 def _checked_one(raw: Entity, allowed: set[int], end: int) -> Entity:
     kind, offset, length = raw.get("type"), raw.get("offset"), raw.get("length")
-    if kind not in TYPES:
+    if kind not in _TYPES:
         raise bad_request(f"can't parse MessageEntity: unsupported type {str(kind)[:40]!r}")
     if type(offset) is not int or type(length) is not int:
         raise bad_request("can't parse MessageEntity: offset and length must be integers")
@@ -88,9 +54,9 @@ def _checked_one(raw: Entity, allowed: set[int], end: int) -> Entity:
 def trimmed(text: str, entities: list[Entity]) -> tuple[str, list[Entity]]:
     """The text without surrounding white space, and its entities shifted accordingly."""
     body = text.lstrip()
-    shift = units(text) - units(body)
+    shift = utf16_units(text) - utf16_units(body)
     body = body.rstrip()
-    end = units(body)
+    end = utf16_units(body)
     moved = []
     for entity in entities:
         start = max(0, entity["offset"] - shift)
@@ -103,6 +69,6 @@ def trimmed(text: str, entities: list[Entity]) -> tuple[str, list[Entity]]:
 def found_in(text: str) -> list[Entity]:
     """The entities that Telegram adds to a person's text: commands, links, mentions."""
     return [
-        {"type": match.lastgroup, "offset": units(text[: match.start()]), "length": units(match.group())}
+        {"type": match.lastgroup, "offset": utf16_units(text[: match.start()]), "length": utf16_units(match.group())}
         for match in _FOUND.finditer(text)
     ]

@@ -6,30 +6,18 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from telegram.constants import ChatAction, MessageLimit
+
 from relay.channels.telegram.spec import TELEGRAM
 from relay.simulator.flood_limits import Family, FloodLimits
 from relay.simulator.telegram_chats import BOT_NAME, Chats, TelegramMessage
-from relay.simulator.telegram_entities import MAX_ENTITIES, MAX_TEXT, Entity, checked, trimmed
-from relay.simulator.telegram_params import BotError, Params, bad_request
+from relay.simulator.telegram_entities import Entity, checked, trimmed
+from relay.simulator.telegram_params import Params, bad_request, too_many_requests
 from relay.simulator.telegram_push import WebhookPusher
 from relay.simulator.telegram_updates import UpdateQueue
+from relay.simulator.transcripts import Draft
 from relay.simulator.world import World
 
-CHAT_ACTIONS = frozenset(
-    [
-        "typing",
-        "upload_photo",
-        "record_video",
-        "upload_video",
-        "record_voice",
-        "upload_voice",
-        "upload_document",
-        "choose_sticker",
-        "find_location",
-        "record_video_note",
-        "upload_video_note",
-    ]
-)
 DELETE_SECONDS = 48 * 3600
 Result = Any
 Method = Callable[[Params], Result] | Callable[[Params], Awaitable[Result]]
@@ -77,7 +65,7 @@ class BotApi:
             return
         wait = self.flood_limits.retry_after(chat_id, family)
         if wait is not None:
-            raise BotError(429, f"Too Many Requests: retry after {wait}", retry_after=wait)
+            raise too_many_requests(wait)
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
@@ -132,7 +120,7 @@ class BotApi:
         message = self._named_message(params, "edit")
         text, entities = formatted(params)
         markup = _checked_markup(params)
-        if (text, entities, markup) == (message.text, message.entities, message.markup):
+        if (text, entities, markup) == (message.bubble.text, message.bubble.entities, message.markup):
             raise bad_request("message is not modified: the new content and reply markup are the same as the old ones")
         self._within_limits(message.chat_id, Family.EDIT)
         self._chats.edit(message, text, entities, markup)
@@ -140,7 +128,7 @@ class BotApi:
 
     def delete_message(self, params: Params) -> Result:
         message = self._named_message(params, "delete")
-        if self._world.clock() - message.at > DELETE_SECONDS:
+        if self._world.clock() - message.bubble.at > DELETE_SECONDS:
             raise bad_request("message can't be deleted for everyone")
         self._chats.delete(message)
         return True
@@ -155,14 +143,14 @@ class BotApi:
             raise bad_request("draft_id must be non-zero")
         text, entities = formatted(params, empty_allowed=True)
         self._within_limits(chat_id, Family.COSMETIC)
-        can_stop = params.flag("can_stop")
-        self._world.transcripts.show_draft(TELEGRAM, str(chat_id), draft_id, text, entities, can_stop=can_stop)
+        draft = Draft(draft_id, text, entities, params.flag("can_stop"))
+        self._world.transcripts.show_draft(TELEGRAM, str(chat_id), draft)
         return True
 
     def send_chat_action(self, params: Params) -> Result:
         chat_id = params.chat_id()
         self._chats.writable(chat_id)
-        if params.text("action") not in CHAT_ACTIONS:
+        if params.text("action") not in tuple(ChatAction):
             raise bad_request("wrong parameter action in request")
         self._within_limits(chat_id, Family.COSMETIC)
         self._world.transcripts.show_typing(TELEGRAM, str(chat_id))
@@ -210,7 +198,7 @@ class BotApi:
         if not isinstance(commands, list) or len(commands) > 100:
             raise bad_request("can't parse commands: an Array of up to 100 BotCommand is expected")
         self.commands[_scope(params)] = [_checked_command(one) for one in commands]
-        self._world.transcripts.announce({"type": "people"})
+        self._world.transcripts.announce("people")
         return True
 
     def get_commands(self, params: Params) -> Result:
@@ -218,17 +206,13 @@ class BotApi:
 
     def delete_commands(self, params: Params) -> Result:
         self.commands.pop(_scope(params), None)
-        self._world.transcripts.announce({"type": "people"})
+        self._world.transcripts.announce("people")
         return True
 
-    def menu(self, language: str = "") -> list[dict[str, str]]:
-        """The commands in a person's app: narrowest scope first, then their language before the default one."""
-        scopes = ("all_private_chats", "default")
-        found = (self.commands.get((scope, lang)) for scope in scopes for lang in (language, ""))
-        return next((commands for commands in found if commands), [])
-
     def about(self) -> dict[str, Any]:
-        return {**self._chats.bot(), "name": BOT_NAME, "commands": self.menu(), "webhook": self._pusher.url}
+        """The bot as people see it, with the commands that their app offers."""
+        commands = self.commands.get(("all_private_chats", "")) or self.commands.get(("default", "")) or []
+        return {**self._chats.bot(), "name": BOT_NAME, "commands": commands, "webhook": self._pusher.url}
 
 
 def formatted(params: Params, *, empty_allowed: bool = False) -> tuple[str, list[Entity]]:
@@ -239,9 +223,9 @@ def formatted(params: Params, *, empty_allowed: bool = False) -> tuple[str, list
     text, entities = trimmed(source, checked(source, params.structure("entities")))
     if not text and not empty_allowed:
         raise bad_request("message text is empty")
-    if len(text) > MAX_TEXT:
+    if len(text) > MessageLimit.MAX_TEXT_LENGTH:
         raise bad_request("message is too long")
-    return text, entities[:MAX_ENTITIES]
+    return text, entities[: MessageLimit.MESSAGE_ENTITIES]
 
 
 def _checked_markup(params: Params) -> dict[str, Any] | None:

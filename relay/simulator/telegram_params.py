@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from relay.simulator.provider_api import ApiRefusal, read_form
 
-class BotError(Exception):
+
+def json_response(body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON in ASCII, as Telegram writes it; lone surrogates are escaped."""
+    return Response(json.dumps(body, separators=(",", ":")), status, headers, "application/json")
+
+
+class BotError(ApiRefusal):
     """A call that the Bot API answers with ok: false."""
 
     def __init__(self, status: int, description: str, **parameters: Any) -> None:
@@ -21,9 +27,17 @@ class BotError(Exception):
         self.description = description
         self.parameters = parameters
 
-    def to_json(self) -> dict[str, Any]:
+    def response(self) -> Response:
         body = {"ok": False, "error_code": self.status, "description": self.description}
-        return {**body, **({"parameters": self.parameters} if self.parameters else {})}
+        wait = self.parameters.get("retry_after")
+        headers = None if wait is None else {"Retry-After": str(wait)}
+        return json_response(
+            {**body, **({"parameters": self.parameters} if self.parameters else {})}, self.status, headers
+        )
+
+
+def too_many_requests(retry_after: int) -> BotError:
+    return BotError(429, f"Too Many Requests: retry after {retry_after}", retry_after=retry_after)
 
 
 def bad_request(description: str) -> BotError:
@@ -36,22 +50,23 @@ class Params:
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
-    def text(self, name: str, default: str = "") -> str:
+    def text(self, name: str) -> str:
         value = self._values.get(name)
         if value is None:
-            return default
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, str | int | float):
-            return _utf8(str(value))
-        raise bad_request(f"can't parse {name}: a string is expected")
+            return ""
+        if not isinstance(value, str | int | float):
+            raise bad_request(f"can't parse {name}: a string is expected")
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise bad_request("strings must be encoded in UTF-8") from None
+        return text
 
     def integer(self, name: str, default: int = 0) -> int:
         value = self.text(name).strip()
-        if not value:
-            return default
         try:
-            return int(value)
+            return int(value) if value else default
         except ValueError:
             raise bad_request(f"can't parse {name}: an integer is expected") from None
 
@@ -63,10 +78,8 @@ class Params:
         value = self._values.get(name)
         if not isinstance(value, str):
             return value
-        if not value:
-            return None
         try:
-            return json.loads(value)
+            return json.loads(value) if value else None
         except ValueError:
             raise bad_request(f"can't parse {name} JSON object") from None
 
@@ -80,43 +93,13 @@ class Params:
             raise bad_request("chat not found") from None
 
 
-def _utf8(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise bad_request("strings must be encoded in UTF-8") from None
-    return text
-
-
 async def read_params(request: Request) -> Params:
     """The parameters of a request; the body overrides the query. Raises BotError."""
-    values: dict[str, Any] = dict(request.query_params)
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type == "multipart/form-data":
-        values |= await _multipart(request)
-    elif content_type == "application/json":
-        values |= _json_object(await request.body())
-    else:
-        body = (await request.body()).decode("utf-8", "replace")
-        values |= dict(parse_qsl(body, keep_blank_values=True))
-    return Params(values)
-
-
-async def _multipart(request: Request) -> dict[str, Any]:
+    is_json = request.headers.get("content-type", "").lower().startswith("application/json")
     try:
-        async with request.form() as form:
-            return {name: "" if isinstance(value, UploadFile) else value for name, value in form.multi_items()}
-    except (HTTPException, UnicodeDecodeError):
-        raise bad_request("can't parse the multipart body") from None
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    if not body.strip():
-        return {}
-    try:
-        values = json.loads(body)
-    except ValueError:
-        raise bad_request("can't parse request JSON object") from None
-    if not isinstance(values, dict):
+        body = json.loads(await request.body() or b"{}") if is_json else dict(await read_form(request))
+    except (HTTPException, ValueError):  # a body that is not UTF-8 is a ValueError too
+        raise bad_request("can't parse request body") from None
+    if not isinstance(body, dict):
         raise bad_request("object expected as the request body")
-    return values
+    return Params({**request.query_params, **body})

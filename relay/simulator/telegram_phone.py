@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from relay.channels.telegram.spec import TELEGRAM
-from relay.simulator.people import Person, TelegramGroup
+from relay.simulator.control_bodies import TelegramText
+from relay.simulator.people import Person
 from relay.simulator.telegram_chats import Chats
-from relay.simulator.telegram_entities import Entity, found_in
+from relay.simulator.telegram_entities import found_in
 from relay.simulator.telegram_methods import BotApi
 from relay.simulator.telegram_updates import UpdateQueue
 from relay.simulator.world import World
+from relay.web.errors import ApiError
 
 _FILE: dict[str, Any] = {"file_id": "simulated-file", "file_unique_id": "simulated-file", "file_size": 70}
 _CONTENT: dict[str, dict[str, Any]] = {
@@ -35,19 +36,8 @@ _CONTENT: dict[str, dict[str, Any]] = {
 }
 
 
-class TargetNotFound(Exception):
-    """The chat, message or draft does not exist; the text names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ComposedMessage:
-    """A message to be sent by a person."""
-
-    text: str = ""
-    kind: str = "text"
-    reply_to: int | None = None
-    thread: int | None = None
-    entities: list[Entity] | None = field(default=None)
+def _not_found(sentence: str) -> ApiError:
+    return ApiError(404, sentence, "GET /sim/people and /sim/transcript show what there is")
 
 
 class TelegramPhones:
@@ -59,49 +49,44 @@ class TelegramPhones:
         self._updates = updates
         self._bot = bot
 
-    def _author(self, chat_id: int, sender: int | None) -> Person:
+    def _author(self, chat_id: int, sender: int | None = None) -> Person:
         """The person who writes, added together with the group when they do not exist yet."""
         people = self._world.people
         if chat_id < 0 and chat_id not in people.groups:
-            people.add_group(f"TelegramGroup {-chat_id}", chat_id=chat_id)
-            self._world.transcripts.announce({"type": "people"})
+            people.add_group(f"Group {-chat_id}", chat_id=chat_id)
         own = sender if sender is not None else chat_id
         if own < 0:
             own = people.all[0].chat_id
-        person = people.with_chat(own)
-        if person is None:
-            person = people.add(f"Person {own}", chat_id=own)
-            self._world.transcripts.announce({"type": "people"})
-        return person
+        return people.with_chat(own) or people.add(f"Person {own}", chat_id=own)
 
-    def write(self, chat_id: int, composed: ComposedMessage, sender: int | None = None) -> tuple[int | None, int]:
+    def write(self, body: TelegramText) -> tuple[int | None, int]:
         """Send a message; returns the ids of the update and of the message."""
-        person = self._author(chat_id, sender)
+        person = self._author(body.chat_id, body.sender)
         person.started = True
-        group = self._world.people.groups.get(chat_id)
-        if composed.kind == "channel_post":
-            group = group or self._world.people.add_group("Channel", chat_id=chat_id)
+        group = self._world.people.groups.get(body.chat_id)
+        is_post = body.kind == "channel_post"
+        if is_post:
+            group = group or self._world.people.add_group("Channel", chat_id=body.chat_id)
             group.kind = "channel"
         message = self._chats.add(
-            chat_id,
-            composed.text,
+            body.chat_id,
+            body.text or body.caption,
             person,
-            entities=composed.entities,
-            content=_CONTENT.get(composed.kind),
-            kind=composed.kind,
-            reply_to=composed.reply_to,
-            thread=composed.thread,
+            entities=body.entities,
+            content=_CONTENT.get(body.kind),
+            kind=body.kind,
+            reply_to=body.reply_to,
+            thread=body.thread,
         )
-        name = "channel_post" if composed.kind == "channel_post" else "message"
-        body = {name: self._chats.to_json(message)}
-        update_id = self._updates.put(body, chat_id, text=composed.text, bubble=message.bubble)
+        update = {"channel_post" if is_post else "message": self._chats.to_json(message)}
+        update_id = self._updates.put(update, body.chat_id, text=message.bubble.text, bubble=message.bubble)
         return update_id, message.message_id
 
     def edit(self, chat_id: int, message_id: int, text: str) -> tuple[int | None, int]:
-        """Edit a person's message. Raises TargetNotFound."""
+        """Edit a person's message. Raises ApiError 404."""
         message = self._chats.find(chat_id, message_id)
         if message is None or message.sender is None:
-            raise TargetNotFound(f"chat {chat_id} has no message {message_id} by a person")
+            raise _not_found(f"chat {chat_id} has no message {message_id} by a person")
         self._chats.edit(message, text, found_in(text), None)
         body = {"edited_message": self._chats.to_json(message)}
         return self._updates.put(body, chat_id, text=text, bubble=message.bubble), message_id
@@ -114,25 +99,25 @@ class TelegramPhones:
         return self._updates.put(body, chat_id if isinstance(chat_id, int) else 0)
 
     def set_blocked(self, chat_id: int, blocked: bool) -> int | None:
-        """Block or unblock the bot, or remove it from a group. Raises TargetNotFound."""
+        """Block or unblock the bot, or remove it from a group. Raises ApiError 404."""
         person = self._world.people.with_chat(chat_id)
         group = self._world.people.groups.get(chat_id)
         if person is None and group is None:
-            raise TargetNotFound(f"there is no chat {chat_id}")
+            raise _not_found(f"there is no chat {chat_id}")
         if person is not None:
             person.blocked = blocked
         if group is not None:
             group.removed = blocked
-        self._world.transcripts.announce({"type": "people"})
-        author = person or self._author(chat_id, None)
-        states = ("member", "left" if group else "kicked") if blocked else ("left" if group else "kicked", "member")
+        self._world.transcripts.announce("people")
+        away = "left" if group else "kicked"
+        before, after = ("member", away) if blocked else (away, "member")
         body = {
             "my_chat_member": {
                 "chat": self._chats.chat(chat_id),
-                "from": self._chats.user(author),
+                "from": self._chats.user(person or self._author(chat_id)),
                 "date": int(self._world.clock()),
-                "old_chat_member": self._member(states[0]),
-                "new_chat_member": self._member(states[1]),
+                "old_chat_member": self._member(before),
+                "new_chat_member": self._member(after),
             }
         }
         return self._updates.put(body, chat_id)
@@ -141,17 +126,17 @@ class TelegramPhones:
         return {"user": self._chats.bot(), "status": status, **({"until_date": 0} if status == "kicked" else {})}
 
     def press(self, chat_id: int, message_id: int, data: str) -> int | None:
-        """Press an inline button. Raises TargetNotFound."""
+        """Press an inline button. Raises ApiError 404."""
         message = self._chats.find(chat_id, message_id)
         buttons = [button for row in (message.bubble.buttons if message else []) for button in row]
         if message is None or not any(button.get("callback_data") == data for button in buttons):
-            raise TargetNotFound(f"message {message_id} in chat {chat_id} has no such button")
+            raise _not_found(f"message {message_id} in chat {chat_id} has no such button")
         query_id = str(self._chats.next_message_id())
         self._bot.open_callback_queries.add(query_id)
         body = {
             "callback_query": {
                 "id": query_id,
-                "from": self._chats.user(self._author(chat_id, None)),
+                "from": self._chats.user(self._author(chat_id)),
                 "message": self._chats.to_json(message),
                 "chat_instance": str(chat_id),
                 "data": data,
@@ -160,32 +145,27 @@ class TelegramPhones:
         return self._updates.put(body, chat_id, text=data)
 
     def stop_draft(self, chat_id: int) -> int | None:
-        """Press Stop on a draft that offers it. Raises TargetNotFound."""
-        draft = self._world.transcripts.get(TELEGRAM, str(chat_id)).draft
-        if draft is None or not draft.can_stop or draft.until < self._world.clock():
-            raise TargetNotFound(f"chat {chat_id} shows no draft that can be stopped")
-        self._world.transcripts.clear_draft(TELEGRAM, str(chat_id))
+        """Press Stop on a draft that offers it. Raises ApiError 404."""
+        draft = self._world.transcripts.draft(TELEGRAM, str(chat_id))
+        if draft is None or not draft.can_stop:
+            raise _not_found(f"chat {chat_id} shows no draft that can be stopped")
+        self._world.transcripts.show_draft(TELEGRAM, str(chat_id), None)
         body = {"stopped_message_generation": {"chat": self._chats.chat(chat_id), "draft_id": draft.draft_id}}
         return self._updates.put(body, chat_id)
 
     def migrate(self, chat_id: int) -> tuple[int | None, int]:
-        """Turn a group into a supergroup: a new chat id, announced by a service message. Raises TargetNotFound."""
+        """Turn a group into a supergroup: a new chat id, announced by a service message. Raises ApiError 404."""
         group = self._world.people.groups.get(chat_id)
         if group is None or group.moved_to is not None:
-            raise TargetNotFound(f"there is no group {chat_id}")
-        new = self._supergroup_of(group)
+            raise _not_found(f"there is no group {chat_id}")
+        new = -1_000_000_000_000 + group.chat_id
+        group.moved_to = new
+        self._world.people.add_group(group.title, chat_id=new, members=group.members, kind="supergroup")
         message: dict[str, Any] = {
             "message_id": self._chats.next_message_id(),
-            "from": self._chats.user(self._author(chat_id, None)),
+            "from": self._chats.user(self._author(chat_id)),
             "chat": self._chats.chat(chat_id),
             "date": int(self._world.clock()),
             "migrate_to_chat_id": new,
         }
         return self._updates.put({"message": message}, chat_id), new
-
-    def _supergroup_of(self, group: TelegramGroup) -> int:
-        new = -1_000_000_000_000 + group.chat_id
-        group.moved_to = new
-        self._world.people.add_group(group.title, chat_id=new, members=group.members, kind="supergroup")
-        self._world.transcripts.announce({"type": "people"})
-        return new

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import json
-import logging
 import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import httpx
 
-from relay.core.http_client import never_left, words_of
 from relay.core.retry import Backoff
 from relay.simulator.telegram_params import Params, bad_request
 from relay.simulator.telegram_updates import Update, UpdateQueue
+from relay.simulator.webhooks import post_webhook
 from relay.simulator.world import World
-
-log = logging.getLogger("simulator.telegram")
 
 PUSH_SECONDS = 30.0
 MAX_RETRY_SECONDS = 60.0
@@ -30,26 +27,27 @@ _CONNECTIONS = 40
 
 @dataclass(slots=True)
 class PushTarget:
-    """The configured webhook and its delivery state."""
+    """The configured webhook and its delivery state. replaced: set when it is no longer the target."""
 
     url: str
     secret: str
     connections: int
+    slots: asyncio.Semaphore
     error_at: float | None = None
     error: str = ""
-    failures: dict[int, int] = field(default_factory=dict)
-    due: dict[int, float] = field(default_factory=dict)
+    replaced: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class WebhookPusher:
-    """Pushes queued updates: in order within a chat, concurrently across chats."""
+    """Pushes queued updates: in order within a chat, concurrently across chats, one task per chat."""
 
     def __init__(self, world: World, updates: UpdateQueue, client: httpx.AsyncClient) -> None:
         self._world = world
         self._updates = updates
         self._client = client
         self._target: PushTarget | None = None
-        self._chats_in_flight: set[int] = set()
+        self._tasks: dict[int, asyncio.Task[Any]] = {}
+        updates.on_arrival = self._start
 
     @property
     def url(self) -> str:
@@ -68,21 +66,22 @@ class WebhookPusher:
         if not 1 <= connections <= 100:
             raise bad_request("max_connections must be between 1 and 100")
         self._updates.allow(params)
-        self._drop_if_wanted(params)
-        self._target = PushTarget(url, secret, connections)
-        self._updates.webhook_is_set = True
-        self._updates.arrived.set()
+        self._replace(params, PushTarget(url, secret, connections, asyncio.Semaphore(connections)))
+        for chat_id in {update.chat_id for update in self._updates.waiting}:
+            self._start(chat_id)
         return True
 
     def delete_webhook(self, params: Params) -> Any:
-        self._target = None
-        self._updates.webhook_is_set = False
-        self._drop_if_wanted(params)
+        self._replace(params, None)
         return True
 
-    def _drop_if_wanted(self, params: Params) -> None:
+    def _replace(self, params: Params, target: PushTarget | None) -> None:
         if params.flag("drop_pending_updates"):
             self._updates.clear()
+        if self._target is not None:
+            self._target.replaced.set()
+        self._target = target
+        self._updates.set_webhook(target is not None)
 
     def info(self, _: Params) -> Any:
         target = self._target
@@ -99,69 +98,42 @@ class WebhookPusher:
 
     # -- pushing ------------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Push until the World stops."""
-        while not self._world.stopping.is_set():
-            wait = self._start_pushes()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._updates.arrived.wait()
-                    self._updates.arrived.clear()
-            except TimeoutError:
-                continue
+    def _start(self, chat_id: int) -> None:
+        """Start the task of a chat, unless it runs or there is no webhook."""
+        task = self._tasks.get(chat_id)
+        if self._target is not None and (task is None or task.done() or task.cancelling()):
+            self._tasks[chat_id] = self._world.spawn(self._push_all(chat_id))
 
-    def _start_pushes(self) -> float | None:
-        """Start all pushes that are due; returns seconds until the next one, None when there is none."""
-        target, now = self._target, self._world.clock()
-        if target is None:
-            return None
-        self._updates.drop_expired()
-        later: list[float] = []
-        seen = set(self._chats_in_flight)
-        for update in self._updates.waiting:
-            due = target.due.get(update.id, 0.0)
-            if update.chat_id in seen or len(self._chats_in_flight) >= target.connections:
+    async def _push_all(self, chat_id: int) -> None:
+        """Push the updates of one chat until none waits; a failed one is repeated after a growing pause."""
+        failures = 0
+        while (target := self._target) and (update := self._updates.first(chat_id)):
+            async with target.slots:
+                problem = await self._post(target, update)
+            if not problem:
+                failures = 0
+                self._updates.confirm(update)
                 continue
-            seen.add(update.chat_id)
-            if due > now:
-                later.append(due - now)
-                continue
-            self._chats_in_flight.add(update.chat_id)
-            self._world.spawn(self._push(target, update))
-        return min(later) if later else None
-
-    async def _push(self, target: PushTarget, update: Update) -> None:
-        problem = "Connection closed"
-        try:
-            problem = await self._post(target, update)
-        finally:
-            self._chats_in_flight.discard(update.chat_id)
-            self._updates.arrived.set()
-        if not problem:
-            target.failures.pop(update.id, None)
-            self._updates.confirm(update)
-            return
-        failures = target.failures[update.id] = target.failures.get(update.id, 0) + 1
-        target.error_at, target.error = self._world.clock(), problem
-        backoff = Backoff(self._world.options.telegram_retry_seconds, MAX_RETRY_SECONDS)
-        target.due[update.id] = self._world.clock() + backoff.delay(failures)
+            failures += 1
+            target.error_at, target.error = self._world.clock(), problem
+            backoff = Backoff(self._world.options.telegram_retry_seconds, MAX_RETRY_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(backoff.delay(failures)):
+                    await target.replaced.wait()
+                    failures = 0
 
     async def _post(self, target: PushTarget, update: Update) -> str:
         """Push one update; returns "" on success, else the last_error_message."""
-        secret = {"X-Telegram-Bot-Api-Secret-Token": target.secret} if target.secret else {}
-        headers = {"Content-Type": "application/json", **secret}
-        try:
-            answer = await self._client.post(
-                target.url, content=json.dumps(update.to_json()), headers=headers, timeout=PUSH_SECONDS
-            )
-        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-            problem = "Connection refused" if never_left(error) else words_of(error)
-        else:
-            problem = "" if answer.is_success else f"Wrong response from the webhook: {answer.status_code}"
-            self._world.stats.pushes[str(answer.status_code)] += 1
-            return problem
-        self._world.stats.pushes["failed"] += 1
-        return problem
+        headers = {"Content-Type": "application/json"}
+        if target.secret:
+            headers["X-Telegram-Bot-Api-Secret-Token"] = target.secret
+        content = json.dumps(update.to_json())
+        outcome = await post_webhook(self._client, target.url, content=content, headers=headers, timeout=PUSH_SECONDS)
+        self._world.counters["pushes"][outcome.label] += 1
+        if outcome.status is not None:
+            accepted = 200 <= outcome.status < 300
+            return "" if accepted else f"Wrong response from the webhook: {outcome.status}"
+        return "Connection refused" if outcome.failure == "ct" else outcome.error or ""
 
 
 def _check_url(url: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,14 +41,15 @@ class Update:
 
 
 class UpdateQueue:
-    """The updates that the bot has not confirmed."""
+    """The updates that the bot has not confirmed. on_arrival: called with the chat id of each new one."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.waiting: list[Update] = []
         self.allowed: list[str] = []
-        self.webhook_is_set = False
-        self.arrived = asyncio.Event()
+        self.on_arrival: Callable[[int], None] = lambda _chat_id: None
+        self._webhook_is_set = False
+        self._changed = asyncio.Event()
         self._next_id = first_id(world.clock())
         self._poll = 0
 
@@ -62,6 +65,15 @@ class UpdateQueue:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise bad_request("can't parse allowed_updates: an Array of strings is expected")
         self.allowed = names
+
+    def set_webhook(self, is_set: bool) -> None:
+        """Whether a webhook gets the updates; polls are refused then, and one that waits ends."""
+        self._webhook_is_set = is_set
+        self.notify()
+
+    def notify(self) -> None:
+        """Make the poll that waits look at the queue again."""
+        self._changed.set()
 
     def _wanted(self, body: dict[str, Any]) -> bool:
         if self.allowed:
@@ -91,7 +103,8 @@ class UpdateQueue:
 
     def _enqueue(self, update: Update) -> None:
         self.waiting.append(update)
-        self.arrived.set()
+        self.notify()
+        self.on_arrival(update.chat_id)
 
     async def _enqueue_late(self, update: Update, seconds: float) -> None:
         await self._world.pause(seconds)
@@ -106,6 +119,11 @@ class UpdateQueue:
             update.bubble.status = "delivered"
             self._world.transcripts.announce_bubble(update.bubble)
 
+    def first(self, chat_id: int) -> Update | None:
+        """The oldest update of a chat."""
+        self.drop_expired()
+        return next((update for update in self.waiting if update.chat_id == chat_id), None)
+
     def drop_expired(self) -> None:
         oldest = self._world.clock() - RETENTION_SECONDS
         self.waiting = [update for update in self.waiting if update.at > oldest]
@@ -114,7 +132,7 @@ class UpdateQueue:
 
     async def poll(self, params: Params) -> list[dict[str, Any]]:
         """Answer getUpdates. Raises BotError 409 when a webhook is set, or when another poll replaces this one."""
-        if self.webhook_is_set:
+        if self._webhook_is_set:
             raise BotError(
                 409,
                 "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete it first",
@@ -122,7 +140,7 @@ class UpdateQueue:
         self.allow(params)
         self._poll += 1
         poll = self._poll
-        self.arrived.set()  # wakes the poll that this one replaces
+        self.notify()  # the poll that this one replaces
         offset = self._apply_offset(params.integer("offset"))
         limit = min(MAX_BATCH, max(1, params.integer("limit", MAX_BATCH)))
         await self._wait_for_updates(poll, offset, min(MAX_POLL_SECONDS, max(0, params.integer("timeout"))))
@@ -143,16 +161,14 @@ class UpdateQueue:
 
     async def _wait_for_updates(self, poll: int, offset: int, seconds: int) -> None:
         def done() -> bool:
-            replaced = poll != self._poll or self._world.stopping.is_set() or self.webhook_is_set
+            replaced = poll != self._poll or self._world.stopping.is_set() or self._webhook_is_set
             return replaced or any(one.id >= offset or one.forced for one in self.waiting)
 
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not done():
-                    self.arrived.clear()
-                    await self.arrived.wait()
-        except TimeoutError:
-            return
+                    self._changed.clear()
+                    await self._changed.wait()
 
     def _batch(self, offset: int, limit: int) -> list[Update]:
         batch = [one for one in self.waiting if one.id >= offset or one.forced][:limit]

@@ -1,15 +1,14 @@
 """Transcripts: the bubbles on each phone, and events about their changes.
 
-Independent of the providers: they add and change bubbles, the control API and the page read them.
+The simulated providers add and change bubbles; the control API and the page read them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from relay.core.messages import Platform
@@ -60,61 +59,36 @@ class Draft:
     text: str
     entities: list[dict[str, Any]]
     can_stop: bool
-    until: float
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "draft_id": self.draft_id,
-            "text": self.text,
-            "entities": self.entities,
-            "can_stop": self.can_stop,
-        }
 
 
 @dataclass(slots=True)
 class Transcript:
-    """The bubbles of one person or chat on one platform."""
+    """The bubbles of one person or chat on one platform. changed: set, and replaced, at the next change."""
 
     platform: Platform
     key: str
     bubbles: list[PhoneBubble] = field(default_factory=list)
     typing_until: float = 0.0
     draft: Draft | None = None
+    draft_until: float = 0.0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def outgoing(self) -> list[PhoneBubble]:
         return [bubble for bubble in self.bubbles if bubble.direction == "out"]
 
-
-class EventSubscriber:
-    """A queue of events; when it is full, one "reload" event replaces its content."""
-
-    def __init__(self) -> None:
-        self._events: deque[dict[str, Any]] = deque()
-        self._arrived = asyncio.Event()
-
-    def put(self, event: dict[str, Any]) -> None:
-        if len(self._events) >= MAX_QUEUED_EVENTS:
-            self._events.clear()
-            event = {"type": "reload"}
-        self._events.append(event)
-        self._arrived.set()
-
-    async def next(self) -> dict[str, Any]:
-        """Wait for the next event."""
-        while not self._events:
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self._events.popleft()
+    def notify(self) -> None:
+        """Wake all who wait for a change."""
+        self.changed.set()
+        self.changed = asyncio.Event()
 
 
 class Transcripts:
-    """All conversations. Every change goes through here, so that waiting requests are notified."""
+    """All transcripts, and the events about their changes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._transcripts: dict[tuple[Platform, str], Transcript] = {}
-        self._subscribers: set[EventSubscriber] = set()
-        self._waiters: dict[tuple[Platform, str], set[asyncio.Event]] = {}
+        self._subscribers: set[asyncio.Queue[dict[str, Any]]] = set()
         self._last_id = 0
 
     def get(self, platform: Platform, key: str) -> Transcript:
@@ -128,9 +102,16 @@ class Transcripts:
         return list(self._transcripts.values())
 
     def clear(self) -> None:
-        self._transcripts.clear()
-        self.announce({"type": "reload"})
-        self.notify_waiters()
+        before, self._transcripts = self.all(), {}
+        self.announce("reload")
+        for transcript in before:
+            transcript.notify()
+
+    def stop(self) -> None:
+        """End all waits and event streams, whose conditions must be true from now on."""
+        self.announce("stopping")
+        for transcript in self.all():
+            transcript.notify()
 
     def add(self, bubble: PhoneBubble) -> PhoneBubble:
         """Put a bubble at the end. A message of the bot ends its typing and its draft."""
@@ -145,10 +126,8 @@ class Transcripts:
 
     def announce_bubble(self, bubble: PhoneBubble) -> None:
         """Announce that a bubble is new or has changed."""
-        event = {"type": "bubble", "platform": bubble.platform, "key": bubble.key, "bubble": bubble.to_json()}
-        self.announce(event)
-        for waiter in self._waiters.get((bubble.platform, bubble.key), ()):
-            waiter.set()
+        self.announce("bubble", platform=bubble.platform, key=bubble.key, bubble=bubble.to_json())
+        self.get(bubble.platform, bubble.key).notify()
 
     def remove(self, bubble: PhoneBubble) -> None:
         bubble.deleted = True
@@ -159,67 +138,52 @@ class Transcripts:
 
     def show_typing(self, platform: Platform, key: str) -> None:
         self._get_or_add(platform, key).typing_until = self._clock() + TYPING_SECONDS
-        self.announce({"type": "typing", "platform": platform, "key": key, "seconds": TYPING_SECONDS})
+        self.announce("typing", platform=platform, key=key, seconds=TYPING_SECONDS)
 
-    def show_draft(
-        self, platform: Platform, key: str, draft_id: int, text: str, entities: list[dict[str, Any]], *, can_stop: bool
-    ) -> None:
-        draft = Draft(draft_id, text, entities, can_stop, self._clock() + DRAFT_SECONDS)
-        self._get_or_add(platform, key).draft = draft
-        self.announce({"type": "draft", "platform": platform, "key": key, "draft": draft.to_json()})
+    def show_draft(self, platform: Platform, key: str, draft: Draft | None) -> None:
+        """Show a draft for DRAFT_SECONDS in place of the one before; None removes it."""
+        transcript = self._get_or_add(platform, key)
+        transcript.draft, transcript.draft_until = draft, self._clock() + DRAFT_SECONDS
+        self.announce("draft", platform=platform, key=key, draft=asdict(draft) if draft else None)
 
-    def clear_draft(self, platform: Platform, key: str) -> None:
-        self.get(platform, key).draft = None
-        self.announce({"type": "draft", "platform": platform, "key": key, "draft": None})
+    def draft(self, platform: Platform, key: str) -> Draft | None:
+        """The draft that is shown now."""
+        transcript = self.get(platform, key)
+        return transcript.draft if transcript.draft_until > self._clock() else None
 
     def snapshot(self, platform: Platform, key: str) -> dict[str, Any]:
         """The transcript as the person sees it now."""
-        transcript, now = self.get(platform, key), self._clock()
-        draft = transcript.draft if transcript.draft and transcript.draft.until > now else None
+        transcript, draft = self.get(platform, key), self.draft(platform, key)
         return {
             "platform": platform,
             "bubbles": [bubble.to_json() for bubble in transcript.bubbles],
             "outgoing": len(transcript.outgoing()),
-            "typing": transcript.typing_until > now,
-            "draft": draft.to_json() if draft else None,
+            "typing": transcript.typing_until > self._clock(),
+            "draft": asdict(draft) if draft else None,
             "simulated": True,
         }
 
-    # -- listening ----------------------------------------------------------------------------------------------------
-
-    def announce(self, event: dict[str, Any]) -> None:
-        for subscriber in self._subscribers:
-            subscriber.put(event)
-
-    def notify_waiters(self) -> None:
-        """Let all who waits look again."""
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                waiter.set()
+    def announce(self, kind: str, **details: Any) -> None:
+        """Send an event to all subscribers; one whose queue is full gets a "reload" instead of its content."""
+        for queue in self._subscribers:
+            full = queue.full()
+            while full and not queue.empty():
+                queue.get_nowait()
+            queue.put_nowait({"type": "reload"} if full else {"type": kind, **details})
 
     @contextlib.contextmanager
-    def subscribe(self) -> Iterator[EventSubscriber]:
-        """A EventSubscriber that hears all news while the context is open."""
-        subscriber = EventSubscriber()
-        self._subscribers.add(subscriber)
+    def subscribe(self) -> Iterator[asyncio.Queue[dict[str, Any]]]:
+        """A queue that receives all events while the context is open."""
+        queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(MAX_QUEUED_EVENTS)
+        self._subscribers.add(queue)
         try:
-            yield subscriber
+            yield queue
         finally:
-            self._subscribers.discard(subscriber)
+            self._subscribers.discard(queue)
 
     async def wait_until(self, platform: Platform, key: str, condition: Callable[[], bool], seconds: float) -> None:
-        """Wait until a change in this transcript brings the condition about, or until the time is over."""
-        changed = asyncio.Event()
-        waiters = self._waiters.setdefault((platform, key), set())
-        waiters.add(changed)
-        try:
+        """Wait until a change in this transcript makes the condition true, at most `seconds`."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not condition():
-                    changed.clear()
-                    await changed.wait()
-        except TimeoutError:
-            return
-        finally:
-            waiters.discard(changed)
-            if not waiters:
-                self._waiters.pop((platform, key), None)
+                    await self._get_or_add(platform, key).changed.wait()

@@ -3,95 +3,83 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from relay.channels.sms.settings import SmsSettings
-from relay.config.settings import Settings
-from relay.simulator.fault_responses import apply_fault
+from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
 from relay.simulator.faults import Fault
-from relay.simulator.twilio_messages import API_VERSION, TextMessage, paged
+from relay.simulator.provider_api import picture, read_form, respond
+from relay.simulator.twilio_messages import ACCOUNT_PATH, API_VERSION, paged
 from relay.simulator.twilio_network import TwilioNetwork
 from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, check_message, code_for
 from relay.simulator.world import World
 from relay.web.access import PUBLIC
 from relay.web.token_guard import same_secret
 
-_ACCOUNT = "/{account_sid}"
-_ONE_PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPj/HwADBwIAMCbHYQAAAABJRU5ErkJggg=="
-)
-Form = list[tuple[str, str]]
+_AUTHORIZATION = "Basic " + base64.b64encode(f"{SIMULATED_ACCOUNT_SID}:{SIMULATED_AUTH_TOKEN}".encode()).decode()
+
+Operation = Callable[[Request], Awaitable[Response]]
 
 
-def error_response(refusal: TwilioRefusal, headers: dict[str, str] | None = None) -> Response:
-    body = {
-        "code": refusal.code,
-        "message": refusal.message,
-        "more_info": f"https://www.twilio.com/docs/errors/{refusal.code}",
-        "status": refusal.status,
-    }
-    return JSONResponse(body, refusal.status, headers=headers)
+def _authenticate(request: Request) -> None:
+    """Raises TwilioRefusal."""
+    if not same_secret(request.headers.get("authorization", ""), _AUTHORIZATION):
+        raise TwilioRefusal(20003)
+    if request.path_params["account_sid"] != SIMULATED_ACCOUNT_SID:
+        raise TwilioRefusal(20404)
 
 
-def _faulty(fault: Fault) -> Response:
+def _fault_error(fault: Fault) -> TwilioRefusal:
     code = fault.code or code_for(fault.status)
-    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-    return error_response(TwilioRefusal(code, fault.status, TEXTS.get(code)), headers)
-
-
-async def read_form(request: Request) -> Form:
-    """The fields of a form body; invalid UTF-8 is replaced."""
-    body = (await request.body()).decode("utf-8", "replace")
-    return parse_qsl(body, keep_blank_values=True)
+    return TwilioRefusal(code, fault.status, TEXTS.get(code), retry_after=fault.retry_after)
 
 
 class TwilioApi:
-    """Handles the requests: checks credentials and account, applies faults, runs the operation."""
+    """The operations of the REST API on the message log, and their routes."""
 
     def __init__(self, world: World, network: TwilioNetwork) -> None:
         self._world = world
         self._network = network
 
-    def _authenticate(self, request: Request, account_sid: str) -> None:
-        settings: Settings = self._world.settings
-        token = settings.group(SmsSettings).twilio_auth_token
-        wanted = f"{settings.group(SmsSettings).twilio_account_sid}:{token.get_secret_value() if token else ''}"
-        if not same_secret(_basic(request), wanted):
-            raise TwilioRefusal(20003)
-        if account_sid != settings.group(SmsSettings).twilio_account_sid:
-            raise TwilioRefusal(20404)
+    def routes(self) -> APIRouter:
+        """The routes, with HTTP basic authentication; `method` is what a fault can name."""
+        routes = APIRouter(prefix=f"/{API_VERSION}/Accounts/{{account_sid}}", dependencies=[PUBLIC], tags=["Twilio"])
 
-    async def answer(
-        self, request: Request, account_sid: str, method: str, text: str, work: Callable[[], Response]
-    ) -> Response:
-        """Run `work` for an authenticated request; a TwilioRefusal becomes Twilio's JSON error."""
+        def add(verb: str, path: str, method: str, operation: Operation, summary: str) -> None:
+            async def answer(request: Request) -> Response:
+                return await self._answer(request, method, operation)
 
-        async def accept() -> Response:
-            try:
-                return work()
-            except TwilioRefusal as refusal:
-                return error_response(refusal)
+            routes.add_api_route(path, answer, methods=[verb], name=method, summary=summary)
 
+        add("POST", "/Messages.json", "messages.create", self.create, "Send a text message.")
+        add("GET", "/Messages.json", "messages.list", self.list, "List messages, newest first.")
+        add("GET", "/Messages/{sid}.json", "messages.fetch", self.fetch, "Fetch one message.")
+        add("POST", "/Messages/{sid}.json", "messages.update", self.redact, "Redact one message.")
+        add("DELETE", "/Messages/{sid}.json", "messages.delete", self.delete, "Delete one message.")
+        add("GET", "/Messages/{sid}/Media/{media}", "media", self.media, "A picture that a person sent.")
+        add("GET", ".json", "account", self.account, "The account.")
+        add("GET", "/IncomingPhoneNumbers.json", "numbers", self.numbers, "The account's numbers.")
+        return routes
+
+    async def _answer(self, request: Request, method: str, operation: Operation) -> Response:
+        """Run the operation for an authenticated request, under the first fault that matches, and count it."""
         try:
-            self._authenticate(request, account_sid)
+            _authenticate(request)
+            text = dict(await read_form(request)).get("Body", "")
+            fault = self._world.faults.match("twilio", method, text)
+            response = await respond(self._world, fault, lambda: operation(request), _fault_error)
         except TwilioRefusal as refusal:
-            self._world.stats.count_call(f"twilio.{method}", refusal.status)
-            challenge = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if refusal.status == 401 else None
-            return error_response(refusal, challenge)
-        response = await apply_fault(self._world, self._world.faults.match("twilio", method, text), accept, _faulty)
-        self._world.stats.count_call(f"twilio.{method}", response.status_code)
+            response = refusal.response()
+        self._world.count_call(f"twilio.{method}", response.status_code)
         return response
 
-    def create(self, form: Form) -> Response:
+    async def create(self, request: Request) -> Response:
+        form = await read_form(request)
         params, media = dict(form), [value for name, value in form if name == "MediaUrl"]
-        check_message(params, media, [self._network.number])
+        check_message(params, media, [SIMULATED_PHONE_NUMBER])
         message = self._network.accept(
             params["To"],
             params.get("Body", ""),
@@ -101,46 +89,44 @@ class TwilioApi:
         )
         return JSONResponse(message.to_json(), 201)
 
-    def redact(self, sid: str, form: Form) -> Response:
+    async def list(self, request: Request) -> Response:
+        return JSONResponse(self._network.messages.page(request.query_params))
+
+    async def fetch(self, request: Request) -> Response:
+        return JSONResponse(self._network.messages[request.path_params["sid"]].to_json())
+
+    async def redact(self, request: Request) -> Response:
         """Remove the text from the log, not from the phone. Only an empty Body is allowed."""
-        message = self._network.messages.get(sid)
-        if dict(form).get("Body", "") != "":
+        message = self._network.messages[request.path_params["sid"]]
+        if dict(await read_form(request)).get("Body", "") != "":
             raise TwilioRefusal(20001, 400, "A message can be redacted, not changed")
         message.body, message.updated = "", self._world.clock()
         return JSONResponse(message.to_json())
 
-    def delete(self, sid: str) -> Response:
-        self._network.messages.delete(sid)
+    async def delete(self, request: Request) -> Response:
+        message = self._network.messages[request.path_params["sid"]]
+        del self._network.messages[message.sid]
         return Response(status_code=204)
 
-    def fetch(self, sid: str) -> Response:
-        message: TextMessage = self._network.messages.get(sid)
-        return JSONResponse(message.to_json())
+    async def media(self, _: Request) -> Response:
+        return picture()
 
-    def page(self, request: Request, account_sid: str) -> Response:
-        return JSONResponse(self._network.messages.page(f"/{API_VERSION}/Accounts/{account_sid}", request.query_params))
+    async def account(self, _: Request) -> Response:
+        about = {
+            "sid": SIMULATED_ACCOUNT_SID,
+            "friendly_name": "Simulated account",
+            "status": "active",
+            "type": "Full",
+            "owner_account_sid": SIMULATED_ACCOUNT_SID,
+            "uri": f"{ACCOUNT_PATH}.json",
+        }
+        return JSONResponse(about)
 
-    def account(self) -> Response:
-        return JSONResponse(
-            {
-                "sid": self._network.account_sid,
-                "friendly_name": "Simulated account",
-                "status": "active",
-                "type": "Full",
-                "owner_account_sid": self._network.account_sid,
-                "uri": f"/{API_VERSION}/Accounts/{self._network.account_sid}.json",
-            }
-        )
-
-    def numbers(self) -> Response:
-        path = f"/{API_VERSION}/Accounts/{self._network.account_sid}/IncomingPhoneNumbers.json"
-        return JSONResponse(paged("incoming_phone_numbers", [self._number()], path, {}, 0, 50, 1))
-
-    def _number(self) -> dict[str, Any]:
-        return {
+    async def numbers(self, _: Request) -> Response:
+        number: dict[str, Any] = {
             "sid": "PN" + "51" * 16,
-            "account_sid": self._network.account_sid,
-            "phone_number": self._network.number,
+            "account_sid": SIMULATED_ACCOUNT_SID,
+            "phone_number": SIMULATED_PHONE_NUMBER,
             "friendly_name": "Simulated number",
             "capabilities": {"sms": True, "mms": True, "voice": False, "fax": False},
             "sms_url": self._world.options.twilio_webhook_url,
@@ -150,65 +136,5 @@ class TwilioApi:
             "status": "in-use",
             "api_version": API_VERSION,
         }
-
-
-def _basic(request: Request) -> str:
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return ""
-    try:
-        return base64.b64decode(value, validate=True).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        return ""
-
-
-def twilio_routes(api: TwilioApi) -> APIRouter:
-    """The REST API's routes, with HTTP basic authentication."""
-    routes = APIRouter(prefix=f"/{API_VERSION}/Accounts", dependencies=[PUBLIC], tags=["Twilio"])
-    _add_messages(routes, api)
-    _add_account(routes, api)
-    return routes
-
-
-def _add_messages(routes: APIRouter, api: TwilioApi) -> None:
-    @routes.post(f"{_ACCOUNT}/Messages.json", summary="Send a text message.")
-    async def create(request: Request, account_sid: str) -> Response:
-        form = await read_form(request)
-        text = dict(form).get("Body", "")
-        return await api.answer(request, account_sid, "messages.create", text, functools.partial(api.create, form))
-
-    @routes.get(f"{_ACCOUNT}/Messages.json", summary="List messages, newest first.")
-    async def page(request: Request, account_sid: str) -> Response:
-        work = functools.partial(api.page, request, account_sid)
-        return await api.answer(request, account_sid, "messages.list", "", work)
-
-    @routes.get(f"{_ACCOUNT}/Messages/{{sid}}.json", summary="Fetch one message.")
-    async def fetch(request: Request, account_sid: str, sid: str) -> Response:
-        return await api.answer(request, account_sid, "messages.fetch", "", functools.partial(api.fetch, sid))
-
-    @routes.post(f"{_ACCOUNT}/Messages/{{sid}}.json", summary="Redact one message.")
-    async def redact(request: Request, account_sid: str, sid: str) -> Response:
-        form = await read_form(request)
-        return await api.answer(request, account_sid, "messages.update", "", functools.partial(api.redact, sid, form))
-
-    @routes.delete(f"{_ACCOUNT}/Messages/{{sid}}.json", summary="Delete one message.")
-    async def delete(request: Request, account_sid: str, sid: str) -> Response:
-        return await api.answer(request, account_sid, "messages.delete", "", functools.partial(api.delete, sid))
-
-    @routes.get(f"{_ACCOUNT}/Messages/{{sid}}/Media/{{media}}", summary="A picture that a person sent.")
-    async def media(request: Request, account_sid: str, sid: str, media: str) -> Response:
-        return await api.answer(request, account_sid, "media", f"{sid} {media}", _pixel)
-
-
-def _pixel() -> Response:
-    return Response(_ONE_PIXEL, media_type="image/png")
-
-
-def _add_account(routes: APIRouter, api: TwilioApi) -> None:
-    @routes.get("/{account_sid}.json", summary="The account.")
-    async def account(request: Request, account_sid: str) -> Response:
-        return await api.answer(request, account_sid, "account", "", api.account)
-
-    @routes.get(f"{_ACCOUNT}/IncomingPhoneNumbers.json", summary="The account's numbers.")
-    async def numbers(request: Request, account_sid: str) -> Response:
-        return await api.answer(request, account_sid, "numbers", "", api.numbers)
+        path = f"{ACCOUNT_PATH}/IncomingPhoneNumbers.json"
+        return JSONResponse(paged("incoming_phone_numbers", [number], path, {}, 0, 50, 1))

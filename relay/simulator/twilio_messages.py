@@ -2,60 +2,52 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID
 from relay.simulator.transcripts import PhoneBubble
 from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, segments
 
 API_VERSION = "2010-04-01"
+ACCOUNT_PATH = f"/{API_VERSION}/Accounts/{SIMULATED_ACCOUNT_SID}"
 PRICE_PER_SEGMENT = 0.0083
 PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 
 
-def new_sid(prefix: str = "SM") -> str:
-    """A new unique identifier, also across runs: a database must not take it for a repeat."""
-    return prefix + uuid.uuid4().hex
-
-
 @dataclass(slots=True)
 class TextMessage:
-    """One message in the log, inbound or outbound."""
+    """One message in the log, inbound or outbound. Its text can be redacted; that of the bubble stays."""
 
     sid: str
-    account_sid: str
     direction: str
     sender: str
     to: str
     body: str
     status: str
-    created: float
+    bubble: PhoneBubble
     updated: float
-    sent: float | None = None
-    media: list[str] = field(default_factory=list)
+    sent: float | None
+    callback: str
+    service_sid: str | None
     error_code: int | None = None
-    callback: str = ""
-    service_sid: str | None = None
-    bubble: PhoneBubble | None = None
     pending_callbacks: deque[dict[str, str]] = field(default_factory=deque)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON of the Message resource."""
-        path = f"/{API_VERSION}/Accounts/{self.account_sid}/Messages/{self.sid}"
+        path = f"{ACCOUNT_PATH}/Messages/{self.sid}"
         unknown_sender = self.service_sid is not None and self.status == "accepted"
         count = 0 if unknown_sender else segments(self.body)
-        billed = self.sent is not None
         return {
-            "account_sid": self.account_sid,
+            "account_sid": SIMULATED_ACCOUNT_SID,
             "api_version": API_VERSION,
             "body": self.body,
-            "date_created": _rfc2822(self.created),
+            "date_created": _rfc2822(self.bubble.at),
             "date_sent": _rfc2822(self.sent),
             "date_updated": _rfc2822(self.updated),
             "direction": self.direction,
@@ -63,9 +55,9 @@ class TextMessage:
             "error_message": TEXTS.get(self.error_code) if self.error_code else None,
             "from": None if unknown_sender else self.sender,
             "messaging_service_sid": self.service_sid,
-            "num_media": str(len(self.media)),
+            "num_media": str(len(self.bubble.media)),
             "num_segments": str(count),
-            "price": f"-{count * PRICE_PER_SEGMENT:.5f}" if billed else None,
+            "price": f"-{count * PRICE_PER_SEGMENT:.5f}" if self.sent is not None else None,
             "price_unit": "USD",
             "sid": self.sid,
             "status": self.status,
@@ -79,37 +71,19 @@ def _rfc2822(moment: float | None) -> str | None:
     return None if moment is None else format_datetime(datetime.fromtimestamp(int(moment), UTC))
 
 
-class MessageLog:
-    """All messages of the account, newest last."""
+class MessageLog(dict[str, TextMessage]):
+    """All messages of the account by SID, newest last."""
 
-    def __init__(self) -> None:
-        self._messages: dict[str, TextMessage] = {}
+    def __missing__(self, sid: str) -> TextMessage:
+        raise TwilioRefusal(20404)
 
-    def add(self, message: TextMessage) -> TextMessage:
-        self._messages[message.sid] = message
-        return message
-
-    def get(self, sid: str) -> TextMessage:
-        """Raises TwilioRefusal 20404."""
-        try:
-            return self._messages[sid]
-        except KeyError:
-            raise TwilioRefusal(20404) from None
-
-    def delete(self, sid: str) -> None:
-        self.get(sid)
-        del self._messages[sid]
-
-    def clear(self) -> None:
-        self._messages.clear()
-
-    def page(self, account_path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    def page(self, query: Mapping[str, str]) -> dict[str, Any]:
         """One page of the list resource, newest first, filtered by To, From and DateSent."""
-        found = [one for one in reversed(self._messages.values()) if _matches(one, query)]
+        found = [one for one in reversed(self.values()) if _matches(one, query)]
         size = _number(query.get("PageSize", ""), PAGE_SIZE, least=1, most=MAX_PAGE_SIZE)
         number = _number(query.get("Page", ""), 0, least=0, most=10**9)
         items = [one.to_json() for one in found[number * size : (number + 1) * size]]
-        return paged("messages", items, f"{account_path}/Messages.json", query, number, size, len(found))
+        return paged("messages", items, f"{ACCOUNT_PATH}/Messages.json", query, number, size, len(found))
 
 
 def paged(
@@ -141,12 +115,10 @@ def _matches(message: TextMessage, query: Mapping[str, str]) -> bool:
     return (
         query.get("To", message.to) == message.to
         and query.get("From", message.sender) == message.sender
-        and all(_in_time(message, name, value) for name, value in _date_filters(query))
+        and all(
+            _in_time(message, name, query[name]) for name in ("DateSent", "DateSent>", "DateSent<") if query.get(name)
+        )
     )
-
-
-def _date_filters(query: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    return ((name, query[name]) for name in ("DateSent", "DateSent>", "DateSent<") if query.get(name))
 
 
 def _in_time(message: TextMessage, name: str, value: str) -> bool:
@@ -156,7 +128,7 @@ def _in_time(message: TextMessage, name: str, value: str) -> bool:
     except ValueError:
         raise TwilioRefusal(20404, 400, f"{name} is not a date") from None
     bound = bound if bound.tzinfo else bound.replace(tzinfo=UTC)
-    moment = datetime.fromtimestamp(int(message.sent or message.created), UTC)
+    moment = datetime.fromtimestamp(int(message.sent or message.bubble.at), UTC)
     if name == "DateSent>":
         return moment >= bound
     if name == "DateSent<":

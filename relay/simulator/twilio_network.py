@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree as ET
 
-from relay.channels.sms.settings import SmsSettings
+from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_PHONE_NUMBER
 from relay.channels.sms.spec import SMS
 from relay.simulator.faults import Fault
 from relay.simulator.people import Person
+from relay.simulator.provider_api import utf16_units
 from relay.simulator.transcripts import PhoneBubble
-from relay.simulator.twilio_messages import API_VERSION, MessageLog, TextMessage, new_sid
-from relay.simulator.twilio_rules import MAX_UNITS, TEXTS, TwilioRefusal, keyword, later_failure, segments, units
-from relay.simulator.twilio_webhooks import WebhookCaller, WebhookOutcome
+from relay.simulator.twilio_messages import ACCOUNT_PATH, API_VERSION, MessageLog, TextMessage
+from relay.simulator.twilio_rules import MAX_UNITS, TEXTS, TwilioRefusal, keyword, later_failure, segments
+from relay.simulator.webhooks import WebhookCaller, WebhookOutcome
 from relay.simulator.world import World
 
 log = logging.getLogger("simulator.twilio")
@@ -36,9 +37,38 @@ class TwilioNetwork:
         self._world = world
         self._caller = caller
         self.messages = MessageLog()
-        settings = world.settings
-        self.account_sid = settings.group(SmsSettings).twilio_account_sid or ""
-        self.number = settings.group(SmsSettings).twilio_phone_number or ""
+
+    def _add(
+        self,
+        direction: str,
+        person: Person,
+        body: str,
+        status: str,
+        *,
+        sender: str,
+        sid: str | None = None,
+        media: Sequence[str] = (),
+        callback: str = "",
+        service_sid: str | None = None,
+    ) -> TextMessage:
+        """Add a message to the log and its bubble to the phone; one with the SID of another shares its bubble."""
+        inbound = direction == "inbound"
+        # Unique across runs too: a database must not take a new message for a repeat.
+        sid = sid or ("MM" if media else "SM") + uuid.uuid4().hex
+        if sid in self.messages:
+            bubble = self.messages[sid].bubble
+        else:
+            bubble = PhoneBubble(SMS, person.phone_number, "in" if inbound else "out", body, sid, status, sender)
+            bubble.media, bubble.kind = list(media), "text" if body or not media else "media"
+            bubble.part_key = next(iter(parse_qs(urlsplit(callback).query).get("part", ())), None)
+            self._world.transcripts.add(bubble)
+        now = self._world.clock()
+        sent = now if status in {"received", "delivered"} else None
+        theirs, ours = person.phone_number, SIMULATED_PHONE_NUMBER
+        from_, to = (theirs, ours) if inbound else (ours, theirs)
+        message = TextMessage(sid, direction, from_, to, body, status, bubble, now, sent, callback, service_sid)
+        self.messages[sid] = message
+        return message
 
     # -- outbound  ----------------------------------------------------------------------------------------------------
 
@@ -56,40 +86,12 @@ class TwilioNetwork:
         person = self._world.people.with_phone(to)
         if person.opted_out:
             raise TwilioRefusal(21610)
-        now = self._world.clock()
         status = "accepted" if service_sid else "queued"
-        message = TextMessage(
-            new_sid("MM" if media else "SM"),
-            self.account_sid,
-            direction,
-            self.number,
-            to,
-            body,
-            status,
-            now,
-            now,
-            media=list(media),
-            callback=callback,
-            service_sid=service_sid,
+        message = self._add(
+            direction, person, body, status, sender="bot", media=media, callback=callback, service_sid=service_sid
         )
-        message.bubble = self._add_bubble(message, person)
-        self.messages.add(message)
         self._world.spawn(self._run_states(message))
         return message
-
-    def _add_bubble(self, message: TextMessage, person: Person, sender: str = "bot") -> PhoneBubble:
-        bubble = PhoneBubble(
-            SMS,
-            person.phone_number,
-            "out",
-            message.body,
-            message.sid,
-            message.status,
-            sender=sender,
-            media=message.media,
-            part_key=_part_of(message.callback),
-        )
-        return self._world.transcripts.add(bubble)
 
     async def _run_states(self, message: TextMessage) -> None:
         """Advance through the states, independently of the callbacks about them."""
@@ -102,38 +104,18 @@ class TwilioNetwork:
             self._advance(message, status, failure if status == last else None)
 
     def _advance(self, message: TextMessage, status: str, failure: int | None) -> None:
-        now = self._world.clock()
-        message.status, message.updated, message.error_code = status, now, failure
+        message.status, message.updated, message.error_code = status, self._world.clock(), failure
         if status == "sent":
-            message.sent = now
-        if message.bubble is not None:
-            message.bubble.status, message.bubble.error_code = status, failure
-            self._world.transcripts.announce_bubble(message.bubble)
+            message.sent = message.updated
+        self._show_status(message, status, failure)
         if message.callback:
-            message.pending_callbacks.append(self._callback_form(message))
+            message.pending_callbacks.append(_callback_form(message))
             if len(message.pending_callbacks) == 1:
                 self._world.spawn(self._send_callbacks(message))
 
-    def _callback_form(self, message: TextMessage) -> dict[str, str]:
-        form = {
-            "ApiVersion": API_VERSION,
-            "AccountSid": self.account_sid,
-            "MessageSid": message.sid,
-            "SmsSid": message.sid,
-            "MessageStatus": message.status,
-            "SmsStatus": message.status,
-            "From": message.sender,
-            "To": message.to,
-        }
-        if message.service_sid:
-            form["MessagingServiceSid"] = message.service_sid
-        if message.error_code:
-            form["ErrorCode"] = str(message.error_code)
-            form["ErrorMessage"] = TEXTS.get(message.error_code, "")
-        if message.status in {"delivered", "undelivered"}:
-            moment = datetime.fromtimestamp(message.updated, UTC)
-            form["RawDlrDoneDate"] = moment.strftime("%y%m%d%H%M")
-        return form
+    def _show_status(self, message: TextMessage, status: str, error_code: int | None) -> None:
+        message.bubble.status, message.bubble.error_code = status, error_code
+        self._world.transcripts.announce_bubble(message.bubble)
 
     async def _send_callbacks(self, message: TextMessage) -> None:
         """Send the pending callbacks in order; only the fault "disorder" lets one overtake another.
@@ -153,7 +135,7 @@ class TwilioNetwork:
         """Best effort, as documented by Twilio: one attempt, failures are counted only."""
         for _ in range(await self._delivery_count(fault)):
             outcome = await self._caller.post(message.callback, form)
-            self._world.stats.callbacks[_status_label(outcome)] += 1
+            self._world.counters["callbacks"][outcome.label] += 1
 
     async def _delivery_count(self, fault: Fault | None) -> int:
         """How many times to deliver under this fault, after its pause."""
@@ -177,70 +159,43 @@ class TwilioNetwork:
     ) -> tuple[str, WebhookOutcome]:
         """Deliver a person's text to the webhook; returns its MessageSid and the outcome. Never raises."""
         person = self._world.people.with_phone(sender)
-        while units(body) > MAX_UNITS:
+        while utf16_units(body) > MAX_UNITS:
             body = body[:-1]
-        message = self._record_inbound(person, body, media, sid)
+        message = self._add("inbound", person, body, "received", sender="person", sid=sid, media=media)
         form = self._inbound_form(message)
         if opt_out_type:
             form["OptOutType"] = opt_out_type
         self._answer_keyword(person, body)
         fault = self._world.faults.match("twilio_webhook", "*", body)
+        delivery = self._deliver(message, form, fault, signed=not unsigned)
         if fault is not None and fault.effect == "disorder":
-            self._world.spawn(self._deliver_late(message, form, unsigned, fault))
+            self._world.spawn(delivery)
             return message.sid, WebhookOutcome(None, error="held back by a fault")
-        return message.sid, await self._deliver(message, form, unsigned, await self._delivery_count(fault))
-
-    def _record_inbound(self, person: Person, body: str, media: Sequence[str], sid: str | None) -> TextMessage:
-        now = self._world.clock()
-        sid = sid or new_sid("MM" if media else "SM")
-        message = TextMessage(
-            sid, self.account_sid, "inbound", person.phone_number, self.number, body, "received", now, now, now
-        )
-        message.media = list(media)
-        try:
-            message.bubble = self.messages.get(sid).bubble  # a repetition is the same bubble
-        except TwilioRefusal:
-            message.bubble = self._world.transcripts.add(
-                PhoneBubble(
-                    SMS,
-                    person.phone_number,
-                    "in",
-                    body,
-                    sid,
-                    "received",
-                    sender="person",
-                    media=list(media),
-                    kind="text" if body or not media else "media",
-                )
-            )
-        return self.messages.add(message)
+        return message.sid, await delivery
 
     def _inbound_form(self, message: TextMessage) -> dict[str, str]:
         """All fields that Twilio sends; the places are empty, as for most numbers."""
+        media = message.bubble.media
         form = {f"{side}{place}": "" for side in ("From", "To") for place in _PLACE_FIELDS}
-        form |= {"FromCountry": "US", "ToCountry": "US"} if message.sender.startswith("+1") else {}
         form |= {
+            "FromCountry": "US" if message.sender.startswith("+1") else "",
             "ToCountry": "US",
             "MessageSid": message.sid,
             "SmsMessageSid": message.sid,
             "SmsSid": message.sid,
-            "AccountSid": self.account_sid,
+            "AccountSid": SIMULATED_ACCOUNT_SID,
             "From": message.sender,
             "To": message.to,
             "Body": message.body,
-            "NumMedia": str(len(message.media)),
+            "NumMedia": str(len(media)),
             "NumSegments": str(segments(message.body)),
             "SmsStatus": "received",
             "ApiVersion": API_VERSION,
         }
-        for number, content_type in enumerate(message.media):
-            form[f"MediaUrl{number}"] = self._media_url(message.sid, number)
-            form[f"MediaContentType{number}"] = content_type
+        folder = f"{self._world.settings.simulator_url}{ACCOUNT_PATH}/Messages/{message.sid}/Media"
+        for number, content_type in enumerate(media):
+            form |= {f"MediaUrl{number}": f"{folder}/ME{number:032x}", f"MediaContentType{number}": content_type}
         return form
-
-    def _media_url(self, sid: str, number: int) -> str:
-        path = f"/{API_VERSION}/Accounts/{self.account_sid}/Messages/{sid}/Media/ME{number:032x}"
-        return self._world.settings.simulator_url + path
 
     def _answer_keyword(self, person: Person, body: str) -> None:
         """Answer STOP, START and HELP as Twilio does; START is answered only if the person had opted out."""
@@ -249,64 +204,58 @@ class TwilioNetwork:
             return
         if word != "HELP":
             person.opted_out = word == "STOP"
-        now = self._world.clock()
-        answer = TextMessage(
-            new_sid(),
-            self.account_sid,
-            "outbound-reply",
-            self.number,
-            person.phone_number,
-            _KEYWORD_ANSWERS[word],
-            "delivered",
-            now,
-            now,
-            now,
-        )
-        answer.bubble = self._add_bubble(answer, person, sender="twilio")
-        self.messages.add(answer)
+        self._add("outbound-reply", person, _KEYWORD_ANSWERS[word], "delivered", sender="twilio")
 
-    async def _deliver_late(self, message: TextMessage, form: dict[str, str], unsigned: bool, fault: Fault) -> None:
-        await self._deliver(message, form, unsigned, await self._delivery_count(fault))
-
-    async def _deliver(self, message: TextMessage, form: dict[str, str], unsigned: bool, times: int) -> WebhookOutcome:
+    async def _deliver(
+        self, message: TextMessage, form: dict[str, str], fault: Fault | None, *, signed: bool
+    ) -> WebhookOutcome:
         options = self._world.options
         outcome = WebhookOutcome(None, error="lost by a fault")
+        times = await self._delivery_count(fault)
         for _ in range(times):
             outcome = await self._caller.post(
-                options.twilio_webhook_url, form, signed=not unsigned, read_seconds=options.twilio_read_seconds
+                options.twilio_webhook_url, form, signed=signed, read_seconds=options.twilio_read_seconds
             )
-            self._world.stats.webhooks[_status_label(outcome)] += 1
-            self._reply(message, outcome)
-        if times and message.bubble is not None:
-            message.bubble.status = "received" if outcome.succeeded else "failed"
-            message.bubble.error_code = None if outcome.succeeded else 11200
-            self._world.transcripts.announce_bubble(message.bubble)
+            self._world.counters["webhooks"][outcome.label] += 1
+            if outcome.succeeded:
+                self._send_replies(message.sender, outcome.body)
+        if times and outcome.succeeded:
+            self._show_status(message, "received", None)
+        elif times:
+            self._show_status(message, "failed", 11200)
         return outcome
 
-    def _reply(self, message: TextMessage, outcome: WebhookOutcome) -> None:
+    def _send_replies(self, to: str, twiml: str) -> None:
         """Send the messages in the TwiML of the webhook's answer."""
-        if not outcome.succeeded or "<Message" not in outcome.body:
+        if "<Message" not in twiml:
             return
-        for body in _replies(outcome.body):
+        try:
+            root = ET.fromstring(twiml)  # noqa: S314 (comes from our own server; expat limits entity expansion)
+        except ET.ParseError:
+            log.warning("12100: the webhook's answer is not XML")
+            return
+        for element in root.iter("Message"):
             try:
-                self.accept(message.sender, body, direction="outbound-reply")
+                self.accept(to, "".join(element.itertext()).strip(), direction="outbound-reply")
             except TwilioRefusal as refusal:
-                log.info("a reply to %s was refused: %s", message.sender, refusal.message)
+                log.info("a reply to %s was refused: %s", to, refusal.message)
 
 
-def _replies(twiml: str) -> list[str]:
-    try:
-        root = ET.fromstring(twiml)  # noqa: S314 (comes from our own server; expat limits entity expansion)
-    except ET.ParseError:
-        log.warning("12100: the webhook's answer is not XML")
-        return []
-    return ["".join(element.itertext()).strip() for element in root.iter("Message")]
-
-
-def _part_of(callback: str) -> str | None:
-    values: Any = parse_qs(urlsplit(callback).query).get("part")
-    return values[0] if values else None
-
-
-def _status_label(outcome: WebhookOutcome) -> str:
-    return str(outcome.status) if outcome.status is not None else "failed"
+def _callback_form(message: TextMessage) -> dict[str, str]:
+    form = {
+        "ApiVersion": API_VERSION,
+        "AccountSid": SIMULATED_ACCOUNT_SID,
+        "MessageSid": message.sid,
+        "SmsSid": message.sid,
+        "MessageStatus": message.status,
+        "SmsStatus": message.status,
+        "From": message.sender,
+        "To": message.to,
+    }
+    if message.service_sid:
+        form["MessagingServiceSid"] = message.service_sid
+    if message.error_code:
+        form |= {"ErrorCode": str(message.error_code), "ErrorMessage": TEXTS.get(message.error_code, "")}
+    if message.status in {"delivered", "undelivered"}:
+        form["RawDlrDoneDate"] = datetime.fromtimestamp(message.updated, UTC).strftime("%y%m%d%H%M")
+    return form

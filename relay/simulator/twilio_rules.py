@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import phonenumbers
+from fastapi.responses import JSONResponse, Response
+
+from relay.simulator.provider_api import ApiRefusal, utf16_units
 
 MAX_UNITS = 1600
 MAX_MEDIA = 10
@@ -66,24 +69,33 @@ _GSM_BASIC = (
 _GSM_DOUBLE = "^{}\\[~]|€\f"
 
 
-class TwilioRefusal(Exception):
-    """A request that Twilio answers with an error."""
+class TwilioRefusal(ApiRefusal):
+    """A request that Twilio answers with an error; status and message follow from the code when they are not given."""
 
-    def __init__(self, code: int, status: int | None = None, message: str | None = None) -> None:
+    def __init__(
+        self, code: int, status: int | None = None, message: str | None = None, *, retry_after: int | None = None
+    ) -> None:
         self.code = code
         self.status = status or _STATUS_OF.get(code, 400)
         self.message = message or TEXTS.get(code, f"Error {code}")
+        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        if self.status == 401:
+            self.headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
         super().__init__(self.message)
+
+    def response(self) -> Response:
+        body = {
+            "code": self.code,
+            "message": self.message,
+            "more_info": f"https://www.twilio.com/docs/errors/{self.code}",
+            "status": self.status,
+        }
+        return JSONResponse(body, self.status, headers=self.headers)
 
 
 def code_for(status: int) -> int:
     """The error code that goes with a plain HTTP status."""
     return _CODE_OF.get(status, 20500)
-
-
-def units(text: str) -> int:
-    """Length in UTF-16 units, the strict reading of "characters"."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def check_message(params: Mapping[str, str], media: Sequence[str], own_numbers: Sequence[str]) -> None:
@@ -93,7 +105,7 @@ def check_message(params: Mapping[str, str], media: Sequence[str], own_numbers: 
     body = params.get("Body", "")
     if not body and not media:
         raise TwilioRefusal(21602)
-    if units(body) > MAX_UNITS:
+    if utf16_units(body) > MAX_UNITS:
         raise TwilioRefusal(21617)
     if len(media) > MAX_MEDIA:
         raise TwilioRefusal(21623)
@@ -169,7 +181,7 @@ def segments(text: str) -> int:
     """How many segments a text is billed as: GSM-7 160 or 153 each, UCS-2 70 or 67; a pair never splits."""
     if all(char in _GSM_BASIC or char in _GSM_DOUBLE for char in text):
         return _segment_count([2 if char in _GSM_DOUBLE else 1 for char in text], 160, 153)
-    return _segment_count([units(char) for char in text], 70, 67)
+    return _segment_count([utf16_units(char) for char in text], 70, 67)
 
 
 def _segment_count(sizes: list[int], single: int, each: int) -> int:

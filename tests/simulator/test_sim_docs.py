@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
@@ -24,9 +23,7 @@ def test_every_control_route_is_described(path: str) -> None:
     assert path.replace("{fault_id}", "{id}") in PAGE or f"`{short}`" in PAGE
 
 
-@pytest.mark.parametrize(
-    "word", [*get_args(Target), *get_args(Effect), *(field.name for field in fields(SimulatorOptions))]
-)
+@pytest.mark.parametrize("word", [*get_args(Target), *get_args(Effect), *SimulatorOptions.model_fields])
 def test_every_fault_and_option_is_described(word: str) -> None:
     """With its own name."""
     assert f"`{word}`" in PAGE

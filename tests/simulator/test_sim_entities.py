@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.simulator.telegram_entities import found_in, trimmed, units
+from relay.simulator.provider_api import utf16_units
+from relay.simulator.telegram_entities import found_in, trimmed
 
 
 def marks(entities: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
@@ -17,14 +18,14 @@ def marks(entities: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
 @given(st.text(max_size=30), st.integers(0, 40), st.integers(1, 40))
 def test_trimming_keeps_entities_on_the_same_characters(text: str, offset: int, length: int) -> None:
     """What an entity covers after trimming is what it covered before, without the blanks around the text."""
-    offset, length = min(offset, units(text)), min(length, units(text))
+    offset, length = min(offset, utf16_units(text)), min(length, utf16_units(text))
     before = {"type": "bold", "offset": offset, "length": length}
     body, moved = trimmed(text, [before])
     wide = text.encode("utf-16-le")
     covered = wide[offset * 2 : (offset + length) * 2]
     assert body == text.strip()
     for entity in moved:
-        assert entity["offset"] + entity["length"] <= units(body)
+        assert entity["offset"] + entity["length"] <= utf16_units(body)
         assert body.encode("utf-16-le")[entity["offset"] * 2 : (entity["offset"] + entity["length"]) * 2] in covered
 
 
