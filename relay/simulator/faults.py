@@ -46,7 +46,7 @@ class FaultSpec(BaseModel):
 
 
 class Fault(FaultSpec):
-    """An active fault; `count` is what is left."""
+    """An active fault; `count` is the number of requests left."""
 
     id: int
     used: int = 0

@@ -50,7 +50,7 @@ class TelegramPhones:
         self._bot = bot
 
     def _author(self, chat_id: int, sender: int | None = None) -> Person:
-        """The person who writes, added together with the group when they do not exist yet."""
+        """The author of a message; missing people and groups are added."""
         people = self._world.people
         if chat_id < 0 and chat_id not in people.groups:
             people.add_group(f"Group {-chat_id}", chat_id=chat_id)

@@ -72,7 +72,7 @@ class UpdateQueue:
         self.notify()
 
     def notify(self) -> None:
-        """Make the poll that waits look at the queue again."""
+        """Wake the waiting poll, which then checks the queue again."""
         self._changed.set()
 
     def _wanted(self, body: dict[str, Any]) -> bool:

@@ -77,7 +77,7 @@ class Transcript:
         return [bubble for bubble in self.bubbles if bubble.direction == "out"]
 
     def notify(self) -> None:
-        """Wake all who wait for a change."""
+        """Wake all tasks that wait for a change."""
         self.changed.set()
         self.changed = asyncio.Event()
 

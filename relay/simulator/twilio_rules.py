@@ -94,7 +94,7 @@ class TwilioRefusal(ApiRefusal):
 
 
 def code_for(status: int) -> int:
-    """The error code that goes with a plain HTTP status."""
+    """The default error code of an HTTP status."""
     return _CODE_OF.get(status, 20500)
 
 
