@@ -117,6 +117,9 @@ class Settings(BaseModel):
     """Names for models with parameters: {"fast": {"model": "ollama:llama3.2", "temperature": 0.3}}."""
     llm_attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """How often the last source in the chain is asked before giving up."""
+    max_unusable_answers: Annotated[int, Field(ge=1, le=100)] = 3
+    """How many answers to one question may be paid for that cannot be used (empty, broken off, over a limit); then the
+    person is told so."""
     llm_max_waiting: Annotated[int, Field(ge=0, le=10_000)] = 1000
     """Maximum number of questions waiting for one source; more are refused with 503."""
     llm_max_body_bytes: Annotated[int, Field(ge=10_000, le=100_000_000)] = 20_000_000

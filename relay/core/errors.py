@@ -14,6 +14,7 @@ Only the entry files turn these into HTTP answers; only the conversation and the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -91,12 +92,28 @@ class ModelFailure(StrEnum):
     TIMEOUT = "timeout"
     IMAGES_UNSUPPORTED = "cannot_see"
     BAD_REQUEST = "bad_request"
+    UNUSABLE = "unusable"  # as many answers as allowed were paid for, and none could be used
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableAnswers:
+    """Answers that were paid for and could not be used (empty, broken off, over a limit), and their known cost."""
+
+    count: int = 0
+    cost_usd: float = 0.0
+
+    def and_one(self, cost_usd: float = 0.0) -> UnusableAnswers:
+        """These and one more."""
+        return UnusableAnswers(self.count + 1, self.cost_usd + cost_usd)
+
+
+NONE_UNUSABLE = UnusableAnswers()
 
 
 class ModelError(RelayError):
     """The model gave no usable answer.
 
-    retry_after: seconds to wait before asking again, when the source said so.
+    retry_after: seconds to wait before asking again, when the source said so. unusable: what was paid for meanwhile.
     """
 
     def __init__(self, kind: ModelFailure, message: str, *, retry_after: float | None = None) -> None:
@@ -104,6 +121,7 @@ class ModelError(RelayError):
         self.kind = kind
         self.message = message
         self.retry_after = retry_after
+        self.unusable = NONE_UNUSABLE
 
     @property
     def passing(self) -> bool:
@@ -113,4 +131,5 @@ class ModelError(RelayError):
             ModelFailure.REFUSED,
             ModelFailure.IMAGES_UNSUPPORTED,
             ModelFailure.BAD_REQUEST,
+            ModelFailure.UNUSABLE,
         }

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
-from relay.core.errors import SendFailure
+from relay.core.errors import NONE_UNUSABLE, SendFailure, UnusableAnswers
 
 UserId = NewType("UserId", str)
 """Address of a user on a platform: E.164 ("+12345678900") for SMS, the chat id in decimal for Telegram."""
@@ -309,7 +309,7 @@ class Answer:
     """What the model said, and what it took.
 
     text is Markdown as the model wrote it. cost_usd is None when it is unknown. degraded is True when the answer came
-    from a last resort instead of the source that was asked for.
+    from a last resort instead of the source that was asked for. unusable: what was paid for before it.
     """
 
     text: str
@@ -321,6 +321,7 @@ class Answer:
     first_token_seconds: float | None = None
     total_seconds: float = 0.0
     degraded: bool = False
+    unusable: UnusableAnswers = NONE_UNUSABLE
 
 
 def db_safe(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-from relay.core.errors import ModelError, ModelFailure
+from relay.core.errors import NONE_UNUSABLE, ModelError, ModelFailure, UnusableAnswers
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
@@ -51,7 +51,8 @@ class ChatRequest:
     """A chat request, independent of the wire format.
 
     options uses Ollama's names (temperature, num_predict ...). `user` is opaque and stable: slots of a queue are shared
-    fairly between users. name and channel are empty for callers other than our channels.
+    fairly between users. name and channel are empty for callers other than our channels. unusable: how many answers to
+    the same question were paid for before and could not be used.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -65,6 +66,7 @@ class ChatRequest:
     user: str = ""
     name: str = ""
     channel: str = ""
+    unusable: int = 0
 
     @property
     def has_images(self) -> bool:
@@ -98,7 +100,7 @@ StreamEvents: TypeAlias = AsyncGenerator[StreamEvent, None]
 
 @dataclass(slots=True)
 class RequestTiming:
-    """Timing of one request in flight. started is perf_counter's; the rest are durations in seconds.
+    """Timing and failed calls of one request in flight. started is perf_counter's; the rest are durations in seconds.
 
     upstream_seconds: waiting for a provider. waited_seconds: in our queue or between attempts. place returns the
     position in that queue and is None outside of it.
@@ -109,6 +111,7 @@ class RequestTiming:
     waited_seconds: float = 0.0
     place: Callable[[], int] | None = None
     first_token_seconds: float | None = None
+    unusable: UnusableAnswers = NONE_UNUSABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,10 @@ class Provider(ABC):
 
 
 class ProviderError(ModelError):
-    """A provider refused or broke off. fallback_models are its suggestions instead of a removed model."""
+    """A provider refused or broke off. fallback_models are its suggestions instead of a removed model.
+
+    billed: the model has answered, although nothing of it could be read.
+    """
 
     def __init__(
         self,
@@ -176,6 +182,8 @@ class ProviderError(ModelError):
         *,
         retry_after: float | None = None,
         fallback_models: tuple[str, ...] = (),
+        billed: bool = False,
     ) -> None:
         super().__init__(kind, message, retry_after=retry_after)
         self.fallback_models = fallback_models
+        self.billed = billed

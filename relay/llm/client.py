@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from relay.config.settings import Settings
-from relay.core.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure, UnusableAnswers
 from relay.core.http_client import retry_after_seconds
 from relay.core.messages import Answer, Platform
 from relay.llm.chat import ProviderError, RequestTiming
@@ -35,6 +35,7 @@ class _LlmServer(Upstream):
         error, own = super().failure(status, body, headers, with_images=with_images), as_dict(body)
         error.kind = _KINDS.get(str(own.get("kind")), error.kind)
         error.retry_after = retry_after_seconds(own.get("retry_after", error.retry_after))
+        error.unusable = _unusable(own)
         return error
 
 
@@ -52,17 +53,29 @@ class LlmClient:
         )
 
     async def ask(
-        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, user: str, name: str | None
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        platform: Platform,
+        user: str,
+        name: str | None,
+        unusable: int = 0,
     ) -> Answer:
         """The whole answer to a conversation (`role` and `content` of each message, oldest first).
 
-        `user` is any stable id, different for each user. Raises ModelError; cancelling it stops the model's work.
+        `user` is any stable id, different for each user. unusable: answers to this question that were paid for before
+        and could not be used. Raises ModelError; cancelling it stops the model's work.
         """
         body = {
             "model": "default",
             "messages": [dict(message) for message in messages],
             "stream": True,
-            "x_relay": {"channel": platform, "name": name, "person": user},
+            "x_relay": {
+                "channel": platform,
+                "name": name,
+                "person": user,
+                **({"unusable": unusable} if unusable else {}),
+            },
         }
         timing = RequestTiming(time.monotonic())
         try:
@@ -73,6 +86,10 @@ class LlmClient:
                 return await _read(stream, timing)
         except TimeoutError:
             raise ModelError(ModelFailure.TIMEOUT, "the LLM server did not answer in time") from None
+        except ProviderError as error:
+            if error.billed:
+                error.unusable = error.unusable.and_one()
+            raise
 
     async def health(self) -> dict[str, Any]:
         """The body of GET /, or {"status": "unreachable", "problem": ...}. Never raises, takes at most 5 s."""
@@ -106,10 +123,13 @@ async def _read(stream: Stream, timing: RequestTiming) -> Answer:
 
 
 def _answer(text: str, last: Mapping[str, Any], timing: RequestTiming) -> Answer:
+    ours = as_dict(last.get("x_relay"))
+    cost, unusable = as_amount(ours.get("cost_usd")), _unusable(ours)
     text = without_thoughts(text).strip()
     if not text:
-        raise ModelError(ModelFailure.UNAVAILABLE, "the model gave an empty answer")
-    ours = as_dict(last.get("x_relay"))
+        error = ModelError(ModelFailure.UNAVAILABLE, "the model gave an empty answer")
+        error.unusable = unusable.and_one(cost or 0.0)
+        raise error
     first = as_amount(ours.get("first_token_seconds"))
     return Answer(
         text=text,
@@ -117,8 +137,13 @@ def _answer(text: str, last: Mapping[str, Any], timing: RequestTiming) -> Answer
         source=str(ours.get("source") or "ollama"),
         prompt_tokens=as_int(last.get("prompt_eval_count")),
         answer_tokens=as_int(last.get("eval_count")),
-        cost_usd=as_amount(ours.get("cost_usd")),
+        cost_usd=cost,
         first_token_seconds=timing.first_token_seconds if first is None else first,
         total_seconds=time.monotonic() - timing.started,
         degraded=ours.get("degraded") is True,
+        unusable=unusable,
     )
+
+
+def _unusable(ours: Mapping[str, Any]) -> UnusableAnswers:
+    return UnusableAnswers(as_int(ours.get("unusable")), as_amount(ours.get("unusable_cost_usd")) or 0.0)

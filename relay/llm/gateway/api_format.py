@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from relay.core.errors import ModelError, ModelFailure
+from relay.core.errors import NONE_UNUSABLE, ModelError, ModelFailure, UnusableAnswers
 from relay.llm.chat import Chunk, Completion, RequestTiming
 
 _RESPONSES = {
@@ -19,6 +19,7 @@ _RESPONSES = {
     ModelFailure.TIMEOUT: (504, "ask again, or raise llm_first_token_seconds and llm_total_seconds"),
     ModelFailure.IMAGES_UNSUPPORTED: (400, "use a model that takes pictures, or send text"),
     ModelFailure.BAD_REQUEST: (400, "the request is described at /docs of the LLM server"),
+    ModelFailure.UNUSABLE: (502, "ask differently, use another model, or raise max_unusable_answers"),
 }
 """HTTP status and hint by kind; AUTH is 502 because our key is wrong, not the caller's."""
 
@@ -51,6 +52,7 @@ class AnswerSummary:
     degraded: bool
     first_token_seconds: float
     total_seconds: float
+    unusable: UnusableAnswers = NONE_UNUSABLE
 
 
 class ApiFormat(Protocol):

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from relay.config.settings import Settings
 from relay.core.errors import ModelFailure
 from relay.llm.chat import ChatRequest, Chunk, Completion, Provider, ProviderError, RequestTiming, StreamEvent
+from relay.llm.gateway.context import tokens_of
 from relay.llm.gateway.response import OnChunk
 from relay.llm.providers.reasoning import ThoughtFilter
 
@@ -23,11 +24,18 @@ class Attempt:
         self._thoughts = ThoughtFilter(inside=inside_thoughts)
         self._length = 0
         self.started = False
+        self._completion: Completion | None = None
 
     @property
     def found_unopened(self) -> bool:
         """Whether reasoning without an opening tag was found."""
         return self._thoughts.found_unopened
+
+    def usage(self, request: ChatRequest) -> Completion | None:
+        """What the model used: its own figures, or an estimate when it broke off; None when it had not answered."""
+        if self._completion is None and self._length:
+            return Completion("stop", self._model, tokens_of(request.messages), self._length // 4)
+        return self._completion
 
     async def run(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> Completion:
         """Pass the chunks to `on_chunk` and return the completion. Raises ProviderError for every other outcome."""
@@ -54,7 +62,7 @@ class Attempt:
         async with aclosing(self._provider.answer(request, self._model, timing)) as events:
             async for event in events:
                 if isinstance(event, Completion):
-                    completion = event
+                    completion = self._completion = event
                     break
                 chunk = self._visible(event, request)
                 if chunk is not None:

@@ -96,6 +96,7 @@ class Gateway:
         except (TimeoutError, ModelError) as error:
             too_long = f"the answer took longer than {self._settings.llm_total_seconds:g} seconds"
             refused = error if isinstance(error, ModelError) else ModelError(ModelFailure.TIMEOUT, too_long)
+            refused.unusable = timing.unusable
             self._metrics.refused(refused)
             raise refused from None
         self._spend.add(summary.cost_usd)

@@ -28,6 +28,9 @@ class LlmMetrics:
             metrics.counter("relay_llm_tokens", "Tokens read and written.", "source", "direction").labels
         )
         self._cost = cache(metrics.counter("relay_llm_cost_usd", "Money spent on answers.", "source").labels)
+        self._unusable = cache(
+            metrics.counter("relay_llm_unusable_answers", "Answers paid for that could not be used.", "source").labels
+        )
         self._own = metrics.histogram(
             "relay_llm_own_seconds",
             "Time of an answer that was spent in this server itself, without waiting for a source or in the queue.",
@@ -52,6 +55,10 @@ class LlmMetrics:
         self._waited.observe(timing.waited_seconds)
         own = time.perf_counter() - timing.started - timing.upstream_seconds - timing.waited_seconds
         self._own.observe(max(0.0, own))
+
+    def unusable(self, provider: str, cost_usd: float) -> None:
+        self._unusable(provider).inc()
+        self._cost(provider).inc(cost_usd)
 
     def attempt_failed(self, provider: str, error: ModelError) -> None:
         self._attempts(provider, error.kind.value).inc()

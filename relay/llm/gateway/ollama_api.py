@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from relay.core.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError, ModelFailure, UnusableAnswers
 from relay.llm.chat import ChatMessage, ChatRequest, Chunk, ModelFacts, RequestTiming, ToolCall
 from relay.llm.gateway.api_format import AnswerSummary, hint_of
 from relay.llm.gateway.body import image_from_base64, read
@@ -42,11 +42,15 @@ class _OllamaMessage(BaseModel):
 
 
 class _RelayExtension(BaseModel):
-    """Our extension: the user, for fair queueing and the demo's greeting; Ollama ignores it."""
+    """Our extension: the user, for fair queueing and the demo's greeting, and the question's unusable answers so far.
+
+    Ollama ignores it.
+    """
 
     channel: str | None = Field(default=None, max_length=40)
     name: str | None = Field(default=None, max_length=200)
     person: str | None = Field(default=None, max_length=200)
+    unusable: int = Field(default=0, ge=0)
 
 
 class _OllamaOptions(BaseModel):
@@ -98,6 +102,7 @@ def read_chat(content: bytes) -> tuple[ChatRequest, bool]:
         user=who.person or "",
         name=who.name or "",
         channel=who.channel or "",
+        unusable=who.unusable,
     )
     return request, body.stream is not False
 
@@ -144,7 +149,8 @@ class OllamaAnswer:
 
     def refusal(self, error: ModelError) -> dict[str, Any]:
         wait = {} if error.retry_after is None else {"retry_after": math.ceil(error.retry_after)}
-        return {"error": error.message, "kind": error.kind.value, "hint": hint_of(error), **wait}
+        more = {**wait, **_paid_for(error.unusable)}
+        return {"error": error.message, "kind": error.kind.value, "hint": hint_of(error), **more}
 
     def _envelope(self, message: dict[str, Any]) -> dict[str, Any]:
         return {"model": self._model, "created_at": datetime.now(UTC), "message": message, "done": False}
@@ -181,8 +187,13 @@ def _totals(summary: AnswerSummary) -> dict[str, Any]:
             "cost_usd": summary.cost_usd,
             "degraded": summary.degraded,
             "first_token_seconds": round(summary.first_token_seconds, 4),
+            **_paid_for(summary.unusable),
         },
     }
+
+
+def _paid_for(unusable: UnusableAnswers) -> dict[str, Any]:
+    return {"unusable": unusable.count, "unusable_cost_usd": unusable.cost_usd} if unusable.count else {}
 
 
 # -- the other routes --------------------------------------------------------------------------------------------------

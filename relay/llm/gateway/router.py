@@ -5,6 +5,7 @@ A request is never repeated once a chunk of the answer was delivered.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -91,7 +92,9 @@ class FallbackRouter:
                 if timing.first_token_seconds is not None or error.kind in _FINAL:
                     raise
                 errors.append(error)
-                if may_choose and error.kind is ModelFailure.NOT_FOUND:
+                if error.kind is ModelFailure.UNUSABLE:
+                    targets = [other for other in targets if self._chain.is_last_resort(other)]
+                elif may_choose and error.kind is ModelFailure.NOT_FOUND:
                     self._replace(target, error)
                     targets = [other for other in self._chain.of(request.model)[0] if other not in tried]
             else:
@@ -153,6 +156,10 @@ class FallbackRouter:
                     return completion
                 except ModelError as error:
                     failure = error
+                    self._count_unusable(call, attempt, billed=isinstance(error, ProviderError) and error.billed)
+                except asyncio.CancelledError:
+                    self._count_unusable(call, attempt)
+                    raise
                 finally:
                     if attempt.found_unopened:
                         backend.unopened.add(call.model)
@@ -164,10 +171,28 @@ class FallbackRouter:
             backend.record_failure(failure)
             self._metrics.attempt_failed(backend.name, failure)
             call.failures += 1
+            if not attempt.started:
+                self._check_unusable(call, failure)
             delay = None if attempt.started else self._retry_delay(failure, call, time.perf_counter() - began)
             if delay is None:
                 raise failure
             await self._wait(delay, call.timing)
+
+    def _count_unusable(self, call: _TargetCall, attempt: Attempt, *, billed: bool = False) -> None:
+        """Count an answer that failed after the model had begun it, with what it cost as far as that is known."""
+        usage = attempt.usage(call.request)
+        if usage is None and not billed:
+            return
+        cost = self._cost(call, usage or Completion()) or 0.0
+        call.timing.unusable = call.timing.unusable.and_one(cost)
+        self._spend.add(cost)
+        self._metrics.unusable(call.backend.name, cost)
+
+    def _check_unusable(self, call: _TargetCall, error: ModelError) -> None:
+        """Raise ModelError(UNUSABLE) when no further answer to this question may be paid for."""
+        count = call.timing.unusable.count
+        if count and call.request.unusable + count >= self._settings.max_unusable_answers:
+            raise ModelError(ModelFailure.UNUSABLE, f"{error.message} (unusable answers: {count})")
 
     async def _take_quota(self, quota: FreeQuota, call: _TargetCall) -> None:
         """Take one free request; waits for it when this is the last target and the wait is short."""
@@ -218,23 +243,28 @@ class FallbackRouter:
             )
 
     def _summary(self, call: _TargetCall, completion: Completion, *, degraded: bool) -> AnswerSummary:
-        cost = cost_of(completion, call.model, self._settings.llm_prices)
         return AnswerSummary(
             completion=completion,
             provider=call.backend.name,
             model=completion.model or call.model,
-            cost_usd=0.0 if cost is None and call.backend.provider.is_free(call.model) else cost,
+            cost_usd=self._cost(call, completion),
             degraded=degraded,
             first_token_seconds=call.timing.first_token_seconds or 0.0,
             total_seconds=time.perf_counter() - call.timing.started,
+            unusable=call.timing.unusable,
         )
+
+    def _cost(self, call: _TargetCall, completion: Completion) -> float | None:
+        cost = cost_of(completion, call.model, self._settings.llm_prices)
+        return 0.0 if cost is None and call.backend.provider.is_free(call.model) else cost
 
 
 def _combined_error(errors: list[ModelError]) -> ModelError:
     """One error for all failed targets; it is transient when any of them is."""
     if len(errors) == 1:
         return errors[0]
-    leading = next((error for error in errors if error.passing), errors[0])
+    unusable = next((error for error in errors if error.kind is ModelFailure.UNUSABLE), None)
+    leading = unusable or next((error for error in errors if error.passing), errors[0])
     delays = [error.retry_after for error in errors if error.retry_after is not None]
     message = "; then ".join(dict.fromkeys(error.message for error in errors))
     return HintedError(leading.kind, message, hint_of(leading), retry_after=min(delays, default=None))

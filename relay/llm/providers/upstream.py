@@ -117,8 +117,8 @@ class Upstream:
             f"{self.provider} at {self.address} cannot be reached: {self.redact(words_of(error))}",
         )
 
-    def broken(self, what: str) -> ProviderError:
-        return ProviderError(ModelFailure.UNAVAILABLE, f"{self.provider} at {self.address} {what}")
+    def broken(self, what: str, *, billed: bool = False) -> ProviderError:
+        return ProviderError(ModelFailure.UNAVAILABLE, f"{self.provider} at {self.address} {what}", billed=billed)
 
     def failure(self, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool) -> ProviderError:
         error = failure_of(self.provider, status, body, headers, with_images=with_images)
@@ -169,7 +169,7 @@ class Stream:
         async for block in self._blocks():
             *lines, rest = (rest + block).split(b"\n") if rest else block.split(b"\n")
             if len(rest) > MAX_LINE_BYTES:
-                raise self._upstream.broken("sent a line without end")
+                raise self._upstream.broken("sent a line without end", billed=True)
             if found := [line for raw in lines if (line := raw.strip())]:
                 yield found
         if rest := rest.strip():
@@ -209,7 +209,7 @@ class Stream:
         async for block in self._blocks():
             content += block
             if len(content) > MAX_BODY_BYTES:
-                raise self._upstream.broken("sent a body without end")
+                raise self._upstream.broken("sent a body without end", billed=True)
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError:
