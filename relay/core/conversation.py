@@ -178,13 +178,14 @@ class Conversation:
     async def _debounced(
         self, claim: Claim, decision: Decision, user: User | None, context: InboundContext
     ) -> Question:
-        """Wait for messages that continue the claimed one, and merge them. The lease is renewed meanwhile."""
+        """Wait, without a slot, for messages that continue the claimed one; merge them. The lease is renewed."""
         messages = self._merger.mergeable(claim, decision, user, context)
         for _ in range(MAX_DEBOUNCES):
             wait = self._merger.wait_until(messages[-1].message) - self._clock()
             if wait <= 0:
                 break
-            await self._sleep(wait)
+            async with self.workers.without_slot():
+                await self._sleep(wait)
             context = await self._inbox.load_context(claim, MAX_MERGED)
             messages = self._merger.mergeable(claim, decision, user, context)
         return self._merger.merge(claim, decision, messages)

@@ -201,6 +201,19 @@ async def test_the_window_waits_for_more(found_town: Found) -> None:
     assert town.channel.to(ANN) == ["re: one+two"]
 
 
+async def test_waiting_for_more_of_one_message_delays_no_other_user(found_town: Found) -> None:
+    """With a single slot, another user is answered while the first one's message is being awaited."""
+    town = await found_town(merge_messages=True, max_concurrent_answers=1)
+    town.channel.debounce_seconds = lambda message: 60.0 if message.user_id == ANN else 0.0  # type: ignore[method-assign]
+    await town.hear("a long paste", from_=ANN)
+    await town.until(lambda: town.hours.asleep(60) == 1)
+    await town.hear("hello", from_=BOB)
+    await town.until(lambda: town.channel.to(BOB) == ["re: hello"])
+    assert town.channel.to(ANN) == []
+    await town.wait(60)
+    assert town.channel.to(ANN) == ["re: a long paste"]
+
+
 async def test_merging_stops_before_a_question_becomes_too_long(found_town: Found) -> None:
     """Each turn stays within what may be put to the model."""
     town = await found_town(merge_messages=True, max_message_length=100)
