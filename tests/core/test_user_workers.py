@@ -25,6 +25,8 @@ class Works:
         self.done: list[UserId] = []
         self.at_once: Counter[UserId] = Counter()
         self.most_at_once = 0
+        self.ahead: dict[UserId, Counter[UserId]] = {}  # of each waiting user: the steps that others began meanwhile
+        self.rounds = [0]
         self.listed: list[UserId] = []
         self.trouble: list[Exception] = []
         self.renewals = 0
@@ -36,6 +38,9 @@ class Works:
         if self.trouble:
             raise self.trouble.pop()
         self.at_once[user_id] += 1
+        self.rounds += self.ahead.pop(user_id, Counter()).values()
+        for others in self.ahead.values():
+            others[user_id] += 1
         assert self.at_once[user_id] == 1, "two steps of one person at once"
         self.most_at_once = max(self.most_at_once, sum(self.at_once.values()))
         try:
@@ -50,6 +55,8 @@ class Works:
             return True
         finally:
             self.at_once[user_id] -= 1
+            if self.waiting[user_id]:
+                self.ahead[user_id] = Counter()
 
     async def due(self) -> list[UserId]:
         return self.listed
@@ -59,6 +66,8 @@ class Works:
 
     def put(self, user_id: UserId, work: Callable[[], object] | None = None) -> None:
         self.waiting[user_id].append(work)
+        if not self.at_once[user_id]:
+            self.ahead.setdefault(user_id, Counter())
         self.workers.notify(user_id)
 
     async def quiet(self) -> None:
@@ -232,28 +241,33 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-@settings(max_examples=60)
-@given(st.lists(st.sampled_from([ANN, BOB]), min_size=1, max_size=20), st.integers(1, 3))
-def test_a_user_waits_for_one_round_at_most(busy: list[UserId], concurrency: int) -> None:
-    """Users whose queues never end are served once each before a newcomer is, however much they have waiting."""
+PEOPLE = [UserId(f"p{number}") for number in range(6)]
+ARRIVALS = st.tuples(st.sampled_from(PEOPLE), st.integers(1, 8), st.integers(0, 6), st.integers(0, 9))
+"""Who comes, with how many items, of how many turns of the loop each, and how many turns after the one before."""
+
+
+@settings(max_examples=100)
+@given(st.lists(ARRIVALS, min_size=1, max_size=25), st.integers(1, 3))
+def test_a_user_waits_for_one_round_at_most(arrivals: list[tuple[UserId, int, int, int]], concurrency: int) -> None:
+    """From the moment a user has work and none of it is being done, every other user begins at most one more step."""
 
     async def story() -> None:
         works = Works(concurrency)
-        for user_id in busy:
-            for _ in range(50):
-                works.put(user_id)
-        await asyncio.sleep(0)
-        while len(works.done) < len(busy):  # noqa: ASYNC110 (the workers are what is tested)
-            await asyncio.sleep(0)
-        before = len(works.done)
-        works.put(CAT)
-        while CAT not in works.done:  # noqa: ASYNC110 (as above)
-            await asyncio.sleep(0)
-        ahead = Counter(works.done[before : works.done.index(CAT)])
-        await works.workers.stop(0)
-        assert max(ahead.values(), default=0) <= 2  # the step that was running when the newcomer came, and one round
+        for user_id, items, turns, pause in arrivals:
+            for _ in range(pause):
+                await asyncio.sleep(0)
+            for _ in range(items):
+                works.put(user_id, lambda turns=turns: _turns(turns))  # type: ignore[misc]
+        await works.quiet()
+        assert Counter(works.done) == sum((Counter({user_id: items}) for user_id, items, *_ in arrivals), Counter())
+        assert max(works.rounds) <= 1
 
     asyncio.run(story())
+
+
+async def _turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 async def test_waiting_without_a_slot_lets_others_work(works: Works) -> None:
