@@ -1,15 +1,11 @@
-"""Text as telephones count it: cleaning, the GSM-7 alphabet, segments, and cutting a long text into parts.
-
-Markdown becomes plain text in plain_text.py; the provider's limits are the service's.
-"""
+"""SMS text: cleaning, the GSM-7 alphabet, billed segments, and numbered parts of a long text."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-import regex
-
+from relay.core.cutting import best_cut, reach, utf16_length, utf16_offsets
 from relay.core.messages import PlannedPart
 from relay.core.text import strip_controls
 
@@ -44,11 +40,6 @@ _FIRST_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 # They show and change nothing, and double the price. Joiners and direction marks stay: scripts and emoji need them.
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 
-_GRAPHEME = regex.compile(r"\X")
-_URL = re.compile(r"(?:https?://|www\.)[^\s<>\"]+", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"(?<!\d)[.!?\u2026][\"'\u2019\u201d)\]]*(?=\s)|[\u3002\uff01\uff1f]")
-_SWALLOWED = re.compile(r"\s*\n|[^\S\n]+")
-
 
 def clean_sms(text: str) -> str:
     """An outgoing text in its final spelling: composed, nothing invisible, never two empty lines in a row."""
@@ -70,11 +61,6 @@ def in_gsm_letters(text: str) -> str:
 
 
 # -- counting ----------------------------------------------------------------------------------------------------------
-
-
-def utf16_length(text: str) -> int:
-    """Length in UTF-16 code units, the strictest reading of "characters": an emoji counts two or more."""
-    return len(text) + sum(char > "\uffff" for char in text)
 
 
 def segments(text: str) -> int:
@@ -118,13 +104,14 @@ def _part(text: str, history_text: str) -> PlannedPart:
 
 
 def _numbered_texts(text: str, limit: int, max_parts: int, closing: str) -> list[str]:
-    """The widest number decides the space of all: few parts need few digits."""
-    for most in sorted({min(9, max_parts), max_parts}):
-        room = limit - len(f"({most}/{most}) ")
+    """The widest number decides the length of all: few parts need few digits."""
+    offsets = utf16_offsets(text)
+    for count in sorted({min(9, max_parts), max_parts}):
+        room = limit - len(f"({count}/{count}) ")
         texts: list[str] = []
         start = 0
-        while start < len(text) and len(texts) < most:
-            end = cut_after(text, start, room)
+        while start < len(text) and len(texts) < count:
+            end = _end_of_part(text, offsets, start, room)
             texts.append(text[start:end])
             start = end
         if start >= len(text):
@@ -134,60 +121,10 @@ def _numbered_texts(text: str, limit: int, max_parts: int, closing: str) -> list
 
 
 def _shortened(text: str, room: int, closing: str) -> str:
-    end = cut_after(text, 0, room - utf16_length(closing))
+    end = _end_of_part(text, utf16_offsets(text), 0, room - utf16_length(closing))
     return text[:end].rstrip() + closing
 
 
-def cut_after(text: str, start: int, room: int) -> int:
-    """Where the part that begins at `start` ends, the white space after it included.
-
-    Best is the end of a paragraph, then of a line, a sentence, a word, each if it leaves a part of decent size; a
-    grapheme or a web address is cut only when it is longer than a whole part.
-    """
-    hard = _reach(text, start, room)
-    if hard == len(text):
-        return hard
-    window = text[start : hard + len("https://x")]  # what follows tells whether a word or an address ends there
-    end = start + _best_end(window, hard - start)
-    swallowed = _SWALLOWED.match(text, end)
-    return swallowed.end() if swallowed else end
-
-
-def _reach(text: str, start: int, room: int) -> int:
-    """The furthest index whose part still fits into `room` UTF-16 units; at least one character on."""
-    end = min(start + room, len(text))
-    while end > start + 1 and (over := utf16_length(text[start:end]) - room) > 0:
-        end -= (over + 1) // 2
-    return max(end, start + 1)
-
-
-def _best_end(window: str, most: int) -> int:
-    for mark, least in (("\n\n", 0.6), ("\n", 0.6)):
-        found = window.rfind(mark, int(most * least), most + 1)
-        if found > 0:
-            return found
-    sentences = [found.end() for found in _SENTENCE_END.finditer(window, int(most * 0.5))]
-    sentences = [end for end in sentences if end <= most and not _inside_url(window, end)]
-    if sentences:
-        return sentences[-1]
-    for index in range(most, int(most * 0.3), -1):
-        if window[index].isspace():
-            return index
-    return _hard_end(window, most)
-
-
-def _inside_url(window: str, end: int) -> bool:
-    return any(found.start() < end < found.end() for found in _URL.finditer(window))
-
-
-def _hard_end(window: str, most: int) -> int:
-    """No white space near: cut before the web address or grapheme that would be torn, unless it comes first."""
-    for found in _URL.finditer(window):
-        if 0 < found.start() < most < found.end():
-            return found.start()
-    end = 0
-    for found in _GRAPHEME.finditer(window):
-        if found.end() > most:
-            break
-        end = found.end()
-    return end or most
+def _end_of_part(text: str, offsets: list[int], start: int, room: int) -> int:
+    furthest = reach(offsets, start, room)
+    return furthest if furthest == len(text) else best_cut(text, start, furthest)

@@ -12,11 +12,12 @@ import string
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 
 import pyromark
 from telegramify_markdown import MessageEntity, RenderConfig, convert
 from telegramify_markdown.converter import STANDARD_OPTIONS
+
+from relay.core.cutting import utf16_offsets
 
 log = logging.getLogger("relay.channels.telegram.markdown")
 
@@ -148,7 +149,7 @@ def _code_ranges(text: str) -> Iterator[tuple[int, int]]:
 
 def _usable_spans(text: str, entities: list[MessageEntity]) -> Iterator[Span]:
     """Entities count UTF-16 code units, spans count characters; what Telegram would not take is left out."""
-    starts = [0, *accumulate(2 if char > "\uffff" else 1 for char in text)]
+    starts = utf16_offsets(text)
     for entity in sorted(entities, key=lambda entity: (entity.offset, -entity.length)):
         start = bisect_right(starts, entity.offset) - 1
         end = bisect_right(starts, entity.offset + entity.length) - 1

@@ -17,8 +17,8 @@ from relay.channels.sms.segments import (
     in_gsm_letters,
     segments,
     split,
-    utf16_length,
 )
+from relay.core.cutting import utf16_length
 from relay.core.text import is_blank, strip_controls
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=400)

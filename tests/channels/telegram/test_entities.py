@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.channels.telegram.entities import CUT_NOTICE, EMPTY_NOTICE, MAX_ENTITIES, MAX_UNITS, plan, units
+from relay.channels.telegram.entities import CUT_NOTICE, EMPTY_NOTICE, MAX_ENTITIES, MAX_UNITS, plan
 from relay.channels.telegram.markdown import render
 from relay.core.channel import history_text
+from relay.core.cutting import utf16_length
 from relay.core.messages import PlannedPart
 
 WORDS = st.sampled_from(
@@ -56,10 +57,10 @@ def test_every_part_is_a_message_that_telegram_takes(markdown: str) -> None:
     """Length, number of entities, and offsets that never split a character, whatever the text."""
     for part in plan(markdown, 40):
         assert part.text.strip()
-        assert units(part.text) <= MAX_UNITS
+        assert utf16_length(part.text) <= MAX_UNITS
         assert len(entities(part)) <= MAX_ENTITIES
         for entity in entities(part):
-            assert 0 <= entity["offset"] < entity["offset"] + entity["length"] <= units(part.text)
+            assert 0 <= entity["offset"] < entity["offset"] + entity["length"] <= utf16_length(part.text)
             assert covered(part, entity)
 
 
@@ -118,13 +119,19 @@ def test_the_rest_beyond_the_last_message_is_cut_with_a_word() -> None:
     assert len(parts) == 3
     assert parts[-1].text.endswith(CUT_NOTICE)
     assert history_text(parts).endswith(CUT_NOTICE)
-    assert units(parts[-1].text) <= MAX_UNITS
+    assert utf16_length(parts[-1].text) <= MAX_UNITS
 
 
 @pytest.mark.parametrize("markdown", ["", "  \n ", "\x00"])
 def test_nothing_becomes_a_notice(markdown: str) -> None:
     """An empty message cannot be sent."""
     assert [part.text for part in plan(markdown, 3)] == [EMPTY_NOTICE]
+
+
+@pytest.mark.parametrize("blanks", [" " * 9000, "\n" * 9000, " " * 4096])
+def test_blanks_that_fill_a_message_are_not_sent(blanks: str) -> None:
+    """Telegram refuses a message without text."""
+    assert [part.text for part in plan(f"```\n{blanks}x\n```", 5)] == ["x"]
 
 
 def test_what_shows_nothing_when_formatted_is_sent_as_it_was_written() -> None:
