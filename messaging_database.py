@@ -524,7 +524,7 @@ class MessagingDatabase:
         self._written_at = self._clock()
 
 
-def open_database(settings: Settings, server: str, clock: Callable[[], float] = time.time) -> MessagingDatabase:
+def open_database(settings: Settings, server: str, *, clock: Callable[[], float] = time.time) -> MessagingDatabase:
     """Open (and create or migrate, under a lock) the database of these settings. Raises StorageError."""
     transactions = open_transactions(settings.database_url, settings.database_timeout_seconds)
     return MessagingDatabase(

@@ -1,0 +1,137 @@
+"""What the SMS channel supplies to the contract of all channels: Twilio's webhooks and its REST API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import formatdate
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from fastapi import FastAPI
+
+from relay.channels.sms.spec import CHANNEL
+from relay.channels.sms.webhook import Form, sign
+from relay.core.messages import Kind, Outcome, PartState, UserId, UserState
+from sms_server import create_app
+from tests.channels.contract import (
+    MAX_MESSAGE_LENGTH,
+    PUBLIC_URL,
+    RETRY_AFTER_SECONDS,
+    ChannelContract,
+    Payload,
+    Row,
+    Send,
+)
+from tests.channels.scripted_server import Reply, Request
+from tests.channels.sms.scripted_twilio import created, listed, message, refused
+from tests.settings import Settings
+
+USER, NUMBER = UserId("+12345678900"), "+15550100000"
+ACCOUNT, TOKEN = "AC" + "1" * 32, "token-of-the-tests"
+
+
+def recorded(sid: str, **changes: str) -> bytes:
+    """The fields of a real webhook, as Twilio documents and sends them; empty ones are there and are signed."""
+    fields = {
+        "ToCountry": "US",
+        "ToState": "",
+        "SmsMessageSid": sid,
+        "NumMedia": "0",
+        "ToCity": "",
+        "FromZip": "45701",
+        "SmsSid": sid,
+        "FromState": "OH",
+        "SmsStatus": "received",
+        "FromCity": "ATHENS",
+        "Body": "",
+        "FromCountry": "US",
+        "To": NUMBER,
+        "ToZip": "",
+        "NumSegments": "1",
+        "MessageSid": sid,
+        "AccountSid": ACCOUNT,
+        "From": USER,
+        "ApiVersion": "2010-04-01",
+    }
+    return urlencode({**fields, **changes}).encode()
+
+
+class SmsContract(ChannelContract):
+    channel = CHANNEL
+    webhook = "/sms/webhook"
+    user = USER
+    accepted_state = PartState.ACCEPTED
+    settings: ClassVar = {
+        "twilio_account_sid": ACCOUNT,
+        "twilio_auth_token": TOKEN,
+        "twilio_phone_number": NUMBER,
+    }
+    introduction = recorded("SM0", Body="name=Ann")
+    payloads: ClassVar = {
+        Row.TEXT: Payload(recorded("SM1", Body="What is up?"), "SM1", "What is up?"),
+        Row.MEDIA: Payload(
+            recorded("MM2", NumMedia="1", MediaUrl0="https://api.twilio.com/x", MediaContentType0="image/jpeg"),
+            "MM2",
+            kind=Kind.MEDIA,
+        ),
+        Row.KEYWORD: Payload(
+            recorded("SM3", Body=" Stop "),
+            "SM3",
+            " Stop ",
+            outcome=Outcome.SILENT,
+            replies=0,
+            user_state=UserState.STOPPED,
+        ),
+        Row.GARBAGE: Payload(b"From=%2B12345678900&From=%2B12345678901&Body=x"),
+        Row.TOO_LONG: Payload(recorded("SM4", Body="long " * MAX_MESSAGE_LENGTH), "SM4", "long " * MAX_MESSAGE_LENGTH),
+    }
+    refusals: ClassVar = {
+        Row.BLOCKED: refused(400, 21610),
+        Row.RATE_LIMITED: refused(429, 20429, **{"Retry-After": str(RETRY_AFTER_SECONDS)}),
+        Row.SERVER_ERROR: refused(503, 20500),
+    }
+    not_applicable: ClassVar = {Row.EDITED: "A text message cannot be edited after it was sent."}
+
+    def create_app(self, provider_url: str, common: Mapping[str, Any]) -> FastAPI:
+        return create_app(Settings(**common, **self.settings, twilio_api_base_url=provider_url))
+
+    def headers(self, path: str, body: bytes) -> dict[str, str]:
+        form = Form(tuple(parse_qsl(body.decode(), keep_blank_values=True)))
+        signature = sign(TOKEN, PUBLIC_URL + path, form)
+        return {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": signature}
+
+    def read_send(self, request: Request) -> Send | None:
+        return Send(request.form["To"][0], request.form["Body"][0], request) if request.method == "POST" else None
+
+    def provider_id(self, number: int) -> str:
+        return f"SM{number:032x}"
+
+    def accepted(self, send: Send, provider_id: str) -> Reply:
+        return created(sid=provider_id, body=send.text)
+
+    def respond(self, request: Request, taken: Mapping[str, Send]) -> Reply:
+        """The list of messages."""
+        del request
+        return listed(
+            *(
+                message(sid=sid, body=send.text, date_created=formatdate(send.at, usegmt=True))
+                for sid, send in list(taken.items())[::-1]
+            )
+        )
+
+    def status_callback(self, send: Send, provider_id: str, state: PartState) -> tuple[str, bytes]:
+        callback = urlsplit(send.request.form["StatusCallback"][0])
+        fields = {
+            "SmsSid": provider_id,
+            "SmsStatus": state,
+            "MessageStatus": state,
+            "To": send.to,
+            "MessageSid": provider_id,
+            "AccountSid": ACCOUNT,
+            "From": NUMBER,
+            "ApiVersion": "2010-04-01",
+        }
+        return f"{callback.path}?{callback.query}", urlencode(fields).encode()
+
+
+CONTRACT = SmsContract()
