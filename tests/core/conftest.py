@@ -1,4 +1,4 @@
-"""Towns for the tests of the relay: on both databases, each of which is empty, and shows the time of the town."""
+"""Harnesses for the tests of the relay: on both databases, each of which is empty and shows the fake time."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from tests.conftest import empty, migrated
-from tests.core.world import Found, Hours, Town
+from tests.core.harness import FakeClock, NewRelay, RelayHarness
 from tests.running_postgresql import Postgresql
 
 _OWN_CLOCK = (
-    "CREATE SCHEMA town",
-    "CREATE TABLE town.moment AS SELECT 0::double precision AS now",
-    "CREATE FUNCTION town.clock_timestamp() RETURNS timestamptz RETURN (SELECT to_timestamp(now) FROM town.moment)",
+    "CREATE SCHEMA fake",
+    "CREATE TABLE fake.moment AS SELECT 0::double precision AS now",
+    "CREATE FUNCTION fake.clock_timestamp() RETURNS timestamptz RETURN (SELECT to_timestamp(now) FROM fake.moment)",
     # PostgreSQL's own names come first unless the path says otherwise.
-    "ALTER DATABASE town SET search_path = public, town, pg_catalog",
+    "ALTER DATABASE fake_time SET search_path = public, fake, pg_catalog",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """An empty, migrated database for one town. `show` sets the clock of the database, if it has one."""
+class EmptyDatabase:
+    """An empty, migrated database. `set_time` sets the clock of the database, if it has one."""
 
     url: str
-    show: Callable[[float], None]
+    set_time: Callable[[float], None]
 
 
 @pytest.fixture(scope="session")
-def town_engine(postgresql: Postgresql) -> Iterator[Engine]:
-    """A database of PostgreSQL whose clock stands where it is told to."""
-    postgresql.run("CREATE DATABASE town")
-    url = make_url(postgresql.url).set(database="town").render_as_string(hide_password=False)
+def fake_time_engine(postgresql: Postgresql) -> Iterator[Engine]:
+    """A database of PostgreSQL whose clock is a row that tests update."""
+    postgresql.run("CREATE DATABASE fake_time")
+    url = make_url(postgresql.url).set(database="fake_time").render_as_string(hide_password=False)
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         for statement in _OWN_CLOCK:
@@ -46,46 +46,46 @@ def town_engine(postgresql: Postgresql) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def sqlite_place(sqlite_url: str) -> Place:
-    return Place(sqlite_url, lambda _: None)
+def sqlite_database(sqlite_url: str) -> EmptyDatabase:
+    return EmptyDatabase(sqlite_url, lambda _: None)
 
 
 @pytest.fixture
-def postgresql_place(town_engine: Engine) -> Place:
-    empty(town_engine)
+def postgresql_database(fake_time_engine: Engine) -> EmptyDatabase:
+    empty(fake_time_engine)
 
-    def show(now: float) -> None:
-        with town_engine.connect() as connection:
-            connection.execute(text("UPDATE town.moment SET now = :now"), {"now": now})
+    def set_time(now: float) -> None:
+        with fake_time_engine.connect() as connection:
+            connection.execute(text("UPDATE fake.moment SET now = :now"), {"now": now})
 
-    return Place(town_engine.url.render_as_string(hide_password=False), show)
+    return EmptyDatabase(fake_time_engine.url.render_as_string(hide_password=False), set_time)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest) -> Place:
-    found: Place = request.getfixturevalue(f"{request.param}_place")
+def empty_database(request: pytest.FixtureRequest) -> EmptyDatabase:
+    found: EmptyDatabase = request.getfixturevalue(f"{request.param}_database")
     return found
 
 
 @pytest.fixture
-async def found_town(place: Place) -> AsyncIterator[Found]:
-    """Start the town of this test, with settings of its own."""
-    towns: list[Town] = []
+async def new_relay(empty_database: EmptyDatabase) -> AsyncIterator[NewRelay]:
+    """Starts the harness of this test with changed settings."""
+    relays: list[RelayHarness] = []
 
-    async def found(*, started: bool = True, **changes: Any) -> Town:
-        assert not towns, "there is one database for one town"
-        towns.append(Town(place.url, Hours(place.show), **changes))
+    async def new(*, started: bool = True, **changes: Any) -> RelayHarness:
+        assert not relays, "there is one database for one harness"
+        relays.append(RelayHarness(empty_database.url, FakeClock(empty_database.set_time), **changes))
         if started:
-            await towns[-1].start()
-        return towns[-1]
+            await relays[-1].start()
+        return relays[-1]
 
-    yield found
-    for town in towns:
-        await town.conversation.workers.stop(0)
-        await town.outbox.workers.stop(0)
-        await town.database.stop()
+    yield new
+    for relay in relays:
+        await relay.conversation.workers.stop(0)
+        await relay.outbox.workers.stop(0)
+        await relay.database.stop()
 
 
 @pytest.fixture
-async def town(found_town: Found) -> Town:
-    return await found_town()
+async def relay(new_relay: NewRelay) -> RelayHarness:
+    return await new_relay()

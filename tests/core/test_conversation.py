@@ -11,248 +11,248 @@ from relay.core.conversation import APOLOGY, MAX_ATTEMPTS, NOTICE, SENTENCES
 from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure
 from relay.core.messages import Answer, InboundMessage, Kind, Outcome, PlannedPart
 from relay.storage.schema import conversations, inbound, outbound
-from tests.core.world import ANN, BOB, CAT, Found, Town
+from tests.core.harness import ANN, BOB, CAT, NewRelay, RelayHarness
 
 AWAY = ModelError(ModelFailure.UNAVAILABLE, "connection refused")
 
 
-async def test_a_question_is_answered_with_its_history(town: Town) -> None:
+async def test_a_question_is_answered_with_its_history(relay: RelayHarness) -> None:
     """The model sees earlier exchanges and the name; commands stay out of its sight."""
-    await town.hear("name=Ann", "one", "/status", "two")
-    await town.quiet()
-    assert town.channel.to(ANN) == ["registered", "re: one", "did /status", "re: two"]
-    assert town.model.prompts == [["one"], ["one", "re: one", "two"]]
-    assert town.model.names == ["Ann", "Ann"]
-    assert town.channel.typing_for == [ANN, ANN]
+    await relay.receive("name=Ann", "one", "/status", "two")
+    await relay.idle()
+    assert relay.channel.to(ANN) == ["registered", "re: one", "did /status", "re: two"]
+    assert relay.model.prompts == [["one"], ["one", "re: one", "two"]]
+    assert relay.model.names == ["Ann", "Ann"]
+    assert relay.channel.typing_for == [ANN, ANN]
 
 
-async def test_only_as_many_exchanges_are_shown_as_the_setting_says(found_town: Found) -> None:
+async def test_only_as_many_exchanges_are_shown_as_the_setting_says(new_relay: NewRelay) -> None:
     """The last ones, oldest first."""
-    town = await found_town(history_exchanges=2)
-    await town.hear("a", "b", "c", "d")
-    await town.quiet()
-    assert town.model.prompts[-1] == ["b", "re: b", "c", "re: c", "d"]
+    relay = await new_relay(history_exchanges=2)
+    await relay.receive("a", "b", "c", "d")
+    await relay.idle()
+    assert relay.model.prompts[-1] == ["b", "re: b", "c", "re: c", "d"]
 
 
-async def test_one_persons_messages_are_answered_in_order_one_at_a_time(town: Town) -> None:
+async def test_one_persons_messages_are_answered_in_order_one_at_a_time(relay: RelayHarness) -> None:
     """However slow the first answer is, the second question waits, and nobody else does."""
     slow = asyncio.Event()
-    town.model.script.append(slow.wait)
-    await town.hear("first", "second", from_=ANN)
-    await town.until(lambda: len(town.model.prompts) == 1)
-    await town.hear("hello", from_=BOB)
-    await town.until(lambda: town.channel.to(BOB) == ["re: hello"])
-    assert town.channel.to(ANN) == []
-    town.model.always = None
+    relay.model.script.append(slow.wait)
+    await relay.receive("first", "second", from_=ANN)
+    await relay.until(lambda: len(relay.model.prompts) == 1)
+    await relay.receive("hello", from_=BOB)
+    await relay.until(lambda: relay.channel.to(BOB) == ["re: hello"])
+    assert relay.channel.to(ANN) == []
+    relay.model.always = None
     slow.set()
-    await town.quiet()
-    assert town.model.prompts[-1][-1] == "second"
-    assert [text for _, text in town.channel.sent if "hello" not in text][-1] == "re: second"
+    await relay.idle()
+    assert relay.model.prompts[-1][-1] == "second"
+    assert [text for _, text in relay.channel.sent if "hello" not in text][-1] == "re: second"
 
 
-async def test_only_so_many_are_served_at_once(found_town: Found) -> None:
+async def test_only_so_many_are_served_at_once(new_relay: NewRelay) -> None:
     """The others wait for a place, and get it."""
-    town = await found_town(max_concurrent_answers=2)
+    relay = await new_relay(max_concurrent_answers=2)
     gate = asyncio.Event()
-    town.model.always = gate.wait
+    relay.model.always = gate.wait
     for person in (ANN, BOB, CAT):
-        await town.hear("hi", from_=person)
-    await town.until(lambda: len(town.model.prompts) == 2)
-    assert town.conversation.workers.busy == 3
-    town.model.always = None
+        await relay.receive("hi", from_=person)
+    await relay.until(lambda: len(relay.model.prompts) == 2)
+    assert relay.conversation.workers.busy == 3
+    relay.model.always = None
     gate.set()
-    await town.quiet()
-    assert len(town.channel.sent) == 3
+    await relay.idle()
+    assert len(relay.channel.sent) == 3
 
 
-async def test_silence_is_a_decision_too(town: Town) -> None:
+async def test_silence_is_a_decision_too(relay: RelayHarness) -> None:
     """The message is done, with the reason, and nothing is sent."""
-    await town.hear("-STOP")
-    await town.hear("", kind=Kind.LEFT)
-    await town.quiet()
-    assert await town.rows(inbound, "state", "outcome", "reason") == [("done", Outcome.SILENT, "passed over")] * 2
-    assert town.channel.sent == []
+    await relay.receive("-STOP")
+    await relay.receive("", kind=Kind.LEFT)
+    await relay.idle()
+    assert await relay.rows(inbound, "state", "outcome", "reason") == [("done", Outcome.SILENT, "passed over")] * 2
+    assert relay.channel.sent == []
 
 
-async def test_what_an_answer_took_is_kept_with_it(town: Town) -> None:
+async def test_what_an_answer_took_is_kept_with_it(relay: RelayHarness) -> None:
     """Model, tokens and cost stand beside the line."""
-    town.model.script.append(Answer("hi", "gpt", "openrouter", 12, 3, 0.5, 0.1, 0.9))
-    await town.hear("hello")
-    await town.quiet()
+    relay.model.script.append(Answer("hi", "gpt", "openrouter", 12, 3, 0.5, 0.1, 0.9))
+    await relay.receive("hello")
+    await relay.idle()
     columns = ("message", "model", "source", "prompt_tokens", "answer_tokens", "cost_usd", "total_seconds")
-    assert (await town.rows(conversations, *columns))[1] == ("hi", "gpt", "openrouter", 12, 3, 0.5, 0.9)
+    assert (await relay.rows(conversations, *columns))[1] == ("hi", "gpt", "openrouter", 12, 3, 0.5, 0.9)
 
 
 @pytest.mark.parametrize("kind", [*SENTENCES])
-async def test_what_asking_again_would_not_help_is_said_at_once(town: Town, kind: ModelFailure) -> None:
+async def test_what_asking_again_would_not_help_is_said_at_once(relay: RelayHarness, kind: ModelFailure) -> None:
     """One sentence, no repetition, and the next question is free; the model never sees the sentence."""
-    town.model.script.append(ModelError(kind, "no"))
-    await town.hear("odd", "next")
-    await town.quiet()
-    assert town.channel.to(ANN) == [SENTENCES[kind], "re: next"]
-    assert town.model.prompts[-1] == ["next"]
-    assert (await town.rows(inbound, "outcome", "reason"))[0] == (Outcome.UNANSWERABLE, kind)
+    relay.model.script.append(ModelError(kind, "no"))
+    await relay.receive("odd", "next")
+    await relay.idle()
+    assert relay.channel.to(ANN) == [SENTENCES[kind], "re: next"]
+    assert relay.model.prompts[-1] == ["next"]
+    assert (await relay.rows(inbound, "outcome", "reason"))[0] == (Outcome.UNANSWERABLE, kind)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ModelFailure if kind not in SENTENCES])
-async def test_what_may_pass_is_asked_again(town: Town, kind: ModelFailure) -> None:
+async def test_what_may_pass_is_asked_again(relay: RelayHarness, kind: ModelFailure) -> None:
     """The person waits, hears nothing of a short trouble, and is answered once, in order."""
-    town.model.script.extend([ModelError(kind, "no"), ModelError(kind, "no")])
-    await town.hear("one", "two")
-    await town.quiet()
+    relay.model.script.extend([ModelError(kind, "no"), ModelError(kind, "no")])
+    await relay.receive("one", "two")
+    await relay.idle()
     for _ in range(3):
-        await town.wait(2)
-    assert town.channel.to(ANN) == ["re: one", "re: two"]
-    assert (await town.rows(inbound, "failures"))[0] == (2,)
+        await relay.advance(2)
+    assert relay.channel.to(ANN) == ["re: one", "re: two"]
+    assert (await relay.rows(inbound, "failures"))[0] == (2,)
 
 
-async def test_a_source_that_says_when_is_not_asked_before(town: Town) -> None:
+async def test_a_source_that_says_when_is_not_asked_before(relay: RelayHarness) -> None:
     """Retry-After holds, however short our own pause would be."""
-    town.model.script.append(ModelError(ModelFailure.RATE_LIMIT, "busy", retry_after=25))
-    await town.hear("one")
-    await town.quiet()
-    await town.wait(20)
-    assert len(town.model.prompts) == 1
-    await town.wait(5)
-    assert town.channel.to(ANN) == ["re: one"]
+    relay.model.script.append(ModelError(ModelFailure.RATE_LIMIT, "busy", retry_after=25))
+    await relay.receive("one")
+    await relay.idle()
+    await relay.advance(20)
+    assert len(relay.model.prompts) == 1
+    await relay.advance(5)
+    assert relay.channel.to(ANN) == ["re: one"]
 
 
-async def test_an_outage_is_told_once_and_outlasted(town: Town) -> None:
+async def test_an_outage_is_told_once_and_outlasted(relay: RelayHarness) -> None:
     """One notice after a while, then the answers in order; the notice is no part of the model's history."""
-    town.model.always = AWAY
-    await town.hear("one", "two")
+    relay.model.always = AWAY
+    await relay.receive("one", "two")
     for _ in range(60):
-        await town.wait(50)
-    assert town.channel.to(ANN) == [NOTICE]
-    town.model.always = None
-    await town.wait(61)
-    assert town.channel.to(ANN) == [NOTICE, "re: one", "re: two"]
-    assert town.model.prompts[-1] == ["one", "re: one", "two"]
-    assert await town.inbound_states() == ["done", "done"]
+        await relay.advance(50)
+    assert relay.channel.to(ANN) == [NOTICE]
+    relay.model.always = None
+    await relay.advance(61)
+    assert relay.channel.to(ANN) == [NOTICE, "re: one", "re: two"]
+    assert relay.model.prompts[-1] == ["one", "re: one", "two"]
+    assert await relay.inbound_states() == ["done", "done"]
 
 
-async def test_after_too_long_an_outage_there_is_an_apology_and_a_dead_letter(found_town: Found) -> None:
+async def test_after_too_long_an_outage_there_is_an_apology_and_a_dead_letter(new_relay: NewRelay) -> None:
     """The operator sees it with the reason, and the person's next message is answered."""
-    town = await found_town(model_give_up_seconds=600)
-    town.model.always = AWAY
-    await town.hear("lost")
+    relay = await new_relay(model_give_up_seconds=600)
+    relay.model.always = AWAY
+    await relay.receive("lost")
     for _ in range(12):
-        await town.wait(60)
-    assert town.channel.to(ANN) == [NOTICE, APOLOGY]
-    ((state, error),) = await town.rows(inbound, "state", "error")
+        await relay.advance(60)
+    assert relay.channel.to(ANN) == [NOTICE, APOLOGY]
+    ((state, error),) = await relay.rows(inbound, "state", "error")
     assert state == "dead"
     assert "no answer from the model" in error
     assert "connection refused" in error
-    town.model.always = None
-    await town.hear("next")
-    await town.quiet()
-    assert town.channel.to(ANN)[-1] == "re: next"
+    relay.model.always = None
+    await relay.receive("next")
+    await relay.idle()
+    assert relay.channel.to(ANN)[-1] == "re: next"
 
 
-async def test_a_question_that_is_too_long_never_reaches_the_model(found_town: Found) -> None:
+async def test_a_question_that_is_too_long_never_reaches_the_model(new_relay: NewRelay) -> None:
     """It would cost money and fail."""
-    town = await found_town(max_message_length=100)
-    await town.hear("x" * 101)
-    await town.quiet()
-    assert town.channel.to(ANN) == [SENTENCES[ModelFailure.CONTEXT_TOO_LONG]]
-    assert town.model.prompts == []
+    relay = await new_relay(max_message_length=100)
+    await relay.receive("x" * 101)
+    await relay.idle()
+    assert relay.channel.to(ANN) == [SENTENCES[ModelFailure.CONTEXT_TOO_LONG]]
+    assert relay.model.prompts == []
 
 
 @pytest.mark.parametrize("trouble", [RuntimeError("a bug of ours"), "bug"])
-async def test_a_bug_holds_up_nobody_else_and_not_for_ever(town: Town, trouble: Exception | str) -> None:
+async def test_a_bug_holds_up_nobody_else_and_not_for_ever(relay: RelayHarness, trouble: Exception | str) -> None:
     """The message is tried after each lease, and buried with an apology in the end; others are served meanwhile."""
-    town.model.always = trouble if isinstance(trouble, Exception) else None
-    await town.hear("bug" if trouble == "bug" else "hello")
-    await town.hear("/fine", from_=BOB)
-    await town.until(lambda: town.channel.to(BOB) == ["did /fine"])
+    relay.model.always = trouble if isinstance(trouble, Exception) else None
+    await relay.receive("bug" if trouble == "bug" else "hello")
+    await relay.receive("/fine", from_=BOB)
+    await relay.until(lambda: relay.channel.to(BOB) == ["did /fine"])
     for _ in range(MAX_ATTEMPTS * 2 + 4):
-        await town.pass_by(16)
-        await town.still()
-    assert town.channel.to(ANN) == [APOLOGY]
-    assert (await town.rows(inbound, "state", "error"))[0] == (
+        await relay.advance_clock(16)
+        await relay.all_asleep()
+    assert relay.channel.to(ANN) == [APOLOGY]
+    assert (await relay.rows(inbound, "state", "error"))[0] == (
         "dead",
         f"was claimed {MAX_ATTEMPTS} times without an end",
     )
 
 
-async def test_a_message_that_kills_its_worker_is_buried(town: Town) -> None:
+async def test_a_message_that_kills_its_worker_is_buried(relay: RelayHarness) -> None:
     """Claims without an end are counted by the database, so that even kill -9 after kill -9 comes to an end."""
-    await town.database.store_inbound(InboundMessage(SMS, "SM-poison", ANN, "poison", town.hours.now), "")
+    await relay.database.store_inbound(InboundMessage(SMS, "SM-poison", ANN, "poison", relay.clock.now), "")
     for _ in range(MAX_ATTEMPTS):
-        assert await town.database.claim_next_inbound(SMS, ANN) is not None
-        await town.database.release_leases(SMS)
-    town.conversation.workers.notify(ANN)
-    await town.quiet()
-    assert town.channel.to(ANN) == [APOLOGY]
-    assert town.model.prompts == []
+        assert await relay.database.claim_next_inbound(SMS, ANN) is not None
+        await relay.database.release_leases(SMS)
+    relay.conversation.workers.notify(ANN)
+    await relay.idle()
+    assert relay.channel.to(ANN) == [APOLOGY]
+    assert relay.model.prompts == []
 
 
-async def test_somebody_who_left_meanwhile_gets_no_answer(town: Town) -> None:
+async def test_somebody_who_left_meanwhile_gets_no_answer(relay: RelayHarness) -> None:
     """They blocked us while the model was thinking: the question is kept, the answer is not planned."""
     gate = asyncio.Event()
-    town.model.script.append(gate.wait)
-    await town.hear("hello")
-    await town.until(lambda: len(town.model.prompts) == 1)
-    await town.database.plan_message(SMS, ANN, [PlannedPart("by hand", "by hand")])
-    town.channel.script.append(SendError(SendFailure.BLOCKED, "403", "blocked"))
-    town.outbox.workers.notify(ANN)
-    await town.until(lambda: not town.outbox.workers.busy)
+    relay.model.script.append(gate.wait)
+    await relay.receive("hello")
+    await relay.until(lambda: len(relay.model.prompts) == 1)
+    await relay.database.plan_message(SMS, ANN, [PlannedPart("by hand", "by hand")])
+    relay.channel.script.append(SendError(SendFailure.BLOCKED, "403", "blocked"))
+    relay.outbox.workers.notify(ANN)
+    await relay.until(lambda: not relay.outbox.workers.busy)
     gate.set()
-    await town.quiet()
-    assert town.channel.to(ANN) == []
-    assert await town.history() == [("user", "hello")]
+    await relay.idle()
+    assert relay.channel.to(ANN) == []
+    assert await relay.history() == [("user", "hello")]
 
 
 VERBS = ["claim_next_inbound", "read_context", "complete_inbound", "users_waiting", "postpone_inbound", "renew_leases"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_trouble_with_the_database_at_any_verb_delays_and_loses_nothing(found_town: Found, verb: str) -> None:
+async def test_trouble_with_the_database_at_any_verb_delays_and_loses_nothing(new_relay: NewRelay, verb: str) -> None:
     """One answer for each message, in order, whichever verb could not be used for a while."""
-    town = await found_town(model_notice_seconds=3600)
-    town.moody.verb, town.moody.times = verb, 3
-    town.model.script.extend([AWAY] * 4)
-    await town.hear("one", "two")
+    relay = await new_relay(model_notice_seconds=3600)
+    relay.flaky_database.verb, relay.flaky_database.times = verb, 3
+    relay.model.script.extend([AWAY] * 4)
+    await relay.receive("one", "two")
     for _ in range(60):
-        await town.still()
-        await town.pass_by(3)
-    await town.quiet()
-    assert town.channel.to(ANN) == ["re: one", "re: two"]
-    assert town.moody.times == 0
-    assert await town.inbound_states() == ["done", "done"]
+        await relay.all_asleep()
+        await relay.advance_clock(3)
+    await relay.idle()
+    assert relay.channel.to(ANN) == ["re: one", "re: two"]
+    assert relay.flaky_database.times == 0
+    assert await relay.inbound_states() == ["done", "done"]
 
 
-async def test_a_stop_in_the_middle_loses_nothing(found_town: Found) -> None:
+async def test_a_stop_in_the_middle_loses_nothing(new_relay: NewRelay) -> None:
     """The model is cut off at the deadline; the next life takes up the question at once and asks again."""
-    town = await found_town()
-    town.model.always = asyncio.Event().wait
-    await town.hear("one", "two")
-    await town.until(lambda: len(town.model.prompts) == 1)
+    relay = await new_relay()
+    relay.model.always = asyncio.Event().wait
+    await relay.receive("one", "two")
+    await relay.until(lambda: len(relay.model.prompts) == 1)
     async with asyncio.timeout(60):
-        await town.stop(0.05)
-    town.model.always = None
-    town.reborn()
-    await town.start()
-    await town.quiet()
-    assert town.channel.to(ANN) == ["re: one", "re: two"]
+        await relay.stop(0.05)
+    relay.model.always = None
+    relay.rebuild()
+    await relay.start()
+    await relay.idle()
+    assert relay.channel.to(ANN) == ["re: one", "re: two"]
 
 
-async def test_a_stop_lets_what_is_almost_done_end(found_town: Found) -> None:
+async def test_a_stop_lets_what_is_almost_done_end(new_relay: NewRelay) -> None:
     """An answer that comes in time is stored; nothing new is begun."""
-    town = await found_town()
+    relay = await new_relay()
     gate = asyncio.Event()
-    town.model.script.append(gate.wait)
-    await town.hear("one", "two")
-    await town.until(lambda: len(town.model.prompts) == 1)
-    stopping = asyncio.create_task(town.conversation.workers.stop(60))
+    relay.model.script.append(gate.wait)
+    await relay.receive("one", "two")
+    await relay.until(lambda: len(relay.model.prompts) == 1)
+    stopping = asyncio.create_task(relay.conversation.workers.stop(60))
     await asyncio.sleep(0)
     gate.set()
     await stopping
-    assert await town.inbound_states() == ["done", "received"]
-    assert await town.rows(outbound, "state") == [("planned",)] or town.channel.to(ANN) == ["re: one"]
+    assert await relay.inbound_states() == ["done", "received"]
+    assert await relay.rows(outbound, "state") == [("planned",)] or relay.channel.to(ANN) == ["re: one"]
 
 
-async def test_no_name_of_a_person_reaches_the_models_provider(town: Town) -> None:
+async def test_no_name_of_a_person_reaches_the_models_provider(relay: RelayHarness) -> None:
     """Users get an id that reveals nothing, and the same each time."""
     people: list[str] = []
 
@@ -261,9 +261,9 @@ async def test_no_name_of_a_person_reaches_the_models_provider(town: Town) -> No
             people.append(user)
             return Answer("ok")
 
-    town.conversation._model = Listening()
-    await town.hear("one", "two")
-    await town.hear("three", from_=BOB)
-    await town.quiet()
+    relay.conversation._model = Listening()
+    await relay.receive("one", "two")
+    await relay.receive("three", from_=BOB)
+    await relay.idle()
     assert len(set(people)) == 2
     assert all(ANN not in person and len(person) == 32 for person in people)

@@ -14,7 +14,7 @@ from relay.core.errors import ModelError, ModelFailure
 from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
 from relay.core.messages import HistoryMessage, Limit, Outcome, Usage, UserState
 from relay.storage.schema import inbound
-from tests.core.world import ANN, BOB, Found, Town
+from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
 from tests.settings import Settings
 
 LIMITS = Settings(messages_per_minute=3, messages_per_day=10)
@@ -92,174 +92,174 @@ def test_a_machine_is_known_by_its_speed_or_its_sameness(turns: int, pause: floa
     assert looks_like_a_loop(lines, text, now, 0) is None
 
 
-async def test_who_writes_too_much_is_told_once_and_answered_again_later(found_town: Found) -> None:
+async def test_who_writes_too_much_is_told_once_and_answered_again_later(new_relay: NewRelay) -> None:
     """Nothing is lost silently: each unanswered message has its reason in the inbox."""
-    town = await found_town(messages_per_minute=2)
-    await town.hear("one", "two", "three", "four")
-    await town.quiet()
-    assert town.channel.to(ANN)[:2] == ["re: one", "re: two"]
-    assert "wait a minute" in town.channel.to(ANN)[2]
-    assert len(town.channel.to(ANN)) == 3
+    relay = await new_relay(messages_per_minute=2)
+    await relay.receive("one", "two", "three", "four")
+    await relay.idle()
+    assert relay.channel.to(ANN)[:2] == ["re: one", "re: two"]
+    assert "wait a minute" in relay.channel.to(ANN)[2]
+    assert len(relay.channel.to(ANN)) == 3
     answered, minute = (Outcome.ANSWERED, None), Limit.MINUTE
-    outcomes = await town.rows(inbound, "outcome", "reason")
+    outcomes = await relay.rows(inbound, "outcome", "reason")
     assert outcomes == [answered, answered, (Outcome.TOLD, minute), (Outcome.SILENT, minute)]
-    await town.wait(61)
-    await town.hear("five")
-    await town.quiet()
-    assert town.channel.to(ANN)[-1] == "re: five"
+    await relay.advance(61)
+    await relay.receive("five")
+    await relay.idle()
+    assert relay.channel.to(ANN)[-1] == "re: five"
 
 
-async def test_a_refusal_by_a_limit_keeps_the_change_of_state(found_town: Found) -> None:
+async def test_a_refusal_by_a_limit_keeps_the_change_of_state(new_relay: NewRelay) -> None:
     """START one message above the limit opts the user in all the same."""
-    town = await found_town(messages_per_minute=1)
-    await town.hear("state=stopped", "state=active")
-    await town.quiet()
-    assert (await town.rows(inbound, "reason"))[1] == (Limit.MINUTE,)
-    user = await town.database.find_user(SMS, ANN)
+    relay = await new_relay(messages_per_minute=1)
+    await relay.receive("state=stopped", "state=active")
+    await relay.idle()
+    assert (await relay.rows(inbound, "reason"))[1] == (Limit.MINUTE,)
+    user = await relay.database.find_user(SMS, ANN)
     assert user is not None
     assert user.state is UserState.ACTIVE
 
 
-async def test_a_machine_is_paused_with_one_notice_and_comes_back_by_time(found_town: Found) -> None:
+async def test_a_machine_is_paused_with_one_notice_and_comes_back_by_time(new_relay: NewRelay) -> None:
     """The pause is the person's state, so the operator sees it; after it everything is as before."""
-    town = await found_town(loop_turns=10, loop_pause_seconds=600)
-    await town.hear(*["out of office"] * SAME_TEXTS, "out of office")
-    await town.quiet()
-    assert town.channel.to(ANN)[SAME_TEXTS - 1 :] == [LOOP_NOTICE]
-    user = await town.database.find_user(SMS, ANN)
+    relay = await new_relay(loop_turns=10, loop_pause_seconds=600)
+    await relay.receive(*["out of office"] * SAME_TEXTS, "out of office")
+    await relay.idle()
+    assert relay.channel.to(ANN)[SAME_TEXTS - 1 :] == [LOOP_NOTICE]
+    user = await relay.database.find_user(SMS, ANN)
     assert user is not None
     assert user.state is UserState.PAUSED
-    await town.wait(601)
-    await town.hear("sorry, that was my phone")
-    await town.quiet()
-    assert town.channel.to(ANN)[-1] == "re: sorry, that was my phone"
-    user = await town.database.find_user(SMS, ANN)
+    await relay.advance(601)
+    await relay.receive("sorry, that was my phone")
+    await relay.idle()
+    assert relay.channel.to(ANN)[-1] == "re: sorry, that was my phone"
+    user = await relay.database.find_user(SMS, ANN)
     assert user is not None
     assert user.state is UserState.ACTIVE
 
 
-async def test_an_operator_ends_a_pause(found_town: Found) -> None:
+async def test_an_operator_ends_a_pause(new_relay: NewRelay) -> None:
     """Released, the person is answered at once; a second release changes nothing."""
-    town = await found_town(loop_turns=10)
-    await town.hear("name=Ann", *["out of office"] * SAME_TEXTS)
-    await town.quiet()
-    assert await town.database.release_user(SMS, ANN)
-    assert not await town.database.release_user(SMS, ANN)
-    await town.hear("it is me")
-    await town.quiet()
-    assert town.channel.to(ANN)[-1] == "re: it is me"
+    relay = await new_relay(loop_turns=10)
+    await relay.receive("name=Ann", *["out of office"] * SAME_TEXTS)
+    await relay.idle()
+    assert await relay.database.release_user(SMS, ANN)
+    assert not await relay.database.release_user(SMS, ANN)
+    await relay.receive("it is me")
+    await relay.idle()
+    assert relay.channel.to(ANN)[-1] == "re: it is me"
 
 
-async def test_whoever_is_on_the_blocklist_is_never_answered(found_town: Found) -> None:
+async def test_whoever_is_on_the_blocklist_is_never_answered(new_relay: NewRelay) -> None:
     """Others are."""
-    town = await found_town(blocklist=(ANN,))
-    await town.hear("hello", from_=ANN)
-    await town.hear("hello", from_=BOB)
-    await town.quiet()
-    assert town.channel.to(ANN) == []
-    assert town.channel.to(BOB) == ["re: hello"]
+    relay = await new_relay(blocklist=(ANN,))
+    await relay.receive("hello", from_=ANN)
+    await relay.receive("hello", from_=BOB)
+    await relay.idle()
+    assert relay.channel.to(ANN) == []
+    assert relay.channel.to(BOB) == ["re: hello"]
 
 
-async def test_texts_that_wait_are_answered_as_one_turn(found_town: Found) -> None:
+async def test_texts_that_wait_are_answered_as_one_turn(new_relay: NewRelay) -> None:
     """The first is not delayed; what comes while the model works is one question, with one line in the history."""
-    town = await found_town(merge_messages=True)
-    await while_the_model_works(town, "second", "third")
-    assert town.model.prompts[1:] == [["first", "re: first", "second+third"]]
-    assert town.channel.to(ANN) == ["re: first", "re: second+third"]
-    assert [line for role, line in await town.history() if role == "user"] == ["first", "second+third"]
-    assert await town.inbound_states() == ["done", "done", "done"]
+    relay = await new_relay(merge_messages=True)
+    await while_the_model_works(relay, "second", "third")
+    assert relay.model.prompts[1:] == [["first", "re: first", "second+third"]]
+    assert relay.channel.to(ANN) == ["re: first", "re: second+third"]
+    assert [line for role, line in await relay.history() if role == "user"] == ["first", "second+third"]
+    assert await relay.inbound_states() == ["done", "done", "done"]
 
 
-async def while_the_model_works(town: Town, *texts: str, then: Sequence[Exception] = ()) -> None:
+async def while_the_model_works(relay: RelayHarness, *texts: str, then: Sequence[Exception] = ()) -> None:
     """Ask something, write more before the answer is there, and let it come; what the model says `then`."""
     gate = asyncio.Event()
-    town.model.script.extend([gate.wait, *then])
-    await town.hear("first")
-    await town.until(lambda: len(town.model.prompts) == 1)
-    await town.hear(*texts)
+    relay.model.script.extend([gate.wait, *then])
+    await relay.receive("first")
+    await relay.until(lambda: len(relay.model.prompts) == 1)
+    await relay.receive(*texts)
     gate.set()
-    await town.quiet()
+    await relay.idle()
 
 
-async def test_a_command_among_them_is_not_merged(found_town: Found) -> None:
+async def test_a_command_among_them_is_not_merged(new_relay: NewRelay) -> None:
     """It is done in its place, and what follows is another turn."""
-    town = await found_town(merge_messages=True)
-    await while_the_model_works(town, "a", "b", "/status", "c")
-    assert town.channel.to(ANN) == ["re: first", "re: a+b", "did /status", "re: c"]
+    relay = await new_relay(merge_messages=True)
+    await while_the_model_works(relay, "a", "b", "/status", "c")
+    assert relay.channel.to(ANN) == ["re: first", "re: a+b", "did /status", "re: c"]
 
 
-async def test_the_window_waits_for_more(found_town: Found) -> None:
+async def test_the_window_waits_for_more(new_relay: NewRelay) -> None:
     """With merge_window_seconds the first text waits that long for others."""
-    town = await found_town(merge_messages=True, merge_window_seconds=5)
-    await town.hear("one")
-    await town.until(lambda: town.hours.asleep(5) == 1)
-    await town.hear("two")
-    assert town.model.prompts == []
-    await town.pass_by(5)
-    await town.pass_by(5)
-    await town.quiet()
-    assert town.channel.to(ANN) == ["re: one+two"]
+    relay = await new_relay(merge_messages=True, merge_window_seconds=5)
+    await relay.receive("one")
+    await relay.until(lambda: relay.clock.sleeping(5) == 1)
+    await relay.receive("two")
+    assert relay.model.prompts == []
+    await relay.advance_clock(5)
+    await relay.advance_clock(5)
+    await relay.idle()
+    assert relay.channel.to(ANN) == ["re: one+two"]
 
 
-async def test_waiting_for_more_of_one_message_delays_no_other_user(found_town: Found) -> None:
+async def test_waiting_for_more_of_one_message_delays_no_other_user(new_relay: NewRelay) -> None:
     """With a single slot, another user is answered while the first one's message is being awaited."""
-    town = await found_town(merge_messages=True, max_concurrent_answers=1)
-    town.channel.debounce_seconds = lambda message: 60.0 if message.user_id == ANN else 0.0  # type: ignore[method-assign]
-    await town.hear("a long paste", from_=ANN)
-    await town.until(lambda: town.hours.asleep(60) == 1)
-    await town.hear("hello", from_=BOB)
-    await town.until(lambda: town.channel.to(BOB) == ["re: hello"])
-    assert town.channel.to(ANN) == []
-    await town.wait(60)
-    assert town.channel.to(ANN) == ["re: a long paste"]
+    relay = await new_relay(merge_messages=True, max_concurrent_answers=1)
+    relay.channel.debounce_seconds = lambda message: 60.0 if message.user_id == ANN else 0.0  # type: ignore[method-assign]
+    await relay.receive("a long paste", from_=ANN)
+    await relay.until(lambda: relay.clock.sleeping(60) == 1)
+    await relay.receive("hello", from_=BOB)
+    await relay.until(lambda: relay.channel.to(BOB) == ["re: hello"])
+    assert relay.channel.to(ANN) == []
+    await relay.advance(60)
+    assert relay.channel.to(ANN) == ["re: a long paste"]
 
 
-async def test_merging_stops_before_a_question_becomes_too_long(found_town: Found) -> None:
+async def test_merging_stops_before_a_question_becomes_too_long(new_relay: NewRelay) -> None:
     """Each turn stays within what may be put to the model."""
-    town = await found_town(merge_messages=True, max_message_length=100)
-    await while_the_model_works(town, "a" * 60, "b" * 60)
-    assert town.channel.to(ANN)[1:] == [f"re: {'a' * 60}", f"re: {'b' * 60}"]
+    relay = await new_relay(merge_messages=True, max_message_length=100)
+    await while_the_model_works(relay, "a" * 60, "b" * 60)
+    assert relay.channel.to(ANN)[1:] == [f"re: {'a' * 60}", f"re: {'b' * 60}"]
 
 
-async def test_a_refusal_ends_the_whole_turn(found_town: Found) -> None:
+async def test_a_refusal_ends_the_whole_turn(new_relay: NewRelay) -> None:
     """What was refused as one question is refused once: none of it is asked again or stands twice in the history."""
-    town = await found_town(merge_messages=True)
+    relay = await new_relay(merge_messages=True)
     sorry = SENTENCES[ModelFailure.REFUSED]
-    await while_the_model_works(town, "second", "third", "fourth", then=[ModelError(ModelFailure.REFUSED, "no")])
-    assert town.channel.to(ANN) == ["re: first", sorry]
-    assert [line for role, line in await town.history() if role == "user"] == ["first", "second+third+fourth"]
-    assert await town.inbound_states() == ["done"] * 4
+    await while_the_model_works(relay, "second", "third", "fourth", then=[ModelError(ModelFailure.REFUSED, "no")])
+    assert relay.channel.to(ANN) == ["re: first", sorry]
+    assert [line for role, line in await relay.history() if role == "user"] == ["first", "second+third+fourth"]
+    assert await relay.inbound_states() == ["done"] * 4
 
 
-async def test_what_a_channel_adds_to_a_text_counts_for_its_length(found_town: Found) -> None:
+async def test_what_a_channel_adds_to_a_text_counts_for_its_length(new_relay: NewRelay) -> None:
     """A turn never becomes too long to be asked, whatever the question says beside the person's own words."""
-    town = await found_town(merge_messages=True, max_message_length=100)
-    decide = town.channel.decide
-    town.channel.decide = lambda message, user: replace(decide(message, user), prompt=f"{'note ' * 8}{message.text}")  # type: ignore[method-assign]
-    await while_the_model_works(town, "a" * 40, "b" * 40)
-    assert [len(prompt[-1]) for prompt in town.model.prompts] == [45, 80, 80]
+    relay = await new_relay(merge_messages=True, max_message_length=100)
+    decide = relay.channel.decide
+    relay.channel.decide = lambda message, user: replace(decide(message, user), prompt=f"{'note ' * 8}{message.text}")  # type: ignore[method-assign]
+    await while_the_model_works(relay, "a" * 40, "b" * 40)
+    assert [len(prompt[-1]) for prompt in relay.model.prompts] == [45, 80, 80]
 
 
-async def test_what_was_asked_in_an_outage_is_given_up_with_one_apology(found_town: Found) -> None:
+async def test_what_was_asked_in_an_outage_is_given_up_with_one_apology(new_relay: NewRelay) -> None:
     """One notice and one apology, however many messages waited; the operator sees each of them."""
-    town = await found_town(merge_messages=True, model_give_up_seconds=600)
-    town.model.always = ModelError(ModelFailure.UNAVAILABLE, "down")
+    relay = await new_relay(merge_messages=True, model_give_up_seconds=600)
+    relay.model.always = ModelError(ModelFailure.UNAVAILABLE, "down")
     for text in ("one", "two", "three"):
-        await town.hear(text)
-        await town.wait(60)
+        await relay.receive(text)
+        await relay.advance(60)
     for _ in range(12):
-        await town.wait(70)
-    assert town.channel.to(ANN) == [NOTICE, APOLOGY]
-    assert await town.inbound_states() == ["dead"] * 3
-    assert ("user", "one+two+three") in await town.history()
-    assert await town.database.problems() == []
+        await relay.advance(70)
+    assert relay.channel.to(ANN) == [NOTICE, APOLOGY]
+    assert await relay.inbound_states() == ["dead"] * 3
+    assert ("user", "one+two+three") in await relay.history()
+    assert await relay.database.problems() == []
 
 
-async def test_a_source_that_wants_a_long_rest_does_not_delay_the_apology(found_town: Found) -> None:
+async def test_a_source_that_wants_a_long_rest_does_not_delay_the_apology(new_relay: NewRelay) -> None:
     """It said "again tomorrow": after the time that a person may wait they are told so all the same."""
-    town = await found_town(model_give_up_seconds=600)
-    town.model.always = ModelError(ModelFailure.RATE_LIMIT, "quota", retry_after=86_400)
-    await town.hear("one")
-    await town.quiet()
-    await town.wait(601)
-    assert town.channel.to(ANN) == [NOTICE, APOLOGY]
+    relay = await new_relay(model_give_up_seconds=600)
+    relay.model.always = ModelError(ModelFailure.RATE_LIMIT, "quota", retry_after=86_400)
+    await relay.receive("one")
+    await relay.idle()
+    await relay.advance(601)
+    assert relay.channel.to(ANN) == [NOTICE, APOLOGY]

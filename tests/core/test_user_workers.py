@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from relay.core.errors import StorageError
 from relay.core.messages import UserId
 from relay.core.user_workers import CANCEL_SECONDS, ERROR_PAUSE_SECONDS, SWEEP_SECONDS, UserWorkers
-from tests.core.world import ANN, BOB, CAT, Hours
+from tests.core.harness import ANN, BOB, CAT, FakeClock
 
 
-class Works:
+class WorkerHarness:
     """Work of several people, in memory, and a record of who worked when."""
 
     def __init__(self, concurrency: int = 3) -> None:
-        self.hours = Hours(lambda _: None)
+        self.clock = FakeClock()
         self.waiting: dict[UserId, deque[Callable[[], object] | None]] = defaultdict(deque)
         self.done: list[UserId] = []
         self.at_once: Counter[UserId] = Counter()
@@ -31,7 +31,7 @@ class Works:
         self.trouble: list[Exception] = []
         self.renewals = 0
         self.workers = UserWorkers(
-            "test", self.step, self.due, concurrency=concurrency, renew=self.renew, sleep=self.hours.sleep
+            "test", self.step, self.due, concurrency=concurrency, renew=self.renew, sleep=self.clock.sleep
         )
 
     async def step(self, user_id: UserId) -> bool:
@@ -46,7 +46,7 @@ class Works:
         try:
             await asyncio.sleep(0)
             if not self.waiting[user_id]:
-                await asyncio.sleep(0)  # what arrives now was not seen by this look, as with a real database
+                await asyncio.sleep(0)  # what arrives now was not seen by this step, as with a real database
                 return False
             work = self.waiting[user_id].popleft()
             if work is not None:
@@ -70,17 +70,17 @@ class Works:
             self.ahead.setdefault(user_id, Counter())
         self.workers.notify(user_id)
 
-    async def quiet(self) -> None:
+    async def idle(self) -> None:
         async with asyncio.timeout(60):
             while self.workers.busy:  # noqa: ASYNC110 (the workers are what is tested)
                 await asyncio.sleep(0)
 
 
 @pytest.fixture
-async def works() -> AsyncIterator[Works]:
-    works = Works()
-    yield works
-    await works.workers.stop(0)
+async def harness() -> AsyncIterator[WorkerHarness]:
+    harness = WorkerHarness()
+    yield harness
+    await harness.workers.stop(0)
 
 
 @settings(max_examples=60)
@@ -89,72 +89,72 @@ def test_no_notification_is_lost(steps: list[tuple[UserId, int]]) -> None:
     """Whenever work arrives, at whichever moment of a worker's life: all is done without any sweep, nothing at once."""
 
     async def live() -> None:
-        works = Works(concurrency=2)
+        harness = WorkerHarness(concurrency=2)
         for user_id, turns in steps:
-            works.put(user_id)
+            harness.put(user_id)
             for _ in range(turns):
                 await asyncio.sleep(0)
-        await works.quiet()
-        assert Counter(works.done) == Counter(user_id for user_id, _ in steps)
-        assert works.most_at_once <= 2
+        await harness.idle()
+        assert Counter(harness.done) == Counter(user_id for user_id, _ in steps)
+        assert harness.most_at_once <= 2
 
     asyncio.run(live())
 
 
-async def test_people_wait_for_a_place_in_the_order_of_their_coming(works: Works) -> None:
+async def test_people_wait_for_a_place_in_the_order_of_their_coming(harness: WorkerHarness) -> None:
     """No more than so many at once; who came first is served first."""
     gate = asyncio.Event()
     people = [UserId(f"p{number}") for number in range(8)]
     for person in people:
-        works.put(person, gate.wait)
+        harness.put(person, gate.wait)
     for _ in range(10):
         await asyncio.sleep(0)
-    assert (works.most_at_once, works.workers.busy) == (3, 8)
+    assert (harness.most_at_once, harness.workers.busy) == (3, 8)
     gate.set()
-    await works.quiet()
-    assert works.done == people
+    await harness.idle()
+    assert harness.done == people
 
 
-async def test_the_sweep_notifies_users_that_are_due_and_renews_leases(works: Works) -> None:
+async def test_the_sweep_notifies_users_that_are_due_and_renews_leases(harness: WorkerHarness) -> None:
     """At the start, and every two seconds."""
-    works.waiting[ANN].append(None)
-    works.listed = [ANN]
-    works.workers.start()
+    harness.waiting[ANN].append(None)
+    harness.listed = [ANN]
+    harness.workers.start()
     await asyncio.sleep(0)
-    await works.quiet()
-    assert works.done == [ANN]
-    works.waiting[BOB].append(None)
-    works.listed = [BOB]
-    await _until(lambda: works.hours.asleep(SWEEP_SECONDS) == 1)
-    works.hours.move(SWEEP_SECONDS)
-    await _until(lambda: works.done == [ANN, BOB])
-    assert works.renewals == 2
+    await harness.idle()
+    assert harness.done == [ANN]
+    harness.waiting[BOB].append(None)
+    harness.listed = [BOB]
+    await _until(lambda: harness.clock.sleeping(SWEEP_SECONDS) == 1)
+    harness.clock.advance(SWEEP_SECONDS)
+    await _until(lambda: harness.done == [ANN, BOB])
+    assert harness.renewals == 2
 
 
-async def test_a_timer_notifies_a_worker(works: Works) -> None:
+async def test_a_timer_notifies_a_worker(harness: WorkerHarness) -> None:
     """Without any sweep; and a worker that has nothing to do just ends."""
-    works.waiting[ANN].append(None)
-    works.workers.notify_later(0.0, ANN)
-    works.workers.notify_later(0.0, BOB)
-    await _until(lambda: works.done == [ANN])
-    await works.quiet()
+    harness.waiting[ANN].append(None)
+    harness.workers.notify_later(0.0, ANN)
+    harness.workers.notify_later(0.0, BOB)
+    await _until(lambda: harness.done == [ANN])
+    await harness.idle()
 
 
 @pytest.mark.parametrize("trouble", [StorageError("locked"), ValueError("a bug")])
-async def test_trouble_ends_no_worker_and_no_sweep(works: Works, trouble: Exception) -> None:
+async def test_trouble_ends_no_worker_and_no_sweep(harness: WorkerHarness, trouble: Exception) -> None:
     """A pause, then the next sweep comes back to this person."""
-    works.trouble = [trouble]
-    works.put(ANN)
-    await _until(lambda: works.hours.asleep(ERROR_PAUSE_SECONDS) == 1)
-    works.hours.move(ERROR_PAUSE_SECONDS)
-    await works.quiet()
-    assert works.done == []
-    works.listed = [ANN]
-    works.workers.start()
-    await _until(lambda: works.done == [ANN])
+    harness.trouble = [trouble]
+    harness.put(ANN)
+    await _until(lambda: harness.clock.sleeping(ERROR_PAUSE_SECONDS) == 1)
+    harness.clock.advance(ERROR_PAUSE_SECONDS)
+    await harness.idle()
+    assert harness.done == []
+    harness.listed = [ANN]
+    harness.workers.start()
+    await _until(lambda: harness.done == [ANN])
 
 
-async def test_a_sweep_that_fails_is_followed_by_another(works: Works) -> None:
+async def test_a_sweep_that_fails_is_followed_by_another(harness: WorkerHarness) -> None:
     """Whether in renewing or in listing."""
     failures: list[Exception] = [StorageError("locked"), ValueError("a bug")]
 
@@ -163,18 +163,18 @@ async def test_a_sweep_that_fails_is_followed_by_another(works: Works) -> None:
             raise failures.pop()
         return [ANN]
 
-    works.workers._due = failing
-    works.waiting[ANN].append(None)
-    works.workers.start()
+    harness.workers._due = failing
+    harness.waiting[ANN].append(None)
+    harness.workers.start()
     for _ in range(2):
-        await _until(lambda: works.hours.asleep(SWEEP_SECONDS) == 1)
-        works.hours.move(SWEEP_SECONDS)
+        await _until(lambda: harness.clock.sleeping(SWEEP_SECONDS) == 1)
+        harness.clock.advance(SWEEP_SECONDS)
         await asyncio.sleep(0)
-    await _until(lambda: works.done == [ANN])
+    await _until(lambda: harness.done == [ANN])
 
 
 async def test_a_database_that_is_away_is_told_of_once_and_so_is_its_return(
-    works: Works, caplog: pytest.LogCaptureFixture
+    harness: WorkerHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An hour without it must not bury the rest of the log."""
     caplog.set_level("INFO", "relay.core.user_workers")
@@ -187,33 +187,33 @@ async def test_a_database_that_is_away_is_told_of_once_and_so_is_its_return(
             raise failures.pop()
         return []
 
-    works.workers._due = failing
-    works.workers.start()
+    harness.workers._due = failing
+    harness.workers.start()
     for number in range(1, 6):
-        await _until(lambda: len(sweeps) == number and works.hours.asleep(SWEEP_SECONDS) == 1)  # noqa: B023
-        works.hours.move(SWEEP_SECONDS)
+        await _until(lambda: len(sweeps) == number and harness.clock.sleeping(SWEEP_SECONDS) == 1)  # noqa: B023
+        harness.clock.advance(SWEEP_SECONDS)
     told = [record.getMessage() for record in caplog.records]
     assert told == ["test: the database cannot be used now: locked", "test: the database can be used again"]
 
 
-async def test_stopping_lets_the_step_under_way_end_and_begins_no_other(works: Works) -> None:
+async def test_stopping_lets_the_step_under_way_end_and_begins_no_other(harness: WorkerHarness) -> None:
     """Nor does a notification start a worker afterwards."""
     gate = asyncio.Event()
-    works.put(ANN, gate.wait)
-    works.put(ANN)
+    harness.put(ANN, gate.wait)
+    harness.put(ANN)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    stopping = asyncio.create_task(works.workers.stop(10))
+    stopping = asyncio.create_task(harness.workers.stop(10))
     await asyncio.sleep(0)
-    works.put(BOB)
-    works.workers.notify_later(0, BOB)
+    harness.put(BOB)
+    harness.workers.notify_later(0, BOB)
     gate.set()
     await stopping
-    assert works.done == [ANN]
-    assert works.workers.busy == 0
+    assert harness.done == [ANN]
+    assert harness.workers.busy == 0
 
 
-async def test_stopping_has_a_deadline_whatever_hangs(works: Works) -> None:
+async def test_stopping_has_a_deadline_whatever_hangs(harness: WorkerHarness) -> None:
     """A step that never ends is cut off; one that will not even be cut off is left behind, with a line in the log."""
     released = asyncio.Event()
 
@@ -224,15 +224,15 @@ async def test_stopping_has_a_deadline_whatever_hangs(works: Works) -> None:
             except asyncio.CancelledError:
                 continue
 
-    works.put(ANN, asyncio.Event().wait)
-    works.put(BOB, stubborn)
+    harness.put(ANN, asyncio.Event().wait)
+    harness.put(BOB, stubborn)
     for _ in range(4):
         await asyncio.sleep(0)
     async with asyncio.timeout(CANCEL_SECONDS + 60):
-        await works.workers.stop(0.01)
-    assert works.workers.busy == 1
+        await harness.workers.stop(0.01)
+    assert harness.workers.busy == 1
     released.set()
-    await works.quiet()
+    await harness.idle()
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -252,15 +252,15 @@ def test_a_user_waits_for_one_round_at_most(arrivals: list[tuple[UserId, int, in
     """From the moment a user has work and none of it is being done, every other user begins at most one more step."""
 
     async def story() -> None:
-        works = Works(concurrency)
+        harness = WorkerHarness(concurrency)
         for user_id, items, turns, pause in arrivals:
             for _ in range(pause):
                 await asyncio.sleep(0)
             for _ in range(items):
-                works.put(user_id, lambda turns=turns: _turns(turns))  # type: ignore[misc]
-        await works.quiet()
-        assert Counter(works.done) == sum((Counter({user_id: items}) for user_id, items, *_ in arrivals), Counter())
-        assert max(works.rounds) <= 1
+                harness.put(user_id, lambda turns=turns: _turns(turns))  # type: ignore[misc]
+        await harness.idle()
+        assert Counter(harness.done) == sum((Counter({user_id: items}) for user_id, items, *_ in arrivals), Counter())
+        assert max(harness.rounds) <= 1
 
     asyncio.run(story())
 
@@ -270,36 +270,36 @@ async def _turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
-async def test_waiting_without_a_slot_lets_others_work(works: Works) -> None:
+async def test_waiting_without_a_slot_lets_others_work(harness: WorkerHarness) -> None:
     """As many users as there are slots wait for a rate limit; another is served meanwhile."""
-    works = Works(concurrency=2)
+    harness = WorkerHarness(concurrency=2)
     released = asyncio.Event()
 
     async def wait() -> None:
-        async with works.workers.without_slot():
+        async with harness.workers.without_slot():
             await released.wait()
 
-    works.put(ANN, wait)
-    works.put(BOB, wait)
-    works.put(CAT)
+    harness.put(ANN, wait)
+    harness.put(BOB, wait)
+    harness.put(CAT)
     async with asyncio.timeout(60):
-        while CAT not in works.done:  # noqa: ASYNC110 (the workers are what is tested)
+        while CAT not in harness.done:  # noqa: ASYNC110 (the workers are what is tested)
             await asyncio.sleep(0)
-    assert works.done == [CAT]
+    assert harness.done == [CAT]
     released.set()
-    await works.quiet()
-    assert Counter(works.done) == {ANN: 1, BOB: 1, CAT: 1}
+    await harness.idle()
+    assert Counter(harness.done) == {ANN: 1, BOB: 1, CAT: 1}
 
 
-async def test_a_user_after_an_error_holds_no_slot(works: Works) -> None:
+async def test_a_user_after_an_error_holds_no_slot(harness: WorkerHarness) -> None:
     """The pause after an error is no work."""
-    works = Works(concurrency=1)
-    works.trouble.append(RuntimeError("broken"))
-    works.workers.notify(ANN)
+    harness = WorkerHarness(concurrency=1)
+    harness.trouble.append(RuntimeError("broken"))
+    harness.workers.notify(ANN)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    works.put(BOB)
+    harness.put(BOB)
     async with asyncio.timeout(60):
-        while BOB not in works.done:  # noqa: ASYNC110 (as above)
+        while BOB not in harness.done:  # noqa: ASYNC110 (as above)
             await asyncio.sleep(0)
-    await works.workers.stop(0)
+    await harness.workers.stop(0)

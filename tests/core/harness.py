@@ -1,4 +1,4 @@
-"""A channel, a model and a clock that do as they are told, around the real conversation, outbox and database."""
+"""A scripted channel, a scripted model and a fake clock around the real conversation, outbox and database."""
 
 # ruff: noqa: ARG002 (the arguments are the protocols')
 from __future__ import annotations
@@ -39,16 +39,16 @@ from tests.settings import Settings
 ANN, BOB, CAT = UserId("ann"), UserId("bob"), UserId("cat")
 
 
-class Hours:
-    """A clock that stands until it is moved, and the sleeps that wait for it. `show` hears of every moment."""
+class FakeClock:
+    """A clock that only `advance` moves, and the sleeps that wait for it. `on_change` is called with each new time."""
 
-    def __init__(self, show: Callable[[float], None]) -> None:
+    def __init__(self, on_change: Callable[[float], None] = lambda _now: None) -> None:
         self.now = 1_000_000.0
-        self._show = show
-        show(self.now)
+        self._on_change = on_change
+        on_change(self.now)
         self._sleepers: list[tuple[float, float, asyncio.Future[None]]] = []
 
-    def clock(self) -> float:
+    def time(self) -> float:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
@@ -60,20 +60,20 @@ class Hours:
         finally:
             self._sleepers.remove(entry)
 
-    def asleep(self, seconds: float | None = None) -> int:
-        """How many sleep for so long; without a number, how many sleep at all."""
+    def sleeping(self, seconds: float | None = None) -> int:
+        """The number of sleeps of this length that wait now; without a length, of all of them."""
         return sum(1 for _, wanted, future in self._sleepers if seconds in {None, wanted} and not future.done())
 
-    def move(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += seconds
-        self._show(self.now)
+        self._on_change(self.now)
         for end, _, future in self._sleepers:
             if end <= self.now and not future.done():
                 future.set_result(None)
 
 
 Outcome = Any
-"""What a script says to one call: a value to return, an error to raise, or a function to await."""
+"""The scripted outcome of one call: a value to return, an error to raise, or a function to await."""
 
 
 async def _play(outcome: Outcome) -> Any:
@@ -81,11 +81,11 @@ async def _play(outcome: Outcome) -> Any:
         raise outcome
     if callable(outcome):
         outcome = await outcome()
-    return None if outcome is True else outcome  # True is what an event says when it was awaited
+    return None if outcome is True else outcome  # an awaited event returns True
 
 
 class ScriptedModel:
-    """Says what it is told to, and "re: QUESTION" when it is told nothing."""
+    """Answers with its script, and with "re: QUESTION" when that is empty."""
 
     def __init__(self) -> None:
         self.script: deque[Outcome] = deque()
@@ -96,15 +96,15 @@ class ScriptedModel:
     async def ask(
         self, messages: Sequence[Mapping[str, str]], *, platform: Platform, user: str, name: str | None
     ) -> Answer:
-        self.prompts.append([line["content"] for line in messages[1:]])
+        self.prompts.append([message["content"] for message in messages[1:]])
         self.names.append(name)
         outcome = self.script.popleft() if self.script else self.always
-        said = await _play(outcome)
-        return said if isinstance(said, Answer) else Answer(said or f"re: {messages[-1]['content']}")
+        answer = await _play(outcome)
+        return answer if isinstance(answer, Answer) else Answer(answer or f"re: {messages[-1]['content']}")
 
 
 class ScriptedChannel:
-    """Accepts what it is not told to refuse. Text that begins with "/" is a command, with "-" it gets no answer."""
+    """Accepts every part unless its script differs. Text that begins with "/" is a command, with "-" gets no answer."""
 
     platform = SMS
     lookup_seconds = 0.0
@@ -112,11 +112,11 @@ class ScriptedChannel:
     def __init__(self, *, supports_lookup: bool = True, rate_limited: bool = False) -> None:
         self.supports_lookup = supports_lookup
         self.rate_limited = rate_limited
-        self.turns: deque[Outcome] = deque()
+        self.rate_limits: deque[Outcome] = deque()
         self.probes: deque[Outcome] = deque()
         self.script: deque[Outcome] = deque()
         self.always: Outcome = None
-        self.findings: deque[Outcome] = deque()
+        self.lookup_results: deque[Outcome] = deque()
         self.sent: list[tuple[UserId, str]] = []
         self.lookups: list[str] = []
         self.typing_for: list[UserId] = []
@@ -152,7 +152,7 @@ class ScriptedChannel:
         yield
 
     async def wait_for_rate_limit(self, part: Part) -> None:
-        await _play(self.turns.popleft() if self.turns else None)
+        await _play(self.rate_limits.popleft() if self.rate_limits else None)
 
     async def probe(self) -> None:
         await _play(self.probes.popleft() if self.probes else None)
@@ -164,15 +164,15 @@ class ScriptedChannel:
 
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
         self.lookups.append(part.text)
-        found: Receipt | None = await _play(self.findings.popleft() if self.findings else None)
+        found: Receipt | None = await _play(self.lookup_results.popleft() if self.lookup_results else None)
         return found
 
     def to(self, user_id: UserId) -> list[str]:
         return [text for person, text in self.sent if person == user_id]
 
 
-class Moody:
-    """The database, of which one verb cannot be used for a while: before it begins, or after it was committed."""
+class FlakyDatabase:
+    """The database, one verb of which raises StorageError `times` times instead of running."""
 
     def __init__(self, database: MessagingDatabase, verb: str = "", times: int = 0) -> None:
         self._database = database
@@ -182,38 +182,44 @@ class Moody:
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._database, name)
 
-        async def moody(*args: Any, **more: Any) -> Any:
+        async def flaky(*args: Any, **more: Any) -> Any:
             self.calls[name] += 1
             if name == self.verb and self.times > 0:
                 self.times -= 1
                 raise StorageError("locked")
             return await verb(*args, **more)
 
-        return moody
+        return flaky
 
 
-class Town:
-    """Everything between the store and the provider, on a clock of its own."""
+class RelayHarness:
+    """Everything between the store and the provider, on a fake clock."""
 
     def __init__(
-        self, url: str, hours: Hours, *, supports_lookup: bool = True, rate_limited: bool = False, **changes: Any
+        self, url: str, clock: FakeClock, *, supports_lookup: bool = True, rate_limited: bool = False, **changes: Any
     ) -> None:
-        self.hours = hours
-        self.database = MessagingDatabase(open_transactions(url, 60), owner="sms@town", clock=hours.clock)
-        self.moody = Moody(self.database)
+        self.clock = clock
+        self.database = MessagingDatabase(open_transactions(url, 60), owner="sms@relay", clock=clock.time)
+        self.flaky_database = FlakyDatabase(self.database)
         defaults = {"merge_messages": False, "messages_per_minute": 10_000, "loop_turns": 0}
         self.settings = Settings(**{**defaults, **changes})
         self.channel = ScriptedChannel(supports_lookup=supports_lookup, rate_limited=rate_limited)
         self.model, self.metrics = ScriptedModel(), Metrics()
-        self.reborn()
+        self.rebuild()
 
-    def reborn(self) -> None:
-        """A new life of the same server: nothing but the database is left of the last one."""
-        store: Store = self.moody
-        ways: dict[str, Any] = {"clock": self.hours.clock, "sleep": self.hours.sleep, "rng": lambda: 0.5}
-        self.outbox = Outbox(store, self.channel, self.settings, self.metrics, **ways)
+    def rebuild(self) -> None:
+        """Create the services anew, as a restart of the server does; only the database stays."""
+        store: Store = self.flaky_database
+        faked: dict[str, Any] = {"clock": self.clock.time, "sleep": self.clock.sleep, "rng": lambda: 0.5}
+        self.outbox = Outbox(store, self.channel, self.settings, self.metrics, **faked)
         self.conversation = Conversation(
-            store, self.channel, self.model, self.settings, self.metrics, planned=self.outbox.workers.notify, **ways
+            store,
+            self.channel,
+            self.model,
+            self.settings,
+            self.metrics,
+            planned=self.outbox.workers.notify,
+            **faked,
         )
 
     async def start(self) -> None:
@@ -228,39 +234,39 @@ class Town:
         await self.outbox.workers.stop(seconds)
         await self.database.release_leases(SMS)
 
-    async def hear(self, *texts: str, from_: UserId = ANN, **changes: Any) -> None:
-        """A person writes, and the workers are notified, as a server does it."""
+    async def receive(self, *texts: str, from_: UserId = ANN, **changes: Any) -> None:
+        """Store messages of a user and notify the workers, as a server does."""
         for text in texts:
             external_id = changes.pop("external_id", f"SM-{id(text)}-{len(await self.rows(inbound))}")
-            message = InboundMessage(SMS, external_id, from_, text, self.hours.now, **changes)
+            message = InboundMessage(SMS, external_id, from_, text, self.clock.now, **changes)
             await self.database.store_inbound(message, "")
             self.conversation.workers.notify(from_)
 
-    async def quiet(self) -> None:
-        """Until nobody is being served: all that is left waits for the clock."""
+    async def idle(self) -> None:
+        """Wait until no worker is busy: all that is left waits for the clock."""
         await self.until(lambda: not self.conversation.workers.busy and not self.outbox.workers.busy)
 
-    async def still(self) -> None:
-        """Until nobody does anything but wait for the clock: both sweeps, and every worker that there is."""
-        await self.until(lambda: self.hours.asleep() == 2 + self.conversation.workers.busy + self.outbox.workers.busy)
+    async def all_asleep(self) -> None:
+        """Wait until both sweeps and all workers wait for the clock."""
+        await self.until(lambda: self.clock.sleeping() == 2 + self.conversation.workers.busy + self.outbox.workers.busy)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 (the database's own threads work meanwhile)
                 await asyncio.sleep(0.001)
 
-    async def wait(self, seconds: float) -> None:
-        """Let so much time go by, and everything happen that it brings."""
-        await self.pass_by(seconds)
-        await self.quiet()
+    async def advance(self, seconds: float) -> None:
+        """Advance the clock and wait until all work that is due is done."""
+        await self.advance_clock(seconds)
+        await self.idle()
 
-    async def pass_by(self, seconds: float) -> None:
-        self.hours.move(max(seconds, SWEEP_SECONDS))
+    async def advance_clock(self, seconds: float) -> None:
+        self.clock.advance(max(seconds, SWEEP_SECONDS))
         await self._swept()
 
     async def _swept(self) -> None:
         await asyncio.sleep(0)
-        await self.until(lambda: self.hours.asleep(SWEEP_SECONDS) == 2)
+        await self.until(lambda: self.clock.sleeping(SWEEP_SECONDS) == 2)
 
     async def rows(self, table: Any, *columns: str) -> list[Any]:
         chosen = [table.c[name] for name in columns] or [table]
@@ -277,4 +283,4 @@ class Town:
         return [state for (state,) in await self.rows(inbound, "state")]
 
 
-Found = Callable[..., Awaitable[Town]]
+NewRelay = Callable[..., Awaitable[RelayHarness]]
