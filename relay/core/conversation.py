@@ -61,6 +61,7 @@ SENTENCES = {
     ModelFailure.REFUSED: "I cannot answer that. Please try asking in a different way.",
     ModelFailure.IMAGES_UNSUPPORTED: "I cannot look at pictures yet. Please describe it in words.",
     ModelFailure.BAD_REQUEST: "I could not make sense of that message. Please try putting it differently.",
+    ModelFailure.UNUSABLE: "I found no usable answer to that. Please try asking in a different way.",
 }
 """Replies to failures that asking the same again would not change."""
 
