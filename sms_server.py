@@ -28,7 +28,7 @@ from relay.core.errors import PayloadError
 from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
 from relay.core.metrics import Metrics
 from relay.core.text import strip_controls
-from relay.web.access import PUBLIC, is_direct_from_this_machine
+from relay.web.access import PUBLIC, why_not_direct
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
 from sms_service import SmsService, callback_base, credentials, external_id, is_delivery
@@ -219,11 +219,11 @@ def _proven_form(request: Request, server: SmsServer, body: bytes) -> Form | Non
         if not server.service.signatures.valid(url, form or Form(()), signature, header, body):
             log.warning("refused an unproven webhook: is %s, to the letter, what Twilio was told?", ascii(url)[:300])
             raise _unproven(settings, url, signed=signature is not None)
-    elif settings.simulated and not is_direct_from_this_machine(request):
+    elif settings.simulated and (reason := why_not_direct(request)):
         raise ApiError(
             403,
             "in try-out mode unsigned messages are taken from this machine only",
-            "call http://localhost directly, not through a proxy or tunnel, or configure a Twilio account",
+            f"{reason}: call http://localhost directly, or configure a Twilio account",
         )
     return form
 

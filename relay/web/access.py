@@ -24,11 +24,24 @@ from relay.web.token_guard import TokenGuard, same_secret
 
 COOKIE = "relay_console"
 COOKIE_SECONDS = 12 * 3600
-_FORWARDING = ("forwarded", "via", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-remote-ip", "client-ip")
-_FORWARDING_PREFIXES = (
-    *("forwarded-", "x-forwarded", "x-real-", "x-original-", "x-originating-", "x-proxyuser-"),
-    *("cf-", "cdn-", "fastly-", "x-ngrok-", "ngrok-", "fly-", "x-envoy-", "tailscale-", "x-amzn-", "x-azure-"),
+_LOCAL_HEADERS = frozenset(
+    (
+        # HTTP itself, as curl, wget, httpx, aiohttp, requests, urllib, Node and Java send it
+        *("host", "connection", "content-length", "content-type", "transfer-encoding", "expect", "keep-alive", "te"),
+        *("user-agent", "accept", "accept-encoding", "accept-charset", "accept-language", "authorization", "cookie"),
+        *("range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "referer"),
+        *("upgrade", "http2-settings"),
+        # browsers; "sec-" is theirs alone
+        *("cache-control", "pragma", "origin", "priority", "upgrade-insecure-requests", "dnt", "purpose", "save-data"),
+        *("last-event-id", "x-live"),
+        # the clients of OpenAI and Twilio, Prometheus, and Twilio's and Telegram's webhooks, which the simulator sends
+        *("openai-organization", "openai-project", "openai-beta", "idempotency-key", "x-twilio-client"),
+        *("x-prometheus-scrape-timeout-seconds", "i-twilio-idempotency-token", "x-twilio-signature"),
+        *("x-twilio-webhooks-signature-settings", "x-telegram-bot-api-secret-token"),
+    )
 )
+_LOCAL_PREFIXES = ("sec-", "x-stainless-")
+_SHOWN_HEADER = 80
 
 
 @functools.lru_cache(maxsize=256)  # few distinct hosts, looked up on every request
@@ -47,20 +60,22 @@ def is_loopback(host: str | None) -> bool:
     return (mapped or address).is_loopback
 
 
-def is_direct_from_this_machine(request: Request) -> bool:
-    """Whether the request comes from this machine, without a proxy or tunnel and not from a foreign web page.
+def why_not_direct(request: Request) -> str | None:
+    """A sentence on what shows that a request does not come directly from this machine; None when nothing does.
 
     A tunnel's requests come from loopback too, so the address alone proves nothing: the Host must be a loopback name
-    (else DNS rebinding works), no forwarding header may be present, and an Origin must be our own.
+    (else DNS rebinding works), an Origin must be our own, and every header must be one that a client on this machine
+    sends. Tunnels and proxies add headers, and no list of those would be complete.
     """
     if not is_loopback(request.client.host if request.client else None):
-        return False
+        return "the request comes from another machine"
     hosts = request.headers.getlist("host")
     if len(hosts) != 1 or not is_loopback(_hostname(hosts[0])):
-        return False
-    if any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIXES) for name in request.headers):
-        return False
-    return origin_is_ours(request)
+        return "the request's Host is not a loopback name"
+    for name in request.headers:
+        if name not in _LOCAL_HEADERS and not name.startswith(_LOCAL_PREFIXES):
+            return f"the request carries {name[:_SHOWN_HEADER]}, which only proxies and tunnels send"
+    return None if origin_is_ours(request) else "the request comes from another site's page"
 
 
 def _hostname(host: str) -> str | None:
@@ -110,11 +125,11 @@ async def internal(request: Request) -> None:
     if settings.internal_token is not None:
         if not same_secret(bearer(request), settings.internal_token.get_secret_value()):
             raise ApiError(401, "this route requires the internal token", "send Authorization: Bearer INTERNAL_TOKEN")
-    elif not is_direct_from_this_machine(request):
+    elif reason := why_not_direct(request):
         raise ApiError(
             403,
             "this route answers only to programs on this machine",
-            "call it as http://127.0.0.1, or set internal_token and send it as a bearer token",
+            f"{reason}: call http://127.0.0.1 directly, or set internal_token and send it as a bearer token",
         )
 
 
@@ -135,18 +150,18 @@ async def admin(request: Request) -> None:
             "admin routes are closed while public_url is set and admin_token is not",
             "set admin_token, then send it as a bearer token",
         )
-    if not is_direct_from_this_machine(request):
+    if reason := why_not_direct(request):
         raise ApiError(
             403,
             "admin routes answer only to this machine",
-            "call http://localhost directly, not through a proxy or tunnel, or set admin_token and send it as a bearer",
+            f"{reason}: call http://localhost directly, or set admin_token and send it as a bearer token",
         )
 
 
 def _has_admin_token(request: Request, given: str) -> bool:
     """Whether this is the admin token. Failures are counted, except those of requests from this machine."""
     guard: TokenGuard = request.app.state.token_guard
-    if not given or is_direct_from_this_machine(request):
+    if not given or why_not_direct(request) is None:
         return guard.matches(given)
     if wait := guard.locked_for():
         seconds = str(int(wait) + 1)
