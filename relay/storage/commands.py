@@ -13,30 +13,18 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
 
 from relay.config.settings import Settings
 from relay.core.errors import StorageError
 from relay.core.messages import Platform, UserId
+from relay.storage.database import Database
 from relay.storage.files import backup, read_old_users, restore, sqlite_path
-from relay.storage.maintenance import LEAST_DAYS_KEPT, OldUser
+from relay.storage.maintenance import LEAST_DAYS_KEPT
 
 Say = Callable[[str], None]
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([dhwy]?)", re.IGNORECASE)
 _DAYS = {"": 1.0, "d": 1.0, "h": 1 / 24, "w": 7.0, "y": 365.0}
-
-
-class Database(Protocol):
-    """The verbs of the database that the commands need."""
-
-    async def prepare(self) -> None: ...
-    async def stop(self) -> None: ...
-    async def problems(self) -> list[str]: ...
-    async def export_user(self, platform: Platform, user_id: UserId) -> dict[str, Any] | None: ...
-    async def forget_user(self, platform: Platform, user_id: UserId) -> dict[str, int]: ...
-    async def prune(self, older_than_days: float, *, with_conversations: bool) -> dict[str, int]: ...
-    async def import_users(self, people: Sequence[OldUser]) -> dict[str, int]: ...
 
 
 def run(

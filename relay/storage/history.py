@@ -1,4 +1,4 @@
-"""The rows of the history inside a transaction: the messages of both roles, and what the model took for them."""
+"""The rows of the history inside a transaction: messages of both roles, with the cost of the model's answers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from relay.storage.schema import conversations
 from relay.storage.transactions import Tx, of_user
 
 _ADD = conversations.insert()
+_ANSWER_COLUMNS = (
+    "source",
+    "model",
+    "prompt_tokens",
+    "answer_tokens",
+    "cost_usd",
+    "first_token_seconds",
+    "total_seconds",
+)
 
 
 def add_message(
@@ -36,27 +45,20 @@ def add_message(
         "reply_id": reply_id,
     }
     if answer is not None:
-        row |= {
-            "source": answer.source,
-            "model": answer.model,
-            "prompt_tokens": answer.prompt_tokens,
-            "answer_tokens": answer.answer_tokens,
-            "cost_usd": answer.cost_usd,
-            "first_token_seconds": answer.first_token_seconds,
-            "total_seconds": answer.total_seconds,
-        }
+        row |= {name: getattr(answer, name) for name in _ANSWER_COLUMNS}
     tx.run(_ADD, row)
     tx.count_messages(platform, user_id, 1)
 
 
 def count_answer(tx: Tx, platform: Platform, answer: Answer) -> None:
-    """What an answer took counts, whether anybody gets to see it or not."""
+    """Count the cost of an answer, whether it is sent or not."""
     tx.count(platform, "model_cost_usd", answer.cost_usd or 0)
     tx.count(platform, "prompt_tokens", answer.prompt_tokens)
     tx.count(platform, "answer_tokens", answer.answer_tokens)
 
 
 def clear_messages(tx: Tx, platform: Platform, user_id: UserId) -> int:
+    """Delete the history of a user; the number of messages deleted."""
     removed = int(tx.run(delete(conversations).where(of_user(conversations, platform, user_id))).rowcount)
     tx.count_messages(platform, user_id, -removed)
     return removed

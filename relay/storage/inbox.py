@@ -1,4 +1,4 @@
-"""The rows of the inbox inside a transaction: stored once, claimed from the head of a user's line, finished once."""
+"""The rows of the inbox inside a transaction: stored once, claimed from the head of a user's queue, finished once."""
 
 from __future__ import annotations
 
@@ -6,64 +6,56 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, Double, bindparam, func, select, update
 
 from relay.core.errors import LeaseLost
-from relay.core.messages import Claim, InboundId, InboundMessage, Kind, Outcome, Platform, UserId, db_safe_value
-from relay.storage.schema import in_states, inbound
+from relay.core.messages import (
+    SILENT_STATES,
+    Answer,
+    Claim,
+    Decision,
+    InboundId,
+    InboundMessage,
+    Kind,
+    Origin,
+    Outcome,
+    PlannedPart,
+    Platform,
+    ReplyId,
+    UserId,
+    db_safe_value,
+)
+from relay.storage.history import add_message, clear_messages, count_answer
+from relay.storage.leases import is_claimable
+from relay.storage.parts import plan_notice, plan_parts, retry_now
+from relay.storage.schema import inbound, is_open
 from relay.storage.transactions import Tx, Upsert, of_bound_user, user_parameters
-from relay.storage.users import touch_user
+from relay.storage.users import change_user, touch_user
 
 _STORE = Upsert(inbound, lambda row: row.on_conflict_do_nothing().returning(inbound.c.id))
 
-_head = select(func.min(inbound.c.id)).where(of_bound_user(inbound), in_states(inbound, "received")).scalar_subquery()
+_head = select(func.min(inbound.c.id)).where(of_bound_user(inbound), is_open(inbound)).scalar_subquery()
 _CLAIM = (
     update(inbound)
-    .where(inbound.c.id == _head, in_states(inbound, "received"))
-    .where(inbound.c.due <= bindparam("moment"), inbound.c.lease_until < bindparam("moment"))
-    .values(owner=bindparam("claimer"), lease_until=bindparam("until"), tries=inbound.c.tries + 1)
+    .where(inbound.c.id == _head, is_open(inbound), is_claimable(inbound.c, bindparam("moment", type_=Double)))
+    .values(owner=bindparam("claimer"), lease_until=bindparam("until"), updated_at=bindparam("moment"))
+    .values(tries=inbound.c.tries + 1)
     .returning(inbound)
 )
-
-_CHANGE_CLAIMED = (
-    update(inbound)
-    .where(inbound.c.id == bindparam("claimed"), in_states(inbound, "received"))
-    .where(inbound.c.owner == bindparam("claimer"), inbound.c.tries == bindparam("fence"))
-    .returning(inbound.c.user_id)
-)
-
-
-_MERGE = (
-    update(inbound)
-    .where(inbound.c.id == bindparam("merged"), in_states(inbound, "received"))
-    .values(
-        state="done",
-        outcome=Outcome.ANSWERED,
-        reason=bindparam("why"),
-        lease_until=0,
-        finished_at=bindparam("moment"),
-        body=None,
-        raw=None,
-    )
-)
-
-_DEAD_LETTER = (
-    update(inbound)
-    .where(inbound.c.id == bindparam("merged"), in_states(inbound, "received"))
-    .values(
-        state="dead", outcome=Outcome.GAVE_UP, error=bindparam("why"), lease_until=0, finished_at=bindparam("moment")
-    )
-)
-
-_WAITING = (
+_CHANGE_OPEN = update(inbound).where(inbound.c.id == bindparam("row"), is_open(inbound))
+_CHANGE_CLAIMED = _CHANGE_OPEN.where(
+    inbound.c.owner == bindparam("claimer"), inbound.c.tries == bindparam("fence")
+).returning(inbound.c.user_id)
+_FOLLOWING = (
     select(inbound.c.id, inbound.c.body, inbound.c.user_id)
-    .where(of_bound_user(inbound), in_states(inbound, "received"), inbound.c.id > bindparam("claimed"))
+    .where(of_bound_user(inbound), is_open(inbound), inbound.c.id > bindparam("claimed"))
     .order_by(inbound.c.id)
     .limit(bindparam("most"))
 )
 
 
 def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None:
+    """Store a message, finished already when its kind needs no answer; None, and no change, for a repeated one."""
     finished = message.kind is Kind.SERVICE
     values = {
         "platform": message.platform,
@@ -75,6 +67,7 @@ def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None
         "raw": None if finished else raw,
         "received_at": message.received_at,
         "due": tx.now,
+        "updated_at": tx.now,
         "finished_at": tx.now if finished else None,
     }
     row = tx.run(_STORE, values).first()
@@ -87,6 +80,7 @@ def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None
 
 
 def store_dead_letter(tx: Tx, platform: Platform, external_id: str, raw: str, reason: str) -> InboundId | None:
+    """Store a payload that could not be parsed; None, and no change, for a repeated one."""
     values = {
         "platform": platform,
         "external_id": external_id,
@@ -96,6 +90,7 @@ def store_dead_letter(tx: Tx, platform: Platform, external_id: str, raw: str, re
         "raw": raw,
         "received_at": tx.now,
         "due": tx.now,
+        "updated_at": tx.now,
         "finished_at": tx.now,
     }
     row = tx.run(_STORE, values).first()
@@ -107,7 +102,7 @@ def store_dead_letter(tx: Tx, platform: Platform, external_id: str, raw: str, re
 
 
 def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: float) -> Claim | None:
-    """Only the head of the line can be claimed: that is the order."""
+    """Lease the oldest open message of a user for `lease` seconds; only the head can be claimed, which keeps order."""
     values = {**user_parameters(platform, user_id), "moment": tx.now, "claimer": owner, "until": tx.now + lease}
     row = tx.run(_CLAIM, values).first()
     if row is None:
@@ -124,54 +119,106 @@ def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
 
 
 def _message(body: dict[str, Any], user_id: UserId) -> InboundMessage:
-    """What was stored; the address is the row's, because a user may have moved since."""
-    known = {"platform": Platform(body["platform"]), "kind": Kind(body["kind"]), "user_id": user_id}
-    return InboundMessage(**{**body, **known, "attachments": tuple(body["attachments"])})
+    """The stored message with the address of its row, because the user may have moved since."""
+    typed = {"platform": Platform(body["platform"]), "kind": Kind(body["kind"]), "user_id": user_id}
+    return InboundMessage(**{**body, **typed, "attachments": tuple(body["attachments"])})
 
 
-def update_claimed(tx: Tx, claim: Claim, changes: dict[str, Any]) -> UserId:
-    """Change a claimed message if the claim holds, by owner and attempts (the fencing token); the user it is of now."""
-    fence = {"claimed": claim.id, "claimer": claim.owner, "fence": claim.attempts}
+def following(connection: Connection, claim: Claim, most: int) -> tuple[tuple[InboundId, InboundMessage], ...]:
+    """The open messages behind a claimed one; they cannot be claimed meanwhile."""
+    message = claim.message
+    values = {**user_parameters(message.platform, message.user_id), "claimed": claim.id, "most": most}
+    rows = connection.execute(_FOLLOWING, values)
+    return tuple((InboundId(row.id), _message(row.body, UserId(row.user_id))) for row in rows)
+
+
+def complete(
+    tx: Tx,
+    claim: Claim,
+    decision: Decision,
+    parts: Sequence[PlannedPart],
+    answer: Answer | None,
+    outcome: Outcome,
+    reason: str | None,
+    merged: Sequence[InboundId],
+) -> ReplyId | None:
+    """Finish a claimed message and those merged with it, with all that follows from it; see `complete_inbound`."""
+    user_id = _finish(tx, claim, merged, outcome, reason=reason)
+    return _commit_exchange(tx, claim, user_id, decision, parts, Origin.ANSWER if answer else Origin.COMMAND, answer)
+
+
+def dead_letter(tx: Tx, claim: Claim, error: str, apology: Sequence[PlannedPart], merged: Sequence[InboundId]) -> None:
+    """Make a claimed message and those merged with it dead letters, and plan the apology. Raises LeaseLost."""
+    user_id = _finish(tx, claim, merged, Outcome.GAVE_UP, error=error)
+    tx.count(claim.message.platform, "dead_letters", 1 + len(merged))
+    _commit_exchange(tx, claim, user_id, Decision(), apology, Origin.NOTICE, None)
+
+
+def postpone(tx: Tx, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart]) -> None:
+    """End a claim until `due`, and plan the notice, if any. Raises LeaseLost, also when it is called again."""
+    changes = {"due": due, "owner": None, "lease_until": 0, "failures": claim.failures + 1, "error": error}
+    changes["updated_at"] = tx.now
+    if notice:
+        changes["noticed_at"] = tx.now
+    user_id = _change_claimed(tx, claim, changes)
+    plan_notice(tx, claim.message.platform, user_id, notice, claim)
+
+
+def _change_claimed(tx: Tx, claim: Claim, changes: dict[str, Any]) -> UserId:
+    """Change a claimed message; owner and attempts are the fencing token. The user to whom it belongs now."""
+    fence = {"row": claim.id, "claimer": claim.owner, "fence": claim.attempts}
     row = tx.run(_CHANGE_CLAIMED, {**changes, **fence}).first()
     if row is None:
         raise LeaseLost(f"message {claim.id} is no longer ours")
     return UserId(row.user_id)
 
 
-def following(connection: Connection, claim: Claim, most: int) -> tuple[tuple[InboundId, InboundMessage], ...]:
-    """What waits behind a claimed message. Nobody else can claim it: only the head of a line can be claimed."""
-    message = claim.message
-    values = {**user_parameters(message.platform, message.user_id), "claimed": claim.id, "most": most}
-    rows = connection.execute(_WAITING, values)
-    return tuple((InboundId(row.id), _message(row.body, UserId(row.user_id))) for row in rows)
-
-
-def finish_merged(tx: Tx, claim: Claim, merged: Sequence[InboundId]) -> None:
-    """Finish what was answered together with a claimed message."""
-    values = [{"merged": row, "why": f"with {claim.id}", "moment": tx.now} for row in merged]
-    if values:
-        tx.run(_MERGE, values)
-
-
-def dead_letter_merged(tx: Tx, merged: Sequence[InboundId], error: str) -> None:
-    """Give up what was asked together with a message that is given up."""
-    values = [{"merged": row, "why": error, "moment": tx.now} for row in merged]
-    if values:
-        tx.run(_DEAD_LETTER, values)
-
-
-def finish(
-    tx: Tx, claim: Claim, *, state: str, outcome: Outcome, reason: str | None = None, error: str | None = None
+def _finish(
+    tx: Tx,
+    claim: Claim,
+    merged: Sequence[InboundId],
+    outcome: Outcome,
+    *,
+    reason: str | None = None,
+    error: str | None = None,
 ) -> UserId:
-    changes: dict[str, Any] = {
-        "state": state,
-        "outcome": outcome,
-        "reason": reason,
-        "error": error,
-        "lease_until": 0,
-        "finished_at": tx.now,
-    }
-    if state == "done":
-        # From now on what was said lives in the history, where it can be cleared; the row stays against repeats.
-        changes |= {"body": None, "raw": None}
-    return update_claimed(tx, claim, changes)
+    """End a claimed message and those that were asked with it.
+
+    The text of an answered message is kept in the history only, where it can be cleared; its row stays to recognise
+    repeated deliveries.
+    """
+    is_dead = outcome is Outcome.GAVE_UP
+    changes: dict[str, Any] = {"state": "dead"} if is_dead else {"state": "done", "body": None, "raw": None}
+    changes |= {"outcome": outcome, "reason": reason, "error": error, "lease_until": 0}
+    changes |= {"finished_at": tx.now, "updated_at": tx.now}
+    user_id = _change_claimed(tx, claim, changes)
+    if not is_dead:
+        changes |= {"outcome": Outcome.ANSWERED, "reason": f"with {claim.id}"}
+    if merged:
+        tx.run(_CHANGE_OPEN, [{**changes, "row": row} for row in merged])
+    return user_id
+
+
+def _commit_exchange(
+    tx: Tx,
+    claim: Claim,
+    user_id: UserId,
+    decision: Decision,
+    parts: Sequence[PlannedPart],
+    origin: Origin,
+    answer: Answer | None,
+) -> ReplyId | None:
+    """Change the user, the history and the outbox for a finished message."""
+    message, platform = claim.message, claim.message.platform
+    state = change_user(tx, platform, user_id, decision)
+    if answer is not None:
+        count_answer(tx, platform, answer)
+    if decision.clear_history:
+        clear_messages(tx, platform, user_id)
+    elif message.text and message.kind is Kind.TEXT and state is not None:
+        asked = answer is not None
+        add_message(tx, platform, user_id, "user", message.text, moment=message.received_at, in_context=asked)
+    if state is None or state in SILENT_STATES:
+        return None
+    retry_now(tx, platform, user_id)
+    return plan_parts(tx, platform, user_id, parts, origin, claim, answer, remember=not decision.clear_history)

@@ -1,7 +1,6 @@
-"""Work on the database by hand: what one user left behind, what is old, and whether everything adds up.
+"""Maintenance inside a transaction: all rows of one user, old rows, import, and consistency checks.
 
-The steps run inside a transaction of the messaging database; files (backups, restores, old databases) are
-`relay.storage.files`' business.
+`relay.storage.files` has the work on files: backup, restore, and reading old databases.
 """
 
 from __future__ import annotations
@@ -19,14 +18,13 @@ from relay.storage.transactions import Tx, of_user
 
 DAY = 86_400.0
 _OLD_PLATFORM = Platform("sms")
-"""What an imported sms_users.db holds: it is older than the other channels."""
-
+"""The platform of an imported sms_users.db, which is older than the other channels."""
 
 LEAST_DAYS_KEPT = 2.0
-"""Finished rows prove that a repeated delivery was handled; Telegram repeats for a day, so they stay for two."""
+"""Finished rows are needed to recognise repeated deliveries; Telegram repeats for a day."""
 
 PRUNED_AT_ONCE = 1000
-"""Rows that are deleted in one transaction: while it lasts, no message can be stored."""
+"""Rows deleted in one transaction, during which SQLite can store no message."""
 
 PRUNED: Final = {
     "inbound": inbound,
@@ -48,7 +46,7 @@ class OldUser:
 
 
 def export_user(connection: Connection, platform: Platform, user_id: UserId) -> dict[str, Any] | None:
-    """Everything that is kept about a user, as plain values; None when there is nothing."""
+    """All rows about a user as JSON values, by table; None when there are none."""
     tables = {
         "user": users,
         "conversations": conversations,
@@ -72,7 +70,7 @@ def _plain(rows: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
-    """Remove every row about a user; how many went from each table. All-time totals of deliveries stay."""
+    """Delete every row about a user; the number of rows by table. All-time totals of deliveries stay."""
     user = tx.run(select(users).where(of_user(users, platform, user_id))).first()
     parts = tx.run(select(outbound.c.part_id, outbound.c.state).where(of_user(outbound, platform, user_id))).all()
     removed = {"delivery_events": 0}
@@ -96,14 +94,14 @@ def oldest_kept(now: float, older_than_days: float) -> float:
 
 
 def old_rows(connection: Connection, name: str, before: float, after_row: int) -> list[int]:
-    """The ids of the next finished rows of a table that are older; open rows are never among them."""
+    """The ids of the next finished rows older than `before`; open rows are never among them."""
     table = PRUNED[name]
     chosen = select(table.c.id).where(table.c.id > after_row, _is_old(name, before))
     return list(connection.execute(chosen.order_by(table.c.id).limit(PRUNED_AT_ONCE)).scalars())
 
 
 def delete_rows(tx: Tx, name: str, before: float, rows: Sequence[int]) -> int:
-    """Delete those of these rows that are still old and finished; how many."""
+    """Delete those of these rows that are still old and finished; their number."""
     table = PRUNED[name]
     chosen = table.c.id.in_(rows) & _is_old(name, before)
     if table is conversations:
@@ -133,7 +131,7 @@ def _uncount_messages(tx: Tx, chosen: Any) -> None:
 
 
 def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
-    """Take over the people of an old database; whoever is known already keeps name and history."""
+    """Add the users of an old database; users who exist already keep name and history. Numbers by kind."""
     taken = {"users": 0, "conversations": 0, "known_already": 0}
     for old in people:
         row = tx.insert(users).values(
@@ -170,7 +168,7 @@ def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
 
 
 def problems(connection: Connection) -> list[str]:
-    """What does not add up, one sentence each; an empty list means that all is well."""
+    """A sentence for each inconsistency; reads every row once."""
     found: list[str] = []
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("PRAGMA integrity_check")).scalars().all()
@@ -189,7 +187,7 @@ def problems(connection: Connection) -> list[str]:
 
 
 def _platforms(connection: Connection) -> list[Platform]:
-    """Every platform that has rows of its own."""
+    """Every platform that has rows."""
     used = union(*(select(table.c.platform) for table in (counters, users, conversations, outbound)))
     return [Platform(name) for name in sorted(connection.execute(used).scalars())]
 
@@ -207,7 +205,7 @@ def _recount(connection: Connection, platform: Platform) -> dict[str, int]:
 
 
 def _accepted_segments(connection: Connection, platform: Platform) -> int:
-    """At least so many segments were accepted: the counter also has those of rows that were pruned or sent again."""
+    """A lower bound of the segments accepted: the counter includes rows that were pruned or sent again."""
     accepted = (outbound.c.platform == platform) & outbound.c.accepted_at.is_not(None)
     return int(connection.execute(select(func.coalesce(func.sum(outbound.c.segments), 0)).where(accepted)).scalar_one())
 

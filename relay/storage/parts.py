@@ -1,7 +1,7 @@
-"""The rows of the outbox inside a transaction: parts are planned, claimed, moved from state to state, never backwards.
+"""The rows of the outbox inside a transaction: parts are planned, claimed and moved forward from state to state.
 
-Every change of a state goes through `set_part_state`, which keeps the counters true. Whether a reply is still what the
-user saw is decided here as well: `trim_history` takes out of the history what could not be sent.
+Every change of a state goes through `_set_state`, which keeps the counters correct. `_trim_history` removes from the
+history what could not be sent.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from relay.core.channel import history_text
 from relay.core.errors import LeaseLost, SendError
 from relay.core.messages import (
     OPEN_PART_STATES,
+    SILENT_STATES,
     Answer,
     Claim,
     DeliveryEvent,
@@ -34,12 +35,13 @@ from relay.core.messages import (
     db_safe,
 )
 from relay.storage.history import add_message
-from relay.storage.schema import conversations, delivery_events, in_states, outbound, users
+from relay.storage.leases import is_claimable
+from relay.storage.schema import conversations, delivery_events, in_states, is_open, outbound, users
 from relay.storage.transactions import Tx, Upsert, of_bound_user, of_user, user_parameters
 
-_PLANNED = in_states(outbound, *OPEN_PART_STATES) & in_states(outbound, PartState.PLANNED)
-_UNDER_WAY = in_states(outbound, *OPEN_PART_STATES) & in_states(outbound, PartState.SENDING, PartState.UNKNOWN)
-"""Some of the open states, written with all of them: SQLite does not infer that the index of open rows fits."""
+_PLANNED = is_open(outbound) & in_states(outbound, PartState.PLANNED)
+_UNDER_WAY = is_open(outbound) & in_states(outbound, PartState.SENDING, PartState.UNKNOWN)
+"""A part of the open states, together with all of them: otherwise SQLite does not use the index of open rows."""
 
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
 _LOST = (PartState.FAILED, PartState.UNDELIVERED)
@@ -47,7 +49,7 @@ _LOST = (PartState.FAILED, PartState.UNDELIVERED)
 _PLAN = outbound.insert()
 _HEAD = (
     select(outbound)
-    .where(of_bound_user(outbound), in_states(outbound, *OPEN_PART_STATES))
+    .where(of_bound_user(outbound), is_open(outbound))
     .order_by(outbound.c.id)
     .limit(1)
     .with_for_update()
@@ -81,12 +83,11 @@ def plan_parts(
     claim: Claim | None,
     answer: Answer | None = None,
     *,
-    in_context: bool = False,
     remember: bool = True,
 ) -> ReplyId | None:
-    """Plan the parts of one reply and write it into the history as the user will read it.
+    """Plan the parts of one reply and add it to the history as the user will read it; None when there are no parts.
 
-    The user's row must be locked by now: that is what keeps the parts of two replies from mixing.
+    The caller must have locked the user's row, so that the parts of two replies do not mix.
     """
     if not parts:
         return None
@@ -119,24 +120,34 @@ def plan_parts(
     tx.run(_PLAN, rows)
     tx.count(platform, f"part:{PartState.PLANNED}", len(rows))
     if remember:
-        words = history_text(parts)
-        add_message(tx, platform, user_id, "assistant", words, in_context=in_context, reply_id=reply_id, answer=answer)
+        text, in_context = history_text(parts), origin in {Origin.ANSWER, Origin.OPERATOR}
+        add_message(tx, platform, user_id, "assistant", text, in_context=in_context, reply_id=reply_id, answer=answer)
     return reply_id
 
 
+def plan_notice(
+    tx: Tx, platform: Platform, user_id: UserId, notice: Sequence[PlannedPart], claim: Claim | None = None
+) -> None:
+    """Plan a notice, unless it is empty or nothing may be sent to the user."""
+    user = tx.locked_user(platform, user_id) if notice else None
+    if user is not None and user.state not in SILENT_STATES:
+        plan_parts(tx, platform, user_id, notice, Origin.NOTICE, claim)
+
+
 def claim_part(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: float, *, mark: bool) -> Part | None:
+    """Lease the oldest open part of a user for `lease` seconds, and mark it as being sent with `mark`."""
     head = tx.run(_HEAD, user_parameters(platform, user_id)).first()
-    if head is None or head.due > tx.now or head.lease_until >= tx.now:
+    if head is None or not is_claimable(head, tx.now):
         return None
     outcome_unknown = head.state != PartState.PLANNED
     changes: dict[str, Any] = {"owner": owner, "lease_until": tx.now + lease, "attempts": head.attempts + 1}
     state = PartState.UNKNOWN if outcome_unknown else PartState.PLANNED
     if mark and not outcome_unknown:
         state, changes["attempted_at"] = PartState.SENDING, tx.now
-    return to_part(set_part_state(tx, head, state, **changes), outcome_unknown=outcome_unknown)
+    return _part(_set_state(tx, head, state, **changes), outcome_unknown=outcome_unknown)
 
 
-def to_part(row: Row[Any], *, outcome_unknown: bool) -> Part:
+def _part(row: Row[Any], *, outcome_unknown: bool) -> Part:
     return Part(
         id=PartId(row.part_id),
         platform=Platform(row.platform),
@@ -156,8 +167,8 @@ def to_part(row: Row[Any], *, outcome_unknown: bool) -> Part:
     )
 
 
-def set_part_state(tx: Tx, row: Row[Any], state: PartState, **changes: Any) -> Row[Any]:
-    """Change a part and keep the counters of the states true."""
+def _set_state(tx: Tx, row: Row[Any], state: PartState, **changes: Any) -> Row[Any]:
+    """Change a part and the counters of the states; the changed row."""
     if state != row.state:
         platform = Platform(row.platform)
         tx.count(platform, f"part:{row.state}", -1)
@@ -170,8 +181,8 @@ def _locked(tx: Tx, part_id: PartId) -> Row[Any] | None:
     return cast("Row[Any] | None", tx.run(_LOCKED, {"part": part_id}).first())
 
 
-def claimed_part(tx: Tx, part: Part) -> Row[Any]:
-    """The row of a claimed part, locked, if the claim still holds: owner and attempts are the fencing token."""
+def _claimed(tx: Tx, part: Part) -> Row[Any]:
+    """The locked row of a claimed part; owner and attempts are the fencing token. Raises LeaseLost."""
     row = _locked(tx, part.id)
     if row is None or row.owner != part.owner or row.attempts != part.attempts or row.state not in OPEN_PART_STATES:
         raise LeaseLost(f"part {part.id} is no longer ours")
@@ -179,23 +190,23 @@ def claimed_part(tx: Tx, part: Part) -> Row[Any]:
 
 
 def begin_part(tx: Tx, part: Part, lease: float) -> Part:
-    """Mark a claimed part as being sent; one of unknown fate is repeated with that, which is counted."""
-    row = claimed_part(tx, part)
+    """Mark a claimed part as being sent; if its outcome is unknown, count this as a resend. Raises LeaseLost."""
+    row = _claimed(tx, part)
     changes: dict[str, Any] = {"attempted_at": tx.now, "lease_until": tx.now + lease}
     if part.outcome_unknown:
         changes |= {"resends": row.resends + 1, "attempts": row.attempts + 1}
         tx.count(part.platform, "resends")
-    return to_part(set_part_state(tx, row, PartState.SENDING, **changes), outcome_unknown=False)
+    return _part(_set_state(tx, row, PartState.SENDING, **changes), outcome_unknown=False)
 
 
 def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
-    """Note the acceptance, then whatever the provider reported about it before we knew its id of the part."""
+    """Record the acceptance, then the delivery statuses that came before it under the provider's id."""
     _lock_provider_id(tx, part.platform, receipt.provider_id)
     row = _locked(tx, part.id)
     if row is None:
-        return  # forgotten meanwhile, together with the user
+        return  # deleted meanwhile, together with the user
     if row.state in OPEN_PART_STATES and _is_lost(tx, part.platform, receipt.provider_id):
-        return  # the report of its loss came first, and the part is planned again
+        return  # the status of its loss came first, and the part is planned again
     row = _note_acceptance(tx, row, receipt.provider_id, receipt.segments)
     row = _apply_status(tx, row, receipt.state)
     early = tx.run(_EARLY, {"of_platform": part.platform, "provider": receipt.provider_id}).all()
@@ -205,13 +216,13 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
 
 
 def _lock_provider_id(tx: Tx, platform: Platform, provider_id: str) -> None:
-    """An acceptance and a report that names nothing but the provider's id must not pass each other unseen."""
+    """Serialise an acceptance and a status that has only the provider's id, so that one of them sees the other."""
     if tx.connection.dialect.name == "postgresql":
         tx.run(select(func.pg_advisory_xact_lock(func.hashtext(db_safe(f"{platform} {provider_id}")))))
 
 
 def _note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | None) -> Row[Any]:
-    """The provider has the part; a report that came earlier may already have brought it further."""
+    """Move the part to accepted, unless an earlier status has moved it further; the changed row."""
     segments = segments or row.segments
     changes: dict[str, Any] = {"provider_id": provider_id, "lease_until": 0, "segments": segments}
     counted = row.segments
@@ -219,34 +230,40 @@ def _note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | No
         changes["accepted_at"] = tx.now
         counted = 0
     tx.count(Platform(row.platform), "segments", segments - counted)
-    return set_part_state(tx, row, advance(PartState(row.state), PartState.ACCEPTED), **changes)
+    return _set_state(tx, row, advance(PartState(row.state), PartState.ACCEPTED), **changes)
 
 
 def _awaits_acceptance(row: Row[Any]) -> bool:
-    """One that was lost on its way and is sent again was accepted before, and will be again."""
+    """Whether the part is sent for the first time, or again after it was lost."""
     return row.accepted_at is None or row.state in OPEN_PART_STATES
 
 
 def postpone_part(tx: Tx, part: Part, state: PartState, due: float, error: SendError) -> None:
-    """Give a claimed part back until `due`. It no longer waits for redelivery, which `retry_now` would make due now."""
-    row = claimed_part(tx, part)
+    """End a claim until `due`. Raises LeaseLost.
+
+    The part no longer waits for redelivery, so `retry_now` does not make it due.
+    """
+    row = _claimed(tx, part)
     changes = {"due": due, "lease_until": 0, "accepted_at": None, "error_code": error.code, "error": error.message}
-    set_part_state(tx, row, state, **changes)
+    _set_state(tx, row, state, **changes)
 
 
-def fail_part(tx: Tx, part: Part, error: SendError, user_state: UserState | None) -> Origin:
-    """End a part that will never be sent, and what depends on it; why its reply was sent."""
+def fail_part(
+    tx: Tx, part: Part, error: SendError, user_state: UserState | None, notice: Sequence[PlannedPart]
+) -> None:
+    """Fail a claimed part for good, with its consequences; see `record_failed`. Raises LeaseLost."""
     tx.locked_user(part.platform, part.user_id)
-    row = claimed_part(tx, part)
-    row = set_part_state(tx, row, PartState.FAILED, lease_until=0, error_code=error.code, error=error.message)
+    row = _claimed(tx, part)
+    row = _set_state(tx, row, PartState.FAILED, lease_until=0, error_code=error.code, error=error.message)
     _after_failure(tx, row, user_state)
-    return Origin(row.origin)
+    if row.origin != Origin.NOTICE:
+        plan_notice(tx, part.platform, part.user_id, notice)
 
 
 def _after_failure(tx: Tx, row: Row[Any], user_state: UserState | None) -> None:
-    """What follows when a part will not be seen: the rest of the reply, the history, the user."""
+    """Cancel the rest of the reply, correct the history and change the user."""
     cancel_parts(tx, outbound.c.reply_id == row.reply_id, "an earlier part could not be sent")
-    trim_history(tx, ReplyId(row.reply_id))
+    _trim_history(tx, ReplyId(row.reply_id))
     if user_state is not None:
         user = (Platform(row.platform), UserId(row.user_id))
         tx.run(update(users).where(of_user(users, *user)).values(state=user_state, updated_at=tx.now))
@@ -254,16 +271,16 @@ def _after_failure(tx: Tx, row: Row[Any], user_state: UserState | None) -> None:
 
 
 def cancel_parts(tx: Tx, which: Any, reason: str) -> None:
-    """Cancel the planned parts among `which`, and take their replies out of the history as far as nobody saw them."""
+    """Cancel the planned parts that match `which`, and remove their unsent text from the history."""
     rows = tx.run(select(outbound).where(which, _PLANNED).with_for_update()).all()
     for row in rows:
-        set_part_state(tx, row, PartState.CANCELED, error=reason, lease_until=0)
+        _set_state(tx, row, PartState.CANCELED, error=reason, lease_until=0)
     for reply_id in {row.reply_id for row in rows}:
-        trim_history(tx, ReplyId(reply_id))
+        _trim_history(tx, ReplyId(reply_id))
 
 
-def trim_history(tx: Tx, reply_id: ReplyId) -> None:
-    """Leave of a broken reply what the user saw: its parts that were accepted, or no message at all."""
+def _trim_history(tx: Tx, reply_id: ReplyId) -> None:
+    """Reduce the history message of a reply to its accepted parts, or delete it when there are none."""
     message = tx.run(select(conversations).where(conversations.c.reply_id == reply_id)).first()
     if message is None:
         return
@@ -277,6 +294,7 @@ def trim_history(tx: Tx, reply_id: ReplyId) -> None:
 
 
 def record_status(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
+    """Store a delivery status and apply it to its part; see `record_delivery`."""
     part_id = event.part_id or _part_of(tx, event)
     kept = {
         "platform": event.platform,
@@ -302,29 +320,29 @@ def record_status(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
 
 
 def _is_repeated(row: Row[Any], event: DeliveryEvent) -> bool:
-    """Whether the part waits to be sent once more, or was, so that an earlier attempt no longer matters."""
+    """Whether the part is being resent or was, so that the status of an earlier attempt is irrelevant."""
     return row.state in OPEN_PART_STATES or row.provider_id != event.provider_id
 
 
 def _is_lost(tx: Tx, platform: Platform, provider_id: str) -> bool:
-    """Whether this attempt was reported as failed."""
+    """Whether an earlier status said that this attempt failed."""
     return tx.run(_IS_LOST, {"of_platform": platform, "provider": provider_id}).first() is not None
 
 
 def _plan_again(tx: Tx, row: Row[Any], event: DeliveryEvent, next_try: NextTry) -> bool:
-    """Plan a part that was lost on its way once more, if there is hope and nothing would come out of order."""
+    """Plan a lost part once more, if `next_try` allows it and the order of messages is kept; False otherwise."""
     if advance(PartState(row.state), event.state) == row.state or _would_be_out_of_order(tx, row):
         return False
     pause = next_try(row.attempts, tx.now - row.created_at)
     if pause is None:
         return False
-    # The id of the lost attempt stays until there is another, so that settling does not take it for the new one.
-    set_part_state(tx, row, PartState.PLANNED, due=tx.now + pause, error_code=event.error_code, error=event.error)
+    # The id of the lost attempt stays until there is another, so that a lookup does not take it for the new one.
+    _set_state(tx, row, PartState.PLANNED, due=tx.now + pause, error_code=event.error_code, error=event.error)
     return True
 
 
 def _would_be_out_of_order(tx: Tx, row: Row[Any]) -> bool:
-    """Whether this user was sent something after this part, or will never see what came before it."""
+    """Whether a later part has left, or an earlier part of the reply was lost."""
     after = of_user(outbound, Platform(row.platform), UserId(row.user_id)) & (outbound.c.id > row.id)
     before = (outbound.c.reply_id == row.reply_id) & (outbound.c.number < row.number)
     return any(
@@ -338,7 +356,7 @@ def _would_be_out_of_order(tx: Tx, row: Row[Any]) -> bool:
 
 
 def retry_now(tx: Tx, platform: Platform, user_id: UserId) -> None:
-    """Make parts that wait for redelivery due now: a user who writes can be reached again."""
+    """Make the user's parts that wait for redelivery due now: a user who writes is reachable again."""
     waits = _PLANNED & (outbound.c.due > tx.now) & outbound.c.accepted_at.is_not(None)
     tx.run(update(outbound).where(of_user(outbound, platform, user_id), waits).values(due=tx.now))
 
@@ -350,7 +368,7 @@ def _part_of(tx: Tx, event: DeliveryEvent) -> PartId | None:
 
 
 def _row_for_status(tx: Tx, part_id: PartId, state: PartState) -> Row[Any] | None:
-    """The part, locked; its user first when the report will change them or their history."""
+    """The locked row of the part; the user is locked first when the status changes user or history."""
     if state in _LOST:
         whose = tx.run(select(outbound.c.platform, outbound.c.user_id).where(outbound.c.part_id == part_id)).first()
         if whose is not None:
@@ -366,10 +384,10 @@ def _apply_status(
     error: str | None = None,
     user_state: UserState | None = None,
 ) -> Row[Any]:
-    """Move the part as reported, if that is forward; the row as it is then."""
+    """Move the part to the reported state if that is forward; the row afterwards."""
     if advance(PartState(row.state), state) == row.state:
         return row
-    row = set_part_state(tx, row, state, **({"error_code": code, "error": error or ""} if code else {}))
+    row = _set_state(tx, row, state, **({"error_code": code, "error": error or ""} if code else {}))
     if state in _LOST:
         _after_failure(tx, row, user_state)
     return row

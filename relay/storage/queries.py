@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, or_, select, tuple_, union_all
 
 from relay.core.messages import (
     OPEN_PART_STATES,
@@ -26,13 +26,14 @@ from relay.core.messages import (
     UserState,
 )
 from relay.core.text import timestamp
-from relay.storage.schema import conversations, counters, in_states, inbound, outbound, saved_state, users
+from relay.storage.schema import conversations, counters, in_states, inbound, is_open, outbound, saved_state, users
 from relay.storage.transactions import of_bound_user, of_user, user_parameters
 
 PAGE_LIMIT = 500
 
 _USER = select(users).where(of_bound_user(users))
 _shown = of_bound_user(conversations) & conversations.c.in_context
+_message_columns = (conversations.c.role, conversations.c.message, conversations.c.timestamp)
 _questions = (
     select(conversations.c.id)
     .where(_shown, conversations.c.role == "user")
@@ -40,15 +41,20 @@ _questions = (
     .limit(bindparam("exchanges"))
     .subquery()
 )
-_CONTEXT = (
-    select(conversations.c.role, conversations.c.message, conversations.c.timestamp)
-    .where(_shown, conversations.c.id >= select(func.min(_questions.c.id)).scalar_subquery())
-    .order_by(conversations.c.id)
-)
+_first_question = select(func.min(_questions.c.id)).scalar_subquery()
+# One role at a time: the index of the prompt begins with it, and commands, however many, are not read.
+_CONTEXT = union_all(
+    *(
+        select(conversations.c.id, *_message_columns).where(
+            _shown, conversations.c.role == role, conversations.c.id >= _first_question
+        )
+        for role in ("user", "assistant")
+    )
+).order_by("id")
 
 MAX_RECENT_MESSAGES = 40
 _RECENT = (
-    select(conversations.c.role, conversations.c.message, conversations.c.timestamp)
+    select(*_message_columns)
     .where(of_bound_user(conversations))
     .order_by(conversations.c.id.desc())
     .limit(MAX_RECENT_MESSAGES)
@@ -111,10 +117,9 @@ def recent_messages(connection: Connection, platform: Platform, user_id: UserId)
 
 
 def read_state(connection: Connection, platform: Platform, name: str) -> Any:
-    row = connection.execute(
-        select(saved_state.c.value).where(saved_state.c.platform == platform, saved_state.c.name == name)
-    ).first()
-    return row.value if row else None
+    """The value under a name, or None."""
+    chosen = (saved_state.c.platform == platform) & (saved_state.c.name == name)
+    return connection.execute(select(saved_state.c.value).where(chosen)).scalar()
 
 
 def all_saved_state(connection: Connection) -> list[dict[str, Any]]:
@@ -161,7 +166,7 @@ def _counts(connection: Connection, platforms: Sequence[Platform]) -> dict[str, 
 def _queue(connection: Connection, platform: Platform, counts: dict[str, float], now: float) -> dict[str, Any]:
     """What waits; it reads open rows only, of which there are few."""
     waiting = select(func.count(), func.min(inbound.c.received_at)).where(
-        inbound.c.platform == platform, in_states(inbound, "received")
+        inbound.c.platform == platform, is_open(inbound)
     )
     depth, oldest = connection.execute(waiting).one()
     return {
@@ -302,14 +307,14 @@ def parts_of(connection: Connection, reply_ids: Sequence[str]) -> dict[str, list
 
 def waiting_messages(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Inbound messages not answered yet, oldest first."""
-    return [_message(row) for row in _first_rows(connection, inbound, in_states(inbound, "received"), limit, platforms)]
+    return [_message(row) for row in _first_rows(connection, inbound, is_open(inbound), limit, platforms)]
 
 
 def waiting_messages_of(
     connection: Connection, platform: Platform, user_id: UserId, limit: int
 ) -> list[dict[str, Any]]:
     """One user's messages that are not answered yet, oldest first."""
-    waiting = select(inbound).where(of_user(inbound, platform, user_id), in_states(inbound, "received"))
+    waiting = select(inbound).where(of_user(inbound, platform, user_id), is_open(inbound))
     rows = connection.execute(waiting.order_by(inbound.c.id).limit(limit))
     return [_message(row) for row in rows]
 
@@ -357,7 +362,7 @@ def _message(row: Row[Any]) -> dict[str, Any]:
 def unsent_parts(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Parts that wait to be sent, oldest first."""
     # Everybody has an address; saying so makes SQLite take the index of open parts, not one over all of them.
-    waiting = in_states(outbound, *OPEN_PART_STATES) & (outbound.c.user_id >= "")
+    waiting = is_open(outbound) & (outbound.c.user_id >= "")
     return [part(row) for row in _first_rows(connection, outbound, waiting, limit, platforms)]
 
 
@@ -371,7 +376,7 @@ def troubled_parts_of(connection: Connection, platform: Platform, user_id: UserI
     """One user's parts that wait or failed, oldest first; of the failed ones, only those that failed lately."""
     mine = of_user(outbound, platform, user_id)
     waiting = connection.execute(
-        select(outbound).where(mine, in_states(outbound, *OPEN_PART_STATES)).order_by(outbound.c.id).limit(limit)
+        select(outbound).where(mine, is_open(outbound)).order_by(outbound.c.id).limit(limit)
     ).all()
     trouble = in_states(outbound, PartState.FAILED, PartState.UNDELIVERED)
     # The newest of the whole platform first: a user without failures must not cost a walk over those of all others.

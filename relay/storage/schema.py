@@ -1,21 +1,22 @@
 """The tables of the messaging database, as SQLAlchemy Core; the revisions in `migrations/` build exactly these.
 
 Times are seconds since the Unix epoch (double precision), so that both databases compare them alike. Open rows have
-partial indexes: finished ones, however many, cost the queue nothing. Both databases have their condition from the
-revision; here SQLite's alone is written, because naming PostgreSQL would load its dialect, 2 MB, into every server.
+partial indexes, so the cost of the queue does not depend on the number of finished rows. The revisions state the
+conditions for both databases; this module states SQLite's only, because naming PostgreSQL would load its dialect (2 MB)
+into every server.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
-    Alias,
     BigInteger,
     Boolean,
     Column,
     ColumnElement,
     Dialect,
     Double,
+    FromClause,
     Index,
     Integer,
     MetaData,
@@ -28,13 +29,13 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _AnyText
 
-from relay.core.messages import db_safe
+from relay.core.messages import OPEN_PART_STATES, db_safe
 
 metadata = MetaData()
 
 
 class Text(TypeDecorator[str]):
-    """Text from anywhere: what no database takes is left out on the way in, so that no message is refused for it."""
+    """Text from any source; characters that no database accepts are removed on the way in."""
 
     impl = _AnyText
     cache_ok = True
@@ -43,11 +44,16 @@ class Text(TypeDecorator[str]):
         return None if value is None else db_safe(str(value))
 
 
-def in_states(table: Table | Alias, *states: str) -> ColumnElement[bool]:
-    """Rows in these states, which are written out: a bound value does not tell a database that a partial index fits."""
+def in_states(table: FromClause, *states: str) -> ColumnElement[bool]:
+    """Rows in these states, written as literals: with bound values a database does not use the partial indexes."""
     written: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in states]
-    # SQLite before 3.41 does not see that IN with one value says the same as the index's "=", and reads every row.
+    # SQLite before 3.41 does not match IN with one value to the "=" of an index, and reads every row.
     return table.c.state == written[0] if len(written) == 1 else table.c.state.in_(written)
+
+
+def is_open(table: FromClause) -> ColumnElement[bool]:
+    """Messages or parts that are not finished: the condition of the partial index of the queue."""
+    return in_states(table, *(OPEN_PART_STATES if "part_id" in table.c else ("received",)))
 
 
 # SQLite counts rows by itself only in a column that is declared INTEGER.
@@ -81,7 +87,7 @@ conversations = Table(
     Column("message", Text, nullable=False),
     Column("timestamp", Double, nullable=False),
     Column("reply_id", Text),
-    Column("in_context", Boolean, nullable=False),  # false for commands and notices: the model is not shown them
+    Column("in_context", Boolean, nullable=False),  # false for commands and notices, which are not part of the prompt
     Column("source", Text),
     Column("model", Text),
     Column("prompt_tokens", Integer),
@@ -93,6 +99,8 @@ conversations = Table(
 )
 Index("conversations_person", conversations.c.platform, conversations.c.user_id, conversations.c.id)
 Index("conversations_reply", conversations.c.reply_id)
+_columns = (conversations.c.platform, conversations.c.user_id, conversations.c.role, conversations.c.id)
+Index("conversations_context", *_columns, sqlite_where=text("in_context = 1"))
 
 inbound = Table(
     "inbound",
@@ -115,25 +123,13 @@ inbound = Table(
     Column("reason", Text),
     Column("error", Text),
     Column("finished_at", Double),
+    Column("updated_at", Double),
     UniqueConstraint("platform", "external_id", name="inbound_once"),
     sqlite_autoincrement=True,
 )
 Index("inbound_person", inbound.c.platform, inbound.c.user_id, inbound.c.received_at)
-_inbound_is_open = text("state = 'received'")
-Index(
-    "inbound_open",
-    inbound.c.platform,
-    inbound.c.user_id,
-    inbound.c.id,
-    sqlite_where=_inbound_is_open,
-)
-_inbound_is_dead = text("state = 'dead'")
-Index(
-    "inbound_dead",
-    inbound.c.platform,
-    inbound.c.id,
-    sqlite_where=_inbound_is_dead,
-)
+Index("inbound_open", inbound.c.platform, inbound.c.user_id, inbound.c.id, sqlite_where=text("state = 'received'"))
+Index("inbound_dead", inbound.c.platform, inbound.c.id, sqlite_where=text("state = 'dead'"))
 
 outbound = Table(
     "outbound",
@@ -167,37 +163,14 @@ outbound = Table(
     Column("updated_at", Double, nullable=False),
     sqlite_autoincrement=True,
 )
-_outbound_is_open = text("state IN ('planned', 'sending', 'unknown')")
-Index(
-    "outbound_open",
-    outbound.c.platform,
-    outbound.c.user_id,
-    outbound.c.id,
-    sqlite_where=_outbound_is_open,
-)
-_outbound_is_trouble = text("state IN ('failed', 'undelivered')")
-Index(
-    "outbound_trouble",
-    outbound.c.platform,
-    outbound.c.id,
-    sqlite_where=_outbound_is_trouble,
-)
+_is_open_part = text("state IN ('planned', 'sending', 'unknown')")
+_has_left = text("provider_id IS NOT NULL")
+Index("outbound_open", outbound.c.platform, outbound.c.user_id, outbound.c.id, sqlite_where=_is_open_part)
+Index("outbound_trouble", outbound.c.platform, outbound.c.id, sqlite_where=text("state IN ('failed', 'undelivered')"))
 Index("outbound_reply", outbound.c.reply_id)
-_outbound_has_left = text("provider_id IS NOT NULL")
-# Without the condition SQLite takes it for queries of the platform alone, and reads every row.
-Index(
-    "outbound_provider_id",
-    outbound.c.platform,
-    outbound.c.provider_id,
-    sqlite_where=_outbound_has_left,
-)
-Index(
-    "outbound_sent",
-    outbound.c.platform,
-    outbound.c.user_id,
-    outbound.c.id,
-    sqlite_where=_outbound_has_left,
-)
+# Without the condition SQLite uses it for queries of the platform alone, and reads every row.
+Index("outbound_provider_id", outbound.c.platform, outbound.c.provider_id, sqlite_where=_has_left)
+Index("outbound_sent", outbound.c.platform, outbound.c.user_id, outbound.c.id, sqlite_where=_has_left)
 
 delivery_events = Table(
     "delivery_events",

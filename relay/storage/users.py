@@ -1,4 +1,4 @@
-"""The rows of people inside a transaction: how they come to be, what changes them, how they move to a new address."""
+"""The rows of users inside a transaction: created by the first message, changed by decisions, moved to an address."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from relay.storage.transactions import Tx, Upsert, of_user
 
 _KEY = ["platform", "user_id"]
 _PROFILE = ("username", "language")
-_MEET = Upsert(users, lambda row: row.on_conflict_do_nothing(index_elements=_KEY))
-_HEAR_FROM = Upsert(
+_CREATE = Upsert(users, lambda row: row.on_conflict_do_nothing(index_elements=_KEY))
+_CREATE_OR_UPDATE = Upsert(
     users,
     lambda row: row.on_conflict_do_update(
         index_elements=_KEY,
@@ -27,24 +27,24 @@ _HEAR_FROM = Upsert(
 
 
 def touch_user(tx: Tx, platform: Platform, user_id: UserId, **profile: str | None) -> None:
-    """Make sure that the user has a row; with a profile they wrote just now, and this is what the platform tells."""
+    """Create the user's row if there is none. A profile is given for a user who wrote now; it updates the row."""
     new = {"platform": platform, "user_id": user_id, "state": UserState.NEW, "created_at": tx.now, "updated_at": tx.now}
     if profile:
-        told = {key: profile.get(key) or None for key in _PROFILE}
-        tx.run(_HEAR_FROM, {**new, **told, "last_message_at": tx.now})
+        profile = {key: profile.get(key) or None for key in _PROFILE}
+        tx.run(_CREATE_OR_UPDATE, {**new, **profile, "last_message_at": tx.now})
     else:
-        tx.run(_MEET, new)
+        tx.run(_CREATE, new)
 
 
 def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision) -> UserState | None:
-    """Apply what was decided about the user; their state after it, or None for somebody without a row."""
+    """Apply a decision to the user; the state afterwards, or None when the user has no row and needs none."""
     row = tx.locked_user(platform, user_id)
     if row is None:
         if decision.name is None and decision.state is None and not decision.reply:
             return None
         touch_user(tx, platform, user_id)
         row = tx.locked_user(platform, user_id)
-        assert row is not None  # noqa: S101 (it was just made)
+        assert row is not None  # noqa: S101 (created by touch_user)
     state = decision.state
     changes: dict[str, Any] = {}
     if decision.name is not None:
@@ -77,6 +77,7 @@ def release_user(tx: Tx, platform: Platform, user_id: UserId) -> bool:
 
 
 def move_user(tx: Tx, platform: Platform, old: UserId, new: UserId) -> None:
+    """Give the user and all rows a new address; a user who exists there already is merged."""
     if old == new:
         return
     tx.run(update(inbound).where(of_user(inbound, platform, old)).values(user_id=new))
@@ -90,7 +91,7 @@ def move_user(tx: Tx, platform: Platform, old: UserId, new: UserId) -> None:
 
 
 def _merge(tx: Tx, old: Row[Any], new: Row[Any]) -> None:
-    """Both addresses are known: one user stays, with the lines of both, and with the name that was given."""
+    """Delete the old of two users; the new one takes the message count, and the name if it has none."""
     platform = Platform(old.platform)
     tx.run(delete(users).where(of_user(users, platform, UserId(old.user_id))))
     changes: dict[str, Any] = {"message_count": users.c.message_count + old.message_count, "updated_at": tx.now}

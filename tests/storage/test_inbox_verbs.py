@@ -186,6 +186,16 @@ async def test_a_postponed_message_comes_back_when_it_is_due(db: MessagingDataba
     assert await history(db) == [("assistant", "later")]
 
 
+async def test_postponing_twice_plans_one_notice(db: MessagingDatabase) -> None:
+    """A verb that gave no answer may have been committed; asked again, it is refused by its fence."""
+    await db.store_inbound(message(), "")
+    claim = await claimed(db)
+    await db.postpone_inbound(claim, 0, "unavailable", parts("later"))
+    with pytest.raises(LeaseLost):
+        await db.postpone_inbound(claim, 0, "unavailable", parts("later"))
+    assert await states(db) == ["planned"]
+
+
 async def test_no_notice_reaches_somebody_who_left(db: MessagingDatabase) -> None:
     """A person who stopped us while the model was away hears nothing more."""
     await db.store_inbound(message(), "")

@@ -23,17 +23,23 @@ from tests.storage.fixtures import ANN, ANSWER, BOB, Opener, claimed, claimed_pa
 
 FEW, MANY = 1500, 12_000
 OTHERS = 50
+COMMANDS_ONLY, ASKED_ONCE = UserId("+12025550198"), UserId("+12025550199")
 BUSY = SendError(SendFailure.BUSY, "429", "slow")
 ENDS = ("delivered", "delivered", "delivered", "sent", "read", "failed", "undelivered", "canceled")
 
 
 def _fill(connection: Connection, size: int, *, analyze: bool) -> None:
-    """Messages that were answered long ago: half of them Ann's, the others' of fifty users."""
+    """Messages that were answered long ago: half of them are Ann's; two users wrote commands only."""
     users = [{"platform": SMS, "user_id": ANN if n % 2 else f"+1303555{n % OTHERS:04}"} for n in range(size)]
     old = {"state": "done", "received_at": 0.0, "due": 0.0}
     sent = {"origin": "answer", "number": 1, "part_count": 1, "text": "x", "source": "x", "due": 0.0}
     sent |= {"created_at": 0.0, "updated_at": 0.0, "accepted_at": 1.0, "attempted_at": 1.0}
     rows: dict[Any, list[dict[str, Any]]] = {inbound: [], outbound: [], conversations: [], delivery_events: []}
+    in_history = {"platform": SMS, "message": "x", "timestamp": 0.0, "reply_id": None}
+    rows[conversations].append({**in_history, "user_id": ASKED_ONCE, "role": "user", "in_context": True})
+    for user_id in (COMMANDS_ONLY, ASKED_ONCE):
+        command = {**in_history, "user_id": user_id, "in_context": False}
+        rows[conversations] += [{**command, "role": role} for role in ("user", "assistant")] * (size // 4)
     for n, user in enumerate(users):
         rows[inbound].append({**user, **old, "external_id": f"old{n}"})
         ids = {"part_id": f"part{n}", "reply_id": f"reply{n}"}
@@ -101,7 +107,8 @@ def _rows_read(plan: dict[str, Any]) -> int:
 async def _work_of_the_verbs(db: MessagingDatabase) -> tuple[dict[str, int], list[str]]:
     """The work of every verb on the way of a message, answered, postponed, lost, repeated or refused; all plans."""
     meter, work, plans = Meter(), dict[str, int](), list[str]()
-    await known(db)
+    for user_id in (ANN, COMMANDS_ONLY, ASKED_ONCE):
+        await known(db, user_id)
     await db.store_inbound(message(BOB), "")
     await db.plan_message(SMS, BOB, parts("to Bob"))
     meter.attach(db)
@@ -148,6 +155,8 @@ async def _work_of_the_verbs(db: MessagingDatabase) -> tuple[dict[str, int], lis
     await measure("release_leases", db.release_leases(SMS))
     await measure("a user who stops", db.record_failed(await part(), BUSY, UserState.STOPPED))
     await measure("store_batch", db.store_batch([(message(), "")], [("odd", "raw", "odd")], SMS, ("offset", 1)))
+    for user_id in (COMMANDS_ONLY, ASKED_ONCE):
+        await measure(f"read_context of {user_id}", db.read_context(SMS, user_id, 10))
     await measure("find_user", db.find_user(SMS, UserId("+13035550000")))
     await measure("status", db.query(lambda c: queries.status(c, SMS, PLATFORMS, 0)))
     plans += meter.plans

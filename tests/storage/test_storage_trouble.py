@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from messaging_database import REFUSAL_SECONDS, MessagingDatabase
+from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.core.errors import StorageError
 from relay.core.messages import Decision
+from relay.storage.database import REFUSAL_SECONDS
 from relay.storage.engine import open_transactions
 from relay.storage.schema import inbound
 from tests.conftest import ROOT

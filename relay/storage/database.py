@@ -1,0 +1,177 @@
+"""Access of one process to the messaging database: readiness, transactions, and the work done on it by hand.
+
+`messaging_database.MessagingDatabase` adds the verbs of the message path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, text
+
+from relay.core.errors import StorageError
+from relay.core.messages import Platform, UserId
+from relay.storage import maintenance
+from relay.storage.maintenance import OldUser
+from relay.storage.saved_state import set_state
+from relay.storage.transactions import CLOSE_SECONDS, CounterDeltas, Transactions, Tx
+
+log = logging.getLogger("relay.database")
+
+T = TypeVar("T")
+
+PREPARE_PAUSE_SECONDS = 2.0
+CHECK_SECONDS = 1.0
+REFUSAL_SECONDS = 5.0
+"""How long the database counts as unavailable after a refused write: a full disk may have room for the check alone."""
+
+_WRITE_CHECK = Platform("database")
+"""Platform of the row that `check` writes."""
+
+_MOMENT = text("SELECT extract(epoch FROM clock_timestamp())")
+
+
+class Database:
+    """The database of one process. `owner` is the stable name under which this process holds leases."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        *,
+        owner: str,
+        lease_seconds: float = 15.0,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._transactions = transactions
+        self._sleep = sleep
+        self._ready = False
+        self._preparing: asyncio.Task[None] | None = None
+        self.owner = owner
+        self._lease = lease_seconds
+        self._written_at = 0.0
+        self._refused_at = -REFUSAL_SECONDS
+        self._complaint = ""
+        self._clock = clock
+
+    async def start(self) -> None:
+        """Create or migrate the tables; while that fails, retry in the background.
+
+        Until it succeeds every verb raises StorageError, so that webhooks answer 503 and polling keeps its offset.
+        """
+        if not await self._prepare():
+            self._preparing = asyncio.create_task(self._keep_preparing())
+
+    async def prepare(self) -> None:
+        """Create or migrate the tables, once. Raises StorageError."""
+        await self._transactions.prepare()
+        self._ready = True
+
+    async def _prepare(self) -> bool:
+        try:
+            await self.prepare()
+        except StorageError as error:
+            if self._complaint != str(error):
+                log.error("%s; it is tried again and again", error)  # noqa: TRY400 (the traceback adds nothing)
+            self._complaint = str(error)
+        return self._ready
+
+    async def _keep_preparing(self) -> None:
+        while not self._ready:
+            await self._sleep(PREPARE_PAUSE_SECONDS)
+            await self._prepare()
+        log.info("the database can be used now")
+
+    async def stop(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Finish running transactions within `seconds`, abandon the others, and close the connections."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+            await asyncio.gather(self._preparing, return_exceptions=True)
+        await asyncio.get_running_loop().run_in_executor(None, self._transactions.close, seconds)
+
+    async def _write(self, work: Callable[[Tx], T], *, urgent: bool = False) -> T:
+        def run(connection: Connection, deltas: CounterDeltas) -> T:
+            tx = Tx(connection, self._now(connection), deltas)
+            result = work(tx)
+            tx.finish()
+            return result
+
+        self._must_be_ready()
+        try:
+            return await self._transactions.write(run, urgent=urgent)
+        except StorageError:
+            self._refused_at = self._clock()
+            raise
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        self._must_be_ready()
+        return await self._transactions.read(work)
+
+    def _must_be_ready(self) -> None:
+        if not self._ready:
+            raise StorageError("the database is not ready yet; the log of this server says why")
+
+    def _now(self, connection: Connection) -> float:
+        """The time of PostgreSQL's clock, because the clocks of several machines differ; of our clock for SQLite."""
+        if connection.dialect.name == "sqlite":
+            return self._clock()
+        return float(connection.execute(_MOMENT).scalar_one())
+
+    def _due(self, tx: Tx, due: float) -> float:
+        """A time of our clock as one of the database's."""
+        return tx.now + due - self._clock()
+
+    async def query(self, query: Callable[[Connection], T]) -> T:
+        """Run one of the queries of `relay.storage.queries`."""
+        return await self._read(query)
+
+    async def check(self) -> None:
+        """Raise StorageError unless the database is writable; cheap enough for a public route.
+
+        A write that was refused within the last REFUSAL_SECONDS outweighs one that succeeds now.
+        """
+        if self._clock() - self._refused_at < REFUSAL_SECONDS:
+            raise StorageError("the database refused to write a moment ago")
+        if self._clock() - self._written_at < CHECK_SECONDS:
+            return
+        await self._write(lambda tx: set_state(tx, _WRITE_CHECK, "written_at", tx.now))
+        self._written_at = self._clock()
+
+    # -- maintenance ---------------------------------------------------------------------------------------------------
+
+    async def problems(self) -> list[str]:
+        """A sentence for each inconsistency; reads every row once."""
+        return await self._read(maintenance.problems)
+
+    async def export_user(self, platform: Platform, user_id: UserId) -> dict[str, Any] | None:
+        """All rows about a user as JSON values, by table; None when there are none."""
+        return await self._read(lambda c: maintenance.export_user(c, platform, user_id))
+
+    async def forget_user(self, platform: Platform, user_id: UserId) -> dict[str, int]:
+        """Delete every row about a user, committed; the number of rows by table."""
+        return await self._write(lambda tx: maintenance.forget_user(tx, platform, user_id))
+
+    async def prune(self, older_than_days: float, *, with_conversations: bool = False) -> dict[str, int]:
+        """Delete old finished rows; the number of rows by table.
+
+        They are searched without a lock and deleted in several transactions, so that messages are stored meanwhile.
+        """
+        before = await self._read(lambda c: maintenance.oldest_kept(self._now(c), older_than_days))
+        tables = [name for name in maintenance.PRUNED if with_conversations or name != "conversations"]
+        return {name: await self._prune(name, before) for name in tables}
+
+    async def _prune(self, name: str, before: float) -> int:
+        removed, last = 0, 0
+        while rows := await self._read(partial(maintenance.old_rows, name=name, before=before, after_row=last)):
+            removed += await self._write(partial(maintenance.delete_rows, name=name, before=before, rows=rows))
+            last = rows[-1]
+        return removed
+
+    async def import_users(self, people: Sequence[OldUser]) -> dict[str, int]:
+        """Add the users of an old database in one transaction; users who exist already stay unchanged."""
+        return await self._write(lambda tx: maintenance.import_users(tx, people))

@@ -1,0 +1,54 @@
+"""Leases on the rows of inbox and outbox: while one server works on a row, no other does.
+
+A row that was updated in the future was updated before the clock was set back: it is due, whatever its due time says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, select, update
+
+from relay.core.messages import InboundId, PartId, Platform, UserId
+from relay.storage.schema import inbound, is_open, outbound
+from relay.storage.transactions import Tx
+
+MAX_USERS = 500
+"""Maximum number of users that one sweep returns; those who have waited longest come first."""
+
+MAX_LEASE_SECONDS = 600.0
+"""The maximum of the setting lease_seconds: a lease that seems to last longer is from before the clock was set back."""
+
+
+def is_claimable(row: Any, now: Any) -> Any:
+    """Whether an open row is due and has no lease. row: a row, or the columns of a table for a condition."""
+    is_free = (row.lease_until < now) | (row.lease_until > now + MAX_LEASE_SECONDS)
+    return ((row.due <= now) | (row.updated_at > now)) & is_free
+
+
+def users_due(connection: Connection, table: Table, platform: Platform, now: float) -> list[UserId]:
+    """Users whose oldest open row of inbox or outbox is claimable, at most MAX_USERS; later rows wait for it."""
+    earlier = table.alias()
+    before = (earlier.c.platform == platform) & (earlier.c.user_id == table.c.user_id) & (earlier.c.id < table.c.id)
+    is_head = ~select(earlier.c.id).where(before, is_open(earlier)).exists()
+    heads = select(table.c.user_id).where(table.c.platform == platform, is_open(table), is_head)
+    due = heads.where(is_claimable(table.c, now)).order_by(table.c.id).limit(MAX_USERS)
+    return [UserId(user_id) for user_id in connection.execute(due).scalars()]
+
+
+def renew_leases(
+    tx: Tx, owner: str, seconds: float, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]
+) -> None:
+    """Extend the leases that `owner` still holds on these rows."""
+    for table, ids in ((inbound, inbound.c.id.in_(inbound_ids)), (outbound, outbound.c.part_id.in_(part_ids))):
+        if inbound_ids if table is inbound else part_ids:
+            renewed = update(table).where(ids, table.c.owner == owner, is_open(table))
+            tx.run(renewed.values(lease_until=tx.now + seconds))
+
+
+def release_leases(tx: Tx, platform: Platform, owner: str) -> None:
+    """End all leases of `owner` on rows of a platform."""
+    for table in (inbound, outbound):
+        mine = (table.c.platform == platform) & (table.c.owner == owner)
+        tx.run(update(table).where(mine, is_open(table)).values(lease_until=0))
