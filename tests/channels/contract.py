@@ -34,7 +34,7 @@ from relay.core.outbox import Outbox
 from relay.core.user_workers import SWEEP_SECONDS
 from tests.channels.harness import model_reply
 from tests.channels.scripted_server import CUT, HANG, PATIENCE, Reply, Request, ScriptedServer, listening
-from tests.core.world import Hours
+from tests.core.harness import FakeClock
 
 ADMIN_TOKEN = "admin-token-of-the-contract"
 PUBLIC_URL = "https://relay.example"
@@ -222,7 +222,7 @@ class RunningChannel:
     client: httpx.AsyncClient
     provider: FakeProvider
     model: ScriptedServer
-    hours: Hours
+    clock: FakeClock
     database: Path
     _messages_before: int = field(default=0, init=False)
 
@@ -276,7 +276,7 @@ class RunningChannel:
         """Wait for a condition; the clock moves when every worker waits for it."""
         async with asyncio.timeout(PATIENCE):
             while not condition():
-                if self._busy and self.hours.asleep() >= self._sweeps + self._busy:
+                if self._busy and self.clock.sleeping() >= self._sweeps + self._busy:
                     await self._move()
                 await asyncio.sleep(0.001)  # the database's own threads work meanwhile
 
@@ -286,16 +286,16 @@ class RunningChannel:
 
     async def pass_by(self, seconds: float) -> None:
         """Let time go by, in growing steps, with all that it brings."""
-        step, end = SWEEP_SECONDS, self.hours.now + seconds
+        step, end = SWEEP_SECONDS, self.clock.now + seconds
         await self.idle()
-        while self.hours.now < end:
+        while self.clock.now < end:
             await self._move(step)
             await self.idle()
             step *= 1.5
 
     async def _move(self, seconds: float = SWEEP_SECONDS) -> None:
-        self.hours.move(seconds)
-        while self.hours.asleep(SWEEP_SECONDS) < self._sweeps:  # noqa: ASYNC110 (as above)
+        self.clock.advance(seconds)
+        while self.clock.sleeping(SWEEP_SECONDS) < self._sweeps:  # noqa: ASYNC110 (as above)
             await asyncio.sleep(0.001)
 
     # -- what is left of it --------------------------------------------------------------------------------------------
@@ -333,9 +333,9 @@ class RunningChannel:
         return {sample.labels["outcome"]: int(sample.value) for sample in samples}
 
 
-def use_clock(monkeypatch: pytest.MonkeyPatch, hours: Hours, made: Iterable[Any]) -> None:
+def use_clock(monkeypatch: pytest.MonkeyPatch, clock: FakeClock, made: Iterable[Any]) -> None:
     """Let what these classes and functions make run by this clock, as far as they take one, and without chance."""
-    ways = {"clock": hours.clock, "monotonic": hours.clock, "sleep": hours.sleep, "rng": lambda: 0.5}
+    ways = {"clock": clock.time, "monotonic": clock.time, "sleep": clock.sleep, "rng": lambda: 0.5}
     for one in made:
         defaults = (one.__init__ if isinstance(one, type) else one).__kwdefaults__  # type: ignore[misc]
         for name in ways.keys() & defaults.keys():
@@ -347,11 +347,11 @@ async def running_channel(
     contract: ChannelContract, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[RunningChannel]:
     """Run the server of a channel until the context ends; the user is known by now."""
-    hours = Hours(lambda _: None)
-    hours.now = time.time()
-    use_clock(monkeypatch, hours, (open_database, Outbox, Conversation, *contract.clocked))
+    clock = FakeClock()
+    clock.now = time.time()
+    use_clock(monkeypatch, clock, (open_database, Outbox, Conversation, *contract.clocked))
     async with (
-        listening(FakeProvider(contract, hours.clock)) as provider,
+        listening(FakeProvider(contract, clock.time)) as provider,
         listening(ScriptedServer(model_reply(MODEL_TEXT))) as model,
     ):
 
@@ -374,7 +374,7 @@ async def running_channel(
             httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=admin) as client,
         ):
             path = Path(database_url.removeprefix("sqlite:///"))
-            running = RunningChannel(contract, app, client, provider, model, hours, path)
+            running = RunningChannel(contract, app, client, provider, model, clock, path)
             await running.introduce()
             yield running
             provider.released.set()
