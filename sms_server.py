@@ -20,9 +20,10 @@ from httpx import AsyncClient
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app
-from relay.channels.sms.settings import SmsSettings
+from relay.channels.sms.senders import normal_number
+from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
-from relay.channels.sms.webhook import Form, normal_number, read_form
+from relay.channels.sms.webhook import Form, external_id, is_delivery, read_form
 from relay.config.settings import load_settings
 from relay.core.errors import PayloadError
 from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
@@ -31,7 +32,7 @@ from relay.core.text import strip_controls
 from relay.web.access import PUBLIC, why_not_direct
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
-from sms_service import SmsService, callback_base, credentials, external_id, is_delivery
+from sms_service import SmsService, callback_base
 
 log = logging.getLogger("relay.sms.server")
 

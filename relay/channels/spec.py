@@ -62,6 +62,10 @@ class ChannelSpec:
         """Where programs on this machine reach the server that serves this channel."""
         return settings.server_url(self.port(settings))
 
+    def public_url(self, settings: Settings) -> str | None:
+        """Where its provider reaches that server: public_url, or this machine when the simulator is the provider."""
+        return settings.public_url or (self.url(settings) if settings.simulated else None)
+
     def port(self, settings: Settings) -> int:
         server = self.host or self
         return int(getattr(settings, server.port_key or ""))

@@ -147,6 +147,13 @@ class User:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+def reachable_again(user: User | None) -> UserState | None:
+    """The new state of a user who writes after nothing could be sent to them; None when it does not change."""
+    if user is None or user.state not in SILENT_STATES:
+        return None
+    return UserState.ACTIVE if user.name else UserState.NEW
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryMessage:
     """One message of the history. role is "user" or "assistant"."""

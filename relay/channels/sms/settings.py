@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr
 
+from relay.config.errors import SettingsError
 from relay.config.settings import Settings
 from relay.config.types import AccountSid, PhoneNumber, Port, Secret, ServiceSid, Url
 
@@ -81,3 +82,16 @@ def missing_credentials(settings: SmsSettings) -> tuple[str, ...]:
         or settings.twilio_messaging_service_sid,
     }
     return tuple(key for key, value in needed.items() if not value)
+
+
+def credentials(settings: SmsSettings) -> tuple[str, str]:
+    """Account SID and auth token. Raises SettingsError naming the keys that are missing."""
+    token = settings.twilio_auth_token
+    missing = missing_credentials(settings)
+    if missing or token is None or settings.twilio_account_sid is None:
+        msg = (
+            f"The SMS server lacks {', '.join(missing)}: set them in config.json, .env or the environment, "
+            "or try everything without an account: python start_all_servers.py --demo"
+        )
+        raise SettingsError(msg)
+    return settings.twilio_account_sid, token.get_secret_value()

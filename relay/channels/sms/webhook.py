@@ -1,24 +1,18 @@
-"""Twilio's webhooks before they mean anything: the form, its signature, and who the sender is.
-
-What a message asks for is sms_service.py's business.
-"""
+"""Twilio's webhooks as they arrive: the fields of the form, and its signature."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
-import phonenumbers
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, RequestValidator, get_signature_algorithm
 
 from relay.core.errors import PayloadError
-from relay.core.messages import UserId
 from relay.core.text import strip_controls
 
 MAX_FIELDS = 500
+_INBOUND_STATUS = frozenset({"", "receiving", "received"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +54,27 @@ def read_form(body: bytes, content_type: str = "") -> Form:
         raise PayloadError(msg) from None
 
 
+def external_id(form: Form) -> str:
+    """Twilio's id of the message, by any of its three names, or ""."""
+    return strip_controls(form.one("MessageSid", "SmsSid", "SmsMessageSid")).strip()[:64]
+
+
+def is_delivery(form: Form) -> bool:
+    """Whether this is a status callback, which some consoles are set up to send to the webhook of messages."""
+    return form.one("MessageStatus", "SmsStatus").strip().lower() not in _INBOUND_STATUS
+
+
+def attachments(form: Form) -> tuple[str, ...]:
+    """The content types of what came with a message, at most ten."""
+    count = small_number(form.one("NumMedia").strip()) or 0
+    return tuple(form.one(f"MediaContentType{index}")[:100] or "unknown" for index in range(min(count, 10)))
+
+
+def small_number(text: str) -> int | None:
+    """A positive whole number of at most six digits, as Twilio writes it; None for all else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) > 0 else None
+
+
 # -- the signature -----------------------------------------------------------------------------------------------------
 
 
@@ -95,64 +110,3 @@ class Signatures:
 def sign(secret: str, url: str, form: Form, algorithm: str = HMAC_SHA1) -> str:
     """The signature that Twilio would send."""
     return str(RequestValidator(secret).compute_signature(url, form, algorithm))
-
-
-# -- the sender --------------------------------------------------------------------------------------------------------
-
-
-class SenderKind(StrEnum):
-    """What kind of address a message came from; only telephones are answered."""
-
-    PHONE = "phone"
-    OWN = "own"
-    SHORT_CODE = "short_code"
-    ALPHANUMERIC = "alphanumeric"
-    OTHER_CHANNEL = "other_channel"
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    kind: SenderKind
-    user_id: UserId
-
-
-_TELEPHONE = re.compile(r"\+?[\d\s().\-/]+")
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
-_OTHER_CHANNEL = re.compile(r"[a-z]+:", re.IGNORECASE)
-
-
-def normal_number(text: str, region: str) -> UserId | None:
-    """A telephone number as people write it, in E.164; None for short codes, names and numbers that cannot exist.
-
-    A leading space was a plus: forms that a person writes by hand lose it ("From=+1..." decodes to " 1...").
-    """
-    if text.startswith(" ") and text.strip()[:1].isdigit() and len(re.sub(r"\D", "", text)) >= 10:
-        text = "+" + text
-    compact = re.sub(r"\s", "", text)
-    if not _TELEPHONE.fullmatch(compact) or compact.count("+") > 1:
-        return None
-    if not compact.startswith("+") and len(re.sub(r"\D", "", compact)) <= 8:
-        return None  # a short code: with a region it would turn into a number of another subscriber
-    try:
-        number = phonenumbers.parse(compact, region)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number):
-        return None
-    return UserId(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-
-
-def sender_of(text: str, region: str, own: frozenset[str]) -> Sender:
-    """Who wrote. Raises PayloadError when the field is empty."""
-    bare = strip_controls(text).strip()
-    if not bare:
-        raise PayloadError("the field From is missing or empty")
-    if _OTHER_CHANNEL.match(bare):
-        return Sender(SenderKind.OTHER_CHANNEL, UserId(bare[:64]))
-    number = normal_number(text, region)
-    if number is None and _E164.fullmatch(bare):
-        number = UserId(bare)  # a country that phonenumbers does not know yet: never drop a real text
-    if number is not None:
-        return Sender(SenderKind.OWN if number in own else SenderKind.PHONE, number)
-    digits_only = bare.lstrip("+").isdigit()
-    return Sender(SenderKind.SHORT_CODE if digits_only else SenderKind.ALPHANUMERIC, UserId(bare[:64]))

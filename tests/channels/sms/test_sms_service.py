@@ -15,15 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-import sms_service
+from relay.channels.sms import texts
+from relay.channels.sms.keywords import RESERVED_WORDS
 from relay.channels.sms.segments import segments
+from relay.channels.sms.senders import Sender, SenderKind, normal_number, sender_of
 from relay.channels.sms.spec import SMS
-from relay.channels.sms.webhook import Form, Sender, SenderKind, Signatures, normal_number, read_form, sender_of, sign
+from relay.channels.sms.webhook import Form, Signatures, is_delivery, read_form, sign
 from relay.config.errors import SettingsError
 from relay.core.channel import history_text
 from relay.core.errors import PayloadError
 from relay.core.messages import InboundMessage, Kind, PartState, User, UserId, UserState
-from sms_service import RESERVED_WORDS, SmsService, is_delivery
+from sms_service import SmsService
 from tests.settings import Settings
 
 SID = "SM" + "0" * 32
@@ -405,10 +407,11 @@ def test_the_prompt_names_the_person_and_asks_for_short_plain_text() -> None:
     assert "None" not in SERVICE.system_prompt(None)
 
 
-def test_our_own_words_never_invite_a_keyword() -> None:
-    """Whoever did as we say would be cut off by Twilio; so no text of ours holds a reserved word in capitals."""
-    ours = [value for name, value in vars(sms_service).items() if name.isupper() and isinstance(value, str)]
+def test_our_own_texts_never_invite_a_keyword() -> None:
+    """Twilio would cut off a user who follows them; so no text of ours holds a reserved word in capitals."""
+    ours = [value for name, value in vars(texts).items() if name.isupper() and isinstance(value, str)]
     ours += [SERVICE.system_prompt(person()), SERVICE.system_prompt(None)]
+    ours += [texts.welcome("Ann"), texts.renamed("Ann"), texts.bad_name("Too long."), texts.too_long(5)]
     shouted = re.compile(rf"\b({'|'.join(word.upper() for word in RESERVED_WORDS)})\b")
     assert [text for text in ours if shouted.search(text)] == []
     assert len(ours) > 5
@@ -446,14 +449,14 @@ def test_a_huge_answer_ends_at_the_ceiling_and_says_so(length: int) -> None:
 def test_an_answer_that_shrinks_below_the_ceiling_still_says_that_it_was_cut() -> None:
     """Most of a huge text may be marks; what was never read is not passed over in silence."""
     [part] = service_with(sms_max_parts=1).plan("word" + "\n" * 10_000 + "the end")
-    assert part.text == "word" + sms_service.CLOSING
+    assert part.text == "word" + texts.CLOSING
 
 
 @pytest.mark.parametrize("markdown", ["", "  \n", "\u200b", "---", "![](x)", "\x00"])
 def test_an_empty_answer_becomes_a_friendly_sentence(markdown: str) -> None:
     """Twilio takes no empty text, and a person should not wait for one."""
     [part] = SERVICE.plan(markdown)
-    assert part.text == sms_service.EMPTY_ANSWER
+    assert part.text == texts.EMPTY_ANSWER
 
 
 @pytest.mark.parametrize(

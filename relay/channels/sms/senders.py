@@ -1,0 +1,88 @@
+"""Who sent a text: telephone numbers in E.164, and senders that are no telephones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import phonenumbers
+
+from relay.channels.sms.settings import SmsSettings
+from relay.core.errors import PayloadError
+from relay.core.messages import UserId
+from relay.core.text import strip_controls
+
+
+class SenderKind(StrEnum):
+    """What kind of address a message came from; only telephones are answered."""
+
+    PHONE = "phone"
+    OWN = "own"
+    SHORT_CODE = "short_code"
+    ALPHANUMERIC = "alphanumeric"
+    OTHER_CHANNEL = "other_channel"
+
+
+WHY_SILENT: Mapping[SenderKind, str] = {
+    SenderKind.OWN: "from our own number: answering would be talking to ourselves",
+    SenderKind.SHORT_CODE: "from a short code: a machine, not a person",
+    SenderKind.ALPHANUMERIC: "from a name instead of a number: it cannot be answered",
+    SenderKind.OTHER_CHANNEL: "not a text message: this relay answers SMS, not WhatsApp, RCS or Messenger",
+}
+"""Why a sender that is no telephone gets no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    kind: SenderKind
+    user_id: UserId
+
+
+_TELEPHONE = re.compile(r"\+?[\d\s().\-/]+")
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_OTHER_CHANNEL = re.compile(r"[a-z]+:", re.IGNORECASE)
+
+
+def normal_number(text: str, region: str) -> UserId | None:
+    """A telephone number as people write it, in E.164; None for short codes, names and numbers that cannot exist.
+
+    A leading space was a plus: forms that a person writes by hand lose it ("From=+1..." decodes to " 1...").
+    """
+    if text.startswith(" ") and text.strip()[:1].isdigit() and len(re.sub(r"\D", "", text)) >= 10:
+        text = "+" + text
+    compact = re.sub(r"\s", "", text)
+    if not _TELEPHONE.fullmatch(compact) or compact.count("+") > 1:
+        return None
+    if not compact.startswith("+") and len(re.sub(r"\D", "", compact)) <= 8:
+        return None  # a short code: with a region it would turn into a number of another subscriber
+    try:
+        number = phonenumbers.parse(compact, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return UserId(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def sender_of(text: str, region: str, own: frozenset[str]) -> Sender:
+    """Who wrote. Raises PayloadError when the field is empty."""
+    bare = strip_controls(text).strip()
+    if not bare:
+        raise PayloadError("the field From is missing or empty")
+    if _OTHER_CHANNEL.match(bare):
+        return Sender(SenderKind.OTHER_CHANNEL, UserId(bare[:64]))
+    number = normal_number(text, region)
+    if number is None and _E164.fullmatch(bare):
+        number = UserId(bare)  # a country that phonenumbers does not know yet: never drop a real text
+    if number is not None:
+        return Sender(SenderKind.OWN if number in own else SenderKind.PHONE, number)
+    digits_only = bare.lstrip("+").isdigit()
+    return Sender(SenderKind.SHORT_CODE if digits_only else SenderKind.ALPHANUMERIC, UserId(bare[:64]))
+
+
+def own_number(settings: SmsSettings) -> UserId | None:
+    """Our number in E.164, if we send from one of our own choice."""
+    written = settings.twilio_phone_number
+    return None if written is None else normal_number(written, settings.default_region) or UserId(written)

@@ -1,0 +1,44 @@
+"""The texts of the SMS channel, and its system prompt. A text asks for no keyword (keywords.py)."""
+
+from __future__ import annotations
+
+from relay.channels.sms.plain_text import escaped
+
+ASK_FOR_NAME = (
+    "Hi! You are texting with an automated assistant. What should I call you? "
+    "Text me name= and your name, for example: name=John"
+)
+HOW_TO_NAME = "Try again like this: name=John"
+ONLY_TEXT = "Sorry, I can only read text for now. Please describe it in words."
+EMPTY_TEXT = "Your text arrived empty. Please send it again."
+EMPTY_ANSWER = "Sorry, I have no answer to that. Please put it another way."
+CLOSING = "\n\n[Cut here: too long for texts. Ask me to go on.]"
+
+
+def welcome(name: str) -> str:
+    return f"Nice to meet you, {escaped(name)}! Ask me anything. To change your name, text name= and the new one."
+
+
+def renamed(name: str) -> str:
+    return f"Done! I will call you {escaped(name)} from now on."
+
+
+def bad_name(reason: str) -> str:
+    return f"{escaped(reason)} {HOW_TO_NAME}"
+
+
+def too_long(max_length: int) -> str:
+    return f"That is too long for me: please keep it under {max_length} characters."
+
+
+def system_prompt(name: str | None) -> str:
+    """Short and plain, as each 153 characters cost money; and no question whose natural answer is a keyword."""
+    person = f"The person's name is {name}. " if name else ""
+    return (
+        "You answer text messages (SMS) as a friendly, honest assistant. "
+        f"{person}"
+        "Write plain text: no Markdown, no headings, no tables, no emoji. "
+        "Be brief: one to three short sentences, under 300 characters, unless the person asks for more. "
+        "Answer in the language of the person. "
+        "Never ask for a one-word reply and never ask a yes-or-no question; to offer a choice, number the options."
+    )
