@@ -146,5 +146,12 @@ class Phone:
 
     def received(self) -> list[str]:
         """Every bubble that came in so far."""
+        return [bubble["text"] for bubble in self._bubbles()]
+
+    def numbers(self) -> list[int]:
+        """The numbers of these bubbles, which all phones share: the order in which the providers took them."""
+        return [bubble["id"] for bubble in self._bubbles()]
+
+    def _bubbles(self) -> list[dict[str, Any]]:
         transcript = self.product.sim("GET", "transcript", params={"platform": self.platform, "person": self.address})
-        return [bubble["text"] for bubble in transcript["bubbles"] if bubble["direction"] == "out"]
+        return [bubble for bubble in transcript["bubbles"] if bubble["direction"] == "out"]
