@@ -22,7 +22,7 @@ from sqlalchemy import Connection, select
 
 from relay.channels.registry import PLATFORMS, AllSettings
 from relay.config.settings import Settings, load_or_exit
-from relay.core.errors import SendError
+from relay.core.errors import SendError, UnusableAnswers
 from relay.core.messages import (
     Answer,
     Claim,
@@ -117,6 +117,10 @@ class MessagingDatabase(Database):
         change, when the claim is no longer ours. None when nothing is to be sent.
         """
         return await self._write(lambda tx: inbox.complete(tx, claim, decision, parts, answer, outcome, reason, merged))
+
+    async def record_unusable(self, claim: Claim, unusable: UnusableAnswers) -> None:
+        """Count answers of the model that were paid for and could not be used, committed."""
+        await self._write(lambda tx: inbox.count_unusable(tx, claim, unusable))
 
     async def postpone_inbound(self, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart] = ()) -> None:
         """End the claim until `due`, and plan the notice, if any, committed together. Raises LeaseLost."""

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from relay.config.settings import Settings
 from relay.core.channel import Channel
-from relay.core.errors import LeaseLost, ModelError, ModelFailure
+from relay.core.errors import LeaseLost, ModelError, ModelFailure, UnusableAnswers
 from relay.core.guards import is_paused, looks_like_a_loop, not_invited, over_limit
 from relay.core.merging import Merger, Question
 from relay.core.messages import (
@@ -61,7 +61,7 @@ SENTENCES = {
     ModelFailure.REFUSED: "I cannot answer that. Please try asking in a different way.",
     ModelFailure.IMAGES_UNSUPPORTED: "I cannot look at pictures yet. Please describe it in words.",
     ModelFailure.BAD_REQUEST: "I could not make sense of that message. Please try putting it differently.",
-    ModelFailure.UNUSABLE: "I found no usable answer to that. Please try asking in a different way.",
+    ModelFailure.UNUSABLE: "I got no usable answer to that and stopped trying. Please try asking in a different way.",
 }
 """Replies to failures that asking the same again would not change."""
 
@@ -70,7 +70,13 @@ class Model(Protocol):
     """The LLM server, as far as a conversation needs it."""
 
     async def ask(
-        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, user: str, name: str | None
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        platform: Platform,
+        user: str,
+        name: str | None,
+        unusable: int = 0,
     ) -> Answer: ...
 
 
@@ -196,7 +202,10 @@ class Conversation:
         if len(question.prompt) > self._settings.max_message_length:
             await self._refuse(question, ModelFailure.CONTEXT_TOO_LONG)
             return
-        user_id = question.claim.message.user_id
+        claim, user_id = question.claim, question.claim.message.user_id
+        if claim.unusable >= self._settings.max_unusable_answers:
+            await self._refuse(question, ModelFailure.UNUSABLE)
+            return
         try:
             async with self._channel.typing(user_id):
                 answer = await self._model.ask(
@@ -204,16 +213,27 @@ class Conversation:
                     platform=self._platform,
                     user=_opaque(self._platform, user_id),
                     name=question.decision.name or (user.name if user else None),
+                    unusable=claim.unusable,
                 )
         except ModelError as error:
             self._metrics.model_calls.labels(self._platform, error.kind).inc()
+            await self._record_unusable(claim, error.unusable)
+            if claim.unusable + error.unusable.count >= self._settings.max_unusable_answers:
+                error.kind = ModelFailure.UNUSABLE
             await self._without_answer(question, error)
             return
         self._metrics.model_calls.labels(self._platform, "answered").inc()
+        await self._record_unusable(claim, answer.unusable)
         parts = self._channel.plan(answer.text)
         await self._inbox.complete_inbound(
             question.claim, question.decision, parts, answer=answer, merged=question.merged
         )
+
+    async def _record_unusable(self, claim: Claim, unusable: UnusableAnswers) -> None:
+        """Count what was paid for in vain at once, so that a restart does not ask for more."""
+        if unusable.count:
+            log.warning("message %s of %s got %d unusable answers", claim.id, self._platform, unusable.count)
+            await self._inbox.record_unusable(claim, unusable)
 
     async def _refuse(self, question: Question, failure: ModelFailure) -> None:
         """Complete a question that the model can never answer, with a reply that gives the reason."""

@@ -89,7 +89,8 @@ class InboundMessage:
 class Claim:
     """An inbound message that is ours until lease_until; attempts counts the claims and is the fence of this one.
 
-    failures counts the failed calls of the model; noticed is True when the user was asked to wait.
+    failures counts the failed calls of the model, unusable the answers that were paid for and could not be used;
+    noticed is True when the user was asked to wait.
     """
 
     id: InboundId
@@ -97,6 +98,7 @@ class Claim:
     owner: str
     attempts: int
     failures: int
+    unusable: int
     noticed: bool
     lease_until: float
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from relay.core.errors import SendError
+from relay.core.errors import SendError, UnusableAnswers
 from relay.core.messages import (
     Answer,
     Claim,
@@ -75,6 +75,7 @@ class Store(Protocol):
         reason: str | None = None,
         merged: Sequence[InboundId] = (),
     ) -> ReplyId | None: ...
+    async def record_unusable(self, claim: Claim, unusable: UnusableAnswers) -> None: ...
     async def postpone_inbound(
         self, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart] = ()
     ) -> None: ...

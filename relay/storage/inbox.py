@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Double, bindparam, func, select, update
 
-from relay.core.errors import LeaseLost
+from relay.core.errors import LeaseLost, UnusableAnswers
 from relay.core.messages import (
     SILENT_STATES,
     Answer,
@@ -113,6 +113,7 @@ def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
         owner,
         row.tries,
         row.failures,
+        row.unusable,
         row.noticed_at is not None,
         row.lease_until,
     )
@@ -162,6 +163,14 @@ def postpone(tx: Tx, claim: Claim, due: float, error: str, notice: Sequence[Plan
         changes["noticed_at"] = tx.now
     user_id = _change_claimed(tx, claim, changes)
     plan_notice(tx, claim.message.platform, user_id, notice, claim)
+
+
+def count_unusable(tx: Tx, claim: Claim, unusable: UnusableAnswers) -> None:
+    """Add answers that were paid for in vain to a message and to the totals, whichever server holds the claim now."""
+    platform, count = claim.message.platform, inbound.c.unusable + unusable.count
+    tx.run(update(inbound).where(inbound.c.id == claim.id).values(unusable=count, updated_at=tx.now))
+    tx.count(platform, "unusable_answers", unusable.count)
+    tx.count(platform, "unusable_cost_usd", unusable.cost_usd)
 
 
 def _change_claimed(tx: Tx, claim: Claim, changes: dict[str, Any]) -> UserId:

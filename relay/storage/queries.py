@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, or_, select, tuple_, union_all
 
+from relay.core.errors import ModelFailure
 from relay.core.messages import (
     OPEN_PART_STATES,
     HistoryMessage,
@@ -59,7 +60,8 @@ _RECENT = (
     .order_by(conversations.c.id.desc())
     .limit(MAX_RECENT_MESSAGES)
 )
-_answered = inbound.c.outcome == Outcome.ANSWERED
+# An answer that could not be used was paid for as well, so it counts for the limits.
+_answered = (inbound.c.outcome == Outcome.ANSWERED) | (inbound.c.reason == ModelFailure.UNUSABLE)
 _told = inbound.c.outcome == Outcome.TOLD
 _since_a_minute = inbound.c.received_at > bindparam("minute")
 _USAGE = select(
@@ -149,6 +151,8 @@ def status(connection: Connection, platform: Platform, platforms: Sequence[Platf
         "resends_after_unknown_outcome": int(own.get("resends", 0)),
         "cost": {
             "model_usd": round(own.get("model_cost_usd", 0.0), 6),
+            "unusable_usd": round(own.get("unusable_cost_usd", 0.0), 6),
+            "unusable_answers": int(own.get("unusable_answers", 0)),
             "prompt_tokens": int(own.get("prompt_tokens", 0)),
             "answer_tokens": int(own.get("answer_tokens", 0)),
             "segments": int(own.get("segments", 0)),

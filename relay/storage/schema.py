@@ -118,6 +118,7 @@ inbound = Table(
     Column("lease_until", Double, nullable=False, server_default="0"),
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
+    Column("unusable", Integer, nullable=False, server_default="0"),
     Column("noticed_at", Double),
     Column("outcome", Text),
     Column("reason", Text),

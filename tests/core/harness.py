@@ -92,12 +92,20 @@ class ScriptedModel:
         self.always: Outcome = None
         self.prompts: list[list[str]] = []
         self.names: list[str | None] = []
+        self.unusable: list[int] = []
 
     async def ask(
-        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, user: str, name: str | None
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        platform: Platform,
+        user: str,
+        name: str | None,
+        unusable: int = 0,
     ) -> Answer:
         self.prompts.append([message["content"] for message in messages[1:]])
         self.names.append(name)
+        self.unusable.append(unusable)
         outcome = self.script.popleft() if self.script else self.always
         answer = await _play(outcome)
         return answer if isinstance(answer, Answer) else Answer(answer or f"re: {messages[-1]['content']}")

@@ -8,8 +8,9 @@ import pytest
 
 from relay.channels.sms.spec import SMS
 from relay.core.conversation import APOLOGY, MAX_ATTEMPTS, NOTICE, SENTENCES
-from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure
+from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure, UnusableAnswers
 from relay.core.messages import Answer, InboundMessage, Kind, Outcome, PlannedPart
+from relay.storage import queries
 from relay.storage.schema import conversations, inbound, outbound
 from tests.core.harness import ANN, BOB, CAT, NewRelay, RelayHarness
 
@@ -92,6 +93,63 @@ async def test_what_asking_again_would_not_help_is_said_at_once(relay: RelayHarn
     assert relay.channel.to(ANN) == [SENTENCES[kind], "re: next"]
     assert relay.model.prompts[-1] == ["next"]
     assert (await relay.rows(inbound, "outcome", "reason"))[0] == (Outcome.UNANSWERABLE, kind)
+
+
+def paid_in_vain(count: int, cost_usd: float = 0.0) -> ModelError:
+    error = ModelError(ModelFailure.UNAVAILABLE, "the model gave an empty answer")
+    error.unusable = UnusableAnswers(count, cost_usd)
+    return error
+
+
+async def test_after_three_answers_that_cannot_be_used_the_user_is_told(relay: RelayHarness) -> None:
+    """They add up over attempts and a restart, the LLM server learns how many there were, and their cost is kept."""
+    relay.model.script.extend([paid_in_vain(1, 0.25), AWAY, paid_in_vain(2, 0.5)])
+    await relay.receive("odd", "next")
+    await relay.idle()
+    await relay.stop()
+    relay.rebuild()
+    await relay.start()
+    for _ in range(3):
+        await relay.advance(5)
+    assert relay.channel.to(ANN) == [SENTENCES[ModelFailure.UNUSABLE], "re: next"]
+    assert relay.model.unusable == [0, 1, 1, 0]
+    first = (await relay.rows(inbound, "outcome", "reason", "unusable"))[0]
+    assert first == (Outcome.UNANSWERABLE, ModelFailure.UNUSABLE, 3)
+    cost = (await relay.database.query(lambda c: queries.status(c, SMS, [SMS], relay.clock.now)))["cost"]
+    assert (cost["unusable_usd"], cost["unusable_answers"], cost["model_usd"]) == (0.75, 3, 0.0)
+
+
+async def test_a_question_that_has_had_its_answers_is_not_asked_again(relay: RelayHarness) -> None:
+    """The process died between the count and the sentence."""
+    relay.flaky_database.verb, relay.flaky_database.times = "complete_inbound", 1
+    relay.model.script.append(paid_in_vain(3))
+    await relay.receive("odd")
+    await relay.until(lambda: relay.flaky_database.times == 0)
+    await relay.stop(0)
+    relay.rebuild()
+    await relay.start()
+    await relay.idle()
+    assert relay.channel.to(ANN) == [SENTENCES[ModelFailure.UNUSABLE]]
+    assert len(relay.model.prompts) == 1
+
+
+async def test_what_was_paid_for_before_an_answer_is_kept_too(relay: RelayHarness) -> None:
+    """The LLM server asked twice for the one that could be used."""
+    relay.model.script.append(Answer("hi", cost_usd=0.5, unusable=UnusableAnswers(1, 0.25)))
+    await relay.receive("hello")
+    await relay.idle()
+    cost = (await relay.database.query(lambda c: queries.status(c, SMS, [SMS], relay.clock.now)))["cost"]
+    assert (cost["unusable_usd"], cost["unusable_answers"], cost["model_usd"]) == (0.25, 1, 0.5)
+    assert relay.channel.to(ANN) == ["hi"]
+
+
+async def test_unusable_answers_count_for_the_limits_of_a_user(new_relay: NewRelay) -> None:
+    """Each has cost money, so a user cannot have them without end."""
+    relay = await new_relay(messages_per_minute=2, max_unusable_answers=1)
+    relay.model.always = paid_in_vain(1)
+    await relay.receive("one", "two", "three", "four")
+    await relay.idle()
+    assert len(relay.model.prompts) == 2
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ModelFailure if kind not in SENTENCES])

@@ -96,7 +96,13 @@ class FileChannel:
 
 class Echo:
     async def ask(
-        self, messages: Sequence[Mapping[str, str]], *, platform: Platform, user: str, name: str | None
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        platform: Platform,
+        user: str,
+        name: str | None,
+        unusable: int = 0,
     ) -> Answer:
         await asyncio.sleep(0.004)
         return Answer(messages[-1]["content"])
