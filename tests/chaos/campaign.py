@@ -2,7 +2,7 @@
 
     python -m tests.chaos.campaign --seconds 180 --seed 7 --people 200
 
-Bounded and seeded. Exit status 0 when the audit is clean, 1 when it is not. docs/CHAOS.md tells how to read it.
+Bounded and seeded. Exit status 0 when the audit is clean, 1 when it is not. docs/CHAOS.md describes the audit.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ import httpx
 from aiohttp import web
 
 from relay.channels.registry import PLATFORMS
-from tests.chaos.chaos_audit import Bubble, Findings, audit, key_of, read_books
-from tests.chaos.chaos_faults import Mischief
+from tests.chaos.chaos_audit import Bubble, Findings, audit, key_of, read_rows
+from tests.chaos.chaos_faults import FaultInjector
 from tests.chaos.chaos_model import ChaosModel
-from tests.chaos.chaos_people import Crowd, Simulation
 from tests.chaos.chaos_product import ChaosProduct, new_product
 from tests.chaos.chaos_report import Report, print_report, save_report
-from tests.chaos.proxy import FrontDoor
+from tests.chaos.chaos_users import ChaosUsers, SimulatorClient
+from tests.chaos.proxy import FaultyProxy
 from tests.ports import Ports
 from tests.product.running_product import ROOT
 
-ILL_ALWAYS = 0.06
-BAD_ALWAYS = 0.05
+MODEL_FAILURE_RATE = 0.06
+PROXY_FAILURE_RATE = 0.05
 SHORT = 60.0  # below this there is no time for what takes more than 20 s
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
-    """What a campaign is told. drain: the longest wait for the queues to be empty, in seconds."""
+class CampaignOptions:
+    """Options of a campaign. drain: the longest wait for the queues to be empty, in seconds; pauses: between faults."""
 
     seconds: float
     seed: int
@@ -49,71 +49,66 @@ class Orders:
     telegram_mode: str
     pause: float = 12.0
     drain: float = 240.0
-    calm: tuple[float, float] = (1.0, 5.0)
+    pauses: tuple[float, float] = (1.0, 5.0)
     between_kills: tuple[float, float] = (3.0, 8.0)
 
 
 @dataclass(slots=True)
 class Campaign:
-    """All that takes part."""
+    """The product, the fakes around it, and the course of the campaign."""
 
-    orders: Orders
-    chance: random.Random
+    options: CampaignOptions
     product: ChaosProduct
-    simulation: Simulation
+    simulator: SimulatorClient
     model: ChaosModel
-    door: FrontDoor
-    crowd: Crowd
-    mischief: Mischief
+    proxy: FaultyProxy
+    users: ChaosUsers
+    injector: FaultInjector
     statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def run(self) -> Report:
         began = time.monotonic()
         await self.product.all_ready()
-        await self.simulation.ask("POST", "reset", json={"seed": self.orders.seed})
-        await self.simulation.ask("POST", "options", json=self._options())
-        await self.crowd.invite(self.orders.people)
+        await self.simulator.call("POST", "reset", json={"seed": self.options.seed})
+        await self.simulator.call("POST", "options", json=self._simulator_options())
+        await self.users.register_all(self.options.people)
         await self._chaos()
-        await self.mischief.heal()
+        await self.injector.heal()
         healed = time.monotonic()
-        drained = await self._drain(healed + self.orders.drain)
+        drained = await self._drain(healed + self.options.drain)
         findings = await self._audit()
         took = time.monotonic() - began
         return self._report(findings, took, time.monotonic() - healed, drained=drained)
 
-    def _options(self) -> dict[str, Any]:
-        webhook = f"{self.outside}/sms/webhook"
+    def _simulator_options(self) -> dict[str, Any]:
+        webhook = f"{self.product.public_url}/sms/webhook"
         return {"twilio_webhook_url": webhook, "telegram_retry_seconds": 0.3, "twilio_read_seconds": 6}
 
-    @property
-    def outside(self) -> str:
-        return str(self.product.outside)
-
     async def _chaos(self) -> None:
-        orders, until = self.orders, time.monotonic() + self.orders.seconds
-        self.model.ill, self.door.bad = ILL_ALWAYS, BAD_ALWAYS
-        if orders.seconds < SHORT:
-            self.mischief.long_waits, self.mischief.longest = False, 1.5
+        options, until = self.options, time.monotonic() + self.options.seconds
+        self.model.failure_rate, self.proxy.failure_rate = MODEL_FAILURE_RATE, PROXY_FAILURE_RATE
+        if options.seconds < SHORT:
+            self.injector.long_waits, self.injector.longest = False, 1.5
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.mischief.kills_until(until, orders.between_kills))
-            group.create_task(self.mischief.storms(until, orders.calm))
-            group.create_task(self.mischief.troubles(until, orders.calm))
-            for person in self.crowd.people:
-                group.create_task(self.crowd.talk(person, until, orders.pause, self.mischief.fate))
+            group.create_task(self.injector.kills_until(until, options.between_kills))
+            group.create_task(self.injector.storms(until, options.pauses))
+            group.create_task(self.injector.own_faults(until, options.pauses))
+            for person in self.users.all:
+                group.create_task(self.users.talk(person, until, options.pause, self.injector.prepare_fault))
 
     async def _drain(self, until: float) -> bool:
         """Wait until everything was delivered and nothing is left to do, seen twice in a row."""
         empty = 0
         while time.monotonic() < until and empty < 2:
-            pending = [task for task in self.crowd.deliveries if not task.done()]
+            pending = [task for task in self.users.deliveries if not task.done()]
             if pending:
                 await asyncio.wait(pending, timeout=min(5.0, max(0.1, until - time.monotonic())))
                 continue
             empty = empty + 1 if await self._is_empty() else 0
             await asyncio.sleep(0.5)
-        for task in self.crowd.deliveries:
+        for task in self.users.deliveries:
             task.cancel()
-        for outcome in await asyncio.gather(*self.crowd.deliveries, return_exceptions=True):
+        for outcome in await asyncio.gather(*self.users.deliveries, return_exceptions=True):
             if isinstance(outcome, Exception):
                 raise outcome
         return empty >= 2
@@ -124,30 +119,30 @@ class Campaign:
                 self.statuses[platform] = await asyncio.to_thread(self.product.status, platform)
         except (httpx.HTTPError, AssertionError):
             return False
-        waiting = (await self.simulation.ask("GET", "stats"))["waiting_updates"]
+        waiting = (await self.simulator.call("GET", "stats"))["waiting_updates"]
         return waiting == 0 and all(left(status) == 0 for status in self.statuses.values())
 
     async def _audit(self) -> Findings:
         seen: dict[str, list[Bubble]] = {}
-        for person in self.crowd.people:
+        for person in self.users.all:
             query = {"platform": person.platform, "person": person.address}
-            transcript = await self.simulation.ask("GET", "transcript", params=query)
+            transcript = await self.simulator.call("GET", "transcript", params=query)
             seen[key_of(person)] = [bubble for bubble in transcript["bubbles"] if bubble["direction"] == "out"]
         (self.product.folder / "transcripts.json").write_text(json.dumps(seen), encoding="utf-8")
-        books = await asyncio.to_thread(read_books, self.product.folder / "product.db")
-        return audit(self.crowd.people, seen, books)
+        stored = await asyncio.to_thread(read_rows, self.product.folder / "product.db")
+        return audit(self.users.all, seen, stored)
 
     def _report(self, findings: Findings, took: float, draining: float, *, drained: bool) -> Report:
-        questions = [question for person in self.crowd.people for question in person.questions]
+        questions = [question for person in self.users.all for question in person.questions]
         return Report(
-            orders={
-                "seconds": self.orders.seconds,
-                "seed": self.orders.seed,
-                "people": self.orders.people,
-                "telegram": self.orders.telegram_mode,
+            options={
+                "seconds": self.options.seconds,
+                "seed": self.options.seed,
+                "people": self.options.people,
+                "telegram": self.options.telegram_mode,
             },
-            kills=dict(self.mischief.kills),
-            faults=dict(self.mischief.struck + self.model.struck + self.door.struck + self.crowd.struck),
+            kills=dict(self.injector.kills),
+            faults=dict(self.injector.injected + self.model.injected + self.proxy.injected + self.users.injected),
             sent=len(questions),
             refused=[f"{question.marker}: {question.refusal}" for question in questions if question.refusal],
             findings=findings,
@@ -162,48 +157,48 @@ class Campaign:
 
 
 def left(status: dict[str, Any]) -> int:
-    """How much a platform still has to do."""
+    """The number of messages and parts of a platform that are not done."""
     delivery = status["delivery"]
     return int(status["queue_depth"] + sum(delivery[state] for state in ("planned", "sending", "unknown")))
 
 
-async def campaign(orders: Orders) -> Report:
+async def campaign(options: CampaignOptions) -> Report:
     """Run a campaign from an empty folder to its report; everything that was started is stopped again."""
     held = Ports()
-    outside = held.take()
-    product = new_product(orders.folder, outside, orders.telegram_mode)
-    # Each its own dice: what one does must not change what the others draw.
-    dice = {name: random.Random(f"{orders.seed} {name}") for name in ("crowd", "model", "door", "mischief")}
-    model = ChaosModel(dice["model"])
-    door = FrontDoor({name: product.url(f"{name}_server") for name in ("sms", "telegram")}, dice["door"])
-    simulation = Simulation(product.url("simulator"))
+    port = held.take()
+    product = new_product(options.folder, port, options.telegram_mode)
+    # One generator each: the draws of one must not change those of the others.
+    rngs = {name: random.Random(f"{options.seed} {name}") for name in ("users", "model", "proxy", "injector")}
+    model = ChaosModel(rngs["model"])
+    proxy = FaultyProxy({name: product.url(f"{name}_server") for name in ("sms", "telegram")}, rngs["proxy"])
+    simulator = SimulatorClient(product.url("simulator"))
     async with AsyncExitStack() as stack:
         stack.callback(held.give_back)
-        await open_outside(stack, outside, model, door)
+        await open_surroundings(stack, port, model, proxy)
         stack.push_async_callback(asyncio.to_thread, product.close)
-        await simulation.open()
-        stack.push_async_callback(simulation.close)
+        await simulator.open()
+        stack.push_async_callback(simulator.close)
         product.start_simulator()
         await asyncio.to_thread(product.await_simulator)
         await product.launch()
-        crowd = Crowd(orders.seed, simulation, dice["crowd"], disorder=orders.telegram_mode == "webhook")
-        mischief = Mischief(product, simulation, model, door, dice["mischief"])
-        return await Campaign(orders, dice["crowd"], product, simulation, model, door, crowd, mischief).run()
+        users = ChaosUsers(options.seed, simulator, rngs["users"], disorder=options.telegram_mode == "webhook")
+        injector = FaultInjector(product, simulator, model, proxy, rngs["injector"])
+        return await Campaign(options, product, simulator, model, proxy, users, injector).run()
 
 
-async def open_outside(stack: AsyncExitStack, port: int, model: ChaosModel, door: FrontDoor) -> None:
-    """Open the front door and the model on one port; the stack closes them."""
-    await door.open()
-    stack.push_async_callback(door.close)
+async def open_surroundings(stack: AsyncExitStack, port: int, model: ChaosModel, proxy: FaultyProxy) -> None:
+    """Open the proxy and the model on one port; the stack closes them."""
+    await proxy.open()
+    stack.push_async_callback(proxy.close)
     app = web.Application(client_max_size=10_000_000)
-    app.add_routes([*model.routes(), *door.routes()])
+    app.add_routes([*model.routes(), *proxy.routes()])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, "127.0.0.1", port).start()
 
 
-def orders_from(arguments: list[str] | None) -> Orders:
+def parse_options(arguments: list[str] | None) -> CampaignOptions:
     parser = argparse.ArgumentParser(prog="chaos", description="Kill, disturb, heal, and count what went wrong.")
     parser.add_argument("--seconds", type=float, default=120, help="how long the chaos lasts (default 120)")
     parser.add_argument("--seed", type=int, default=None, help="repeat an earlier campaign; a new one when left out")
@@ -215,14 +210,14 @@ def orders_from(arguments: list[str] | None) -> Orders:
     mode = given.telegram or random.Random(f"{seed} mode").choice(("polling", "webhook"))
     folder = given.folder or ROOT / "build" / f"chaos-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
-    return Orders(given.seconds, seed, given.people, folder, mode)
+    return CampaignOptions(given.seconds, seed, given.people, folder, mode)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    orders = orders_from(arguments)
-    report = asyncio.run(campaign(orders))
-    save_report(report, orders.folder)
-    print_report(report, orders.folder)
+    options = parse_options(arguments)
+    report = asyncio.run(campaign(options))
+    save_report(report, options.folder)
+    print_report(report, options.folder)
     return 0 if report.clean else 1
 
 

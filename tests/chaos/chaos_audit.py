@@ -1,7 +1,7 @@
-"""Compares what people sent with what they got and with what the product remembers. Pure: it is given all of it.
+"""Compares the messages of the users with the answers they got and with the database. Pure: all of it is passed in.
 
-The simulator's transcript is the witness. The database is asked for what a person cannot see: whether a part was sent
-again because nobody could tell its fate, and what the history holds.
+The simulator's transcripts show the answers. The database adds what users cannot see: the resends of parts whose
+outcome was unknown, and the history.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.messages import Platform
-from tests.chaos.chaos_people import Person
 from tests.chaos.chaos_questions import Piece, Question, markers_in, pieces_in
+from tests.chaos.chaos_users import ChaosUser
 
 Row = dict[str, Any]
 Bubble = dict[str, Any]
@@ -29,8 +29,8 @@ class Findings:
     """Each list names ids and what is wrong; the first five and `dead` must be empty.
 
     resent: Telegram messages that came twice after an unknown outcome. given_up: questions whose answer has a Telegram
-    part that failed, with the reason for the operator, because its fate was unknown twice; unseen: those of them whose
-    answer the person did not get whole.
+    part that failed, with the reason for the operator, because its outcome was unknown twice; unseen: those of them
+    whose answer the user did not get whole.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -52,27 +52,27 @@ class Findings:
 
 
 @dataclass(slots=True)
-class Books:
-    """The rows of one database, by person."""
+class StoredRows:
+    """The rows of one database; those of parts and history by user."""
 
     inbound: dict[tuple[str, str], Row]
     outbound: dict[tuple[str, str], list[Row]]
-    lines: dict[tuple[str, str], list[Row]]
+    history: dict[tuple[str, str], list[Row]]
 
     def row_of(self, platform: Platform, external_id: str) -> Row | None:
         """The inbound row with this provider's id; Telegram's are stored with the bot's id before them."""
         return self.inbound.get((platform, external_id))
 
 
-def read_books(database: Path) -> Books:
+def read_rows(database: Path) -> StoredRows:
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)
     connection.row_factory = sqlite3.Row
     try:
         rows = [dict(row) for row in connection.execute("SELECT * FROM inbound ORDER BY id")]
-        books = Books({(row["platform"], row["external_id"].rpartition(":")[2]): row for row in rows}, {}, {})
-        books.outbound = _by_person(connection, "SELECT * FROM outbound ORDER BY id")
-        books.lines = _by_person(connection, "SELECT * FROM conversations ORDER BY id")
-        return books
+        stored = StoredRows({(row["platform"], row["external_id"].rpartition(":")[2]): row for row in rows}, {}, {})
+        stored.outbound = _by_person(connection, "SELECT * FROM outbound ORDER BY id")
+        stored.history = _by_person(connection, "SELECT * FROM conversations ORDER BY id")
+        return stored
     finally:
         connection.close()
 
@@ -84,34 +84,34 @@ def _by_person(connection: sqlite3.Connection, query: str) -> dict[tuple[str, st
     return found
 
 
-def audit(people: Sequence[Person], seen: dict[str, list[Bubble]], books: Books) -> Findings:
+def audit(people: Sequence[ChaosUser], seen: dict[str, list[Bubble]], stored: StoredRows) -> Findings:
     """`seen` holds the bubbles that each person got, in order, by platform and address ("sms +1202...")."""
     findings = Findings()
     for person in people:
         bubbles = seen[key_of(person)]
-        _Case(person, books, findings).judge(bubbles)
+        _UserAudit(person, stored, findings).check(bubbles)
     findings.dead += [
         f"{row['platform']} {row['external_id']}: {row['outcome']}: {row['error']}"
-        for row in books.inbound.values()
+        for row in stored.inbound.values()
         if row["state"] == "dead"
     ]
     return findings
 
 
-def key_of(person: Person) -> str:
+def key_of(person: ChaosUser) -> str:
     return f"{person.platform} {person.address}"
 
 
-class _Case:
-    """One person."""
+class _UserAudit:
+    """The audit of one user."""
 
-    def __init__(self, person: Person, books: Books, findings: Findings) -> None:
+    def __init__(self, person: ChaosUser, stored: StoredRows, findings: Findings) -> None:
         self._person = person
         self._name = key_of(person)
-        self._books = books
+        self._rows = stored
         self._findings = findings
-        self._parts = books.outbound.get((person.platform, person.address), [])
-        self._unsure = {
+        self._parts = stored.outbound.get((person.platform, person.address), [])
+        self._unknown = {
             marker
             for part in self._parts
             if person.platform == TELEGRAM and part["state"] == "failed" and part["resends"] and part["error"]
@@ -123,17 +123,17 @@ class _Case:
             marker for part in self._parts if part["reply_id"] == reply_id for marker in markers_in(str(part["text"]))
         }
 
-    def judge(self, bubbles: list[Bubble]) -> None:
+    def check(self, bubbles: list[Bubble]) -> None:
         once = self._without_resends(bubbles)
         pieces = [piece for bubble in once for piece in pieces_in(bubble["text"])]
         self._findings.notices += sum(not pieces_in(bubble["text"]) for bubble in once) - 1
-        self._doubled(pieces)
-        self._answered(pieces)
-        self._in_order(pieces)
-        if self._unsure:
-            self._findings.given_up += [f"{self._name}: {marker}" for marker in sorted(self._unsure)]
+        self._check_doubled(pieces)
+        self._check_answers(pieces)
+        self._check_order(pieces)
+        if self._unknown:
+            self._findings.given_up += [f"{self._name}: {marker}" for marker in sorted(self._unknown)]
         else:
-            self._remembered(once)
+            self._check_history(once)
 
     def _without_resends(self, bubbles: list[Bubble]) -> list[Bubble]:
         """What the person got, each resend that is allowed taken out and counted."""
@@ -156,12 +156,12 @@ class _Case:
             once.append(bubble)
         return once
 
-    def _doubled(self, pieces: list[Piece]) -> None:
+    def _check_doubled(self, pieces: list[Piece]) -> None:
         for piece, count in Counter(pieces).items():
             if count > 1:
                 self._findings.doubled.append(f"{self._name}: {piece.marker} piece {piece.number}, {count} times")
 
-    def _answered(self, pieces: list[Piece]) -> None:
+    def _check_answers(self, pieces: list[Piece]) -> None:
         got: dict[str, set[int]] = defaultdict(set)
         wanted: dict[str, int] = {}
         for piece in pieces:
@@ -174,13 +174,13 @@ class _Case:
             marker = question.marker
             if marker in wanted and len(got[marker]) == wanted[marker]:
                 self._findings.answered += 1
-            elif marker in self._unsure:
+            elif marker in self._unknown:
                 self._findings.unseen.append(f"{self._name}: {marker}")
             else:
                 self._missing(question, sorted(got[marker]))
 
     def _missing(self, question: Question, got: list[int]) -> None:
-        row = self._books.row_of(self._person.platform, question.external_id)
+        row = self._rows.row_of(self._person.platform, question.external_id)
         what = f"{self._name}: {question.marker} ({question.external_id})"
         if row is None:
             self._findings.lost.append(what)
@@ -192,7 +192,7 @@ class _Case:
             f"parts: {states or 'none'}"
         )
 
-    def _in_order(self, pieces: list[Piece]) -> None:
+    def _check_order(self, pieces: list[Piece]) -> None:
         """Pieces in sequence, one answer after the other, and answers in the order of what was certainly earlier."""
         order: list[str] = []
         last: Piece | None = None
@@ -204,9 +204,9 @@ class _Case:
             elif piece.number < last.number:
                 self._findings.out_of_order.append(f"{self._name}: {piece.marker} piece {piece.number} comes late")
             last = piece
-        self._answers_in_order({marker: place for place, marker in enumerate(order)})
+        self._check_answer_order({marker: place for place, marker in enumerate(order)})
 
-    def _answers_in_order(self, places: dict[str, int]) -> None:
+    def _check_answer_order(self, places: dict[str, int]) -> None:
         asked = [question for question in self._person.questions if question.marker in places]
         for early in asked:
             for late in asked:
@@ -216,14 +216,15 @@ class _Case:
                         f"{self._name}: {late.marker} was answered before {early.marker}"
                     )
 
-    def _remembered(self, once: list[Bubble]) -> None:
+    def _check_history(self, once: list[Bubble]) -> None:
         """The history holds exactly what the person wrote and saw."""
-        lines = self._books.lines.get((self._person.platform, self._person.address), [])
-        told = "".join(_plain(line["message"]) for line in lines if line["role"] == "assistant")
-        heard = "".join(_plain(bubble["text"]) for bubble in once)
-        if told != heard:
-            self._findings.history.append(f"{self._name}: {_difference(told, heard)}")
-        asked = Counter(marker for line in lines if line["role"] == "user" for marker in markers_in(line["message"]))
+        history = self._rows.history.get((self._person.platform, self._person.address), [])
+        stored = "".join(_plain(message["message"]) for message in history if message["role"] == "assistant")
+        received = "".join(_plain(bubble["text"]) for bubble in once)
+        if stored != received:
+            self._findings.history.append(f"{self._name}: {_difference(stored, received)}")
+        questions = [message["message"] for message in history if message["role"] == "user"]
+        asked = Counter(marker for question in questions for marker in markers_in(question))
         for question in self._person.questions:
             if question.settled_at is not None and asked[question.marker] != 1:
                 self._findings.history.append(
@@ -232,12 +233,12 @@ class _Case:
 
 
 def _plain(text: str) -> str:
-    """Without the number of a part and without white space, which the cutting of parts may swallow."""
+    """The text without the number of a part and without white space, which splitting into parts may drop."""
     return "".join(_NUMBER.sub("", text).split())
 
 
-def _difference(told: str, heard: str) -> str:
-    place = next((at for at, (one, other) in enumerate(zip(told, heard, strict=False)) if one != other), None)
-    place = min(len(told), len(heard)) if place is None else place
+def _difference(stored: str, received: str) -> str:
+    place = next((at for at, (one, other) in enumerate(zip(stored, received, strict=False)) if one != other), None)
+    place = min(len(stored), len(received)) if place is None else place
     about = slice(max(0, place - 30), place + 40)
-    return f"the history says ...{told[about]!r}, the person saw ...{heard[about]!r}"
+    return f"the history has ...{stored[about]!r}, the user got ...{received[about]!r}"

@@ -1,6 +1,6 @@
-"""What goes wrong in a campaign: kills, storms at the providers, an ill model, a locked database, single bad answers.
+"""The faults of a campaign: kills, failing providers, a failing model, a locked database, single bad answers.
 
-What strikes is counted by its name. Everything is drawn from one seeded source of chance; the moments are not, as the
+Injected faults are counted by name. All choices come from one seeded generator; the moments do not, because the
 product runs in real time.
 """
 
@@ -20,19 +20,19 @@ from typing import Any
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from tests.chaos.chaos_model import ChaosModel
-from tests.chaos.chaos_people import Person, Simulation
 from tests.chaos.chaos_product import ChaosProduct
 from tests.chaos.chaos_questions import Question
-from tests.chaos.proxy import FrontDoor
+from tests.chaos.chaos_users import ChaosUser, SimulatorClient
+from tests.chaos.proxy import FaultyProxy
 
 VICTIMS = {"sms_server": 30, "telegram_server": 30, "llm_server": 15, "launcher": 12, "admin_server": 5}
 QUICK_SECONDS = 28.0
-MOST_QUICK_DEATHS = 3  # the launcher gives a server up after five
+MAX_QUICK_CRASHES = 3  # the launcher gives a server up after five
 TIMED_OUT_SECONDS = 22.0  # longer than the channels wait for an answer
 Fault = dict[str, Any]
 
 _SEND = {SMS: ("twilio", "messages.create"), TELEGRAM: ("telegram", "sendMessage")}
-_FATES: dict[str, Fault] = {
+_SEND_FAULTS: dict[str, Fault] = {
     "429": {"effect": "status", "status": 429, "retry_after": 1},
     "500": {"effect": "status", "status": 500},
     "503 after acceptance": {"effect": "status", "status": 503, "when": "after"},
@@ -78,128 +78,131 @@ _STORMS: dict[str, Fault] = {
 }
 
 
-class Mischief:
-    """Everything that is done to the product until `heal`."""
+class FaultInjector:
+    """Injects faults into the product and its surroundings until `heal`."""
 
     def __init__(
-        self, product: ChaosProduct, simulation: Simulation, model: ChaosModel, door: FrontDoor, chance: random.Random
+        self,
+        product: ChaosProduct,
+        simulator: SimulatorClient,
+        model: ChaosModel,
+        proxy: FaultyProxy,
+        rng: random.Random,
     ) -> None:
         self._product = product
-        self._simulation = simulation
+        self._simulator = simulator
         self._model = model
-        self._door = door
-        self._chance = chance
-        self._hits: dict[str, list[float]] = {}
+        self._proxy = proxy
+        self._rng = rng
+        self._signals: dict[str, list[float]] = {}
         self.kills: Counter[str] = Counter()
-        self.struck: Counter[str] = Counter()
+        self.injected: Counter[str] = Counter()
         self.long_waits = True
         self.longest = 4.0
 
     # -- single bad answers --------------------------------------------------------------------------------------------
 
-    async def fate(self, person: Person, question: Question) -> None:
-        """Now and then one send of the answer to this question goes wrong, once."""
-        if self._chance.random() >= 0.25:
+    async def prepare_fault(self, person: ChaosUser, question: Question) -> None:
+        """Let one send of the answer to this question fail once, for a quarter of the questions."""
+        if self._rng.random() >= 0.25:
             return
-        name = self._chance.choice(list(_FATES))
+        name = self._rng.choice(list(_SEND_FAULTS))
         if name.startswith("timeout") and not self.long_waits:
             return
-        if person.platform == TELEGRAM and name not in _KNOWN and self._chance.random() < RARELY_UNKNOWN:
+        if person.platform == TELEGRAM and name not in _KNOWN and self._rng.random() < RARELY_UNKNOWN:
             return
         target, method = _SEND[person.platform]
-        fault = {"target": target, "method": method, "contains": question.marker, "count": 1, **_FATES[name]}
-        await self._simulation.ask("POST", "faults", json=fault)
-        self.struck[f"{target} send: {name}"] += 1
+        fault = {"target": target, "method": method, "contains": question.marker, "count": 1, **_SEND_FAULTS[name]}
+        await self._simulator.call("POST", "faults", json=fault)
+        self.injected[f"{target} send: {name}"] += 1
 
     # -- storms --------------------------------------------------------------------------------------------------------
 
-    async def storms(self, until: float, calm: tuple[float, float]) -> None:
-        """Trouble at the providers, one after the other, each for some seconds."""
-        await self._again_and_again([self._storm], until, calm)
+    async def storms(self, until: float, pauses: tuple[float, float]) -> None:
+        """Make the providers fail in one way after the other, each for some seconds."""
+        await self._repeat([self._storm], until, pauses)
 
-    async def troubles(self, until: float, calm: tuple[float, float]) -> None:
-        """Trouble of our own, likewise: the model, the way in, the database."""
-        await self._again_and_again([self._ill_model, self._bad_door, self._locked_database], until, calm)
+    async def own_faults(self, until: float, pauses: tuple[float, float]) -> None:
+        """Likewise for the model, the proxy and the database."""
+        await self._repeat([self._failing_model, self._failing_proxy, self._locked_database], until, pauses)
 
-    async def _again_and_again(
-        self, kinds: list[Callable[[], Awaitable[None]]], until: float, calm: tuple[float, float]
+    async def _repeat(
+        self, kinds: list[Callable[[], Awaitable[None]]], until: float, pauses: tuple[float, float]
     ) -> None:
         while (now := time.monotonic()) < until:
-            await asyncio.sleep(min(self._chance.uniform(*calm), until - now))
-            await self._chance.choice(kinds)()
+            await asyncio.sleep(min(self._rng.uniform(*pauses), until - now))
+            await self._rng.choice(kinds)()
 
     async def _storm(self) -> None:
-        name = self._chance.choice(list(_STORMS))
-        added = await self._simulation.ask("POST", "faults", json=_STORMS[name])
-        await asyncio.sleep(self._chance.uniform(1, self.longest))
-        for fault in (await self._simulation.ask("GET", "faults"))["faults"]:
+        name = self._rng.choice(list(_STORMS))
+        added = await self._simulator.call("POST", "faults", json=_STORMS[name])
+        await asyncio.sleep(self._rng.uniform(1, self.longest))
+        for fault in (await self._simulator.call("GET", "faults"))["faults"]:
             if fault["id"] == added["fault"]["id"]:
-                self.struck[name] += fault["used"]
-                await self._simulation.ask("DELETE", f"faults/{fault['id']}")
+                self.injected[name] += fault["used"]
+                await self._simulator.call("DELETE", f"faults/{fault['id']}")
 
-    async def _ill_model(self) -> None:
-        before, self._model.ill = self._model.ill, self._chance.choice((0.5, 1.0))
-        await asyncio.sleep(self._chance.uniform(1, self.longest))
-        self._model.ill = before
+    async def _failing_model(self) -> None:
+        before, self._model.failure_rate = self._model.failure_rate, self._rng.choice((0.5, 1.0))
+        await asyncio.sleep(self._rng.uniform(1, self.longest))
+        self._model.failure_rate = before
 
-    async def _bad_door(self) -> None:
-        before, self._door.bad = self._door.bad, self._chance.choice((0.5, 1.0))
-        await asyncio.sleep(self._chance.uniform(1, self.longest))
-        self._door.bad = before
+    async def _failing_proxy(self) -> None:
+        before, self._proxy.failure_rate = self._proxy.failure_rate, self._rng.choice((0.5, 1.0))
+        await asyncio.sleep(self._rng.uniform(1, self.longest))
+        self._proxy.failure_rate = before
 
     async def _locked_database(self) -> None:
-        if await asyncio.to_thread(
-            lock, self._product.folder / "product.db", self._chance.uniform(0.5, self.longest + 1)
-        ):
-            self.struck["database: locked"] += 1
+        if await asyncio.to_thread(lock, self._product.folder / "product.db", self._rng.uniform(0.5, self.longest + 1)):
+            self.injected["database: locked"] += 1
 
     # -- kills ---------------------------------------------------------------------------------------------------------
 
-    async def kills_until(self, until: float, calm: tuple[float, float]) -> None:
-        """Kill, and sometimes ask to stop, one process after the other; a launcher is started again."""
+    async def kills_until(self, until: float, pauses: tuple[float, float]) -> None:
+        """Send SIGKILL or SIGTERM to one process after the other; a launcher is started again."""
         while (now := time.monotonic()) < until:
-            await asyncio.sleep(min(self._chance.uniform(*calm), until - now))
-            victim = self._chance.choices(list(VICTIMS), list(VICTIMS.values()))[0]
-            await self.hit(victim, self._chance.choices((signal.SIGKILL, signal.SIGTERM), (75, 25))[0])
+            await asyncio.sleep(min(self._rng.uniform(*pauses), until - now))
+            victim = self._rng.choices(list(VICTIMS), list(VICTIMS.values()))[0]
+            await self.send_signal(victim, self._rng.choices((signal.SIGKILL, signal.SIGTERM), (75, 25))[0])
 
-    async def hit(self, victim: str, number: signal.Signals) -> None:
-        """Send one signal, unless the launcher would lose patience with this server."""
-        if self._dies_too_often(victim) or not self._product.hit(victim, number):
+    async def send_signal(self, victim: str, number: signal.Signals) -> None:
+        """Send one signal, unless the launcher would give this server up."""
+        if self._crashed_too_often(victim) or not self._product.send_signal(victim, number):
             return
-        self._hits.setdefault(victim, []).append(time.monotonic())
+        self._signals.setdefault(victim, []).append(time.monotonic())
         self.kills[f"{victim} {number.name}"] += 1
         if victim == "launcher":
             await self._product.launcher_ended()
             await self._product.launch()
-            self._hits.clear()
+            self._signals.clear()
 
-    def _dies_too_often(self, victim: str) -> bool:
-        latest = [*self._hits.get(victim, []), time.monotonic()][-MOST_QUICK_DEATHS - 1 :]
+    def _crashed_too_often(self, victim: str) -> bool:
+        latest = [*self._signals.get(victim, []), time.monotonic()][-MAX_QUICK_CRASHES - 1 :]
         gaps = [after - before for before, after in itertools.pairwise(latest)]
-        return len(gaps) == MOST_QUICK_DEATHS and all(gap < QUICK_SECONDS for gap in gaps)
+        return len(gaps) == MAX_QUICK_CRASHES and all(gap < QUICK_SECONDS for gap in gaps)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     async def heal(self) -> None:
-        """Take everything back; what was prepared and never struck is not counted."""
-        self._model.ill = self._door.bad = 0.0
-        for fault in (await self._simulation.ask("GET", "faults"))["faults"]:
-            name = _fate_of(fault)
-            if name in self.struck:
-                self.struck[name] -= fault["count"] or 0
-        await self._simulation.ask("DELETE", "faults")
+        """Remove all faults; those that were prepared and never applied are not counted."""
+        self._model.failure_rate = self._proxy.failure_rate = 0.0
+        for fault in (await self._simulator.call("GET", "faults"))["faults"]:
+            name = _send_fault_name(fault)
+            if name in self.injected:
+                self.injected[name] -= fault["count"] or 0
+        await self._simulator.call("DELETE", "faults")
 
 
-def _fate_of(fault: Fault) -> str:
+def _send_fault_name(fault: Fault) -> str:
     """The name under which a prepared fault was counted."""
-    for name, fate in _FATES.items():
-        if all(fault.get(key) == value for key, value in {"when": "before", **fate}.items()):
+    for name, spec in _SEND_FAULTS.items():
+        if all(fault.get(key) == value for key, value in {"when": "before", **spec}.items()):
             return f"{fault['target']} send: {name}"
     return ""
 
 
 def lock(database: Path, seconds: float) -> bool:
-    """Keep every writer out of the database for a while, as a backup gone wrong would; False when it got no turn."""
+    """Lock the database for writers, as a failed backup would; False when the lock was not obtained."""
     connection = sqlite3.connect(database, timeout=20, isolation_level=None)
     try:
         connection.execute("BEGIN EXCLUSIVE")

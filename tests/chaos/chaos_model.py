@@ -1,4 +1,4 @@
-"""The model of a campaign: OpenAI-compatible, quick and right while it is well, wrong in every way when ill."""
+"""The model of a campaign: OpenAI-compatible; a share of its responses fails, each in one of many ways."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _STREAM = {"Content-Type": "text/event-stream"}
 
 
 class ChaosModel:
-    """Runs in the campaign's own loop. `ill` is the share of the questions that go wrong, 0 to 1."""
+    """Runs in the campaign's own loop. `failure_rate`: 0 to 1."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self._chance = chance
-        self.ill = 0.0
-        self.struck: Counter[str] = Counter()
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.failure_rate = 0.0
+        self.injected: Counter[str] = Counter()
         self.asked = 0
 
     def routes(self) -> list[web.RouteDef]:
@@ -36,10 +36,10 @@ class ChaosModel:
         body = await request.json()
         self.asked += 1
         answer = answer_to(str(body["messages"][-1]["content"]))
-        if self._chance.random() >= self.ill:
+        if self._rng.random() >= self.failure_rate:
             return await _stream(request, answer)
-        effect = self._chance.choice(EFFECTS)
-        self.struck[f"model: {effect}"] += 1
+        effect = self._rng.choice(EFFECTS)
+        self.injected[f"model: {effect}"] += 1
         return await _spoiled(request, effect, answer)
 
 
@@ -77,16 +77,16 @@ async def _stream(request: web.Request, answer: str, *, ends: bool = True) -> we
     middle = len(answer) // 2
     try:
         await response.prepare(request)
-        for words in (answer[:middle], answer[middle:]):
-            await response.write(_event({"choices": [{"index": 0, "delta": {"content": words}}]}))
+        for text in (answer[:middle], answer[middle:]):
+            await response.write(_event({"choices": [{"index": 0, "delta": {"content": text}}]}))
         if ends:
             await response.write(_event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}))
             await response.write(b"data: [DONE]\n\n")
     except ConnectionResetError:
-        pass  # whoever asked was killed or lost patience
+        pass  # the client was killed or timed out
     return response
 
 
 def _event(chunk: dict[str, Any]) -> bytes:
-    line = {"id": "c1", "object": "chat.completion.chunk", "model": "scripted", **chunk}
-    return f"data: {json.dumps(line)}\n\n".encode()
+    event = {"id": "c1", "object": "chat.completion.chunk", "model": "scripted", **chunk}
+    return f"data: {json.dumps(event)}\n\n".encode()

@@ -21,18 +21,18 @@ from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TO
 from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
 from tests.product.running_product import ROOT, RunningProduct
 
-ADMIN_TOKEN = "only-the-campaign-knows-this"
+ADMIN_TOKEN = "admin-token-of-the-campaign"
 SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server")
 PORTS_ARE_TAKEN = 2
 START_SECONDS = 60.0
 
 
 class ChaosProduct(RunningProduct):
-    """A product whose launcher may be killed and restarted; `outside` is the port of the proxy and the model."""
+    """A product whose launcher may be killed and restarted; `port` is that of the proxy and the model."""
 
-    def __init__(self, folder: Path, outside: int, telegram_mode: str) -> None:
+    def __init__(self, folder: Path, port: int, telegram_mode: str) -> None:
         super().__init__(folder)
-        self.outside = f"http://127.0.0.1:{outside}"
+        self.public_url = f"http://127.0.0.1:{port}"
         simulator = self.url("simulator")
         self._environment |= {
             "TWILIO_ACCOUNT_SID": SIMULATED_ACCOUNT_SID,
@@ -42,10 +42,10 @@ class ChaosProduct(RunningProduct):
             "TELEGRAM_BOT_TOKEN": SIMULATED_BOT_TOKEN,
             "TELEGRAM_API_BASE_URL": simulator,
             "TELEGRAM_MODE": telegram_mode,
-            "PUBLIC_URL": self.outside,
+            "PUBLIC_URL": self.public_url,
             "ADMIN_TOKEN": ADMIN_TOKEN,
             "LLM_SOURCE": "openai",
-            "OPENAI_BASE_URL": f"{self.outside}/v1",
+            "OPENAI_BASE_URL": f"{self.public_url}/v1",
             "OPENAI_MODEL": "scripted",
             "OPENAI_MAX_CONCURRENT": "64",
             "LLM_FIRST_TOKEN_SECONDS": "3",
@@ -98,7 +98,7 @@ class ChaosProduct(RunningProduct):
             )
 
     async def launch(self) -> None:
-        """Start the launcher; while the servers of the last one still hold their ports it refuses, so insist."""
+        """Start the launcher; while the servers of the last one still hold their ports it refuses, so repeat."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             self._launcher = self._launch()
@@ -109,14 +109,14 @@ class ChaosProduct(RunningProduct):
             else:
                 self.launches += 1
                 return
-            assert self._launcher.returncode == PORTS_ARE_TAKEN, f"the launcher ended:\n{self._last_words()}"
-        raise AssertionError(f"the launcher cannot be started:\n{self._last_words()}")
+            assert self._launcher.returncode == PORTS_ARE_TAKEN, f"the launcher ended:\n{self._log_tail()}"
+        raise AssertionError(f"the launcher cannot be started:\n{self._log_tail()}")
 
     async def all_ready(self, seconds: float = START_SECONDS) -> None:
         for server in SERVERS:
             await asyncio.to_thread(self.await_ready, server, seconds)
 
-    def hit(self, victim: str, number: signal.Signals) -> bool:
+    def send_signal(self, victim: str, number: signal.Signals) -> bool:
         """Send a signal to a server or the launcher; False when it does not run at this moment."""
         try:
             process = psutil.Process(self.launcher.pid) if victim == "launcher" else self.process(victim)
@@ -129,7 +129,7 @@ class ChaosProduct(RunningProduct):
         await asyncio.to_thread(self.launcher.wait, START_SECONDS)
 
     def status(self, platform: str) -> dict[str, Any]:
-        """What the operator sees. Raises httpx.HTTPError or AssertionError while the server is away."""
+        """The status route's answer. Raises httpx.HTTPError or AssertionError while the server is away."""
         url = f"{self.url(f'{platform}_server')}/{platform}/status"
         found: dict[str, Any] = self.call("GET", url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}, timeout=10)
         return found
@@ -140,11 +140,11 @@ class ChaosProduct(RunningProduct):
             self._simulator.terminate()
             self._simulator.wait(60)
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return self.log.read_text(errors="replace")[-4000:]
 
 
-def new_product(folder: Path, outside: int, telegram_mode: str) -> ChaosProduct:
+def new_product(folder: Path, port: int, telegram_mode: str) -> ChaosProduct:
     folder.mkdir(parents=True, exist_ok=True)
     assert not (folder / "product.db").exists(), f"{folder} is another campaign's"
-    return ChaosProduct(folder, outside, telegram_mode)
+    return ChaosProduct(folder, port, telegram_mode)

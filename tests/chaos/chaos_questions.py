@@ -1,7 +1,7 @@
-"""What people ask in a campaign: every question carries a marker, every answer to it repeats the marker piece by piece.
+"""The questions of a campaign: each carries a marker, and every answer to it repeats the marker piece by piece.
 
-So the audit can tell from the bubbles alone which question was answered, how often, how completely and in which order,
-be it that several questions were answered as one.
+So the bubbles alone show which question was answered, how often, how completely and in which order, also when several
+questions were answered as one.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from relay.channels.sms.spec import SMS
 from relay.core.messages import Platform
 
 LONG_PIECES = 12
-_FILLER = "And so the story goes on, word after word, as stories do when nobody is in a hurry to hear the end. " * 4
+_FILLER = "And so the story goes on, word after word, as stories do when time does not matter to the reader. " * 4
 _MARKER = re.compile(r"q\d+[st]\d{3}n\d{4}[yz]")
 _PIECE = re.compile(rf"({_MARKER.pattern})(?:p(\d\d)of(\d\d))?")
 
 
 class Kind(StrEnum):
-    """What a person wants."""
+    """The kind of answer that a question requires."""
 
     SHORT = "short"
     LONG = "long"  # an answer in several parts

@@ -20,7 +20,7 @@ _WRONG = ("lost", "doubled", "out_of_order", "unanswered", "history", "dead")
 class Report:
     """What a campaign did and found. took and draining are seconds."""
 
-    orders: dict[str, Any]
+    options: dict[str, Any]
     kills: dict[str, int]
     faults: dict[str, int]
     sent: int
@@ -37,10 +37,10 @@ class Report:
 
     @property
     def repeat(self) -> str:
-        orders = self.orders
+        options = self.options
         return (
-            f"make chaos SECONDS={orders['seconds']:g} SEED={orders['seed']} PEOPLE={orders['people']} "
-            f"TELEGRAM={orders['telegram']}"
+            f"make chaos SECONDS={options['seconds']:g} SEED={options['seed']} PEOPLE={options['people']} "
+            f"TELEGRAM={options['telegram']}"
         )
 
 
@@ -62,10 +62,10 @@ def print_report(report: Report, folder: Path) -> None:
 def rows(report: Report) -> list[tuple[str, str]]:
     """The lines of the table."""
     findings = report.findings
-    hits = [(f"signal: {name}", str(count)) for name, count in sorted(report.kills.items())]
+    signals = [(f"signal: {name}", str(count)) for name, count in sorted(report.kills.items())]
     faults = [(name, str(count)) for name, count in sorted(report.faults.items()) if count]
     return [
-        *hits,
+        *signals,
         *faults,
         ("signals in all", str(sum(report.kills.values()))),
         ("faults in all", str(sum(report.faults.values()))),

@@ -1,7 +1,6 @@
-"""The way from the providers to the servers, as a tunnel or proxy would be: one public address, paths to two servers.
+"""A reverse proxy between the providers and the servers, as a tunnel would be: one public address for two servers.
 
-It loses requests before they arrive, loses answers after the work was done, holds requests back, and passes them on
-twice.
+It drops requests, drops responses after the work was done, delays requests, and forwards them twice.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ EFFECTS = ("cut before", "cut after", "held back", "twice", "answered 502 after"
 _NOT_PASSED_ON = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
-class FrontDoor:
-    """`servers` maps the first part of a path to the base URL of its server. `bad` is the share that goes wrong."""
+class FaultyProxy:
+    """`servers` maps the first part of a path to the base URL of its server. `failure_rate`: 0 to 1."""
 
-    def __init__(self, servers: Mapping[str, str], chance: random.Random) -> None:
+    def __init__(self, servers: Mapping[str, str], rng: random.Random) -> None:
         self._servers = servers
-        self._chance = chance
-        self.bad = 0.0
-        self.struck: Counter[str] = Counter()
+        self._rng = rng
+        self.failure_rate = 0.0
+        self.injected: Counter[str] = Counter()
         self._client: aiohttp.ClientSession | None = None
 
     def routes(self) -> list[web.RouteDef]:
@@ -40,12 +39,12 @@ class FrontDoor:
             await self._client.close()
 
     async def _take(self, request: web.Request) -> web.Response:
-        if self._chance.random() >= self.bad:
+        if self._rng.random() >= self.failure_rate:
             return await self._pass_on(request)
-        effect = self._chance.choice(EFFECTS)
-        self.struck[f"webhook: {effect}"] += 1
+        effect = self._rng.choice(EFFECTS)
+        self.injected[f"webhook: {effect}"] += 1
         if effect == "held back":
-            await asyncio.sleep(self._chance.uniform(0.3, 3.0))
+            await asyncio.sleep(self._rng.uniform(0.3, 3.0))
         if effect == "twice":
             await self._pass_on(request)
         answer = web.Response() if effect == "cut before" else await self._pass_on(request)
@@ -54,7 +53,7 @@ class FrontDoor:
         return web.Response(status=502) if effect == "answered 502 after" else answer
 
     async def _pass_on(self, request: web.Request) -> web.Response:
-        assert self._client is not None, "the door is closed"
+        assert self._client is not None, "the proxy is closed"
         base = self._servers.get(request.match_info["server"])
         if base is None:
             return web.Response(status=404)
@@ -65,4 +64,4 @@ class FrontDoor:
                 kind = answer.headers.get("Content-Type", "text/plain").partition(";")[0]
                 return web.Response(status=answer.status, body=await answer.read(), content_type=kind)
         except (aiohttp.ClientError, TimeoutError, OSError):
-            return web.Response(status=502, text="nobody answers here now")
+            return web.Response(status=502, text="the server does not answer")

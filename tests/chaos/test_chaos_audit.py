@@ -1,4 +1,4 @@
-"""The audit itself: it must see what it is there to see, or a clean campaign means nothing."""
+"""The audit itself: it must find every kind of mistake, or a clean campaign means nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
-from tests.chaos.chaos_audit import Books, Findings, audit
-from tests.chaos.chaos_people import Person
+from tests.chaos.chaos_audit import Findings, StoredRows, audit
 from tests.chaos.chaos_questions import Kind, Question, answer_to, make_question, pieces_in
+from tests.chaos.chaos_users import ChaosUser
 
 WHO = ("sms", "+12025550101")
 
@@ -25,40 +25,40 @@ def bubble(number: int, text: str) -> dict[str, Any]:
     return {"text": text, "message_id": number}
 
 
-def judged(
+def audited(
     questions: list[Question],
-    heard: list[str],
+    received: list[str],
     *,
-    told: str | None = None,
+    history: str | None = None,
     stored: bool = True,
     resends: int = 0,
     state: str = "sent",
 ) -> Findings:
-    """The findings about one person who asked, and heard this after "Welcome!"."""
-    texts = ["Welcome!", *heard]
+    """The findings about one user who sent the questions and received these texts after "Welcome!"."""
+    texts = ["Welcome!", *received]
     platform = TELEGRAM if resends else SMS
     who = (platform, WHO[1])
-    person = Person(0, platform, WHO[1], questions)
+    person = ChaosUser(0, platform, WHO[1], questions)
     row = {"platform": platform, "id": 1, "state": "done", "outcome": "answered", "error": None}
-    said = [{"role": "user", "message": question.text} for question in questions]
-    told = "".join(texts) if told is None else told
+    asked_messages = [{"role": "user", "message": question.text} for question in questions]
+    history = "".join(texts) if history is None else history
     planned = [answer_to(question.text) for question in questions[:1]]
-    accepted = len(heard) if state == "sent" else None  # the last copy is the one that we heard of
+    accepted = len(received) if state == "sent" else None  # the last copy is the one known to be accepted
     part = {
         "provider_id": accepted,
         "resends": resends,
         "state": state,
         "reply_id": "r",
         "error_code": "unknown",
-        "error": "nobody can tell",
+        "error": "outcome unknown",
     }
     parts = [{**part, "text": text} for text in planned]
-    books = Books(
+    rows = StoredRows(
         {(who[0], one.external_id): {**row, "external_id": one.external_id} for one in questions if stored},
         {who: parts},
-        {who: [*said, {"role": "assistant", "message": told}]},
+        {who: [*asked_messages, {"role": "assistant", "message": history}]},
     )
-    return audit([person], {f"{platform} {WHO[1]}": [bubble(number, text) for number, text in enumerate(texts)]}, books)
+    return audit([person], {f"{platform} {WHO[1]}": [bubble(number, text) for number, text in enumerate(texts)]}, rows)
 
 
 def wrong(findings: Findings) -> set[str]:
@@ -69,7 +69,7 @@ def wrong(findings: Findings) -> set[str]:
 def test_what_was_answered_once_and_in_order_is_clean() -> None:
     """Two questions, two answers."""
     one, two = asked(1), asked(2)
-    findings = judged([one, two], [answer_to(one.text), answer_to(two.text)])
+    findings = audited([one, two], [answer_to(one.text), answer_to(two.text)])
     assert findings.clean
     assert findings.answered == findings.acknowledged == 2
 
@@ -77,20 +77,20 @@ def test_what_was_answered_once_and_in_order_is_clean() -> None:
 def test_several_questions_answered_as_one_are_clean() -> None:
     """The answer carries all markers, in their order."""
     one, two = asked(1), asked(2)
-    assert judged([one, two], [answer_to(f"{one.text}\n{two.text}")]).clean
+    assert audited([one, two], [answer_to(f"{one.text}\n{two.text}")]).clean
 
 
 @pytest.mark.parametrize(("stored", "expected"), [(True, {"unanswered"}), (False, {"lost"})])
 def test_a_question_without_an_answer_is_found(stored: bool, expected: set[str]) -> None:
     """Unanswered when the product has it, lost when it has not."""
-    assert wrong(judged([asked(1)], [], stored=stored)) == expected
+    assert wrong(audited([asked(1)], [], stored=stored)) == expected
 
 
 def test_a_question_that_was_not_acknowledged_needs_no_answer() -> None:
     """Its provider still has it."""
     question = asked(1)
     question.settled_at = None
-    assert judged([question], [], stored=False).clean
+    assert audited([question], [], stored=False).clean
 
 
 def test_half_an_answer_is_unanswered() -> None:
@@ -98,72 +98,74 @@ def test_half_an_answer_is_unanswered() -> None:
     question = asked(1, Kind.LONG)
     half = answer_to(question.text)[:2000]
     assert 0 < len(pieces_in(half)) < 12
-    assert wrong(judged([question], [half])) == {"unanswered"}
+    assert wrong(audited([question], [half])) == {"unanswered"}
 
 
 def test_an_answer_that_came_twice_is_found() -> None:
     """By text message no repetition is allowed."""
     question = asked(1)
     answer = answer_to(question.text)
-    assert wrong(judged([question], [answer, answer], told=f"Welcome!{answer}")) == {"doubled", "history"}
+    assert wrong(audited([question], [answer, answer], history=f"Welcome!{answer}")) == {"doubled", "history"}
 
 
 def test_a_resend_on_telegram_that_the_database_knows_of_is_counted_apart() -> None:
     """Once is allowed after an unknown outcome; the history has it once."""
     question = asked(1)
     answer = answer_to(question.text)
-    findings = judged([question], [answer, answer], told=f"Welcome!{answer}", resends=1)
+    findings = audited([question], [answer, answer], history=f"Welcome!{answer}", resends=1)
     assert findings.clean
     assert len(findings.resent) == 1
-    assert "doubled" in wrong(judged([question], [answer] * 3, told=f"Welcome!{answer}", resends=1))
+    assert "doubled" in wrong(audited([question], [answer] * 3, history=f"Welcome!{answer}", resends=1))
 
 
 def test_answers_in_the_wrong_order_are_found_when_the_questions_had_an_order() -> None:
     """Two that were under way at the same time had none."""
     one, two = asked(1), asked(2)
     answers = [answer_to(two.text), answer_to(one.text)]
-    assert wrong(judged([one, two], answers)) == {"out_of_order"}
+    assert wrong(audited([one, two], answers)) == {"out_of_order"}
     one.settled_at = two.first_at + 1
-    assert judged([one, two], answers).clean
+    assert audited([one, two], answers).clean
 
 
 def test_pieces_that_come_late_or_between_others_are_found() -> None:
     """One answer after the other, each from its beginning to its end."""
     long, other = asked(1, Kind.LONG), asked(2)
     first, *rest = answer_to(long.text).split("\n\n")
-    assert wrong(judged([long, other], [first, answer_to(other.text), *rest])) == {"out_of_order"}
-    assert wrong(judged([long], [*rest, first])) == {"out_of_order"}
+    assert wrong(audited([long, other], [first, answer_to(other.text), *rest])) == {"out_of_order"}
+    assert wrong(audited([long], [*rest, first])) == {"out_of_order"}
 
 
 def test_a_history_that_differs_from_what_was_seen_is_found() -> None:
     """Both what was answered and what was asked."""
     question = asked(1)
     answer = answer_to(question.text)
-    assert wrong(judged([question], [answer], told="Welcome!")) == {"history"}
-    assert judged([question], [f"(1/2) {answer[:9]}", f"(2/2) {answer[9:]}"], told=f"Welcome! {answer}").history == []
+    assert wrong(audited([question], [answer], history="Welcome!")) == {"history"}
+    assert (
+        audited([question], [f"(1/2) {answer[:9]}", f"(2/2) {answer[9:]}"], history=f"Welcome! {answer}").history == []
+    )
 
 
 def test_two_notices_that_read_alike_are_no_resend() -> None:
     """The product says the same words to many a late message; that one was sent again takes nothing from the other."""
     notice, question = "I cannot answer right now.", asked(1)
-    person = Person(0, TELEGRAM, WHO[1], [question])
+    person = ChaosUser(0, TELEGRAM, WHO[1], [question])
     part = {"reply_id": "r", "state": "sent", "error": None, "error_code": None, "text": notice}
     parts = [{**part, "provider_id": "2", "resends": 1}, {**part, "provider_id": "3", "resends": 0}]
-    heard = ["Welcome!", notice, notice, notice]
+    received = ["Welcome!", notice, notice, notice]
     row = {"platform": "telegram", "id": 1, "state": "done", "outcome": None, "error": None, "external_id": "SM1"}
-    told = {"role": "assistant", "message": f"Welcome!{notice}{notice}"}
-    books = Books({("telegram", "SM1"): row}, {("telegram", WHO[1]): parts}, {("telegram", WHO[1]): [told]})
+    history = {"role": "assistant", "message": f"Welcome!{notice}{notice}"}
+    rows = StoredRows({("telegram", "SM1"): row}, {("telegram", WHO[1]): parts}, {("telegram", WHO[1]): [history]})
     question.settled_at = None
-    seen = {f"telegram {WHO[1]}": [bubble(number, text) for number, text in enumerate(heard)]}
-    findings = audit([person], seen, books)
+    seen = {f"telegram {WHO[1]}": [bubble(number, text) for number, text in enumerate(received)]}
+    findings = audit([person], seen, rows)
     assert findings.clean
     assert len(findings.resent) == 1
 
 
 @pytest.mark.parametrize(("copies", "unseen"), [(0, 1), (1, 0), (2, 0)])
 def test_a_part_on_telegram_that_was_given_up_is_counted_apart(copies: int, unseen: int) -> None:
-    """Its fate was unknown twice, and the operator sees it; three copies would be one too many."""
+    """Its outcome was unknown twice, and the operator sees it; three copies would be one too many."""
     question = asked(1)
-    findings = judged([question], [answer_to(question.text)] * copies, told="Welcome!", resends=1, state="failed")
+    findings = audited([question], [answer_to(question.text)] * copies, history="Welcome!", resends=1, state="failed")
     assert findings.clean
     assert (len(findings.given_up), len(findings.unseen)) == (1, unseen)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.campaign import Orders, campaign
+from tests.chaos.campaign import CampaignOptions, campaign
 
 pytestmark = pytest.mark.processes
 
 
 async def test_nothing_is_lost_doubled_or_out_of_order_while_processes_die_and_providers_fail(tmp_path: Path) -> None:
     """Twelve people write while servers and the launcher are killed, connections are cut and answers are broken."""
-    orders = Orders(
+    options = CampaignOptions(
         seconds=7,
         seed=5,
         people=12,
@@ -21,12 +21,12 @@ async def test_nothing_is_lost_doubled_or_out_of_order_while_processes_die_and_p
         telegram_mode="webhook",
         pause=2,
         drain=240,
-        calm=(0.3, 1),
+        pauses=(0.3, 1),
         between_kills=(1, 2.5),
     )
-    report = await campaign(orders)
+    report = await campaign(options)
     assert report.clean, f"{report.findings}\n{report.refused}\nqueues empty: {report.drained}"
     # How much happens in these seconds is the machine's affair, but something must.
-    assert report.findings.answered > orders.people / 2
+    assert report.findings.answered > options.people / 2
     assert report.kills
     assert report.faults
