@@ -297,7 +297,7 @@ class TelegramService:
 
     async def probe(self) -> None:
         """Whether Telegram answers at all just now. Raises SendError when it does not."""
-        await self._calls.call("getMe", {}, read_seconds=PROBE_SECONDS)
+        await self._calls.call("getMe", {}, seconds=PROBE_SECONDS)
 
     # -- the account ---------------------------------------------------------------------------------------------------
 
@@ -318,7 +318,7 @@ class TelegramService:
 
     async def webhook_info(self) -> dict[str, Any]:
         """What Telegram thinks of our webhook, and how many updates wait there. Raises SendError."""
-        info = await self._calls.call("getWebhookInfo", {}, read_seconds=3.0)
+        info = await self._calls.call("getWebhookInfo", {}, seconds=3.0)
         return info if isinstance(info, dict) else {}
 
     async def _account(self, call: Callable[[], Awaitable[object]]) -> None:

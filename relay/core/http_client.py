@@ -1,19 +1,25 @@
-"""The HTTP client of a process, and whether a failed request may have reached the server."""
+"""The HTTP client of a process, requests to providers, and whether a failed request may have reached the server."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import math
 import ssl
 import time
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
+from typing import Any
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+
 _MAX_RETRY_AFTER = 86_400.0
+_CONNECT_SECONDS = 5.0
 # Raised while a connection was still being made, so no byte of the request was written.
 _BEFORE_THE_REQUEST = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientProxyConnectionError)
 
@@ -34,6 +40,36 @@ def open_http_client(*, timeout: httpx.Timeout | None = None, max_connections: i
     """A client to be shared by all of a process and closed at its end; proxies of the environment are not used."""
     transport = open_transport(max_connections)
     return httpx.AsyncClient(transport=transport, timeout=timeout or httpx.Timeout(20.0, connect=5.0), trust_env=False)
+
+
+async def request_once(
+    http: httpx.AsyncClient, provider: str, method: str, url: str, *, seconds: float, **options: Any
+) -> httpx.Response:
+    """Make one request to a provider, never repeated and not redirected; `options` are those of httpx.
+
+    Raises SendError (BUSY) when it was certainly not sent, and OutcomeUnknown when there was no response within
+    `seconds` or the connection was cut.
+    """
+    timeout = httpx.Timeout(seconds, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS)
+    try:
+        async with asyncio.timeout(seconds):
+            return await http.request(method, url, timeout=timeout, follow_redirects=False, **options)
+    except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as error:
+        if never_left(error):
+            unreachable = f"{provider} cannot be reached: {error_text(error)}"
+            raise SendError(SendFailure.BUSY, "unreachable", unreachable) from error
+        if isinstance(error, TimeoutError | httpx.ReadTimeout):
+            raise OutcomeUnknown("timeout", f"{provider} did not answer within {seconds:g} s") from error
+        raise OutcomeUnknown("cut off", f"{provider} did not answer: {error_text(error)}") from error
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in a body, whatever its encoding; None when it holds none."""
+    try:
+        value = json.loads(body.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def never_left(error: Exception) -> bool:
@@ -69,7 +105,7 @@ def _seconds_until(date: str) -> float:
     return math.nan
 
 
-def words_of(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """What went wrong, in the fewest words that help: aiohttp's own text repeats addresses and inner lists."""
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
     if isinstance(cause, aiohttp.ClientConnectorDNSError):

@@ -18,7 +18,7 @@ import httpx
 from twilio.request_validator import RequestValidator
 
 from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN
-from relay.core.http_client import never_left, words_of
+from relay.core.http_client import error_text, never_left
 
 MAX_BODY = 64_000
 
@@ -49,7 +49,7 @@ async def post_webhook(client: httpx.AsyncClient, url: str, **options: Any) -> W
     except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
         if never_left(error):
             return WebhookOutcome(None, error="connection failed", failure="ct")
-        return WebhookOutcome(None, error=words_of(error), failure="rt")
+        return WebhookOutcome(None, error=error_text(error), failure="rt")
     failure = f"{answer.status_code // 100}xx" if answer.status_code >= 400 else ""
     return WebhookOutcome(answer.status_code, answer.text[:MAX_BODY], None, failure)
 

@@ -7,21 +7,18 @@ module decides which requests may have been executed: https://www.twilio.com/doc
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import httpx
 from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.http_client import never_left, retry_after_seconds
+from relay.core.http_client import json_object, request_once, retry_after_seconds
 
 SEND_SECONDS = 20.0
 
@@ -108,22 +105,17 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # (the SDK carrie
         allow_redirects: bool = False,  # noqa: ARG002 (the SDK names it; a redirect is never followed)
     ) -> Response:
         """Raises SendError or OutcomeUnknown for everything but a success with a JSON object in it."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                response = await self._http.request(
-                    method,
-                    self._base + urlsplit(uri).path,
-                    params=_sendable(params),
-                    data=_sendable(data),
-                    headers=headers,
-                    auth=auth,
-                    timeout=httpx.Timeout(self._seconds, connect=self._seconds / 4, pool=self._seconds / 4),
-                    follow_redirects=False,
-                )
-        except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError) as error:
-            raise _unanswered(error) from None
-        except TimeoutError:
-            raise OutcomeUnknown("timeout", f"Twilio did not answer within {self._seconds:g} s") from None
+        response = await request_once(
+            self._http,
+            "Twilio",
+            method,
+            self._base + urlsplit(uri).path,
+            seconds=self._seconds,
+            params=_sendable(params),
+            data=_sendable(data),
+            headers=headers,
+            auth=auth,
+        )
         return Response(response.status_code, _success_body(response), response.headers)
 
 
@@ -131,18 +123,10 @@ def _sendable(values: dict[str, object] | None) -> Any:
     return {name: value for name, value in (values or {}).items() if value is not None} or None
 
 
-def _unanswered(error: Exception) -> SendError:
-    text = str(error) or type(error).__name__
-    if never_left(error):
-        return SendError(SendFailure.BUSY, "unreachable", f"Twilio cannot be reached: {text}")
-    code = "timeout" if isinstance(error, httpx.ReadTimeout) else "cut off"
-    return OutcomeUnknown(code, f"Twilio took the request and did not answer: {text}")
-
-
 def _success_body(response: httpx.Response) -> str:
     """The body of a success. 429 was not executed and is safe to repeat; whether a 5xx was, is unknown."""
     status = response.status_code
-    payload = _object(response)
+    payload = json_object(response.content)
     if response.is_success:
         if payload is None:
             raise OutcomeUnknown(f"{status}", "Twilio's answer was a success, but not one that can be read")
@@ -161,14 +145,6 @@ def _refused(status: int, payload: dict[str, Any] | None, headers: Mapping[str, 
         return SendError(CONFIG, str(status), "Twilio's address answers with a redirect: check twilio_api_base_url")
     fallback = CONFIG if status in {401, 403, 404, 405, 407} else REJECTED
     return refusal(_code(payload) or status, fallback, text, retry_after)
-
-
-def _object(response: httpx.Response) -> dict[str, Any] | None:
-    try:
-        payload = json.loads(response.content)
-    except ValueError:
-        return None
-    return payload if isinstance(payload, dict) else None
 
 
 def _code(payload: dict[str, Any] | None) -> int | None:

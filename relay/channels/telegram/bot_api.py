@@ -11,17 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import aiohttp
 import httpx
 from telegram import Bot
 from telegram.error import TelegramError
 from telegram.request import BaseRequest, RequestData
 
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.http_client import never_left, words_of
+from relay.core.http_client import json_object, request_once, retry_after_seconds
 
-READ_SECONDS = 20.0
-CONNECT_SECONDS = 5.0
+CALL_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ BOT_API_ERRORS: Final = (
 
 def refusal(status: int, body: bytes) -> SendError:
     """The error of a response other than success; one that is not the Bot API's own comes from a proxy."""
-    payload = _json_object(body)
+    payload = json_object(body)
     if status >= 500:
         return OutcomeUnknown(str(status), _description(payload, f"Telegram answered {status}"))
     if payload is None or payload.get("ok") is not False:
@@ -75,7 +73,7 @@ def refusal(status: int, body: bytes) -> SendError:
         _kind(code, text),
         str(code),
         text,
-        retry_after=_seconds(hints.get("retry_after")),
+        retry_after=retry_after_seconds(hints.get("retry_after")) or None,
         moved_to=str(moved_to) if isinstance(moved_to, int) else None,
     )
 
@@ -96,18 +94,6 @@ def _foreign(status: int) -> SendError:
 def _description(payload: Mapping[str, Any] | None, otherwise: str) -> str:
     text = payload.get("description") if payload else None
     return text[:500] if isinstance(text, str) and text else otherwise
-
-
-def _seconds(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e7 else None
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(body.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def is_about_entities(error: SendError) -> bool:
@@ -131,25 +117,18 @@ class BotCalls:
         self.token = token
         self.prefix = f"{base_url}/bot"
 
-    async def call(self, method: str, parameters: Mapping[str, Any], *, read_seconds: float = READ_SECONDS) -> Any:
+    async def call(self, method: str, parameters: Mapping[str, Any], *, seconds: float = CALL_SECONDS) -> Any:
         """The `result` of one method, as plain JSON."""
-        payload = await self.post(f"{self.prefix}{self.token}/{method}", json.dumps(parameters).encode(), read_seconds)
+        payload = await self.post(f"{self.prefix}{self.token}/{method}", json.dumps(parameters).encode(), seconds)
         return payload["result"]
 
-    async def post(self, url: str, content: bytes, read_seconds: float) -> dict[str, Any]:
+    async def post(self, url: str, content: bytes, seconds: float) -> dict[str, Any]:
         """One request, never repeated here. Raises SendError, and OutcomeUnknown when it may have been executed."""
-        timeout = httpx.Timeout(read_seconds, connect=CONNECT_SECONDS)
-        try:
-            response = await self._client.post(
-                url, content=content, headers={"Content-Type": "application/json"}, timeout=timeout
-            )
-        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # aiohttp's are those not translated to httpx
-            if never_left(error):
-                raise SendError(
-                    SendFailure.BUSY, "unreachable", f"Telegram cannot be reached: {words_of(error)}"
-                ) from error
-            raise OutcomeUnknown("timeout", f"Telegram did not answer: {words_of(error)}") from error
-        payload = _json_object(response.content)
+        headers = {"Content-Type": "application/json"}
+        response = await request_once(
+            self._client, "Telegram", "POST", url, seconds=seconds, content=content, headers=headers
+        )
+        payload = json_object(response.content)
         if response.is_success and payload is not None and payload.get("ok") is True and "result" in payload:
             return payload
         raise refusal(response.status_code, response.content)
@@ -169,7 +148,7 @@ class _Request(BaseRequest):
 
     @property
     def read_timeout(self) -> float:
-        return READ_SECONDS
+        return CALL_SECONDS
 
     async def initialize(self) -> None:
         """Nothing: the client belongs to the process."""
@@ -191,7 +170,7 @@ class _Request(BaseRequest):
         del method, read_timeout, write_timeout, connect_timeout, pool_timeout
         content = json.dumps(request_data.parameters if request_data else {}).encode()
         try:
-            payload = await self._calls.post(url, content, READ_SECONDS)
+            payload = await self._calls.post(url, content, CALL_SECONDS)
         except SendError as error:
             raise CallFailed(error) from error
         return 200, json.dumps(payload).encode()

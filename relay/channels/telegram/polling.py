@@ -187,7 +187,7 @@ class Poller:
         parameters: dict[str, Any] = {"timeout": seconds, "limit": BATCH, "allowed_updates": self._allowed_updates}
         if offset is not None:
             parameters["offset"] = offset
-        updates = await calls.call("getUpdates", parameters, read_seconds=seconds + RESPONSE_GRACE_SECONDS)
+        updates = await calls.call("getUpdates", parameters, seconds=seconds + RESPONSE_GRACE_SECONDS)
         if not isinstance(updates, list):
             raise OutcomeUnknown("body", "Telegram's answer to getUpdates is not a list")
         self.last_success_at = self._clock()

@@ -20,7 +20,7 @@ import orjson
 from pydantic import SecretStr
 
 from relay.core.errors import ModelFailure
-from relay.core.http_client import words_of
+from relay.core.http_client import error_text
 from relay.llm.chat import ProviderError, RequestTiming
 from relay.llm.providers.error_mapping import failure_of
 
@@ -114,7 +114,7 @@ class Upstream:
     def _unreachable(self, error: BaseException) -> ProviderError:
         return ProviderError(
             ModelFailure.UNAVAILABLE,
-            f"{self.provider} at {self.address} cannot be reached: {self.redact(words_of(error))}",
+            f"{self.provider} at {self.address} cannot be reached: {self.redact(error_text(error))}",
         )
 
     def broken(self, what: str, *, billed: bool = False) -> ProviderError:

@@ -20,7 +20,7 @@ from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app
 from relay.config.settings import load_settings
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.http_client import never_left
+from relay.core.http_client import request_once
 from relay.core.messages import Decision, InboundMessage, Part, PartState, PlannedPart, Receipt, User, UserId
 from relay.core.metrics import Metrics
 from relay.web.access import PUBLIC
@@ -70,13 +70,8 @@ class EchoService:
 
     async def send(self, part: Part) -> Receipt:
         """Post one part. Raises SendError when it was refused, OutcomeUnknown when the peer did not answer."""
-        try:
-            body = {"id": part.id, "to": part.user_id, "text": part.text}
-            response = await self._client.post(self._url, json=body)
-        except httpx.HTTPError as error:
-            if never_left(error):
-                raise SendError(SendFailure.BUSY, "connect", "the peer does not run") from error
-            raise OutcomeUnknown("timeout", "the peer did not answer") from error
+        body = {"id": part.id, "to": part.user_id, "text": part.text}
+        response = await request_once(self._client, "the peer", "POST", self._url, seconds=20.0, json=body)
         if not response.is_success:
             raise SendError(SendFailure.REJECTED, str(response.status_code), "the peer refused the message")
         return Receipt(part.id, PartState.SENT)
