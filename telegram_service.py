@@ -254,12 +254,16 @@ class TelegramService:
         return self._limiter.try_acquire(user_id) if _is_group(user_id) else not self._limiter.is_paused(user_id)
 
     async def wait_for_rate_limit(self, part: Part) -> None:
-        """Wait for this chat's next slot, if it comes soon. Raises SendError when it does not."""
-        seconds = self._limiter.acquire(part.user_id, MAX_WAIT_SECONDS)
-        if seconds > MAX_WAIT_SECONDS:
-            why = "this chat has had as many messages as Telegram allows for now"
-            raise SendError(SendFailure.BUSY, "rate_limit", why, retry_after=seconds)
-        if seconds > 0:
+        """Wait until this chat's own limits allow a message, then for its slot among all chats.
+
+        Raises SendError when the former takes long; the latter takes one round of all that wait.
+        """
+        while (seconds := self._limiter.chat_wait(part.user_id)) > 0:
+            if seconds > MAX_WAIT_SECONDS:
+                why = "this chat has had as many messages as Telegram allows for now"
+                raise SendError(SendFailure.BUSY, "rate_limit", why, retry_after=seconds)
+            await self._sleep(seconds)
+        if (seconds := self._limiter.acquire(part.user_id)) > 0:
             await self._sleep(seconds)
 
     async def send(self, part: Part) -> Receipt:

@@ -22,21 +22,19 @@ class _SlidingWindow:
     """The times of the last calls under one limit, reserved future slots included."""
 
     def __init__(self, limit: RateLimit) -> None:
-        self._limit = limit
+        self._seconds = limit.seconds
+        self.count = limit.count
         self._times: deque[float] = deque(maxlen=limit.count)
 
     def earliest(self, now: float) -> float:
-        full = len(self._times) == self._limit.count
-        return max(now, self._times[0] + self._limit.seconds) if full else now
+        full = len(self._times) == self.count
+        return max(now, self._times[0] + self._seconds) if full else now
 
     def add(self, time: float) -> None:
         self._times.append(time)
 
     def used(self, now: float) -> int:
-        return sum(time > now - self._limit.seconds for time in self._times)
-
-    def is_half_full(self, now: float) -> bool:
-        return self.used(now) * 2 >= self._limit.count
+        return sum(time > now - self._seconds for time in self._times)
 
 
 class RateLimiter:
@@ -58,28 +56,29 @@ class RateLimiter:
         self._chats: dict[str, list[_SlidingWindow]] = {}
         self._paused: dict[str, float] = {}
 
-    def wait(self, chat: str) -> float:
-        """Seconds until a call to this chat is allowed, 0 when it is now. Reserves nothing."""
+    def chat_wait(self, chat: str) -> float:
+        """Seconds until this chat's own limits and pause allow a call, 0 when they do now."""
         now = self._clock()
-        earliest = [window.earliest(now) for window in (*self._windows(chat), self._overall)]
-        return max(*earliest, self._paused.get(chat, 0.0)) - now
+        return max(now, self._paused.get(chat, 0.0), *(window.earliest(now) for window in self._windows(chat))) - now
 
-    def acquire(self, chat: str, max_wait: float) -> float:
-        """Reserve the next slot of this chat if it is at most `max_wait` seconds away; return the seconds until it.
+    def acquire(self, chat: str) -> float:
+        """Reserve the next slot of this chat; return the seconds until it. Slots are given in the order of the calls.
 
-        A slot further away is not reserved, so a chat that must wait for a minute does not delay the others.
+        Called when `chat_wait` is 0, or the reserved slot is out of use for all chats until this one is allowed.
         """
-        seconds = self.wait(chat)
-        if seconds <= max_wait:
-            for window in (*self._windows(chat), self._overall):
-                window.add(self._clock() + seconds)
+        now = self._clock()
+        seconds = max(self.chat_wait(chat), self._overall.earliest(now) - now)
+        for window in (*self._windows(chat), self._overall):
+            window.add(now + seconds)
         return seconds
 
     def try_acquire(self, chat: str) -> bool:
         """Reserve a slot for an optional call, only if it is free now and less than half of the limit is used."""
-        if self.wait(chat) > 0 or any(window.is_half_full(self._clock()) for window in self._windows(chat)):
+        now = self._clock()
+        free = self.chat_wait(chat) == 0 and self._overall.earliest(now) == now
+        if not free or any(window.used(now) * 2 >= window.count for window in self._windows(chat)):
             return False
-        self.acquire(chat, 0.0)
+        self.acquire(chat)
         return True
 
     def pause(self, chat: str, seconds: float) -> None:

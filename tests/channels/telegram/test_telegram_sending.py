@@ -203,6 +203,21 @@ async def test_two_parts_to_one_person_are_a_second_apart(service: TelegramServi
     assert time.slept == [pytest.approx(1.05)]
 
 
+async def test_a_chat_waits_for_its_slot_however_many_wait_already(
+    service: TelegramService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were it put off, those who are sending would take each slot that becomes free before it comes again."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(service, "_sleep", sleep)
+    for number in range(1, 302):
+        await service.wait_for_rate_limit(part(user_id=str(number)))
+    assert slept[-1] == pytest.approx(10.5)
+
+
 async def test_a_full_group_puts_the_part_off_instead_of_waiting(service: TelegramService, api: ScriptedBotApi) -> None:
     """After twenty messages in a minute the next one is told when to come again; nothing is sent."""
     for _ in range(20):
