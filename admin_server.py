@@ -101,8 +101,8 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
     async def ready() -> dict[str, Any]:
         try:
             await app.state.console.database.query(queries.all_saved_state)
-        except StorageError as error:
-            return {"ready": False, "database": str(error), "simulated": settings.simulated}
+        except StorageError:
+            return {"ready": False, "database": "cannot be read now", "simulated": settings.simulated}
         return {"ready": True, "simulated": settings.simulated}
 
     app = build_app(

@@ -36,7 +36,7 @@ from relay.llm.gateway.openai_api import OpenAiAnswer, error_form, read_completi
 from relay.llm.gateway.response import AnswerResponse, OnChunk
 from relay.llm.gateway.spend import SpendTracker
 from relay.llm.providers.faq import file_version
-from relay.web.access import INTERNAL, PUBLIC, PlainRoute
+from relay.web.access import INTERNAL, PUBLIC, PlainRoute, is_trusted
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import BodyLimit
 from relay.web.serve import run_server
@@ -79,8 +79,8 @@ def create_app(
     app.include_router(asking)  # first, because routes are matched in order
     app.include_router(routes)
 
-    async def ready() -> dict[str, Any]:
-        status = await _gateway(app).status()
+    async def ready(request: Request) -> dict[str, Any]:
+        status = await _status(request)
         return {"ready": status["status"] in {"ok", "degraded"}, **status}
 
     add_common_routes(app, ready)
@@ -203,10 +203,16 @@ def _answer(request: Request, chat_request: ChatRequest, api_format: ApiFormat, 
 @routes.head("/", dependencies=[PUBLIC], include_in_schema=False)
 @routes.get("/", dependencies=[PUBLIC], summary="State of the server and its sources.")
 async def home(request: Request) -> dict[str, Any]:
-    """`status` is ok, degraded (a fallback answers), unavailable or starting. Uses no tokens."""
+    """`status` is ok, degraded (a fallback answers), unavailable or starting. Uses no tokens.
+
+    Messages of errors are shown to our servers and to the operator only, because providers quote what users write.
+    """
     settings: Settings = request.app.state.settings
-    status = await _gateway(request.app).status()
-    return {"server": "LLM server", **status, "simulated": settings.simulated}
+    return {"server": "LLM server", **await _status(request), "simulated": settings.simulated}
+
+
+async def _status(request: Request) -> dict[str, Any]:
+    return await _gateway(request.app).status(with_messages=await is_trusted(request))
 
 
 @routes.get("/api/version", dependencies=[INTERNAL], summary="The implemented version of Ollama's protocol.")

@@ -6,8 +6,8 @@ Programs run in the settings folder, so the launcher's file is in the current on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,16 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KnownServer:
-    """A server to probe. One that is not `expected` to run is left out while it does not run."""
+    """A server to probe. One that is not `expected` to run is left out while it does not run.
+
+    headers: sent with the probe; the LLM server shows messages of errors only to those who have the internal token.
+    """
 
     name: str
     url: str
     program: str
     expected: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +60,11 @@ class ServerState:
 
 def known_servers(settings: Settings) -> tuple[KnownServer, ...]:
     """The servers of these settings; the simulator is expected in try-out mode only."""
+    token = settings.internal_token
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     served = (channel for channel in CHANNELS if channel.host is None)
     return (
-        KnownServer("LLM server", settings.model_url, "llm"),
+        KnownServer("LLM server", settings.model_url, "llm", headers=headers),
         *(KnownServer(f"{channel.title} server", channel.url(settings), channel.platform) for channel in served),
         KnownServer("Simulator", settings.simulator_url, "simulator", expected=settings.simulated),
     )
@@ -85,7 +91,7 @@ async def _probe(http: httpx.AsyncClient, server: KnownServer, timeout_seconds: 
     try:
         # The client's timeouts apply to each step; a server that sends a byte a second must not delay the page.
         async with asyncio.timeout(timeout_seconds):
-            response = await http.get(f"{server.url}/ready")
+            response = await http.get(f"{server.url}/ready", headers=server.headers)
     except TimeoutError:
         return ServerState(server.name, server.url, Condition.SILENT, {})
     except httpx.HTTPError as error:

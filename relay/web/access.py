@@ -171,6 +171,17 @@ def _has_admin_token(request: Request, given: str) -> bool:
     return guard.check(given)
 
 
+async def is_trusted(request: Request) -> bool:
+    """Whether the request would be admitted as internal or admin, for public routes that show strangers less."""
+    for guard in (internal, admin):
+        try:
+            await guard(request)
+        except ApiError:
+            continue
+        return True
+    return False
+
+
 PUBLIC, INTERNAL, ADMIN = Depends(public), Depends(internal), Depends(admin)
 
 

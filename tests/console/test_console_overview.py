@@ -128,6 +128,7 @@ async def test_a_database_that_cannot_be_opened_is_said_and_breaks_nothing(tmp_p
     assert "LLM server" in page.text
     assert "The database cannot be used now" in person.text
     assert overview.json()["database"]["reachable"] is False
+    assert str(tmp_path) not in ready.text
 
 
 async def test_what_people_write_is_text_and_nothing_else(tmp_path: Path) -> None:

@@ -152,8 +152,8 @@ class Backend:
         """Whether a request to the default model would be attempted now."""
         return self.problem is None and self.breaker(self.default_model).state is not Circuit.OPEN
 
-    def status(self) -> dict[str, Any]:
-        """State for people and programs, without secrets."""
+    def status(self, *, with_messages: bool) -> dict[str, Any]:
+        """State for people and programs; only messages of errors may contain text of providers and users."""
         circuit = self.breaker(self.default_model)
         error = self._last_error
         return {
@@ -163,12 +163,14 @@ class Backend:
             "tried_again_in_seconds": round(circuit.open_seconds, 1),
             "active": self.queue.active,
             "waiting": self.queue.waiting,
-            "problem": _described(self.problem),
+            "problem": _described(self.problem, with_messages),
             "last_success_at": timestamp(self._last_success),
             "last_error_at": timestamp(error[0]) if error else None,
-            "last_error": _described(error[1]) if error else None,
+            "last_error": _described(error[1], with_messages) if error else None,
         }
 
 
-def _described(error: ModelError | None) -> dict[str, str] | None:
-    return {"kind": error.kind.value, "message": error.message} if error else None
+def _described(error: ModelError | None, with_messages: bool) -> dict[str, str] | None:
+    if error is None:
+        return None
+    return {"kind": error.kind.value, **({"message": error.message} if with_messages else {})}

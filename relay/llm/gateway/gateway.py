@@ -105,8 +105,11 @@ class Gateway:
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 
-    async def status(self) -> dict[str, Any]:
-        """The answering provider and the state of all; uses no tokens, never raises, takes at most 2 s."""
+    async def status(self, *, with_messages: bool) -> dict[str, Any]:
+        """The answering provider and the state of all; uses no tokens, never raises, takes at most 2 s.
+
+        Without messages an error is its kind alone, for strangers: providers quote what users write.
+        """
         try:
             async with asyncio.timeout(2.0):
                 await self._first_probe.wait()
@@ -131,8 +134,8 @@ class Gateway:
             "status": state,
             "source": backend.name,
             "model": target.model or backend.default_model or None,
-            **({"problem": problem.message, "hint": hint_of(problem)} if problem else {}),
-            "sources": [backend.status() for backend in dict.fromkeys(backends)],
+            **_problem(problem, with_messages),
+            "sources": [backend.status(with_messages=with_messages) for backend in dict.fromkeys(backends)],
             "chain": [str(target) for target in targets],
             "replaced_models": self._chain.replaced(),
             "spent_this_month_usd": round(self._spend.spent, 6),
@@ -152,3 +155,9 @@ class Gateway:
             for facts in status.models if status else ():
                 found.setdefault(facts.name if number == 0 else f"{provider}:{facts.name}", facts)
         return found
+
+
+def _problem(error: ModelError | None, with_messages: bool) -> dict[str, str]:
+    if error is None:
+        return {}
+    return {"problem": error.message if with_messages else error.kind.value, "hint": hint_of(error)}
