@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from relay.channels.sms.spec import SMS
 from tests.console.running import browsing, listening, nothing, opened, settings_after, settings_for
-from tests.console.sample_data import SCRIPT, Town, fill, people_register
+from tests.console.sample_data import SCRIPT, SampleData, fill, people_register
 
 
 def answering(response: Response) -> Starlette:
@@ -196,12 +196,12 @@ async def test_the_live_part_comes_alone_and_only_when_it_changed(tmp_path: Path
     """The script gets the inside of the page, and 304 as long as nothing happened."""
     settings = await settings_after(nothing, tmp_path)
     async with opened(settings) as database, browsing(settings, **{"X-Live": "1"}) as browser:
-        town = Town(database)
-        await town.registers(SMS, "+12025550147", "Alice")
+        sample = SampleData(database)
+        await sample.register(SMS, "+12025550147", "Alice")
         path = "/person?platform=sms&id=%2B12025550147"
         first = await browser.get(path)
         same = await browser.get(path, headers={"If-None-Match": first.headers["ETag"]})
-        await town.says(SMS, "+12025550147", "anything new?")
+        await sample.receive(SMS, "+12025550147", "anything new?")
         later = await browser.get(path, headers={"If-None-Match": first.headers["ETag"]})
     assert "<html" not in first.text
     assert (first.status_code, same.status_code, later.status_code) == (200, 304, 200)

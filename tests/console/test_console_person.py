@@ -20,7 +20,7 @@ from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.messages import Decision, PartState, UserId, UserState
 from tests.console.running import browsing, listening, nothing, opened, settings_after
-from tests.console.sample_data import EMOJI, LONG_WORD, RIGHT_TO_LEFT, SCRIPT, Town, alice_asks, fill
+from tests.console.sample_data import EMOJI, LONG_WORD, RIGHT_TO_LEFT, SCRIPT, SampleData, alice_asks, fill
 
 ALICE = {"platform": "sms", "id": "+12025550147"}
 UNAL = {"platform": "telegram", "id": "70001"}
@@ -65,11 +65,11 @@ async def test_what_is_under_way_or_failed_is_in_its_place(tmp_path: Path) -> No
     """A waiting message, a message by hand on its way, and a refused answer are bubbles with their reason."""
     settings = await settings_after(alice_asks, tmp_path)
     async with opened(settings) as database, browsing(settings) as browser:
-        town = Town(database)
-        await town.says(SMS, ALICE["id"], "And by 8?")
-        await town.is_answered(SMS, ALICE["id"], "56.")
-        await town.is_refused(SMS, ALICE["id"], "30007", "Message filtered")
-        await town.says(SMS, ALICE["id"], "Hello?")
+        sample = SampleData(database)
+        await sample.receive(SMS, ALICE["id"], "And by 8?")
+        await sample.answer(SMS, ALICE["id"], "56.")
+        await sample.fail(SMS, ALICE["id"], "30007", "Message filtered")
+        await sample.receive(SMS, ALICE["id"], "Hello?")
         page = await browser.get("/person", params=ALICE)
     assert texts(page)[-3:] == ["And by 8?", "56.", "Hello?"]
     assert "Message filtered" in page.text
@@ -80,11 +80,11 @@ async def test_each_part_shows_its_own_end(tmp_path: Path) -> None:
     """When the second of three parts is refused, the page says so for each of them."""
     settings = await settings_after(alice_asks, tmp_path)
     async with opened(settings) as database, browsing(settings) as browser:
-        town = Town(database)
-        await town.says(SMS, ALICE["id"], "Tell me more")
-        await town.is_answered(SMS, ALICE["id"], "one ", "two ", "three")
-        await town.is_delivered(SMS, ALICE["id"], PartState.SENT)
-        await town.is_refused(SMS, ALICE["id"], "30003", "Unreachable destination handset")
+        sample = SampleData(database)
+        await sample.receive(SMS, ALICE["id"], "Tell me more")
+        await sample.answer(SMS, ALICE["id"], "one ", "two ", "three")
+        await sample.deliver(SMS, ALICE["id"], PartState.SENT)
+        await sample.fail(SMS, ALICE["id"], "30003", "Unreachable destination handset")
         page = await browser.get("/person", params=ALICE)
     lines = [
         " ".join(re.sub(r"<[^>]+>", " ", line).split()) for line in re.findall(r"<li>(.*?)</li>", page.text, re.DOTALL)
@@ -116,10 +116,10 @@ async def test_any_text_survives(tmp_path: Path) -> None:
     """Right-to-left text, emoji, tags and endless words come back exactly; NUL is gone before the database."""
     settings = await settings_after(nothing, tmp_path)
     async with opened(settings) as database:
-        town = Town(database)
-        await town.registers(TELEGRAM, "70001", "Ünal")
+        sample = SampleData(database)
+        await sample.register(TELEGRAM, "70001", "Ünal")
         for text in (RIGHT_TO_LEFT, EMOJI, SCRIPT, LONG_WORD, "a\x00b\ud800c", " \n two\n\nlines {{ 7*7 }} %s"):
-            await town.talks(TELEGRAM, "70001", text, text)
+            await sample.exchange(TELEGRAM, "70001", text, text)
     async with browsing(settings) as browser:
         page = await browser.get("/person", params=UNAL)
     wanted = [RIGHT_TO_LEFT, EMOJI, SCRIPT, LONG_WORD, "ab\ufffdc", " \n two\n\nlines {{ 7*7 }} %s"]
@@ -144,7 +144,7 @@ async def test_a_message_by_hand_goes_through_the_channels_server(
             alice_asks, tmp_path, sms_server_port=port, telegram_server_port=port, admin_token="open sesame"
         )
         async with opened(settings) as database:
-            await Town(database).registers(TELEGRAM, "70001", "Ünal")
+            await SampleData(database).register(TELEGRAM, "70001", "Ünal")
         async with browsing(settings, Authorization="Bearer open sesame") as browser:
             form = {**person, "message": "Hello\r\nyou", "form": "f1"}
             first = await browser.post("/person/send", data=form)
@@ -216,9 +216,9 @@ async def test_clearing_asks_first_and_says_how_many(tmp_path: Path) -> None:
 async def alice_is_paused(database: MessagingDatabase) -> None:
     """Alice was taken for a machine an hour ago, and is not answered for another one."""
     await alice_asks(database)
-    town = Town(database)
-    await town.says(SMS, ALICE["id"], "I am out of office")
-    claim = await town.claim(SMS, ALICE["id"])
+    sample = SampleData(database)
+    await sample.receive(SMS, ALICE["id"], "I am out of office")
+    claim = await sample.claim(SMS, ALICE["id"])
     pause = Decision(reply="Silence.", reason="the same text 5 times", state=UserState.PAUSED, paused_until=4e9)
     await database.complete_inbound(claim, pause, [])
 

@@ -19,7 +19,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from tests.console.running import Story, opened, settings_for
-from tests.console.sample_data import ALICE, Town, alice_asks
+from tests.console.sample_data import ALICE, SampleData, alice_asks
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -124,7 +124,7 @@ def test_a_conversation_is_followed_live_without_disturbing_the_writer(
     page.evaluate("document.getElementById('line-1').dataset.mine = 'kept'")
 
     async def she_writes(database: MessagingDatabase) -> None:
-        await Town(database).says(SMS, ALICE, "<b>Are you there?</b>")
+        await SampleData(database).receive(SMS, ALICE, "<b>Are you there?</b>")
 
     tell(tmp_path, she_writes)
     newest = page.get_by_text("<b>Are you there?</b>")

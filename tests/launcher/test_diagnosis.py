@@ -91,7 +91,7 @@ class Healthy(BaseHTTPRequestHandler):
 
 
 def test_a_server_that_runs_already_is_only_noted(tmp_path: Path, environ: dict[str, str]) -> None:
-    """--check beside a running house finds it running."""
+    """--check beside a running launcher finds the servers running."""
     with HTTPServer(("127.0.0.1", 0), Healthy) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         found = findings(tmp_path, {**environ, "LLM_SERVER_PORT": str(server.server_port)})

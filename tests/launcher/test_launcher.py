@@ -83,7 +83,7 @@ class Run:
 
 
 @pytest.fixture
-def house(project_folder: Path) -> Path:
+def project(project_folder: Path) -> Path:
     """The product with stand-ins in place of its servers."""
     for server in SERVERS:
         shutil.copy(STAND_IN, project_folder / f"{server}.py")
@@ -91,11 +91,11 @@ def house(project_folder: Path) -> Path:
 
 
 @pytest.fixture
-def launch(house: Path, product_environ: dict[str, str]) -> Iterator[Callable[..., Run]]:
+def launch(project: Path, product_environ: dict[str, str]) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
     def start(*flags: str, **environ: str) -> Run:
-        runs.append(Run(house, {**product_environ, **environ}, *flags))
+        runs.append(Run(project, {**product_environ, **environ}, *flags))
         return runs[-1]
 
     yield start
@@ -151,10 +151,10 @@ def test_a_child_killed_with_9_is_started_again(launch: Callable[..., Run]) -> N
 
 
 def test_a_server_that_cannot_do_its_work_is_named_instead_of_claiming_that_all_is_up(
-    launch: Callable[..., Run], house: Path
+    launch: Callable[..., Run], project: Path
 ) -> None:
     """Its process is healthy, yet /ready says no: a locked database, no model, a wrong token."""
-    (house / "llm_server.mode").write_text("unready")
+    (project / "llm_server.mode").write_text("unready")
     run = launch("--llm")
     run.until("^Everything is running, but not everything is ready yet")
     run.until(r"^  not ready +llm: http://127\.0\.0\.1:\d+/ready says why")
@@ -197,20 +197,20 @@ def test_a_port_that_is_free_again_after_a_moment_is_waited_for(launch: Callable
     assert run.end() == 0
 
 
-def test_a_second_launcher_in_the_same_folder_ends_with_a_sentence(launch: Callable[..., Run], house: Path) -> None:
+def test_a_second_launcher_in_the_same_folder_ends_with_a_sentence(launch: Callable[..., Run], project: Path) -> None:
     """Status 3, and the first runs on; after its end, even by kill -9, another one may start."""
     first = launch("--llm")
     first.until("Everything is up")
     second = launch("--admin")
     assert second.end() == 3
-    assert second.lines == [f"Another launcher runs in {house} already (process {first.process.pid}). Stop it first."]
+    assert second.lines == [f"Another launcher runs in {project} already (process {first.process.pid}). Stop it first."]
     first.process.kill()
     first.end()
     third = launch("--admin")
     third.until("Everything is up")
     third.process.send_signal(signal.SIGTERM)
     assert third.end() == 0
-    assert not (house / "launcher.json").exists()
+    assert not (project / "launcher.json").exists()
 
 
 def test_a_launcher_with_another_folder_runs_beside_the_first(
@@ -228,9 +228,9 @@ def test_a_launcher_with_another_folder_runs_beside_the_first(
     assert psutil.Process(second.pid_of("llm")).cwd() == str(other)
 
 
-def test_a_folder_that_cannot_be_locked_is_no_reason_not_to_run(launch: Callable[..., Run], house: Path) -> None:
+def test_a_folder_that_cannot_be_locked_is_no_reason_not_to_run(launch: Callable[..., Run], project: Path) -> None:
     """A folder may be read-only; that two launchers are not noticed there is said."""
-    (house / "launcher.lock").mkdir()
+    (project / "launcher.lock").mkdir()
     run = launch("--llm")
     run.until("a second launcher in this folder would not be noticed")
     run.until("Everything is up")
@@ -269,13 +269,13 @@ def test_systemd_hears_ready_the_watchdog_and_outages(launch: Callable[..., Run]
 
 
 def test_a_process_that_is_stopped_with_sigstop_is_killed_and_started_again(
-    house: Path, product_environ: dict[str, str]
+    project: Path, product_environ: dict[str, str]
 ) -> None:
     """A real process that hangs, under the real supervisor with shorter limits."""
-    (house / "llm_server.mode").write_text("unready")  # then health is probed twice a second
+    (project / "llm_server.mode").write_text("unready")  # then health is probed twice a second
     program = Program("llm", "llm_server", int(product_environ["LLM_SERVER_PORT"]), "llm_server_port")
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    processes = Processes(house, product_environ, events.put, lambda *_: None)
+    processes = Processes(project, product_environ, events.put, lambda *_: None)
     started: list[ServerProcess] = []
     outages: list[Outage | None] = []
 
@@ -311,10 +311,10 @@ def test_a_process_that_is_stopped_with_sigstop_is_killed_and_started_again(
 
 
 def test_a_server_that_refuses_its_settings_is_not_started_again_and_the_rest_runs(
-    launch: Callable[..., Run], house: Path
+    launch: Callable[..., Run], project: Path
 ) -> None:
     """Its own sentence is shown, and the exit status of the launcher tells in the end."""
-    (house / "sms_server.mode").write_text("refuse")
+    (project / "sms_server.mode").write_text("refuse")
     run = launch("--all")
     run.until(r"sms +\| there is no setting called")
     run.until(r"sms +\| !! its settings were refused")
@@ -325,15 +325,15 @@ def test_a_server_that_refuses_its_settings_is_not_started_again_and_the_rest_ru
     assert sum("there is no setting" in line for line in run.lines) == 1
 
 
-def test_a_launcher_whose_only_server_refuses_its_settings_ends(launch: Callable[..., Run], house: Path) -> None:
+def test_a_launcher_whose_only_server_refuses_its_settings_ends(launch: Callable[..., Run], project: Path) -> None:
     """There is nothing left to wait for, and nothing that a service manager could improve by a restart."""
-    (house / "llm_server.mode").write_text("refuse")
+    (project / "llm_server.mode").write_text("refuse")
     assert launch("--llm").end() == 2
 
 
-def test_a_server_that_crashes_at_once_is_tried_with_growing_pauses(launch: Callable[..., Run], house: Path) -> None:
+def test_a_server_that_crashes_at_once_is_tried_with_growing_pauses(launch: Callable[..., Run], project: Path) -> None:
     """The pauses are said; Ctrl-C in the midst of one ends at once."""
-    (house / "llm_server.mode").write_text("crash")
+    (project / "llm_server.mode").write_text("crash")
     run = launch("--llm")
     run.until("starting it again in 1 s")
     run.until("starting it again in 2 s")
@@ -341,9 +341,9 @@ def test_a_server_that_crashes_at_once_is_tried_with_growing_pauses(launch: Call
     assert run.end() == 0
 
 
-def test_asking_twice_kills_a_stubborn_server(launch: Callable[..., Run], house: Path) -> None:
+def test_asking_twice_kills_a_stubborn_server(launch: Callable[..., Run], project: Path) -> None:
     """Nobody has to wait for the deadline who does not want to."""
-    (house / "llm_server.mode").write_text("stubborn")
+    (project / "llm_server.mode").write_text("stubborn")
     run = launch("--llm")
     run.until("Everything is up")
     run.process.send_signal(signal.SIGINT)
@@ -369,11 +369,11 @@ def test_check_starts_nothing_and_says_that_nothing_is_in_the_way(launch: Callab
     assert run.lines[-1] == "No problems found."
 
 
-def test_a_reader_that_goes_away_stops_nobody(house: Path, product_environ: dict[str, str]) -> None:
+def test_a_reader_that_goes_away_stops_nobody(project: Path, product_environ: dict[str, str]) -> None:
     """`start_all_servers.py | head -1` keeps the servers running, and they still stop cleanly."""
     command = [sys.executable, "start_all_servers.py", "--llm"]
     with subprocess.Popen(
-        command, cwd=house, env=product_environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=project, env=product_environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout
         assert process.stderr
@@ -399,10 +399,10 @@ def wait_for_children(parent: psutil.Process, besides: psutil.Process | None = N
     pytest.fail("no child was started")
 
 
-def test_a_python_without_the_requirements_is_told_what_to_run(house: Path) -> None:
+def test_a_python_without_the_requirements_is_told_what_to_run(project: Path) -> None:
     """One line, whichever program was started."""
     told = subprocess.run(
-        [sys.executable, "-S", "start_all_servers.py"], cwd=house, capture_output=True, text=True, check=False
+        [sys.executable, "-S", "start_all_servers.py"], cwd=project, capture_output=True, text=True, check=False
     )
     assert told.returncode == 1
     assert told.stdout == ""
@@ -411,10 +411,10 @@ def test_a_python_without_the_requirements_is_told_what_to_run(house: Path) -> N
 
 
 def test_a_python_without_the_requirements_is_told_what_to_run_from_where_it_was_started(
-    house: Path, tmp_path: Path
+    project: Path, tmp_path: Path
 ) -> None:
     """The command works as it is printed, from another folder and with a space in the path."""
-    spaced = house.rename(house.with_name("a house"))
+    spaced = project.rename(project.with_name("a project"))
     program = str(spaced / "start_all_servers.py")
     told = subprocess.run([sys.executable, "-S", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     (spaced / "Makefile").write_text("setup:\n\t@echo set up\n")

@@ -21,7 +21,7 @@ def test_no_real_server_outlives_a_launcher_that_was_killed_with_9(
     """All five stop by themselves and leave their ports free for the next start, which stops cleanly."""
     command = [sys.executable, "start_all_servers.py", "--all"]
     ports = [value for key, value in product_environ.items() if key.endswith("_PORT")]
-    with (project_folder / "house.log").open("wb") as log:
+    with (project_folder / "launcher_output.log").open("wb") as log:
         with subprocess.Popen(command, cwd=project_folder, env=product_environ, stdout=log, stderr=log) as first:
             for port in ports:
                 wait_for_health(port, PATIENCE)

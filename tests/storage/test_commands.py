@@ -31,7 +31,7 @@ ANN = UserId("+12025550101")
 BOB = UserId("+12025550102")
 
 
-class Desk:
+class CommandRunner:
     """A folder with a database, and the commands in it."""
 
     def __init__(self, folder: Path) -> None:
@@ -94,10 +94,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    made = Desk(tmp_path)
-    made.fill()
-    return made
+def cli(tmp_path: Path) -> CommandRunner:
+    runner = CommandRunner(tmp_path)
+    runner.fill()
+    return runner
 
 
 @pytest.mark.parametrize(
@@ -106,41 +106,41 @@ def desk(tmp_path: Path) -> Desk:
 )
 def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     """--help says what it does, and does nothing."""
-    status, text = Desk(tmp_path).run(*filter(None, [command, "--help"]))
+    status, text = CommandRunner(tmp_path).run(*filter(None, [command, "--help"]))
     assert status == 0
     assert "usage:" in text
     assert not (tmp_path / "people.db").exists()
 
 
-def test_commands_are_typed_where_the_database_is(desk: Desk) -> None:
+def test_commands_are_typed_where_the_database_is(cli: CommandRunner) -> None:
     """The settings of the servers say which one it is; what was found out is the exit status."""
-    assert desk.type("check") == (0, "all is well\n")
-    status, text = desk.type("export-user", "sms", "+19999999999")
+    assert cli.type("check") == (0, "all is well\n")
+    status, text = cli.type("export-user", "sms", "+19999999999")
     assert (status, "nothing is kept" in text) == (1, True)
 
 
-def test_a_backup_is_whole_and_can_be_put_back(desk: Desk) -> None:
+def test_a_backup_is_whole_and_can_be_put_back(cli: CommandRunner) -> None:
     """Whoever was forgotten after the backup is there again, and what was there before the restore is kept."""
-    status, text = desk.run("backup", "safe.db")
+    status, text = cli.run("backup", "safe.db")
     assert (status, "checked" in text) == (0, True)
-    assert desk.run("forget-user", "sms", ANN, "--yes")[0] == 0
-    status, text = desk.run("restore", "safe.db")
-    assert (status, "--yes" in text, desk.count("users", ANN)) == (1, True, 0)
-    status, text = desk.run("restore", "safe.db", "--yes")
-    assert (status, desk.count("users", ANN)) == (0, 1)
-    assert list(desk.folder.glob("people.db.before-restore-*"))
-    assert desk.run("check") == (0, "all is well\n")
+    assert cli.run("forget-user", "sms", ANN, "--yes")[0] == 0
+    status, text = cli.run("restore", "safe.db")
+    assert (status, "--yes" in text, cli.count("users", ANN)) == (1, True, 0)
+    status, text = cli.run("restore", "safe.db", "--yes")
+    assert (status, cli.count("users", ANN)) == (0, 1)
+    assert list(cli.folder.glob("people.db.before-restore-*"))
+    assert cli.run("check") == (0, "all is well\n")
 
 
-def test_a_backup_is_taken_while_somebody_writes(desk: Desk) -> None:
+def test_a_backup_is_taken_while_somebody_writes(cli: CommandRunner) -> None:
     """An open write transaction does not stop it, and is not in it."""
-    writer = sqlite3.connect(desk.file, isolation_level=None)
+    writer = sqlite3.connect(cli.file, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     writer.execute("DELETE FROM users")
-    status, _ = desk.run("backup", "safe.db")
+    status, _ = cli.run("backup", "safe.db")
     writer.rollback()
     writer.close()
-    copy = sqlite3.connect(desk.folder / "safe.db")
+    copy = sqlite3.connect(cli.folder / "safe.db")
     assert (status, copy.execute("SELECT count(*) FROM users").fetchone()[0]) == (0, 2)
     copy.close()
 
@@ -160,64 +160,64 @@ def test_a_backup_is_taken_while_somebody_writes(desk: Desk) -> None:
         (("export-user", "sms", ANN, "--output", "taken.db"), "cannot be written"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence(desk: Desk, words: tuple[str, ...], says: str) -> None:
+def test_what_cannot_be_done_is_said_in_one_sentence(cli: CommandRunner, words: tuple[str, ...], says: str) -> None:
     """Status 1, the reason, and everything as it was."""
-    (desk.folder / "taken.db").write_text("something else")
-    foreign = sqlite3.connect(desk.folder / "foreign.db")
+    (cli.folder / "taken.db").write_text("something else")
+    foreign = sqlite3.connect(cli.folder / "foreign.db")
     foreign.execute("CREATE TABLE cats (name TEXT)")
     foreign.commit()
     foreign.close()
-    status, text = desk.run(*words)
+    status, text = cli.run(*words)
     assert status == 1
     assert says in text
-    assert (desk.folder / "taken.db").read_text() == "something else"
-    assert desk.count("users", ANN) == 1
+    assert (cli.folder / "taken.db").read_text() == "something else"
+    assert cli.count("users", ANN) == 1
 
 
 @pytest.mark.parametrize("command", ["check", "export-user sms +1", "prune --older-than 30d"])
 def test_a_missing_database_is_not_made_by_looking_at_it(tmp_path: Path, command: str) -> None:
     """A wrong folder is noticed, instead of an empty database being found in order."""
-    status, text = Desk(tmp_path).run(*command.split())
+    status, text = CommandRunner(tmp_path).run(*command.split())
     assert (status, "does not exist" in text) == (1, True)
     assert not (tmp_path / "people.db").exists()
 
 
-def test_everything_about_a_person_is_exported_and_forgotten(desk: Desk) -> None:
+def test_everything_about_a_person_is_exported_and_forgotten(cli: CommandRunner) -> None:
     """The export holds what they said; afterwards no table knows them, and the counters are right."""
-    status, text = desk.run("export-user", "sms", ANN)
+    status, text = cli.run("export-user", "sms", ANN)
     exported = json.loads(text)
     assert status == 0
     assert exported["user"][0]["name"] == "Ann"
     assert [line["message"] for line in exported["conversations"]] == ["Hello?", "Hi"]
     assert exported["outbound"][0]["provider_id"] == f"SMout{ANN}"
-    status, text = desk.run("forget-user", "sms", ANN, "--yes")
+    status, text = cli.run("forget-user", "sms", ANN, "--yes")
     assert (status, "2 conversations" in text, "1 users" in text) == (0, True, True)
-    assert [desk.count(table, ANN) for table in ("users", "conversations", "inbound", "outbound")] == [0, 0, 0, 0]
-    assert [desk.count(table, BOB) for table in ("users", "conversations", "inbound", "outbound")] == [1, 2, 1, 1]
-    assert desk.run("check") == (0, "all is well\n")
+    assert [cli.count(table, ANN) for table in ("users", "conversations", "inbound", "outbound")] == [0, 0, 0, 0]
+    assert [cli.count(table, BOB) for table in ("users", "conversations", "inbound", "outbound")] == [1, 2, 1, 1]
+    assert cli.run("check") == (0, "all is well\n")
 
 
-def test_prune_deletes_what_is_finished_and_old_only(desk: Desk) -> None:
+def test_prune_deletes_what_is_finished_and_old_only(cli: CommandRunner) -> None:
     """Fresh rows stay; old ones go, the history only when that is asked for; ages below two days are refused."""
-    assert desk.run("prune", "--older-than", "1d")[0] == 2
-    assert "0 inbound, 0 outbound" in desk.run("prune", "--older-than", "30d")[1]
-    connection = sqlite3.connect(desk.file)
+    assert cli.run("prune", "--older-than", "1d")[0] == 2
+    assert "0 inbound, 0 outbound" in cli.run("prune", "--older-than", "30d")[1]
+    connection = sqlite3.connect(cli.file)
     connection.execute("UPDATE inbound SET finished_at = 1000.0 WHERE user_id = ?", (ANN,))
     connection.execute("UPDATE outbound SET updated_at = 1000.0 WHERE user_id = ?", (ANN,))
     connection.execute("UPDATE conversations SET timestamp = 1000.0 WHERE user_id = ?", (ANN,))
     connection.commit()
     connection.close()
-    assert "1 inbound, 1 outbound" in desk.run("prune", "--older-than", "30d")[1]
-    assert (desk.count("inbound", ANN), desk.count("conversations", ANN)) == (0, 2)
-    assert "2 conversations" in desk.run("prune", "--older-than", "4w", "--conversations")[1]
-    assert (desk.count("conversations", ANN), desk.count("conversations", BOB)) == (0, 2)
-    assert desk.run("check") == (0, "all is well\n")
+    assert "1 inbound, 1 outbound" in cli.run("prune", "--older-than", "30d")[1]
+    assert (cli.count("inbound", ANN), cli.count("conversations", ANN)) == (0, 2)
+    assert "2 conversations" in cli.run("prune", "--older-than", "4w", "--conversations")[1]
+    assert (cli.count("conversations", ANN), cli.count("conversations", BOB)) == (0, 2)
+    assert cli.run("check") == (0, "all is well\n")
 
 
-def test_prune_takes_many_rows_in_small_bites(desk: Desk) -> None:
+def test_prune_takes_many_rows_in_small_bites(cli: CommandRunner) -> None:
     """All of them go, but never so many at once that a message would have to wait for it."""
     count = 2 * PRUNED_AT_ONCE + 345
-    connection = sqlite3.connect(desk.file)
+    connection = sqlite3.connect(cli.file)
     connection.executemany(
         "INSERT INTO inbound (platform, external_id, user_id, state, received_at, due, finished_at)"
         " VALUES ('sms', ?, 'old', 'done', 1.0, 1.0, 1.0)",
@@ -227,32 +227,32 @@ def test_prune_takes_many_rows_in_small_bites(desk: Desk) -> None:
     connection.close()
 
     async def bite() -> list[int]:
-        database = open_database(desk.settings, "sms")
+        database = open_database(cli.settings, "sms")
         await database.start()
         found = await database.query(lambda c: old_rows(c, "inbound", 1000.0, 0))
         await database.stop()
         return found
 
     assert len(asyncio.run(bite())) == PRUNED_AT_ONCE
-    assert f"{count} inbound" in desk.run("prune", "--older-than", "30d")[1]
-    assert desk.count("inbound", UserId("old")) == 0
-    assert desk.run("check") == (0, "all is well\n")
+    assert f"{count} inbound" in cli.run("prune", "--older-than", "30d")[1]
+    assert cli.count("inbound", UserId("old")) == 0
+    assert cli.run("check") == (0, "all is well\n")
 
 
-def test_check_says_what_does_not_add_up(desk: Desk) -> None:
+def test_check_says_what_does_not_add_up(cli: CommandRunner) -> None:
     """A counter that was changed by hand is found."""
-    connection = sqlite3.connect(desk.file)
+    connection = sqlite3.connect(cli.file)
     connection.execute("UPDATE counters SET value = value + 1 WHERE name = 'messages'")
     connection.commit()
     connection.close()
-    status, text = desk.run("check")
+    status, text = cli.run("check")
     assert status == 1
     assert "the counter messages says 5, the rows say 4" in text
 
 
-def test_an_old_database_is_imported_once(desk: Desk) -> None:
+def test_an_old_database_is_imported_once(cli: CommandRunner) -> None:
     """Numbers become E.164, what is no number is named, and whoever is known already stays as they are."""
-    old = sqlite3.connect(desk.folder / "sms_users.db")
+    old = sqlite3.connect(cli.folder / "sms_users.db")
     old.execute("CREATE TABLE users (phone_number TEXT, name TEXT, created_at TIMESTAMP, updated_at TIMESTAMP)")
     old.execute(
         "CREATE TABLE conversations"
@@ -266,17 +266,17 @@ def test_an_old_database_is_imported_once(desk: Desk) -> None:
     old.executemany(query, [(*line, moment) for line in lines])
     old.commit()
     old.close()
-    status, text = desk.run("import-sms-users", "sms_users.db")
+    status, text = cli.run("import-sms-users", "sms_users.db")
     assert status == 0
     assert "imported 1 people with 2 messages" in text
     assert "1 people as they are" in text
     assert "'banana'" in text
-    assert "imported 0 people" in desk.run("import-sms-users", "sms_users.db")[1]
-    exported = json.loads(desk.run("export-user", "sms", "+12025550199")[1])
+    assert "imported 0 people" in cli.run("import-sms-users", "sms_users.db")[1]
+    exported = json.loads(cli.run("export-user", "sms", "+12025550199")[1])
     assert exported["user"][0]["created_at"] == "2024-05-01T12:00:00.000Z"
     assert [line["message"] for line in exported["conversations"]] == ["Hi", "Hello Zoë"]
-    assert desk.count("conversations", ANN) == 2
-    assert desk.run("check") == (0, "all is well\n")
+    assert cli.count("conversations", ANN) == 2
+    assert cli.run("check") == (0, "all is well\n")
 
 
 def _old_database(file: Path, people: list[tuple[object, ...]], lines: list[tuple[object, ...]]) -> None:
@@ -290,7 +290,7 @@ def _old_database(file: Path, people: list[tuple[object, ...]], lines: list[tupl
     old.close()
 
 
-def test_one_person_under_two_spellings_keeps_every_line(desk: Desk) -> None:
+def test_one_person_under_two_spellings_keeps_every_line(cli: CommandRunner) -> None:
     """So does one who has lines and no row of their own."""
     people = [("+12025550199", None, 100, 200), ("2025550199", "Zoë", 50, 150)]
     lines = [
@@ -298,14 +298,14 @@ def test_one_person_under_two_spellings_keeps_every_line(desk: Desk) -> None:
         ("2025550199", "user", "first", 60),
         ("2025550198", "user", "x", 9),
     ]
-    _old_database(desk.folder / "old.db", [*people], [*lines])
-    assert "imported 2 people with 3 messages" in desk.run("import-sms-users", "old.db")[1]
-    exported = json.loads(desk.run("export-user", "sms", "+12025550199")[1])
+    _old_database(cli.folder / "old.db", [*people], [*lines])
+    assert "imported 2 people with 3 messages" in cli.run("import-sms-users", "old.db")[1]
+    exported = json.loads(cli.run("export-user", "sms", "+12025550199")[1])
     assert exported["user"][0]["name"] == "Zoë"
     assert exported["user"][0]["created_at"] == "1970-01-01T00:00:50.000Z"
     assert [line["message"] for line in exported["conversations"]] == ["first", "second"]
-    assert desk.count("conversations", UserId("+12025550198")) == 1
-    assert desk.run("check") == (0, "all is well\n")
+    assert cli.count("conversations", UserId("+12025550198")) == 1
+    assert cli.run("check") == (0, "all is well\n")
 
 
 @pytest.mark.parametrize(
@@ -318,18 +318,18 @@ def test_one_person_under_two_spellings_keeps_every_line(desk: Desk) -> None:
         ("0001-01-01 00:00:00", "1970-01-01T00:00:00.000Z"),
     ],
 )
-def test_a_moment_that_nobody_can_show_is_not_taken_over(desk: Desk, moment: object, shown: str) -> None:
+def test_a_moment_that_nobody_can_show_is_not_taken_over(cli: CommandRunner, moment: object, shown: str) -> None:
     """Milliseconds are understood; nothing that is imported makes a status or an export fail."""
-    _old_database(desk.folder / "old.db", [("+12025550199", "Zoë", moment, moment)], [])
-    desk.run("import-sms-users", "old.db")
-    exported = json.loads(desk.run("export-user", "sms", "+12025550199")[1])
+    _old_database(cli.folder / "old.db", [("+12025550199", "Zoë", moment, moment)], [])
+    cli.run("import-sms-users", "old.db")
+    exported = json.loads(cli.run("export-user", "sms", "+12025550199")[1])
     assert exported["user"][0]["created_at"] == shown
 
 
-def test_a_name_of_any_language_is_exported_to_any_terminal(desk: Desk) -> None:
+def test_a_name_of_any_language_is_exported_to_any_terminal(cli: CommandRunner) -> None:
     """UTF-8, whatever the settings of the terminal say."""
-    _old_database(desk.folder / "old.db", [("+12025550199", "Zoë 😀", 1, 1)], [])
-    desk.run("import-sms-users", "old.db")
-    status, text = desk.type("export-user", "sms", "+12025550199", PYTHONIOENCODING="ascii")
+    _old_database(cli.folder / "old.db", [("+12025550199", "Zoë 😀", 1, 1)], [])
+    cli.run("import-sms-users", "old.db")
+    status, text = cli.type("export-user", "sms", "+12025550199", PYTHONIOENCODING="ascii")
     assert status == 0
     assert json.loads(text)["user"][0]["name"] == "Zoë 😀"

@@ -30,7 +30,7 @@ PROGRAM = ROOT / "tests" / "storage" / "relay_process.py"
 Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
 
 
-class House:
+class RelayProcesses:
     """One database, one transcript, and the processes that work on them."""
 
     def __init__(self, url: str, transcript: Path, db: MessagingDatabase) -> None:
@@ -86,12 +86,12 @@ EXPECTED = [f"{turn} {half}" for turn in range(TURNS) for half in ("a", "b")]
 
 
 @pytest.fixture
-async def house(database_url: str, opener: Opener, tmp_path: Path) -> AsyncIterator[House]:
+async def relays(database_url: str, opener: Opener, tmp_path: Path) -> AsyncIterator[RelayProcesses]:
     transcript = tmp_path / "transcript.txt"
     transcript.touch()
-    house = House(database_url, transcript, await opener(database_url, owner="sms@webhooks"))
-    yield house
-    await house.close()
+    relays = RelayProcesses(database_url, transcript, await opener(database_url, owner="sms@webhooks"))
+    yield relays
+    await relays.close()
 
 
 async def _everybody_writes(db: MessagingDatabase) -> None:
@@ -100,38 +100,38 @@ async def _everybody_writes(db: MessagingDatabase) -> None:
             await db.store_inbound(message(person, str(turn)), "")
 
 
-async def _all_is_well(house: House) -> None:
-    assert house.by_person() == dict.fromkeys(PEOPLE, EXPECTED)
-    assert len(await history(house.db)) == 2 * TURNS * len(PEOPLE)
+async def _all_is_well(relays: RelayProcesses) -> None:
+    assert relays.by_person() == dict.fromkeys(PEOPLE, EXPECTED)
+    assert len(await history(relays.db)) == 2 * TURNS * len(PEOPLE)
     for person in PEOPLE:
-        _, lines = await house.db.read_context(SMS, person, TURNS)
+        _, lines = await relays.db.read_context(SMS, person, TURNS)
         texts = [text for turn in range(TURNS) for text in (str(turn), f"{turn} a{turn} b")]
         assert [line.message for line in lines] == texts
-    assert {**await recounted(house.db)}.items() <= (await counted(house.db)).items()
-    assert await miscounted_users(house.db) == []
+    assert {**await recounted(relays.db)}.items() <= (await counted(relays.db)).items()
+    assert await miscounted_users(relays.db) == []
 
 
-async def test_a_process_that_is_killed_again_and_again_loses_and_doubles_nothing(house: House) -> None:
+async def test_a_process_that_is_killed_again_and_again_loses_and_doubles_nothing(relays: RelayProcesses) -> None:
     """Kill -9 in the middle of the work, twice; each new life takes up at once what the last one held."""
-    await _everybody_writes(house.db)
+    await _everybody_writes(relays.db)
     for life in range(1, 3):
-        process = await house.start("sms@one")
-        await house.has_sent(life * 12)
+        process = await relays.start("sms@one")
+        await relays.has_sent(life * 12)
         process.kill()
         await process.wait()
-    await house.start("sms@one")
-    await house.at_rest()
-    await _all_is_well(house)
+    await relays.start("sms@one")
+    await relays.at_rest()
+    await _all_is_well(relays)
 
 
-def _put_to_sleep(process: asyncio.subprocess.Process, house: House) -> None:
+def _put_to_sleep(process: asyncio.subprocess.Process, relays: RelayProcesses) -> None:
     """SIGSTOP, but not at the counter of the provider, and not while it writes to an SQLite file.
 
     Nobody can take SQLite's lock from a process that is stopped, and nobody can keep one that was stopped between its
     last look at the lease and the send from sending when it wakes up.
     """
     _stop(process)
-    while not (_counter_is_free(house.transcript) and (house.file is None or _is_free(house.file))):
+    while not (_counter_is_free(relays.transcript) and (relays.file is None or _is_free(relays.file))):
         process.send_signal(signal.SIGCONT)
         _stop(process)
 
@@ -162,19 +162,19 @@ def _is_free(file: Path) -> bool:
         return True
 
 
-async def test_of_three_processes_one_dies_and_one_sleeps_past_its_lease(house: House) -> None:
+async def test_of_three_processes_one_dies_and_one_sleeps_past_its_lease(relays: RelayProcesses) -> None:
     """The third takes over what the others held; the sleeper wakes up and sends nothing twice."""
-    sleeper, victim, _ = await asyncio.gather(*(house.start(f"sms@{name}") for name in ("a", "b", "c")))
-    writing = asyncio.create_task(_everybody_writes(house.db))
-    await house.has_sent(8)
-    _put_to_sleep(sleeper, house)
+    sleeper, victim, _ = await asyncio.gather(*(relays.start(f"sms@{name}") for name in ("a", "b", "c")))
+    writing = asyncio.create_task(_everybody_writes(relays.db))
+    await relays.has_sent(8)
+    _put_to_sleep(sleeper, relays)
     victim.kill()
     await writing
-    await house.at_rest()
+    await relays.at_rest()
     sleeper.send_signal(signal.SIGCONT)
-    await house.db.store_inbound(message(PEOPLE[0], "late"), "")
-    await house.has_sent(2 * TURNS * len(PEOPLE) + 2)
-    assert house.by_person()[PEOPLE[0]][-2:] == ["late a", "late b"]
-    assert {person: texts[: len(EXPECTED)] for person, texts in house.by_person().items()} == dict.fromkeys(
+    await relays.db.store_inbound(message(PEOPLE[0], "late"), "")
+    await relays.has_sent(2 * TURNS * len(PEOPLE) + 2)
+    assert relays.by_person()[PEOPLE[0]][-2:] == ["late a", "late b"]
+    assert {person: texts[: len(EXPECTED)] for person, texts in relays.by_person().items()} == dict.fromkeys(
         PEOPLE, EXPECTED
     )
