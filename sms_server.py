@@ -24,6 +24,7 @@ from relay.channels.sms.senders import normal_number
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
 from relay.channels.sms.webhook import Form, external_id, is_delivery, read_form
+from relay.config.logs import REFUSALS
 from relay.config.settings import load_settings
 from relay.core.errors import PayloadError
 from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
@@ -35,9 +36,13 @@ from relay.web.serve import run_server
 from sms_service import SmsService, callback_base
 
 log = logging.getLogger("relay.sms.server")
+refusals = logging.getLogger(REFUSALS)
 
 # An empty document: the answer goes by the REST API, because a model may need longer than Twilio's 15 seconds.
 EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
+
+MAX_SHOWN_URL = 200
+"""Characters of the URL of a refused webhook that are logged and shown."""
 
 routes = APIRouter()
 
@@ -218,7 +223,9 @@ def _proven_form(request: Request, server: SmsServer, body: bytes) -> Form | Non
         header = request.headers.get("x-twilio-webhooks-signature-settings", "")
         url = _signed_url(request, settings)
         if not server.service.signatures.valid(url, form or Form(()), signature, header, body):
-            log.warning("refused an unproven webhook: is %s, to the letter, what Twilio was told?", ascii(url)[:300])
+            refusals.warning(
+                "refused an unproven webhook: is %s, to the letter, what Twilio was told?", ascii(url)[:MAX_SHOWN_URL]
+            )
             raise _unproven(settings, url, signed=signature is not None)
     elif settings.simulated and (reason := why_not_direct(request)):
         raise ApiError(
@@ -240,11 +247,13 @@ def _signed_url(request: Request, settings: SmsSettings) -> str:
 
 def _unproven(settings: SmsSettings, url: str, *, signed: bool) -> ApiError:
     error = "the signature does not match" if signed else "the request carries no X-Twilio-Signature"
-    if not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~-]*)*(\?[\w=&.-]*)?", url, re.ASCII):
+    ours = re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~-]*)*(\?[\w=&.-]*)?", url, re.ASCII)
+    if not ours or len(url) > MAX_SHOWN_URL:
         url = f"http://127.0.0.1:{settings.sms_server_port}/sms/webhook"  # never a stranger's words in a command
     hint = (
-        f"Twilio signs the URL {url} with the auth token: the webhook of the number must be this URL, and public_url "
-        f"our address on the internet. To send a signed message by hand: {signed_command(settings, url)}"
+        "Twilio signs the URL that it calls with the auth token: the webhook of the number must be the URL of this "
+        f"command, and public_url our address on the internet. To send a signed message by hand: "
+        f"{signed_command(settings, url)}"
     )
     return ApiError(403, error, hint)
 

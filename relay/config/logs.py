@@ -20,6 +20,9 @@ _OURS = ("relay", "simulator", "uvicorn")
 """Loggers that follow log_level; those of libraries show warnings and errors only."""
 _WARN_OF_STRANGERS = ("python_multipart", "relay.web.protocol")
 """Loggers that warn of every malformed request: a stranger could fill the log."""
+REFUSALS = "relay.web.refused"
+"""The logger for requests that are refused although they are well formed: one line of a kind a minute."""
+_REFUSAL_SECONDS = 60.0
 
 
 class Redactor(logging.Filter):
@@ -46,6 +49,24 @@ class Redactor(logging.Filter):
             record.exc_text = self.redact(logging.Formatter().formatException(record.exc_info))
         if record.stack_info:
             record.stack_info = self.redact(record.stack_info)
+        return True
+
+
+class OncePerMinute(logging.Filter):
+    """Passes one record of each format string a minute; the next one says how many were left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        last, left_out = self._passed.get(record.msg, (0.0, 0))
+        if record.created < last + _REFUSAL_SECONDS:
+            self._passed[record.msg] = (last, left_out + 1)
+            return False
+        self._passed[record.msg] = (record.created, 0)
+        if left_out:
+            record.msg = f"{record.msg} ({left_out} more were not logged)"
         return True
 
 
@@ -96,6 +117,8 @@ def setup_logging(settings: Settings, server: str) -> None:
         logging.getLogger(name).setLevel(level)
     for name in _WARN_OF_STRANGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
+    refusals = logging.getLogger(REFUSALS)
+    refusals.filters = [OncePerMinute()]  # not a second one when settings are loaded again
 
 
 def _with_formatter(handler: logging.Handler, settings: Settings, time_format: str) -> logging.Handler:

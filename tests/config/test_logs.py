@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.config.logs import JsonLines, Redactor, TextLines
+from relay.config.logs import JsonLines, OncePerMinute, Redactor, TextLines
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "123456789:AAFakeFakeFakeFakeFakeFakeFakeFakeFak"
@@ -77,6 +77,21 @@ def test_a_wrong_log_line_does_not_stop_the_work(lines: tuple[logging.Logger, io
     logger, out = lines
     logger.info("%d people", "hunter2secret")
     assert "%d people ('[secret]',)" in out.getvalue()
+
+
+def test_refusals_are_logged_once_a_minute() -> None:
+    """A stranger who is refused a thousand times fills no log; the next line says how many there were."""
+    once = OncePerMinute()
+
+    def passed(template: str, moment: float) -> str | None:
+        record = logging.makeLogRecord({"msg": template, "args": (moment,), "created": moment})
+        return record.getMessage() if once.filter(record) else None
+
+    assert passed("refused %s", 1000.0) == "refused 1000.0"
+    assert [passed("refused %s", 1000.0 + second) for second in range(1, 60)] == [None] * 59
+    assert passed("another %s", 1030.0) == "another 1030.0"
+    assert passed("refused %s", 1060.0) == "refused 1060.0 (59 more were not logged)"
+    assert passed("refused %s", 1120.0) == "refused 1120.0"
 
 
 def test_json_lines_are_one_object_each_with_the_time_in_utc() -> None:

@@ -159,6 +159,16 @@ async def test_a_strange_host_never_enters_the_command(host: str, strict: SmsHar
     assert "rm -rf" not in response.text
 
 
+@pytest.mark.parametrize("query", ["a" * 40_000, "a=b&" * 5000, "%20" * 9000, "Body=" + "%F0%9F%91%8B" * 900])
+@pytest.mark.parametrize("path", ["/sms/webhook", "/sms/delivery"])
+async def test_a_refusal_is_short_whatever_was_asked_for(path: str, query: str, strict: SmsHarness) -> None:
+    """A long URL is not repeated, neither in the answer nor in the log."""
+    response = await strict.client.post(f"{path}?{query}", data=FIELDS)
+    assert response.status_code == 403
+    assert len(response.content) < 1000
+    assert "curl '" in response.json()["hint"]
+
+
 async def test_in_try_out_mode_a_signature_that_is_there_must_fit(sms: SmsHarness) -> None:
     """The simulator signs; whoever signs otherwise is not the simulator."""
     right = await sms.signed("/sms/webhook", FIELDS, token=SIMULATED_AUTH_TOKEN)
