@@ -1,7 +1,6 @@
-"""A named lease on the shared database: of several servers that could do a thing, one does it, and another takes over.
+"""A named lease on the shared database: one of several servers works, and another takes over when it stops.
 
-It is taken, renewed in the background while it is held, and given back. What is done under it, and what those do who
-must wait, is its user's business.
+The lease is taken, renewed in the background while it is held, and released.
 """
 
 from __future__ import annotations
@@ -17,15 +16,14 @@ from relay.core.store import Store
 
 log = logging.getLogger("relay.core.lease")
 
-LONGEST_LOOK_SECONDS = 2.0
-"""Longest pause between two attempts to take a lease that another process holds."""
+MAX_RETRY_SECONDS = 2.0
+"""The longest pause between two attempts to take a lease that another process holds."""
 
 
 class Lease:
-    """One lease, seen from one server. It counts as lost as soon as another server could have taken it.
+    """One lease, as one server holds it; lost as soon as another server could have taken it.
 
-    That is counted by our own clock from before each renewal, so we never think that we hold it longer than the
-    database does.
+    The time counts on this server's clock from before each renewal, so it ends here no later than in the database.
     """
 
     def __init__(
@@ -53,19 +51,22 @@ class Lease:
         return self._monotonic() < self._ends
 
     async def take(self) -> bool:
-        """Take it, committed, unless another server holds it; `holder` tells who. Raises StorageError."""
+        """Take the lease, committed, unless another server holds it: then False, and `holder` is that server's id.
+
+        Raises StorageError.
+        """
         await self._stop_renewing()
         if not await self._hold():
             return False
         self._renewing = asyncio.create_task(self._renew(), name=f"lease-{self._name}")
         return True
 
-    async def wait_a_while(self) -> None:
-        """Sleep until it is worth to try again."""
-        await self._sleep(min(self._seconds / 5, LONGEST_LOOK_SECONDS))
+    async def wait_to_retry(self) -> None:
+        """Sleep until the next attempt to take the lease is due."""
+        await self._sleep(min(self._seconds / 5, MAX_RETRY_SECONDS))
 
-    async def give_back(self) -> None:
-        """Another server may take it at once. While the database is away, it ends by itself."""
+    async def release(self) -> None:
+        """Release the lease, committed; while the database is away it expires instead."""
         await self._stop_renewing()
         if not self.held:
             return
@@ -73,7 +74,7 @@ class Lease:
         try:
             await self._store.release_lease(self._platform, self._name)
         except StorageError as error:
-            log.warning("the lease %s ends by itself: %s", self._name, error)
+            log.warning("the lease %s will expire, it could not be released: %s", self._name, error)
 
     async def _hold(self) -> bool:
         asked_at = self._monotonic()
@@ -83,11 +84,11 @@ class Lease:
         return ours
 
     async def _renew(self) -> None:
-        """An expired lease is not renewed but taken anew: another process may have held it in between."""
+        """Renew until the lease is lost. An expired one is not renewed: another process may have held it since."""
         while True:
             await self._sleep(self._seconds / 4)
             if not self.held:
-                log.warning("the lease %s is over: it could not be renewed in time", self._name)
+                log.warning("the lease %s expired: it could not be renewed in time", self._name)
                 return
             try:
                 if not await self._hold():

@@ -14,7 +14,7 @@ from relay.core.messages import Platform
 from tests.core.harness import FakeClock
 
 SECONDS = 16.0
-US, THEM = "us", "them"
+US, THEM, NAME = "us", "them", "polling"
 
 
 class FakeLeaseTable:
@@ -30,6 +30,7 @@ class FakeLeaseTable:
         self.on_hold: Callable[[], None] = lambda: None
 
     async def hold_lease(self, platform: Platform, name: str, seconds: float) -> str:
+        assert (platform, name, seconds) == (SMS, NAME, SECONDS)
         self.held.release()
         self.on_hold()
         if self.away:
@@ -40,18 +41,19 @@ class FakeLeaseTable:
         raise NotImplementedError(name)  # a lease needs no other verb of the store
 
     async def release_lease(self, platform: Platform, name: str) -> None:
+        assert (platform, name) == (SMS, NAME)
         self.released += 1
         if self.away:
             raise StorageError("away")
 
 
 class LeaseHarness:
-    """A lease, ."""
+    """A lease over the fake table and clock."""
 
     def __init__(self) -> None:
         self.table = FakeLeaseTable()
         self.clock = FakeClock()
-        self.lease = Lease(self.table, SMS, "x", SECONDS, monotonic=self.clock.time, sleep=self.clock.sleep)
+        self.lease = Lease(self.table, SMS, NAME, SECONDS, monotonic=self.clock.time, sleep=self.clock.sleep)
 
     async def taken(self) -> None:
         assert await self.lease.take()
@@ -73,7 +75,7 @@ async def test_it_is_held_as_long_as_it_is_renewed() -> None:
     for _ in range(20):
         await harness.next_renewal()
         assert harness.lease.held
-    await harness.lease.give_back()
+    await harness.lease.release()
     assert (harness.lease.held, harness.table.released) == (False, 1)
 
 
@@ -85,7 +87,7 @@ async def test_it_counts_from_before_the_question() -> None:
     assert harness.lease.held
     harness.clock.advance(1)
     assert not harness.lease.held
-    await harness.lease.give_back()
+    await harness.lease.release()
 
 
 async def test_what_another_server_holds_is_not_ours() -> None:
@@ -103,7 +105,7 @@ async def test_it_is_lost_as_soon_as_a_renewal_says_so() -> None:
     harness.table.holder = THEM
     await harness.next_renewal()
     assert not harness.lease.held
-    await harness.lease.give_back()
+    await harness.lease.release()
     assert harness.table.released == 0
 
 
@@ -119,7 +121,7 @@ async def test_a_short_absence_of_the_database_loses_nothing() -> None:
     await harness.next_renewal()
     harness.clock.advance(SECONDS - 1)
     assert harness.lease.held
-    await harness.lease.give_back()
+    await harness.lease.release()
 
 
 async def test_without_a_renewal_it_ends_by_our_own_clock() -> None:
@@ -139,7 +141,7 @@ async def test_without_a_renewal_it_ends_by_our_own_clock() -> None:
     assert harness.table.held.locked()
     await harness.taken()
     assert harness.lease.held
-    await harness.lease.give_back()
+    await harness.lease.release()
 
 
 async def test_given_back_while_the_database_is_away_it_is_no_longer_ours() -> None:
@@ -147,5 +149,5 @@ async def test_given_back_while_the_database_is_away_it_is_no_longer_ours() -> N
     harness = LeaseHarness()
     await harness.taken()
     harness.table.away = True
-    await harness.lease.give_back()
+    await harness.lease.release()
     assert not harness.lease.held

@@ -129,7 +129,7 @@ class Poller:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
-        await self._lease.give_back()
+        await self._lease.release()
 
     async def _run(self) -> None:
         while True:
@@ -177,7 +177,7 @@ class Poller:
             if self.state is not PollingState.STANDBY:
                 log.info("polling: %s polls, this server stands by", self._lease.holder)
             self.state, self.last_error, self._failures = PollingState.STANDBY, None, 0
-            await self._lease.wait_a_while()
+            await self._lease.wait_to_retry()
         self.state = PollingState.STARTING if self.state is PollingState.STANDBY else self.state
 
     def _usable_offset(self) -> int | None:

@@ -20,7 +20,7 @@ from relay.channels.telegram.polling import LEASE_NAME, OFFSET_SECONDS, OFFSET_S
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
-from relay.core.lease import LONGEST_LOOK_SECONDS, Lease
+from relay.core.lease import MAX_RETRY_SECONDS, Lease
 from relay.core.messages import InboundId, InboundMessage, Platform, UserId
 from relay.core.metrics import Metrics
 from relay.storage import queries
@@ -78,7 +78,7 @@ class FailingStore:
 
 async def _looks_are_quick(seconds: float) -> None:
     """A server on standby reads the lease again soon; renewals, which come later, are not needed here."""
-    await asyncio.sleep(0.01 if seconds <= LONGEST_LOOK_SECONDS else 3600)
+    await asyncio.sleep(0.01 if seconds <= MAX_RETRY_SECONDS else 3600)
 
 
 class Scene:
