@@ -1,6 +1,5 @@
 """A server holds a lease for no longer than the database does."""
 
-# ruff: noqa: ARG002 (the arguments are the protocol's)
 from __future__ import annotations
 
 import asyncio
