@@ -26,7 +26,7 @@ from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.entities import CUT_NOTICE
 from relay.channels.telegram.ingest import UpdateIngest
 from relay.channels.telegram.polling import LEASE_NAME, Poller
-from relay.channels.telegram.settings import TelegramSettings
+from relay.channels.telegram.settings import TelegramSettings, bot_token, webhook_secret
 from relay.channels.telegram.spec import CHANNEL, TELEGRAM
 from relay.config.errors import SettingsError
 from relay.config.settings import load_settings
@@ -43,7 +43,7 @@ from relay.web.access import ADMIN, PUBLIC
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
 from relay.web.token_guard import same_secret
-from telegram_service import ALLOWED_UPDATES, TelegramService, bot_token, webhook_secret
+from telegram_service import ALLOWED_UPDATES, TelegramService
 
 log = logging.getLogger("relay.telegram.server")
 

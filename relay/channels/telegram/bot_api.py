@@ -7,7 +7,8 @@ client.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -109,6 +110,18 @@ class CallFailed(TelegramError):
         self.error = error
 
 
+@contextmanager
+def bot_errors() -> Iterator[None]:
+    """Raise SendError for what a typed call raises; a response that cannot be parsed may be to an executed call."""
+    try:
+        yield
+    except CallFailed as error:
+        raise error.error from error
+    except (TelegramError, KeyError, TypeError, ValueError, AttributeError) as error:
+        text = f"Telegram's answer could not be understood ({type(error).__name__})"
+        raise OutcomeUnknown("body", text) from error
+
+
 class BotCalls:
     """Calls of one bot as plain JSON, each sent once. They raise SendError, OutcomeUnknown included."""
 
@@ -161,13 +174,11 @@ class _Request(BaseRequest):
         url: str,
         method: str,
         request_data: RequestData | None = None,
-        read_timeout: Any = None,
-        write_timeout: Any = None,
-        connect_timeout: Any = None,
-        pool_timeout: Any = None,
+        *_: Any,
+        **__: Any,
     ) -> tuple[int, bytes]:
         """One call, with our timeouts instead of python-telegram-bot's."""
-        del method, read_timeout, write_timeout, connect_timeout, pool_timeout
+        del method
         content = json.dumps(request_data.parameters if request_data else {}).encode()
         try:
             payload = await self._calls.post(url, content, CALL_SECONDS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr
 
+from relay.config.errors import SettingsError
 from relay.config.settings import Settings
 from relay.config.types import BotToken, OneOf, Port, Url, WebhookSecret
 
@@ -45,3 +48,20 @@ class TelegramSettings(Settings):
 
 def missing_credentials(settings: TelegramSettings) -> tuple[str, ...]:
     return () if settings.telegram_bot_token else ("telegram_bot_token",)
+
+
+def bot_token(settings: TelegramSettings) -> str:
+    """The bot's token, which begins with the bot's id and a colon. Raises SettingsError when there is none."""
+    if settings.telegram_bot_token is None:
+        raise SettingsError(
+            "TELEGRAM_BOT_TOKEN is not set: write to @BotFather in Telegram, send /newbot, and put the token that it "
+            "gives you into .env. To try everything without an account: python start_all_servers.py --demo"
+        )
+    return settings.telegram_bot_token.get_secret_value()
+
+
+def webhook_secret(settings: TelegramSettings) -> str:
+    """The X-Telegram-Bot-Api-Secret-Token of Telegram's webhooks: as set, or else derived from the bot token."""
+    if settings.telegram_webhook_secret is not None:
+        return settings.telegram_webhook_secret.get_secret_value()
+    return hmac.new(bot_token(settings).encode(), b"telegram webhook", hashlib.sha256).hexdigest()

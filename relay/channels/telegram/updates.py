@@ -211,6 +211,11 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63
 
 
+def is_group(chat: str) -> bool:
+    """https://core.telegram.org/bots/api#chat: groups have negative ids."""
+    return chat.startswith("-")
+
+
 def _required(source: Mapping[str, Any], key: str, kind: type[T]) -> T:
     value = source.get(key)
     if not isinstance(value, kind) or (kind is int and not _is_integer(value)):

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
+from relay.channels.telegram.settings import webhook_secret
 from telegram_server import SECRET_HEADER, create_app
-from telegram_service import webhook_secret
 from tests.channels.harness import model_reply, running_app
 from tests.channels.scripted_server import PATIENCE, ScriptedServer, Step, listening
 from tests.channels.telegram.scripted_bot_api import TOKEN, ScriptedBotApi

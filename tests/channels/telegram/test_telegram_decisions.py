@@ -8,10 +8,12 @@ import httpx
 import pytest
 
 from relay.channels.telegram.markdown import render
+from relay.channels.telegram.settings import bot_token, webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
+from relay.channels.telegram.texts import EDITED_HINT, EMPTY_TEXT, TEXT_ONLY
 from relay.config.errors import SettingsError
 from relay.core.messages import Decision, InboundMessage, Kind, User, UserId, UserState
-from telegram_service import EDITED_HINT, NOTHING_SAID, TEXT_ONLY, TelegramService, bot_token, webhook_secret
+from telegram_service import TelegramService
 from tests.channels.telegram.scripted_bot_api import TOKEN
 from tests.settings import Settings
 
@@ -129,7 +131,7 @@ def test_words_with_a_picture_tell_the_model_that_it_cannot_see(service: Telegra
 
 @pytest.mark.parametrize(
     ("kind", "text", "says"),
-    [(Kind.MEDIA, "", TEXT_ONLY), (Kind.EDITED, "x", EDITED_HINT), (Kind.TEXT, "", NOTHING_SAID)],
+    [(Kind.MEDIA, "", TEXT_ONLY), (Kind.EDITED, "x", EDITED_HINT), (Kind.TEXT, "", EMPTY_TEXT)],
 )
 def test_what_the_model_cannot_answer_gets_a_friendly_word(
     service: TelegramService, kind: Kind, text: str, says: str

@@ -256,7 +256,7 @@ async def test_trouble_with_typing_troubles_nobody(
     """It ends, without a word, and the answer goes on."""
     api.scripts["sendChatAction"].append(reply)
     async with service.typing(UserId("700000001")):
-        [task] = service._typing
+        [task] = service._typing._tasks
         await asyncio.wait({task})
     assert task.exception() is None
     assert len(api.made("sendChatAction")) == 1

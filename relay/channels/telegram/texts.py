@@ -1,0 +1,87 @@
+"""The texts of the Telegram channel in Markdown, and its system prompt."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+
+from relay.channels.telegram.markdown import escape
+from relay.core.messages import InboundMessage, User
+
+TEXT_ONLY = "I can only read text for now. Please describe it in words."
+EDITED_HINT = "I saw that you edited a message. I only answer new messages, so please send it again."
+EMPTY_TEXT = "Yes? Write your question and I will answer it."
+PRIVATE_NAME = "Please tell me your name in a private chat with me."
+HOW_TO_NAME = "Send it like this: /setname Alice"
+
+
+def welcome(name: str, *, again: bool) -> str:
+    hello = f"Welcome back, **{escape(name)}**!" if again else f"Hello, **{escape(name)}**!"
+    return (
+        f"{hello} I am an automated assistant: ask me anything.\n\n"
+        "Should I call you something else? Send /setname and your name. /help lists what I can do."
+    )
+
+
+def help_text(commands: Mapping[str, str]) -> str:
+    menu = "\n".join(f"- /{name}: {text}" for name, text in commands.items())
+    return f"Write to me as you would to a friend; I remember our last messages.\n\n{menu}"
+
+
+def unknown_command(command: str) -> str:
+    return f"I do not know /{escape(command)}. /help lists what I can do."
+
+
+def renamed(name: str) -> str:
+    return f"Thank you! From now on I will call you **{escape(name)}**."
+
+
+def bad_name(reason: str) -> str:
+    return f"{escape(reason)} Try it like this: /setname Alice"
+
+
+def cleared(count: int) -> str:
+    if count == 0:
+        return "There was nothing to forget."
+    return f"Done: I removed {count} message{'' if count == 1 else 's'}."
+
+
+def stored_facts(name: str, message: InboundMessage, user: User | None, *, since: float, exchanges: int) -> str:
+    """What is stored about a user; `since` is when they were first seen."""
+    username = f"@{message.username}" if message.username else "none"
+    return "\n".join(
+        (
+            "**What I know about you**",
+            "",
+            f"- Name: {escape(name)}",
+            f"- Telegram username: {escape(username)}",
+            f"- Chat: {escape(message.user_id)}",
+            f"- First seen: {time.strftime('%Y-%m-%d', time.gmtime(since))}",
+            f"- Messages kept: {user.message_count if user else 0}",
+            "",
+            f"The AI sees your name and our last {exchanges} exchanges. /clear deletes our conversation.",
+        )
+    )
+
+
+def with_attachments(message: InboundMessage) -> str:
+    """The prompt for a text with a picture, which the model must not pretend to have seen."""
+    if not message.attachments:
+        return message.text
+    kinds = ", ".join(message.attachments)
+    return f"{message.text}\n\n[With this message came {kinds}, which you cannot see.]"
+
+
+def system_prompt(name: str | None, *, group: bool) -> str:
+    """A user's name is data, so it is a JSON string; in a group the messages carry the names."""
+    lines = [
+        "You answer people on Telegram. Be helpful, accurate and to the point.",
+        "You may use Markdown: bold, italics, lists, links, tables, and code blocks with their language.",
+        "Keep an answer under 3500 characters unless more is asked for.",
+    ]
+    if group:
+        lines.append("This is a group: each message begins with the name of the person who speaks.")
+    elif name:
+        lines.append(f"The person's name is {json.dumps(name, ensure_ascii=False)}.")
+    return "\n".join(lines)
