@@ -56,7 +56,7 @@ test-fast: setup-dev ## Run the tests without processes and PostgreSQL, few exam
 	@HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 crash: setup-dev ## Kill a server at every step of the path of a message, and check that nothing is lost (10 minutes).
-	@CRASH_WINDOWS=all $(BIN)/python -m pytest tests/crash $(ARGS)
+	@CRASH_POINTS=all $(BIN)/python -m pytest tests/crash $(ARGS)
 
 chaos: setup-dev ## Kill and disturb everything under load, then count what went wrong. SECONDS=120 SEED= PEOPLE=200
 	@$(BIN)/python -m tests.chaos.campaign $(foreach word,SECONDS SEED PEOPLE TELEGRAM,$(if $($(word)),--$(shell echo $(word) | tr A-Z a-z) $($(word))))

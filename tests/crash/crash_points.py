@@ -1,4 +1,4 @@
-"""The table of crash points: at which step of the way of a message a server dies, and what may come of it."""
+"""The table of crash points: the steps of a message at which a server ends, and the allowed consequences."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Way(StrEnum):
-    """How messages come in: the two channels, and Telegram's two modes."""
+class Ingress(StrEnum):
+    """How messages arrive: by one of the two channels, for Telegram in one of its two modes."""
 
     SMS = "sms"
     POLLING = "polling"
     WEBHOOK = "webhook"
 
 
-class End(StrEnum):
-    """How a server ends at its point."""
+class Termination(StrEnum):
+    """How a server ends at a crash point."""
 
     KILL = "kill"  # kill -9, at once
     TERM = "term"  # SIGTERM; the step goes on a moment later, while the server stops
     HANG = "hang"  # SIGTERM; the step never goes on, so the server has to cut it off
 
 
-class Trouble(StrEnum):
-    """What goes wrong outside, so that the way of the message leads through the point."""
+class OutsideFault(StrEnum):
+    """A fault outside the server, without which the crash point is not reached."""
 
     NONE = ""
     MODEL = "the model fails once"
-    CUT = "the first send is cut off before the provider took it"
+    CUT = "the first send is cut off before the provider accepts it"
     BUSY = "the first send is refused with 429"
 
 
@@ -36,8 +36,8 @@ MODEL = "model"
 """No verb of a service: the server dies while the model works, by a signal from outside."""
 
 ARRIVAL = ("store_inbound", "store_batch", "claim_next_inbound", "load_context")
-BOTH = (Way.SMS, Way.POLLING)
-ALL = (Way.SMS, Way.POLLING, Way.WEBHOOK)
+BOTH = (Ingress.SMS, Ingress.POLLING)
+ALL = (Ingress.SMS, Ingress.POLLING, Ingress.WEBHOOK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,17 @@ class CrashPoint:
     `repeats`: how many bubbles may come twice where the provider keeps no list (Telegram): the outcome of a send is
     unknown, because the point lies around it, or because the answer before is on its way at this moment.
     `gives_up`: there, two outcomes in a row are unknown, so the rest of this answer is given up in plain sight.
-    `quick` holds the ends that every run of the tests tries, by way.
+    `quick` holds the ends that every run of the tests tries, by ingress.
     """
 
     when: str
     verb: str
-    ways: tuple[Way, ...] = BOTH
+    ingresses: tuple[Ingress, ...] = BOTH
     nth: int = 1
-    trouble: Trouble = Trouble.NONE
+    fault: OutsideFault = OutsideFault.NONE
     repeats: int = 0
     gives_up: bool = False
-    quick: tuple[tuple[Way, End], ...] = ()
+    quick: tuple[tuple[Ingress, Termination], ...] = ()
 
     @property
     def is_arrival(self) -> bool:
@@ -69,8 +69,8 @@ class CrashPoint:
         return f"{self.when} {self.verb}" + (f" no. {self.nth}" if self.nth > 1 else "")
 
 
-SMS, POLLING, WEBHOOK = Way.SMS, Way.POLLING, Way.WEBHOOK
-KILL, TERM, HANG = End.KILL, End.TERM, End.HANG
+SMS, POLLING, WEBHOOK = Ingress.SMS, Ingress.POLLING, Ingress.WEBHOOK
+KILL, TERM, HANG = Termination.KILL, Termination.TERM, Termination.HANG
 
 TABLE = (
     # the message comes in
@@ -89,32 +89,37 @@ TABLE = (
     CrashPoint("after", "complete_inbound", quick=((SMS, KILL),)),
     CrashPoint("before", "complete_inbound", nth=2, repeats=1),
     CrashPoint("after", "complete_inbound", nth=2, repeats=1),
-    CrashPoint("before", "postpone_inbound", trouble=Trouble.MODEL),
-    CrashPoint("after", "postpone_inbound", trouble=Trouble.MODEL),
+    CrashPoint("before", "postpone_inbound", fault=OutsideFault.MODEL),
+    CrashPoint("after", "postpone_inbound", fault=OutsideFault.MODEL),
     # the answer goes out
     CrashPoint("before", "claim_next_part"),
     CrashPoint("after", "claim_next_part"),
     CrashPoint(
-        "after", "wait_for_rate_limit", (Way.POLLING,), quick=((Way.POLLING, End.KILL), (Way.POLLING, End.HANG))
+        "after",
+        "wait_for_rate_limit",
+        (Ingress.POLLING,),
+        quick=((Ingress.POLLING, Termination.KILL), (Ingress.POLLING, Termination.HANG)),
     ),
-    CrashPoint("before", "begin_send", (Way.POLLING,)),
-    CrashPoint("after", "begin_send", (Way.POLLING,), repeats=1),
+    CrashPoint("before", "begin_send", (Ingress.POLLING,)),
+    CrashPoint("after", "begin_send", (Ingress.POLLING,), repeats=1),
     CrashPoint("before", "send", repeats=1),
     CrashPoint("after", "send", repeats=1, quick=((SMS, KILL), (POLLING, KILL))),
     CrashPoint("after", "send", nth=2, repeats=1),
     CrashPoint("before", "record_accepted", repeats=1, quick=((SMS, HANG),)),
     CrashPoint("after", "record_accepted"),
     CrashPoint("after", "record_accepted", nth=2),
-    CrashPoint("before", "record_retry", trouble=Trouble.BUSY, repeats=1),
-    CrashPoint("after", "record_retry", trouble=Trouble.BUSY),
-    CrashPoint("before", "record_unknown", trouble=Trouble.CUT, repeats=1),
-    CrashPoint("after", "record_unknown", trouble=Trouble.CUT, repeats=1),
-    CrashPoint("before", "lookup", (SMS,), trouble=Trouble.CUT),
-    CrashPoint("after", "lookup", (SMS,), trouble=Trouble.CUT),
-    CrashPoint("before", "begin_send", (SMS,), trouble=Trouble.CUT, repeats=1),
-    CrashPoint("after", "begin_send", (SMS,), trouble=Trouble.CUT, quick=((SMS, KILL),)),
-    CrashPoint("before", "begin_send", (POLLING,), nth=2, trouble=Trouble.CUT, repeats=1),
-    CrashPoint("after", "begin_send", (POLLING,), nth=2, trouble=Trouble.CUT, gives_up=True, quick=((POLLING, KILL),)),
+    CrashPoint("before", "record_retry", fault=OutsideFault.BUSY, repeats=1),
+    CrashPoint("after", "record_retry", fault=OutsideFault.BUSY),
+    CrashPoint("before", "record_unknown", fault=OutsideFault.CUT, repeats=1),
+    CrashPoint("after", "record_unknown", fault=OutsideFault.CUT, repeats=1),
+    CrashPoint("before", "lookup", (SMS,), fault=OutsideFault.CUT),
+    CrashPoint("after", "lookup", (SMS,), fault=OutsideFault.CUT),
+    CrashPoint("before", "begin_send", (SMS,), fault=OutsideFault.CUT, repeats=1),
+    CrashPoint("after", "begin_send", (SMS,), fault=OutsideFault.CUT, quick=((SMS, KILL),)),
+    CrashPoint("before", "begin_send", (POLLING,), nth=2, fault=OutsideFault.CUT, repeats=1),
+    CrashPoint(
+        "after", "begin_send", (POLLING,), nth=2, fault=OutsideFault.CUT, gives_up=True, quick=((POLLING, KILL),)
+    ),
     # the provider reports
     CrashPoint("before", "record_delivery", (SMS,), quick=((SMS, KILL),)),
     CrashPoint("after", "record_delivery", (SMS,)),
@@ -125,29 +130,29 @@ TABLE = (
 class CrashCase:
     """One point on one way with one end."""
 
-    way: Way
+    ingress: Ingress
     point: CrashPoint
-    end: End
+    end: Termination
 
     @property
     def name(self) -> str:
-        return f"{self.way} {self.end} {self.point.name}".replace(" ", "-")
+        return f"{self.ingress} {self.end} {self.point.name}".replace(" ", "-")
 
     @property
     def repeats(self) -> int:
-        if self.way is Way.SMS:
+        if self.ingress is Ingress.SMS:
             return 0
-        return self.point.repeats if self.end is End.KILL else 1  # a stop may cut off a send that is under way
+        return self.point.repeats if self.end is Termination.KILL else 1  # a stop may cut off a send that is under way
 
     @property
     def gives_up(self) -> bool:
-        return self.point.gives_up and self.way is not Way.SMS and self.end is not End.TERM
+        return self.point.gives_up and self.ingress is not Ingress.SMS and self.end is not Termination.TERM
 
 
 def cases(*, whole: bool) -> Iterator[CrashCase]:
     """The table as test cases, one way after the other, because a way's server goes on from case to case."""
-    for way in Way:
+    for ingress in Ingress:
         for point in TABLE:
-            for end in End if way in point.ways else ():
-                if whole or (way, end) in point.quick:
-                    yield CrashCase(way, point, end)
+            for end in Termination if ingress in point.ingresses else ():
+                if whole or (ingress, end) in point.quick:
+                    yield CrashCase(ingress, point, end)

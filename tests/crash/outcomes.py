@@ -1,4 +1,4 @@
-"""What became of each point, for the table at the end of a run."""
+"""The outcome of each case, for the table at the end of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.crash.runs import CrashAudit
 _OUTCOMES: list[tuple[CrashCase, CrashAudit]] = []
 
 
-def note(case: CrashCase, found: CrashAudit) -> None:
+def record(case: CrashCase, found: CrashAudit) -> None:
     _OUTCOMES.append((case, found))
 
 
@@ -18,11 +18,11 @@ def table() -> Iterator[str]:
     """A line a case, under a line of heads; nothing when no case was run."""
     if not _OUTCOMES:
         return
-    yield f"{'way':<8} {'point':<30} {'end':<5} {'answered':>9} {'bubbles':>8} {'repeated':>9} {'given up':>9}"
+    yield f"{'ingress':<8} {'point':<30} {'end':<5} {'answered':>9} {'bubbles':>8} {'repeated':>9} {'given up':>9}"
     for case, found in _OUTCOMES:
         answered = f"{len(found.seen)}/{len(found.wanted)}"
         yield (
-            f"{case.way:<8} {case.point.name:<30} {case.end:<5} {answered:>9} {found.bubbles:>8}"
+            f"{case.ingress:<8} {case.point.name:<30} {case.end:<5} {answered:>9} {found.bubbles:>8}"
             f" {found.repeats:>9} {found.given_up:>9}"
         )
     repeats, given_up = (sum(getattr(found, name) for _, found in _OUTCOMES) for name in ("repeats", "given_up"))

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulator.running_simulator import Receiver, Running, receiver, running_simulator
+from tests.simulator.running_simulator import Receiver, RunningSimulator, receiver, running_simulator
 
 QUICK = {"status_seconds": 0.01, "telegram_limits": False, "telegram_retry_seconds": 0.05}
 
 
 @pytest.fixture(scope="module")
-def shared_simulator() -> Iterator[Running]:
+def shared_simulator() -> Iterator[RunningSimulator]:
     with running_simulator() as one:
         yield one
 
 
 @pytest.fixture
-def sim(shared_simulator: Running) -> Running:
+def sim(shared_simulator: RunningSimulator) -> RunningSimulator:
     """A simulator that has forgotten what earlier tests did to it."""
     one = shared_simulator
     one.ok("deleteWebhook")
@@ -29,7 +29,7 @@ def sim(shared_simulator: Running) -> Running:
 
 
 @pytest.fixture
-def hook(sim: Running) -> Iterator[Receiver]:
+def hook(sim: RunningSimulator) -> Iterator[Receiver]:
     """A server that takes the simulator's texts at /sms/webhook."""
     with receiver() as one:
         sim.sim("POST", "options", json={"twilio_webhook_url": f"{one.url}/sms/webhook"})

@@ -41,7 +41,7 @@ class RedirectedTwilio(TwilioHttpClient):  # type: ignore[misc]  # (the SDK has 
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningSimulator:
     """A simulator that listens; `http` has its address as base."""
 
     base: str
@@ -67,7 +67,7 @@ class Running:
         assert answer["ok"], answer
         return answer["result"]
 
-    def say(self, text: str, chat_id: int = ADA, **more: Any) -> Any:
+    def write(self, text: str, chat_id: int = ADA, **more: Any) -> Any:
         return self.sim("POST", "telegram/send", json={"chat_id": chat_id, "text": text, **more})
 
     def bubbles(self, platform: str, person: str | int, direction: str = "out") -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ class Running:
 
 
 @contextmanager
-def running_simulator() -> Iterator[Running]:
+def running_simulator() -> Iterator[RunningSimulator]:
     """A simulator in a thread of its own; stopped, with everything that waits in it, at the end."""
     ports = Ports()
     port = ports.take()
@@ -89,7 +89,7 @@ def running_simulator() -> Iterator[Running]:
     assert started.wait(PATIENCE)
     base = f"http://127.0.0.1:{port}"
     with httpx.Client(base_url=base, timeout=PATIENCE) as client:
-        yield Running(base, client)
+        yield RunningSimulator(base, client)
     server.should_exit = True
     thread.join(PATIENCE)
     assert not thread.is_alive()
@@ -103,7 +103,7 @@ def _run(server: uvicorn.Server, started: threading.Event) -> None:
         await original(sockets)
         started.set()
 
-    server.startup = startup  # type: ignore[method-assign]  # (uvicorn tells nobody that it is up)
+    server.startup = startup  # type: ignore[method-assign]  # (uvicorn has no event for it)
     server.run()
 
 
@@ -122,7 +122,7 @@ class Received:
 
 @dataclass(slots=True)
 class Receiver:
-    """A scripted server: keeps what it gets, and answers what it was told as soon as its gate is open."""
+    """A scripted server: keeps its requests, and answers with its script as soon as its gate is open."""
 
     url: str
     answers: list[tuple[int, str]] = field(default_factory=list)
@@ -150,7 +150,7 @@ def _handler(take: Callable[[Received], tuple[int, str]]) -> type[BaseHTTPReques
             self.wfile.write(text.encode())
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing on stderr."""
+            """Write no log."""
 
     return Handler
 

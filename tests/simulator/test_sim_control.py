@@ -10,18 +10,18 @@ import httpx
 import pytest
 
 from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
-from tests.simulator.running_simulator import ADA, ADA_PHONE, BEN_PHONE, PATIENCE, Running
+from tests.simulator.running_simulator import ADA, ADA_PHONE, BEN_PHONE, PATIENCE, RunningSimulator
 
 SMS_LIST = f"/2010-04-01/Accounts/{SIMULATED_ACCOUNT_SID}/Messages.json"
 TWILIO_AUTH = (SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN)
 
 
-def sms(sim: Running, body: str, to: str = ADA_PHONE, **more: str) -> httpx.Response:
+def sms(sim: RunningSimulator, body: str, to: str = ADA_PHONE, **more: str) -> httpx.Response:
     form = {"To": to, "From": SIMULATED_PHONE_NUMBER, "Body": body, **more}
     return sim.http.post(SMS_LIST, data=form, auth=TWILIO_AUTH)
 
 
-def test_a_new_person_has_everything_made_up_that_was_left_out(sim: Running) -> None:
+def test_a_new_person_has_everything_made_up_that_was_left_out(sim: RunningSimulator) -> None:
     """And is found by each of it."""
     person = sim.sim("POST", "people", json={"name": "Chloé"})["person"]
     for key in ("id", "name", "phone_number"):
@@ -31,7 +31,7 @@ def test_a_new_person_has_everything_made_up_that_was_left_out(sim: Running) -> 
     assert seen["person"]["id"] == person["id"]
 
 
-def test_a_number_with_a_bare_plus_in_the_query_is_not_found_as_404(sim: Running) -> None:
+def test_a_number_with_a_bare_plus_in_the_query_is_not_found_as_404(sim: RunningSimulator) -> None:
     """A plain curl does not encode the plus, and it arrives as a blank."""
     answer = sim.http.get(f"/sim/transcript?platform=sms&person={ADA_PHONE}")
     assert answer.json()["person"]["name"] == "Ada"
@@ -49,7 +49,7 @@ def test_a_number_with_a_bare_plus_in_the_query_is_not_found_as_404(sim: Running
         ({}, 422),
     ],
 )
-def test_a_person_that_cannot_be_is_refused(sim: Running, body: dict[str, Any], status: int) -> None:
+def test_a_person_that_cannot_be_is_refused(sim: RunningSimulator, body: dict[str, Any], status: int) -> None:
     """With the reason and what to do."""
     answer = sim.http.post("/sim/people", json=body)
     assert answer.status_code == status
@@ -79,7 +79,7 @@ def test_a_person_that_cannot_be_is_refused(sim: Running, body: dict[str, Any], 
         ("options", {"no_such": 1}),
     ],
 )
-def test_a_mistake_gets_a_sentence(sim: Running, path: str, body: Any) -> None:
+def test_a_mistake_gets_a_sentence(sim: RunningSimulator, path: str, body: Any) -> None:
     """4xx with error and hint, and nothing happens."""
     answer = sim.http.post(f"/sim/{path}", json=body)
     assert answer.status_code in {404, 422}
@@ -89,7 +89,7 @@ def test_a_mistake_gets_a_sentence(sim: Running, path: str, body: Any) -> None:
 @pytest.mark.parametrize(
     "query", ["", "?platform=fax&person=Ada", "?platform=sms&person=Nobody", "?platform=sms&person="]
 )
-def test_an_unknown_transcript_gets_a_sentence(sim: Running, query: str) -> None:
+def test_an_unknown_transcript_gets_a_sentence(sim: RunningSimulator, query: str) -> None:
     """4xx with what to do."""
     answer = sim.http.get(f"/sim/transcript{query}")
     assert answer.status_code in {404, 422}
@@ -103,14 +103,14 @@ def test_an_unknown_transcript_gets_a_sentence(sim: Running, query: str) -> None
         ("telegram/send", b'{"chat_id": 700000001, "text": "\\ud83d"}'),
     ],
 )
-def test_nobody_can_write_half_a_character(sim: Running, path: str, body: bytes) -> None:
+def test_nobody_can_write_half_a_character(sim: RunningSimulator, path: str, body: bytes) -> None:
     """422 in words; it could not be shown either."""
     answer = sim.http.post(f"/sim/{path}", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert "half a character" in answer.json()["error"]
 
 
-def test_waiting_ends_with_the_message(sim: Running) -> None:
+def test_waiting_ends_with_the_message(sim: RunningSimulator) -> None:
     """No sleeping in tests: the answer comes when there is more than before."""
     sms(sim, "first")
     with ThreadPoolExecutor() as pool:
@@ -121,7 +121,7 @@ def test_waiting_ends_with_the_message(sim: Running) -> None:
     assert (seen["reached"], seen["outgoing"], seen["bubbles"][1]["text"]) == (True, 2, "second")
 
 
-def test_one_can_wait_for_the_first_message_to_a_stranger(sim: Running) -> None:
+def test_one_can_wait_for_the_first_message_to_a_stranger(sim: RunningSimulator) -> None:
     """The number belongs to nobody until the message comes."""
     with ThreadPoolExecutor() as pool:
         query = {"platform": "sms", "person": "+12345678900", "timeout": 20}
@@ -130,7 +130,7 @@ def test_one_can_wait_for_the_first_message_to_a_stranger(sim: Running) -> None:
         assert waiting.result(PATIENCE)["bubbles"][0]["text"] == "hello stranger"
 
 
-def test_waiting_for_certain_words_passes_over_others(sim: Running) -> None:
+def test_waiting_for_certain_words_passes_over_others(sim: RunningSimulator) -> None:
     """Also a message that was edited later."""
     query = {"platform": "sms", "person": "Ada", "contains": "needle", "timeout": 0.05}
     sms(sim, "hay")
@@ -139,7 +139,7 @@ def test_waiting_for_certain_words_passes_over_others(sim: Running) -> None:
     assert sim.sim("GET", "wait", params=query)["reached"] is True
 
 
-def test_events_tell_of_every_bubble(sim: Running) -> None:
+def test_events_tell_of_every_bubble(sim: RunningSimulator) -> None:
     """The page lives on them."""
     with sim.http.stream("GET", "/sim/events") as stream:
         lines = (line for line in stream.iter_lines() if line.startswith("data: "))
@@ -161,7 +161,7 @@ def test_events_tell_of_every_bubble(sim: Running) -> None:
     ],
 )
 def test_a_fault_strikes_as_often_as_it_says(
-    sim: Running, fault: dict[str, Any], status: int, code: int | None, sent: int
+    sim: RunningSimulator, fault: dict[str, Any], status: int, code: int | None, sent: int
 ) -> None:
     """Once here; the request after it goes well."""
     sim.fault(target="twilio", method="messages.create", count=1, **fault)
@@ -173,7 +173,7 @@ def test_a_fault_strikes_as_often_as_it_says(
     assert sim.sim("GET", "faults")["faults"] == []
 
 
-def test_a_broken_answer_is_half_a_page(sim: Running) -> None:
+def test_a_broken_answer_is_half_a_page(sim: RunningSimulator) -> None:
     """201 with HTML: accepted, and the client cannot know."""
     sim.fault(target="twilio", effect="broken", when="after", count=1)
     answer = sms(sim, "x")
@@ -181,10 +181,10 @@ def test_a_broken_answer_is_half_a_page(sim: Running) -> None:
     assert len(sim.bubbles("sms", ADA_PHONE)) == 1
 
 
-def test_a_fault_may_mean_certain_requests_only(sim: Running) -> None:
+def test_a_fault_may_mean_certain_requests_only(sim: RunningSimulator) -> None:
     """By method and by text; it can be switched off again."""
     sim.fault(target="telegram", method="sendMessage", effect="status", status=502, contains="cursed")
-    sim.say("/start")
+    sim.write("/start")
     assert sim.ok("getMe")
     assert sim.ok("sendMessage", chat_id=ADA, text="blessed")
     assert sim.bot("sendMessage", chat_id=ADA, text="cursed")["error_code"] == 502
@@ -194,7 +194,7 @@ def test_a_fault_may_mean_certain_requests_only(sim: Running) -> None:
     assert sim.http.delete("/sim/faults/999").status_code == 404
 
 
-def test_chances_repeat_themselves_with_a_seed(sim: Running) -> None:
+def test_chances_repeat_themselves_with_a_seed(sim: RunningSimulator) -> None:
     """A campaign can be run again."""
 
     def rolls() -> list[int]:
@@ -207,13 +207,13 @@ def test_chances_repeat_themselves_with_a_seed(sim: Running) -> None:
     assert set(first) == {201, 500}
 
 
-def test_telegram_faults_have_telegrams_shape(sim: Running) -> None:
+def test_telegram_faults_have_telegrams_shape(sim: RunningSimulator) -> None:
     """retry_after rides in the parameters."""
     sim.fault(target="telegram", method="getMe", effect="status", retry_after=9, count=1)
     assert sim.bot("getMe")["parameters"] == {"retry_after": 9}
 
 
-def test_repetitions_are_counted(sim: Running) -> None:
+def test_repetitions_are_counted(sim: RunningSimulator) -> None:
     """The same text, and the same part, twice to the same person."""
     callback = "http://127.0.0.1:9/d?part=p7"
     for to in (ADA_PHONE, ADA_PHONE, BEN_PHONE):
@@ -224,9 +224,9 @@ def test_repetitions_are_counted(sim: Running) -> None:
     assert stats["answers"] == {"twilio.messages.create 201": 3}
 
 
-def test_a_reset_forgets_all_but_two_fresh_people(sim: Running) -> None:
+def test_a_reset_forgets_all_but_two_fresh_people(sim: RunningSimulator) -> None:
     """Opt-outs, messages, faults and updates are gone."""
-    sim.say("/start")
+    sim.write("/start")
     sms(sim, "x", "+12345678900")
     sim.fault(target="twilio", effect="cut")
     sim.sim("POST", "reset")
@@ -245,14 +245,14 @@ def test_a_reset_forgets_all_but_two_fresh_people(sim: Running) -> None:
         {"CF-Connecting-IP": "1.2.3.4"},
     ],
 )
-def test_the_control_api_answers_this_machine_only(sim: Running, headers: dict[str, str]) -> None:
+def test_the_control_api_answers_this_machine_only(sim: RunningSimulator, headers: dict[str, str]) -> None:
     """Through a tunnel, a foreign name or a foreign page: 403."""
     assert sim.http.get("/sim/people", headers=headers).status_code == 403
     assert sim.http.post("/sim/reset", headers=headers).status_code == 403
     assert sim.http.get("/health", headers=headers).status_code == 200
 
 
-def test_the_page_loads_nothing_from_elsewhere_and_lets_no_script_in(sim: Running) -> None:
+def test_the_page_loads_nothing_from_elsewhere_and_lets_no_script_in(sim: RunningSimulator) -> None:
     """Its files are here, a policy forbids others, and it says what it is."""
     page = sim.http.get("/")
     assert "Simulated" in page.text
@@ -264,6 +264,6 @@ def test_the_page_loads_nothing_from_elsewhere_and_lets_no_script_in(sim: Runnin
 
 
 @pytest.mark.parametrize("name", ["..%2f..%2fconfig.json", "nothing.js", "%2e%2e", "../page_routes.py"])
-def test_no_other_file_is_served(sim: Running, name: str) -> None:
+def test_no_other_file_is_served(sim: RunningSimulator, name: str) -> None:
     """Only what lies in the page's folder."""
     assert sim.http.get(f"/page/{name}").status_code == 404

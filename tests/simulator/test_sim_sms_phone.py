@@ -9,14 +9,16 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
 
 from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
-from tests.simulator.running_simulator import ADA_PHONE, Receiver, Running
+from tests.simulator.running_simulator import ADA_PHONE, Receiver, RunningSimulator
 
 
-def text(sim: Running, body: str, **more: Any) -> Any:
+def text(sim: RunningSimulator, body: str, **more: Any) -> Any:
     return sim.sim("POST", "sms/send", json={"from": ADA_PHONE, "body": body, **more})
 
 
-def test_a_text_reaches_the_webhook_with_all_fields_and_a_valid_signature(sim: Running, hook: Receiver) -> None:
+def test_a_text_reaches_the_webhook_with_all_fields_and_a_valid_signature(
+    sim: RunningSimulator, hook: Receiver
+) -> None:
     """Blank fields are there too, and are signed."""
     result = text(sim, " Hi & bye = 1 \n")
     got = hook.next()
@@ -33,13 +35,13 @@ def test_a_text_reaches_the_webhook_with_all_fields_and_a_valid_signature(sim: R
     assert validator.validate(f"{hook.url}/sms/webhook", got.form, got.headers["x-twilio-signature"])
 
 
-def test_an_unsigned_text_has_no_signature(sim: Running, hook: Receiver) -> None:
+def test_an_unsigned_text_has_no_signature(sim: RunningSimulator, hook: Receiver) -> None:
     """For tests of a server that must refuse it."""
     text(sim, "x", unsigned=True)
     assert "x-twilio-signature" not in hook.next().headers
 
 
-def test_pictures_come_as_urls_that_can_be_read(sim: Running, hook: Receiver) -> None:
+def test_pictures_come_as_urls_that_can_be_read(sim: RunningSimulator, hook: Receiver) -> None:
     """Media without text is a message of its own, behind the account's credentials."""
     text(sim, "", media=["image/png", "video/mp4"])
     form = hook.next().form
@@ -51,7 +53,7 @@ def test_pictures_come_as_urls_that_can_be_read(sim: Running, hook: Receiver) ->
     assert answer.content.startswith(b"\x89PNG")
 
 
-def test_a_repeated_sid_is_one_bubble(sim: Running, hook: Receiver) -> None:
+def test_a_repeated_sid_is_one_bubble(sim: RunningSimulator, hook: Receiver) -> None:
     """The webhook comes twice, the person wrote once."""
     first = text(sim, "once")
     text(sim, "once", sid=first["message_sid"])
@@ -61,7 +63,7 @@ def test_a_repeated_sid_is_one_bubble(sim: Running, hook: Receiver) -> None:
 
 @pytest.mark.parametrize(("status", "shown"), [(200, "received"), (204, "received"), (403, "failed"), (500, "failed")])
 def test_the_answer_of_the_webhook_decides_about_the_bubble(
-    sim: Running, hook: Receiver, status: int, shown: str
+    sim: RunningSimulator, hook: Receiver, status: int, shown: str
 ) -> None:
     """No retry by default: a failure is 11200 and the text is gone."""
     hook.answers = [(status, "")]
@@ -71,7 +73,7 @@ def test_the_answer_of_the_webhook_decides_about_the_bubble(
     assert hook.requests.qsize() == 1
 
 
-def test_a_fragment_asks_for_retries_and_is_not_signed(sim: Running, hook: Receiver) -> None:
+def test_a_fragment_asks_for_retries_and_is_not_signed(sim: RunningSimulator, hook: Receiver) -> None:
     """#rc and #rp work as they do at Twilio; the token of the retries is the same."""
     sim.sim("POST", "options", json={"twilio_webhook_url": f"{hook.url}/sms/webhook#rc=3&rp=all"})
     hook.answers = [(503, ""), (503, "")]
@@ -82,7 +84,7 @@ def test_a_fragment_asks_for_retries_and_is_not_signed(sim: Running, hook: Recei
     assert validator.validate(f"{hook.url}/sms/webhook", requests[2].form, requests[2].headers["x-twilio-signature"])
 
 
-def test_a_webhook_that_nobody_serves_is_reported(sim: Running) -> None:
+def test_a_webhook_that_nobody_serves_is_reported(sim: RunningSimulator) -> None:
     """Reported, not raised: the caller of the control API decides."""
     result = text(sim, "x")
     assert result["webhook_status"] is None
@@ -90,7 +92,7 @@ def test_a_webhook_that_nobody_serves_is_reported(sim: Running) -> None:
     assert sim.sim("GET", "stats")["webhooks"] == {"failed": 1}
 
 
-def test_a_slow_webhook_runs_into_the_read_timeout(sim: Running) -> None:
+def test_a_slow_webhook_runs_into_the_read_timeout(sim: RunningSimulator) -> None:
     """The simulator's own route answers too late here; the text is lost as at Twilio."""
     sim.fault(target="telegram", method="getMe", effect="slow", seconds=30, count=1)
     url = f"{sim.base}/bot5150000000:SIMULATED-bot-token-of-the-try-out-mode/getMe"
@@ -101,7 +103,7 @@ def test_a_slow_webhook_runs_into_the_read_timeout(sim: Running) -> None:
         sim.sim("POST", "options", json={"twilio_read_seconds": 15})
 
 
-def test_a_message_in_twiml_is_texted(sim: Running, hook: Receiver) -> None:
+def test_a_message_in_twiml_is_texted(sim: RunningSimulator, hook: Receiver) -> None:
     """The old way of answering; entities of XML are decoded."""
     hook.answers = [(200, "<Response><Message><Body>1 &lt; 2</Body></Message><Message>two</Message></Response>")]
     text(sim, "x")
@@ -111,14 +113,14 @@ def test_a_message_in_twiml_is_texted(sim: Running, hook: Receiver) -> None:
 @pytest.mark.parametrize(
     "body", ["<Response><Message>", "<Message", "{}", "\0", "<!DOCTYPE x [<!ENTITY a 'b'>]><Message/>"]
 )
-def test_twiml_that_is_no_xml_is_ignored(sim: Running, hook: Receiver, body: str) -> None:
+def test_twiml_that_is_no_xml_is_ignored(sim: RunningSimulator, hook: Receiver, body: str) -> None:
     """Error 12100 at Twilio: nobody gets anything, nothing breaks."""
     hook.answers = [(200, body)]
     assert text(sim, "x")["webhook_status"] == 200
     assert [one["text"] for one in sim.bubbles("sms", "Ada") if one["text"]] == []
 
 
-def test_stop_blocks_until_start(sim: Running, hook: Receiver) -> None:
+def test_stop_blocks_until_start(sim: RunningSimulator, hook: Receiver) -> None:
     """Twilio answers itself, refuses sends with 21610, and the webhook still hears the words."""
     client = sim.twilio()
     text(sim, " stop ")
@@ -133,27 +135,27 @@ def test_stop_blocks_until_start(sim: Running, hook: Receiver) -> None:
 
 
 @pytest.mark.parametrize("body", ["stop please", "YES", "start", "hello"])
-def test_other_words_are_no_business_of_twilio(sim: Running, hook: Receiver, body: str) -> None:
+def test_other_words_are_no_business_of_twilio(sim: RunningSimulator, hook: Receiver, body: str) -> None:
     """Only whole keywords count, and START says nothing to somebody who never stopped."""
     text(sim, body)
     assert hook.next().form["Body"] == body
     assert sim.bubbles("sms", "Ada") == []
 
 
-def test_help_is_answered_by_twilio(sim: Running, hook: Receiver) -> None:
+def test_help_is_answered_by_twilio(sim: RunningSimulator, hook: Receiver) -> None:
     """Also by the newer word INFO."""
     text(sim, "Info")
     assert hook.next().form["Body"] == "Info"
     assert len(sim.bubbles("sms", "Ada")) == 1
 
 
-def test_a_text_over_the_limit_is_cut(sim: Running, hook: Receiver) -> None:
+def test_a_text_over_the_limit_is_cut(sim: RunningSimulator, hook: Receiver) -> None:
     """Twilio truncates inbound texts; an emoji is never cut in two."""
     text(sim, "x" * 1599 + "😀")
     assert hook.next().form["Body"] == "x" * 1599
 
 
-def test_a_send_to_a_stranger_creates_the_stranger(sim: Running) -> None:
+def test_a_send_to_a_stranger_creates_the_stranger(sim: RunningSimulator) -> None:
     """The manual test with curl has an answer that can be seen."""
     sim.twilio().messages.create(to="+12345678900", from_=SIMULATED_PHONE_NUMBER, body="hi")
     assert sim.bubbles("sms", "+12345678900")[0]["text"] == "hi"
@@ -161,7 +163,9 @@ def test_a_send_to_a_stranger_creates_the_stranger(sim: Running) -> None:
 
 
 @pytest.mark.parametrize(("effect", "deliveries"), [("duplicate", 2), ("lose", 0)])
-def test_deliveries_are_repeated_or_lost_by_fault(sim: Running, hook: Receiver, effect: str, deliveries: int) -> None:
+def test_deliveries_are_repeated_or_lost_by_fault(
+    sim: RunningSimulator, hook: Receiver, effect: str, deliveries: int
+) -> None:
     """The same MessageSid twice, or not at all."""
     sim.fault(target="twilio_webhook", effect=effect, count=1)
     result = text(sim, "x")
@@ -169,7 +173,7 @@ def test_deliveries_are_repeated_or_lost_by_fault(sim: Running, hook: Receiver, 
     assert (result["webhook_status"] is None) == (deliveries == 0)
 
 
-def test_texts_overtake_one_another_by_fault(sim: Running, hook: Receiver) -> None:
+def test_texts_overtake_one_another_by_fault(sim: RunningSimulator, hook: Receiver) -> None:
     """The first is held back, and the second arrives meanwhile."""
     sim.fault(target="twilio_webhook", effect="disorder", seconds=30, count=1)
     assert text(sim, "first")["error"] == "held back by a fault"
@@ -177,7 +181,7 @@ def test_texts_overtake_one_another_by_fault(sim: Running, hook: Receiver) -> No
     assert hook.next().form["Body"] == "second"
 
 
-def test_a_text_that_was_held_back_arrives_after_all(sim: Running, hook: Receiver) -> None:
+def test_a_text_that_was_held_back_arrives_after_all(sim: RunningSimulator, hook: Receiver) -> None:
     """When its time is over."""
     sim.fault(target="twilio_webhook", effect="disorder", seconds=0.05, count=1)
     assert text(sim, "late")["error"] == "held back by a fault"

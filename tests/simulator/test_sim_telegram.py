@@ -11,13 +11,13 @@ from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, MessageEnt
 from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, NetworkError, RetryAfter
 
 from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
-from tests.simulator.running_simulator import ADA, BEN, Running
+from tests.simulator.running_simulator import ADA, BEN, RunningSimulator
 
 
 @pytest.fixture
-async def bot(sim: Running) -> AsyncIterator[Bot]:
+async def bot(sim: RunningSimulator) -> AsyncIterator[Bot]:
     """The real client, pointed at the simulator, and a person who has started the bot."""
-    sim.say("/start")
+    sim.write("/start")
     async with Bot(SIMULATED_BOT_TOKEN, base_url=f"{sim.base}/bot", base_file_url=f"{sim.base}/file/bot") as one:
         yield one
 
@@ -27,7 +27,7 @@ async def test_the_bot_knows_itself(bot: Bot) -> None:
     assert (bot.id, bot.username) == (5150000000, "simulated_relay_bot")
 
 
-async def test_a_message_arrives_with_its_entities(sim: Running, bot: Bot) -> None:
+async def test_a_message_arrives_with_its_entities(sim: RunningSimulator, bot: Bot) -> None:
     """Offsets count UTF-16 units; the person sees what was sent."""
     entities = [MessageEntity("bold", 3, 4), MessageEntity("text_link", 0, 2, url="https://example.org")]
     sent = await bot.send_message(ADA, "😀 bold", entities=entities)
@@ -37,7 +37,7 @@ async def test_a_message_arrives_with_its_entities(sim: Running, bot: Bot) -> No
     assert bubble["message_id"] == sent.message_id
 
 
-async def test_blanks_around_a_text_are_trimmed(sim: Running, bot: Bot) -> None:
+async def test_blanks_around_a_text_are_trimmed(sim: RunningSimulator, bot: Bot) -> None:
     """As Telegram does, with the entities moved along."""
     sent = await bot.send_message(ADA, "\n  hi there \n", entities=[MessageEntity("bold", 0, 12)])
     assert sent.text == "hi there"
@@ -57,9 +57,9 @@ async def test_blanks_around_a_text_are_trimmed(sim: Running, bot: Bot) -> None:
         ("bold", "Array of MessageEntity"),
     ],
 )
-def test_wrong_entities_are_refused(sim: Running, entity: Any, said: str) -> None:
+def test_wrong_entities_are_refused(sim: RunningSimulator, entity: Any, said: str) -> None:
     """400, and nothing is shown."""
-    sim.say("/start")
+    sim.write("/start")
     answer = sim.bot("sendMessage", chat_id=ADA, text="😀 text", entities=[entity])
     assert answer["error_code"] == 400
     assert said in answer["description"]
@@ -91,24 +91,24 @@ def test_wrong_entities_are_refused(sim: Running, entity: Any, said: str) -> Non
         ),
     ],
 )
-def test_what_telegram_would_refuse_is_refused(sim: Running, parameters: dict[str, Any], said: str) -> None:
+def test_what_telegram_would_refuse_is_refused(sim: RunningSimulator, parameters: dict[str, Any], said: str) -> None:
     """400 with the words that clients look for, and nothing is shown."""
-    sim.say("/start")
+    sim.write("/start")
     answer = sim.bot("sendMessage", **parameters)
     assert (answer["ok"], answer["error_code"]) == (False, 400)
     assert said in answer["description"]
     assert sim.bubbles("telegram", ADA) == []
 
 
-def test_the_limit_of_a_text_counts_characters_after_trimming(sim: Running) -> None:
+def test_the_limit_of_a_text_counts_characters_after_trimming(sim: RunningSimulator) -> None:
     """4,096 emoji with blanks around them still fit."""
-    sim.say("/start")
+    sim.write("/start")
     assert sim.bot("sendMessage", chat_id=ADA, text=" " + "😀" * 4096 + " ")["ok"]
 
 
-def test_the_reader_sees_a_hundred_entities(sim: Running) -> None:
+def test_the_reader_sees_a_hundred_entities(sim: RunningSimulator) -> None:
     """More are dropped silently, as by Telegram."""
-    sim.say("/start")
+    sim.write("/start")
     entities = [{"type": "bold", "offset": number * 2, "length": 1} for number in range(120)]
     sim.ok("sendMessage", chat_id=ADA, text="x " * 120, entities=entities)
     assert len(sim.bubbles("telegram", ADA)[0]["entities"]) == 100
@@ -124,22 +124,22 @@ def test_the_reader_sees_a_hundred_entities(sim: Running) -> None:
         {"params": {"chat_id": ADA, "text": "hé"}},
     ],
 )
-def test_every_form_of_body_is_understood(sim: Running, options: dict[str, Any]) -> None:
+def test_every_form_of_body_is_understood(sim: RunningSimulator, options: dict[str, Any]) -> None:
     """Form, JSON, multipart, query; numbers as text."""
-    sim.say("/start")
+    sim.write("/start")
     assert sim.http.post(f"/bot{SIMULATED_BOT_TOKEN}/SENDmessage", **options).json()["result"]["text"] == "hé"
 
 
 @pytest.mark.parametrize("body", [b"{", b"[1]", b'"x"', b"\xff\xff", b'{"chat_id": 700000001, "text": "\\ud83d"}'])
-def test_a_broken_json_body_is_a_bad_request(sim: Running, body: bytes) -> None:
+def test_a_broken_json_body_is_a_bad_request(sim: RunningSimulator, body: bytes) -> None:
     """400 in Telegram's shape, never a traceback."""
-    sim.say("/start")
+    sim.write("/start")
     headers = {"Content-Type": "application/json"}
     answer = sim.http.post(f"/bot{SIMULATED_BOT_TOKEN}/sendMessage", content=body, headers=headers)
     assert (answer.status_code, answer.json()["ok"]) == (400, False)
 
 
-async def test_a_wrong_token_is_unauthorized(sim: Running) -> None:
+async def test_a_wrong_token_is_unauthorized(sim: RunningSimulator) -> None:
     """401, which the client takes for an invalid token."""
     wrong = Bot("1:wrong", base_url=f"{sim.base}/bot")
     with pytest.raises(InvalidToken):
@@ -148,18 +148,18 @@ async def test_a_wrong_token_is_unauthorized(sim: Running) -> None:
     assert sim.http.get("/bot1:wrong/getMe").json() == {"ok": False, "error_code": 401, "description": "Unauthorized"}
 
 
-def test_an_unknown_method_is_not_not_found_as_404(sim: Running) -> None:
+def test_an_unknown_method_is_not_not_found_as_404(sim: RunningSimulator) -> None:
     """As on a server that is older than the bot."""
     assert sim.bot("sendRichMessage", chat_id=ADA)["error_code"] == 404
 
 
-async def test_a_stranger_cannot_be_written_to(sim: Running, bot: Bot) -> None:
+async def test_a_stranger_cannot_be_written_to(sim: RunningSimulator, bot: Bot) -> None:
     """A bot may only answer."""
     with pytest.raises(Forbidden, match="initiate"):
         await bot.send_message(BEN, "hi")
 
 
-async def test_who_blocked_the_bot_gets_nothing_until_they_unblock(sim: Running, bot: Bot) -> None:
+async def test_who_blocked_the_bot_gets_nothing_until_they_unblock(sim: RunningSimulator, bot: Bot) -> None:
     """403 meanwhile, and an update for each step."""
     sim.sim("POST", "telegram/block", json={"chat_id": ADA})
     with pytest.raises(Forbidden, match="blocked by the user"):
@@ -170,7 +170,7 @@ async def test_who_blocked_the_bot_gets_nothing_until_they_unblock(sim: Running,
     assert [change.new_chat_member.status for change in changes] == ["kicked", "member"]
 
 
-async def test_an_edit_changes_the_bubble(sim: Running, bot: Bot) -> None:
+async def test_an_edit_changes_the_bubble(sim: RunningSimulator, bot: Bot) -> None:
     """Same message, new text, marked as edited; the same text again is refused."""
     sent = await bot.send_message(ADA, "draft")
     await bot.edit_message_text("final", ADA, sent.message_id)
@@ -180,16 +180,16 @@ async def test_an_edit_changes_the_bubble(sim: Running, bot: Bot) -> None:
         await bot.edit_message_text("final", ADA, sent.message_id)
 
 
-async def test_only_own_and_existing_messages_can_be_edited(sim: Running, bot: Bot) -> None:
+async def test_only_own_and_existing_messages_can_be_edited(sim: RunningSimulator, bot: Bot) -> None:
     """A person's message cannot, a missing one cannot."""
-    hers = sim.say("mine")["message_id"]
+    hers = sim.write("mine")["message_id"]
     with pytest.raises(BadRequest, match="can't be edited"):
         await bot.edit_message_text("x", ADA, hers)
     with pytest.raises(BadRequest, match="to edit not found"):
         await bot.edit_message_text("x", ADA, 1)
 
 
-async def test_a_deleted_message_leaves_the_chat(sim: Running, bot: Bot) -> None:
+async def test_a_deleted_message_leaves_the_chat(sim: RunningSimulator, bot: Bot) -> None:
     """And cannot be deleted twice."""
     sent = await bot.send_message(ADA, "oops")
     assert await bot.delete_message(ADA, sent.message_id)
@@ -198,9 +198,9 @@ async def test_a_deleted_message_leaves_the_chat(sim: Running, bot: Bot) -> None
         await bot.delete_message(ADA, sent.message_id)
 
 
-async def test_a_reply_quotes_its_question(sim: Running, bot: Bot) -> None:
+async def test_a_reply_quotes_its_question(sim: RunningSimulator, bot: Bot) -> None:
     """The bubble knows what it answers; a missing question is tolerated when asked for."""
-    asked = sim.say("why?")["message_id"]
+    asked = sim.write("why?")["message_id"]
     sent = await bot.send_message(ADA, "because", reply_parameters=ReplyParameters(asked))
     assert sent.reply_to_message is not None
     assert sent.reply_to_message.text == "why?"
@@ -209,7 +209,7 @@ async def test_a_reply_quotes_its_question(sim: Running, bot: Bot) -> None:
     assert [bubble["reply_to"] for bubble in sim.bubbles("telegram", ADA)] == [asked, None]
 
 
-async def test_typing_shows_until_the_message_comes(sim: Running, bot: Bot) -> None:
+async def test_typing_shows_until_the_message_comes(sim: RunningSimulator, bot: Bot) -> None:
     """A message of the bot ends its typing."""
     query = {"platform": "telegram", "person": "Ada"}
     await bot.send_chat_action(ADA, "typing")
@@ -220,7 +220,7 @@ async def test_typing_shows_until_the_message_comes(sim: Running, bot: Bot) -> N
         await bot.send_chat_action(ADA, "dancing")
 
 
-async def test_a_draft_shows_until_the_message_comes_and_can_be_stopped(sim: Running, bot: Bot) -> None:
+async def test_a_draft_shows_until_the_message_comes_and_can_be_stopped(sim: RunningSimulator, bot: Bot) -> None:
     """Private chats only; Stop tells the bot."""
     query = {"platform": "telegram", "person": "Ada"}
     await bot.send_message_draft(ADA, 7, "Let me", api_kwargs={"can_stop": True})
@@ -232,7 +232,7 @@ async def test_a_draft_shows_until_the_message_comes_and_can_be_stopped(sim: Run
     assert sim.bot("sendMessageDraft", chat_id=-5, draft_id=1, text="x")["error_code"] == 400
 
 
-async def test_the_command_menu_is_kept_by_language(sim: Running, bot: Bot) -> None:
+async def test_the_command_menu_is_kept_by_language(sim: RunningSimulator, bot: Bot) -> None:
     """What was set is read again, and shown to people."""
     await bot.set_my_commands([("help", "What I can do")])
     await bot.set_my_commands([("help", "Was ich kann")], language_code="de")
@@ -244,7 +244,7 @@ async def test_the_command_menu_is_kept_by_language(sim: Running, bot: Bot) -> N
     assert await bot.get_my_commands() == ()
 
 
-async def test_a_button_press_comes_as_a_query_that_is_answered_once(sim: Running, bot: Bot) -> None:
+async def test_a_button_press_comes_as_a_query_that_is_answered_once(sim: RunningSimulator, bot: Bot) -> None:
     """An unknown or used query id is refused."""
     markup = InlineKeyboardMarkup([[InlineKeyboardButton("More", callback_data="more")]])
     sent = await bot.send_message(ADA, "Shall I go on?", reply_markup=markup)
@@ -259,9 +259,9 @@ async def test_a_button_press_comes_as_a_query_that_is_answered_once(sim: Runnin
         await bot.answer_callback_query(query.id)
 
 
-async def test_a_group_moves_to_a_new_address(sim: Running, bot: Bot) -> None:
+async def test_a_group_moves_to_a_new_address(sim: RunningSimulator, bot: Bot) -> None:
     """The error carries migrate_to_chat_id; the new chat takes messages."""
-    sim.say("hello all", -77, **{"from": ADA})
+    sim.write("hello all", -77, **{"from": ADA})
     await bot.send_message(-77, "hello")
     new = sim.sim("POST", "telegram/migrate", json={"chat_id": -77})["new_chat_id"]
     with pytest.raises(ChatMigrated) as caught:
@@ -277,9 +277,9 @@ async def test_a_chat_can_be_described(bot: Bot) -> None:
         await bot.get_chat(12345)
 
 
-async def test_a_photo_can_be_downloaded(sim: Running, bot: Bot) -> None:
+async def test_a_photo_can_be_downloaded(sim: RunningSimulator, bot: Bot) -> None:
     """Media without text; the file is a small picture."""
-    sim.say("", photo=True, caption="look")
+    sim.write("", photo=True, caption="look")
     message = (await bot.get_updates())[-1].message
     assert message is not None
     assert (message.caption, message.text) == ("look", None)
@@ -287,7 +287,7 @@ async def test_a_photo_can_be_downloaded(sim: Running, bot: Bot) -> None:
     assert (await file.download_as_bytearray()).startswith(b"\x89PNG")
 
 
-async def test_a_cut_connection_may_leave_the_message_there(sim: Running, bot: Bot) -> None:
+async def test_a_cut_connection_may_leave_the_message_there(sim: RunningSimulator, bot: Bot) -> None:
     """Accepted, then no answer: exactly what makes an outcome unknown."""
     sim.fault(target="telegram", method="sendMessage", effect="cut", when="after", count=1)
     with pytest.raises(NetworkError):
@@ -296,7 +296,7 @@ async def test_a_cut_connection_may_leave_the_message_there(sim: Running, bot: B
 
 
 async def test_a_second_message_within_a_second_is_told_to_wait(
-    sim: Running, bot: Bot, monkeypatch: pytest.MonkeyPatch
+    sim: RunningSimulator, bot: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """429 with retry_after, in the body and as a header; the message is not there.
 
@@ -317,9 +317,9 @@ async def test_a_second_message_within_a_second_is_told_to_wait(
     assert sim.sim("GET", "stats")["too_many_requests"] == 1
 
 
-def test_a_channel_post_has_no_author(sim: Running) -> None:
+def test_a_channel_post_has_no_author(sim: RunningSimulator) -> None:
     """And is an update of its own kind."""
-    sim.say("news", -900, kind="channel_post")
+    sim.write("news", -900, kind="channel_post")
     post = sim.ok("getUpdates")[-1]["channel_post"]
     assert post["chat"]["type"] == "channel"
     assert "from" not in post

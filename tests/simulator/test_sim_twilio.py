@@ -9,13 +9,13 @@ import pytest
 from twilio.base.exceptions import TwilioException, TwilioRestException
 
 from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
-from tests.simulator.running_simulator import ADA_PHONE, BEN_PHONE, Receiver, Running
+from tests.simulator.running_simulator import ADA_PHONE, BEN_PHONE, Receiver, RunningSimulator
 
 LIST = f"/2010-04-01/Accounts/{SIMULATED_ACCOUNT_SID}/Messages.json"
 AUTH = (SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN)
 
 
-def test_a_message_is_queued_and_reaches_the_person(sim: Running) -> None:
+def test_a_message_is_queued_and_reaches_the_person(sim: RunningSimulator) -> None:
     """The SDK gets the Message resource, the person a bubble."""
     made = sim.twilio().messages.create(to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="Hello Ada")
     assert (made.status, made.direction, made.num_segments, made.error_code) == ("queued", "outbound-api", "1", None)
@@ -24,7 +24,7 @@ def test_a_message_is_queued_and_reaches_the_person(sim: Running) -> None:
     assert [bubble["text"] for bubble in sim.bubbles("sms", ADA_PHONE)] == ["Hello Ada"]
 
 
-def test_every_state_but_the_first_is_reported_with_a_signature(sim: Running, hook: Receiver) -> None:
+def test_every_state_but_the_first_is_reported_with_a_signature(sim: RunningSimulator, hook: Receiver) -> None:
     """Status callbacks carry our part id and can be checked with the SDK's validator."""
     url = f"{hook.url}/sms/delivery?part=abc"
     sim.twilio().messages.create(to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="x", status_callback=url)
@@ -34,7 +34,7 @@ def test_every_state_but_the_first_is_reported_with_a_signature(sim: Running, ho
     assert sim.bubbles("sms", ADA_PHONE)[0]["part_key"] == "abc"
 
 
-def test_no_report_holds_up_the_message_or_overtakes_another(sim: Running, hook: Receiver) -> None:
+def test_no_report_holds_up_the_message_or_overtakes_another(sim: RunningSimulator, hook: Receiver) -> None:
     """However long a server thinks about the first one: the message arrives meanwhile, and the others come in order."""
     hook.gate.clear()
     made = sim.twilio().messages.create(
@@ -52,14 +52,14 @@ def test_no_report_holds_up_the_message_or_overtakes_another(sim: Running, hook:
     ]
 
 
-def test_a_report_is_overtaken_by_fault(sim: Running, hook: Receiver) -> None:
+def test_a_report_is_overtaken_by_fault(sim: RunningSimulator, hook: Receiver) -> None:
     """As it may be at Twilio, which promises no order."""
     sim.fault(target="twilio_callback", method="sending", effect="disorder", seconds=30)
     sim.twilio().messages.create(to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="x", status_callback=hook.url)
     assert [hook.next().form["MessageStatus"] for _ in range(2)] == ["sent", "delivered"]
 
 
-def test_a_messaging_service_accepts_before_it_queues(sim: Running, hook: Receiver) -> None:
+def test_a_messaging_service_accepts_before_it_queues(sim: RunningSimulator, hook: Receiver) -> None:
     """Without a sender yet there are no segments, and the first report is queued."""
     made = sim.twilio().messages.create(
         to=ADA_PHONE, messaging_service_sid="MG" + "a" * 32, body="x", status_callback=hook.url
@@ -87,7 +87,7 @@ def test_a_messaging_service_accepts_before_it_queues(sim: Running, hook: Receiv
         (ADA_PHONE, "😀" * 801, 400, 21617),
     ],
 )
-def test_what_twilio_would_refuse_is_refused(sim: Running, to: str, body: str, status: int, code: int) -> None:
+def test_what_twilio_would_refuse_is_refused(sim: RunningSimulator, to: str, body: str, status: int, code: int) -> None:
     """Code and HTTP status are Twilio's, and nobody sees the message."""
     with pytest.raises(TwilioRestException) as caught:
         sim.twilio().messages.create(to=to, from_=SIMULATED_PHONE_NUMBER, body=body)
@@ -108,13 +108,13 @@ def test_what_twilio_would_refuse_is_refused(sim: Running, to: str, body: str, s
         ({}, 21604),
     ],
 )
-def test_a_form_that_lacks_something_is_refused(sim: Running, form: dict[str, str], code: int) -> None:
+def test_a_form_that_lacks_something_is_refused(sim: RunningSimulator, form: dict[str, str], code: int) -> None:
     """What the SDK would not even send is refused as well."""
     answer = sim.http.post(LIST, data=form, auth=AUTH)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
-def test_sixteen_hundred_characters_are_taken(sim: Running) -> None:
+def test_sixteen_hundred_characters_are_taken(sim: RunningSimulator) -> None:
     """The limit itself is allowed, and billed by segments of 153."""
     made = sim.twilio().messages.create(to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="x" * 1600)
     assert made.num_segments == "11"
@@ -123,7 +123,7 @@ def test_sixteen_hundred_characters_are_taken(sim: Running) -> None:
 @pytest.mark.parametrize(
     "auth", [("AC" + "0" * 32, SIMULATED_AUTH_TOKEN), (SIMULATED_ACCOUNT_SID, "wrong"), ("", ""), ("ü", "ü")]
 )
-def test_wrong_credentials_are_refused(sim: Running, auth: tuple[str, str]) -> None:
+def test_wrong_credentials_are_refused(sim: RunningSimulator, auth: tuple[str, str]) -> None:
     """401 and code 20003, and nothing is sent."""
     answer = sim.http.post(LIST, data={"To": ADA_PHONE, "Body": "x"}, auth=auth)
     assert (answer.status_code, answer.json()["code"]) == (401, 20003)
@@ -131,19 +131,19 @@ def test_wrong_credentials_are_refused(sim: Running, auth: tuple[str, str]) -> N
     assert sim.bubbles("sms", ADA_PHONE) == []
 
 
-def test_the_sdk_says_that_it_may_not_list_with_a_wrong_token(sim: Running) -> None:
+def test_the_sdk_says_that_it_may_not_list_with_a_wrong_token(sim: RunningSimulator) -> None:
     """The SDK's list has an error of its own."""
     with pytest.raises(TwilioException, match="20003"):
         sim.twilio("wrong").messages.list(limit=1)
 
 
-def test_another_account_is_not_there(sim: Running) -> None:
+def test_another_account_is_not_there(sim: RunningSimulator) -> None:
     """The account in the address must be the one that knocks."""
     answer = sim.http.get(f"/2010-04-01/Accounts/AC{'0' * 32}/Messages.json", auth=AUTH)
     assert (answer.status_code, answer.json()["code"]) == (404, 20404)
 
 
-def test_messages_are_found_again_by_number_and_time(sim: Running) -> None:
+def test_messages_are_found_again_by_number_and_time(sim: RunningSimulator) -> None:
     """What settles an unknown outcome: the list by To, From and DateSent."""
     client = sim.twilio()
     for to, body in ((ADA_PHONE, "one"), (BEN_PHONE, "two"), (ADA_PHONE, "three")):
@@ -157,7 +157,7 @@ def test_messages_are_found_again_by_number_and_time(sim: Running) -> None:
     assert client.messages.list(to=BEN_PHONE, date_sent=now)[0].body == "two"
 
 
-def test_a_long_list_comes_in_pages(sim: Running) -> None:
+def test_a_long_list_comes_in_pages(sim: RunningSimulator) -> None:
     """The SDK follows next_page_uri until there is none."""
     client = sim.twilio()
     for number in range(5):
@@ -168,12 +168,12 @@ def test_a_long_list_comes_in_pages(sim: Running) -> None:
 @pytest.mark.parametrize(
     "query", [{"DateSent>": "yesterday"}, {"PageSize": "-1"}, {"Page": "x"}, {"PageSize": "9" * 30}]
 )
-def test_odd_list_queries_get_an_answer(sim: Running, query: dict[str, str]) -> None:
+def test_odd_list_queries_get_an_answer(sim: RunningSimulator, query: dict[str, str]) -> None:
     """Bad filters are an error, bad page sizes are taken as Twilio takes them: the nearest possible."""
     assert sim.http.get(LIST, params=query, auth=AUTH).status_code in {200, 400}
 
 
-def test_a_message_can_be_fetched_redacted_and_deleted(sim: Running) -> None:
+def test_a_message_can_be_fetched_redacted_and_deleted(sim: RunningSimulator) -> None:
     """Twilio's books forget the text; the phone does not."""
     client = sim.twilio()
     made = client.messages.create(to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="secret")
@@ -186,14 +186,14 @@ def test_a_message_can_be_fetched_redacted_and_deleted(sim: Running) -> None:
     assert sim.bubbles("sms", ADA_PHONE)[0]["text"] == "secret"
 
 
-def test_the_account_and_its_number_can_be_read(sim: Running) -> None:
+def test_the_account_and_its_number_can_be_read(sim: RunningSimulator) -> None:
     """What a diagnosis asks for."""
     client = sim.twilio()
     assert client.api.accounts(SIMULATED_ACCOUNT_SID).fetch().status == "active"
     assert [one.phone_number for one in client.incoming_phone_numbers.list()] == [SIMULATED_PHONE_NUMBER]
 
 
-def test_a_magic_number_fails_after_it_was_accepted(sim: Running, hook: Receiver) -> None:
+def test_a_magic_number_fails_after_it_was_accepted(sim: RunningSimulator, hook: Receiver) -> None:
     """The last report says undelivered, with the code that the number names."""
     sim.twilio().messages.create(
         to="+15005530003", from_=SIMULATED_PHONE_NUMBER, body="x", status_callback=f"{hook.url}/d"
@@ -205,7 +205,7 @@ def test_a_magic_number_fails_after_it_was_accepted(sim: Running, hook: Receiver
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe=\xff", b"", b"To=%00&Body=%ff", b"&&==;;", b"{" * 1000])
-def test_garbage_is_refused_without_a_traceback(sim: Running, body: bytes) -> None:
+def test_garbage_is_refused_without_a_traceback(sim: RunningSimulator, body: bytes) -> None:
     """A 400 with Twilio's JSON, whatever the bytes."""
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = sim.http.post(LIST, content=body, headers=headers, auth=AUTH)
@@ -213,7 +213,7 @@ def test_garbage_is_refused_without_a_traceback(sim: Running, body: bytes) -> No
     assert isinstance(answer.json()["code"], int)
 
 
-def test_a_sent_message_has_a_price(sim: Running, hook: Receiver) -> None:
+def test_a_sent_message_has_a_price(sim: RunningSimulator, hook: Receiver) -> None:
     """Segments times the price of one, once it was sent."""
     made = sim.twilio().messages.create(
         to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="€" * 100, status_callback=f"{hook.url}/d"
@@ -223,7 +223,7 @@ def test_a_sent_message_has_a_price(sim: Running, hook: Receiver) -> None:
     assert (made.fetch().num_segments, made.fetch().price) == ("2", "-0.01660")
 
 
-def test_a_refused_connection_of_a_callback_is_only_counted(sim: Running) -> None:
+def test_a_refused_connection_of_a_callback_is_only_counted(sim: RunningSimulator) -> None:
     """Best effort: the message still arrives."""
     sim.twilio().messages.create(
         to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="x", status_callback="http://127.0.0.1:9/d"
@@ -232,7 +232,7 @@ def test_a_refused_connection_of_a_callback_is_only_counted(sim: Running) -> Non
     assert seen["reached"] is True
 
 
-def test_the_sdk_reports_a_cut_connection(sim: Running) -> None:
+def test_the_sdk_reports_a_cut_connection(sim: RunningSimulator) -> None:
     """Accepted and then cut off: the SDK has an error, the person the message."""
     sim.fault(target="twilio", method="messages.create", effect="cut", when="after", count=1)
     with pytest.raises(Exception, match=r"aborted|disconnected|closed"):
@@ -240,7 +240,7 @@ def test_the_sdk_reports_a_cut_connection(sim: Running) -> None:
     assert [bubble["text"] for bubble in sim.bubbles("sms", ADA_PHONE)] == ["here"]
 
 
-def test_httpx_sees_no_byte_of_a_cut_answer(sim: Running) -> None:
+def test_httpx_sees_no_byte_of_a_cut_answer(sim: RunningSimulator) -> None:
     """Cut before acceptance: no answer, and no message."""
     sim.fault(target="twilio", effect="cut", count=1)
     with pytest.raises(httpx.RemoteProtocolError):

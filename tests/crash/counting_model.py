@@ -1,7 +1,7 @@
-"""A model outside the product: speaks the LLM server's protocol and answers every word in lines to count.
+"""A fake LLM server whose answers consist of numbered lines.
 
-`#3x40` in a question asks for an answer of forty lines to what is called 3: `3:1 ... 3:40`. So it can be told from what
-a person received whether anything is missing, came twice, or came out of order.
+`#3x40` in a question asks for forty lines: `3:1 ... 3:40`. So the bubbles of a user show whether anything is missing,
+came twice, or came out of order.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def answer_to(question: str) -> str:
     return "\n\n".join(f"{line}. {'And some more words, so that it is a line. ' * 3}" for line in lines_asked(question))
 
 
-class SmallModel:
+class CountingModel:
     """Runs in a thread on a free port. `gate` holds answers back; `failures` are given instead of the next answers."""
 
     def __init__(self) -> None:
