@@ -137,8 +137,8 @@ class ChannelContract(ABC):
         """The provider's answer to a message that it took."""
 
     @abstractmethod
-    def provider_id(self, number: int) -> str:
-        """The id of the message that the provider took as its `number`th."""
+    def provider_id(self, send: Send, number: int) -> str:
+        """The provider's id of the message that it took as its `number`th."""
 
     @abstractmethod
     def respond(self, request: Request, taken: Mapping[str, Send]) -> Reply:
@@ -184,7 +184,7 @@ class FakeProvider(ScriptedServer):
         if act is Act.HANG:
             self.hung.set()
             return HANG
-        provider_id = self._contract.provider_id(next(self._numbers))
+        provider_id = self._contract.provider_id(send, next(self._numbers))
         self.taken[provider_id] = send
         if act in {Act.HOLD, Act.HOLD_AND_CUT}:
             await self.released.wait()

@@ -20,9 +20,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.channels.contract import STATUS_ROWS, Row
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 PATIENCE = 60
+PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
 CONFIGURED = {"echo_url": "http://127.0.0.1:9/", "llm_source": "demo"}
 
 LOOK = f"""
@@ -72,7 +75,8 @@ def product(tmp_path: Path) -> Path:
 
 def add_channel(product: Path, name: str) -> None:
     """One folder, and one line of the registry."""
-    shutil.copytree(HERE / name, product / "relay/channels" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    ignored = shutil.ignore_patterns("__pycache__", "contract.py")  # the contract stays where the tests look for it
+    shutil.copytree(HERE / name, product / "relay/channels" / name, ignore=ignored)
     registry = product / "relay/channels/registry.py"
     text = registry.read_text("utf-8")
     changed = re.sub(r"(?<=FOLDERS = \()[^)]*", lambda found: f'{found[0]}    "{name}",\n', text)
@@ -94,12 +98,16 @@ def with_parrot(with_echo: Path) -> Path:
     return with_echo
 
 
+def run_python(product: Path, environ: dict[str, str], *words: str) -> str:
+    """What a command of the copy prints; it succeeds."""
+    command = [sys.executable, "-B", *words]
+    done = subprocess.run(command, cwd=product, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def look(product: Path, environ: dict[str, str]) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", LOOK], cwd=product, env=environ, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(run_python(product, environ, "-c", LOOK))
     return found
 
 
@@ -129,22 +137,20 @@ def test_a_channel_is_known_everywhere_by_its_folder_and_one_line(
 
 def test_new_channels_keep_the_rules_of_the_repository(with_parrot: Path, product_environ: dict[str, str]) -> None:
     """Imports and generated pages are checked for them without a word about them in the tests."""
-    for command in (
-        ["-m", "relay.launcher.settings_docs"],
-        [
-            *("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/repository/test_imports.py"),
-            *("tests/repository/test_settings_in_step.py",),
-        ],
-    ):
-        done = subprocess.run(
-            [sys.executable, "-B", *command],
-            cwd=with_parrot,
-            env=product_environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    run_python(with_parrot, product_environ, "-m", "relay.launcher.settings_docs")
+    tests = [f"tests/repository/test_{name}.py" for name in ("imports", "settings_in_step", "contracts")]
+    run_python(with_parrot, product_environ, *PYTEST, *tests)
+
+
+@pytest.mark.parametrize("channel", ["echo", "parrot"])
+def test_new_channels_inherit_the_contract(channel: str, with_parrot: Path, product_environ: dict[str, str]) -> None:
+    """One class with recorded payloads, and every test of the contract runs; a hosted channel is tested at its host."""
+    printed = run_python(
+        with_parrot, product_environ, *PYTEST, "-vvv", "tests/channels/test_contract.py", "-k", channel
+    )
+    missing = {"media", "edited", "keyword"} | (STATUS_ROWS if channel == "parrot" else set())
+    for row in Row:
+        assert (f"{channel}-{row}]" in printed) == (row not in missing), row
 
 
 def test_a_channel_may_be_hosted_by_another_one(with_parrot: Path, product_environ: dict[str, str]) -> None:

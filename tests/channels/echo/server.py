@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
 
+import hashlib
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 import httpx
 from fastapi import APIRouter, FastAPI, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from relay.channels.echo.settings import EchoSettings
 from relay.channels.echo.spec import CHANNEL, ECHO
 
@@ -20,14 +21,30 @@ from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app
 from relay.config.settings import load_settings
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.http_client import request_once
-from relay.core.messages import Decision, InboundMessage, Part, PartState, PlannedPart, Receipt, User, UserId
+from relay.core.http_client import request_once, retry_after_seconds
+from relay.core.messages import (
+    SILENT_STATES,
+    Decision,
+    DeliveryEvent,
+    InboundMessage,
+    Part,
+    PartId,
+    PartState,
+    PlannedPart,
+    Receipt,
+    User,
+    UserId,
+    UserState,
+)
 from relay.core.metrics import Metrics
 from relay.web.access import PUBLIC
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
 
 routes = APIRouter()
+
+REFUSALS = {403: SendFailure.BLOCKED, 429: SendFailure.BUSY}
+"""What a status of the peer means; any other refusal concerns this message alone."""
 
 
 class EchoService:
@@ -43,8 +60,8 @@ class EchoService:
         self._client = client
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
-        del user
-        return Decision(prompt=message.text, name=message.name)
+        back = UserState.ACTIVE if user is not None and user.state in SILENT_STATES else None
+        return Decision(prompt=message.text, name=message.name, state=back)
 
     def system_prompt(self, user: User | None) -> str:
         del user
@@ -72,9 +89,13 @@ class EchoService:
         """Post one part. Raises SendError when it was refused, OutcomeUnknown when the peer did not answer."""
         body = {"id": part.id, "to": part.user_id, "text": part.text}
         response = await request_once(self._client, "the peer", "POST", self._url, seconds=20.0, json=body)
+        if response.is_server_error:
+            raise OutcomeUnknown(str(response.status_code), "the peer failed while it had the message")
         if not response.is_success:
-            raise SendError(SendFailure.REJECTED, str(response.status_code), "the peer refused the message")
-        return Receipt(part.id, PartState.SENT)
+            kind = REFUSALS.get(response.status_code, SendFailure.REJECTED)
+            wait = retry_after_seconds(response.headers.get("retry-after"))
+            raise SendError(kind, str(response.status_code), "the peer refused the message", retry_after=wait)
+        return Receipt(part.id)
 
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
         """Never possible. Raises OutcomeUnknown."""
@@ -105,6 +126,8 @@ class EchoServer(ChannelServer[EchoSettings, EchoService]):
     def require_reachable(self, user_id: UserId, user: User | None) -> None:
         if user is None:
             raise self.unknown(user_id)
+        if user.state in SILENT_STATES:
+            raise ApiError(409, f"{user_id} is {user.state}", "nothing can be sent until the caller writes again")
 
 
 class Incoming(BaseModel):
@@ -115,14 +138,35 @@ class Incoming(BaseModel):
     text: str
 
 
+class Delivered(BaseModel):
+    """The body of a status callback."""
+
+    id: PartId
+    state: PartState
+
+
 @routes.post("/echo/webhook", dependencies=[PUBLIC], summary="Where callers post messages.")
-async def receive(request: Request, incoming: Incoming) -> dict[str, Any]:
+async def receive(request: Request) -> dict[str, Any]:
     server: EchoServer = request.app.state.servers[ECHO]
+    body = await request.body()
+    try:
+        incoming = Incoming.model_validate_json(body)
+    except ValidationError as error:
+        name, raw = hashlib.sha256(body).hexdigest(), body.decode("utf-8", "replace")
+        await server.database.store_dead_letter(ECHO, name, raw, str(error))
+        return {"stored": False}
     user_id = server.address(incoming.caller)
     message = InboundMessage(ECHO, incoming.id, user_id, incoming.text, time.time(), name=incoming.caller)
     stored = await server.database.store_inbound(message, incoming.model_dump_json())
     server.pipeline.notify(user_id)
     return {"stored": stored is not None}
+
+
+@routes.post("/echo/delivery", dependencies=[PUBLIC], summary="Where the peer reports what became of a message.")
+async def receive_status(request: Request, delivered: Delivered) -> dict[str, Any]:
+    server: EchoServer = request.app.state.servers[ECHO]
+    event = DeliveryEvent(ECHO, delivered.id, delivered.state, time.time(), delivered.id)
+    return {"fresh": await server.pipeline.outbox.record_status(event)}
 
 
 def create_app(settings: EchoSettings | None = None) -> FastAPI:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from typing import Any
 
 from fastapi import APIRouter, Request
 from httpx import AsyncClient
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from relay.channels.parrot.spec import CHANNEL, PARROT
 
 from relay.channels.server import AnyServer, ChannelServer
 from relay.core.channel import Channel
-from relay.core.messages import Decision, InboundMessage, PlannedPart, User, UserId
+from relay.core.messages import SILENT_STATES, InboundMessage, PlannedPart, User, UserId
 from relay.web.access import PUBLIC
 from relay.web.errors import ApiError
 
@@ -20,7 +21,7 @@ routes = APIRouter()
 
 
 class ParrotService:
-    """Repeats text without asking the model; all else is done by the service of the host."""
+    """Asks the model in other words; all else is done by the service of the host."""
 
     platform = PARROT
 
@@ -30,9 +31,9 @@ class ParrotService:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._host, name)
 
-    def decide(self, message: InboundMessage, user: User | None) -> Decision:
+    def system_prompt(self, user: User | None) -> str:
         del user
-        return Decision(reply=f"{message.text}!", name=message.name)
+        return "You are a parrot."
 
 
 class ParrotServer(ChannelServer[Any, Any]):
@@ -52,6 +53,8 @@ class ParrotServer(ChannelServer[Any, Any]):
     def require_reachable(self, user_id: UserId, user: User | None) -> None:
         if user is None:
             raise self.unknown(user_id)
+        if user.state in SILENT_STATES:
+            raise ApiError(409, f"{user_id} is {user.state}", "nothing can be sent until the bird writes again")
 
 
 class Heard(BaseModel):
@@ -63,8 +66,15 @@ class Heard(BaseModel):
 
 
 @routes.post("/parrot/webhook", dependencies=[PUBLIC], summary="Where birds post messages.")
-async def receive(request: Request, heard: Heard) -> dict[str, Any]:
+async def receive(request: Request) -> dict[str, Any]:
     server: ParrotServer = request.app.state.servers[PARROT]
+    body = await request.body()
+    try:
+        heard = Heard.model_validate_json(body)
+    except ValidationError as error:
+        name, raw = hashlib.sha256(body).hexdigest(), body.decode("utf-8", "replace")
+        await server.database.store_dead_letter(PARROT, name, raw, str(error))
+        return {"stored": False}
     user_id = server.address(heard.bird)
     message = InboundMessage(PARROT, heard.id, user_id, heard.text, time.time(), name=heard.bird)
     stored = await server.database.store_inbound(message, heard.model_dump_json())

@@ -1,5 +1,6 @@
 """What the SMS channel supplies to the contract of all channels: Twilio's webhooks and its REST API."""
 
+# ruff: noqa: ARG002 (the arguments are those of the contract)
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -103,7 +104,7 @@ class SmsContract(ChannelContract):
     def read_send(self, request: Request) -> Send | None:
         return Send(request.form["To"][0], request.form["Body"][0], request) if request.method == "POST" else None
 
-    def provider_id(self, number: int) -> str:
+    def provider_id(self, send: Send, number: int) -> str:
         return f"SM{number:032x}"
 
     def accepted(self, send: Send, provider_id: str) -> Reply:
@@ -111,7 +112,6 @@ class SmsContract(ChannelContract):
 
     def respond(self, request: Request, taken: Mapping[str, Send]) -> Reply:
         """The list of messages."""
-        del request
         return listed(
             *(
                 message(sid=sid, body=send.text, date_created=formatdate(send.at, usegmt=True))

@@ -1,5 +1,6 @@
 """What the Telegram channel supplies to the contract of all channels: pushed updates and the Bot API."""
 
+# ruff: noqa: ARG002 (the arguments are those of the contract)
 from __future__ import annotations
 
 import json
@@ -85,14 +86,13 @@ class TelegramContract(ChannelContract):
         fields = json.loads(request.body)
         return Send(str(fields["chat_id"]), fields["text"], request)
 
-    def provider_id(self, number: int) -> str:
+    def provider_id(self, send: Send, number: int) -> str:
         return str(number)
 
     def accepted(self, send: Send, provider_id: str) -> Reply:
         return ok(sent(int(send.to), send.text, int(provider_id)))
 
     def respond(self, request: Request, taken: Mapping[str, Send]) -> Reply:
-        del taken
         return ok(ME if request.path.endswith("/getMe") else True)
 
 
