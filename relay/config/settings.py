@@ -13,7 +13,7 @@ import inspect
 import os
 import socket
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, c
 from relay.config.errors import SettingsError
 from relay.config.sources import read_sources
 from relay.config.types import (
+    CHOSEN,
     Aliases,
     OllamaHost,
     OneOf,
@@ -34,8 +35,10 @@ from relay.config.types import (
     Secret,
     Table,
     Text,
+    Token,
     Url,
     Words,
+    weakness,
 )
 
 SIMULATED_DATABASE_URL = "sqlite:///messaging_users.simulated.db"
@@ -148,7 +151,7 @@ class Settings(BaseModel):
     """Timeout between two words of an answer."""
     llm_total_seconds: Annotated[float, Field(gt=0, le=7200)] = 180.0
     """Timeout for a whole answer."""
-    internal_token: Secret = None
+    internal_token: Token = None
     """When set, the LLM server's model routes require it as a bearer token; the channels send it."""
     demo_faq_file: Annotated[str, Field(min_length=1)] = "faq.json"
     """FAQ that the demo source answers from; edit it freely."""
@@ -156,8 +159,9 @@ class Settings(BaseModel):
     """How many earlier exchanges the model sees."""
 
     # People and the relay
-    admin_token: Secret = None
-    """When set, every admin route requires it; without it, admin routes answer this machine only."""
+    admin_token: Token = None
+    """When set, every admin route requires it; without it, admin routes answer this machine only. At least 16 random
+    characters once public_url is set, as for every token that you make up."""
     default_region: Annotated[str, Field(min_length=2, max_length=2)] = "US"
     """Country assumed for numbers written without a +."""
     max_name_length: Annotated[int, Field(ge=1, le=200)] = 50
@@ -311,7 +315,22 @@ def load_settings(kind: type[S], folder: Path | None = None, environ: Mapping[st
         settings = kind(**values)
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(kind, detail, origin) for detail in error.errors())) from None
-    return settings.for_simulator() if settings.simulated else settings
+    if settings.simulated:
+        return settings.for_simulator()
+    if settings.public_url and (weak := [*_weak_tokens(settings, origin)]):
+        raise SettingsError("\n".join(weak))
+    return settings
+
+
+def _weak_tokens(settings: Settings, origin: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each token of the operator's choice that is too weak for the internet."""
+    for key, info in type(settings).model_fields.items():
+        token = getattr(settings, key)
+        if CHOSEN in info.metadata and token and (why := weakness(token.get_secret_value())):
+            yield (
+                f"{origin[key]}: {key} {why}, too weak while public_url is set. Make a new one with: "
+                'python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
+            )
 
 
 def _sentence(kind: type[Settings], detail: Any, origin: Mapping[str, str]) -> str:

@@ -100,11 +100,30 @@ def _aliases(value: Any) -> Any:
     return aliases
 
 
+MIN_TOKEN_LENGTH = 16
+CHOSEN = "chosen by the operator"
+"""Marks the type of a token that the operator makes up; those of providers are as strong as the provider makes them."""
+_PLACEHOLDER = re.compile(
+    r"""(?: (?:an?|the|my|our|your|this|that|some|any|very|long|random|secure?|secret|safe|strong|string|key|value|here
+    |token|pass|word|phrase|admin|internal|web|hook|telegram|twilio|relay|bearer|change|replace|please|put|enter|insert
+    |with|me|it|example|sample|demo|default|test|todo|x) [\W\d_]* )+""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def weakness(token: str) -> str | None:
+    """What makes a token too weak for a server on the internet; None when nothing does. Does not repeat the token."""
+    if _PLACEHOLDER.fullmatch(token):
+        return "is a placeholder as in our guides"
+    return f"has fewer than {MIN_TOKEN_LENGTH} characters" if len(token) < MIN_TOKEN_LENGTH else None
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Url = Annotated[str, BeforeValidator(_http_url)]
 OptionalUrl = Annotated[str | None, BeforeValidator(_http_url)]
 Text = Annotated[str | None, BeforeValidator(_stripped_or_none)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_stripped_or_none)]
+Token = Annotated[SecretStr | None, BeforeValidator(_stripped_or_none), CHOSEN]
 OllamaHost = Annotated[str, BeforeValidator(_ollama_host)]
 OneOf = BeforeValidator(_lower)
 AccountSid = Annotated[str | None, _shaped(r"AC[0-9a-fA-F]{32}", "AC and 32 hex digits (SK... is an API key)")]
@@ -113,7 +132,9 @@ PhoneNumber = Annotated[
     str | None, _shaped(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}", "+, country code and number, like +12345678900")
 ]
 BotToken = Annotated[SecretStr | None, _shaped(r"[0-9]+:[A-Za-z0-9_-]+", "like 123456789:AA..., as @BotFather gave it")]
-WebhookSecret = Annotated[SecretStr | None, _shaped(r"[A-Za-z0-9_-]{1,256}", "1 to 256 characters of A-Z a-z 0-9 _ -")]
+WebhookSecret = Annotated[
+    SecretStr | None, _shaped(r"[A-Za-z0-9_-]{1,256}", "1 to 256 characters of A-Z a-z 0-9 _ -"), CHOSEN
+]
 Words = Annotated[tuple[str, ...], BeforeValidator(_list_of_words)]
 Table = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 Aliases = Annotated[dict[str, dict[str, Any]], BeforeValidator(_aliases)]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from relay.channels.sms.settings import SIMULATED_PHONE_NUMBER, missing_credentials
 from relay.config.errors import SettingsError
 from relay.config.settings import SIMULATED_DATABASE_URL, load_settings, reachable, secret_keys
+from relay.config.types import weakness
 from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -269,6 +272,53 @@ def test_all_secrets_are_known_to_the_log_filter() -> None:
     secrets["telegram_webhook_secret"] = "webhook-secret"
     settings = Settings(**{**secrets, "database_url": "postgresql+psycopg://me:p%40ss@db/relay"})
     assert {*secrets.values(), "p%40ss", "p@ss"} <= set(settings.secrets())
+
+
+CHOSEN = ("admin_token", "internal_token", "telegram_webhook_secret")
+GUIDES = "\n".join(page.read_text(encoding="utf-8") for page in (*ROOT.glob("docs/*.md"), *ROOT.glob("*.md")))
+PUBLISHED = re.findall(r"(?:ADMIN_TOKEN|INTERNAL_TOKEN|WEBHOOK_SECRET)=([^\s`\"'$/]+)|credentials: ([\w-]+)", GUIDES)
+WEAK = [
+    *("x", "short-token-15c", "1234567890", "the-admin-token", "a-long-random-string", "A_Long_Random_String"),
+    *("your-admin-token-here", "change-me-change-me", "replace_this_secret_token", "xxxxxxxxxxxxxxxxxxxx"),
+    *("MySecretAdminPassword123", "put-your-webhook-secret-here", "a" * 40),
+]
+
+
+def test_the_guides_have_examples_of_tokens() -> None:
+    """So that the next test is about them too."""
+    assert PUBLISHED
+
+
+@pytest.mark.parametrize("key", CHOSEN)
+@pytest.mark.parametrize("token", [*WEAK, *(one or other for one, other in PUBLISHED)])
+def test_a_weak_token_is_refused_while_public_url_is_set(tmp_path: Path, key: str, token: str) -> None:
+    """Whoever reads our guides would know it, or could guess it; the sentence says how to make one."""
+    sentence = refusal(tmp_path, config={key: token, "public_url": "https://relay.example.com"})
+    assert key in sentence
+    assert "secrets.token_urlsafe" in sentence
+    assert len(token) == 1 or token not in sentence
+    assert getattr(load(tmp_path, config={key: token}), key).get_secret_value() == token
+    simulated = load(tmp_path, config={key: token, "public_url": "https://relay.example.com"}, SIMULATED="true")
+    assert simulated.public_url is None
+
+
+@given(st.binary(min_size=12, max_size=60))
+@example(bytes(12))
+def test_a_random_token_is_taken(entropy: bytes) -> None:
+    """Sixteen characters are enough."""
+    token = base64.urlsafe_b64encode(entropy).decode()
+    assert len(set(token)) < 8 or weakness(token) is None
+
+
+def test_every_weak_token_is_named_at_once_with_its_source(tmp_path: Path) -> None:
+    """One sentence each; `--check` shows each as a problem."""
+    (tmp_path / "config.json").write_text(json.dumps({"admin_token": "x", "public_url": "https://relay.example.com"}))
+    (tmp_path / ".env").write_text("INTERNAL_TOKEN=y")
+    with pytest.raises(SettingsError) as refused:
+        load_settings(Settings, tmp_path, {})
+    first, second = sorted(str(refused.value).splitlines())
+    assert first.startswith(".env: internal_token ")
+    assert second.startswith("config.json: admin_token ")
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:

@@ -41,6 +41,14 @@ def test_an_empty_folder_is_fine(tmp_path: Path, environ: dict[str, str]) -> Non
     assert "simulator plays" in found["mode"].text
 
 
+def test_a_weak_token_is_a_problem_once_the_servers_are_public(tmp_path: Path, environ: dict[str, str]) -> None:
+    """The example of a guide opens the status to everybody who read it."""
+    told = {**environ, "PUBLIC_URL": "https://relay.example.com", "ADMIN_TOKEN": "a-long-random-string"}
+    found = findings(tmp_path, told)
+    assert found["settings"].severity is Severity.PROBLEM
+    assert "admin_token is a placeholder" in found["settings"].text
+
+
 def test_refused_settings_are_the_last_finding(tmp_path: Path, environ: dict[str, str]) -> None:
     """Ports and files cannot be looked at without settings."""
     (tmp_path / "config.json").write_text('{"sms_server_prt": 1}')
