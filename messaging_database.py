@@ -126,6 +126,10 @@ class MessagingDatabase(Database):
         """End the claim until `due`, and plan the notice, if any, committed together. Raises LeaseLost."""
         await self._write(lambda tx: inbox.postpone(tx, claim, self._due(tx, due), error, notice))
 
+    async def retry_postponed(self, platform: Platform, most: int | None = None) -> int:
+        """Make postponed messages due now, committed, those that failed least first; returns how many."""
+        return await self._write(lambda tx: inbox.retry_postponed(tx, platform, most))
+
     async def dead_letter_inbound(
         self, claim: Claim, error: str, apology: Sequence[PlannedPart], merged: Sequence[InboundId] = ()
     ) -> None:

@@ -142,7 +142,7 @@ class Settings(BaseModel):
     llm_spending_file: Annotated[str, Field(min_length=1)] = "llm_spending.json"
     """File in which the LLM server records this month's spending."""
     llm_probe_seconds: Annotated[float, Field(ge=1, le=3600)] = 30.0
-    """How often the sources are checked, by calls that cost nothing."""
+    """How often the sources are checked, by calls that cost nothing; every 3 seconds while one does not answer."""
     llm_connect_seconds: Annotated[float, Field(gt=0, le=120)] = 5.0
     """Timeout for connecting to a source."""
     llm_first_token_seconds: Annotated[float, Field(gt=0, le=3600)] = 90.0

@@ -35,6 +35,7 @@ from relay.core.messages import (
     UserState,
 )
 from relay.core.metrics import Metrics
+from relay.core.model_outage import ModelOutage
 from relay.core.retry import MODEL_BACKOFF, next_delay
 from relay.core.store import Store
 from relay.core.user_workers import UserWorkers
@@ -78,6 +79,7 @@ class Model(Protocol):
         name: str | None,
         unusable: int = 0,
     ) -> Answer: ...
+    async def is_usable(self) -> bool: ...
 
 
 class Conversation:
@@ -108,17 +110,21 @@ class Conversation:
         self._sleep = sleep
         self._rng = rng
         self._claimed: set[InboundId] = set()
+        self._outage = ModelOutage(model.is_usable)
         self.workers = UserWorkers(
             f"{self._platform}-conversation",
             self._step,
             lambda: inbox.users_waiting(self._platform),
             concurrency=settings.max_concurrent_answers,
-            renew=self._renew,
+            renew=self._before_sweep,
             sleep=sleep,
         )
 
-    async def _renew(self) -> None:
+    async def _before_sweep(self) -> None:
+        """Renew the leases; after an outage of the model make one question due, as a trial for the others."""
         await self._inbox.renew_leases(sorted(self._claimed), [])
+        if await self._outage.check() and not await self._inbox.retry_postponed(self._platform, 1):
+            self._outage.end()
 
     async def _step(self, user_id: UserId) -> bool:
         """Answer this user's next message; False when none is due."""
@@ -228,6 +234,12 @@ class Conversation:
         await self._inbox.complete_inbound(
             question.claim, question.decision, parts, answer=answer, merged=question.merged
         )
+        await self._end_outage()
+
+    async def _end_outage(self) -> None:
+        """The model works: after an outage, make all postponed questions due for the next sweep."""
+        if self._outage.end():
+            await self._inbox.retry_postponed(self._platform)
 
     async def _record_unusable(self, claim: Claim, unusable: UnusableAnswers) -> None:
         """Count what was paid for in vain at once, so that a restart does not ask for more."""
@@ -258,6 +270,7 @@ class Conversation:
         """
         if not error.passing:
             await self._refuse(question, error.kind)
+            await self._end_outage()
             return
         claim, give_up_after = question.claim, self._settings.model_give_up_seconds
         age, since_latest = self._clock() - claim.message.received_at, self._clock() - question.latest_at
@@ -279,6 +292,7 @@ class Conversation:
         notice = self._channel.plan(NOTICE) if late else []
         await self._inbox.postpone_inbound(claim, self._clock() + pause, f"{error.kind}: {error}", notice)
         self.workers.notify_later(pause, claim.message.user_id)
+        self._outage.begin()
 
     async def _give_up(self, claim: Claim, reason: str, merged: Sequence[InboundId] = ()) -> None:
         log.error("message %s of %s is given up: %s", claim.id, self._platform, reason)

@@ -91,13 +91,17 @@ class LlmClient:
                 error.unusable = error.unusable.and_one()
             raise
 
-    async def health(self) -> dict[str, Any]:
-        """The body of GET /, or {"status": "unreachable", "problem": ...}. Never raises, takes at most 5 s."""
+    async def is_usable(self) -> bool:
+        """Whether our LLM server would pass a question to a model now. Never raises, takes at most 1 s."""
+        return (await self.health(1.0)).get("status") in {"ok", "degraded"}
+
+    async def health(self, seconds: float = 5.0) -> dict[str, Any]:
+        """The body of GET /, or {"status": "unreachable", "problem": ...}. Never raises, takes at most `seconds`."""
         try:
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(seconds):
                 status = await self._server.fetch("/")
         except TimeoutError:
-            return {"status": "unreachable", "problem": "no answer within 5 seconds"}
+            return {"status": "unreachable", "problem": f"no answer within {seconds:g} seconds"}
         except ModelError as error:
             return {"status": "unreachable", "problem": error.message}
         return status if isinstance(status, dict) else {"status": "unreachable", "problem": "not our LLM server"}

@@ -165,6 +165,14 @@ def postpone(tx: Tx, claim: Claim, due: float, error: str, notice: Sequence[Plan
     plan_notice(tx, claim.message.platform, user_id, notice, claim)
 
 
+def retry_postponed(tx: Tx, platform: Platform, most: int | None) -> int:
+    """Make postponed messages due, at most `most`, those with the fewest failures first; returns how many."""
+    is_postponed = (inbound.c.platform == platform) & (inbound.c.failures > 0) & (inbound.c.due > tx.now)
+    rows = select(inbound.c.id).where(is_postponed, is_open(inbound)).order_by(inbound.c.failures, inbound.c.id)
+    chosen = update(inbound).where(inbound.c.id.in_(rows.limit(most)), is_open(inbound))
+    return int(tx.run(chosen.values(due=tx.now, updated_at=tx.now)).rowcount)
+
+
 def count_unusable(tx: Tx, claim: Claim, unusable: UnusableAnswers) -> None:
     """Add answers that were paid for in vain to a message and to the totals, whichever server holds the claim now."""
     platform, count = claim.message.platform, inbound.c.unusable + unusable.count

@@ -93,6 +93,8 @@ class ScriptedModel:
         self.prompts: list[list[str]] = []
         self.names: list[str | None] = []
         self.unusable: list[int] = []
+        self.usable = True
+        self.checks = 0
 
     async def ask(
         self,
@@ -109,6 +111,10 @@ class ScriptedModel:
         outcome = self.script.popleft() if self.script else self.always
         answer = await _play(outcome)
         return answer if isinstance(answer, Answer) else Answer(answer or f"re: {messages[-1]['content']}")
+
+    async def is_usable(self) -> bool:
+        self.checks += 1
+        return self.usable
 
 
 class ScriptedChannel:

@@ -12,7 +12,7 @@ from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure, 
 from relay.core.messages import Answer, InboundMessage, Kind, Outcome, PlannedPart
 from relay.storage import queries
 from relay.storage.schema import conversations, inbound, outbound
-from tests.core.harness import ANN, BOB, CAT, NewRelay, RelayHarness
+from tests.core.harness import ANN, BOB, CAT, NewRelay, RelayHarness, ScriptedModel
 
 AWAY = ModelError(ModelFailure.UNAVAILABLE, "connection refused")
 
@@ -189,6 +189,79 @@ async def test_an_outage_is_told_once_and_outlasted(relay: RelayHarness) -> None
     assert await relay.inbound_states() == ["done", "done"]
 
 
+async def outage(relay: RelayHarness, seconds: float) -> None:
+    """Three users ask, the last one late, while the model is away and the LLM server knows it."""
+    relay.model.usable, relay.model.always = False, AWAY
+    await relay.receive("one", from_=ANN)
+    await relay.receive("two", from_=BOB)
+    for _ in range(int(seconds / 50)):
+        await relay.advance(50)
+    await relay.receive("three", from_=CAT)
+    await relay.idle()
+    for _ in range(2):
+        await relay.advance(2)
+
+
+async def test_postponed_questions_are_asked_at_once_when_the_model_is_back(relay: RelayHarness) -> None:
+    """After ten minutes their pauses are a minute; two sweeps of two seconds each are enough all the same."""
+    await outage(relay, 600)
+    relay.model.usable, relay.model.always = True, None
+    await relay.advance(2)
+    await relay.advance(2)
+    assert [relay.channel.to(user)[-1] for user in (ANN, BOB, CAT)] == ["re: one", "re: two", "re: three"]
+
+
+async def test_one_question_finds_out_whether_the_model_really_is_back(relay: RelayHarness) -> None:
+    """It is the one that failed least, so that a question that makes the model fail does not stop the others."""
+    await outage(relay, 600)
+    asked = len(relay.model.prompts)
+    relay.model.usable = True
+    await relay.advance(2)
+    assert relay.model.prompts[asked:] == [["three"]]
+    await relay.advance(2)
+    assert relay.model.prompts[asked:] == [["three"], ["three"]]
+
+
+async def test_a_question_that_makes_the_model_fail_keeps_its_pauses(relay: RelayHarness) -> None:
+    """Answers to others are no sign of anything, as long as there was no outage."""
+    relay.model.script.extend([AWAY] * 5)
+    await relay.receive("poison")
+    for _ in range(5):
+        await relay.advance(30)
+    asked = len(relay.model.prompts)
+    await relay.receive("fine", from_=BOB)
+    await relay.idle()
+    await relay.advance(2)
+    assert relay.model.prompts[asked:] == [["fine"]]
+
+
+async def test_a_restart_asks_postponed_questions_at_once(relay: RelayHarness) -> None:
+    """Their pauses were for the model's sake, and the new process cannot tell when it came back."""
+    await outage(relay, 600)
+    await relay.stop()
+    relay.rebuild()
+    relay.model.usable, relay.model.always = True, None
+    await relay.start()
+    await relay.idle()
+    await relay.advance(2)
+    assert [relay.channel.to(user)[-1] for user in (ANN, BOB, CAT)] == ["re: one", "re: two", "re: three"]
+
+
+async def test_the_llm_server_is_checked_only_while_questions_wait(relay: RelayHarness) -> None:
+    """Once at the start, and then not before a question is postponed nor after the answers."""
+    await relay.receive("one")
+    await relay.advance(60)
+    assert relay.model.checks == 1
+    await outage(relay, 100)
+    assert relay.model.checks > 1
+    relay.model.usable, relay.model.always = True, None
+    for _ in range(3):
+        await relay.advance(2)
+    checks = relay.model.checks
+    await relay.advance(60)
+    assert relay.model.checks == checks
+
+
 async def test_after_too_long_an_outage_there_is_an_apology_and_a_dead_letter(new_relay: NewRelay) -> None:
     """The operator sees it with the reason, and the person's next message is answered."""
     relay = await new_relay(model_give_up_seconds=600)
@@ -314,7 +387,7 @@ async def test_no_name_of_a_person_reaches_the_models_provider(relay: RelayHarne
     """Users get an id that reveals nothing, and the same each time."""
     people: list[str] = []
 
-    class Listening:
+    class Listening(ScriptedModel):
         async def ask(self, *_: object, user: str, **__: object) -> Answer:
             people.append(user)
             return Answer("ok")

@@ -141,20 +141,27 @@ def test_a_circuit_opens_rests_longer_each_time_and_closes() -> None:
     assert breaker.open_seconds == 5
 
 
-def test_each_failed_trial_doubles_the_cooldown() -> None:
-    """Up to the last moment of a cooldown no request passes."""
+@pytest.mark.parametrize(
+    ("kind", "cooldowns"),
+    [
+        (ModelFailure.TIMEOUT, (5, 10, 20, 40, 80, 160, 300, 300)),
+        (ModelFailure.UNAVAILABLE, (5, 10, 10, 10)),
+    ],
+)
+def test_each_failed_trial_doubles_the_cooldown(kind: ModelFailure, cooldowns: tuple[int, ...]) -> None:
+    """Up to the last moment of a cooldown no request passes; trials that fail quickly are made every ten seconds."""
     clock = Clock()
     breaker = Breaker(clock)
     for _ in range(4):
-        breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
-    for cooldown in (5, 10, 20, 40):
+        breaker.record_failure(model_error(kind))
+    for cooldown in cooldowns:
         assert breaker.open_seconds == cooldown
         clock.now += cooldown - 0.5
         with pytest.raises(ModelError):
             breaker.admit("x")
         clock.now += 0.5
         assert breaker.admit("x") is True
-        breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
+        breaker.record_failure(model_error(kind))
 
 
 def test_a_cancelled_trial_leaves_room_for_the_next_one() -> None:

@@ -107,6 +107,9 @@ class Echo:
         await asyncio.sleep(0.004)
         return Answer(messages[-1]["content"])
 
+    async def is_usable(self) -> bool:
+        return True
+
 
 async def _sleep(seconds: float) -> None:
     await asyncio.sleep(seconds * PACE)

@@ -10,6 +10,8 @@ from relay.core.retry import Backoff
 
 _FAILURES_TO_OPEN = 4
 _FAILURE_BACKOFF = Backoff(5.0, 300.0)
+_OUTAGE_BACKOFF = Backoff(5.0, 10.0)
+"""After quick failures, whose trial costs neither money nor a user's time: questions wait for the end of the outage."""
 _ACCESS_BACKOFF = Backoff(60.0, 600.0)
 """After a refused key or used-up credits, which take an operator to end."""
 _MAX_RETRY_AFTER = 3600.0
@@ -95,7 +97,8 @@ class Breaker:
         else:
             self._failures += 1
             if trial or self._failures >= _FAILURES_TO_OPEN:
-                self._open(error, _FAILURE_BACKOFF.delay(self._openings + 1))
+                backoff = _OUTAGE_BACKOFF if error.kind is ModelFailure.UNAVAILABLE else _FAILURE_BACKOFF
+                self._open(error, backoff.delay(self._openings + 1))
 
     def _open(self, error: ModelError, seconds: float) -> None:
         self._cause = error

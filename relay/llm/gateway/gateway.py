@@ -22,6 +22,10 @@ from relay.llm.gateway.response import OnChunk
 from relay.llm.gateway.router import FallbackRouter
 from relay.llm.gateway.spend import SpendTracker
 
+_OUTAGE_PROBE_SECONDS = 3.0
+"""Pause between two probes while a provider is away: questions wait for it."""
+_AWAY = {ModelFailure.UNAVAILABLE, ModelFailure.TIMEOUT}
+
 
 class Gateway:
     """The backends of one version of the settings."""
@@ -46,7 +50,7 @@ class Gateway:
     # -- probing the providers -----------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Probe the providers now and every llm_probe_seconds."""
+        """Probe the providers now and every llm_probe_seconds, more often while one is away."""
         self._probing = asyncio.create_task(self._probe_regularly())
 
     async def stop(self) -> None:
@@ -62,15 +66,19 @@ class Gateway:
         await self._first_probe.wait()
 
     async def _probe_regularly(self) -> None:
+        regular = self._settings.llm_probe_seconds
         while True:
-            await asyncio.gather(*(backend.probe() for backend in self._watched()))
+            watched = self._watched()
+            await asyncio.gather(*(backend.probe() for backend in watched))
             for backend in self._backends.values():
                 self._spend.record_invoice(
                     backend.name, backend.provider_status.month_usd if backend.provider_status else None
                 )
             self._first_probe.set()
             self._spend.save()
-            await asyncio.sleep(self._settings.llm_probe_seconds)
+            problems = [backend.problem for backend in watched if backend.configured]
+            is_away = any(problem is not None and problem.kind in _AWAY for problem in problems)
+            await asyncio.sleep(min(regular, _OUTAGE_PROBE_SECONDS) if is_away else regular)
 
     def _watched(self) -> list[Backend]:
         """The backends enabled by the settings; others are never probed."""
