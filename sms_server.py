@@ -1,7 +1,7 @@
-"""The SMS server: takes Twilio's webhooks in, starts the relay, and shows and steers it by HTTP.
+"""The SMS server: receives Twilio's webhooks, and serves the operator's routes of the SMS channel.
 
-It has the webhooks and what is special about SMS for an operator. Routes, start and stop that all channels share are in
-relay.channels.server; Twilio's rules are in sms_service, transactions in messaging_database.
+Routes, start and stop that all channels share are in relay.channels.server; everything specific to Twilio is in
+sms_service, transactions in messaging_database.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from httpx import AsyncClient
 
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import settings_as
-from relay.channels.server import ChannelServer, create_channel_app
+from relay.channels.server import ChannelServer, create_channel_app, run_channel
 from relay.channels.sms.senders import normal_number
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
@@ -27,12 +27,10 @@ from relay.channels.sms.webhook import Form, external_id, is_delivery, read_form
 from relay.config.logs import REFUSALS
 from relay.config.settings import load_settings
 from relay.core.errors import PayloadError
-from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
-from relay.core.metrics import Metrics
+from relay.core.messages import PlannedPart, User, UserId
 from relay.core.text import strip_controls
 from relay.web.access import PUBLIC, why_not_direct
 from relay.web.errors import ApiError
-from relay.web.serve import run_server
 from sms_service import SmsService, callback_base
 
 log = logging.getLogger("relay.sms.server")
@@ -52,6 +50,7 @@ class SmsServer(ChannelServer[SmsSettings, SmsService]):
 
     channel = CHANNEL
     description = "Relays text messages over Twilio to the LLM server."
+    max_parts_key = "sms_max_parts"
 
     async def start(self) -> None:
         _warn(self.settings)
@@ -74,10 +73,6 @@ class SmsServer(ChannelServer[SmsSettings, SmsService]):
         """Short codes and alphanumeric senders have a history too, although they are never answered."""
         return normal_number(given, self.settings.default_region) or UserId(strip_controls(given).strip())
 
-    def unknown(self, user_id: UserId) -> ApiError:
-        hint = "write it like +12345678900; GET /sms/status lists the people"
-        return ApiError(404, f"nobody is known under {user_id}", hint)
-
     def recipient(self, given: str) -> UserId:
         number = normal_number(given, self.settings.default_region)
         if number is None:
@@ -86,25 +81,12 @@ class SmsServer(ChannelServer[SmsSettings, SmsService]):
             raise ApiError(422, "phone_number is our own number", "give the number of the person")
         return number
 
-    def plan(self, text: str) -> list[PlannedPart]:
-        planned = self.service.plan_text(text)
-        most = self.settings.sms_max_parts
-        if not planned:
-            raise ApiError(422, "the message is empty", "put some text into message")
-        if len(planned) > most:
-            raise ApiError(
-                422,
-                f"the message would take {len(planned)} texts, and the most is {most}",
-                "shorten it, send it in several messages, or raise sms_max_parts",
-            )
-        return planned
+    def all_parts(self, text: str) -> list[PlannedPart]:
+        return self.service.plan_text(text)
 
     def require_reachable(self, user_id: UserId, user: User | None) -> None:
-        if user is None or user.state not in SILENT_STATES:
-            return
-        if user.state is UserState.STOPPED:
-            raise ApiError(409, f"{user_id} has opted out", "nothing can be sent until they text START")
-        raise ApiError(409, f"{user_id} is {user.state}", "nothing can be sent until they text us again")
+        if user is not None:  # a text may be sent to a number that never texted us
+            super().require_reachable(user_id, user)
 
 
 def create_app(
@@ -119,16 +101,7 @@ def create_app(
     """
     settings = settings or load_settings(settings_as(SmsSettings))
     credentials(settings)
-
-    def opened(http: AsyncClient, metrics: Metrics) -> SmsServer:
-        return SmsServer(settings, open_database(settings, "sms_server"), open_service(settings, http), http, metrics)
-
-    return create_channel_app(SmsServer, settings, routes, opened)
-
-
-def _server(request: Request) -> SmsServer:
-    server: SmsServer = request.app.state.servers[SMS]
-    return server
+    return create_channel_app(SmsServer, settings, routes, open_database, open_service)
 
 
 def _warn(settings: SmsSettings) -> None:
@@ -151,7 +124,7 @@ def _warn(settings: SmsSettings) -> None:
     description="Signed by Twilio. Answers an empty TwiML document as soon as the message is stored.",
 )
 async def receive_sms(request: Request) -> Response:
-    server = _server(request)
+    server = SmsServer.of(request)
     body = await request.body()
     form = _proven_form(request, server, body)
     try:
@@ -174,7 +147,7 @@ async def receive_sms(request: Request) -> Response:
     description="Signed by Twilio. Reports may come early, late and twice.",
 )
 async def receive_delivery(request: Request) -> Response:
-    server = _server(request)
+    server = SmsServer.of(request)
     form = _proven_form(request, server, await request.body())
     return await _take_delivery(request, server, form or Form(()))
 
@@ -274,7 +247,7 @@ def signed_command(settings: SmsSettings, url: str) -> str:
 
 def main() -> None:
     """Run the server until a signal."""
-    run_server("sms_server", settings_as(SmsSettings), create_app, lambda settings: settings.sms_server_port)
+    run_channel(CHANNEL, create_app)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The Telegram server: takes updates in by long polling or webhook, starts the relay, and shows and steers it by HTTP.
+"""The Telegram server: receives updates by long polling or webhook, and serves the operator's routes of the channel.
 
-It has the webhook, the start of polling and what is special about Telegram for an operator. Routes, start and stop that
-all channels share are in relay.channels.server; the Bot API's rules are in telegram_service.
+Routes, start and stop that all channels share are in relay.channels.server; everything specific to the Bot API is in
+telegram_service.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what 
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ from httpx import AsyncClient
 
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import settings_as
-from relay.channels.server import ChannelServer, create_channel_app
+from relay.channels.server import ChannelServer, create_channel_app, run_channel
 from relay.channels.telegram.bot_api import BotCalls
-from relay.channels.telegram.entities import CUT_NOTICE
+from relay.channels.telegram.entities import plan
 from relay.channels.telegram.ingest import UpdateIngest
 from relay.channels.telegram.polling import LEASE_NAME, Poller
 from relay.channels.telegram.settings import TelegramSettings, bot_token, webhook_secret
@@ -34,14 +35,13 @@ from relay.core import shutdown
 from relay.core.errors import SendError
 from relay.core.http_client import open_http_client
 from relay.core.lease import Lease
-from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
+from relay.core.messages import PlannedPart, User, UserId
 from relay.core.metrics import Metrics
 from relay.core.retry import retry_forever
 from relay.core.store import Store
-from relay.core.text import is_blank, timestamp
+from relay.core.text import timestamp
 from relay.web.access import ADMIN, PUBLIC
 from relay.web.errors import ApiError
-from relay.web.serve import run_server
 from relay.web.token_guard import same_secret
 from telegram_service import ALLOWED_UPDATES, TelegramService
 
@@ -49,17 +49,16 @@ log = logging.getLogger("relay.telegram.server")
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 (the name of a header)
 PENDING_SECONDS = 15.0
-STATUS_PATIENCE_SECONDS = 1.5
+STATUS_TIMEOUT_SECONDS = 1.5
 
 routes = APIRouter()
 
 
 @dataclass(slots=True)
 class Webhook:
-    """How far Telegram knows our webhook."""
+    """Our webhook, and whether it is registered at Telegram."""
 
     url: str
-    secret: str
     registered: bool = False
     error: str | None = None
 
@@ -69,14 +68,10 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
 
     channel = CHANNEL
     description = "Relays a Telegram bot's messages to the LLM server."
+    max_parts_key = "telegram_max_parts"
 
     def __init__(
-        self,
-        settings: TelegramSettings,
-        database: Store,
-        service: TelegramService,
-        http: AsyncClient,
-        metrics: Metrics,
+        self, settings: TelegramSettings, database: Store, service: TelegramService, http: AsyncClient, metrics: Metrics
     ) -> None:
         super().__init__(settings, database, service, http, metrics)
         self.ingest = UpdateIngest(service.parse_update, database, service.me.id, metrics, self.pipeline.notify)
@@ -91,13 +86,12 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             poll_seconds=settings.telegram_poll_seconds,
             allowed_updates=ALLOWED_UPDATES,
         )
-        url = _webhook_url(settings)
-        self.webhook = Webhook(url, webhook_secret(settings)) if url else None
+        self.webhook = Webhook(url) if (url := _webhook_url(settings)) else None
         self._background: set[asyncio.Task[None]] = set()
         self._pending: tuple[float, int | None] = (0.0, None)
 
     async def start(self) -> None:
-        """Start the pipeline, then the updates; what Telegram refuses meanwhile is tried again in the background."""
+        """Start the pipeline, then the updates; registrations that Telegram refuses are repeated in the background."""
         await super().start()
         if self.webhook is None:
             await self.poller.start()
@@ -125,7 +119,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
     async def _register(self, webhook: Webhook) -> None:
         async def register() -> None:
             await self.service.learn_identity()
-            await self.service.set_webhook(webhook.url, webhook.secret)
+            await self.service.set_webhook(webhook.url, webhook_secret(self.settings))
 
         def on_failure(error: str) -> None:
             webhook.error = error
@@ -134,7 +128,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
         webhook.registered, webhook.error = True, None
         log.info("Telegram pushes updates to %s", webhook.url)
 
-    # -- what is special about Telegram for an operator ---------------------------------------------------------------
+    # -- for the operator ----------------------------------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:
         username = self.service.me.username
@@ -177,7 +171,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
         if time.monotonic() - asked_at < PENDING_SECONDS and asked_at > 0:
             return count
         try:
-            async with asyncio.timeout(STATUS_PATIENCE_SECONDS):
+            async with asyncio.timeout(STATUS_TIMEOUT_SECONDS):
                 count = (await self.service.webhook_info()).get("pending_update_count")
         except (SendError, TimeoutError):
             count = None
@@ -186,36 +180,18 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
 
     def address(self, given: str) -> UserId:
         text = given.strip()
-        digits = text.removeprefix("-")
-        if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18 or int(digits) == 0:
-            raise ApiError(422, "chat_id must be a whole number", "GET /telegram/status lists the chats of the people")
+        if not re.fullmatch(r"-?0*[1-9]\d{0,17}", text, re.ASCII):
+            raise ApiError(422, "chat_id must be a whole number", "GET /telegram/status lists the chats of the users")
         return UserId(str(int(text)))
 
-    def unknown(self, user_id: UserId) -> ApiError:
-        return ApiError(404, f"no chat {user_id} is known", "GET /telegram/status lists the people")
-
-    def plan(self, text: str) -> list[PlannedPart]:
-        if is_blank(text):
-            raise ApiError(422, "the message is empty", "put some text into message")
-        planned = self.service.plan(text)
-        if planned[-1].text.endswith(CUT_NOTICE):
-            raise ApiError(
-                422,
-                f"the message would take more than {self.settings.telegram_max_parts} Telegram messages",
-                "shorten it, send it in several messages, or raise telegram_max_parts",
-            )
-        return planned
+    def all_parts(self, text: str) -> list[PlannedPart]:
+        return plan(text, self.settings.telegram_max_parts + 1)
 
     def require_reachable(self, user_id: UserId, user: User | None) -> None:
         if user is None:
-            raise ApiError(
-                404,
-                f"no chat {user_id} is known",
-                "a bot can only write to people who wrote to it first: ask them to send /start",
-            )
-        if user.state in SILENT_STATES:
-            why = "has blocked the bot" if user.state is UserState.BLOCKED else f"is {user.state}"
-            raise ApiError(409, f"chat {user_id} {why}", "nothing can be sent until they write to the bot again")
+            hint = "a bot can only write to users who wrote to it first: ask them to send /start"
+            raise ApiError(404, f"no user {user_id} is known", hint)
+        super().require_reachable(user_id, user)
 
 
 def create_app(
@@ -231,31 +207,19 @@ def create_app(
     settings = settings or load_settings(settings_as(TelegramSettings))
     bot_token(settings)
     _webhook_url(settings)
-
-    def opened(http: AsyncClient, metrics: Metrics) -> TelegramServer:
-        database = open_database(settings, "telegram_server")
-        return TelegramServer(settings, database, open_service(settings, http), http, metrics)
-
-    return create_channel_app(TelegramServer, settings, routes, opened)
-
-
-def _server(request: Request) -> TelegramServer:
-    server: TelegramServer = request.app.state.servers[TELEGRAM]
-    return server
+    return create_channel_app(TelegramServer, settings, routes, open_database, open_service)
 
 
 def _webhook_url(settings: TelegramSettings) -> str | None:
     """Where Telegram is to push updates; None when we poll for them."""
     if settings.telegram_mode == "polling":
         return None
-    if settings.public_url is not None:
-        return f"{settings.public_url}/telegram/webhook"
-    if settings.simulated:
-        return f"http://127.0.0.1:{settings.telegram_server_port}/telegram/webhook"
-    raise SettingsError(
-        "TELEGRAM_MODE=webhook needs PUBLIC_URL, the https:// address under which the internet reaches this server. "
-        "Set it, or leave TELEGRAM_MODE at polling, which works everywhere."
-    )
+    if (base := CHANNEL.public_url(settings)) is None:
+        raise SettingsError(
+            "TELEGRAM_MODE=webhook needs PUBLIC_URL, the https:// address under which the internet reaches this "
+            "server. Set it, or leave TELEGRAM_MODE at polling, which works everywhere."
+        )
+    return f"{base}/telegram/webhook"
 
 
 @routes.post(
@@ -265,7 +229,7 @@ def _webhook_url(settings: TelegramSettings) -> str | None:
     description=f"Only with the right {SECRET_HEADER}. Answers 200 as soon as the update is stored.",
 )
 async def webhook(request: Request) -> dict[str, Any]:
-    server = _server(request)
+    server = TelegramServer.of(request)
     if not same_secret(request.headers.get(SECRET_HEADER, ""), webhook_secret(server.settings)):
         raise ApiError(
             403,
@@ -286,7 +250,7 @@ async def webhook(request: Request) -> dict[str, Any]:
 
 @routes.post("/telegram/polling/start", dependencies=[ADMIN], summary="Start polling for updates.")
 async def start_polling(request: Request) -> dict[str, Any]:
-    server = _server(request)
+    server = TelegramServer.of(request)
     if server.webhook is not None:
         raise ApiError(
             409,
@@ -299,15 +263,14 @@ async def start_polling(request: Request) -> dict[str, Any]:
 
 @routes.post("/telegram/polling/stop", dependencies=[ADMIN], summary="Stop polling; Telegram keeps updates for a day.")
 async def stop_polling(request: Request) -> dict[str, Any]:
-    server = _server(request)
+    server = TelegramServer.of(request)
     await server.poller.stop()
     return server.polling()
 
 
 def main() -> None:
     """Run the server until a signal."""
-    kind = settings_as(TelegramSettings)
-    run_server("telegram_server", kind, create_app, lambda settings: settings.telegram_server_port)
+    run_channel(CHANNEL, create_app)
 
 
 if __name__ == "__main__":

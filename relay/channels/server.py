@@ -1,8 +1,8 @@
 """The server of one channel: opened and closed in mirrored order, with the routes that every channel has.
 
-A channel derives its own ChannelServer, which says what is special about it, and passes it to `create_channel_app`
-together with the routes that only this channel has, such as its webhook. The module of a hosted channel has both for
-its host instead: `routes`, and `open_server(host, http)`, which builds its ChannelServer on the host's database.
+A channel derives its own ChannelServer, with what is special about it, and passes it to `create_channel_app` together
+with the routes that only this channel has, such as its webhook. The module of a hosted channel has both for its host
+instead: `routes`, and `open_server(host, http)`, which builds its ChannelServer on the host's database.
 """
 
 from __future__ import annotations
@@ -12,30 +12,31 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from httpx import AsyncClient
 
 from relay.channels.admin_api import admin_routes, channel_status, sent_parts
-from relay.channels.registry import CHANNELS
+from relay.channels.registry import CHANNELS, settings_as
 from relay.channels.spec import ChannelSpec
 from relay.config.settings import Settings
 from relay.core import shutdown
 from relay.core.channel import Channel
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
-from relay.core.messages import PlannedPart, User, UserId
+from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
 from relay.core.metrics import Metrics
 from relay.core.pipeline import Pipeline
 from relay.core.store import Store
+from relay.core.text import is_blank
 from relay.llm.client import LlmClient
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
+from relay.web.serve import run_server
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 ServiceT = TypeVar("ServiceT", bound=Channel)
-
 
 AnyServer: TypeAlias = "ChannelServer[Any, Any]"
 
@@ -44,10 +45,12 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
     """Everything that the routes of one channel need. The constructor opens nothing.
 
     channel: the channel that is served. description: of the app, for /docs.
+    max_parts_key: the setting that limits the parts of an operator's message.
     """
 
     channel: ClassVar[ChannelSpec]
     description: ClassVar[str] = ""
+    max_parts_key: ClassVar[str] = ""
 
     def __init__(
         self, settings: SettingsT, database: Store, service: ServiceT, http: AsyncClient, metrics: Metrics
@@ -58,6 +61,12 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         self.metrics = metrics
         self.model = LlmClient(http, settings)
         self.pipeline = Pipeline(database, service, self.model, settings, metrics)
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """The running server of this class's channel."""
+        server: Self = request.app.state.servers[cls.channel.platform]
+        return server
 
     async def start(self) -> None:
         """Take up what is due; the database was started."""
@@ -85,7 +94,7 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         del common
         return {}
 
-    # -- what a channel must say about addresses and texts ------------------------------------------------------------
+    # -- addresses and texts of an operator ---------------------------------------------------------------------------
 
     def address(self, given: str) -> UserId:
         """The stored form of an address as an operator wrote it. Raises ApiError 422."""
@@ -96,16 +105,32 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         return self.address(given)
 
     def plan(self, text: str) -> list[PlannedPart]:
-        """The parts of a message written by an operator. Raises ApiError 422 when it is empty or too long."""
-        raise NotImplementedError
+        """The parts of a message written by an operator. Raises ApiError 422 when it is blank or takes too many."""
+        if is_blank(text):
+            raise ApiError(422, "the message is empty", "put some text into message")
+        parts = self.all_parts(text)
+        if self.max_parts_key and len(parts) > (most := getattr(self.settings, self.max_parts_key)):
+            hint = f"shorten it, send it in several messages, or raise {self.max_parts_key}"
+            raise ApiError(422, f"the message would take more than {most} {self.channel.title} messages", hint)
+        return parts
+
+    def all_parts(self, text: str) -> list[PlannedPart]:
+        """The parts of a message written by an operator, even if they are too many."""
+        return self.service.plan(text)
 
     def unknown(self, user_id: UserId) -> ApiError:
-        """The answer when no user has this address."""
-        raise NotImplementedError
+        """The response when no user has this address."""
+        hint = f"GET /{self.channel.platform}/status lists the users"
+        return ApiError(404, f"no user {user_id} is known", hint)
 
     def require_reachable(self, user_id: UserId, user: User | None) -> None:
-        """Raise ApiError 404 or 409 when nothing may be sent to this user now."""
-        raise NotImplementedError
+        """Raise ApiError 404 when the user never wrote, 409 when nothing may be sent to them now."""
+        if user is None:
+            raise self.unknown(user_id)
+        if user.state in SILENT_STATES:
+            why = {UserState.STOPPED: "has opted out", UserState.BLOCKED: "has blocked the bot"}.get(user.state)
+            until = "send START" if user.state is UserState.STOPPED else "write again"
+            raise ApiError(409, f"{user_id} {why or f'is {user.state}'}", f"nothing can be sent until they {until}")
 
     # -- what the routes of every channel do --------------------------------------------------------------------------
 
@@ -174,15 +199,16 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
 
 
 def create_channel_app(
-    kind: type[AnyServer],
-    settings: Settings,
+    kind: type[ChannelServer[SettingsT, ServiceT]],
+    settings: SettingsT,
     routes: APIRouter,
-    opened: Callable[[AsyncClient, Metrics], AnyServer],
+    open_database: Callable[[SettingsT, str], Store],
+    open_service: Callable[[SettingsT, AsyncClient], ServiceT],
 ) -> FastAPI:
     """The app of one channel and of those that it hosts, as far as their credentials are set.
 
-    `opened` builds the server of `kind` when the app starts, not before. `app.state.servers` has it and those of the
-    hosted channels, by platform.
+    Database and service are opened when the app starts, not before. `app.state.servers` has the server of `kind` and
+    those of the hosted channels, by platform.
     """
     hosted = [one for one in CHANNELS if one.host is kind.channel and not one.missing(settings)]
     modules = [import_module(channel.module) for channel in hosted]
@@ -190,7 +216,8 @@ def create_channel_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_http_client() as http:
-            host = opened(http, app.state.metrics)
+            database = open_database(settings, f"{kind.channel.platform}_server")
+            host = kind(settings, database, open_service(settings, http), http, app.state.metrics)
             servers: list[AnyServer] = [host, *(module.open_server(host, http) for module in modules)]
             app.state.servers = {server.channel.platform: server for server in servers}
             await host.database.start()
@@ -210,3 +237,8 @@ def create_channel_app(
 
     add_common_routes(app, ready)
     return app
+
+
+def run_channel(channel: ChannelSpec, create_app: Callable[[Any], FastAPI]) -> None:
+    """Run the program of one channel until a signal."""
+    run_server(f"{channel.platform}_server", settings_as(channel.settings), create_app, channel.port)

@@ -47,7 +47,8 @@ def test_a_setting_has_a_description_and_is_used(key: str) -> None:
     """A setting that nothing reads is a promise that nobody keeps."""
     assert descriptions(AllSettings)[key].endswith((".", ")"))
     files = [*ROOT.glob("*.py"), *(path for init in ROOT.glob("*/__init__.py") for path in init.parent.rglob("*.py"))]
-    readers = [path for path in files if re.search(rf"\.{key}\b", path.read_text(encoding="utf-8"))]
+    read = re.compile(rf'\.{key}\b|_key = "{key}"|_key="{key}"')
+    readers = [path for path in files if read.search(path.read_text(encoding="utf-8"))]
     assert readers
 
 

@@ -18,7 +18,7 @@ from relay.channels.echo.spec import CHANNEL, ECHO
 
 from messaging_database import open_database
 from relay.channels.registry import settings_as
-from relay.channels.server import ChannelServer, create_channel_app
+from relay.channels.server import ChannelServer, create_channel_app, run_channel
 from relay.config.settings import load_settings
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import request_once, retry_after_seconds
@@ -36,10 +36,7 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
-from relay.core.metrics import Metrics
 from relay.web.access import PUBLIC
-from relay.web.errors import ApiError
-from relay.web.serve import run_server
 
 routes = APIRouter()
 
@@ -115,20 +112,6 @@ class EchoServer(ChannelServer[EchoSettings, EchoService]):
     def address(self, given: str) -> UserId:
         return UserId(given.strip())
 
-    def plan(self, text: str) -> list[PlannedPart]:
-        if not text.strip():
-            raise ApiError(422, "the message is empty", "put some text into message")
-        return self.service.plan(text)
-
-    def unknown(self, user_id: UserId) -> ApiError:
-        return ApiError(404, f"no caller {user_id} is known", "GET /echo/status lists them")
-
-    def require_reachable(self, user_id: UserId, user: User | None) -> None:
-        if user is None:
-            raise self.unknown(user_id)
-        if user.state in SILENT_STATES:
-            raise ApiError(409, f"{user_id} is {user.state}", "nothing can be sent until the caller writes again")
-
 
 class Incoming(BaseModel):
     """The body of the webhook."""
@@ -147,7 +130,7 @@ class Delivered(BaseModel):
 
 @routes.post("/echo/webhook", dependencies=[PUBLIC], summary="Where callers post messages.")
 async def receive(request: Request) -> dict[str, Any]:
-    server: EchoServer = request.app.state.servers[ECHO]
+    server = EchoServer.of(request)
     body = await request.body()
     try:
         incoming = Incoming.model_validate_json(body)
@@ -172,16 +155,12 @@ async def receive_status(request: Request, delivered: Delivered) -> dict[str, An
 def create_app(settings: EchoSettings | None = None) -> FastAPI:
     """The server as an ASGI app; it is opened when the app starts, not before."""
     settings = settings or load_settings(settings_as(EchoSettings))
-
-    def opened(http: httpx.AsyncClient, metrics: Metrics) -> EchoServer:
-        return EchoServer(settings, open_database(settings, "echo_server"), EchoService(settings, http), http, metrics)
-
-    return create_channel_app(EchoServer, settings, routes, opened)
+    return create_channel_app(EchoServer, settings, routes, open_database, EchoService)
 
 
 def main() -> None:
     """Run the server until a signal."""
-    run_server("echo_server", settings_as(EchoSettings), create_app, lambda settings: settings.echo_server_port)
+    run_channel(CHANNEL, create_app)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ from relay.channels.parrot.spec import CHANNEL, PARROT
 
 from relay.channels.server import AnyServer, ChannelServer
 from relay.core.channel import Channel
-from relay.core.messages import SILENT_STATES, InboundMessage, PlannedPart, User, UserId
+from relay.core.messages import InboundMessage, User, UserId
 from relay.web.access import PUBLIC
-from relay.web.errors import ApiError
 
 routes = APIRouter()
 
@@ -44,18 +43,6 @@ class ParrotServer(ChannelServer[Any, Any]):
     def address(self, given: str) -> UserId:
         return UserId(given.strip())
 
-    def plan(self, text: str) -> list[PlannedPart]:
-        return [PlannedPart(text, text)]
-
-    def unknown(self, user_id: UserId) -> ApiError:
-        return ApiError(404, f"no bird {user_id} is known", "GET /parrot/status lists them")
-
-    def require_reachable(self, user_id: UserId, user: User | None) -> None:
-        if user is None:
-            raise self.unknown(user_id)
-        if user.state in SILENT_STATES:
-            raise ApiError(409, f"{user_id} is {user.state}", "nothing can be sent until the bird writes again")
-
 
 class Heard(BaseModel):
     """The body of the webhook."""
@@ -67,7 +54,7 @@ class Heard(BaseModel):
 
 @routes.post("/parrot/webhook", dependencies=[PUBLIC], summary="Where birds post messages.")
 async def receive(request: Request) -> dict[str, Any]:
-    server: ParrotServer = request.app.state.servers[PARROT]
+    server = ParrotServer.of(request)
     body = await request.body()
     try:
         heard = Heard.model_validate_json(body)

@@ -223,7 +223,7 @@ async def test_an_operator_sends_a_message_through_the_outbox(telegram: Telegram
 
 
 UNSENDABLE: tuple[tuple[Any, int, str], ...] = (
-    ({"chat_id": 5, "message": "x"}, 404, "no chat 5"),
+    ({"chat_id": 5, "message": "x"}, 404, "no user 5"),
     ({"chat_id": "abc", "message": "x"}, 422, "whole number"),
     ({"chat_id": "1.5", "message": "x"}, 422, "whole number"),
     ({"chat_id": 1.5, "message": "x"}, 422, "whole number"),
