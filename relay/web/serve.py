@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import os
 import signal
@@ -64,9 +63,6 @@ def serve(app: FastAPI, settings: Settings, port: int, host: str | None = None) 
     requests, and a long poll or an event stream would not end by itself.
     """
     _watch_lifeline(settings.stop_seconds)
-    # Imported objects live until the end: without them full collections are short, which halves p99.
-    gc.collect()
-    gc.freeze()
     config = uvicorn.Config(
         app,
         http=cast("type[LimitedProtocol]", partial(LimitedProtocol, unfinished=UnfinishedRequests(_max_unfinished()))),
