@@ -56,13 +56,13 @@ def _ollama_host(value: Any) -> Any:
     return _http_url(text.replace("//0.0.0.0", "//127.0.0.1", 1))
 
 
-def _shaped(pattern: str, words: str) -> BeforeValidator:
-    """Accept values that match `pattern`; `words` describes them in the error message."""
+def _shaped(pattern: str, description: str) -> BeforeValidator:
+    """Accept values that match `pattern`; `description` is for the error message."""
 
     def check(value: Any) -> Any:
         value = _stripped_or_none(value)
         if isinstance(value, str) and not re.fullmatch(pattern, value):
-            msg = f"must be {words}"
+            msg = f"must be {description}"
             raise ValueError(msg)
         return value
 

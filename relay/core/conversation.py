@@ -287,7 +287,7 @@ class Conversation:
             await self._give_up(claim, reason, question.merged)
             return
         pause = min(pause, give_up_after - since_latest)  # a Retry-After of a day must not delay the apology
-        late = age + pause > self._settings.model_notice_seconds and not claim.noticed
+        late = age + pause > self._settings.model_notice_seconds and not claim.notified
         log.warning("no answer from the model (%s: %s); next try in %.0f s", error.kind, error, pause)
         notice = self._channel.plan(NOTICE) if late else []
         await self._inbox.postpone_inbound(claim, self._clock() + pause, f"{error.kind}: {error}", notice)

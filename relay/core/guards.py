@@ -29,12 +29,11 @@ class Verdict:
 def over_limit(usage: Usage, settings: Settings) -> Verdict | None:
     """A verdict when this message is over a limit; the user is notified once a minute or once a day."""
     if usage.day >= settings.messages_per_day:
-        words = "That was a lot of messages for one day! Please write again tomorrow."
-        return Verdict(None if usage.told_day else words, Limit.DAY)
+        text = "That was a lot of messages for one day! Please write again tomorrow."
+        return Verdict(None if usage.notified_day else text, Limit.DAY)
     if usage.minute >= settings.messages_per_minute:
-        words = "That was a lot of messages at once! Please wait a minute before you write again."
-        told = usage.told_minute or usage.told_day
-        return Verdict(None if told else words, Limit.MINUTE)
+        text = "That was a lot of messages at once! Please wait a minute before you write again."
+        return Verdict(None if usage.notified_minute or usage.notified_day else text, Limit.MINUTE)
     return None
 
 
@@ -43,8 +42,8 @@ def not_invited(user_id: str, settings: Settings, *, known: bool) -> Verdict | N
     if user_id in settings.blocklist:
         return Verdict(None, "on the blocklist")
     if settings.allowlist and user_id not in settings.allowlist:
-        words = "This is a private line, so I cannot answer. Please ask its owner to add you."
-        return Verdict(None if known else words, "not on the allowlist")
+        text = "This is a private line, so I cannot answer. Please ask its owner to add you."
+        return Verdict(None if known else text, "not on the allowlist")
     return None
 
 

@@ -50,11 +50,11 @@ class Merger:
         return [first, *self._fitting(self._settings.max_message_length - len(first.prompt), user, context.following)]
 
     def _fitting(
-        self, room: int, user: User | None, following: Iterable[tuple[InboundId, InboundMessage]]
+        self, space: int, user: User | None, following: Iterable[tuple[InboundId, InboundMessage]]
     ) -> Iterator[MergedMessage]:
         for row, message in following:
             prompt = self._channel.decide(message, user).prompt
-            if prompt is None or (room := room - len(prompt) - 1) < 0:
+            if prompt is None or (space := space - len(prompt) - 1) < 0:
                 return
             yield MergedMessage(row, message, prompt)
 

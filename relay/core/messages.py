@@ -90,7 +90,7 @@ class Claim:
     """An inbound message that is ours until lease_until; attempts counts the claims and is the fence of this one.
 
     failures counts the failed calls of the model, unusable the answers that were paid for and could not be used;
-    noticed is True when the user was asked to wait.
+    notified is True when the user was asked to wait.
     """
 
     id: InboundId
@@ -99,7 +99,7 @@ class Claim:
     attempts: int
     failures: int
     unusable: int
-    noticed: bool
+    notified: bool
     lease_until: float
 
 
@@ -128,8 +128,8 @@ class Usage:
 
     minute: int = 0
     day: int = 0
-    told_minute: bool = False
-    told_day: bool = False
+    notified_minute: bool = False
+    notified_day: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ _RANK = {
 
 
 def advance(current: PartState, reported: PartState) -> PartState:
-    """The state after a report: reports come late, twice and out of order, so a state only ever moves forward."""
+    """The state after a delivery status, which may come late, twice and out of order: it only ever moves forward."""
     return reported if _RANK[reported] > _RANK[current] else current
 
 

@@ -18,7 +18,7 @@ class Metrics:
         self.inbound = self.counter("relay_inbound", "Messages and updates received.", "platform", "outcome")
         self.model_calls = self.counter("relay_model_calls", "Questions put to the LLM server.", "platform", "outcome")
         self.sends = self.counter("relay_sends", "Parts given to a provider.", "platform", "outcome")
-        self.delivery = self.counter("relay_delivery_events", "Delivery reports received.", "platform", "state")
+        self.delivery = self.counter("relay_delivery_events", "Delivery statuses received.", "platform", "state")
 
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

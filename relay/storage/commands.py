@@ -19,7 +19,7 @@ from relay.core.errors import StorageError
 from relay.core.messages import Platform, UserId
 from relay.storage.database import Database
 from relay.storage.files import backup, read_old_users, restore, sqlite_path
-from relay.storage.maintenance import LEAST_DAYS_KEPT
+from relay.storage.maintenance import MIN_DAYS_KEPT
 
 Say = Callable[[str], None]
 
@@ -84,8 +84,8 @@ def _parser(platforms: Sequence[Platform]) -> argparse.ArgumentParser:
 def _days(text: str) -> float:
     found = _AGE.fullmatch(text.strip())
     days = float(found[1]) * _DAYS[found[2].lower()] if found else 0.0
-    if days < LEAST_DAYS_KEPT:
-        raise argparse.ArgumentTypeError(f"{text!r}: at least {LEAST_DAYS_KEPT:g}d; write it like 90d, 12w or 1y")
+    if days < MIN_DAYS_KEPT:
+        raise argparse.ArgumentTypeError(f"{text!r}: at least {MIN_DAYS_KEPT:g}d; write it like 90d, 12w or 1y")
     return days
 
 

@@ -20,7 +20,7 @@ DAY = 86_400.0
 _OLD_PLATFORM = Platform("sms")
 """The platform of an imported sms_users.db, which is older than the other channels."""
 
-LEAST_DAYS_KEPT = 2.0
+MIN_DAYS_KEPT = 2.0
 """Finished rows are needed to recognise repeated deliveries; Telegram repeats for a day."""
 
 PRUNED_AT_ONCE = 1000
@@ -90,7 +90,7 @@ def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
 
 def oldest_kept(now: float, older_than_days: float) -> float:
     """The moment before which finished rows are pruned."""
-    return now - max(older_than_days, LEAST_DAYS_KEPT) * DAY
+    return now - max(older_than_days, MIN_DAYS_KEPT) * DAY
 
 
 def old_rows(connection: Connection, name: str, before: float, after_row: int) -> list[int]:

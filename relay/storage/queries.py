@@ -67,8 +67,8 @@ _since_a_minute = inbound.c.received_at > bindparam("minute")
 _USAGE = select(
     func.sum(case((_answered & _since_a_minute, 1), else_=0)).label("minute"),
     func.sum(case((_answered, 1), else_=0)).label("day"),
-    func.sum(case((_told & (inbound.c.reason == Limit.MINUTE) & _since_a_minute, 1), else_=0)).label("told_minute"),
-    func.sum(case((_told & (inbound.c.reason == Limit.DAY), 1), else_=0)).label("told_day"),
+    func.sum(case((_told & (inbound.c.reason == Limit.MINUTE) & _since_a_minute, 1), else_=0)).label("notified_minute"),
+    func.sum(case((_told & (inbound.c.reason == Limit.DAY), 1), else_=0)).label("notified_day"),
 ).where(of_bound_user(inbound), inbound.c.received_at > bindparam("day"))
 
 
@@ -109,7 +109,7 @@ def usage(connection: Connection, platform: Platform, user_id: UserId, now: floa
     row = connection.execute(
         _USAGE, {**user_parameters(platform, user_id), "minute": now - 60, "day": now - 86_400}
     ).one()
-    return Usage(row.minute or 0, row.day or 0, bool(row.told_minute), bool(row.told_day))
+    return Usage(row.minute or 0, row.day or 0, bool(row.notified_minute), bool(row.notified_day))
 
 
 def recent_messages(connection: Connection, platform: Platform, user_id: UserId) -> tuple[HistoryMessage, ...]:

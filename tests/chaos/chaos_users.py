@@ -22,7 +22,7 @@ from relay.core.messages import Platform
 from tests.chaos.chaos_questions import Kind, Question, make_question
 
 FIRST_PAUSE = 0.4
-LONGEST_PAUSE = 4.0
+MAX_PAUSE = 4.0
 MAX_IN_FLIGHT = 4  # messages; with so many a user waits before the next one
 CLOCKS = 3.0  # how much later than asked for a held-back update may arrive
 Prepare = Callable[["ChaosUser", Question], Awaitable[None]]
@@ -125,7 +125,7 @@ class ChaosUsers:
         pause = FIRST_PAUSE
         while not await self._post(person, question):
             await asyncio.sleep(pause * self._rng.uniform(0.7, 1.3))
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = min(pause * 2, MAX_PAUSE)
         question.settled_at = time.monotonic()
         for _ in range(self._repeats()):
             await asyncio.sleep(self._rng.uniform(0, 4))

@@ -25,10 +25,10 @@ LIMITS = Settings(messages_per_minute=3, messages_per_day=10)
     [
         (Usage(minute=2, day=2), None),
         (Usage(minute=3, day=3), "wait a minute"),
-        (Usage(minute=3, day=3, told_minute=True), ""),
+        (Usage(minute=3, day=3, notified_minute=True), ""),
         (Usage(minute=0, day=10), "tomorrow"),
         (Usage(minute=3, day=10), "tomorrow"),
-        (Usage(minute=0, day=10, told_day=True), ""),
+        (Usage(minute=0, day=10, notified_day=True), ""),
     ],
 )
 def test_a_limit_is_told_once(usage: Usage, says: str | None) -> None:

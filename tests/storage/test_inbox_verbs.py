@@ -181,7 +181,7 @@ async def test_a_postponed_message_comes_back_when_it_is_due(db: MessagingDataba
     await db.store_inbound(message(), "")
     await db.postpone_inbound(await claimed(db), time.time() - 1, "unavailable", parts("later"))
     again = await claimed(db)
-    assert (again.failures, again.noticed, again.attempts) == (1, True, 2)
+    assert (again.failures, again.notified, again.attempts) == (1, True, 2)
     assert await rows(db, outbound, "origin", "text") == [("notice", "later")]
     assert await history(db) == [("assistant", "later")]
 
