@@ -101,7 +101,7 @@ class Send:
 class ChannelContract(ABC):
     """What one channel supplies.
 
-    webhook: path that payloads are posted to. user: who writes in them. settings: of the channel, with credentials.
+    webhook: path that payloads are posted to. user: who writes in them.
     introduction: a payload after which the user is known, if text is given to the model only then. accepted_state: of a
     part that the provider took. refusals: the provider's answers to a send, 429 with RETRY_AFTER_SECONDS.
     not_applicable: rows that this provider does not have, each with the reason. clocked: classes of the channel that
@@ -111,7 +111,6 @@ class ChannelContract(ABC):
     channel: ClassVar[ChannelSpec]
     webhook: ClassVar[str]
     user: ClassVar[UserId]
-    settings: ClassVar[Mapping[str, Any]]
     payloads: ClassVar[Mapping[Row, Payload]]
     refusals: ClassVar[Mapping[Row, Reply]]
     introduction: ClassVar[bytes | None] = None
@@ -121,7 +120,7 @@ class ChannelContract(ABC):
 
     @abstractmethod
     def create_app(self, provider_url: str, common: Mapping[str, Any]) -> FastAPI:
-        """The app that serves the channel, with `common` and `settings`, and the provider at `provider_url`."""
+        """The app of the channel, with `common` settings, its own credentials, and the provider at `provider_url`."""
 
     def headers(self, path: str, body: bytes) -> dict[str, str]:
         """Headers of a request to a webhook, the proof of its sender included."""
@@ -320,6 +319,10 @@ class RunningChannel:
     def accepted(self) -> tuple[str, str]:
         """State and provider id of a part that was accepted as the first message that the provider took."""
         return self.contract.accepted_state, next(iter(self.provider.taken))
+
+    def questions(self) -> list[bytes]:
+        """What the model was asked; other programs of this machine may look what listens on its port."""
+        return [request.body for request in self.model.requests if request.method == "POST"]
 
     def user_state(self) -> str:
         ((state,),) = self.rows("SELECT state FROM users WHERE user_id = ?", self.contract.user)

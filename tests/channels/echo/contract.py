@@ -29,7 +29,6 @@ class EchoContract(ChannelContract):
     webhook = "/echo/webhook"
     user = USER
     accepted_state = PartState.ACCEPTED
-    settings: ClassVar = {}
     payloads: ClassVar = {
         Row.TEXT: Payload(posted(1, "What is up?"), "1", "What is up?"),
         Row.GARBAGE: Payload(b"garbage"),
@@ -50,6 +49,8 @@ class EchoContract(ChannelContract):
         return create_app(AllSettings(**common, echo_url=provider_url))
 
     def read_send(self, request: Request) -> Send | None:
+        if request.method != "POST":
+            return None
         fields = json.loads(request.body)
         return Send(fields["to"], fields["text"], request)
 

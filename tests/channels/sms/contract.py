@@ -24,59 +24,42 @@ from tests.channels.contract import (
     Send,
 )
 from tests.channels.scripted_server import Reply, Request
-from tests.channels.sms.scripted_twilio import created, listed, message, refused
+from tests.channels.sms.scripted_twilio import (
+    ACCOUNT,
+    CALLBACK,
+    NUMBER,
+    RECORDED,
+    USER,
+    created,
+    listed,
+    message,
+    refused,
+)
 from tests.settings import Settings
 
-USER, NUMBER = UserId("+12345678900"), "+15550100000"
-ACCOUNT, TOKEN = "AC" + "1" * 32, "token-of-the-tests"
+TOKEN = "token-of-the-tests"
 
 
-def recorded(sid: str, **changes: str) -> bytes:
-    """The fields of a real webhook, as Twilio documents and sends them; empty ones are there and are signed."""
-    fields = {
-        "ToCountry": "US",
-        "ToState": "",
-        "SmsMessageSid": sid,
-        "NumMedia": "0",
-        "ToCity": "",
-        "FromZip": "45701",
-        "SmsSid": sid,
-        "FromState": "OH",
-        "SmsStatus": "received",
-        "FromCity": "ATHENS",
-        "Body": "",
-        "FromCountry": "US",
-        "To": NUMBER,
-        "ToZip": "",
-        "NumSegments": "1",
-        "MessageSid": sid,
-        "AccountSid": ACCOUNT,
-        "From": USER,
-        "ApiVersion": "2010-04-01",
-    }
-    return urlencode({**fields, **changes}).encode()
+def recorded(sid: str, body: str, **changes: str) -> bytes:
+    ids = dict.fromkeys(("MessageSid", "SmsSid", "SmsMessageSid"), sid)
+    return urlencode({**RECORDED, **ids, "Body": body, **changes}).encode()
 
 
 class SmsContract(ChannelContract):
     channel = CHANNEL
     webhook = "/sms/webhook"
-    user = USER
+    user = UserId(USER)
     accepted_state = PartState.ACCEPTED
-    settings: ClassVar = {
-        "twilio_account_sid": ACCOUNT,
-        "twilio_auth_token": TOKEN,
-        "twilio_phone_number": NUMBER,
-    }
-    introduction = recorded("SM0", Body="name=Ann")
+    introduction = recorded("SM0", "name=Ann")
     payloads: ClassVar = {
-        Row.TEXT: Payload(recorded("SM1", Body="What is up?"), "SM1", "What is up?"),
+        Row.TEXT: Payload(recorded("SM1", "What is up?"), "SM1", "What is up?"),
         Row.MEDIA: Payload(
-            recorded("MM2", NumMedia="1", MediaUrl0="https://api.twilio.com/x", MediaContentType0="image/jpeg"),
+            recorded("MM2", "", NumMedia="1", MediaUrl0="https://api.twilio.com/x", MediaContentType0="image/jpeg"),
             "MM2",
             kind=Kind.MEDIA,
         ),
         Row.KEYWORD: Payload(
-            recorded("SM3", Body=" Stop "),
+            recorded("SM3", " Stop "),
             "SM3",
             " Stop ",
             outcome=Outcome.SILENT,
@@ -84,7 +67,7 @@ class SmsContract(ChannelContract):
             user_state=UserState.STOPPED,
         ),
         Row.GARBAGE: Payload(b"From=%2B12345678900&From=%2B12345678901&Body=x"),
-        Row.TOO_LONG: Payload(recorded("SM4", Body="long " * MAX_MESSAGE_LENGTH), "SM4", "long " * MAX_MESSAGE_LENGTH),
+        Row.TOO_LONG: Payload(recorded("SM4", "long " * MAX_MESSAGE_LENGTH), "SM4", "long " * MAX_MESSAGE_LENGTH),
     }
     refusals: ClassVar = {
         Row.BLOCKED: refused(400, 21610),
@@ -94,7 +77,8 @@ class SmsContract(ChannelContract):
     not_applicable: ClassVar = {Row.EDITED: "A text message cannot be edited after it was sent."}
 
     def create_app(self, provider_url: str, common: Mapping[str, Any]) -> FastAPI:
-        return create_app(Settings(**common, **self.settings, twilio_api_base_url=provider_url))
+        account = {"twilio_account_sid": ACCOUNT, "twilio_auth_token": TOKEN, "twilio_phone_number": NUMBER}
+        return create_app(Settings(**common, **account, twilio_api_base_url=provider_url))
 
     def headers(self, path: str, body: bytes) -> dict[str, str]:
         form = Form(tuple(parse_qsl(body.decode(), keep_blank_values=True)))
@@ -121,16 +105,8 @@ class SmsContract(ChannelContract):
 
     def status_callback(self, send: Send, provider_id: str, state: PartState) -> tuple[str, bytes]:
         callback = urlsplit(send.request.form["StatusCallback"][0])
-        fields = {
-            "SmsSid": provider_id,
-            "SmsStatus": state,
-            "MessageStatus": state,
-            "To": send.to,
-            "MessageSid": provider_id,
-            "AccountSid": ACCOUNT,
-            "From": NUMBER,
-            "ApiVersion": "2010-04-01",
-        }
+        ids = {"SmsSid": provider_id, "MessageSid": provider_id}
+        fields = {**CALLBACK, **ids, "SmsStatus": state, "MessageStatus": state}
         return f"{callback.path}?{callback.query}", urlencode(fields).encode()
 
 

@@ -1,4 +1,4 @@
-"""Twilio's REST API as a scripted server, and the messages that it answers with."""
+"""Twilio's REST API as a scripted server, the messages that it answers with, and its webhooks as recorded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,45 @@ import json
 from typing import Any
 
 from tests.channels.scripted_server import Reply, ScriptedServer
+
+ACCOUNT = "AC" + "1" * 32
+SID = "SM" + "0" * 32
+NUMBER, USER = "+15550100000", "+12345678900"
+
+RECORDED = {
+    "ToCountry": "US",
+    "ToState": "",
+    "SmsMessageSid": SID,
+    "NumMedia": "0",
+    "ToCity": "",
+    "FromZip": "45701",
+    "SmsSid": SID,
+    "FromState": "OH",
+    "SmsStatus": "received",
+    "FromCity": "ATHENS",
+    "Body": "Hello there",
+    "FromCountry": "US",
+    "To": NUMBER,
+    "ToZip": "",
+    "NumSegments": "1",
+    "MessageSid": SID,
+    "AccountSid": ACCOUNT,
+    "From": USER,
+    "ApiVersion": "2010-04-01",
+}
+"""The fields of a real webhook, as Twilio documents and sends them; empty ones are present and are signed."""
+
+CALLBACK = {
+    "SmsSid": SID,
+    "SmsStatus": "delivered",
+    "MessageStatus": "delivered",
+    "To": USER,
+    "MessageSid": SID,
+    "AccountSid": ACCOUNT,
+    "From": NUMBER,
+    "ApiVersion": "2010-04-01",
+}
+"""The fields of a status callback."""
 
 
 def message(**changes: Any) -> dict[str, Any]:

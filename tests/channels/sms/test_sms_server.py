@@ -21,7 +21,6 @@ from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN
 from relay.config.errors import SettingsError
 from sms_server import EMPTY_TWIML, create_app
 from tests.channels.harness import model_reply
-from tests.channels.sms.scripted_twilio import refused
 from tests.channels.sms.sms_harness import PERSON, TOKEN, SmsHarness, running_sms_server
 from tests.settings import Settings
 
@@ -65,26 +64,6 @@ async def test_a_person_registers_asks_and_is_answered(sms: SmsHarness) -> None:
     question = json.loads(request.body)["messages"]
     assert "John" in question[0]["content"]
     assert question[-1] == {"role": "user", "content": "What is up?"}
-
-
-async def test_the_same_webhook_twice_is_one_message(sms: SmsHarness) -> None:
-    """Twilio repeats a webhook with the same MessageSid; it is answered once."""
-    for _ in range(3):
-        assert (await sms.text("hi", MessageSid="SM1")).status_code == 200
-    await sms.text("again", MessageSid="SM2")
-    await sms.twilio.wait_for_requests(2)
-    assert sms.rows("select count(*) from inbound") == [(2,)]
-
-
-async def test_a_keyword_is_never_answered(sms: SmsHarness) -> None:
-    """STOP is silence; what follows is silence until START."""
-    await sms.text("name=John")
-    await sms.twilio.wait_for_requests(1)
-    for body in ("STOP", "hello?", "START", "hello again"):
-        await sms.text(body)
-    await sms.twilio.wait_for_requests(2)
-    assert sms.texts()[1] == "Hello from the model."
-    assert len(sms.model.requests) == 1
 
 
 async def test_a_long_answer_is_texted_in_order(sms: SmsHarness) -> None:
@@ -245,15 +224,6 @@ async def test_while_the_database_is_locked_twilio_is_told_to_come_back(tmp_path
         await sms.twilio.wait_for_requests(1)
 
 
-async def test_a_picture_without_words_gets_a_friendly_answer(sms: SmsHarness) -> None:
-    """The model is not asked about what it cannot see."""
-    await sms.text("name=John")
-    await sms.text("", NumMedia="1", MediaContentType0="image/jpeg")
-    await sms.twilio.wait_for_requests(2)
-    assert "only read text" in sms.texts()[1]
-    assert sms.model.requests == []
-
-
 async def test_our_own_number_is_not_answered(sms: SmsHarness) -> None:
     """Or we would talk to ourselves for ever."""
     await sms.text("hi", From="+15550100000")
@@ -272,29 +242,6 @@ def part_id(request: Any) -> str:
 async def report(sms: SmsHarness, part: str, status: str, **fields: str) -> httpx.Response:
     data = {"MessageSid": "SM" + "a" * 32, "MessageStatus": status, "To": PERSON, **fields}
     return await sms.client.post(f"/sms/delivery?part={part}", data=data)
-
-
-async def test_reports_come_out_of_order_and_a_final_state_stays(sms: SmsHarness) -> None:
-    """Delivered stays delivered, whatever comes late or twice."""
-    await sms.text("hi")
-    [request] = await sms.twilio.wait_for_requests(1)
-    for status in ("delivered", "sent", "delivered", "queued"):
-        assert (await report(sms, part_id(request), status)).status_code == 200
-    assert sms.rows("select state from outbound") == [("delivered",)]
-
-
-async def test_a_report_that_overtakes_the_answer_is_kept(sms: SmsHarness) -> None:
-    """Twilio's answer is cut off; the callback with our part id tells that it was sent, and nothing is sent again."""
-    cut_off = asyncio.Event()
-    sms.twilio.script.append(cut_off)
-    await sms.text("hi")
-    [request] = await sms.twilio.wait_for_requests(1)
-    await report(sms, part_id(request), "delivered")
-    cut_off.set()
-    await sms.text("name=John")
-    await sms.twilio.wait_for_requests(2)
-    assert "John" in sms.texts()[1]
-    assert sms.rows("select state from outbound order by id")[0] == ("delivered",)
 
 
 async def test_an_opt_out_that_a_report_tells_of_is_kept(sms: SmsHarness) -> None:
@@ -342,17 +289,6 @@ async def test_sending_answers_with_the_id_and_the_state(sms: SmsHarness) -> Non
     [request] = await sms.twilio.wait_for_requests(1)
     assert request.form["Body"] == ["**Hi** 👋"]
     assert part_id(request) == body["parts"][0]["id"]
-
-
-async def test_who_opted_out_is_not_written_to(sms: SmsHarness) -> None:
-    """The operator is told why, and what would change it."""
-    sms.twilio.script.append(refused(400, 21610))
-    await sms.client.post("/sms/send", json={"phone_number": PERSON, "message": "x"})
-    await sms.twilio.wait_for_requests(1)
-    await sms.until("select state from users", ("stopped",))
-    response = await sms.client.post("/sms/send", json={"phone_number": PERSON, "message": "x"})
-    assert response.status_code == 409
-    assert "opted out" in response.json()["error"]
 
 
 async def test_clearing_a_history_says_how_much_went(sms: SmsHarness) -> None:

@@ -26,43 +26,10 @@ from relay.core.channel import history_text
 from relay.core.errors import PayloadError
 from relay.core.messages import InboundMessage, Kind, PartState, User, UserId, UserState
 from sms_service import SmsService
+from tests.channels.sms.scripted_twilio import CALLBACK, RECORDED, SID, USER
 from tests.settings import Settings
 
-SID = "SM" + "0" * 32
-PERSON = UserId("+12345678900")
-
-# The fields of a real webhook, as Twilio documents and sends them; empty ones are there and are signed.
-RECORDED = {
-    "ToCountry": "US",
-    "ToState": "",
-    "SmsMessageSid": SID,
-    "NumMedia": "0",
-    "ToCity": "",
-    "FromZip": "45701",
-    "SmsSid": SID,
-    "FromState": "OH",
-    "SmsStatus": "received",
-    "FromCity": "ATHENS",
-    "Body": "Hello there",
-    "FromCountry": "US",
-    "To": "+15550100000",
-    "ToZip": "",
-    "NumSegments": "1",
-    "MessageSid": SID,
-    "AccountSid": "AC" + "1" * 32,
-    "From": "+12345678900",
-    "ApiVersion": "2010-04-01",
-}
-CALLBACK = {
-    "SmsSid": SID,
-    "SmsStatus": "delivered",
-    "MessageStatus": "delivered",
-    "To": "+12345678900",
-    "MessageSid": SID,
-    "AccountSid": "AC" + "1" * 32,
-    "From": "+15550100000",
-    "ApiVersion": "2010-04-01",
-}
+PERSON = UserId(USER)
 
 
 def form(fields: Mapping[str, str] = RECORDED, /, **changes: str) -> Form:

@@ -43,11 +43,6 @@ class TelegramContract(ChannelContract):
     channel = CHANNEL
     webhook = "/telegram/webhook"
     user = USER
-    settings: ClassVar = {
-        "telegram_bot_token": TOKEN,
-        "telegram_mode": "webhook",
-        "telegram_webhook_secret": SECRET,
-    }
     clocked = (TelegramService,)
     introduction = update(1, "/start")
     payloads: ClassVar = {
@@ -75,7 +70,8 @@ class TelegramContract(ChannelContract):
     not_applicable: ClassVar = dict.fromkeys(STATUS_ROWS, "Telegram does not report what became of a bot's message.")
 
     def create_app(self, provider_url: str, common: Mapping[str, Any]) -> FastAPI:
-        return create_app(Settings(**common, **self.settings, telegram_api_base_url=provider_url))
+        bot = {"telegram_bot_token": TOKEN, "telegram_mode": "webhook", "telegram_webhook_secret": SECRET}
+        return create_app(Settings(**common, **bot, telegram_api_base_url=provider_url))
 
     def headers(self, path: str, body: bytes) -> dict[str, str]:
         return {**super().headers(path, body), SECRET_HEADER: SECRET}

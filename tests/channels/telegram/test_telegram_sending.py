@@ -262,13 +262,6 @@ async def test_trouble_with_typing_troubles_nobody(
     assert len(api.made("sendChatAction")) == 1
 
 
-async def test_a_part_whose_outcome_is_unknown_cannot_be_looked_up(service: TelegramService) -> None:
-    """Telegram keeps no list."""
-    with pytest.raises(OutcomeUnknown):
-        await service.lookup(part(), ())
-    assert not service.supports_lookup
-
-
 @pytest.mark.parametrize("reply", [Reply(502, b"<html>"), refused(429, "x", retry_after=9), CUT])
 async def test_a_probe_tells_whether_telegram_answers_at_all(
     service: TelegramService, api: ScriptedBotApi, reply: Reply | str
