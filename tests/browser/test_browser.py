@@ -62,7 +62,7 @@ def page(browser: Browser) -> Iterator[Page]:
     assert problems == []
 
 
-def said(page: Page, phone: str, direction: str = "out") -> list[str]:
+def bubble_texts(page: Page, phone: str, direction: str = "out") -> list[str]:
     return page.locator(f"#{phone}-log .bubble[data-direction={direction}]").all_inner_texts()
 
 
@@ -95,7 +95,7 @@ def test_a_formatted_answer_is_rendered_in_the_telegram_chat(page: Page, product
     page.fill("#telegram-input", "Tell me something long")
     page.press("#telegram-input", "Enter")
     expect(page.locator("#telegram-log .bubble[data-direction=out] pre").first).to_be_visible()
-    assert "**" not in "".join(said(page, "telegram"))
+    assert "**" not in "".join(bubble_texts(page, "telegram"))
 
 
 def test_the_console_shows_the_person_the_servers_and_the_conversation(page: Page, product: RunningProduct) -> None:

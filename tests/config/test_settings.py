@@ -1,4 +1,4 @@
-"""Settings: where they come from, what is refused and with which words, and what the try-out mode changes."""
+"""Settings: where they come from, what is refused and with which message, and what the try-out mode changes."""
 
 from __future__ import annotations
 
@@ -123,30 +123,32 @@ REFUSALS: list[tuple[str, dict[str, Any], list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("sources", "words"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS])
-def test_a_mistake_is_refused_with_words_that_help(tmp_path: Path, sources: dict[str, Any], words: list[str]) -> None:
+@pytest.mark.parametrize(("sources", "expected"), [row[1:] for row in REFUSALS], ids=[row[0] for row in REFUSALS])
+def test_a_mistake_is_refused_with_words_that_help(
+    tmp_path: Path, sources: dict[str, Any], expected: list[str]
+) -> None:
     """The source, the key, what is wrong, what to write instead."""
     sentence = refusal(tmp_path, **sources)
-    for word in words:
-        assert word in sentence
+    for text in expected:
+        assert text in sentence
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     """One sentence each, a line each."""
-    told = refusal(tmp_path, SMS_SERVER_PORT="x", TELEGRAM_MODE="y", PUBLIC_URL="z")
-    assert len(told.splitlines()) == 3
+    message = refusal(tmp_path, SMS_SERVER_PORT="x", TELEGRAM_MODE="y", PUBLIC_URL="z")
+    assert len(message.splitlines()) == 3
 
 
 @pytest.mark.parametrize("key", sorted(secret_keys(Settings)))
 def test_no_refusal_repeats_a_secret(tmp_path: Path, key: str) -> None:
     """A wrong secret is a secret too."""
     hidden = "hunter2 is my secret"
-    told = ""
+    message = ""
     try:
-        told = repr(load(tmp_path, **{key.upper(): hidden}))
+        message = repr(load(tmp_path, **{key.upper(): hidden}))
     except SettingsError as error:
-        told = str(error)
-    assert hidden not in told
+        message = str(error)
+    assert hidden not in message
 
 
 def test_a_config_file_that_is_no_text_is_named(tmp_path: Path) -> None:
@@ -346,7 +348,7 @@ def test_a_program_with_a_bad_setting_ends_with_status_2_and_the_sentence_alone(
     """No traceback for the operator."""
     (tmp_path / "config.json").write_text('{"sms_prt": 1}')
     code = "from relay.config.settings import Settings, load_or_exit; load_or_exit(Settings)"
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -354,6 +356,6 @@ def test_a_program_with_a_bad_setting_ends_with_status_2_and_the_sentence_alone(
         text=True,
         check=False,
     )
-    assert told.returncode == 2
-    assert told.stdout == ""
-    assert len(told.stderr.splitlines()) == 1
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1

@@ -71,7 +71,7 @@ def settings_for(folder: Path, **changes: Any) -> Settings:
 
 Story = Callable[[MessagingDatabase], Awaitable[None]]
 
-_told: dict[Story, bytes] = {}
+_database_files: dict[Story, bytes] = {}
 
 
 async def nothing(_: MessagingDatabase) -> None:
@@ -82,11 +82,11 @@ async def settings_after(story: Story, folder: Path, **changes: Any) -> Settings
     """Settings for a database in which a story happened; told once and then copied, for migrations take their time."""
     settings = settings_for(folder, **changes)
     file = folder / "messaging.db"
-    if story not in _told:
+    if story not in _database_files:
         async with opened(settings) as database:
             await story(database)
-        _told[story] = file.read_bytes()
-    file.write_bytes(_told[story])
+        _database_files[story] = file.read_bytes()
+    file.write_bytes(_database_files[story])
     return settings
 
 

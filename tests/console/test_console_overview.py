@@ -34,7 +34,7 @@ async def test_the_first_page_shows_who_writes_what_waits_and_what_went_wrong(tm
         response = await browser.get("/")
     page = unescape(response.text)
     assert response.status_code == 200
-    for words in (
+    for text in (
         "Alice",
         "+12025550147",
         "Ünal Öz",
@@ -49,7 +49,7 @@ async def test_the_first_page_shows_who_writes_what_waits_and_what_went_wrong(tm
         "Sending on SMS is paused",
         "Authenticate (20003)",
     ):
-        assert words in page
+        assert text in page
 
 
 async def test_the_json_has_the_same_figures_as_the_counters(tmp_path: Path) -> None:
@@ -169,11 +169,11 @@ SEARCHES: list[tuple[str, set[str]]] = [
 async def test_people_are_found_by_name_and_number(tmp_path: Path) -> None:
     """Any part of a name or number finds, whatever the case; blanks and punctuation of numbers do not matter."""
     async with browsing(await settings_after(people_register, tmp_path)) as browser:
-        for words, names in SEARCHES:
-            body = (await browser.get("/api/overview", params={"q": words})).json()
-            assert {person["name"] for person in body["people"]} == names, words
-        everybody = [(await browser.get("/api/overview", params={"q": words})).json() for words in ("\x00", "   ")]
-    assert [len(body["people"]) for body in everybody] == [25, 25]
+        for text, names in SEARCHES:
+            body = (await browser.get("/api/overview", params={"q": text})).json()
+            assert {person["name"] for person in body["people"]} == names, text
+        unfiltered = [(await browser.get("/api/overview", params={"q": text})).json() for text in ("\x00", "   ")]
+    assert [len(body["people"]) for body in unfiltered] == [25, 25]
 
 
 async def test_paging_shows_everybody_once_the_last_who_wrote_first(tmp_path: Path) -> None:

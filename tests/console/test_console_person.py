@@ -57,8 +57,8 @@ async def test_a_conversation_reads_as_it_happened(tmp_path: Path) -> None:
         "What is 6 times 7?",
         "It is 42.",
     ]
-    for words in ("openrouter/auto", "$0.00042", "1.8 s", "2 parts", "delivered", "4 messages"):
-        assert words in page.text
+    for text in ("openrouter/auto", "$0.00042", "1.8 s", "2 parts", "delivered", "4 messages"):
+        assert text in page.text
 
 
 async def test_what_is_under_way_or_failed_is_in_its_place(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ async def test_a_message_by_hand_goes_through_the_channels_server(
 
 
 @pytest.mark.parametrize(
-    ("response", "words"),
+    ("response", "expected"),
     [
         (JSONResponse({"error": "this person texted STOP", "hint": "wait"}, 409), "Not sent: this person texted STOP."),
         (JSONResponse({"error": SCRIPT}, 422), "Not sent: &lt;script&gt;"),
@@ -164,7 +164,7 @@ async def test_a_message_by_hand_goes_through_the_channels_server(
         (JSONResponse([], 500), "Not sent: the SMS server answered with status 500."),
     ],
 )
-async def test_a_refused_message_is_not_lost(tmp_path: Path, response: Response, words: str) -> None:
+async def test_a_refused_message_is_not_lost(tmp_path: Path, response: Response, expected: str) -> None:
     """The operator reads why, finds the text still there, and can send it again."""
     channel = Channel(response)
     async with listening(channel.app) as url:
@@ -172,7 +172,7 @@ async def test_a_refused_message_is_not_lost(tmp_path: Path, response: Response,
         async with browsing(settings) as browser:
             page = await browser.post("/person/send", data={**ALICE, "message": "my <b>words</b>", "form": "f1"})
     assert page.status_code == 502
-    assert words in page.text
+    assert expected in page.text
     assert "\nmy &lt;b&gt;words&lt;/b&gt;</textarea>" in page.text
 
 

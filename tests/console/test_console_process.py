@@ -28,7 +28,7 @@ expect.set_options(timeout=PATIENCE)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
 
-def tell(folder: Path, story: Story) -> None:
+def fill_database(folder: Path, story: Story) -> None:
     """Let something happen in the database of this folder, as another process would."""
 
     async def happen() -> None:
@@ -115,7 +115,7 @@ def test_a_conversation_is_followed_live_without_disturbing_the_writer(
     broken: list[str] = []
     page.on("pageerror", lambda error: broken.append(str(error)))
     page.on("console", lambda message: broken.append(message.text) if message.type == "error" else None)
-    tell(tmp_path, alice_asks)
+    fill_database(tmp_path, alice_asks)
     start()
     page.goto(f"http://127.0.0.1:{environ['ADMIN_SERVER_PORT']}/")
     page.get_by_role("link", name="Alice").click()
@@ -126,7 +126,7 @@ def test_a_conversation_is_followed_live_without_disturbing_the_writer(
     async def she_writes(database: MessagingDatabase) -> None:
         await SampleData(database).receive(SMS, ALICE, "<b>Are you there?</b>")
 
-    tell(tmp_path, she_writes)
+    fill_database(tmp_path, she_writes)
     newest = page.get_by_text("<b>Are you there?</b>")
     expect(newest).to_be_in_viewport()
     expect(page.get_by_label("Message by hand")).to_have_value("Dear Alice, ")
@@ -140,7 +140,7 @@ def test_a_message_that_cannot_be_sent_stays_in_its_box(
     page: Page, start: Callable[..., subprocess.Popen[bytes]], environ: dict[str, str], tmp_path: Path
 ) -> None:
     """Ctrl+Enter sends; while the SMS server is down the page says so and keeps the words."""
-    tell(tmp_path, alice_asks)
+    fill_database(tmp_path, alice_asks)
     start()
     page.goto(f"http://127.0.0.1:{environ['ADMIN_SERVER_PORT']}/person?platform=sms&id=%2B12025550147")
     page.get_by_label("Message by hand").fill("Hello Alice")

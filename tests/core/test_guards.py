@@ -21,7 +21,7 @@ LIMITS = Settings(messages_per_minute=3, messages_per_day=10)
 
 
 @pytest.mark.parametrize(
-    ("usage", "says"),
+    ("usage", "sentence"),
     [
         (Usage(minute=2, day=2), None),
         (Usage(minute=3, day=3), "wait a minute"),
@@ -31,19 +31,19 @@ LIMITS = Settings(messages_per_minute=3, messages_per_day=10)
         (Usage(minute=0, day=10, notified_day=True), ""),
     ],
 )
-def test_a_limit_is_told_once(usage: Usage, says: str | None) -> None:
+def test_a_limit_is_told_once(usage: Usage, sentence: str | None) -> None:
     """Below it nothing, at it one sentence, behind it silence with a reason."""
     verdict = over_limit(usage, LIMITS)
-    if says is None:
+    if sentence is None:
         assert verdict is None
     else:
         assert verdict is not None
         assert verdict.reason in set(Limit)
-        assert says in (verdict.reply or "") if says else verdict.reply is None
+        assert sentence in (verdict.reply or "") if sentence else verdict.reply is None
 
 
 @pytest.mark.parametrize(
-    ("settings", "known", "silent", "says"),
+    ("settings", "known", "silent", "sentence"),
     [
         (Settings(), False, False, None),
         (Settings(blocklist=(ANN,)), False, True, None),
@@ -53,12 +53,14 @@ def test_a_limit_is_told_once(usage: Usage, says: str | None) -> None:
         (Settings(allowlist=(ANN,), blocklist=(ANN,)), False, True, None),
     ],
 )
-def test_the_lists_decide_who_is_answered(settings: Settings, *, known: bool, silent: bool, says: str | None) -> None:
+def test_the_lists_decide_who_is_answered(
+    settings: Settings, *, known: bool, silent: bool, sentence: str | None
+) -> None:
     """The blocklist wins; a stranger hears once that the line is private."""
     verdict = not_invited(ANN, settings, known=known)
     assert (verdict is not None) == silent
     if verdict is not None:
-        assert (says in (verdict.reply or "")) if says else verdict.reply is None
+        assert (sentence in (verdict.reply or "")) if sentence else verdict.reply is None
 
 
 def talk(
@@ -171,7 +173,7 @@ async def test_texts_that_wait_are_answered_as_one_turn(new_relay: NewRelay) -> 
 
 
 async def while_the_model_works(relay: RelayHarness, *texts: str, then: Sequence[Exception] = ()) -> None:
-    """Ask something, write more before the answer is there, and let it come; what the model says `then`."""
+    """Ask something, write more before the answer is there, and let it come; what the model sentence `then`."""
     gate = asyncio.Event()
     relay.model.script.extend([gate.wait, *then])
     await relay.receive("first")
@@ -232,7 +234,7 @@ async def test_a_refusal_ends_the_whole_turn(new_relay: NewRelay) -> None:
 
 
 async def test_what_a_channel_adds_to_a_text_counts_for_its_length(new_relay: NewRelay) -> None:
-    """A turn never becomes too long to be asked, whatever the question says beside the person's own words."""
+    """A turn never becomes too long to be asked, whatever the question sentence beside the person's own words."""
     relay = await new_relay(merge_messages=True, max_message_length=100)
     decide = relay.channel.decide
     relay.channel.decide = lambda message, user: replace(decide(message, user), prompt=f"{'note ' * 8}{message.text}")  # type: ignore[method-assign]

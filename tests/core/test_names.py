@@ -29,7 +29,7 @@ def test_a_name_of_any_script_is_kept_trimmed_and_composed(given_name: str, kept
 
 
 @pytest.mark.parametrize(
-    ("given_name", "says"),
+    ("given_name", "sentence"),
     [
         ("", "at least one letter"),
         ("   ", "at least one letter"),
@@ -50,9 +50,9 @@ def test_a_name_of_any_script_is_kept_trimmed_and_composed(given_name: str, kept
         ("'Help!'", "special meaning"),
     ],
 )
-def test_a_name_that_cannot_be_kept_is_refused_with_a_sentence(given_name: str, says: str) -> None:
+def test_a_name_that_cannot_be_kept_is_refused_with_a_sentence(given_name: str, sentence: str) -> None:
     """Nothing to see, too long, control characters, words that are taken."""
-    with pytest.raises(NameRefused, match=says):
+    with pytest.raises(NameRefused, match=sentence):
         valid_name(given_name, 50, reserved={"stop", "help"})
 
 

@@ -192,8 +192,8 @@ async def test_a_database_that_is_away_is_told_of_once_and_so_is_its_return(
     for number in range(1, 6):
         await _until(lambda: len(sweeps) == number and harness.clock.sleeping(SWEEP_SECONDS) == 1)  # noqa: B023
         harness.clock.advance(SWEEP_SECONDS)
-    told = [record.getMessage() for record in caplog.records]
-    assert told == ["test: the database cannot be used now: locked", "test: the database can be used again"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["test: the database cannot be used now: locked", "test: the database can be used again"]
 
 
 async def test_stopping_lets_the_step_under_way_end_and_begins_no_other(harness: WorkerHarness) -> None:

@@ -22,7 +22,7 @@ def lines_asked(question: str) -> list[str]:
 
 
 def answer_to(question: str) -> str:
-    return "\n\n".join(f"{line}. {'And some more words, so that it is a line. ' * 3}" for line in lines_asked(question))
+    return "\n\n".join(f"{line}. {'And some more text, so that it is a line. ' * 3}" for line in lines_asked(question))
 
 
 class CountingModel:
@@ -64,8 +64,8 @@ class CountingModel:
         if self.failures > 0:
             self.failures -= 1
             return 503, [{"error": "the model is away", "kind": "unavailable"}]
-        said = {"role": "assistant", "content": answer_to(question)}
-        return 200, [{"message": said, "done": False}, {"model": "small", "done": True}]
+        message = {"role": "assistant", "content": answer_to(question)}
+        return 200, [{"message": message, "done": False}, {"model": "small", "done": True}]
 
     def _handler(model) -> type[BaseHTTPRequestHandler]:  # noqa: N805 (the handler's own self is meant below)
         class Handler(BaseHTTPRequestHandler):

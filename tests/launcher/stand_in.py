@@ -32,12 +32,12 @@ class Health(BaseHTTPRequestHandler):
         pass
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, flush=True)  # noqa: T201 (this is what the launcher shows)
 
 
 def stop(*_: object) -> None:
-    say("asked to stop")
+    log("asked to stop")
     if mode != "stubborn":
         os._exit(0)
 
@@ -50,7 +50,7 @@ def watch_lifeline() -> None:
 mode_file = ME.with_suffix(".mode")
 mode = mode_file.read_text().strip() if mode_file.exists() else ""
 if mode == "refuse":
-    say("there is no setting called SMS_SERVR_PORT")
+    log("there is no setting called SMS_SERVR_PORT")
     sys.exit(2)
 if mode == "crash":
     sys.exit("crashing")
@@ -58,5 +58,5 @@ signal.signal(signal.SIGTERM, stop)
 if os.environ.get("RELAY_SUPERVISED") == "1":
     threading.Thread(target=watch_lifeline, daemon=True).start()
 port = int(os.environ.get(PORT[ME.stem]) or json.loads(Path("config.json").read_text())[PORT[ME.stem].lower()])
-say(f"pid {os.getpid()} simulated {os.environ.get('SIMULATED')}")
+log(f"pid {os.getpid()} simulated {os.environ.get('SIMULATED')}")
 ThreadingHTTPServer(("127.0.0.1", port), Health).serve_forever()

@@ -69,7 +69,7 @@ class Run:
         with self._grown:
             self._grown.wait_for(lambda: found() or self._ended, PATIENCE)
             match = found()
-        assert match, f"{pattern!r} was never said:\n" + "\n".join(self.lines)
+        assert match, f"{pattern!r} was never printed:\n" + "\n".join(self.lines)
         return match
 
     def pid_of(self, name: str, after: int = 0) -> int:
@@ -241,8 +241,8 @@ def test_a_folder_that_cannot_be_locked_is_no_reason_not_to_run(launch: Callable
 def test_of_two_launchers_started_at_once_one_runs_everything(launch: Callable[..., Run]) -> None:
     """Never each a part of the servers."""
     both = [launch("--all"), launch("--all")]
-    first_words = {run: run.until("Another launcher runs|starting llm")[0] for run in both}
-    [loser] = [run for run, words in first_words.items() if words == "Another launcher runs"]
+    outcomes = {run: run.until("Another launcher runs|starting llm")[0] for run in both}
+    [loser] = [run for run, outcome in outcomes.items() if outcome == "Another launcher runs"]
     winner = both[1 - both.index(loser)]
     assert loser.end() == 3
     winner.until("^Everything is up")
@@ -401,13 +401,13 @@ def wait_for_children(parent: psutil.Process, besides: psutil.Process | None = N
 
 def test_a_python_without_the_requirements_is_told_what_to_run(project: Path) -> None:
     """One line, whichever program was started."""
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-S", "start_all_servers.py"], cwd=project, capture_output=True, text=True, check=False
     )
-    assert told.returncode == 1
-    assert told.stdout == ""
-    assert len(told.stderr.splitlines()) == 1
-    assert told.stderr.rstrip().endswith("Run: make setup")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.rstrip().endswith("Run: make setup")
 
 
 def test_a_python_without_the_requirements_is_told_what_to_run_from_where_it_was_started(
@@ -416,9 +416,9 @@ def test_a_python_without_the_requirements_is_told_what_to_run_from_where_it_was
     """The command works as it is printed, from another folder and with a space in the path."""
     spaced = project.rename(project.with_name("a project"))
     program = str(spaced / "start_all_servers.py")
-    told = subprocess.run([sys.executable, "-S", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-S", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     (spaced / "Makefile").write_text("setup:\n\t@echo set up\n")
-    command = told.stderr.rpartition("Run: ")[2].strip()
+    command = done.stderr.rpartition("Run: ")[2].strip()
     done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "set up" in done.stdout.splitlines()
 
@@ -432,21 +432,21 @@ def test_killing_a_process_ends_what_it_started_as_well(tmp_path: Path) -> None:
         "child.wait()\n"
     )
     shown: list[str] = []
-    told: list[Event] = []
+    events: list[Event] = []
     spoke, ended = threading.Event(), threading.Event()
 
     def show(_: str, text: str) -> None:
         shown.append(text)
         spoke.set()
 
-    def tell(event: Event) -> None:
-        told.append(event)
+    def on_event(event: Event) -> None:
+        events.append(event)
         ended.set()
 
-    process = Processes(tmp_path, os.environ, tell, show).start(Program("parent", "parent", 1, "parent_port"), 1)
+    process = Processes(tmp_path, os.environ, on_event, show).start(Program("parent", "parent", 1, "parent_port"), 1)
     assert spoke.wait(PATIENCE)
     grandchild = psutil.Process(int(shown[0]))
     process.kill()
     assert ended.wait(PATIENCE)
-    assert told == [Exited("parent", 1, -signal.SIGKILL)]
+    assert events == [Exited("parent", 1, -signal.SIGKILL)]
     assert psutil.wait_procs([grandchild], timeout=PATIENCE)[1] == []

@@ -121,7 +121,7 @@ def test_the_table_names_what_to_open_and_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("up", "unready", "says"),
+    ("up", "unready", "expected"),
     [
         ({"llm", "admin"}, set(), "Everything is up."),
         ({"llm", "admin"}, {"llm"}, "Everything is running, but not everything is ready yet."),
@@ -129,10 +129,10 @@ def test_the_table_names_what_to_open_and_what_is_missing() -> None:
         ({"llm"}, {"llm"}, "Not everything is up."),
     ],
 )
-def test_the_title_claims_no_more_than_is_true(up: set[str], unready: set[str], says: str) -> None:
+def test_the_title_claims_no_more_than_is_true(up: set[str], unready: set[str], expected: str) -> None:
     """The words "Everything is up" are said only when all can do their work, and who cannot has a row of its own."""
     plan = make_plan(Settings(), Selection(frozenset({"llm", "admin"})))
-    assert title(plan, frozenset(up), frozenset(unready)) == says
+    assert title(plan, frozenset(up), frozenset(unready)) == expected
     named = [value for label, value in address_rows(plan, frozenset(up), frozenset(unready)) if label == "not ready"]
     assert named == [f"{name}: http://127.0.0.1:8033/ready says why" for name in unready]
 

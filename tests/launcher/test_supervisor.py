@@ -37,7 +37,7 @@ class FakeProcess:
 
 
 @dataclass
-class Stage:
+class SupervisorHarness:
     """The supervisor with a clock that the test turns, and a record of its actions and messages."""
 
     programs: tuple[Program, ...] = ALL
@@ -47,7 +47,7 @@ class Stage:
     def __post_init__(self) -> None:
         self.now = 0.0
         self.done: list[str] = []
-        self.said: list[str] = []
+        self.lines: list[str] = []
         self.announced: list[frozenset[str]] = []
         self.unready: list[frozenset[str]] = []
         self.outages: list[tuple[str, Outage | None]] = []
@@ -79,7 +79,7 @@ class Stage:
         self.outages.append((name, outage))
 
     def note(self, name: str, text: str) -> None:
-        self.said.append(f"{name}: {text}")
+        self.lines.append(f"{name}: {text}")
 
     def send(self, *events: Event, at: float | None = None) -> None:
         self.now = self.now if at is None else at
@@ -92,14 +92,14 @@ class Stage:
         for name in names:
             self.send(Health(name, self.runs[name], ok=True), Ready(name, self.runs[name]), at=at)
 
-    def dies(self, name: str, status: int = 1, at: float | None = None) -> None:
+    def exit(self, name: str, status: int = 1, at: float | None = None) -> None:
         self.send(Exited(name, self.runs[name], status), at=at)
 
     def all_up(self) -> None:
         self.healthy("llm", "simulator")
         self.healthy("sms", "telegram", "admin")
         self.done.clear()
-        self.said.clear()
+        self.lines.clear()
 
     def take(self) -> list[str]:
         taken, self.done[:] = self.done[:], []
@@ -108,95 +108,95 @@ class Stage:
 
 def test_channels_start_when_the_llm_server_and_the_simulator_are_healthy() -> None:
     """Nothing of a channel before both are healthy; the rest starts at once."""
-    stage = Stage()
-    assert stage.take() == ["start llm", "start simulator", "start admin"]
-    stage.healthy("llm", at=1)
-    assert stage.take() == []
-    stage.healthy("simulator", at=2)
-    assert stage.take() == ["start sms", "start telegram"]
+    harness = SupervisorHarness()
+    assert harness.take() == ["start llm", "start simulator", "start admin"]
+    harness.healthy("llm", at=1)
+    assert harness.take() == []
+    harness.healthy("simulator", at=2)
+    assert harness.take() == ["start sms", "start telegram"]
 
 
 def test_the_addresses_are_announced_once_when_everything_is_healthy() -> None:
     """A later restart does not print the table again."""
-    stage = Stage()
-    stage.healthy("llm", "simulator")
-    stage.healthy("sms", "admin")
-    assert stage.announced == []
-    stage.healthy("telegram")
-    assert stage.announced == [frozenset(stage.runs)]
-    stage.dies("sms", at=100)
-    stage.send(at=101)
-    stage.healthy("sms", at=102)
-    assert len(stage.announced) == 1
-    assert stage.said[-1] == "sms: is healthy again"
+    harness = SupervisorHarness()
+    harness.healthy("llm", "simulator")
+    harness.healthy("sms", "admin")
+    assert harness.announced == []
+    harness.healthy("telegram")
+    assert harness.announced == [frozenset(harness.runs)]
+    harness.exit("sms", at=100)
+    harness.send(at=101)
+    harness.healthy("sms", at=102)
+    assert len(harness.announced) == 1
+    assert harness.lines[-1] == "sms: is healthy again"
 
 
 def test_what_is_up_is_announced_although_one_server_never_becomes_healthy() -> None:
     """After a while the table says what is there, and what is not."""
-    stage = Stage()
-    stage.healthy("llm", "simulator", at=1)
-    stage.healthy("admin", "sms", at=2)
-    stage.send(at=21)
-    assert stage.announced == [frozenset({"llm", "simulator", "admin", "sms"})]
+    harness = SupervisorHarness()
+    harness.healthy("llm", "simulator", at=1)
+    harness.healthy("admin", "sms", at=2)
+    harness.send(at=21)
+    assert harness.announced == [frozenset({"llm", "simulator", "admin", "sms"})]
 
 
 def test_a_server_that_is_not_ready_is_named_and_reported_when_it_is() -> None:
     """A locked database or a missing model leaves the process healthy; "Everything is up" would be a lie."""
-    stage = Stage(LLM_ALONE)
-    stage.send(Health("llm", 1, ok=True), at=1)
-    stage.send(at=5)
-    assert stage.announced == []
-    stage.send(at=6)
-    assert (stage.announced, stage.unready) == ([frozenset({"llm"})], [frozenset({"llm"})])
-    stage.send(Ready("llm", 1), at=60)
-    stage.send(Ready("llm", 1), at=61)
-    assert stage.said == ["llm: can do its work now"]
+    harness = SupervisorHarness(LLM_ALONE)
+    harness.send(Health("llm", 1, ok=True), at=1)
+    harness.send(at=5)
+    assert harness.announced == []
+    harness.send(at=6)
+    assert (harness.announced, harness.unready) == ([frozenset({"llm"})], [frozenset({"llm"})])
+    harness.send(Ready("llm", 1), at=60)
+    harness.send(Ready("llm", 1), at=61)
+    assert harness.lines == ["llm: can do its work now"]
 
 
 def test_readiness_is_probed_again_in_each_run() -> None:
     """A server that died before the announcement has to become ready once more."""
-    stage = Stage()
-    stage.healthy("llm", "simulator", "admin", at=1)
-    stage.healthy("sms", at=2)
-    stage.dies("sms", at=2.5)
-    stage.healthy("telegram", at=3)
-    stage.send(at=3.5)
-    stage.send(Health("sms", 2, ok=True), at=4)
-    assert stage.announced == []
-    stage.send(Ready("sms", 2), at=4.5)
-    assert stage.unready == [frozenset()]
+    harness = SupervisorHarness()
+    harness.healthy("llm", "simulator", "admin", at=1)
+    harness.healthy("sms", at=2)
+    harness.exit("sms", at=2.5)
+    harness.healthy("telegram", at=3)
+    harness.send(at=3.5)
+    harness.send(Health("sms", 2, ok=True), at=4)
+    assert harness.announced == []
+    harness.send(Ready("sms", 2), at=4.5)
+    assert harness.unready == [frozenset()]
 
 
 def test_channels_start_in_the_end_although_the_llm_server_never_becomes_healthy() -> None:
     """People's messages are kept and answered later; that is better than no channel at all."""
-    stage = Stage()
-    stage.healthy("simulator", at=1)
-    stage.take()
-    stage.send(at=30)
-    assert stage.take() == []
-    stage.send(at=30.1)
-    assert stage.take() == ["start sms", "start telegram"]
+    harness = SupervisorHarness()
+    harness.healthy("simulator", at=1)
+    harness.take()
+    harness.send(at=30)
+    assert harness.take() == []
+    harness.send(at=30.1)
+    assert harness.take() == ["start sms", "start telegram"]
 
 
 def test_channels_start_when_the_llm_server_refuses_its_settings() -> None:
     """The rest keeps running, whatever becomes of one."""
-    stage = Stage()
-    stage.healthy("simulator", at=1)
-    stage.take()
-    stage.dies("llm", status=2, at=1.5)
-    assert stage.take() == ["start sms", "start telegram"]
+    harness = SupervisorHarness()
+    harness.healthy("simulator", at=1)
+    harness.take()
+    harness.exit("llm", status=2, at=1.5)
+    assert harness.take() == ["start sms", "start telegram"]
 
 
 def test_a_server_that_died_is_started_again_after_its_pause_and_not_before() -> None:
     """One second the first time."""
-    stage = Stage(LLM_ALONE)
-    stage.take()
-    stage.dies("llm", status=-9, at=70)
-    assert stage.said[-1] == "llm: was ended by SIGKILL; starting it again in 1 s"
-    stage.send(at=70.9)
-    assert stage.take() == []
-    stage.send(at=71)
-    assert stage.take() == ["start llm"]
+    harness = SupervisorHarness(LLM_ALONE)
+    harness.take()
+    harness.exit("llm", status=-9, at=70)
+    assert harness.lines[-1] == "llm: was ended by SIGKILL; starting it again in 1 s"
+    harness.send(at=70.9)
+    assert harness.take() == []
+    harness.send(at=71)
+    assert harness.take() == ["start llm"]
 
 
 RUNS: list[tuple[str, list[float], list[float]]] = [
@@ -211,223 +211,223 @@ RUNS: list[tuple[str, list[float], list[float]]] = [
 @pytest.mark.parametrize(("runs", "pauses"), [row[1:] for row in RUNS], ids=[row[0] for row in RUNS])
 def test_a_server_is_started_again_however_often_it_dies(runs: list[float], pauses: list[float]) -> None:
     """The lengths of its runs, and the pause that follows each."""
-    stage = Stage(LLM_ALONE)
+    harness = SupervisorHarness(LLM_ALONE)
     for lived, pause in zip(runs, pauses, strict=True):
-        stage.take()
-        stage.dies("llm", at=stage.now + lived)
-        assert f"starting it again in {pause:g} s" in stage.said[-1]
-        stage.send(at=stage.now + pause - 0.01)
-        assert stage.take() == []
-        stage.send(at=stage.now + 0.01)
-        assert stage.take() == ["start llm"]
+        harness.take()
+        harness.exit("llm", at=harness.now + lived)
+        assert f"starting it again in {pause:g} s" in harness.lines[-1]
+        harness.send(at=harness.now + pause - 0.01)
+        assert harness.take() == []
+        harness.send(at=harness.now + 0.01)
+        assert harness.take() == ["start llm"]
 
 
 def test_a_crash_loop_is_alarmed_each_time_and_the_rest_runs_on() -> None:
     """Every death is an alarm with its reason; a stop then is an ordinary one."""
-    stage = Stage()
-    stage.all_up()
+    harness = SupervisorHarness()
+    harness.all_up()
     for _ in range(7):
-        stage.dies("sms", status=-9, at=stage.now)
-        stage.send(at=stage.now + 300)
-    assert sum("IT KEEPS CRASHING" in line for line in stage.said) == 3
-    assert stage.said[-1].startswith("sms: was ended by SIGKILL, 7 times in a row right after its start; starting")
-    assert stage.runs == {"llm": 1, "simulator": 1, "sms": 8, "telegram": 1, "admin": 1}
-    stage.send(StopRequested("SIGTERM"))
+        harness.exit("sms", status=-9, at=harness.now)
+        harness.send(at=harness.now + 300)
+    assert sum("IT KEEPS CRASHING" in line for line in harness.lines) == 3
+    assert harness.lines[-1].startswith("sms: was ended by SIGKILL, 7 times in a row right after its start; starting")
+    assert harness.runs == {"llm": 1, "simulator": 1, "sms": 8, "telegram": 1, "admin": 1}
+    harness.send(StopRequested("SIGTERM"))
     for name in ("sms", "telegram", "admin", "simulator", "llm"):
-        stage.dies(name, status=-15)
-    assert stage.supervisor.done
-    assert stage.supervisor.exit_status == 0
+        harness.exit(name, status=-15)
+    assert harness.supervisor.done
+    assert harness.supervisor.exit_status == 0
 
 
 def test_an_outage_is_reported_with_the_next_start_until_the_server_is_healthy() -> None:
     """That is what the console shows; a start alone ends no outage."""
-    stage = Stage(LLM_ALONE)
-    stage.healthy("llm", at=1)
-    stage.outages.clear()
-    stage.dies("llm", status=-9, at=70)
-    stage.send(at=71)
-    assert stage.outages == [("llm", Outage("was ended by SIGKILL", 1))]
-    stage.healthy("llm", at=72)
-    assert stage.outages[1:] == [("llm", None)]
-    stage.dies("llm", status=2, at=73)
-    assert stage.outages[2:] == [("llm", Outage("its settings were refused", None))]
+    harness = SupervisorHarness(LLM_ALONE)
+    harness.healthy("llm", at=1)
+    harness.outages.clear()
+    harness.exit("llm", status=-9, at=70)
+    harness.send(at=71)
+    assert harness.outages == [("llm", Outage("was ended by SIGKILL", 1))]
+    harness.healthy("llm", at=72)
+    assert harness.outages[1:] == [("llm", None)]
+    harness.exit("llm", status=2, at=73)
+    assert harness.outages[2:] == [("llm", Outage("its settings were refused", None))]
 
 
 def test_refused_settings_are_not_tried_again() -> None:
     """Status 2 says that nothing will change by itself; alone, the launcher ends."""
-    stage = Stage(LLM_ALONE)
-    stage.dies("llm", status=2, at=0.3)
-    assert "its settings were refused" in stage.said[-1]
-    assert stage.supervisor.done
-    assert stage.supervisor.exit_status == 2
+    harness = SupervisorHarness(LLM_ALONE)
+    harness.exit("llm", status=2, at=0.3)
+    assert "its settings were refused" in harness.lines[-1]
+    assert harness.supervisor.done
+    assert harness.supervisor.exit_status == 2
 
 
 def test_refused_settings_of_one_server_leave_the_rest_running() -> None:
     """The exit status of the stop says that not all was well."""
-    stage = Stage()
-    stage.all_up()
-    stage.dies("sms", status=2)
-    assert not stage.supervisor.done
-    stage.send(StopRequested("SIGTERM"))
+    harness = SupervisorHarness()
+    harness.all_up()
+    harness.exit("sms", status=2)
+    assert not harness.supervisor.done
+    harness.send(StopRequested("SIGTERM"))
     for name in ("telegram", "admin", "simulator", "llm"):
-        stage.dies(name, status=-15)
-    assert stage.supervisor.done
-    assert stage.supervisor.exit_status == 1
+        harness.exit(name, status=-15)
+    assert harness.supervisor.done
+    assert harness.supervisor.exit_status == 1
 
 
 def test_a_system_that_starts_no_process_counts_as_a_crash() -> None:
     """Pauses, then a start every five minutes; never a crash of the launcher."""
-    stage = Stage(LLM_ALONE, refuses=True)
+    harness = SupervisorHarness(LLM_ALONE, refuses=True)
     for second in range(1, 40):
-        stage.send(at=second)
-    assert "no more processes" in stage.said[0]
-    assert "starting it again in 300 s" in stage.said[-1]
-    stage.refuses = False
-    stage.send(at=400)
-    assert stage.take() == ["start llm"]
+        harness.send(at=second)
+    assert "no more processes" in harness.lines[0]
+    assert "starting it again in 300 s" in harness.lines[-1]
+    harness.refuses = False
+    harness.send(at=400)
+    assert harness.take() == ["start llm"]
 
 
 def test_stopping_runs_in_reverse_and_each_wave_waits_for_the_one_before() -> None:
     """Channels and console first, together; then the simulator; the LLM server last."""
-    stage = Stage()
-    stage.all_up()
-    stage.send(StopRequested("SIGINT"), at=100)
-    assert stage.take() == ["ask admin", "ask telegram", "ask sms"]
-    stage.dies("sms", status=-15)
-    stage.dies("admin", status=0)
-    assert stage.take() == []
-    stage.dies("telegram", status=-15, at=103)
-    assert stage.take() == ["ask simulator"]
-    stage.dies("simulator", status=-15)
-    assert stage.take() == ["ask llm"]
-    stage.dies("llm", status=-15)
-    assert stage.supervisor.done
-    assert stage.supervisor.exit_status == 0
-    assert stage.said[-1] == "llm: stopped"
+    harness = SupervisorHarness()
+    harness.all_up()
+    harness.send(StopRequested("SIGINT"), at=100)
+    assert harness.take() == ["ask admin", "ask telegram", "ask sms"]
+    harness.exit("sms", status=-15)
+    harness.exit("admin", status=0)
+    assert harness.take() == []
+    harness.exit("telegram", status=-15, at=103)
+    assert harness.take() == ["ask simulator"]
+    harness.exit("simulator", status=-15)
+    assert harness.take() == ["ask llm"]
+    harness.exit("llm", status=-15)
+    assert harness.supervisor.done
+    assert harness.supervisor.exit_status == 0
+    assert harness.lines[-1] == "llm: stopped"
 
 
 def test_what_does_not_stop_is_killed_wave_by_wave_and_all_is_over_within_15_seconds() -> None:
     """Nothing stops by itself here; even a process that SIGKILL does not end holds up nothing."""
-    stage = Stage()
-    stage.all_up()
-    stage.send(StopRequested("SIGTERM"), at=100)
+    harness = SupervisorHarness()
+    harness.all_up()
+    harness.send(StopRequested("SIGTERM"), at=100)
     diary = {}
     for tenth in range(1, 150):
-        stage.take()
-        stage.send(at=100 + tenth / 10)
-        if stage.done:
-            diary[tenth / 10] = stage.take()
-        if stage.supervisor.done:
+        harness.take()
+        harness.send(at=100 + tenth / 10)
+        if harness.done:
+            diary[tenth / 10] = harness.take()
+        if harness.supervisor.done:
             break
     assert diary == {
         9: ["kill admin", "kill telegram", "kill sms", "ask simulator"],
         11.5: ["kill simulator", "ask llm"],
         14: ["kill llm"],
     }
-    assert stage.now < 115
-    assert stage.supervisor.exit_status == 1
+    assert harness.now < 115
+    assert harness.supervisor.exit_status == 1
 
 
 def test_asking_a_second_time_kills_what_is_left() -> None:
     """A second signal kills, but an echo of the same signal does not."""
-    stage = Stage()
-    stage.all_up()
-    stage.send(StopRequested("SIGINT"), at=100)
-    stage.take()
-    stage.send(StopRequested("SIGINT"), at=100.2)
-    assert stage.take() == []
-    stage.send(StopRequested("SIGINT"), at=101.5)
-    assert sorted(stage.take()) == ["kill admin", "kill llm", "kill simulator", "kill sms", "kill telegram"]
+    harness = SupervisorHarness()
+    harness.all_up()
+    harness.send(StopRequested("SIGINT"), at=100)
+    harness.take()
+    harness.send(StopRequested("SIGINT"), at=100.2)
+    assert harness.take() == []
+    harness.send(StopRequested("SIGINT"), at=101.5)
+    assert sorted(harness.take()) == ["kill admin", "kill llm", "kill simulator", "kill sms", "kill telegram"]
 
 
 def test_stopping_during_a_pause_or_before_the_first_start_starts_nothing_more() -> None:
     """A waiting server is not started."""
-    stage = Stage()
-    stage.healthy("llm", at=1)
-    stage.dies("llm", at=2)
-    stage.take()
-    stage.send(StopRequested("SIGTERM"), at=2.5)
-    assert stage.take() == ["ask admin"]
-    stage.dies("admin", status=-15, at=4)
-    assert stage.take() == ["ask simulator"]
-    stage.dies("simulator", status=-15, at=5)
-    assert stage.take() == []
-    assert stage.supervisor.done
+    harness = SupervisorHarness()
+    harness.healthy("llm", at=1)
+    harness.exit("llm", at=2)
+    harness.take()
+    harness.send(StopRequested("SIGTERM"), at=2.5)
+    assert harness.take() == ["ask admin"]
+    harness.exit("admin", status=-15, at=4)
+    assert harness.take() == ["ask simulator"]
+    harness.exit("simulator", status=-15, at=5)
+    assert harness.take() == []
+    assert harness.supervisor.done
 
 
 def test_events_of_an_earlier_run_are_ignored() -> None:
     """A late exit of the first run must not end the second."""
-    stage = Stage(LLM_ALONE)
-    stage.dies("llm", at=1)
-    stage.send(at=2)
-    stage.take()
-    stage.send(Exited("llm", 1, 1), Health("llm", 1, ok=True), at=3)
-    assert stage.take() == []
-    assert stage.announced == []
+    harness = SupervisorHarness(LLM_ALONE)
+    harness.exit("llm", at=1)
+    harness.send(at=2)
+    harness.take()
+    harness.send(Exited("llm", 1, 1), Health("llm", 1, ok=True), at=3)
+    assert harness.take() == []
+    assert harness.announced == []
 
 
 def test_a_server_that_never_was_healthy_is_reported_once_and_left_running() -> None:
     """A migration of a large database takes as long as it takes."""
-    stage = Stage(LLM_ALONE)
-    stage.take()
-    stage.send(at=19)
-    assert stage.said == []
+    harness = SupervisorHarness(LLM_ALONE)
+    harness.take()
+    harness.send(at=19)
+    assert harness.lines == []
     for second in (20, 25, 60, 61, 3600):
-        stage.send(Health("llm", 1, ok=False), at=second)
-    assert len(stage.said) == 1
-    assert stage.said[0].endswith("has not answered GET /health for 20 s; it is left running, it may be slow")
-    stage.healthy("llm", at=3601)
-    assert stage.said[-1] == "llm: is healthy again"
-    assert stage.take() == []
+        harness.send(Health("llm", 1, ok=False), at=second)
+    assert len(harness.lines) == 1
+    assert harness.lines[0].endswith("has not answered GET /health for 20 s; it is left running, it may be slow")
+    harness.healthy("llm", at=3601)
+    assert harness.lines[-1] == "llm: is healthy again"
+    assert harness.take() == []
 
 
 def test_a_server_that_stops_answering_is_killed_after_a_minute_and_started_again() -> None:
     """Reported after 20 s, killed once after 60 s, started after its end; then the limits count anew."""
-    stage = Stage(LLM_ALONE)
-    stage.healthy("llm", at=1)
-    stage.take()
-    stage.send(Health("llm", 1, ok=False), at=100)
-    stage.send(at=120)
-    assert stage.said[-1].endswith("has not answered GET /health for 20 s; it is killed after 60 s")
-    stage.send(at=159.9)
-    assert stage.take() == []
+    harness = SupervisorHarness(LLM_ALONE)
+    harness.healthy("llm", at=1)
+    harness.take()
+    harness.send(Health("llm", 1, ok=False), at=100)
+    harness.send(at=120)
+    assert harness.lines[-1].endswith("has not answered GET /health for 20 s; it is killed after 60 s")
+    harness.send(at=159.9)
+    assert harness.take() == []
     for second in (160, 161, 170):
-        stage.send(at=second)
-    assert stage.take() == ["kill llm"]
-    assert stage.said[-1].endswith("has not answered GET /health for 60 s; it is being killed and started again")
-    stage.dies("llm", status=-9, at=171)
-    assert stage.said[-1] == "llm: hung and was killed; starting it again in 1 s"
-    stage.send(at=172)
-    assert stage.take() == ["start llm"]
-    stage.send(at=300)
-    assert stage.take() == []
-    assert stage.supervisor.exit_status == 0
+        harness.send(at=second)
+    assert harness.take() == ["kill llm"]
+    assert harness.lines[-1].endswith("has not answered GET /health for 60 s; it is being killed and started again")
+    harness.exit("llm", status=-9, at=171)
+    assert harness.lines[-1] == "llm: hung and was killed; starting it again in 1 s"
+    harness.send(at=172)
+    assert harness.take() == ["start llm"]
+    harness.send(at=300)
+    assert harness.take() == []
+    assert harness.supervisor.exit_status == 0
 
 
 def test_a_server_that_answers_again_within_the_minute_is_not_killed() -> None:
     """The minute counts from the last change; so does the next silence."""
-    stage = Stage(LLM_ALONE)
-    stage.healthy("llm", at=1)
-    stage.take()
-    stage.send(Health("llm", 1, ok=False), at=100)
-    stage.healthy("llm", at=159)
-    stage.send(Health("llm", 1, ok=False), at=200)
-    stage.send(at=259)
-    assert stage.take() == []
-    stage.send(at=260)
-    assert stage.take() == ["kill llm"]
+    harness = SupervisorHarness(LLM_ALONE)
+    harness.healthy("llm", at=1)
+    harness.take()
+    harness.send(Health("llm", 1, ok=False), at=100)
+    harness.healthy("llm", at=159)
+    harness.send(Health("llm", 1, ok=False), at=200)
+    harness.send(at=259)
+    assert harness.take() == []
+    harness.send(at=260)
+    assert harness.take() == ["kill llm"]
 
 
 def test_the_loop_ends_with_the_exit_status_when_the_last_server_has_ended() -> None:
     """The loop itself, with a queue that holds a whole run."""
-    stage = Stage(LLM_ALONE)
+    harness = SupervisorHarness(LLM_ALONE)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     for event in (Health("llm", 1, ok=True), StopRequested("SIGTERM"), Exited("llm", 1, 0)):
         events.put(event)
     beats: list[float] = []
-    assert stage.supervisor.run(events, lambda: beats.append(stage.now)) == 0
+    assert harness.supervisor.run(events, lambda: beats.append(harness.now)) == 0
     assert len(beats) == 4
-    assert stage.take() == ["start llm", "ask llm"]
+    assert harness.take() == ["start llm", "ask llm"]
 
 
 def test_the_waves_of_a_stop_are_the_start_in_reverse() -> None:
@@ -437,7 +437,7 @@ def test_the_waves_of_a_stop_are_the_start_in_reverse() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words"),
+    ("status", "expected"),
     [
         (0, "ended with status 0"),
         (3, "ended with status 3"),
@@ -445,6 +445,6 @@ def test_the_waves_of_a_stop_are_the_start_in_reverse() -> None:
         (-250, "was ended by signal 250"),
     ],
 )
-def test_an_exit_status_is_told_in_words(status: int, words: str) -> None:
+def test_an_exit_status_is_told_in_words(status: int, expected: str) -> None:
     """Signals by their names."""
-    assert in_words(status) == words
+    assert in_words(status) == expected

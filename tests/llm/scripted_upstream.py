@@ -63,7 +63,7 @@ class Call:
 Script = Callable[[Call], Awaitable[None]]
 
 
-def says(status: int, body: Any, content_type: str = "application/json", **headers: str) -> Script:
+def responds(status: int, body: Any, content_type: str = "application/json", **headers: str) -> Script:
     """Answers with one document; keyword names become headers (retry_after: Retry-After)."""
     content = body if isinstance(body, (str, bytes)) else json.dumps(body)
 
@@ -123,9 +123,9 @@ DONE = "data: [DONE]\n\n"
 USAGE = {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15}
 
 
-def completion(*words: str, usage: Mapping[str, Any] = USAGE) -> Script:
+def completion(*chunks: str, usage: Mapping[str, Any] = USAGE) -> Script:
     """A whole answer in OpenAI's protocol."""
-    return streams(*[delta(word) for word in words], delta(finish="stop", usage=usage), DONE)
+    return streams(*[delta(chunk) for chunk in chunks], delta(finish="stop", usage=usage), DONE)
 
 
 def line(content: str = "", **more: Any) -> str:
@@ -139,9 +139,9 @@ def last_line(**more: Any) -> str:
     return line(done=True, done_reason="stop", **{**counts, **more})
 
 
-def chat(*words: str, **more: Any) -> Script:
+def chat(*chunks: str, **more: Any) -> Script:
     """A whole answer in Ollama's protocol."""
-    return streams(*[line(word) for word in words], last_line(**more), content_type=NDJSON)
+    return streams(*[line(chunk) for chunk in chunks], last_line(**more), content_type=NDJSON)
 
 
 class Upstream:
@@ -208,7 +208,7 @@ class Upstream:
         self._arrived.put_nowait(call)
         scripts = self._scripts.get(call.path)
         if not scripts:
-            script = says(404, {"error": {"message": f"nothing is scripted for {call.path}"}})
+            script = responds(404, {"error": {"message": f"nothing is scripted for {call.path}"}})
         else:
             script = scripts.popleft() if len(scripts) > 1 else scripts[0]
         work = asyncio.ensure_future(script(call))

@@ -22,7 +22,7 @@ from tests.llm.scripted_upstream import (
     hangs,
     last_line,
     line,
-    says,
+    responds,
     scripted_upstream,
     streams,
     streams_then_cuts,
@@ -69,14 +69,14 @@ async def test_it_can_talk_to_a_real_ollama_as_well(upstream: Upstream) -> None:
 
 
 FAILURES: list[tuple[str, Script, ModelFailure]] = [
-    ("a kind", says(402, {"error": "no money", "kind": "credits"}), ModelFailure.CREDITS),
-    ("a status without kind", says(404, {"error": "model not found"}), ModelFailure.NOT_FOUND),
-    ("a wrong internal token", says(401, {"error": "this route wants the token"}), ModelFailure.AUTH),
-    ("an unknown kind", says(500, {"error": "x", "kind": "mood"}), ModelFailure.UNAVAILABLE),
-    ("a web page", says(502, "<html>", "text/html"), ModelFailure.UNAVAILABLE),
-    ("a web page with status 200", says(200, "<html>", "text/html"), ModelFailure.UNAVAILABLE),
+    ("a kind", responds(402, {"error": "no money", "kind": "credits"}), ModelFailure.CREDITS),
+    ("a status without kind", responds(404, {"error": "model not found"}), ModelFailure.NOT_FOUND),
+    ("a wrong internal token", responds(401, {"error": "this route wants the token"}), ModelFailure.AUTH),
+    ("an unknown kind", responds(500, {"error": "x", "kind": "mood"}), ModelFailure.UNAVAILABLE),
+    ("a web page", responds(502, "<html>", "text/html"), ModelFailure.UNAVAILABLE),
+    ("a web page with status 200", responds(200, "<html>", "text/html"), ModelFailure.UNAVAILABLE),
     ("a list", streams("[1]\n", content_type=NDJSON), ModelFailure.UNAVAILABLE),
-    ("nothing", says(200, "", NDJSON), ModelFailure.UNAVAILABLE),
+    ("nothing", responds(200, "", NDJSON), ModelFailure.UNAVAILABLE),
     ("an empty answer", streams(line(""), last_line()), ModelFailure.UNAVAILABLE),
     ("thoughts alone", streams(line("hm </think>"), last_line()), ModelFailure.UNAVAILABLE),
     ("no last line", streams(line("Hel")), ModelFailure.UNAVAILABLE),
@@ -102,8 +102,8 @@ async def test_every_failure_is_a_model_error(
 async def test_the_wait_that_the_server_asks_for_arrives(upstream: Upstream) -> None:
     """From the body, or from the header."""
     for script in (
-        says(429, {"error": "x", "kind": "rate_limit", "retry_after": 9}),
-        says(429, {"error": "x"}, Retry_After="9"),
+        responds(429, {"error": "x", "kind": "rate_limit", "retry_after": 9}),
+        responds(429, {"error": "x"}, Retry_After="9"),
     ):
         upstream.on("/api/chat", script)
         with pytest.raises(ModelError) as failure:
@@ -115,7 +115,7 @@ async def test_the_wait_that_the_server_asks_for_arrives(upstream: Upstream) -> 
 @pytest.mark.parametrize("wait", ["soon", "nan", "inf", [5]])
 async def test_a_wait_that_is_none_is_left_out(wait: object, upstream: Upstream) -> None:
     """The failure arrives all the same."""
-    upstream.on("/api/chat", says(429, {"error": "slow down", "retry_after": wait}))
+    upstream.on("/api/chat", responds(429, {"error": "slow down", "retry_after": wait}))
     with pytest.raises(ModelError) as failure:
         await ask(upstream.url)
     assert (failure.value.kind, failure.value.retry_after) == (ModelFailure.RATE_LIMIT, None)
@@ -154,7 +154,7 @@ async def test_a_huge_answer_is_cut(upstream: Upstream) -> None:
 
 @pytest.mark.parametrize(
     ("script", "status"),
-    [(says(200, {"status": "ok", "source": "demo"}), "ok"), (says(200, "<html>", "text/html"), "unreachable")],
+    [(responds(200, {"status": "ok", "source": "demo"}), "ok"), (responds(200, "<html>", "text/html"), "unreachable")],
 )
 async def test_health_is_what_the_server_says(script: Script, status: str, upstream: Upstream) -> None:
     """And "unreachable" for whatever is not our server."""

@@ -30,7 +30,7 @@ from tests.llm.scripted_upstream import (
     hangs,
     last_line,
     line,
-    says,
+    responds,
     scripted_upstream,
     streams,
     streams_then_cuts,
@@ -44,16 +44,16 @@ HTML = "<!doctype html><html><body>502 Bad Gateway</body></html>"
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
     async with scripted_upstream() as found:
-        found.on("/key", says(200, {"data": {}}))
-        found.on("/models", says(200, {"data": [{"id": "scripted"}]}))
-        found.on("/api/tags", says(200, {"models": [{"name": "scripted:latest"}]}))
+        found.on("/key", responds(200, {"data": {}}))
+        found.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
+        found.on("/api/tags", responds(200, {"models": [{"name": "scripted:latest"}]}))
         yield found
 
 
 @pytest.fixture
 async def other() -> AsyncIterator[Upstream]:
     async with scripted_upstream() as found:
-        found.on("/api/tags", says(200, {"models": [{"name": "scripted:latest"}]}))
+        found.on("/api/tags", responds(200, {"models": [{"name": "scripted:latest"}]}))
         found.on("/api/chat", chat("from the other"))
         yield found
 
@@ -64,40 +64,45 @@ def error(number: int, message: str = "what the source says", **more: Any) -> di
 
 UNDER_WAY = {"error_type": "payment_required", "limit_source": "openrouter_in_flight_budget"}
 REFUSALS: list[tuple[str, Script, int, str]] = [
-    ("a wrong key", says(401, error(401, "No auth credentials found")), 502, "auth"),
-    ("no credits", says(402, error(402, "Insufficient credits")), 402, "credits"),
-    ("a used up quota", says(429, error(429, code="insufficient_quota")), 402, "credits"),
-    ("too many requests", says(429, error(429), Retry_After="40"), 429, "rate_limit"),
-    ("moderation", says(403, error(403, "flagged", metadata={"reasons": ["violence"]})), 403, "refused"),
+    ("a wrong key", responds(401, error(401, "No auth credentials found")), 502, "auth"),
+    ("no credits", responds(402, error(402, "Insufficient credits")), 402, "credits"),
+    ("a used up quota", responds(429, error(429, code="insufficient_quota")), 402, "credits"),
+    ("too many requests", responds(429, error(429), Retry_After="40"), 429, "rate_limit"),
+    ("moderation", responds(403, error(403, "flagged", metadata={"reasons": ["violence"]})), 403, "refused"),
     ("a content filter", streams(delta("So"), delta(finish="content_filter")), 403, "refused"),
-    ("a model that is not there", says(404, error(404, "No endpoints found for x/y")), 404, "not_found"),
-    ("a name that is none", says(400, error(400, "x/y is not a valid model ID")), 404, "not_found"),
-    ("a long prompt", says(400, error(400, "maximum context length is 4096")), 400, "context_too_long"),
-    ("a long prompt, coded", says(400, error(400, code="context_length_exceeded")), 400, "context_too_long"),
-    ("a bad request", says(400, error(400, "temperature must be below 2")), 400, "bad_request"),
-    ("an error with status 200", says(200, error(502, "Provider returned error")), 503, "unavailable"),
-    ("an error as text with status 200", says(200, {"error": "Unexpected endpoint"}), 503, "unavailable"),
-    ("a web page with status 200", says(200, HTML, "text/html"), 503, "unavailable"),
-    ("a web page with status 502", says(502, HTML, "text/html"), 503, "unavailable"),
-    ("a redirect", says(302, "", "text/plain", Location="https://example.org/"), 503, "unavailable"),
-    ("no content at all", says(200, "", "text/event-stream"), 503, "unavailable"),
+    ("a model that is not there", responds(404, error(404, "No endpoints found for x/y")), 404, "not_found"),
+    ("a name that is none", responds(400, error(400, "x/y is not a valid model ID")), 404, "not_found"),
+    ("a long prompt", responds(400, error(400, "maximum context length is 4096")), 400, "context_too_long"),
+    ("a long prompt, coded", responds(400, error(400, code="context_length_exceeded")), 400, "context_too_long"),
+    ("a bad request", responds(400, error(400, "temperature must be below 2")), 400, "bad_request"),
+    ("an error with status 200", responds(200, error(502, "Provider returned error")), 503, "unavailable"),
+    ("an error as text with status 200", responds(200, {"error": "Unexpected endpoint"}), 503, "unavailable"),
+    ("a web page with status 200", responds(200, HTML, "text/html"), 503, "unavailable"),
+    ("a web page with status 502", responds(502, HTML, "text/html"), 503, "unavailable"),
+    ("a redirect", responds(302, "", "text/plain", Location="https://example.org/"), 503, "unavailable"),
+    ("no content at all", responds(200, "", "text/event-stream"), 503, "unavailable"),
     ("an empty answer", streams(delta(""), delta(finish="stop"), DONE), 503, "unavailable"),
     ("nothing but white space", streams(delta(" \n"), delta(finish="stop"), DONE), 503, "unavailable"),
     ("thoughts alone", streams(delta("<think>hm"), delta(finish="length"), DONE), 503, "unavailable"),
     ("half a line", streams('data: {"choices": [{"del'), 503, "unavailable"),
     ("a list instead of an object", streams("data: []\n\n"), 503, "unavailable"),
     ("a cut before the first word", streams_then_cuts(), 503, "unavailable"),
-    ("money under way", says(402, error(402, metadata=UNDER_WAY), Retry_After="2"), 429, "rate_limit"),
-    ("a budget that is used up", says(403, error(403, metadata={"resets_at": "2030-01-01T00:00:00Z"})), 402, "credits"),
-    ("a model not for us", says(403, error(403, availability={"code": "region_restricted"})), 404, "not_found"),
+    ("money under way", responds(402, error(402, metadata=UNDER_WAY), Retry_After="2"), 429, "rate_limit"),
+    (
+        "a budget that is used up",
+        responds(403, error(403, metadata={"resets_at": "2030-01-01T00:00:00Z"})),
+        402,
+        "credits",
+    ),
+    ("a model not for us", responds(403, error(403, availability={"code": "region_restricted"})), 404, "not_found"),
     ("a code as text", streams('data: {"error": {"code": "429", "message": "slow"}}\n\n'), 429, "rate_limit"),
     (
         "fields that are wrong",
-        says(422, {"detail": [{"loc": ["body"], "msg": "top_p: too large"}]}),
+        responds(422, {"detail": [{"loc": ["body"], "msg": "top_p: too large"}]}),
         400,
         "bad_request",
     ),
-    ("a gateway's timeout", says(504, HTML, "text/html"), 504, "timeout"),
+    ("a gateway's timeout", responds(504, HTML, "text/html"), 504, "timeout"),
 ]
 
 
@@ -109,11 +114,11 @@ async def test_a_failure_has_a_kind(
     upstream.on(COMPLETIONS, script)
     async with running(openai(tmp_path, upstream, llm_attempts=1)) as server:
         answer = await server.chat(stream=True)
-        told = json.loads(answer.text.splitlines()[-1])
-    assert (answer.status_code, told["kind"]) == (status, kind)
-    assert isinstance(told["error"], str)
-    assert told["error"].startswith("openai")
-    assert told["hint"]
+        response = json.loads(answer.text.splitlines()[-1])
+    assert (answer.status_code, response["kind"]) == (status, kind)
+    assert isinstance(response["error"], str)
+    assert response["error"].startswith("openai")
+    assert response["hint"]
 
 
 MID_STREAM: list[tuple[str, str, Script]] = [
@@ -167,7 +172,7 @@ async def test_the_first_finish_counts(upstream: Upstream, tmp_path: Path) -> No
 async def test_a_server_that_does_not_stream_is_understood(upstream: Upstream, tmp_path: Path) -> None:
     """One JSON document instead of a stream is an answer as well."""
     document = {"model": "m", "choices": [{"message": {"content": "whole"}, "finish_reason": "stop"}]}
-    upstream.on(COMPLETIONS, says(200, document))
+    upstream.on(COMPLETIONS, responds(200, document))
     async with running(openai(tmp_path, upstream)) as server:
         assert (await server.chat()).json()["message"]["content"] == "whole"
 
@@ -196,7 +201,7 @@ async def test_an_answer_without_end_is_cut(upstream: Upstream, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("limits", "script", "words"),
+    ("limits", "script", "expected"),
     [
         ({"llm_first_token_seconds": 1}, hangs, "did not say a word within 1 second"),
         ({"llm_silence_seconds": 0.1}, streams_then_hangs(delta("Hel")), "fell silent for 0.1 seconds"),
@@ -205,17 +210,17 @@ async def test_an_answer_without_end_is_cut(upstream: Upstream, tmp_path: Path) 
     ids=["first word", "silence", "the whole"],
 )
 async def test_each_limit_of_time_ends_the_wait(
-    limits: dict[str, float], script: Script, words: str, upstream: Upstream, tmp_path: Path
+    limits: dict[str, float], script: Script, expected: str, upstream: Upstream, tmp_path: Path
 ) -> None:
     """First word, silence and the whole have limits of their own; the source sees that we hang up."""
     upstream.on(COMPLETIONS, script)
     async with running(openai(tmp_path, upstream, llm_attempts=1, **limits)) as server:
         answer = await server.chat(stream=True)
-        told = json.loads(answer.text.splitlines()[-1])
+        response = json.loads(answer.text.splitlines()[-1])
         call = await upstream.arrival(COMPLETIONS)
         await asyncio.wait_for(call.gone.wait(), 60)
-    assert told["kind"] == "timeout"
-    assert words in told["error"]
+    assert response["kind"] == "timeout"
+    assert expected in response["error"]
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -233,7 +238,7 @@ async def test_a_caller_who_hangs_up_stops_the_source(stream: bool, upstream: Up
 
 async def test_a_failing_source_is_asked_again_with_growing_pauses(upstream: Upstream, tmp_path: Path) -> None:
     """Three attempts, and the pauses between them grow and vary."""
-    upstream.on(COMPLETIONS, says(503, error(503)), streams(delta(""), delta(finish="stop")), completion("at last"))
+    upstream.on(COMPLETIONS, responds(503, error(503)), streams(delta(""), delta(finish="stop")), completion("at last"))
     async with running(openai(tmp_path, upstream)) as server:
         assert (await server.chat()).json()["message"]["content"] == "at last"
         first, second = server.clock.slept
@@ -242,7 +247,7 @@ async def test_a_failing_source_is_asked_again_with_growing_pauses(upstream: Ups
 
 async def test_a_pause_that_the_source_asks_for_is_kept(upstream: Upstream, tmp_path: Path) -> None:
     """Retry-After goes before our own backoff."""
-    upstream.on(COMPLETIONS, says(429, error(429), Retry_After="7"), completion("ok"))
+    upstream.on(COMPLETIONS, responds(429, error(429), Retry_After="7"), completion("ok"))
     async with running(openai(tmp_path, upstream)) as server:
         assert (await server.chat()).json()["message"]["content"] == "ok"
         assert server.clock.slept == [7.0]
@@ -250,7 +255,7 @@ async def test_a_pause_that_the_source_asks_for_is_kept(upstream: Upstream, tmp_
 
 async def test_a_pause_that_is_too_long_is_handed_to_the_caller(upstream: Upstream, tmp_path: Path) -> None:
     """The caller gets 429 with Retry-After at once, and the source is left alone for that long."""
-    upstream.on(COMPLETIONS, says(429, error(429), Retry_After="120"))
+    upstream.on(COMPLETIONS, responds(429, error(429), Retry_After="120"))
     async with running(openai(tmp_path, upstream)) as server:
         refused = await server.chat()
         again = await server.chat()
@@ -267,7 +272,7 @@ async def test_the_fallback_answers_and_is_visible(
     status: int, upstream: Upstream, other: Upstream, tmp_path: Path
 ) -> None:
     """With another target left there is no delay, and the answer names its provider."""
-    upstream.on(COMPLETIONS, says(status, error(status, "no"), Retry_After="5"))
+    upstream.on(COMPLETIONS, responds(status, error(status, "no"), Retry_After="5"))
     settings = openai(tmp_path, upstream, ollama_host=other.url, ollama_model="scripted", llm_fallbacks=("ollama",))
     async with running(settings) as server:
         answer = (await server.chat()).json()
@@ -278,7 +283,7 @@ async def test_the_fallback_answers_and_is_visible(
 
 async def test_when_all_fail_the_error_names_each(upstream: Upstream, tmp_path: Path) -> None:
     """One honest error for the whole chain; its kind says whether asking later is worth it."""
-    upstream.on(COMPLETIONS, says(401, error(401, "bad key")))
+    upstream.on(COMPLETIONS, responds(401, error(401, "bad key")))
     settings = openai(tmp_path, upstream, ollama_host="http://127.0.0.1:9", llm_fallbacks=("ollama:x",), llm_attempts=1)
     async with running(settings) as server:
         answer = await server.chat()
@@ -289,7 +294,7 @@ async def test_when_all_fail_the_error_names_each(upstream: Upstream, tmp_path: 
 
 async def test_the_last_resort_is_marked(upstream: Upstream, tmp_path: Path) -> None:
     """With llm_last_resort the list of answers speaks when all else failed, and says what it is."""
-    upstream.on(COMPLETIONS, says(500, error(500)))
+    upstream.on(COMPLETIONS, responds(500, error(500)))
     async with running(openai(tmp_path, upstream, llm_last_resort=True)) as server:
         answer = (await server.chat("something nobody knows")).json()
     assert answer["x_relay"]["degraded"] is True
@@ -298,7 +303,7 @@ async def test_the_last_resort_is_marked(upstream: Upstream, tmp_path: Path) -> 
 
 async def test_a_source_that_keeps_failing_is_left_alone_and_tried_again(upstream: Upstream, tmp_path: Path) -> None:
     """After some failures it is not asked for a while; then one question finds out whether it is back."""
-    upstream.on(COMPLETIONS, says(500, error(500)))
+    upstream.on(COMPLETIONS, responds(500, error(500)))
     async with running(openai(tmp_path, upstream, llm_attempts=1)) as server:
         for _ in range(6):
             assert (await server.chat()).status_code == 503
@@ -318,7 +323,7 @@ async def test_those_who_wait_are_told_when_the_source_fails_the_others(upstream
 
     async def fails(call: Call) -> None:
         await upstream.release.wait()
-        await says(500, error(500))(call)
+        await responds(500, error(500))(call)
 
     upstream.on(COMPLETIONS, fails)
     async with running(openai(tmp_path, upstream, openai_max_concurrent=1, llm_attempts=1)) as server:
@@ -342,8 +347,8 @@ async def test_a_source_that_comes_back_is_tried_at_once(upstream: Upstream, tmp
         for _ in range(4):
             breaker.record_failure(ModelError(ModelFailure.UNAVAILABLE, "the connection was cut"))
         states = []
-        good = says(200, {"models": [{"name": "scripted"}]})
-        for looked_at in (good, says(500, ""), good):
+        good = responds(200, {"models": [{"name": "scripted"}]})
+        for looked_at in (good, responds(500, ""), good):
             upstream.on("/api/tags", looked_at)
             await backend.probe()
             states.append(breaker.state)
@@ -359,7 +364,7 @@ async def test_a_model_that_is_gone_is_replaced(
         "polaris-alpha is no longer available",
         availability={"code": "model_deprecated", "fallback_models": ["openai/gpt-new"]},
     )
-    upstream.on(COMPLETIONS, says(404, gone), completion("new"), completion("new again"))
+    upstream.on(COMPLETIONS, responds(404, gone), completion("new"), completion("new again"))
     async with running(openrouter(tmp_path, upstream)) as server:
         assert (await server.chat()).json()["message"]["content"] == "new"
         assert (await server.chat()).json()["message"]["content"] == "new again"
@@ -373,7 +378,7 @@ async def test_a_model_that_is_gone_is_replaced(
 
 async def test_a_dead_model_ends_at_the_routers(upstream: Upstream, tmp_path: Path) -> None:
     """Without an offer the configured list is asked, then openrouter/auto, then openrouter/free."""
-    missing = says(404, error(404, "No endpoints found"))
+    missing = responds(404, error(404, "No endpoints found"))
     upstream.on(COMPLETIONS, missing, missing, missing, completion("free"))
     settings = openrouter(tmp_path, upstream, llm_fallbacks=("openrouter:a/b",))
     async with running(settings) as server:
@@ -384,7 +389,7 @@ async def test_a_dead_model_ends_at_the_routers(upstream: Upstream, tmp_path: Pa
 
 async def test_a_model_that_the_caller_named_is_not_replaced(upstream: Upstream, tmp_path: Path) -> None:
     """Who asks for a certain model gets it, or 404."""
-    upstream.on(COMPLETIONS, says(404, error(404, "No endpoints found")))
+    upstream.on(COMPLETIONS, responds(404, error(404, "No endpoints found")))
     async with running(openrouter(tmp_path, upstream)) as server:
         answer = await server.chat(model="who/knows")
     assert (answer.status_code, answer.json()["kind"]) == (404, "not_found")
@@ -393,30 +398,30 @@ async def test_a_model_that_the_caller_named_is_not_replaced(upstream: Upstream,
 
 async def test_a_missing_ollama_model_says_which_there_are(upstream: Upstream, tmp_path: Path) -> None:
     """The error names the installed models and the command that gets the missing one."""
-    upstream.on("/api/chat", says(404, {"error": "model 'scripted' not found"}))
+    upstream.on("/api/chat", responds(404, {"error": "model 'scripted' not found"}))
     async with running(ollama(tmp_path, upstream)) as server:
-        told = (await server.chat()).json()
-    assert told["kind"] == "not_found"
-    assert "installed are: scripted:latest" in told["error"]
-    assert "ollama pull scripted" in told["error"]
+        response = (await server.chat()).json()
+    assert response["kind"] == "not_found"
+    assert "installed are: scripted:latest" in response["error"]
+    assert "ollama pull scripted" in response["error"]
 
 
 async def test_a_key_never_shows(upstream: Upstream, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A source that repeats our key in its error does not make us say it."""
-    upstream.on("/key", says(401, error(401, "bad key sk-or-secret")))
-    upstream.on(COMPLETIONS, says(401, error(401, "bad key sk-or-secret")))
+    upstream.on("/key", responds(401, error(401, "bad key sk-or-secret")))
+    upstream.on(COMPLETIONS, responds(401, error(401, "bad key sk-or-secret")))
     async with running(openrouter(tmp_path, upstream)) as server:
-        told = await server.chat()
+        response = await server.chat()
         status = await server.http.get("/")
-    assert "bad key [secret]" in told.text
-    assert "sk-or-secret" not in told.text + status.text + caplog.text
+    assert "bad key [secret]" in response.text
+    assert "sk-or-secret" not in response.text + status.text + caplog.text
 
 
 async def test_a_wrong_key_is_noticed_at_the_start(
     upstream: Upstream, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A free call finds it out before anybody asks; the server runs, healthy and not ready."""
-    upstream.on("/key", says(401, error(401, "User not found")))
+    upstream.on("/key", responds(401, error(401, "User not found")))
     async with running(openrouter(tmp_path, upstream)) as server:
         status = await server.status()
         assert (await server.http.get("/health")).status_code == 200
@@ -429,8 +434,8 @@ async def test_a_wrong_key_is_noticed_at_the_start(
 
 async def test_pictures_are_not_shown_to_a_blind_model(upstream: Upstream, tmp_path: Path) -> None:
     """A model that says that it cannot see is not asked, and the caller gets a kind of its own."""
-    upstream.on("/api/show", says(200, {"capabilities": ["completion"]}))
-    upstream.on("/api/tags", says(200, {"models": [{"name": "scripted"}]}))
+    upstream.on("/api/show", responds(200, {"capabilities": ["completion"]}))
+    upstream.on("/api/tags", responds(200, {"models": [{"name": "scripted"}]}))
     async with running(ollama(tmp_path, upstream)) as server:
         body = {"messages": [{"role": "user", "content": "see", "images": ["aGVsbG8="]}], "stream": False}
         answer = await server.http.post("/api/chat", json=body)
@@ -440,7 +445,7 @@ async def test_pictures_are_not_shown_to_a_blind_model(upstream: Upstream, tmp_p
 
 async def test_a_refused_picture_is_understood(upstream: Upstream, tmp_path: Path) -> None:
     """A server of which nothing is known refuses the picture itself."""
-    upstream.on(COMPLETIONS, says(500, error(500, "image input is not supported - hint: you may need the mmproj")))
+    upstream.on(COMPLETIONS, responds(500, error(500, "image input is not supported - hint: you may need the mmproj")))
     async with running(openai(tmp_path, upstream)) as server:
         body = {"messages": [{"role": "user", "content": "see", "images": ["aGVsbG8="]}], "stream": False}
         answer = await server.http.post("/api/chat", json=body)
@@ -449,7 +454,7 @@ async def test_a_refused_picture_is_understood(upstream: Upstream, tmp_path: Pat
 
 async def test_history_is_halved_when_it_turns_out_too_long(upstream: Upstream, tmp_path: Path) -> None:
     """A provider with an unknown context refuses; the request is repeated without the older half of the history."""
-    upstream.on(COMPLETIONS, says(400, error(400, "maximum context length is 10")), completion("fits"))
+    upstream.on(COMPLETIONS, responds(400, error(400, "maximum context length is 10")), completion("fits"))
     turns = [{"role": role, "content": f"{role} {number}"} for number in range(4) for role in ("user", "assistant")]
     body = {
         "messages": [{"role": "system", "content": "S"}, *turns, {"role": "user", "content": "now"}],
@@ -484,7 +489,7 @@ async def test_free_models_are_rate_limited_and_then_the_fallback_answers(
     upstream: Upstream, other: Upstream, tmp_path: Path
 ) -> None:
     """The account's free questions of the day are known from /key; beyond them the fallback answers."""
-    upstream.on("/key", says(200, {"data": {"free_model_daily_requests": {"used": 49, "limit": 50}}}))
+    upstream.on("/key", responds(200, {"data": {"free_model_daily_requests": {"used": 49, "limit": 50}}}))
     upstream.on(COMPLETIONS, completion("free"))
     settings = openrouter(
         tmp_path,
@@ -509,10 +514,10 @@ async def test_the_monthly_ceiling_leaves_free_sources_only(
     async with running(openrouter(tmp_path, upstream, **paid)) as server:
         await server.chat()
         await server.chat()
-        told = await server.chat()
+        response = await server.chat()
         assert (await server.status())["spent_this_month_usd"] == 1.2
-    assert (told.status_code, told.json()["kind"]) == (402, "credits")
-    assert "1.20 of 1.00 USD" in told.json()["error"]
+    assert (response.status_code, response.json()["kind"]) == (402, "credits")
+    assert "1.20 of 1.00 USD" in response.json()["error"]
     settings = openrouter(tmp_path, upstream, **paid, llm_fallbacks=("ollama:scripted:latest",))
     async with running(settings) as server:
         assert (await server.chat()).json()["message"]["content"] == "from the other"
@@ -557,7 +562,7 @@ async def test_an_error_after_keep_alives_comes_in_the_stream(upstream: Upstream
 
     async def late(call: Any) -> None:
         await release.wait()
-        await says(401, error(401, "bad key"))(call)
+        await responds(401, error(401, "bad key"))(call)
 
     upstream.on(COMPLETIONS, late)
     async with running(openai(tmp_path, upstream, llm_keepalive_seconds=0.02)) as server:
@@ -585,12 +590,12 @@ async def test_a_full_queue_is_refused_with_503(upstream: Upstream, tmp_path: Pa
 
 async def test_auto_finds_a_local_server_while_it_runs(upstream: Upstream, tmp_path: Path) -> None:
     """A server that appears on a usual port is found without a restart, and used."""
-    upstream.on("/v1/models", says(503, {}))
+    upstream.on("/v1/models", responds(503, {}))
     upstream.on("/v1/chat/completions", completion("found"))
     settings = nothing_configured(tmp_path, llm_probe_seconds=0.05)
     async with running(settings, local_ports=(upstream.port,)) as server:
         assert (await server.chat()).status_code == 503
-        upstream.on("/v1/models", says(200, {"data": [{"id": "local-model"}]}))
+        upstream.on("/v1/models", responds(200, {"data": [{"id": "local-model"}]}))
         while (await server.status())["status"] != "ok":
             await upstream.arrival("/v1/models")
         answer = (await server.chat()).json()
@@ -636,7 +641,7 @@ async def test_new_settings_delay_no_request(upstream: Upstream, tmp_path: Path)
 
     async def slow(call: Call) -> None:
         await upstream.release.wait()
-        await says(200, {"data": {}})(call)
+        await responds(200, {"data": {}})(call)
 
     upstream.on("/key", slow)
     upstream.on(COMPLETIONS, completion("new"))

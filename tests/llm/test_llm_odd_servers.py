@@ -30,7 +30,7 @@ from tests.llm.scripted_upstream import (
     hangs,
     last_line,
     line,
-    says,
+    responds,
     scripted_upstream,
     streams,
 )
@@ -42,9 +42,9 @@ MAKE = {"openrouter": openrouter, "ollama": ollama, "openai": openai}
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
     async with scripted_upstream() as found:
-        found.on("/key", says(200, {"data": {}}))
-        found.on("/models", says(200, {"data": [{"id": "scripted"}]}))
-        found.on("/api/tags", says(200, {"models": [{"name": "scripted:latest"}]}))
+        found.on("/key", responds(200, {"data": {}}))
+        found.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
+        found.on("/api/tags", responds(200, {"models": [{"name": "scripted:latest"}]}))
         found.on(COMPLETIONS, completion("hello"))
         found.on("/api/chat", chat("hello"))
         yield found
@@ -87,7 +87,7 @@ async def test_whatever_a_server_says_of_itself_it_is_asked(
     what: str, source: str, path: str, body: Any, upstream: Upstream, tmp_path: Path
 ) -> None:
     """The first probe ends, so that no request waits for it forever."""
-    upstream.on(path, says(200, body))
+    upstream.on(path, responds(200, body))
     async with running(MAKE[source](tmp_path, upstream)) as server:
         assert (await server.chat()).json()["message"]["content"] == "hello"
         assert (await server.status())["status"] == "ok"
@@ -107,7 +107,7 @@ async def test_a_model_that_is_installed_later_is_used_then(
     upstream: Upstream, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A missing model with nothing to ask instead is asked for again at each question, and told in the log once."""
-    missing = says(404, {"error": "model 'scripted' not found"})
+    missing = responds(404, {"error": "model 'scripted' not found"})
     upstream.on("/api/chat", missing, missing, chat("here now"))
     async with running(ollama(tmp_path, upstream)) as server:
         assert [(await server.chat()).status_code for _ in range(2)] == [404, 404]
@@ -119,13 +119,13 @@ async def test_a_model_that_is_installed_later_is_used_then(
 
 async def test_an_ollama_without_any_model_is_told_so_each_time(upstream: Upstream, tmp_path: Path) -> None:
     """The sentence says what to do, the status says it too, and a model that comes later answers."""
-    upstream.on("/api/tags", says(200, {"models": []}))
+    upstream.on("/api/tags", responds(200, {"models": []}))
     async with running(ollama(tmp_path, upstream, ollama_model=None)) as server:
         for _ in range(2):
-            told = await server.chat()
-            assert (told.status_code, "ollama pull" in told.json()["error"]) == (404, True)
+            response = await server.chat()
+            assert (response.status_code, "ollama pull" in response.json()["error"]) == (404, True)
         assert "ollama pull" in (await server.status())["problem"]
-        upstream.on("/api/tags", says(200, {"models": [{"name": "scripted:latest"}]}))
+        upstream.on("/api/tags", responds(200, {"models": [{"name": "scripted:latest"}]}))
         assert (await server.chat()).json()["message"]["content"] == "hello"
 
 
@@ -251,10 +251,10 @@ async def test_what_cannot_be_read_is_the_sources_failure(
     upstream.on(COMPLETIONS, script)
     upstream.on("/api/chat", script)
     async with running(MAKE[source](tmp_path, upstream, llm_attempts=1)) as server:
-        told = await server.chat()
-        assert (told.status_code, told.json()["kind"]) == (503, "unavailable")
-        assert told.json()["error"].startswith(source)
-        assert "http://127.0.0.1" not in told.json()["error"].replace(upstream.url, "")
+        response = await server.chat()
+        assert (response.status_code, response.json()["kind"]) == (503, "unavailable")
+        assert response.json()["error"].startswith(source)
+        assert "http://127.0.0.1" not in response.json()["error"].replace(upstream.url, "")
 
 
 # -- mistakes of our own -----------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from tests.llm.scripted_upstream import (
     delta,
     hangs,
     last_line,
-    says,
+    responds,
     scripted_upstream,
     streams,
 )
@@ -38,7 +38,7 @@ HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
     async with scripted_upstream() as found:
-        found.on("/models", says(200, {"data": [{"id": "scripted"}, {"id": "other"}]}))
+        found.on("/models", responds(200, {"data": [{"id": "scripted"}, {"id": "other"}]}))
         found.on("/chat/completions", completion("Hello", " there"))
         yield found
 
@@ -117,7 +117,7 @@ async def test_the_ollama_client_gets_statuses_and_sentences(server: Running, up
         with pytest.raises(ollama_client.ResponseError) as missing:
             await client.show("nowhere")
         assert missing.value.status_code == 404
-        upstream.on("/chat/completions", says(401, {"error": {"message": "bad key"}}))
+        upstream.on("/chat/completions", responds(401, {"error": {"message": "bad key"}}))
         with pytest.raises(ollama_client.ResponseError) as refused:
             await anext(await client.chat("default", HELLO, stream=True))
     assert (refused.value.status_code, refused.value.error) == (502, "openai: bad key")
@@ -128,7 +128,7 @@ async def test_the_ollama_client_survives_waiting_and_hears_of_a_late_error(upst
 
     async def late(call: Call) -> None:
         await upstream.release.wait()
-        await says(401, {"error": {"message": "bad key"}})(call)
+        await responds(401, {"error": {"message": "bad key"}})(call)
 
     async def read_to_the_end(parts: AsyncIterator[Any]) -> None:
         async for _ in parts:
@@ -167,7 +167,7 @@ async def test_tools_pass_to_and_fro_in_ollamas_form(server: Running, upstream: 
 
 async def test_results_of_functions_find_their_calls_in_either_protocol(upstream: Upstream, tmp_path: Path) -> None:
     """Ollama's clients tell a name or only the order, OpenAI's an id; each source gets what its protocol has."""
-    upstream.on("/api/tags", says(200, {"models": [{"name": "scripted"}]}))
+    upstream.on("/api/tags", responds(200, {"models": [{"name": "scripted"}]}))
     upstream.on("/api/chat", chat("Fine"))
     calls: list[Any] = [{"function": {"name": name, "arguments": {}}} for name in ("weather", "time")]
     by_name = [{"role": "tool", "content": name, "tool_name": name} for name in ("time", "weather")]
@@ -178,8 +178,8 @@ async def test_results_of_functions_find_their_calls_in_either_protocol(upstream
         assert (await server.http.post("/api/chat", json={"messages": turns})).status_code == 200
     sent = upstream.asked("/chat/completions")[0]["messages"]
     assert [call["id"] for call in sent[1]["tool_calls"] + sent[5]["tool_calls"]] == [f"call_{n}" for n in range(4)]
-    told = [(turn["content"], turn["tool_call_id"]) for turn in sent if turn["role"] == "tool"]
-    assert told == [("time", "call_1"), ("weather", "call_0"), ("weather", "call_2"), ("time", "call_3")]
+    found = [(message["content"], message["tool_call_id"]) for message in sent if message["role"] == "tool"]
+    assert found == [("time", "call_1"), ("weather", "call_0"), ("weather", "call_2"), ("time", "call_3")]
 
     theirs = [{"id": f"x{n}", "type": "function", "function": {"name": f"f{n}", "arguments": "{}"}} for n in range(2)]
     results = [{"role": "tool", "content": "", "tool_call_id": f"x{n}"} for n in (1, 0)]
@@ -187,12 +187,12 @@ async def test_results_of_functions_find_their_calls_in_either_protocol(upstream
     async with running(ollama(tmp_path, upstream)) as server:
         assert (await server.http.post("/v1/chat/completions", json=body)).status_code == 200
     sent = upstream.asked("/api/chat")[0]["messages"]
-    assert [(turn["tool_call_id"], turn["tool_name"]) for turn in sent[2:]] == [("x1", "f1"), ("x0", "f0")]
+    assert [(message["tool_call_id"], message["tool_name"]) for message in sent[2:]] == [("x1", "f1"), ("x0", "f0")]
 
 
 async def test_calls_that_come_one_after_the_other_stay_apart(upstream: Upstream, tmp_path: Path) -> None:
     """Ollama may stream each call on its own; a client must not take them for pieces of the same one."""
-    upstream.on("/api/tags", says(200, {"models": [{"name": "scripted"}]}))
+    upstream.on("/api/tags", responds(200, {"models": [{"name": "scripted"}]}))
     call = {"tool_calls": [{"function": {"name": "weather", "arguments": {"city": "Rome"}}}]}
     first, second = (json.dumps({"message": call, "done": False}) + "\n" for _ in range(2))
 
@@ -210,8 +210,8 @@ async def test_calls_that_come_one_after_the_other_stay_apart(upstream: Upstream
         async for chunk in stream:
             chunks.append(chunk.choices[0])
             upstream.release.set()
-        told = [found for choice in chunks for found in choice.delta.tool_calls or []]
-    assert [(found.index, found.id) for found in told] == [(0, "call_0"), (1, "call_1")]
+        found = [call for choice in chunks for call in choice.delta.tool_calls or []]
+    assert [(call.index, call.id) for call in found] == [(0, "call_0"), (1, "call_1")]
     assert chunks[-1].finish_reason == "tool_calls"
 
 
@@ -262,7 +262,7 @@ async def test_the_openai_client_gets_its_errors(server: Running, upstream: Upst
     async with openai_client.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
         with pytest.raises(openai_client.NotFoundError, match="no model 'nowhere'"):
             await client.chat.completions.create(model="nowhere", messages=HELLO)
-        upstream.on("/chat/completions", says(429, {"error": {"message": "slow down"}}, Retry_After="99"))
+        upstream.on("/chat/completions", responds(429, {"error": {"message": "slow down"}}, Retry_After="99"))
         with pytest.raises(openai_client.RateLimitError) as limited:
             await client.chat.completions.create(model="default", messages=HELLO)
         assert limited.value.response.headers["retry-after"] == "99"
@@ -325,22 +325,22 @@ BAD: list[tuple[str, bytes, int, str]] = [
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
-@pytest.mark.parametrize(("what", "content", "status", "words"), BAD, ids=[row[0] for row in BAD])
+@pytest.mark.parametrize(("what", "content", "status", "expected"), BAD, ids=[row[0] for row in BAD])
 async def test_bad_input_gets_a_sentence(
-    path: str, what: str, content: bytes, status: int, words: str, server: Running, upstream: Upstream
+    path: str, what: str, content: bytes, status: int, expected: str, server: Running, upstream: Upstream
 ) -> None:
     """A 4xx with a sentence that names the field; nothing reaches a source."""
     answer = await server.http.post(path, content=content)
     assert answer.status_code == status
     error = answer.json()["error"]
     text = error if isinstance(error, str) else error["message"]
-    assert words in text
+    assert expected in text
     assert "Traceback" not in answer.text
     assert upstream.asked("/chat/completions") == []
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "words"),
+    ("field", "value", "expected"),
     [
         ("options", {"num_predict": "many"}, "options.num_predict: "),
         ("options", {"temperature": [1]}, "options.temperature: "),
@@ -352,11 +352,11 @@ async def test_bad_input_gets_a_sentence(
         ("tools", "all", "tools: "),
     ],
 )
-async def test_a_field_of_the_wrong_type_is_named(field: str, value: Any, words: str, server: Running) -> None:
+async def test_a_field_of_the_wrong_type_is_named(field: str, value: Any, expected: str, server: Running) -> None:
     """By the name that the caller wrote, without the names of our types."""
     answer = await server.http.post("/api/chat", json={"messages": HELLO, field: value})
     assert answer.status_code == 400
-    assert answer.json()["error"].startswith(words)
+    assert answer.json()["error"].startswith(expected)
 
 
 async def test_a_part_of_a_message_of_an_unknown_kind_is_named(server: Running) -> None:
@@ -369,7 +369,7 @@ async def test_a_part_of_a_message_of_an_unknown_kind_is_named(server: Running) 
 
 async def test_options_pass_as_numbers_and_unknown_ones_to_ollama_alone(upstream: Upstream, tmp_path: Path) -> None:
     """A number may be text, as Ollama's own command line writes it."""
-    upstream.on("/api/tags", says(200, {"models": [{"name": "scripted"}]}))
+    upstream.on("/api/tags", responds(200, {"models": [{"name": "scripted"}]}))
     upstream.on("/api/chat", chat("Hello"))
     asked = {"num_predict": "7", "mirostat": 2, "stop": ["."]}
     async with running(ollama(tmp_path, upstream)) as server:

@@ -18,7 +18,7 @@ from tests.llm.scripted_upstream import (
     completion,
     delta,
     hangs,
-    says,
+    responds,
     scripted_upstream,
     streams,
     streams_then_cuts,
@@ -33,12 +33,12 @@ EMPTY = streams(delta(""), delta(finish="stop", usage=PRICED), DONE)
 @pytest.fixture
 async def upstream() -> AsyncIterator[Upstream]:
     async with scripted_upstream() as found:
-        found.on("/key", says(200, {"data": {}}))
-        found.on("/models", says(200, {"data": [{"id": "scripted"}]}))
+        found.on("/key", responds(200, {"data": {}}))
+        found.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
         yield found
 
 
-async def told(server: Running, **more: Any) -> tuple[int, dict[str, Any]]:
+async def chat_error(server: Running, **more: Any) -> tuple[int, dict[str, Any]]:
     """Status and last line of a streamed answer."""
     answer = await server.chat(stream=True, **more)
     return answer.status_code, json.loads(answer.text.splitlines()[-1])
@@ -59,7 +59,7 @@ async def test_three_answers_that_cannot_be_used_are_enough(script: Script, upst
     """However many attempts the settings allow: no fourth answer is paid for, and the error says why."""
     upstream.on(COMPLETIONS, script)
     async with running(openai(tmp_path, upstream, llm_attempts=10, llm_silence_seconds=0.1)) as server:
-        status, error = await told(server)
+        status, error = await chat_error(server)
     assert (status, error["kind"], error["unusable"]) == (502, "unusable", 3)
     assert error["error"].startswith("openai")
     assert len(upstream.asked(COMPLETIONS)) == 3
@@ -67,9 +67,11 @@ async def test_three_answers_that_cannot_be_used_are_enough(script: Script, upst
 
 async def test_failures_that_cost_nothing_are_not_counted(upstream: Upstream, tmp_path: Path) -> None:
     """After a refusal, a cut before the first word or silence the source is asked as often as the settings say."""
-    upstream.on(COMPLETIONS, says(503, ""), streams_then_cuts(), hangs, says(200, "<html>", "text/html"), EMPTY, EMPTY)
+    upstream.on(
+        COMPLETIONS, responds(503, ""), streams_then_cuts(), hangs, responds(200, "<html>", "text/html"), EMPTY, EMPTY
+    )
     async with running(openai(tmp_path, upstream, llm_attempts=5, llm_first_token_seconds=0.2)) as server:
-        _, error = await told(server)
+        _, error = await chat_error(server)
     assert (error["kind"], error["unusable"]) == ("unavailable", 1)
     assert len(upstream.asked(COMPLETIONS)) == 5
 
@@ -78,7 +80,7 @@ async def test_answers_of_earlier_requests_count(upstream: Upstream, tmp_path: P
     """The caller tells how many there were; the setting tells how many there may be."""
     upstream.on(COMPLETIONS, EMPTY)
     async with running(openai(tmp_path, upstream, max_unusable_answers=5)) as server:
-        _, error = await told(server, x_relay={"unusable": 3})
+        _, error = await chat_error(server, x_relay={"unusable": 3})
     assert (error["kind"], error["unusable"]) == ("unusable", 2)
 
 
@@ -88,7 +90,7 @@ async def test_an_answer_that_breaks_off_when_some_of_it_was_delivered_counts(
     """It is not repeated, so the error keeps its kind, with the number beside it."""
     upstream.on(COMPLETIONS, streams_then_cuts(delta("Hel")))
     async with running(openai(tmp_path, upstream)) as server:
-        status, error = await told(server)
+        status, error = await chat_error(server)
     assert (status, error["kind"], error["unusable"]) == (200, "unavailable", 1)
 
 
@@ -96,7 +98,7 @@ async def test_an_answer_that_takes_too_long_counts(upstream: Upstream, tmp_path
     """The limit of the whole ends it from outside."""
     upstream.on(COMPLETIONS, streams_then_hangs(delta("<think>hm")))
     async with running(openai(tmp_path, upstream, llm_total_seconds=0.3)) as server:
-        status, error = await told(server)
+        status, error = await chat_error(server)
     assert (status, error["kind"], error["unusable"]) == (504, "timeout", 1)
 
 
@@ -104,7 +106,7 @@ async def test_what_they_cost_is_spent_money(upstream: Upstream, tmp_path: Path)
     """It is in the month's sum, in the metrics, and beside the answer that follows."""
     upstream.on(COMPLETIONS, EMPTY, EMPTY, completion("at last", usage={"cost": 0.5}))
     async with running(openrouter(tmp_path, upstream)) as server:
-        _, last = await told(server)
+        _, last = await chat_error(server)
         spent = (await server.status())["spent_this_month_usd"]
         metrics = (await server.http.get("/metrics")).text
     relay = last["x_relay"]
@@ -119,7 +121,7 @@ async def test_without_figures_of_the_source_the_price_table_estimates(upstream:
     upstream.on(COMPLETIONS, streams_then_cuts(delta("word " * 800)))
     prices = {"scripted": (0.0, 1_000_000.0)}
     async with running(openai(tmp_path, upstream, llm_prices=prices)) as server:
-        _, error = await told(server)
+        _, error = await chat_error(server)
     assert error["unusable_cost_usd"] == 1000
 
 

@@ -58,7 +58,7 @@ def _known(machines: Machines, platform: str, name: str) -> Phone:
 def _asked(machines: Machines, model: ScriptedModel, phone: Phone, text: str) -> None:
     """Say something, and return when the model works on it and does not get further."""
     model.gate.clear()
-    phone.say(text)
+    phone.send(text)
     machines.until(lambda: bool(model.questions(text)), "asking the model")
 
 
@@ -72,9 +72,9 @@ def test_two_machines_answer_everybody_once_and_in_order(machines: Machines) -> 
             assert machines.post(SMS[number % 2], person, question, sid) == 200
             assert machines.post(SMS[(number + 1) % 2], person, question, sid) == 200
         for person in by_bot:
-            person.say(question)
+            person.send(question)
     for person in [*by_text, *by_bot]:
-        assert [person.hear() for _ in ANSWERS] == ANSWERS
+        assert [person.next_reply() for _ in ANSWERS] == ANSWERS
     for person in [*by_text, *by_bot]:
         assert person.received()[1:] == ANSWERS
     assert len(machines.owners("sms")) == 2
@@ -110,11 +110,11 @@ def test_the_work_of_a_killed_sms_server_is_taken_over_within_its_lease(
     machines.kill(SMS[0])
     model.gate.set()
     assert machines.post(SMS[1], erin, "right behind it") == 200
-    assert [erin.hear(), erin.hear()] == ["You said: text before the crash", "You said: right behind it"]
+    assert [erin.next_reply(), erin.next_reply()] == ["You said: text before the crash", "You said: right behind it"]
     machines.start_one(SMS[0])
     machines.await_ready(SMS[0])
     assert machines.post(SMS[0], erin, "And now?") == 200
-    assert erin.hear() == "You said: And now?"
+    assert erin.next_reply() == "You said: And now?"
     assert len(erin.received()) == 4
 
 
@@ -127,8 +127,11 @@ def test_a_killed_poller_is_replaced_by_the_other(machines: Machines, model: Scr
     _asked(machines, model, frank, "message before the crash")
     machines.kill(first)
     model.gate.set()
-    frank.say("right behind it")
-    assert [frank.hear(), frank.hear()] == ["You said: message before the crash", "You said: right behind it"]
+    frank.send("right behind it")
+    assert [frank.next_reply(), frank.next_reply()] == [
+        "You said: message before the crash",
+        "You said: right behind it",
+    ]
     assert machines.poller() == second
     machines.start_one(first)
     machines.await_ready(first)
@@ -146,23 +149,23 @@ def test_while_postgresql_is_away_nothing_is_lost_and_then_everything_goes_on(
     own_postgresql.stop()
     try:
         assert machines.post(SMS[0], gina, "too early") == 503
-        hugo.say("in the dark")
+        hugo.send("in the dark")
         for server in [*SMS, *TELEGRAM]:
-            machines.until(partial(_says_that_it_is_away, machines, server), "telling it")
+            machines.until(partial(_reports_model_away, machines, server), "telling it")
             assert machines.http.get(machines.url(server) + "/health").status_code == 200
         machines.until(lambda: _updates(machines) == ["database", "database"], "holding the offset")
         assert machines.sim("GET", "stats")["waiting_updates"] == 1
     finally:
         own_postgresql.start()
-    assert hugo.hear(60) == "You said: in the dark"
+    assert hugo.next_reply(60) == "You said: in the dark"
     for server in [*SMS, *TELEGRAM]:
         machines.await_ready(server)
     assert machines.post(SMS[0], gina, "good morning") == 200
-    assert gina.hear() == "You said: good morning"
+    assert gina.next_reply() == "You said: good morning"
     assert (len(gina.received()), len(hugo.received())) == (2, 2)
 
 
-def _says_that_it_is_away(machines: Machines, server: str) -> bool:
+def _reports_model_away(machines: Machines, server: str) -> bool:
     ready = machines.http.get(machines.url(server) + "/ready")
     return (ready.status_code, ready.json()["database"]) == (503, "cannot be written now")
 

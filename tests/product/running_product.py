@@ -122,7 +122,7 @@ class Phone:
         self.address = str(self.person["phone_number" if platform == "sms" else "chat_id"])
         self._seen = 0
 
-    def say(self, text: str) -> None:
+    def send(self, text: str) -> None:
         """Send, and return when the webhook was answered (SMS) or the update is queued (Telegram)."""
         if self.platform == "sms":
             body = {"from": self.address, "body": text}
@@ -131,7 +131,7 @@ class Phone:
         else:
             self.product.sim("POST", "telegram/send", json={"chat_id": int(self.address), "text": text})
 
-    def hear(self, seconds: float = 60) -> str:
+    def next_reply(self, seconds: float = 60) -> str:
         """The next bubble that comes in, once it is there."""
         query = {"platform": self.platform, "person": self.address, "after": self._seen, "timeout": seconds}
         transcript = self.product.sim("GET", "wait", params=query)
@@ -141,8 +141,8 @@ class Phone:
         return str(bubbles[self._seen - 1]["text"])
 
     def ask(self, text: str) -> str:
-        self.say(text)
-        return self.hear()
+        self.send(text)
+        return self.next_reply()
 
     def received(self) -> list[str]:
         """Every bubble that came in so far."""

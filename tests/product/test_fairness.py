@@ -49,10 +49,10 @@ def phones(product: RunningProduct) -> dict[str, list[Phone]]:
     """On each channel so many registered users; the last of them is the one who must not wait."""
     phones = {channel: [Phone(product, channel, f"{channel}{n}") for n in range(CHATS + 1)] for channel in CHANNELS}
     for number in range(CHATS + 1):
-        phones["sms"][number].say(f"name=S{number}")
-        phones["telegram"][number].say("/start")
+        phones["sms"][number].send(f"name=S{number}")
+        phones["telegram"][number].send("/start")
     for phone in [*phones["sms"], *phones["telegram"]]:
-        phone.hear()
+        phone.next_reply()
     return phones
 
 
@@ -92,16 +92,16 @@ def test_one_user_is_answered_after_one_round_of_forty_busy_ones(
     model.gate.clear()
     for n in range(BUSY):
         for channel in CHANNELS:
-            phones[channel][n].say(f"{channel} {n} first")
-            phones[channel][n].say(f"{channel} {n} second")
+            phones[channel][n].send(f"{channel} {n} first")
+            phones[channel][n].send(f"{channel} {n} second")
     for channel in CHANNELS:
         await_model(model, f"{channel} ", SLOTS)
-        phones[channel][-1].say(f"{channel} alone")
+        phones[channel][-1].send(f"{channel} alone")
     await_stored(product)
     model.gate.set()
     for channel in CHANNELS:
         *busy, alone = phones[channel]
-        assert alone.hear() == f"You said: {channel} alone"
+        assert alone.next_reply() == f"You said: {channel} alone"
         asked = [str(messages[-1]["content"]) for messages in model.questions(f"{channel} ")]
         ahead = asked[: asked.index(f"{channel} alone")]
         # Requests of the few that are asked at the same time may overtake each other.
@@ -109,7 +109,9 @@ def test_one_user_is_answered_after_one_round_of_forty_busy_ones(
         assert sent_between(busy, asked_at[channel], alone.numbers()[-1]).total() <= BUSY + SLOTS
     for channel in CHANNELS:
         for n, phone in enumerate(phones[channel][:BUSY]):
-            assert [phone.hear(), phone.hear()] == [f"You said: {channel} {n} {which}" for which in ("first", "second")]
+            assert [phone.next_reply(), phone.next_reply()] == [
+                f"You said: {channel} {n} {which}" for which in ("first", "second")
+            ]
 
 
 def test_one_user_is_answered_while_sixty_chats_receive_ten_parts_each(
@@ -120,17 +122,17 @@ def test_one_user_is_answered_while_sixty_chats_receive_ten_parts_each(
     model.answer = lambda messages: paragraphs if "much" in str(messages[-1]["content"]) else echo(messages)
     for n in range(CHATS):
         for channel in CHANNELS:
-            phones[channel][n].say(f"{channel} {n} much")
+            phones[channel][n].send(f"{channel} {n} much")
     await_model(model, " much", CHATS * len(CHANNELS))
     model.gate.clear()
     for channel in CHANNELS:
-        phones[channel][-1].say(f"{channel} short")
+        phones[channel][-1].send(f"{channel} short")
     await_model(model, " short", len(CHANNELS))
     asked_at = {channel: newest(phones[channel]) for channel in CHANNELS}
     model.gate.set()
     for channel in CHANNELS:
         *chats, alone = phones[channel]
-        assert alone.hear() == f"You said: {channel} short"
+        assert alone.next_reply() == f"You said: {channel} short"
         parts = sent_between(chats, asked_at[channel], alone.numbers()[-1])
         assert max(parts.values(), default=0) <= 2
         assert min(len(phone.numbers()) for phone in chats) < PARTS, "nobody was busy any more"

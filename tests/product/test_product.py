@@ -88,10 +88,10 @@ def test_a_server_killed_while_the_model_works_answers_once_after_its_restart(
     erin.ask("name=Erin" if platform == "sms" else "/start")
     model.gate.clear()
     before = len(model.requests)
-    erin.say(f"{platform} before the crash")
+    erin.send(f"{platform} before the crash")
     while len(model.requests) == before:
         assert model.asked.acquire(timeout=60)
-    erin.say(f"{platform} right behind it")
+    erin.send(f"{platform} right behind it")
     while product.sim("GET", "stats")["waiting_updates"]:
         time.sleep(0.01)  # what was not fetched before the kill would be answered separately
     product.kill(f"{platform}_server")
@@ -99,7 +99,7 @@ def test_a_server_killed_while_the_model_works_answers_once_after_its_restart(
     product.await_ready(f"{platform}_server")
     # Both wait when the server is back, so they are merged into one exchange.
     both = f"You said: {platform} before the crash\n{platform} right behind it"
-    assert erin.hear() == both
+    assert erin.next_reply() == both
     assert erin.ask("And now?") == "You said: And now?"
     assert erin.received()[1:] == [both, "You said: And now?"]
 
@@ -115,11 +115,11 @@ def test_a_long_answer_comes_in_parts_that_each_platform_takes(product: RunningP
         first = frank.ask("something long please")
         assert first.startswith("(1/")
         count = int(first[3 : first.index(")")])
-        texts = [first, *(frank.hear() for _ in range(count - 1))]
+        texts = [first, *(frank.next_reply() for _ in range(count - 1))]
         assert all(len(text) <= 1600 for text in texts)
         assert [text[: text.index(")") + 1] for text in texts] == [f"({n}/{count})" for n in range(1, count + 1)]
         assert "**" not in "".join(texts)
-        bubbles = [grace.ask("something long please"), grace.hear()]
+        bubbles = [grace.ask("something long please"), grace.next_reply()]
         assert all(len(text) <= 4096 for text in bubbles)
         assert "Paragraph 23" in bubbles[1]
         assert "**" not in "".join(bubbles)
@@ -149,7 +149,7 @@ def test_an_operator_sends_by_hand_and_clears_a_history(product: RunningProduct)
             "POST", f"{server}/{platform}/send", json={key: henry.address, "message": "We close at six."}
         )
         assert sent["state"] in {"planned", "sending", "accepted", "sent", "delivered"}
-        assert henry.hear() == "We close at six."
+        assert henry.next_reply() == "We close at six."
         cleared = product.call("DELETE", f"{server}/{platform}/user/{henry.address}/history")
         assert cleared["removed"] >= 1
         again = product.call("DELETE", f"{server}/{platform}/user/{henry.address}/history")

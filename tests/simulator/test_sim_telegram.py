@@ -45,7 +45,7 @@ async def test_blanks_around_a_text_are_trimmed(sim: RunningSimulator, bot: Bot)
 
 
 @pytest.mark.parametrize(
-    ("entity", "said"),
+    ("entity", "expected"),
     [
         ({"type": "bold", "offset": 0, "length": 99}, "ends after the end"),
         ({"type": "bold", "offset": -1, "length": 2}, "incorrect offset"),
@@ -57,17 +57,17 @@ async def test_blanks_around_a_text_are_trimmed(sim: RunningSimulator, bot: Bot)
         ("bold", "Array of MessageEntity"),
     ],
 )
-def test_wrong_entities_are_refused(sim: RunningSimulator, entity: Any, said: str) -> None:
+def test_wrong_entities_are_refused(sim: RunningSimulator, entity: Any, expected: str) -> None:
     """400, and nothing is shown."""
     sim.write("/start")
     answer = sim.bot("sendMessage", chat_id=ADA, text="😀 text", entities=[entity])
     assert answer["error_code"] == 400
-    assert said in answer["description"]
+    assert expected in answer["description"]
     assert sim.bubbles("telegram", ADA) == []
 
 
 @pytest.mark.parametrize(
-    ("parameters", "said"),
+    ("parameters", "expected"),
     [
         ({"chat_id": ADA}, "text is empty"),
         ({"chat_id": ADA, "text": " \n "}, "text is empty"),
@@ -91,12 +91,14 @@ def test_wrong_entities_are_refused(sim: RunningSimulator, entity: Any, said: st
         ),
     ],
 )
-def test_what_telegram_would_refuse_is_refused(sim: RunningSimulator, parameters: dict[str, Any], said: str) -> None:
+def test_what_telegram_would_refuse_is_refused(
+    sim: RunningSimulator, parameters: dict[str, Any], expected: str
+) -> None:
     """400 with the words that clients look for, and nothing is shown."""
     sim.write("/start")
     answer = sim.bot("sendMessage", **parameters)
     assert (answer["ok"], answer["error_code"]) == (False, 400)
-    assert said in answer["description"]
+    assert expected in answer["description"]
     assert sim.bubbles("telegram", ADA) == []
 
 

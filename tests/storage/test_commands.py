@@ -39,22 +39,26 @@ class CommandRunner:
         self.file = folder / "people.db"
         self.settings = Settings(database_url=f"sqlite:///{self.file}")
 
-    def run(self, *words: str) -> tuple[int, str]:
+    def run(self, *arguments: str) -> tuple[int, str]:
         """Exit status and everything that was printed."""
         printed = io.StringIO()
         with chdir(self.folder), redirect_stdout(printed), redirect_stderr(printed):
             try:
                 status = commands.run(
-                    words, PLATFORMS, lambda: self.settings, lambda settings: open_database(settings, "commands"), print
+                    arguments,
+                    PLATFORMS,
+                    lambda: self.settings,
+                    lambda settings: open_database(settings, "commands"),
+                    print,
                 )
             except SystemExit as end:  # the parser's way to stop
                 status = int(end.code or 0)
         return status, printed.getvalue()
 
-    def type(self, *words: str, **environment: str) -> tuple[int, str]:
+    def type(self, *arguments: str, **environment: str) -> tuple[int, str]:
         """The same in a process of its own."""
         done = subprocess.run(
-            [sys.executable, str(ROOT / "messaging_database.py"), *words],
+            [sys.executable, str(ROOT / "messaging_database.py"), *arguments],
             cwd=self.folder,
             env={**os.environ, "DATABASE_URL": self.settings.database_url, **environment},
             capture_output=True,
@@ -146,7 +150,7 @@ def test_a_backup_is_taken_while_somebody_writes(cli: CommandRunner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "expected"),
     [
         (("backup", "taken.db"), "already exists"),
         (("backup", "nowhere/safe.db"), "failed"),
@@ -160,16 +164,18 @@ def test_a_backup_is_taken_while_somebody_writes(cli: CommandRunner) -> None:
         (("export-user", "sms", ANN, "--output", "taken.db"), "cannot be written"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_sentence(cli: CommandRunner, words: tuple[str, ...], says: str) -> None:
+def test_what_cannot_be_done_is_said_in_one_sentence(
+    cli: CommandRunner, arguments: tuple[str, ...], expected: str
+) -> None:
     """Status 1, the reason, and everything as it was."""
     (cli.folder / "taken.db").write_text("something else")
     foreign = sqlite3.connect(cli.folder / "foreign.db")
     foreign.execute("CREATE TABLE cats (name TEXT)")
     foreign.commit()
     foreign.close()
-    status, text = cli.run(*words)
+    status, text = cli.run(*arguments)
     assert status == 1
-    assert says in text
+    assert expected in text
     assert (cli.folder / "taken.db").read_text() == "something else"
     assert cli.count("users", ANN) == 1
 

@@ -45,9 +45,9 @@ def _fill(connection: Connection, size: int, *, analyze: bool) -> None:
         ids = {"part_id": f"part{n}", "reply_id": f"reply{n}"}
         left = {"provider_id": f"provider{n}", "state": ENDS[n // 2 % len(ENDS)]}
         rows[outbound].append({**user, **sent, **ids, **left})
-        said = {**user, "message": "x", "timestamp": 0.0, "in_context": True}
-        rows[conversations].append({**said, "role": "user", "reply_id": None})
-        rows[conversations].append({**said, "role": "assistant", "reply_id": ids["reply_id"]})
+        message = {**user, "message": "x", "timestamp": 0.0, "in_context": True}
+        rows[conversations].append({**message, "role": "user", "reply_id": None})
+        rows[conversations].append({**message, "role": "assistant", "reply_id": ids["reply_id"]})
         status = {"state": "delivered", "error_code": "", "received_at": 0.0, "applied": True}
         rows[delivery_events].append({"platform": SMS, **status, "provider_id": left["provider_id"]})
     for table, values in rows.items():

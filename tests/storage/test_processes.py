@@ -24,7 +24,7 @@ from tests.conftest import ROOT
 from tests.storage.fixtures import Opener, counted, history, message, miscounted_users, recounted
 
 PEOPLE = [UserId(f"+1202555030{n}") for n in range(5)]
-TURNS = 4
+EXCHANGES = 4
 PROGRAM = ROOT / "tests" / "storage" / "relay_process.py"
 
 Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
@@ -78,11 +78,11 @@ class RelayProcesses:
 
 async def _open(db: MessagingDatabase) -> float:
     counts = await counted(db)
-    done = counts.get("messages", 0) >= 2 * TURNS * len(PEOPLE)
+    done = counts.get("messages", 0) >= 2 * EXCHANGES * len(PEOPLE)
     return not done or sum(counts.get(f"part:{state}", 0) for state in ("planned", "sending", "unknown"))
 
 
-EXPECTED = [f"{turn} {half}" for turn in range(TURNS) for half in ("a", "b")]
+EXPECTED = [f"{exchange} {half}" for exchange in range(EXCHANGES) for half in ("a", "b")]
 
 
 @pytest.fixture
@@ -94,29 +94,29 @@ async def relays(database_url: str, opener: Opener, tmp_path: Path) -> AsyncIter
     await relays.close()
 
 
-async def _everybody_writes(db: MessagingDatabase) -> None:
-    for turn in range(TURNS):
+async def _all_users_write(db: MessagingDatabase) -> None:
+    for exchange in range(EXCHANGES):
         for person in PEOPLE:
-            await db.store_inbound(message(person, str(turn)), "")
+            await db.store_inbound(message(person, str(exchange)), "")
 
 
 async def _all_is_well(relays: RelayProcesses) -> None:
     assert relays.by_person() == dict.fromkeys(PEOPLE, EXPECTED)
-    assert len(await history(relays.db)) == 2 * TURNS * len(PEOPLE)
+    assert len(await history(relays.db)) == 2 * EXCHANGES * len(PEOPLE)
     for person in PEOPLE:
-        _, lines = await relays.db.read_context(SMS, person, TURNS)
-        texts = [text for turn in range(TURNS) for text in (str(turn), f"{turn} a{turn} b")]
+        _, lines = await relays.db.read_context(SMS, person, EXCHANGES)
+        texts = [text for exchange in range(EXCHANGES) for text in (str(exchange), f"{exchange} a{exchange} b")]
         assert [line.message for line in lines] == texts
     assert {**await recounted(relays.db)}.items() <= (await counted(relays.db)).items()
     assert await miscounted_users(relays.db) == []
 
 
 async def test_a_process_that_is_killed_again_and_again_loses_and_doubles_nothing(relays: RelayProcesses) -> None:
-    """Kill -9 in the middle of the work, twice; each new life takes up at once what the last one held."""
-    await _everybody_writes(relays.db)
-    for life in range(1, 3):
+    """Kill -9 in the middle of the work, twice; each restart continues at once what the last process held."""
+    await _all_users_write(relays.db)
+    for kills in range(1, 3):
         process = await relays.start("sms@one")
-        await relays.has_sent(life * 12)
+        await relays.has_sent(kills * 12)
         process.kill()
         await process.wait()
     await relays.start("sms@one")
@@ -165,7 +165,7 @@ def _is_free(file: Path) -> bool:
 async def test_of_three_processes_one_dies_and_one_sleeps_past_its_lease(relays: RelayProcesses) -> None:
     """The third takes over what the others held; the sleeper wakes up and sends nothing twice."""
     sleeper, victim, _ = await asyncio.gather(*(relays.start(f"sms@{name}") for name in ("a", "b", "c")))
-    writing = asyncio.create_task(_everybody_writes(relays.db))
+    writing = asyncio.create_task(_all_users_write(relays.db))
     await relays.has_sent(8)
     _put_to_sleep(sleeper, relays)
     victim.kill()
@@ -173,7 +173,7 @@ async def test_of_three_processes_one_dies_and_one_sleeps_past_its_lease(relays:
     await relays.at_rest()
     sleeper.send_signal(signal.SIGCONT)
     await relays.db.store_inbound(message(PEOPLE[0], "late"), "")
-    await relays.has_sent(2 * TURNS * len(PEOPLE) + 2)
+    await relays.has_sent(2 * EXCHANGES * len(PEOPLE) + 2)
     assert relays.by_person()[PEOPLE[0]][-2:] == ["late a", "late b"]
     assert {person: texts[: len(EXPECTED)] for person, texts in relays.by_person().items()} == dict.fromkeys(
         PEOPLE, EXPECTED
