@@ -8,6 +8,7 @@ import re
 import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from relay.config.errors import SettingsError
 from relay.config.settings import Settings, load_settings
 from relay.launcher.plan import Plan, Selection, make_plan
 from relay.launcher.ports import why_closed
-from relay.launcher.processes import is_healthy
+from relay.launcher.processes import returns_200
 
 LOCK_FILE = Path(__file__).resolve().parents[2] / "requirements.lock"
 _STYLE = {Severity.FINE: "green", Severity.NOTE: "yellow", Severity.PROBLEM: "bold red"}
@@ -40,7 +41,8 @@ def diagnose(folder: Path, selection: Selection, environ: Mapping[str, str], con
 
 def examine(folder: Path, selection: Selection, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Run all checks in order; those that need valid settings are left out when the settings are refused."""
-    yield _python()
+    # An older Python does not get here: relay.core.bootstrap ends it with a sentence.
+    yield Finding(Severity.FINE, "python", f"{platform.python_version()} ({sys.executable})")
     yield _requirements(LOCK_FILE)
     try:
         plan = make_plan(load_settings(AllSettings, folder, environ), selection)
@@ -48,18 +50,17 @@ def examine(folder: Path, selection: Selection, environ: Mapping[str, str]) -> I
         for sentence in str(error).splitlines():
             yield Finding(Severity.PROBLEM, "settings", sentence)
         return
-    yield Finding(Severity.FINE, "settings", _sources_of_settings(folder))
+    files = "".join(f", {name}" for name in (".env", "config.json") if (folder / name).exists())
+    yield Finding(Severity.FINE, "settings", f"valid; read from the environment{files}")
     yield from _plan(plan)
     yield from _ports(plan)
     yield _database(folder, plan.settings)
     yield from _log_folder(folder, plan.settings)
     yield from _reachability(plan)
-    yield from _channels(plan)
-
-
-def _python() -> Finding:
-    # An older Python does not get here: relay.core.bootstrap ends it with a sentence.
-    return Finding(Severity.FINE, "python", f"{platform.python_version()} ({sys.executable})")
+    started = {program.name for program in plan.programs}
+    for channel in () if plan.simulated else CHANNELS:
+        if (channel.host or channel).platform in started:
+            yield from channel.check(plan.settings)
 
 
 def _requirements(lock: Path) -> Finding:
@@ -86,11 +87,6 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _sources_of_settings(folder: Path) -> str:
-    files = [name for name in (".env", "config.json") if (folder / name).exists()]
-    return "valid; read from the environment" + "".join(f", {name}" for name in files)
-
-
 def _plan(plan: Plan) -> Iterator[Finding]:
     yield Finding(Severity.FINE, "would start", ", ".join(program.name for program in plan.programs) or "nothing")
     for name, reason in plan.left_out:
@@ -105,10 +101,9 @@ def _ports(plan: Plan) -> Iterator[Finding]:
         reason = why_closed(program.bind_host, program.port)
         if reason is None:
             yield Finding(Severity.FINE, what, f"free for {program.name}")
-        elif is_healthy(program.host, program.port):
-            yield Finding(
-                Severity.NOTE, what, f"{program.name} seems to be running already: GET /health answers ({reason})"
-            )
+        elif returns_200(program, "/health"):
+            text = f"{program.name} seems to be running already: GET /health answers ({reason})"
+            yield Finding(Severity.NOTE, what, text)
         else:
             yield Finding(Severity.PROBLEM, what, f"{program.name} cannot use it: {reason}")
 
@@ -126,12 +121,10 @@ def _sqlite(path: Path) -> Finding:
             return Finding(Severity.FINE, "database", f"{path} will be created")
         return Finding(Severity.PROBLEM, "database", f"{path} cannot be created: its folder is missing or read-only")
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=2, isolation_level=None)
-        try:
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, timeout=2, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         return Finding(Severity.PROBLEM, "database", f"{path} cannot be written: {error}")
     return Finding(Severity.FINE, "database", f"{path} can be written")
@@ -162,11 +155,3 @@ def _reachability(plan: Plan) -> Iterator[Finding]:
     for key, url, matters in targets:
         if matters:
             yield from local_connection(key, url)
-
-
-def _channels(plan: Plan) -> Iterator[Finding]:
-    """The checks of the channels that are started with an account."""
-    started = {program.name for program in plan.programs}
-    for channel in CHANNELS:
-        if not plan.simulated and (channel.host or channel).platform in started:
-            yield from channel.check(plan.settings)

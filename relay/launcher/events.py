@@ -17,7 +17,7 @@ class Exited:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The result of GET /health; sent when it changes, and repeatedly while it is ok."""
+    """The result of GET /health, sent when it changes."""
 
     name: str
     run: int

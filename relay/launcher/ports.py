@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ import psutil
 from relay.launcher.plan import Program
 
 _IN_USE = "it is in use"
-
 
 PORT_WAIT_SECONDS = 5.0
 """How long a start waits for ports that are in use."""
@@ -28,11 +26,11 @@ def wait_for_ports(programs: Sequence[Program], note: Callable[[str], None]) -> 
     for problem in in_use(programs):
         note(problem)
     end = time.monotonic() + PORT_WAIT_SECONDS
-    while busy := bool(in_use(programs)):
+    while in_use(programs):
         if time.monotonic() >= end:
-            break
+            return True
         time.sleep(0.1)  # another process: there is no event to await
-    return busy
+    return False
 
 
 def in_use(programs: Sequence[Program]) -> list[str]:
@@ -42,12 +40,11 @@ def in_use(programs: Sequence[Program]) -> list[str]:
 
 def port_problems(programs: Sequence[Program]) -> list[str]:
     """One sentence for each program whose port cannot be opened."""
-    problems = []
-    for program in programs:
-        reason = why_closed(program.bind_host, program.port)
-        if reason is not None:
-            problems.append(f"{program.name} cannot use port {program.port}: {reason}. {_advice(program, reason)}")
-    return problems
+    return [
+        f"{program.name} cannot use port {program.port}: {reason}. {_advice(program, reason)}"
+        for program in programs
+        if (reason := why_closed(program.bind_host, program.port)) is not None
+    ]
 
 
 def _advice(program: Program, reason: str) -> str:
@@ -66,29 +63,22 @@ def why_closed(bind_host: str, port: int) -> str | None:
     except OSError:
         return f"bind_host {bind_host} is not an address of this machine"
     with socket.socket(family, kind, protocol) as probe:
-        if sys.platform == "win32":
-            # There, SO_REUSEADDR would let two servers listen on one port.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            # As the servers do: a port with connections in TIME_WAIT may be opened again.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # As the servers do: a port with connections in TIME_WAIT may be opened again. Windows has an option of its own;
+        # there, SO_REUSEADDR would let two servers listen on one port.
+        probe.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR), 1)
         try:
             probe.bind(address)
             # Two sockets may be bound to a port with SO_REUSEADDR as long as neither listens.
             probe.listen(1)
         except OSError as error:
-            return _in_words(error, bind_host, port)
+            if error.errno == errno.EADDRINUSE or getattr(error, "winerror", None) in {10013, 10048}:
+                return f"{_IN_USE} by {owner_of(port) or 'another process'}"
+            if error.errno == errno.EADDRNOTAVAIL:
+                return f"bind_host {bind_host} is not an address of this machine"
+            if error.errno == errno.EACCES:
+                return "this user may not open it (ports below 1024 need special permissions)"
+            return error.strerror or str(error)
     return None
-
-
-def _in_words(error: OSError, bind_host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE or getattr(error, "winerror", None) in {10013, 10048}:
-        return f"{_IN_USE} by {owner_of(port) or 'another process'}"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"bind_host {bind_host} is not an address of this machine"
-    if error.errno == errno.EACCES:
-        return "this user may not open it (ports below 1024 need special permissions)"
-    return error.strerror or str(error)
 
 
 def owner_of(port: int) -> str | None:

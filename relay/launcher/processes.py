@@ -86,13 +86,14 @@ class Processes:
 
     def _watch_health(self, program: Program, run: int, process: ServerProcess) -> None:
         healthy = ready = False
-        while not process.ended.wait(_pause(healthy=healthy, ready=ready)):
+        # Probed often while a change is expected.
+        while not process.ended.wait((5.0 if ready else 0.5) if healthy else 0.05):
             # While it is unhealthy, a slow answer still shows that it does not hang.
-            ok = is_healthy(program.host, program.port, 2 if healthy else 10)
-            if ok != healthy or healthy:
+            ok = returns_200(program, "/health", 2 if healthy else 10)
+            if ok != healthy:
                 self._notify(Health(program.name, run, ok))
             healthy = ok
-            if ok and not ready and is_ready(program.host, program.port):
+            if ok and not ready and returns_200(program, "/ready"):
                 ready = True
                 self._notify(Ready(program.name, run))
 
@@ -131,30 +132,12 @@ class ServerProcess:
                 os.killpg(self.pid, signal.SIGKILL)
 
 
-def _pause(*, healthy: bool, ready: bool) -> float:
-    """Seconds until the next probe: short while a change is expected."""
-    if not healthy:
-        return 0.05
-    return 5.0 if ready else 0.5
-
-
-def is_healthy(host: str, port: int, timeout: float = 2) -> bool:
-    """Whether GET /health returns 200 within `timeout` seconds."""
-    return _returns_200(host, port, "/health", timeout)
-
-
-def is_ready(host: str, port: int) -> bool:
-    """Whether GET /ready returns 200 within two seconds."""
-    return _returns_200(host, port, "/ready", 2)
-
-
-def _returns_200(host: str, port: int, path: str, timeout: float) -> bool:
+def returns_200(program: Program, path: str, timeout: float = 2) -> bool:
+    """Whether GET `path` returns 200 within `timeout` seconds."""
     # The standard library's client is enough for one call, and ignores proxies of the environment.
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
-    try:
-        connection.request("GET", path, headers={"Connection": "close"})
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    with contextlib.closing(http.client.HTTPConnection(program.host, program.port, timeout=timeout)) as connection:
+        try:
+            connection.request("GET", path, headers={"Connection": "close"})
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False

@@ -6,7 +6,8 @@ dropped and counted.
 
 from __future__ import annotations
 
-import collections
+import contextlib
+import queue
 import threading
 from collections.abc import Sequence
 
@@ -34,11 +35,8 @@ class Screen:
 
     def __init__(self, console: Console, capacity: int = 10_000) -> None:
         self._console = console
-        self._waiting: collections.deque[Text] = collections.deque()
-        self._capacity = capacity
+        self._waiting: queue.Queue[Text | None] = queue.Queue(capacity)
         self._dropped = 0
-        self._closed = False
-        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._write_all, name="screen", daemon=True)
         self._thread.start()
 
@@ -62,38 +60,27 @@ class Screen:
 
     def close(self, seconds: float = 2) -> None:
         """Write the queued lines and end the thread; returns after `seconds` at the latest."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join(seconds)
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=seconds)
+            self._thread.join(seconds)
 
-    def _put(self, what: Text) -> None:
-        with self._changed:
-            if len(self._waiting) >= self._capacity:
-                self._dropped += 1
-                return
-            self._waiting.append(what)
-            self._changed.notify()
+    def _put(self, text: Text) -> None:
+        try:
+            self._waiting.put_nowait(text)
+        except queue.Full:
+            self._dropped += 1
 
     def _write_all(self) -> None:
-        try:
-            while (what := self._next()) is not None:
-                self._console.print(what, soft_wrap=True)
-        except (OSError, ValueError, SystemExit):
-            # The reader is gone (`| head`, a closed terminal). rich would end the program, but the servers run on.
-            with self._changed:
-                self._capacity = 0
-                self._waiting.clear()
-
-    def _next(self) -> Text | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._dropped or self._closed)
-            if self._waiting:
-                return self._waiting.popleft()
-            if self._dropped:
+        for text in iter(self._waiting.get, None):
+            self._write(text)
+            if self._dropped and self._waiting.empty():
                 dropped, self._dropped = self._dropped, 0
-                return _prefixed("launcher", Text(f"{dropped} lines were dropped: the terminal was too slow"))
-            return None
+                self._write(_prefixed("launcher", Text(f"{dropped} lines were dropped: the terminal was too slow")))
+
+    def _write(self, text: Text) -> None:
+        # When the reader is gone (`| head`, a closed terminal), rich would end the program, but the servers run on.
+        with contextlib.suppress(OSError, ValueError, SystemExit):
+            self._console.print(text, soft_wrap=True)
 
 
 def _prefixed(name: str, text: Text) -> Text:

@@ -6,6 +6,7 @@ tests can try every order of events without processes.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import signal
 from collections.abc import Callable, Iterable, Sequence
@@ -67,33 +68,36 @@ class State(Enum):
     ENDED = auto()  # refused or stopped; final
 
 
+@dataclass(slots=True, eq=False)
 class SupervisedServer:
-    """The state of one program under supervision."""
+    """The state of one program under supervision, and of its latest run."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.name = program.name
-        self.state = State.WAITING
-        self.process: Process | None = None
-        self.run = 0
-        self.started_at = 0.0
-        self.start_after = 0.0
-        self.restarts = 0
-        self.crashes = 0
-        self.healthy = False
-        self.ready = False
-        self.healthy_in_run = False
-        self.hung = False
-        self.was_ever_healthy = False
-        self.healthy_since = 0.0
-        self.unhealthy_since = 0.0
-        self.reported = False
+    program: Program
+    state: State = State.WAITING
+    start_after: float = 0.0
+    restarts: int = 0
+    crashes: int = 0
+    was_ever_healthy: bool = False
+
+    run: int = 0
+    started_at: float = 0.0
+    process: Process | None = None
+    healthy: bool = False
+    ready: bool = False
+    health_changed_at: float = 0.0
+    healthy_in_run: bool = False
+    reported: bool = False
+    hung: bool = False
+    stop_requested: bool = False
+    killed: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.program.name
 
     def started(self, process: Process, now: float) -> None:
-        self.process, self.state = process, State.RUNNING
-        self.started_at = self.unhealthy_since = now
-        self.healthy = self.ready = self.reported = False
-        self.healthy_in_run = self.hung = False
+        self.process, self.state, self.health_changed_at = process, State.RUNNING, now
+        self.healthy = self.ready = self.healthy_in_run = self.reported = self.hung = False
 
     def restart_delay(self, now: float, timeouts: Timeouts) -> float:
         """Seconds until the next start, by the length of the last runs."""
@@ -134,8 +138,6 @@ class Supervisor:
         self._refused = False
         self._stopping_since: float | None = None
         self._waves = stop_waves(programs)
-        self._stop_requested: set[str] = set()
-        self._killed: set[str] = set()
 
     def run(self, events: queue.SimpleQueue[Event], heartbeat: Callable[[], None], tick: float = 0.2) -> int:
         """Supervise until all have ended; returns the exit status. Calls `heartbeat` at least every `tick` seconds."""
@@ -144,10 +146,8 @@ class Supervisor:
             self.advance()
             if self.done:
                 return self.exit_status
-            try:
+            with contextlib.suppress(queue.Empty):
                 self.handle(events.get(timeout=tick))
-            except queue.Empty:
-                continue
 
     @property
     def done(self) -> bool:
@@ -161,7 +161,7 @@ class Supervisor:
         """BAD_SETTINGS when no server is left to run; 1 after a stop with one refused or killed; else 0."""
         if self._refused and self._stopping_since is None:
             return BAD_SETTINGS
-        return 1 if self._refused or self._killed else 0
+        return 1 if self._refused or any(server.killed for server in self._servers.values()) else 0
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -200,9 +200,11 @@ class Supervisor:
         how = in_words(status)
         if self._stopping_since is not None:
             server.state = State.ENDED
-            self._note(server.name, "stopped" if server.name in self._stop_requested else f"ended: {how}")
+            self._note(server.name, "stopped" if server.stop_requested else f"ended: {how}")
         elif status == BAD_SETTINGS:
-            self._end_refused(server)
+            server.state, self._refused = State.ENDED, True
+            self._alarm(server.name, "its settings were refused, see its message above; it will not be restarted")
+            self._on_outage(server.name, Outage("its settings were refused", None))
         else:
             self._restart_later(server, "hung and was killed" if server.hung else how)
 
@@ -217,23 +219,15 @@ class Supervisor:
         self._alarm(server.name, f"{reason}; starting it again in {delay:g} s{advice}")
         self._on_outage(server.name, Outage(reason, delay))
 
-    def _end_refused(self, server: SupervisedServer) -> None:
-        server.state = State.ENDED
-        self._refused = True
-        self._alarm(server.name, "its settings were refused, see its message above; it will not be restarted")
-        self._on_outage(server.name, Outage("its settings were refused", None))
-
     def _on_health(self, server: SupervisedServer, *, ok: bool) -> None:
-        if ok and not server.healthy and (server.reported or server.was_ever_healthy):
-            self._note(server.name, "is healthy again")
+        if ok == server.healthy:
+            return
+        server.healthy, server.health_changed_at = ok, self._clock()
         if ok:
+            if server.reported or server.was_ever_healthy:
+                self._note(server.name, "is healthy again")
             server.was_ever_healthy, server.healthy_in_run, server.reported = True, True, False
-        if ok and not server.healthy:
-            server.healthy_since = self._clock()
             self._on_outage(server.name, None)
-        elif server.healthy and not ok:
-            server.unhealthy_since = self._clock()
-        server.healthy = ok
 
     def _on_ready(self, server: SupervisedServer) -> None:
         server.ready = True
@@ -276,36 +270,30 @@ class Supervisor:
         """Report a server without health; kill it when it hangs. A slow start or a migration is no hang."""
         if server.healthy or server.hung or server.process is None:
             return
-        silent = now - server.unhealthy_since
+        limits, silent = self._timeouts, now - server.health_changed_at
         what = f"runs (process {server.process.pid}) but has not answered GET /health for"
-        if server.healthy_in_run and silent >= self._timeouts.hang:
+        if server.healthy_in_run and silent >= limits.hang:
             server.hung = True
-            self._alarm(server.name, f"{what} {self._timeouts.hang:g} s; it is being killed and started again")
+            self._alarm(server.name, f"{what} {limits.hang:g} s; it is being killed and started again")
             server.process.kill()
-        elif not server.reported and silent >= self._timeouts.health:
+        elif not server.reported and silent >= limits.health:
             server.reported = True
-            fate = (
-                f"killed after {self._timeouts.hang:g} s" if server.healthy_in_run else "left running, it may be slow"
-            )
-            self._alarm(server.name, f"{what} {self._timeouts.health:g} s; it is {fate}")
+            fate = f"killed after {limits.hang:g} s" if server.healthy_in_run else "left running, it may be slow"
+            self._alarm(server.name, f"{what} {limits.health:g} s; it is {fate}")
 
     def _announce_once(self, now: float) -> None:
+        """Announce when all are ready or healthy for the readiness timeout, or at the end of the health timeout."""
         living = [server for server in self._servers.values() if server.state is not State.ENDED]
-        if self._announced or not living:
-            return
-        if not self._all_up(living, now) and now - self._started_at <= self._timeouts.health:
+        all_up = all(
+            server.healthy and (server.ready or now - server.health_changed_at >= self._timeouts.readiness)
+            for server in living
+        )
+        if self._announced or not living or not (all_up or now - self._started_at > self._timeouts.health):
             return
         self._announced = True
         up = frozenset(server.name for server in living if server.healthy)
         self._unready = {server.name for server in living if server.healthy and not server.ready}
         self._announce(up, frozenset(self._unready))
-
-    def _all_up(self, living: Sequence[SupervisedServer], now: float) -> bool:
-        """Whether all are ready, or healthy for the readiness timeout."""
-        return all(
-            server.healthy and (server.ready or now - server.healthy_since >= self._timeouts.readiness)
-            for server in living
-        )
 
     # -- stop ------------------------------------------------------------------------------------------------------
 
@@ -316,21 +304,18 @@ class Supervisor:
             running = [self._servers[name] for name in wave if self._servers[name].state is State.RUNNING]
             if not running:
                 continue
-            self._request_stop(running)
+            for server in running:
+                if server.process and not server.stop_requested:
+                    server.stop_requested = True
+                    server.process.request_stop()
             if elapsed < deadline:
                 return
             self._kill(running)
 
-    def _request_stop(self, servers: Iterable[SupervisedServer]) -> None:
-        for server in servers:
-            if server.process and server.name not in self._stop_requested:
-                self._stop_requested.add(server.name)
-                server.process.request_stop()
-
     def _kill(self, servers: Iterable[SupervisedServer]) -> None:
         for server in servers:
-            if server.process and server.name not in self._killed:
-                self._killed.add(server.name)
+            if server.process and not server.killed:
+                server.killed = True
                 self._alarm(server.name, "is being killed, it has not stopped yet")
                 server.process.kill()
 

@@ -23,7 +23,8 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client as TwilioClient
 
 from relay.core.http_client import open_http_client
-from relay.launcher.processes import is_healthy
+from relay.launcher.plan import Program
+from relay.launcher.processes import returns_200
 from relay.simulator.webhooks import WebhookCaller
 from tests.web.test_web import client, small_app
 
@@ -202,7 +203,7 @@ def with_our_own(url: str) -> None:
             await WebhookCaller(http).post(url, {"a": "b"})
 
     asyncio.run(calls())
-    is_healthy("127.0.0.1", int(url.rpartition(":")[2]))
+    returns_200(Program("llm", "llm_server", int(url.rpartition(":")[2]), "llm_server_port"), "/health")
 
 
 def with_curl(url: str) -> None:
