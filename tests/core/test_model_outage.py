@@ -13,7 +13,7 @@ from relay.core.model_outage import MAX_TRIALS, ModelOutage
 from relay.llm.client import LlmClient
 from tests.core.harness import ANN, BOB, CAT, RelayHarness
 from tests.llm.running_llm_server import openai, running
-from tests.llm.scripted_upstream import completion, says, scripted_upstream
+from tests.llm.scripted_upstream import completion, responds, scripted_upstream
 from tests.settings import Settings
 
 
@@ -75,7 +75,7 @@ async def test_after_ten_minutes_without_the_model_all_are_answered_within_two_s
     monkeypatch.setattr("relay.llm.gateway.gateway._OUTAGE_PROBE_SECONDS", 0.01)
     async with scripted_upstream() as upstream, open_http_client() as http:
         for path in ("/models", "/chat/completions"):
-            upstream.on(path, says(503, "away"))
+            upstream.on(path, responds(503, "away"))
         async with running(openai(tmp_path, upstream)) as server:
             await relay.stop()
             relay.model = LlmClient(http, Settings(llm_server_url=server.url))  # type: ignore[assignment]  # (not scripted)
@@ -86,7 +86,7 @@ async def test_after_ten_minutes_without_the_model_all_are_answered_within_two_s
             for _ in range(12):
                 await relay.advance(50)
                 server.clock.now += 50
-            upstream.on("/models", says(200, {"data": [{"id": "scripted"}]}))
+            upstream.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
             upstream.on("/chat/completions", completion("back"))
             async with asyncio.timeout(60):
                 while (await server.status())["status"] != "ok":
