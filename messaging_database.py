@@ -52,7 +52,7 @@ from relay.storage import users as user_rows
 from relay.storage.database import Database
 from relay.storage.engine import open_transactions
 from relay.storage.history import clear_messages
-from relay.storage.schema import inbound, outbound, users
+from relay.storage.schema import in_states, inbound, outbound, users
 from relay.storage.transactions import Tx, of_user
 
 
@@ -153,9 +153,10 @@ class MessagingDatabase(Database):
 
         return await self._write(work)
 
-    async def users_with_parts(self, platform: Platform) -> list[UserId]:
-        """Users whose oldest open part is due and not leased, at most leases.MAX_USERS."""
-        return await self._read(lambda c: leases.users_due(c, outbound, platform, self._now(c)))
+    async def users_with_parts(self, platform: Platform, *, unsent: bool = False) -> list[UserId]:
+        """Users whose oldest open part is due and not leased, at most leases.MAX_USERS; `unsent`: and was not sent."""
+        head = [in_states(outbound, PartState.PLANNED)] if unsent else []
+        return await self._read(lambda c: leases.users_due(c, outbound, platform, self._now(c), *head))
 
     async def claim_next_part(self, platform: Platform, user_id: UserId, *, mark: bool = True) -> Part | None:
         """Lease the oldest open part of a user and mark it as being sent, committed.

@@ -276,7 +276,7 @@ class SmsService:
         return next((_receipt(sent) for sent in page if sent.sid not in taken and _is_attempt(sent, part, since)), None)
 
     async def probe(self) -> None:
-        """Return at once: the list of messages shows what was sent, so no part is repeated blindly."""
+        """Return at once: the list of messages tells what was sent, so any part may be the trial."""
 
     def status_callback(self, part_id: PartId) -> str | None:
         """Where Twilio reports about this part: its URL carries our id, so a report may overtake Twilio's answer."""

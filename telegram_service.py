@@ -25,6 +25,7 @@ from relay.channels.telegram.settings import TelegramSettings, bot_token
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.typing_indicator import TypingIndicator
 from relay.channels.telegram.updates import COMMAND, Identity, is_group, read_update
+from relay.core.circuit import OUTAGES
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import (
     Decision,
@@ -230,8 +231,12 @@ class TelegramService:
         raise OutcomeUnknown("no-list", f"Telegram cannot tell whether part {part.id} was sent")
 
     async def probe(self) -> None:
-        """Raises SendError while Telegram does not answer."""
-        await self._calls.call("getMe", {}, seconds=PROBE_SECONDS)
+        """Call sendMessage without a text: Telegram refuses that and sends nothing. Raises SendError in an outage."""
+        try:
+            await self._calls.call("sendMessage", {"chat_id": self.me.id, "text": ""}, seconds=PROBE_SECONDS)
+        except SendError as error:
+            if error.kind in OUTAGES:
+                raise
 
     # -- the account ---------------------------------------------------------------------------------------------------
 

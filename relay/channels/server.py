@@ -169,6 +169,7 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
             "limit": limit,
             "offset": offset,
             "sending_paused": self.pipeline.outbox.paused_reason,
+            "sending_outage": self.pipeline.outbox.circuit.status(),
             "model": await self.model.health(),
             "simulated": self.settings.simulated,
         }

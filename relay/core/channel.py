@@ -63,7 +63,7 @@ class Channel(Protocol):
         ...
 
     async def probe(self) -> None:
-        """Raises SendError while the provider does not answer; asked before the only repetition is spent."""
+        """Call the method that sends such that nothing is sent. Raises SendError (OUTAGE, UNKNOWN) while it fails."""
         ...
 
 

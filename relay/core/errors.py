@@ -43,6 +43,7 @@ class SendFailure(StrEnum):
     BLOCKED = "blocked"  # the user blocked our bot; wait until they unblock it
     REJECTED = "rejected"  # this very text will never be accepted: do not repeat it
     BUSY = "busy"  # nothing was sent; the same part may be sent again after a pause
+    OUTAGE = "outage"  # nothing was sent: the provider cannot be reached, for any part
     LIMIT = "limit"  # nothing was sent, and nothing will be before tomorrow: again every hour
     LATER = "later"  # nothing arrived; one careful repetition much later is worth it
     UNKNOWN = "unknown"  # it may have been sent: look it up first
@@ -73,10 +74,14 @@ class SendError(RelayError):
 
 
 class OutcomeUnknown(SendError):
-    """The request was sent and the outcome is unknown (timeout, 5xx, broken body): look it up before repeating."""
+    """The request was sent and the outcome is unknown (timeout, 5xx, broken body): look it up before repeating.
 
-    def __init__(self, code: str, message: str) -> None:
+    answered: whether the provider responded with an error, so that the connection to it works.
+    """
+
+    def __init__(self, code: str, message: str, *, answered: bool = False) -> None:
         super().__init__(SendFailure.UNKNOWN, code, message)
+        self.answered = answered
 
 
 class ModelFailure(StrEnum):

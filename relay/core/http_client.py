@@ -47,7 +47,7 @@ async def request_once(
 ) -> httpx.Response:
     """Make one request to a provider, never repeated and not redirected; `options` are those of httpx.
 
-    Raises SendError (BUSY) when it was certainly not sent, and OutcomeUnknown when there was no response within
+    Raises SendError (OUTAGE) when it was certainly not sent, and OutcomeUnknown when there was no response within
     `seconds` or the connection was cut.
     """
     timeout = httpx.Timeout(seconds, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS)
@@ -57,7 +57,7 @@ async def request_once(
     except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as error:
         if never_left(error):
             unreachable = f"{provider} cannot be reached: {error_text(error)}"
-            raise SendError(SendFailure.BUSY, "unreachable", unreachable) from error
+            raise SendError(SendFailure.OUTAGE, "unreachable", unreachable) from error
         if isinstance(error, TimeoutError | httpx.ReadTimeout):
             raise OutcomeUnknown("timeout", f"{provider} did not answer within {seconds:g} s") from error
         raise OutcomeUnknown("cut off", f"{provider} did not answer: {error_text(error)}") from error

@@ -262,7 +262,7 @@ class Part:
 
     number runs from 1 to count. attempts counts the claims including this one and is the fence of it; lease_until
     is when the claim ends. outcome_unknown is True when an earlier attempt (at attempted_at) may have been sent.
-    resends counts the repetitions after an unknown outcome.
+    resends counts the repetitions after an unknown outcome. A NOTICE by origin is harmless when it arrives twice.
     """
 
     id: PartId
@@ -280,6 +280,7 @@ class Part:
     outcome_unknown: bool = False
     attempted_at: float | None = None
     resends: int = 0
+    origin: Origin = Origin.ANSWER
 
 
 @dataclass(frozen=True, slots=True)

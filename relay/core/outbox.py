@@ -1,7 +1,8 @@
 """Sends planned parts in order and records the outcome of each.
 
 A part is marked before it is sent and recorded after; one whose outcome is unknown is looked up at the provider before
-it may be sent again. The channel classifies errors; `relay.core.retry` computes when to try again.
+it may be sent again. The channel classifies errors; `relay.core.retry` computes when to try again. While the provider
+fails, `relay.core.circuit` admits one part at a time and the others stay unclaimed.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from typing import Any
 
 from relay.config.settings import Settings
 from relay.core.channel import Channel
+from relay.core.circuit import CircuitState, SendCircuit
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
 from relay.core.messages import (
     USER_STATE_AFTER,
     DeliveryEvent,
+    Origin,
     Part,
     PartId,
     PlannedPart,
@@ -62,6 +65,7 @@ class Outbox:
         metrics: Metrics,
         *,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Callable[[], float] = random.random,
     ) -> None:
@@ -71,9 +75,11 @@ class Outbox:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
+        self._monotonic = monotonic
         self._sleep = sleep
         self._rng = rng
         self._claimed: set[PartId] = set()
+        self.circuit = SendCircuit(self._platform, monotonic)
         self._paused_until = 0.0
         self.paused_reason: str | None = None
         self._pause_is_noted = True  # perhaps by an earlier process: the first success removes it
@@ -87,9 +93,21 @@ class Outbox:
         )
 
     async def _due(self) -> list[UserId]:
-        if self._clock() < self._paused_until:
+        """Users with due parts. A half-open circuit should try a part that was surely not sent yet.
+
+        While there is none, and trying another would only risk its resend, a probe checks whether anything changed.
+        """
+        if self._clock() < self._paused_until or self.circuit.state is CircuitState.OPEN:
             return []
-        return await self._store.users_with_parts(self._platform)
+        half_open = self.circuit.state is CircuitState.HALF_OPEN
+        users = await self._store.users_with_parts(self._platform, unsent=half_open)
+        if users or not half_open:
+            return users
+        users = await self._store.users_with_parts(self._platform)
+        if users and not (self._channel.supports_lookup or self.circuit.risks_resend):
+            await self._probe()
+            return []
+        return users
 
     async def _renew(self) -> None:
         await self._store.renew_leases([], sorted(self._claimed))
@@ -98,6 +116,17 @@ class Outbox:
         """Send or look up this user's next part, if it is due; True when the next one may follow."""
         if self._clock() < self._paused_until:
             return False
+        try:
+            admitted = self.circuit.admits(user_id) or (self.circuit.begin_trial(user_id) and await self._probe())
+            more = admitted and await self._next_part(user_id)
+        finally:
+            was_trial = self.circuit.end_trial(user_id)
+        if was_trial:
+            for waiting in await self._due():
+                self.workers.notify(waiting)
+        return more
+
+    async def _next_part(self, user_id: UserId) -> bool:
         part = await self._store.claim_next_part(self._platform, user_id, mark=not self._channel.rate_limited)
         if part is None:
             return False
@@ -119,19 +148,23 @@ class Outbox:
                 await self._channel.wait_for_rate_limit(part)
         except SendError as error:
             return await self._put_off(part, error)
+        if not self.circuit.admits(part.user_id):
+            return await self._hold(part)
         return await self._send(await self._store.begin_send(part))
 
     async def _send(self, part: Part) -> bool:
         """Send a part that was marked, and record the outcome whatever it is."""
         if self._clock() >= part.lease_until:
             raise LeaseLost(f"the lease on part {part.id} ended before it was sent")
+        began = self._monotonic()
         try:
             receipt = await self._channel.send(part)
         except SendError as error:
-            return await self._refused(part, error)
+            return await self._refused(part, error, began)
         except Exception as error:
             log.exception("part %s: unforeseen error in a send", part.id)
-            return await self._refused(part, OutcomeUnknown("unforeseen", f"unforeseen {type(error).__name__}"))
+            return await self._refused(part, OutcomeUnknown("unforeseen", f"unforeseen {type(error).__name__}"), began)
+        self.circuit.record_success(began)
         await self._accepted(part, receipt)
         return True
 
@@ -142,40 +175,68 @@ class Outbox:
             await self._resume()
 
     async def _reconcile(self, part: Part) -> bool:
-        """Look up an earlier attempt and record it, or send the part again; without a lookup it is resent once."""
+        """Look up an earlier attempt and record it, or send the part again; without a lookup it is resent once.
+
+        The only resend is not spent before the provider is known to work. A notice is resent until it is accepted.
+        """
         wait = (part.attempted_at or 0.0) + LOOKUP_AFTER_SECONDS - self._clock()
         if wait > 0:
             error = OutcomeUnknown("waiting", "a report on the last attempt may still come")
             await self._record(lambda: self._store.record_unknown(part, self._clock() + wait, error))
             self.workers.notify_later(wait, part.user_id)
             return False
-        if not self._channel.supports_lookup and part.resends >= MAX_RESENDS:
+        if self._channel.supports_lookup:
+            return await self._lookup(part)
+        if part.resends >= MAX_RESENDS and part.origin is not Origin.NOTICE:
             error = OutcomeUnknown("unknown", "it is unknown whether this part arrived")
             return await self._fail(part, error, self._channel.plan(PERHAPS_LOST))
+        return await (self._begin(part) if await self._may_resend(part) else self._hold(part))
+
+    async def _lookup(self, part: Part) -> bool:
+        """Record what the provider did with an earlier attempt, or send the part again when it will not turn up."""
         try:
-            receipt = await self._lookup(part)
+            receipt = await self._channel.lookup(part, await self._store.accepted_ids(part))
         except SendError as error:
             return await self._put_off(part, OutcomeUnknown(error.code, error.message))
         if receipt is not None:
             await self._accepted(part, receipt)
             return True
         late = (part.attempted_at or 0.0) + self._channel.lookup_seconds - self._clock()
-        if self._channel.supports_lookup and late > 0:
+        if late > 0:
             return await self._put_off(part, OutcomeUnknown("not found", "it may still turn up"), at_most=late)
         return await self._begin(part)
 
-    async def _lookup(self, part: Part) -> Receipt | None:
-        """The receipt of an earlier attempt; None when the part may be sent again. Raises SendError when not now.
+    async def _may_resend(self, part: Part) -> bool:
+        """Whether a send has worked since this part was tried, or else whether it should be the trial itself.
 
-        Without a lookup there is only one repetition, so it waits until the provider answers again.
+        A closed circuit proves nothing about an attempt of an earlier process or of another server.
         """
-        if self._channel.supports_lookup:
-            return await self._channel.lookup(part, await self._store.accepted_ids(part))
-        await self._channel.probe()
-        return None
+        if self.circuit.has_worked_within(self._clock() - (part.attempted_at or 0.0)):
+            return True
+        if self.circuit.state is CircuitState.CLOSED:
+            return self.circuit.begin_trial(part.user_id) and await self._probe()
+        return self.circuit.risks_resend
 
-    async def _refused(self, part: Part, error: SendError) -> bool:
+    async def _probe(self) -> bool:
+        """Whether the method that sends answers; a failure counts like that of a part, and costs none."""
+        began = self._monotonic()
+        try:
+            await self._channel.probe()
+        except SendError as error:
+            self.circuit.record_failure(error, began, probe=True)
+            return False
+        return True
+
+    async def _hold(self, part: Part) -> bool:
+        """Give a claimed part back unsent; it stays due, and goes out when the circuit admits it."""
+        error = self.circuit.cause or OutcomeUnknown("waiting", "it is not known yet whether the provider works")
+        record = self._store.record_unknown if part.outcome_unknown else self._store.record_retry
+        await self._record(lambda: record(part, self._clock(), error))
+        return False
+
+    async def _refused(self, part: Part, error: SendError, began: float) -> bool:
         """Commit what follows from a failed send: a retry, a new address, or the end of the part."""
+        self.circuit.record_failure(error, began)
         self._metrics.sends.labels(self._platform, error.kind).inc()
         if error.moved_to is None or part.attempts > MAX_MOVES:
             return await self._put_off(part, error)

@@ -37,7 +37,8 @@ class Backoff:
 
 SEND_BACKOFF: Final = {
     SendFailure.BUSY: Backoff(1.0, 300.0),
-    SendFailure.UNKNOWN: Backoff(2.0, 300.0),  # between two lookups; resends are counted elsewhere
+    SendFailure.OUTAGE: Backoff(1.0, 60.0),  # the circuit decides which part is tried meanwhile
+    SendFailure.UNKNOWN: Backoff(2.0, 60.0),  # between two lookups; resends are counted elsewhere
     SendFailure.LIMIT: Backoff(3600.0, 3600.0),
     SendFailure.LATER: Backoff(600.0, 3600.0, 2),
     SendFailure.CONFIG: Backoff(60.0, 900.0),  # the channel is paused meanwhile

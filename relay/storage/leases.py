@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import ColumnElement, Connection, Table, select, update
 
 from relay.core.messages import InboundId, PartId, Platform, UserId
 from relay.storage.schema import inbound, is_open, outbound
@@ -27,13 +27,15 @@ def is_claimable(row: Any, now: Any) -> Any:
     return ((row.due <= now) | (row.updated_at > now)) & is_free
 
 
-def users_due(connection: Connection, table: Table, platform: Platform, now: float) -> list[UserId]:
-    """Users whose oldest open row of inbox or outbox is claimable, at most MAX_USERS; later rows wait for it."""
+def users_due(
+    connection: Connection, table: Table, platform: Platform, now: float, *conditions: ColumnElement[bool]
+) -> list[UserId]:
+    """Users whose oldest open row of inbox or outbox is claimable and meets the conditions, at most MAX_USERS."""
     earlier = table.alias()
     before = (earlier.c.platform == platform) & (earlier.c.user_id == table.c.user_id) & (earlier.c.id < table.c.id)
     is_head = ~select(earlier.c.id).where(before, is_open(earlier)).exists()
     heads = select(table.c.user_id).where(table.c.platform == platform, is_open(table), is_head)
-    due = heads.where(is_claimable(table.c, now)).order_by(table.c.id).limit(MAX_USERS)
+    due = heads.where(is_claimable(table.c, now), *conditions).order_by(table.c.id).limit(MAX_USERS)
     return [UserId(user_id) for user_id in connection.execute(due).scalars()]
 
 

@@ -164,6 +164,7 @@ def _part(row: Row[Any], *, outcome_unknown: bool) -> Part:
         outcome_unknown=outcome_unknown,
         attempted_at=row.attempted_at,
         resends=row.resends,
+        origin=Origin(row.origin),
     )
 
 

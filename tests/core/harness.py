@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
+from relay.core.channel import Channel
 from relay.core.conversation import Conversation
 from relay.core.errors import StorageError
 from relay.core.messages import (
@@ -210,7 +211,14 @@ class RelayHarness:
     """Everything between the store and the provider, on a fake clock."""
 
     def __init__(
-        self, url: str, clock: FakeClock, *, supports_lookup: bool = True, rate_limited: bool = False, **changes: Any
+        self,
+        url: str,
+        clock: FakeClock,
+        *,
+        supports_lookup: bool = True,
+        rate_limited: bool = False,
+        channel: Channel | None = None,
+        **changes: Any,
     ) -> None:
         self.clock = clock
         self.database = MessagingDatabase(open_transactions(url, 60), owner="sms@relay", clock=clock.time)
@@ -218,6 +226,8 @@ class RelayHarness:
         defaults = {"merge_messages": False, "messages_per_minute": 10_000, "loop_turns": 0}
         self.settings = Settings(**{**defaults, **changes})
         self.channel = ScriptedChannel(supports_lookup=supports_lookup, rate_limited=rate_limited)
+        self.provider: Channel = channel or self.channel
+        self.platform = self.provider.platform
         self.model, self.metrics = ScriptedModel(), Metrics()
         self.rebuild()
 
@@ -225,10 +235,10 @@ class RelayHarness:
         """Create the services anew, as a restart of the server does; only the database stays."""
         store: Store = self.flaky_database
         faked: dict[str, Any] = {"clock": self.clock.time, "sleep": self.clock.sleep, "rng": lambda: 0.5}
-        self.outbox = Outbox(store, self.channel, self.settings, self.metrics, **faked)
+        self.outbox = Outbox(store, self.provider, self.settings, self.metrics, monotonic=self.clock.time, **faked)
         self.conversation = Conversation(
             store,
-            self.channel,
+            self.provider,
             self.model,
             self.settings,
             self.metrics,
@@ -238,7 +248,7 @@ class RelayHarness:
 
     async def start(self) -> None:
         await self.database.start()
-        await self.database.release_leases(SMS)
+        await self.database.release_leases(self.platform)
         self.outbox.workers.start()
         self.conversation.workers.start()
         await self._swept()
@@ -246,13 +256,13 @@ class RelayHarness:
     async def stop(self, seconds: float = 5) -> None:
         await self.conversation.workers.stop(seconds)
         await self.outbox.workers.stop(seconds)
-        await self.database.release_leases(SMS)
+        await self.database.release_leases(self.platform)
 
     async def receive(self, *texts: str, from_: UserId = ANN, **changes: Any) -> None:
         """Store messages of a user and notify the workers, as a server does."""
         for text in texts:
             external_id = changes.pop("external_id", f"SM-{id(text)}-{len(await self.rows(inbound))}")
-            message = InboundMessage(SMS, external_id, from_, text, self.clock.now, **changes)
+            message = InboundMessage(self.platform, external_id, from_, text, self.clock.now, **changes)
             await self.database.store_inbound(message, "")
             self.conversation.workers.notify(from_)
 

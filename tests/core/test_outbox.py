@@ -9,13 +9,16 @@ import pytest
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
+from relay.core.circuit import CircuitState
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.messages import DeliveryEvent, PartState, Receipt, UserId
+from relay.core.messages import DeliveryEvent, Part, PartState, Receipt, UserId
 from relay.core.outbox import MAX_MOVES, PAUSED, PERHAPS_LOST
 from relay.storage.schema import outbound
-from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
+from tests.core.harness import ANN, BOB, CAT, NewRelay, RelayHarness, ScriptedChannel
 
 LOST = OutcomeUnknown("timeout", "no answer in time")
+GATEWAY = OutcomeUnknown("502", "Bad Gateway", answered=True)
+NO_CONNECTION = SendError(SendFailure.OUTAGE, "unreachable", "nothing listens there")
 WRONG_TOKEN = SendError(SendFailure.CONFIG, "20003", "authenticate")
 
 
@@ -195,7 +198,7 @@ async def test_where_nobody_can_tell_it_is_repeated_once(new_relay: NewRelay, se
 
 
 async def test_whoever_may_have_lost_an_answer_is_told_so_once(new_relay: NewRelay) -> None:
-    """Two silences end the part and the rest of its reply; a notice that gets lost itself brings no other."""
+    """Two silences end the part and the rest of its reply; a notice is repeated until it is accepted."""
     relay = await new_relay(supports_lookup=False)
     relay.channel.script.extend([LOST, LOST])
     await relay.receive("/a|b")
@@ -210,14 +213,19 @@ async def test_whoever_may_have_lost_an_answer_is_told_so_once(new_relay: NewRel
     await relay.idle()
     for _ in range(8):
         await relay.advance(60)
-    assert await relay.part_states() == ["failed", "canceled", "accepted", "failed", "failed"]
+    assert await relay.part_states() == ["failed", "canceled", "accepted", "failed", "unknown"]
+    relay.channel.always = None
+    for _ in range(4):
+        await relay.advance(60)
+    assert await relay.part_states() == ["failed", "canceled", "accepted", "failed", "accepted"]
+    assert relay.channel.to(ANN) == [PERHAPS_LOST] * 2
 
 
 async def test_the_only_repetition_waits_until_the_provider_is_well(new_relay: NewRelay) -> None:
     """An outage in which nothing can be told costs nobody an answer, however long it lasts."""
     relay = await new_relay(supports_lookup=False)
     relay.channel.script.append(LOST)
-    relay.channel.probes.extend([LOST, SendError(SendFailure.BUSY, "unreachable", "no"), WRONG_TOKEN, LOST])
+    relay.channel.probes.extend([LOST, NO_CONNECTION, LOST])
     await relay.receive("/a|b")
     await relay.idle()
     for _ in range(4):
@@ -357,6 +365,145 @@ async def test_a_kill_between_mark_and_record_is_looked_up_after_the_restart(rel
     await relay.idle()
     assert relay.channel.to(ANN) == ["b"]
     assert await relay.part_states() == ["accepted", "accepted"]
+
+
+# -- outages -----------------------------------------------------------------------------------------------------------
+
+
+async def test_in_an_outage_one_part_at_a_time_is_tried_and_the_others_wait_unspent(relay: RelayHarness) -> None:
+    """Not even claimed; when the trial succeeds, everybody's part goes out."""
+    relay.channel.always = NO_CONNECTION
+    await relay.receive("/a", from_=ANN)
+    await relay.idle()
+    await relay.receive("/b", from_=BOB)
+    await relay.receive("/c", from_=CAT)
+    await relay.idle()
+    for _ in range(5):
+        await relay.advance(2)
+    assert await relay.rows(outbound, "state", "attempts") == [("planned", 3), ("planned", 0), ("planned", 0)]
+    relay.channel.always = None
+    await relay.advance(15)
+    assert sorted(relay.channel.sent) == [(ANN, "did /a"), (BOB, "did /b"), (CAT, "did /c")]
+
+
+async def test_a_part_that_was_surely_not_sent_is_tried_before_one_that_may_have_been(new_relay: NewRelay) -> None:
+    """It risks no second copy, and its success shows that the other one's only resend may be spent."""
+    relay = await new_relay(supports_lookup=False)
+    relay.channel.script.append(GATEWAY)
+    await relay.receive("/a", from_=ANN)
+    await relay.idle()
+    await relay.receive("/b", from_=BOB)
+    await relay.advance(2)
+    await relay.advance(2)
+    assert relay.channel.sent == [(BOB, "did /b"), (ANN, "did /a")]
+
+
+async def test_a_lone_part_that_may_have_been_sent_is_tried_again_when_a_probe_recovers(new_relay: NewRelay) -> None:
+    """The probe sends nothing, so the only resend is not spent to find out that nothing works."""
+    relay = await new_relay(supports_lookup=False)
+    relay.channel.script.append(GATEWAY)
+    relay.channel.probes.extend([GATEWAY] * 3)
+    await relay.receive("/a")
+    await relay.idle()
+    for _ in range(40):
+        await relay.advance(2)
+        assert relay.channel.sent == []
+    await relay.advance(5)
+    assert relay.channel.to(ANN) == ["did /a"]
+
+
+async def test_a_lone_part_waits_half_a_minute_when_the_probe_proves_nothing(new_relay: NewRelay) -> None:
+    """A provider that answers the probe and fails to send costs no answer for so long."""
+    relay = await new_relay(supports_lookup=False)
+    relay.channel.script.append(GATEWAY)
+    await relay.receive("/a")
+    await relay.idle()
+    for _ in range(14):
+        await relay.advance(2)
+    assert relay.channel.sent == []
+    await relay.advance(2)
+    assert relay.channel.to(ANN) == ["did /a"]
+
+
+async def test_a_text_that_the_provider_always_fails_on_ends_alone(new_relay: NewRelay) -> None:
+    """Its two attempts open the circuit, the success of another part closes it, and its user is told."""
+    relay = await new_relay(supports_lookup=False)
+
+    async def send(part: Part) -> Receipt:
+        if part.text == "did /poison":
+            raise GATEWAY
+        return await ScriptedChannel.send(relay.channel, part)
+
+    relay.channel.send = send  # type: ignore[method-assign]
+    await relay.receive("/poison", from_=ANN)
+    for number in range(12):
+        await relay.receive(f"/{number}", from_=BOB)
+        await relay.advance(2)
+    assert relay.channel.to(BOB) == [f"did /{number}" for number in range(12)]
+    assert relay.channel.to(ANN) == [PERHAPS_LOST]
+    assert (await relay.rows(outbound, "state", "resends"))[0] == ("failed", 1)
+    assert relay.outbox.circuit.state is CircuitState.CLOSED
+
+
+async def test_a_refusal_of_one_user_delays_nobody_in_a_half_open_circuit(relay: RelayHarness) -> None:
+    """It proves nothing, so the next part is tried at once, not after another pause."""
+    relay.channel.script.extend([NO_CONNECTION, SendError(SendFailure.BLOCKED, "403", "blocked")])
+    await relay.receive("/a", from_=ANN)
+    await relay.idle()
+    await relay.receive("/b", from_=BOB)
+    await relay.idle()
+    await relay.advance(2)
+    assert relay.channel.sent == [(BOB, "did /b")]
+    assert await relay.part_states() == ["failed", "accepted"]
+
+
+async def test_a_restart_in_an_outage_spends_no_resend(new_relay: NewRelay) -> None:
+    """What may have been sent waits until a send works; what was resent already is not sent a third time."""
+    relay = await new_relay(supports_lookup=False)
+    gate = asyncio.Event()
+
+    async def cut() -> None:
+        await gate.wait()
+        raise GATEWAY
+
+    relay.channel.always = cut
+    for user in (ANN, BOB, CAT):
+        await relay.receive("/a", from_=user)
+    await relay.until(lambda: relay.outbox.workers.busy == 3)
+    gate.set()
+    await relay.idle()
+    await relay.stop(0)
+    rows = outbound.update().where(outbound.c.user_id == CAT).values(resends=1)
+    await relay.database._write(lambda tx: tx.run(rows))
+    relay.clock.advance(3)
+    relay.rebuild()
+    relay.channel.probes.extend([GATEWAY] * 2)
+    await relay.start()
+    for _ in range(4):
+        await relay.advance(2)
+    assert relay.channel.sent == []
+    relay.channel.always = None
+    for _ in range(10):
+        await relay.advance(2)
+    assert sorted(relay.channel.sent) == [(ANN, "did /a"), (BOB, "did /a"), (CAT, PERHAPS_LOST)]
+
+
+async def test_a_part_that_waited_for_its_slot_meanwhile_is_put_back_unspent(new_relay: NewRelay) -> None:
+    """The circuit opened while it waited: it is neither marked nor sent."""
+    relay = await new_relay(supports_lookup=False, rate_limited=True)
+    waits = asyncio.Event()
+    relay.channel.rate_limits.extend([None, waits.wait])
+    await relay.receive("/a", from_=ANN)
+    relay.channel.script.append(GATEWAY)
+    await relay.receive("/b", from_=BOB)
+    await relay.until(lambda: relay.outbox.circuit.state is CircuitState.OPEN)
+    waits.set()
+    await relay.idle()
+    assert sorted(await relay.rows(outbound, "state")) == [("planned",), ("unknown",)]
+    assert relay.channel.sent == []
+    await relay.advance(2)
+    await relay.advance(2)
+    assert len(relay.channel.sent) == 2
 
 
 # -- reports that come later -------------------------------------------------------------------------------------------

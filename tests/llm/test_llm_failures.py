@@ -12,9 +12,9 @@ import pytest
 
 from llm_server import take_over
 from relay.config.errors import SettingsError
+from relay.core.circuit import CircuitState
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_transport
-from relay.llm.gateway.breaker import Circuit
 from relay.llm.gateway.catalog import open_backends
 from relay.llm.gateway.environment import Environment
 from tests.llm.running_llm_server import made, nothing_configured, ollama, openai, openrouter, running
@@ -352,7 +352,7 @@ async def test_a_source_that_comes_back_is_tried_at_once(upstream: Upstream, tmp
             upstream.on("/api/tags", looked_at)
             await backend.probe()
             states.append(breaker.state)
-        assert states == [Circuit.OPEN, Circuit.OPEN, Circuit.HALF_OPEN]
+        assert states == [CircuitState.OPEN, CircuitState.OPEN, CircuitState.HALF_OPEN]
 
 
 async def test_a_model_that_is_gone_is_replaced(

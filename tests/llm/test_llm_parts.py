@@ -13,9 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from relay.core.circuit import CircuitState
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import ChatMessage, ChatRequest, ProviderStatus, RequestTiming
-from relay.llm.gateway.breaker import Breaker, Circuit
+from relay.llm.gateway.breaker import Breaker
 from relay.llm.gateway.context import fitted, halved, tokens_of
 from relay.llm.gateway.fair_queue import FairQueue
 from relay.llm.gateway.quota import FreeQuota
@@ -118,9 +119,9 @@ def test_a_circuit_opens_rests_longer_each_time_and_closes() -> None:
     clock = Clock()
     breaker = Breaker(clock)
     for _ in range(4):
-        assert breaker.state is Circuit.CLOSED
+        assert breaker.state is CircuitState.CLOSED
         breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
-    assert (breaker.state, breaker.open_seconds) == (Circuit.OPEN, 5)
+    assert (breaker.state, breaker.open_seconds) == (CircuitState.OPEN, 5)
     with pytest.raises(ModelError, match="left alone") as refused:
         breaker.admit("x")
     assert (refused.value.kind, refused.value.retry_after) == (ModelFailure.UNAVAILABLE, 5)
@@ -133,10 +134,10 @@ def test_a_circuit_opens_rests_longer_each_time_and_closes() -> None:
     clock.now += 10
     breaker.admit("x")
     breaker.record_success()
-    assert (breaker.state, breaker.admit("x")) == (Circuit.CLOSED, False)
+    assert (breaker.state, breaker.admit("x")) == (CircuitState.CLOSED, False)
     for _ in range(3):
         breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
-    assert breaker.state is Circuit.CLOSED  # the count of failures starts again
+    assert breaker.state is CircuitState.CLOSED  # the count of failures starts again
     breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
     assert breaker.open_seconds == 5
 
@@ -196,7 +197,7 @@ def test_a_failed_trial_reopens_the_circuit_whatever_opened_it(cause: ModelFailu
     clock.now += breaker.open_seconds
     assert breaker.admit("x") is True
     breaker.record_failure(model_error(outcome))
-    assert breaker.state is Circuit.OPEN
+    assert breaker.state is CircuitState.OPEN
     assert breaker.open_seconds == 10  # the second opening in a row
     with pytest.raises(ModelError) as refused:
         breaker.admit("x")
@@ -209,7 +210,7 @@ def test_many_questions_that_fail_together_are_one_rest() -> None:
     for _ in range(64):
         breaker.record_failure(model_error(ModelFailure.UNAVAILABLE))
     breaker.record_failure(model_error(ModelFailure.RATE_LIMIT, 33))
-    assert (breaker.state, breaker.open_seconds) == (Circuit.OPEN, 5)
+    assert (breaker.state, breaker.open_seconds) == (CircuitState.OPEN, 5)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_what_the_return_of_a_source_ends(kind: ModelFailure, ended: bool) -> No
     for _ in range(4):
         breaker.record_failure(model_error(kind, 300 if kind is ModelFailure.RATE_LIMIT else None))
     breaker.on_recovered()
-    assert breaker.state is (Circuit.HALF_OPEN if ended else Circuit.OPEN)
+    assert breaker.state is (CircuitState.HALF_OPEN if ended else CircuitState.OPEN)
     if ended:
         assert breaker.admit("x")
         with pytest.raises(ModelError):

@@ -132,7 +132,8 @@ def _success_body(response: httpx.Response) -> str:
             raise OutcomeUnknown(f"{status}", "Twilio's answer was a success, but not one that can be read")
         return response.text
     if (status >= 500 or status == 408) and _code(payload) not in TWILIO_ERRORS:
-        raise OutcomeUnknown(str(_code(payload) or status), _message(payload) or f"Twilio answered with {status}")
+        text = _message(payload) or f"Twilio answered with {status}"
+        raise OutcomeUnknown(str(_code(payload) or status), text, answered=True)
     raise _refused(status, payload, response.headers)
 
 

@@ -60,13 +60,13 @@ def refusal(status: int, body: bytes) -> SendError:
     """The error of a response other than success; one that is not the Bot API's own comes from a proxy."""
     payload = json_object(body)
     if status >= 500:
-        return OutcomeUnknown(str(status), _description(payload, f"Telegram answered {status}"))
+        return OutcomeUnknown(str(status), _description(payload, f"Telegram answered {status}"), answered=True)
     if payload is None or payload.get("ok") is not False:
         return _foreign(status)
     code = payload["error_code"] if isinstance(payload.get("error_code"), int) else status
     text = _description(payload, f"Telegram answered {code}")
     if code >= 500:
-        return OutcomeUnknown(str(code), text)
+        return OutcomeUnknown(str(code), text, answered=True)
     parameters = payload.get("parameters")
     hints: dict[str, Any] = parameters if isinstance(parameters, dict) else {}
     moved_to = hints.get("migrate_to_chat_id")
@@ -89,7 +89,7 @@ def _foreign(status: int) -> SendError:
     """For a response that no Bot API sent: a refusal means that nothing reached Telegram, a success leaves it open."""
     if status < 300:
         return OutcomeUnknown("body", "Telegram's answer could not be understood")
-    return SendError(SendFailure.BUSY, str(status), f"something other than the Bot API answered, with {status}")
+    return SendError(SendFailure.OUTAGE, str(status), f"something other than the Bot API answered, with {status}")
 
 
 def _description(payload: Mapping[str, Any] | None, otherwise: str) -> str:

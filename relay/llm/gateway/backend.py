@@ -6,10 +6,11 @@ import asyncio
 import logging
 from typing import Any
 
+from relay.core.circuit import CircuitState
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.text import timestamp
 from relay.llm.chat import ModelFacts, Provider, ProviderError, ProviderStatus
-from relay.llm.gateway.breaker import Breaker, Circuit
+from relay.llm.gateway.breaker import Breaker
 from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.fair_queue import FairQueue
 from relay.llm.gateway.quota import FreeQuota
@@ -150,7 +151,7 @@ class Backend:
     @property
     def usable(self) -> bool:
         """Whether a request to the default model would be attempted now."""
-        return self.problem is None and self.breaker(self.default_model).state is not Circuit.OPEN
+        return self.problem is None and self.breaker(self.default_model).state is not CircuitState.OPEN
 
     def status(self, *, with_messages: bool) -> dict[str, Any]:
         """State for people and programs; only messages of errors may contain text of providers and users."""

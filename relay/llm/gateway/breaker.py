@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 
+from relay.core.circuit import Circuit
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.retry import Backoff
 
@@ -21,33 +21,13 @@ _PROVIDER_FAILURES = _ENDED_BY_RECOVERY | {ModelFailure.CREDITS, ModelFailure.RA
 """Failures of the provider; all others are caused by the request."""
 
 
-class Circuit(StrEnum):
-    CLOSED = "closed"  # requests pass
-    OPEN = "open"  # no request passes until the cooldown ends
-    HALF_OPEN = "half_open"  # one trial request may pass
-
-
-class Breaker:
+class Breaker(Circuit):
     """Decides from past outcomes whether a request is admitted. `clock` is monotonic, in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+        super().__init__(clock)
         self._failures = 0
-        self._openings = 0
-        self._until = 0.0
-        self._trial_running = False
         self._cause: ModelError | None = None
-
-    @property
-    def state(self) -> Circuit:
-        if self._cause is None:
-            return Circuit.CLOSED
-        return Circuit.HALF_OPEN if self._clock() >= self._until else Circuit.OPEN
-
-    @property
-    def open_seconds(self) -> float:
-        """Seconds until requests are admitted again; 0 when they are."""
-        return max(0.0, self._until - self._clock()) if self._cause is not None else 0.0
 
     def admit(self, target: str) -> bool:
         """Admit a request; true when it is the trial of a half-open circuit.
@@ -57,10 +37,9 @@ class Breaker:
         cause = self._cause
         if cause is None:
             return False
-        wait = self.open_seconds
-        if wait > 0 or self._trial_running:
-            raise ModelError(cause.kind, f"{target} is left alone for now: {cause.message}", retry_after=max(wait, 1.0))
-        self._trial_running = True
+        if not self.begin_trial(target):
+            wait = max(self.open_seconds, 1.0)
+            raise ModelError(cause.kind, f"{target} is left alone for now: {cause.message}", retry_after=wait)
         return True
 
     def check(self, target: str) -> None:
@@ -75,32 +54,31 @@ class Breaker:
             self._openings = 0
 
     def record_success(self) -> None:
-        self._failures = self._openings = 0
-        self._cause = None
-        self._trial_running = False
+        self.close()
+        self._failures = 0
+        self._cause = self._trial = None
 
     def cancel_trial(self) -> None:
         """The trial request was cancelled before its outcome was known."""
-        self._trial_running = False
+        self._trial = None
 
     def record_failure(self, error: ModelError) -> None:
         """Count a failure of the provider; an error caused by the request proves that the provider works."""
-        trial, self._trial_running = self._trial_running, False
+        trial, self._trial = self._trial is not None, None
         if error.kind not in _PROVIDER_FAILURES:
             self.record_success()
         elif self._cause is not None and not trial:
             pass  # requests in flight when the circuit opened fail with it: they are one failure, not many
         elif error.kind in {ModelFailure.AUTH, ModelFailure.CREDITS}:
-            self._open(error, _ACCESS_BACKOFF.delay(self._openings + 1))
+            self._fail(error, _ACCESS_BACKOFF.delay(self._openings + 1))
         elif error.kind is ModelFailure.RATE_LIMIT and error.retry_after is not None:
-            self._open(error, min(max(error.retry_after, 1.0), _MAX_RETRY_AFTER))
+            self._fail(error, min(max(error.retry_after, 1.0), _MAX_RETRY_AFTER))
         else:
             self._failures += 1
             if trial or self._failures >= _FAILURES_TO_OPEN:
                 backoff = _OUTAGE_BACKOFF if error.kind is ModelFailure.UNAVAILABLE else _FAILURE_BACKOFF
-                self._open(error, backoff.delay(self._openings + 1))
+                self._fail(error, backoff.delay(self._openings + 1))
 
-    def _open(self, error: ModelError, seconds: float) -> None:
+    def _fail(self, error: ModelError, seconds: float) -> None:
         self._cause = error
-        self._until = self._clock() + seconds
-        self._openings += 1
+        self.open(seconds)

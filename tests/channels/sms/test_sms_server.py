@@ -275,7 +275,8 @@ async def test_the_status_tells_what_was_promised(sms: SmsHarness) -> None:
     assert status["cost"]["segments"] >= 2
     assert status["cost"]["sms_usd_estimate"] > 0
     assert status["simulated"] is True
-    expected = {"queue_depth", "oldest_unanswered_seconds", "delivery", "model", "last_errors", "sending_paused"}
+    expected = {"queue_depth", "oldest_unanswered_seconds", "delivery", "model", "last_errors"}
+    expected |= {"sending_paused", "sending_outage"}
     assert set(status) >= expected
 
 

@@ -220,7 +220,7 @@ async def test_nobody_listening_means_that_nothing_was_sent(
     """A refused connection is safe to repeat."""
     with pytest.raises(SendError) as caught:
         await SmsService(settings_for(f"http://127.0.0.1:{free_port()}"), http).send(PART)
-    assert caught.value.kind is SendFailure.BUSY
+    assert caught.value.kind is SendFailure.OUTAGE
     assert "12345" not in str(caught.value)
 
 

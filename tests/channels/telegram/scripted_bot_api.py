@@ -88,6 +88,8 @@ class ScriptedBotApi(ScriptedServer):
             if not isinstance(step, asyncio.Event):
                 return step
             await step.wait()
+        if method == "sendMessage" and not parameters["text"]:
+            return refused(400, "Bad Request: message text is empty")
         return ok(await self._result(method, parameters))
 
     async def _result(self, method: str, parameters: dict[str, Any]) -> Any:

@@ -142,7 +142,7 @@ async def test_in_a_group_the_answer_quotes_its_question_within_its_topic(
         (Reply(200, b'{"ok":true}'), SendFailure.UNKNOWN, "body"),
         (ok(True), SendFailure.UNKNOWN, "body"),
         (ok({"message": "of another kind"}), SendFailure.UNKNOWN, "body"),
-        (Reply(403, b"<html>a proxy says no</html>"), SendFailure.BUSY, "403"),
+        (Reply(403, b"<html>a proxy says no</html>"), SendFailure.OUTAGE, "403"),
         (CUT, SendFailure.UNKNOWN, "cut off"),
     ],
 )
@@ -167,7 +167,7 @@ async def test_a_server_that_cannot_be_reached_is_certainly_no_send(time: Time) 
     settings = Settings(telegram_bot_token=TOKEN, telegram_api_base_url=f"http://127.0.0.1:{port}")
     async with open_http_client() as client:
         error = await failure(TelegramService(settings, client), part())
-    assert (error.kind, error.code) == (SendFailure.BUSY, "unreachable")
+    assert (error.kind, error.code) == (SendFailure.OUTAGE, "unreachable")
 
 
 async def test_a_group_that_moved_tells_its_new_address(service: TelegramService, api: ScriptedBotApi) -> None:
@@ -262,16 +262,17 @@ async def test_trouble_with_typing_troubles_nobody(
     assert len(api.made("sendChatAction")) == 1
 
 
-@pytest.mark.parametrize("reply", [Reply(502, b"<html>"), refused(429, "x", retry_after=9), CUT])
-async def test_a_probe_tells_whether_telegram_answers_at_all(
+@pytest.mark.parametrize("reply", [Reply(502, b"<html>"), refused(502, "Bad Gateway"), Reply(407, b"<html>"), CUT])
+async def test_a_probe_tells_whether_sending_works(
     service: TelegramService, api: ScriptedBotApi, reply: Reply | str
 ) -> None:
-    """It sends nobody anything, and raises as long as there is no proper answer."""
-    api.scripts["getMe"].append(reply)
+    """It calls the method that sends, without a text, so that nobody gets anything; every refusal is an answer."""
+    api.scripts["sendMessage"].extend([reply, refused(429, "x", retry_after=9)])
     with pytest.raises(SendError):
         await service.probe()
     await service.probe()
-    assert api.made("sendMessage") == []
+    await service.probe()
+    assert [asked["text"] for asked in api.made("sendMessage")] == [""] * 3
 
 
 async def test_the_menu_shows_every_command(service: TelegramService, api: ScriptedBotApi) -> None:
