@@ -35,7 +35,6 @@ from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
 from relay.core.messages import UserId, db_safe
 from relay.core.text import timestamp
-from relay.storage import queries
 from relay.web.access import ADMIN, PUBLIC, origin_is_ours
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
@@ -100,9 +99,9 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
 
     async def ready() -> dict[str, Any]:
         try:
-            await app.state.console.database.query(queries.all_saved_state)
+            await app.state.console.database.check()
         except StorageError:
-            return {"ready": False, "database": "cannot be read now", "simulated": settings.simulated}
+            return {"ready": False, "database": "cannot be written now", "simulated": settings.simulated}
         return {"ready": True, "simulated": settings.simulated}
 
     app = build_app(

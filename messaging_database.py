@@ -94,7 +94,7 @@ class MessagingDatabase(Database):
 
     async def users_waiting(self, platform: Platform) -> list[UserId]:
         """Users whose oldest open message is due and not leased, at most leases.MAX_USERS."""
-        return await self._read(lambda c: leases.users_due(c, inbound, platform, self._now(c)))
+        return await self._read(lambda c: leases.users_due(c, inbound, platform, self._transactions.now(c)))
 
     async def claim_next_inbound(self, platform: Platform, user_id: UserId) -> Claim | None:
         """Lease the oldest open message of a user, committed; None when there is none, or it is not due or leased."""
@@ -156,7 +156,7 @@ class MessagingDatabase(Database):
     async def users_with_parts(self, platform: Platform, *, unsent: bool = False) -> list[UserId]:
         """Users whose oldest open part is due and not leased, at most leases.MAX_USERS; `unsent`: and was not sent."""
         head = [in_states(outbound, PartState.PLANNED)] if unsent else []
-        return await self._read(lambda c: leases.users_due(c, outbound, platform, self._now(c), *head))
+        return await self._read(lambda c: leases.users_due(c, outbound, platform, self._transactions.now(c), *head))
 
     async def claim_next_part(self, platform: Platform, user_id: UserId, *, mark: bool = True) -> Part | None:
         """Lease the oldest open part of a user and mark it as being sent, committed.
@@ -300,9 +300,14 @@ class MessagingDatabase(Database):
         return await self._read(lambda c: queries.read_state(c, platform, name))
 
 
-def open_database(settings: Settings, server: str, *, clock: Callable[[], float] = time.time) -> MessagingDatabase:
-    """The database of these settings; `start` or `prepare` opens it."""
-    transactions = open_transactions(settings.database_url, settings.database_timeout_seconds)
+def open_database(
+    settings: Settings, server: str, *, clock: Callable[[], float] = time.time, limited: bool = True
+) -> MessagingDatabase:
+    """The database of these settings; `start` or `prepare` opens it.
+
+    `limited`: every verb raises StorageError a second after database_timeout_seconds at the latest.
+    """
+    transactions = open_transactions(settings.database_url, settings.database_timeout_seconds, limited=limited)
     return MessagingDatabase(
         transactions, owner=settings.owner_of(server), lease_seconds=settings.lease_seconds, clock=clock
     )
@@ -315,9 +320,8 @@ def main() -> int:
     # Its parser and the table of telephone numbers are 8 MB that no server needs.
     from relay.storage import commands as database_commands  # noqa: PLC0415
 
-    return database_commands.run(
-        None, PLATFORMS, partial(load_or_exit, AllSettings), lambda settings: open_database(settings, "commands"), print
-    )
+    opened = partial(open_database, server="commands", limited=False)
+    return database_commands.run(None, PLATFORMS, partial(load_or_exit, AllSettings), opened, print)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -32,6 +33,19 @@ class Postgresql:
     def start(self) -> None:
         """Return when it can be used again."""
         insist(self._server.ensure_postgres_running)
+
+    def freeze(self) -> None:
+        """Stop its processes as a hanging machine would: connections stay open, and nothing answers."""
+        postmaster = psutil.Process(self._server.get_pid())
+        postmaster.suspend()
+        for process in postmaster.children():
+            process.suspend()
+
+    def thaw(self) -> None:
+        """Let its processes go on; nothing happens when they do."""
+        postmaster = psutil.Process(self._server.get_pid())
+        for process in (*postmaster.children(), postmaster):
+            process.resume()
 
     def run(self, *statements: str) -> None:
         """Run statements as its administrator, each in a transaction of its own."""

@@ -155,11 +155,15 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         own = await self.own_readiness()
         return {
             "database": database,
+            **self._database_warning(),
             "sending_paused": self.pipeline.outbox.paused_reason is not None,
             **own,
             "ready": database == "ok" and own.get("ready", True),
             "simulated": self.settings.simulated,
         }
+
+    def _database_warning(self) -> dict[str, str]:
+        return {"database_warning": self.database.warning} if self.database.warning else {}
 
     async def status(self, limit: int, offset: int) -> dict[str, Any]:
         """Figures, a page of the users, the model's health and the newest failures."""
@@ -168,6 +172,7 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
             **figures,
             "limit": limit,
             "offset": offset,
+            **self._database_warning(),
             "sending_paused": self.pipeline.outbox.paused_reason,
             "sending_outage": self.pipeline.outbox.circuit.status(),
             "model": await self.model.health(),

@@ -1,1 +1,1 @@
-"""The inside of the messaging database: tables, transactions, the rows of each verb, reports and maintenance."""
+"""The messaging database behind `messaging_database`: tables, transactions, rows, queries and maintenance."""

@@ -1,7 +1,6 @@
-"""The commands of `python messaging_database.py`: words in, one verb each, a short report out.
+"""The commands of `python messaging_database.py`: parse arguments, call a verb of the database, print the result.
 
-The verbs are the database's; this file parses, asks and prints. Exit status: 0 done, 1 not done (with the reason), 2
-the command was not understood.
+Exit status: 0 done, 1 not done (with the reason), 2 wrong arguments.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,10 +21,37 @@ from relay.storage.database import Database
 from relay.storage.files import backup, read_old_users, restore, sqlite_path
 from relay.storage.maintenance import MIN_DAYS_KEPT
 
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([dhwy]?)", re.IGNORECASE)
 _DAYS = {"": 1.0, "d": 1.0, "h": 1 / 24, "w": 7.0, "y": 365.0}
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of a command, with everything that it may use."""
+
+    options: argparse.Namespace
+    settings: Settings
+    opened: Callable[[Settings], Database]
+    print: Print
+
+    def run(self, verb: Callable[[Database], Awaitable[int]], *, must_exist: bool = True) -> int:
+        """Run `verb` on the database, migrated to the newest revision. A missing file is an error if `must_exist`."""
+        if must_exist and self.settings.database_url.startswith("sqlite:"):
+            path = sqlite_path(self.settings.database_url, "this")
+            if not path.exists():
+                raise StorageError(f"the database file {path} does not exist")
+
+        async def work() -> int:
+            database = self.opened(self.settings)
+            try:
+                await database.prepare()
+                return await verb(database)
+            finally:
+                await database.stop()
+
+        return asyncio.run(work())
 
 
 def run(
@@ -32,14 +59,14 @@ def run(
     platforms: Sequence[Platform],
     settings: Callable[[], Settings],
     opened: Callable[[Settings], Database],
-    say: Say,
+    output: Print,
 ) -> int:
-    """Do what the words ask for; the exit status."""
+    """Run the command of these arguments; the exit status."""
     options = _parser(platforms).parse_args(arguments)
     try:
-        return int(options.command(options, settings(), opened, say))
+        return int(options.command(_Call(options, settings(), opened, output)))
     except StorageError as error:
-        say(f"not done: {error}")
+        output(f"not done: {error}")
         return 1
 
 
@@ -89,133 +116,111 @@ def _days(text: str) -> float:
     return days
 
 
-def _with(
-    opened: Callable[[Settings], Database],
-    settings: Settings,
-    verb: Callable[[Database], Awaitable[int]],
-    *,
-    must_exist: bool = True,
-) -> int:
-    """Open the database, do one thing, close it. A file that is not there is a mistake, not a new database."""
-    if must_exist and settings.database_url.startswith("sqlite:"):
-        path = sqlite_path(settings.database_url, "this")
-        if not path.exists():
-            raise StorageError(f"the database file {path} does not exist")
-
-    async def work() -> int:
-        database = opened(settings)
-        try:
-            await database.prepare()
-            return await verb(database)
-        finally:
-            await database.stop()
-
-    return asyncio.run(work())
-
-
-def _migrate(_: argparse.Namespace, settings: Settings, opened: Callable[[Settings], Database], say: Say) -> int:
+def _migrate(call: _Call) -> int:
     async def verb(_: Database) -> int:
-        say("the database is at the newest revision")
+        call.print("the database is at the newest revision")
         return 0
 
-    return _with(opened, settings, verb, must_exist=False)
+    return call.run(verb, must_exist=False)
 
 
-def _backup(options: argparse.Namespace, settings: Settings, _: Callable[[Settings], Database], say: Say) -> int:
-    size = backup(sqlite_path(settings.database_url, "backup"), options.file.absolute())
-    say(f"wrote {options.file}, {size:,} bytes, checked")
+def _backup(call: _Call) -> int:
+    file: Path = call.options.file
+    size = backup(sqlite_path(call.settings.database_url, "backup"), file.absolute())
+    call.print(f"wrote {file}, {size:,} bytes, checked")
     return 0
 
 
-def _restore(options: argparse.Namespace, settings: Settings, _: Callable[[Settings], Database], say: Say) -> int:
-    target = sqlite_path(settings.database_url, "restore")
-    if not options.yes:
-        say(f"this would replace the content of {target} with that of {options.file}; add --yes to do it")
+def _restore(call: _Call) -> int:
+    target, file = sqlite_path(call.settings.database_url, "restore"), call.options.file
+    if not call.options.yes:
+        call.print(f"this would replace the content of {target} with that of {file}; add --yes to do it")
         return 1
-    saved = restore(options.file.absolute(), target, datetime.now(UTC))
-    say(f"restored {target} from {options.file}" + (f"; what was there before is in {saved}" if saved else ""))
-    return 0
+    saved = restore(file.absolute(), target, datetime.now(UTC))
+
+    async def verb(_: Database) -> int:
+        call.print(f"restored {target} from {file}" + (f"; what was there before is in {saved}" if saved else ""))
+        return 0
+
+    return call.run(verb)
 
 
-def _check(_: argparse.Namespace, settings: Settings, opened: Callable[[Settings], Database], say: Say) -> int:
+def _check(call: _Call) -> int:
     async def verb(database: Database) -> int:
         found = await database.problems()
         for problem in found:
-            say(problem)
-        say(f"{len(found)} problems found" if found else "all is well")
+            call.print(problem)
+        call.print(f"{len(found)} problems found" if found else "all is well")
         return 1 if found else 0
 
-    return _with(opened, settings, verb)
+    return call.run(verb)
 
 
-def _import(options: argparse.Namespace, settings: Settings, opened: Callable[[Settings], Database], say: Say) -> int:
-    people, refused = read_old_users(options.file, settings.default_region)
+def _import(call: _Call) -> int:
+    people, refused = read_old_users(call.options.file, call.settings.default_region)
 
     async def verb(database: Database) -> int:
         taken = await database.import_users(people)
-        say(f"imported {taken['users']} people with {taken['conversations']} messages")
+        call.print(f"imported {taken['users']} people with {taken['conversations']} messages")
         if taken["known_already"]:
-            say(f"left {taken['known_already']} people as they are: they are already known")
+            call.print(f"left {taken['known_already']} people as they are: they are already known")
         for number in refused:
-            say(f"left out {number!r}: not a phone number")
+            call.print(f"left out {number!r}: not a phone number")
         return 0
 
-    return _with(opened, settings, verb, must_exist=False)
+    return call.run(verb, must_exist=False)
 
 
-def _export(options: argparse.Namespace, settings: Settings, opened: Callable[[Settings], Database], say: Say) -> int:
+def _export(call: _Call) -> int:
+    platform, user_id, file = Platform(call.options.platform), UserId(call.options.user_id), call.options.output
+
     async def verb(database: Database) -> int:
-        found = await database.export_user(Platform(options.platform), UserId(options.user_id))
+        found = await database.export_user(platform, user_id)
         if found is None:
-            say(f"nothing is kept about {options.user_id} on {options.platform}")
+            call.print(f"nothing is kept about {user_id} on {platform}")
             return 1
         content = json.dumps(found, ensure_ascii=False, indent=2)
-        if options.output is None:
-            say(content)
-        else:
-            _write_new(options.output, content)
-            say(f"wrote {options.output}")
+        if file is None:
+            call.print(content)
+            return 0
+        try:
+            file.touch(mode=0o600, exist_ok=False)
+            file.write_text(content, encoding="utf-8")
+        except OSError as error:
+            raise StorageError(f"{file} cannot be written: {error}") from error
+        call.print(f"wrote {file}")
         return 0
 
-    return _with(opened, settings, verb)
+    return call.run(verb)
 
 
-def _write_new(path: Path, content: str) -> None:
-    try:
-        path.touch(mode=0o600, exist_ok=False)
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error}") from error
-
-
-def _forget(options: argparse.Namespace, settings: Settings, opened: Callable[[Settings], Database], say: Say) -> int:
-    platform, user_id = Platform(options.platform), UserId(options.user_id)
+def _forget(call: _Call) -> int:
+    platform, user_id = Platform(call.options.platform), UserId(call.options.user_id)
 
     async def verb(database: Database) -> int:
         kept = await database.export_user(platform, user_id)
         if kept is None:
-            say(f"nothing is kept about {user_id} on {platform}")
+            call.print(f"nothing is kept about {user_id} on {platform}")
             return 1
-        if not options.yes:
-            say(
-                "this would remove "
-                + _amounts({name: len(rows) for name, rows in kept.items()})
-                + "; add --yes to do it"
-            )
+        if not call.options.yes:
+            amounts = _amounts({name: len(rows) for name, rows in kept.items()})
+            call.print(f"this would remove {amounts}; add --yes to do it")
             return 1
-        say("removed " + _amounts(await database.forget_user(platform, user_id)))
+        call.print("removed " + _amounts(await database.forget_user(platform, user_id)))
         return 0
 
-    return _with(opened, settings, verb)
+    return call.run(verb)
 
 
-def _prune(options: argparse.Namespace, settings: Settings, opened: Callable[[Settings], Database], say: Say) -> int:
+def _prune(call: _Call) -> int:
+    days = call.options.older_than
+
     async def verb(database: Database) -> int:
-        removed = await database.prune(options.older_than, with_conversations=options.conversations)
-        say(f"removed what is older than {options.older_than:g} days: " + _amounts(removed))
+        removed = await database.prune(days, with_conversations=call.options.conversations)
+        call.print(f"removed what is older than {days:g} days: " + _amounts(removed))
         return 0
 
-    return _with(opened, settings, verb)
+    return call.run(verb)
 
 
 def _amounts(removed: dict[str, int]) -> str:

@@ -12,14 +12,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, false, select
 
 from relay.core.errors import StorageError
 from relay.core.messages import Platform, UserId
 from relay.storage import maintenance
 from relay.storage.maintenance import OldUser
 from relay.storage.saved_state import set_state
-from relay.storage.transactions import CLOSE_SECONDS, CounterDeltas, Transactions, Tx
+from relay.storage.schema import metadata
+from relay.storage.transactions import CLOSE_SECONDS, Transactions, Tx
 
 log = logging.getLogger("relay.database")
 
@@ -33,7 +34,8 @@ REFUSAL_SECONDS = 5.0
 _WRITE_CHECK = Platform("database")
 """Platform of the row that `check` writes."""
 
-_MOMENT = text("SELECT extract(epoch FROM clock_timestamp())")
+_READS = [select(table).where(false()) for table in metadata.sorted_tables]
+"""Fail when a table or a column is missing."""
 
 
 class Database:
@@ -46,6 +48,7 @@ class Database:
         owner: str,
         lease_seconds: float = 15.0,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._transactions = transactions
@@ -54,34 +57,37 @@ class Database:
         self._preparing: asyncio.Task[None] | None = None
         self.owner = owner
         self._lease = lease_seconds
-        self._written_at = 0.0
-        self._refused_at = -REFUSAL_SECONDS
+        self._monotonic = monotonic
+        self._written_at = self._refused_at = float("-inf")
+        self._checking: asyncio.Task[StorageError | None] | None = None
         self._complaint = ""
-        self._clock = clock
+        self._clock = transactions.clock = clock
 
     async def start(self) -> None:
-        """Create or migrate the tables; while that fails, retry in the background.
+        """Create or migrate the tables; when that fails, or takes long, it goes on in the background.
 
         Until it succeeds every verb raises StorageError, so that webhooks answer 503 and polling keeps its offset.
         """
-        if not await self._prepare():
-            self._preparing = asyncio.create_task(self._keep_preparing())
+        first = asyncio.create_task(self._prepare())
+        await asyncio.wait({first}, timeout=self._transactions.limit)
+        if not self._ready:
+            self._preparing = asyncio.create_task(self._keep_preparing(first))
 
     async def prepare(self) -> None:
         """Create or migrate the tables, once. Raises StorageError."""
         await self._transactions.prepare()
         self._ready = True
 
-    async def _prepare(self) -> bool:
+    async def _prepare(self) -> None:
         try:
             await self.prepare()
         except StorageError as error:
             if self._complaint != str(error):
                 log.error("%s; it is tried again and again", error)  # noqa: TRY400 (the traceback adds nothing)
             self._complaint = str(error)
-        return self._ready
 
-    async def _keep_preparing(self) -> None:
+    async def _keep_preparing(self, first: asyncio.Task[None]) -> None:
+        await first
         while not self._ready:
             await self._sleep(PREPARE_PAUSE_SECONDS)
             await self._prepare()
@@ -89,24 +95,21 @@ class Database:
 
     async def stop(self, seconds: float = CLOSE_SECONDS) -> None:
         """Finish running transactions within `seconds`, abandon the others, and close the connections."""
-        if self._preparing is not None:
-            self._preparing.cancel()
-            await asyncio.gather(self._preparing, return_exceptions=True)
+        for task in (self._preparing, self._checking):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await asyncio.get_running_loop().run_in_executor(None, self._transactions.close, seconds)
 
     async def _write(self, work: Callable[[Tx], T], *, urgent: bool = False) -> T:
-        def run(connection: Connection, deltas: CounterDeltas) -> T:
-            tx = Tx(connection, self._now(connection), deltas)
-            result = work(tx)
-            tx.finish()
-            return result
-
         self._must_be_ready()
         try:
-            return await self._transactions.write(run, urgent=urgent)
+            result = await self._transactions.write(work, urgent=urgent)
         except StorageError:
-            self._refused_at = self._clock()
+            self._refused_at = self._monotonic()
             raise
+        self._written_at, self._refused_at = self._monotonic(), float("-inf")
+        return result
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         self._must_be_ready()
@@ -116,12 +119,6 @@ class Database:
         if not self._ready:
             raise StorageError("the database is not ready yet; the log of this server says why")
 
-    def _now(self, connection: Connection) -> float:
-        """The time of PostgreSQL's clock, because the clocks of several machines differ; of our clock for SQLite."""
-        if connection.dialect.name == "sqlite":
-            return self._clock()
-        return float(connection.execute(_MOMENT).scalar_one())
-
     def _due(self, tx: Tx, due: float) -> float:
         """A time of our clock as one of the database's."""
         return tx.now + due - self._clock()
@@ -130,17 +127,45 @@ class Database:
         """Run one of the queries of `relay.storage.queries`."""
         return await self._read(query)
 
-    async def check(self) -> None:
-        """Raise StorageError unless the database is writable; cheap enough for a public route.
+    @property
+    def warning(self) -> str | None:
+        """A sentence about a danger to the database that does not stop it yet, for operators."""
+        return self._transactions.warning
 
-        A write that was refused within the last REFUSAL_SECONDS outweighs one that succeeds now.
+    async def check(self) -> None:
+        """Raise StorageError unless the database is complete and writable; returns within CHECK_SECONDS.
+
+        It is cheap enough for a public route: concurrent checks share one transaction. A write of a verb that was
+        refused counts for REFUSAL_SECONDS, or until one succeeds.
         """
-        if self._clock() - self._refused_at < REFUSAL_SECONDS:
+        if self._monotonic() - self._refused_at < REFUSAL_SECONDS:
             raise StorageError("the database refused to write a moment ago")
-        if self._clock() - self._written_at < CHECK_SECONDS:
+        if self._monotonic() - self._written_at < CHECK_SECONDS:
             return
-        await self._write(lambda tx: set_state(tx, _WRITE_CHECK, "written_at", tx.now))
-        self._written_at = self._clock()
+        if self._checking is None:
+            self._checking = asyncio.create_task(self._check())
+        checking = self._checking
+        await asyncio.wait({checking}, timeout=CHECK_SECONDS)
+        if not checking.done():
+            raise StorageError(f"the database has not answered for {CHECK_SECONDS:g} s")
+        if error := checking.result():
+            raise error
+
+    async def _check(self) -> StorageError | None:
+        """Read the columns of all tables and write a row; the error, if any."""
+
+        def work(tx: Tx) -> None:
+            for read in _READS:
+                tx.run(read)
+            set_state(tx, _WRITE_CHECK, "written_at", tx.now)
+
+        try:
+            await self._write(work)
+        except StorageError as error:
+            return error
+        finally:
+            self._checking = None
+        return None
 
     # -- maintenance ---------------------------------------------------------------------------------------------------
 
@@ -161,7 +186,7 @@ class Database:
 
         They are searched without a lock and deleted in several transactions, so that messages are stored meanwhile.
         """
-        before = await self._read(lambda c: maintenance.oldest_kept(self._now(c), older_than_days))
+        before = await self._read(lambda c: maintenance.oldest_kept(self._transactions.now(c), older_than_days))
         tables = [name for name in maintenance.PRUNED if with_conversations or name != "conversations"]
         return {name: await self._prune(name, before) for name in tables}
 

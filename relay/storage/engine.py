@@ -1,10 +1,11 @@
-"""Opens the database of a URL: connections as the queue needs them, migrations under a lock, a file that may vanish.
+"""Opens the database of a URL: settings of connections, migrations under a lock, a file that may be replaced.
 
-Only this file knows how SQLite and PostgreSQL differ in being opened; `relay.storage.transactions` knows how in use.
+This module has the differences of SQLite and PostgreSQL in opening, `relay.storage.transactions` those in use.
 """
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -16,34 +17,47 @@ from relay.core.errors import StorageError
 from relay.storage.revisions import migrate
 from relay.storage.transactions import GroupCommit, Pooled, Transactions, storage_error
 
-_LEAST_IDLE_SECONDS = 3  # ours take milliseconds, but not on a machine that has other things to do
-_MIGRATION_IDLE_SECONDS = 60  # Alembic is imported amid the transaction, and a slow machine takes its time for that
+log = logging.getLogger("relay.storage.engine")
+
+_MIN_IDLE_SECONDS = 3  # pauses amid our transactions take milliseconds, except on a busy machine
+_MIGRATION_IDLE_SECONDS = 60  # Alembic is imported amid the transaction
+
+MAX_WAL_BYTES = 32_000_000
+"""Size to which SQLite cuts its write-ahead log when no reader needs it."""
+
+WAL_WARNING_BYTES = 100_000_000
+"""Size from which the log is reported: a reader that never ends keeps SQLite from reusing it."""
+
+_GRACE_SECONDS = 1.0
+"""How much longer than the database's own timeouts a caller waits: their errors are more precise."""
 _MIGRATION_LOCK = 0x72656C6179  # any number, the same in every process
 
 
-def open_transactions(url: str, timeout: float) -> Transactions:
-    """Ready to use, but nothing is opened yet: `prepare` makes or migrates the tables.
+def open_transactions(url: str, timeout: float, *, limited: bool = True) -> Transactions:
+    """The transactions of a database, which `prepare` opens.
 
-    timeout: seconds to wait for a lock or a connection.
+    timeout: seconds to wait for a lock or a connection; and, if `limited`, for any answer, with a second of grace.
     """
+    limit = timeout + _GRACE_SECONDS if limited else None
     if url.startswith("sqlite:///"):
         file = SqliteFile(Path(url.removeprefix("sqlite:///")), timeout)
-        return GroupCommit(file.engine("BEGIN IMMEDIATE"), file.engine("BEGIN"), file.check, file.prepare)
-    engine = _postgresql_engine(url, timeout)
-    return Pooled(engine, lambda: _prepare_postgresql(engine))
+        return GroupCommit(file.engine("BEGIN IMMEDIATE"), file.engine("BEGIN"), file.check, file.prepare, limit)
+    engine = _postgresql_engine(url, timeout, limited=limited)
+    return Pooled(engine, lambda: _prepare_postgresql(engine), limit)
 
 
 class SqliteFile:
-    """One SQLite file: WAL and full sync, never created by accident, noticed when it is taken away or replaced."""
+    """One SQLite file with WAL and full sync; only `prepare` creates it, and `check` detects that it was replaced."""
 
     def __init__(self, path: Path, timeout: float) -> None:
         self._path = path.absolute()
         self._timeout = timeout
         self._inode: tuple[int, int] | None = None
         self._engines: list[Engine] = []
+        self._warned = False
 
     def engine(self, begin: str) -> Engine:
-        """Connections to the file as it is; with mode=rw a missing file is an error, not a new and empty database."""
+        """Connections to the existing file: with mode=rw a missing file is an error, not a new, empty database."""
         return self._engine("rw", begin)
 
     def _engine(self, mode: str, begin: str) -> Engine:
@@ -52,18 +66,23 @@ class SqliteFile:
             connection = sqlite3.connect(
                 name, uri=True, timeout=self._timeout, check_same_thread=False, isolation_level=None
             )
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "foreign_keys=ON",
+                f"journal_size_limit={MAX_WAL_BYTES}",
+            ):
                 connection.execute(f"PRAGMA {pragma}")
             return connection
 
-        # A queue, because its dispose leaves alone what another thread is using at the moment.
+        # A QueuePool, because its dispose does not close connections in use by other threads.
         engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         self._engines.append(engine)
         return engine
 
     def prepare(self) -> None:
-        """Create or migrate the tables. Raises StorageError with a sentence when the file cannot be used."""
+        """Create or migrate the tables. Raises StorageError when the file cannot be used."""
         engine = self._engine("rwc", "BEGIN EXCLUSIVE")
         try:
             with engine.begin() as connection:
@@ -75,10 +94,11 @@ class SqliteFile:
             engine.dispose()
             self._engines.remove(engine)
 
-    def check(self) -> None:
-        """Refuse to write into a file that is no longer there: it would be lost with its last open handle.
+    def check(self) -> str | None:
+        """Raise StorageError when the file was deleted: writes to it would be lost with the last open handle.
 
-        Another file in its place (a backup that was put back) is migrated, and used from now on. Raises StorageError.
+        Another file in its place (a restored backup) is migrated and used from now on. A warning when the write-ahead
+        log has grown large.
         """
         try:
             identity = self._identity()
@@ -90,13 +110,28 @@ class SqliteFile:
             for engine in self._engines:
                 engine.dispose()
             self.prepare()
+        return self._check_wal()
+
+    def _check_wal(self) -> str | None:
+        try:
+            size = self._path.with_name(self._path.name + "-wal").stat().st_size
+        except FileNotFoundError:
+            size = 0
+        if size < WAL_WARNING_BYTES:
+            self._warned = False
+            return None
+        warning = f"the write-ahead log has {size // 1_000_000} MB: a program has been reading the database for long"
+        if not self._warned:
+            log.warning("%s; end it (a forgotten sqlite3 shell?), and the log shrinks by itself", warning)
+        self._warned = True
+        return warning
 
     def _identity(self) -> tuple[int, int]:
         status = self._path.stat()
         return status.st_dev, status.st_ino
 
 
-def _postgresql_engine(url: str, timeout: float) -> Engine:
+def _postgresql_engine(url: str, timeout: float, *, limited: bool) -> Engine:
     seconds = max(1, int(timeout))
     return create_engine(
         url,
@@ -106,15 +141,15 @@ def _postgresql_engine(url: str, timeout: float) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "connect_timeout": seconds,
-            # A server that vanished without a word must not hold the verbs for as long as TCP would.
+            # A server that vanished without closing its connections is detected sooner than by TCP's defaults.
             "keepalives_idle": seconds,
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "tcp_user_timeout": 2000 * seconds,
-            # The last: a process that is stopped amid a transaction would hold the counters that all others need,
-            # so it loses them while the others still wait.
-            "options": f"-c lock_timeout={seconds}s -c statement_timeout={seconds * 2}s"
-            f" -c idle_in_transaction_session_timeout={max(_LEAST_IDLE_SECONDS, seconds // 2)}s",
+            # The last: a client that is stopped amid a transaction holds locks on the counters that all others need,
+            # so it loses them before the others stop waiting.
+            "options": f"-c lock_timeout={seconds}s -c statement_timeout={seconds if limited else 0}s"
+            f" -c idle_in_transaction_session_timeout={max(_MIN_IDLE_SECONDS, seconds // 2)}s",
         },
     )
 

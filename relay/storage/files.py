@@ -1,6 +1,6 @@
-"""Files of SQLite databases: a backup while everything runs, its way back, and databases of the older product.
+"""Files of SQLite databases: online backup, restore, and reading databases of the older product.
 
-Each verb raises StorageError with one sentence when it cannot do its work, and then leaves everything as it was.
+Each function raises StorageError when it cannot do its work, and has then changed nothing.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +18,14 @@ import phonenumbers
 from relay.core.errors import StorageError
 from relay.core.messages import UserId, db_safe
 from relay.storage.maintenance import OldUser
+from relay.storage.revisions import revisions
 
 _YEAR_5138 = 1e11
-"""A number of seconds beyond this is one of milliseconds; nothing that shows a moment could show it."""
+"""A larger number is one of milliseconds."""
 
 
 def sqlite_path(url: str, verb: str) -> Path:
-    """The file of an SQLite URL. Raises StorageError for PostgreSQL, which has tools of its own."""
+    """The file of an SQLite URL. Raises StorageError for PostgreSQL, which has its own tools."""
     if not url.startswith("sqlite:///"):
         raise StorageError(f"{verb} works on SQLite files; for PostgreSQL use pg_dump and pg_restore")
     return Path(url.removeprefix("sqlite:///")).absolute()
@@ -34,7 +34,7 @@ def sqlite_path(url: str, verb: str) -> Path:
 def backup(source: Path, target: Path) -> int:
     """Copy the database as it is at one moment, while servers read and write it; its size in bytes.
 
-    The copy is written beside the target, checked, made durable and only then renamed. An existing target is refused.
+    The copy is written beside the target, checked, synced and then renamed. An existing target is an error.
     """
     if target.exists():
         raise StorageError(f"{target} already exists: choose another file")
@@ -55,9 +55,9 @@ def backup(source: Path, target: Path) -> int:
 
 
 def restore(source: Path, target: Path, now: datetime) -> Path | None:
-    """Put a backup's content in the place of the database; where the former content was saved, if there was any.
+    """Replace the content of the database by that of a backup; the file with the former content, if there was any.
 
-    The content is exchanged in one transaction of SQLite's: servers that run see the old or the new, never half.
+    One transaction of SQLite's replaces it, so running servers see the old or the new content.
     """
     if not source.exists():
         raise StorageError(f"{source} does not exist")
@@ -90,15 +90,18 @@ def _must_be_ours(connection: sqlite3.Connection, path: Path) -> None:
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not {"alembic_version", "users", "conversations", "inbound", "outbound"} <= tables:
         raise StorageError(f"{path} is not a backup of a messaging database")
+    (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+    if revision not in revisions():
+        raise StorageError(f"{path} has revision {revision!r}, which is unknown here: a newer version made it")
 
 
 # -- the older product -------------------------------------------------------------------------------------------------
 
 
 def read_old_users(path: Path, region: str) -> tuple[list[OldUser], list[str]]:
-    """People and messages of an old `sms_users.db`, and the numbers that are invalid and left out.
+    """Users and messages of an old `sms_users.db`, and the invalid numbers, which are left out.
 
-    One user under two spellings of a number becomes one, and so does one who has messages and no row of their own.
+    Spellings of one number become one user; a number with messages and without a row becomes a user too.
     """
     if not path.exists():
         raise StorageError(f"{path} does not exist")
@@ -136,15 +139,11 @@ def _as_one(one: OldUser, other: OldUser) -> OldUser:
 
 def _old_messages(connection: sqlite3.Connection) -> dict[str, list[tuple[str, str, float]]]:
     found: dict[str, list[tuple[str, str, float]]] = defaultdict(list)
-    for number, role, message, moment in _old_rows(connection):
+    rows = connection.execute("SELECT phone_number, role, message, timestamp FROM conversations ORDER BY id")
+    for number, role, message, moment in rows:
         if role in {"user", "assistant"} and message:
-            found[number].append((role, db_safe(message), _moment(moment)))
+            found[str(number)].append((role, db_safe(str(message)), _moment(moment)))
     return found
-
-
-def _old_rows(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str, object]]:
-    for row in connection.execute("SELECT phone_number, role, message, timestamp FROM conversations ORDER BY id"):
-        yield str(row[0]), str(row[1]), str(row[2] or ""), row[3]
 
 
 def _e164(text: str, region: str) -> UserId | None:
@@ -158,7 +157,7 @@ def _e164(text: str, region: str) -> UserId | None:
 
 
 def _moment(value: object) -> float:
-    """A time as programs write it (seconds, milliseconds, or ISO text, in UTC), as seconds; 0 when it says nothing."""
+    """A time in seconds, milliseconds or ISO 8601, in UTC, as seconds; 0 for anything else."""
     if isinstance(value, (int, float)):
         seconds = value / 1000 if value >= _YEAR_5138 else float(value)
         return seconds if 0 <= seconds < _YEAR_5138 else 0.0

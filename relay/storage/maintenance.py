@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, select, text, union
+from sqlalchemy import Connection, Select, delete, func, inspect, select, text, union
 
 from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
-from relay.core.text import timestamp
-from relay.storage.schema import conversations, counters, delivery_events, inbound, outbound, users
-from relay.storage.transactions import Tx, of_user
+from relay.storage.queries import plain
+from relay.storage.schema import conversations, counters, delivery_events, inbound, metadata, outbound, users
+from relay.storage.transactions import Tx, Upsert, of_user
 
 DAY = 86_400.0
 _OLD_PLATFORM = Platform("sms")
@@ -32,6 +32,9 @@ PRUNED: Final = {
     "delivery_events": delivery_events,
     "conversations": conversations,
 }
+
+
+_ADD_USER = Upsert(users, lambda row: row.on_conflict_do_nothing().returning(users.c.user_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +57,17 @@ def export_user(connection: Connection, platform: Platform, user_id: UserId) -> 
         "outbound": outbound,
     }
     found: dict[str, Any] = {
-        name: _plain(connection.execute(select(table).where(of_user(table, platform, user_id))).mappings())
+        name: _rows(connection, select(table).where(of_user(table, platform, user_id)))
         for name, table in tables.items()
     }
     part_ids = [row["part_id"] for row in found["outbound"]]
-    reports = select(delivery_events).where(delivery_events.c.part_id.in_(part_ids))
-    found["delivery_events"] = _plain(connection.execute(reports).mappings())
+    statuses = select(delivery_events).where(delivery_events.c.part_id.in_(part_ids))
+    found["delivery_events"] = _rows(connection, statuses)
     return found if any(found.values()) else None
 
 
-def _plain(rows: Iterable[Any]) -> list[dict[str, Any]]:
-    moments = {"timestamp", "received_at", "due", "finished_at", "noticed_at", "attempted_at", "accepted_at"}
-    moments |= {"created_at", "updated_at", "last_message_at"}
-    return [{key: timestamp(value) if key in moments else value for key, value in row.items()} for row in rows]
+def _rows(connection: Connection, chosen: Select[Any]) -> list[dict[str, Any]]:
+    return [plain(row, *row._fields) for row in connection.execute(chosen)]
 
 
 def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
@@ -134,32 +135,24 @@ def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
     """Add the users of an old database; users who exist already keep name and history. Numbers by kind."""
     taken = {"users": 0, "conversations": 0, "known_already": 0}
     for old in people:
-        row = tx.insert(users).values(
-            platform=_OLD_PLATFORM,
-            user_id=old.user_id,
-            name=old.name,
-            state=UserState.ACTIVE if old.name else UserState.NEW,
-            message_count=len(old.messages),
-            created_at=old.created_at,
-            updated_at=old.updated_at,
-            last_message_at=old.messages[-1][2] if old.messages else old.updated_at,
-        )
-        if tx.run(row.on_conflict_do_nothing().returning(users.c.user_id)).first() is None:
+        user = {"platform": _OLD_PLATFORM, "user_id": old.user_id}
+        profile = {
+            "name": old.name,
+            "state": UserState.ACTIVE if old.name else UserState.NEW,
+            "message_count": len(old.messages),
+            "created_at": old.created_at,
+            "updated_at": old.updated_at,
+            "last_message_at": old.messages[-1][2] if old.messages else old.updated_at,
+        }
+        if tx.run(_ADD_USER, {**user, **profile}).first() is None:
             taken["known_already"] += 1
             continue
         messages = [
-            {
-                "platform": _OLD_PLATFORM,
-                "user_id": old.user_id,
-                "role": role,
-                "message": message,
-                "timestamp": moment,
-                "in_context": True,
-            }
+            {**user, "role": role, "message": message, "timestamp": moment, "in_context": True}
             for role, message, moment in old.messages
         ]
         if messages:
-            tx.connection.execute(conversations.insert(), messages)
+            tx.run(conversations.insert(), messages)
         tx.count(_OLD_PLATFORM, "messages", len(messages))
         tx.count(_OLD_PLATFORM, "users", 1 if old.name else 0)
         taken["users"] += 1
@@ -169,6 +162,8 @@ def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
 
 def problems(connection: Connection) -> list[str]:
     """A sentence for each inconsistency; reads every row once."""
+    if missing := _missing(connection):
+        return missing
     found: list[str] = []
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("PRAGMA integrity_check")).scalars().all()
@@ -183,6 +178,18 @@ def problems(connection: Connection) -> list[str]:
     messages = select(func.count()).select_from(conversations).where(_is_user(conversations)).scalar_subquery()
     wrong = select(users.c.platform, users.c.user_id).where(users.c.message_count != messages)
     found += [f"{row.platform}: the message count of {row.user_id} is wrong" for row in connection.execute(wrong)]
+    return found
+
+
+def _missing(connection: Connection) -> list[str]:
+    """Tables and columns that the newest revision has and this database has not."""
+    found, inspector = [], inspect(connection)
+    for table in metadata.sorted_tables:
+        if not inspector.has_table(table.name):
+            found.append(f"the table {table.name} is missing: restore a backup")
+            continue
+        names = {column["name"] for column in inspector.get_columns(table.name)}
+        found += [f"the column {column} is missing" for column in table.c if column.name not in names]
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, cast
 
 from sqlalchemy import Row, bindparam, delete, func, select, update
@@ -59,17 +60,14 @@ _CHANGE = update(outbound).where(outbound.c.id == bindparam("row")).returning(ou
 _OF_PROVIDER = select(outbound.c.part_id).where(
     outbound.c.platform == bindparam("of_platform"), outbound.c.provider_id == bindparam("provider")
 )
-_EARLY = (
+_statuses = (
     select(delivery_events)
     .where(delivery_events.c.platform == bindparam("of_platform"))
-    .where(delivery_events.c.provider_id == bindparam("provider"), delivery_events.c.applied.is_(False))
+    .where(delivery_events.c.provider_id == bindparam("provider"))
     .order_by(delivery_events.c.id)
 )
-_IS_LOST = (
-    select(delivery_events.c.id)
-    .where(delivery_events.c.platform == bindparam("of_platform"), delivery_events.c.applied.is_(True))
-    .where(delivery_events.c.provider_id == bindparam("provider"), in_states(delivery_events, *_LOST))
-)
+_EARLY = _statuses.where(delivery_events.c.applied.is_(False))
+_LOSSES = _statuses.where(delivery_events.c.applied.is_(True), in_states(delivery_events, *_LOST))
 _APPLIED = update(delivery_events).where(delivery_events.c.id == bindparam("event")).values(applied=True)
 _KEEP = Upsert(delivery_events, lambda row: row.on_conflict_do_nothing().returning(delivery_events.c.id))
 
@@ -148,24 +146,9 @@ def claim_part(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
 
 
 def _part(row: Row[Any], *, outcome_unknown: bool) -> Part:
-    return Part(
-        id=PartId(row.part_id),
-        platform=Platform(row.platform),
-        user_id=UserId(row.user_id),
-        number=row.number,
-        count=row.part_count,
-        text=row.text,
-        style=row.style,
-        reply_to=row.reply_to,
-        created_at=row.created_at,
-        owner=row.owner,
-        attempts=row.attempts,
-        lease_until=row.lease_until,
-        outcome_unknown=outcome_unknown,
-        attempted_at=row.attempted_at,
-        resends=row.resends,
-        origin=Origin(row.origin),
-    )
+    same = {field.name: getattr(row, field.name) for field in fields(Part) if field.name in outbound.c}
+    own = {"id": row.part_id, "count": row.part_count, "origin": Origin(row.origin), "outcome_unknown": outcome_unknown}
+    return Part(**{**same, **own})
 
 
 def _set_state(tx: Tx, row: Row[Any], state: PartState, **changes: Any) -> Row[Any]:
@@ -296,7 +279,10 @@ def _trim_history(tx: Tx, reply_id: ReplyId) -> None:
 
 def record_status(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
     """Store a delivery status and apply it to its part; see `record_delivery`."""
-    part_id = event.part_id or _part_of(tx, event)
+    part_id = event.part_id
+    if part_id is None:
+        _lock_provider_id(tx, event.platform, event.provider_id)
+        part_id = tx.run(_OF_PROVIDER, {"of_platform": event.platform, "provider": event.provider_id}).scalar()
     kept = {
         "platform": event.platform,
         "provider_id": event.provider_id,
@@ -326,8 +312,8 @@ def _is_repeated(row: Row[Any], event: DeliveryEvent) -> bool:
 
 
 def _is_lost(tx: Tx, platform: Platform, provider_id: str) -> bool:
-    """Whether an earlier status said that this attempt failed."""
-    return tx.run(_IS_LOST, {"of_platform": platform, "provider": provider_id}).first() is not None
+    """Whether an earlier status reported the loss of this attempt."""
+    return tx.run(_LOSSES, {"of_platform": platform, "provider": provider_id}).first() is not None
 
 
 def _plan_again(tx: Tx, row: Row[Any], event: DeliveryEvent, next_try: NextTry) -> bool:
@@ -360,12 +346,6 @@ def retry_now(tx: Tx, platform: Platform, user_id: UserId) -> None:
     """Make the user's parts that wait for redelivery due now: a user who writes is reachable again."""
     waits = _PLANNED & (outbound.c.due > tx.now) & outbound.c.accepted_at.is_not(None)
     tx.run(update(outbound).where(of_user(outbound, platform, user_id), waits).values(due=tx.now))
-
-
-def _part_of(tx: Tx, event: DeliveryEvent) -> PartId | None:
-    _lock_provider_id(tx, event.platform, event.provider_id)
-    row = tx.run(_OF_PROVIDER, {"of_platform": event.platform, "provider": event.provider_id}).first()
-    return PartId(row.part_id) if row else None
 
 
 def _row_for_status(tx: Tx, part_id: PartId, state: PartState) -> Row[Any] | None:

@@ -1,15 +1,29 @@
-"""What is read and never changed: the context of a question, and everything that operators look at.
+"""Queries: the history for a prompt, and everything that operators see. They change nothing.
 
-Each query takes a connection and returns plain values. Totals come from the counters that the writing transactions
-keep, so that a status costs the same with ten messages as with ten million.
+Each takes a connection and returns plain values. Totals are the counters kept by the writing transactions, so that the
+cost of a status does not depend on the number of messages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, case, func, or_, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Row,
+    Table,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from relay.core.errors import ModelFailure
 from relay.core.messages import (
@@ -27,7 +41,17 @@ from relay.core.messages import (
     UserState,
 )
 from relay.core.text import timestamp
-from relay.storage.schema import conversations, counters, in_states, inbound, is_open, outbound, saved_state, users
+from relay.storage.schema import (
+    conversations,
+    counters,
+    in_states,
+    inbound,
+    is_open,
+    metadata,
+    outbound,
+    saved_state,
+    users,
+)
 from relay.storage.transactions import of_bound_user, of_user, user_parameters
 
 PAGE_LIMIT = 500
@@ -72,31 +96,29 @@ _USAGE = select(
 ).where(of_bound_user(inbound), inbound.c.received_at > bindparam("day"))
 
 
+_TIMES = {column.name for table in metadata.sorted_tables for column in table.c if isinstance(column.type, Double)}
+_TIMES -= {"cost_usd", "first_token_seconds", "total_seconds", "value", "lease_until"}
+
+
+def plain(row: Any, *names: str) -> dict[str, Any]:
+    """These columns of a row for JSON, times as ISO 8601."""
+    values = ((name, getattr(row, name)) for name in names)
+    return {name: timestamp(value) if name in _TIMES else value for name, value in values}
+
+
 def find_user(connection: Connection, platform: Platform, user_id: UserId) -> User | None:
     row = connection.execute(_USER, user_parameters(platform, user_id)).first()
     return _user(row) if row else None
 
 
 def _user(row: Row[Any]) -> User:
-    return User(
-        platform=Platform(row.platform),
-        user_id=UserId(row.user_id),
-        name=row.name,
-        username=row.username,
-        state=UserState(row.state),
-        message_count=row.message_count,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        last_message_at=row.last_message_at,
-        language=row.language,
-        settings=row.settings,
-    )
+    return User(**{field.name: getattr(row, field.name) for field in fields(User)} | {"state": UserState(row.state)})
 
 
 def context(
     connection: Connection, platform: Platform, user_id: UserId, exchanges: int
 ) -> tuple[User | None, list[HistoryMessage]]:
-    """The user, and the last `exchanges` questions with what was answered to them, oldest first."""
+    """The user, and the last `exchanges` questions with their answers, oldest first."""
     user = find_user(connection, platform, user_id)
     if user is None or exchanges == 0:
         return user, []
@@ -105,7 +127,7 @@ def context(
 
 
 def usage(connection: Connection, platform: Platform, user_id: UserId, now: float) -> Usage:
-    """How many messages of a user were answered lately, and whether they were told that it was too many."""
+    """How many messages of a user were answered lately, and whether the user got a notice about a limit."""
     row = connection.execute(
         _USAGE, {**user_parameters(platform, user_id), "minute": now - 60, "day": now - 86_400}
     ).one()
@@ -113,7 +135,7 @@ def usage(connection: Connection, platform: Platform, user_id: UserId, now: floa
 
 
 def recent_messages(connection: Connection, platform: Platform, user_id: UserId) -> tuple[HistoryMessage, ...]:
-    """The latest messages of a history, those that the model is not shown included, oldest first."""
+    """The latest messages of a history, those outside the prompt included, oldest first."""
     rows = connection.execute(_RECENT, user_parameters(platform, user_id)).all()
     return tuple(HistoryMessage(row.role, row.message, row.timestamp) for row in reversed(rows))
 
@@ -122,14 +144,6 @@ def read_state(connection: Connection, platform: Platform, name: str) -> Any:
     """The value under a name, or None."""
     chosen = (saved_state.c.platform == platform) & (saved_state.c.name == name)
     return connection.execute(select(saved_state.c.value).where(chosen)).scalar()
-
-
-def all_saved_state(connection: Connection) -> list[dict[str, Any]]:
-    rows = connection.execute(select(saved_state).order_by(saved_state.c.platform, saved_state.c.name))
-    return [
-        {"platform": row.platform, "name": row.name, "value": row.value, "updated_at": timestamp(row.updated_at)}
-        for row in rows
-    ]
 
 
 def status(connection: Connection, platform: Platform, platforms: Sequence[Platform], now: float) -> dict[str, Any]:
@@ -168,7 +182,7 @@ def _counts(connection: Connection, platforms: Sequence[Platform]) -> dict[str, 
 
 
 def _queue(connection: Connection, platform: Platform, counts: dict[str, float], now: float) -> dict[str, Any]:
-    """What waits; it reads open rows only, of which there are few."""
+    """The length and age of the queues, from counters and open rows."""
     waiting = select(func.count(), func.min(inbound.c.received_at)).where(
         inbound.c.platform == platform, is_open(inbound)
     )
@@ -181,7 +195,7 @@ def _queue(connection: Connection, platform: Platform, counts: dict[str, float],
 
 
 def list_named_users(connection: Connection, platform: Platform, limit: int, offset: int) -> list[dict[str, Any]]:
-    """Registered people, the one who wrote last first."""
+    """Users with a name, the latest first."""
     chosen = select(users).where(users.c.platform == platform, users.c.name.is_not(None))
     page = chosen.order_by(users.c.last_message_at.desc(), users.c.user_id).limit(limit).offset(offset)
     return [user_fields(row) for row in connection.execute(page)]
@@ -190,16 +204,16 @@ def list_named_users(connection: Connection, platform: Platform, limit: int, off
 def list_all_users(
     connection: Connection, platforms: Sequence[Platform], search: str, limit: int, offset: int
 ) -> list[dict[str, Any]]:
-    """All users of these platforms, with or without a name, the one who wrote last first.
+    """All users of these platforms, with or without a name, the latest first.
 
-    search: part of a name or an address, whatever the case; everybody when empty.
+    search: part of a name or an address, in any case; empty for all users.
     """
-    words = _matching(search) if search else None
+    matching = _matching(search) if search else None
     found: list[Row[Any]] = []
-    for platform in platforms:  # one at a time: the index of recent people begins with the platform
+    for platform in platforms:  # one at a time: the index of the latest users begins with the platform
         chosen = select(users).where(users.c.platform == platform)
-        if words is not None:
-            chosen = chosen.where(words)
+        if matching is not None:
+            chosen = chosen.where(matching)
         newest = users.c.last_message_at.desc().nulls_last()
         found += connection.execute(chosen.order_by(newest, users.c.user_id).limit(offset + limit)).all()
     found.sort(key=lambda row: -(row.last_message_at or 0))
@@ -207,65 +221,40 @@ def list_all_users(
 
 
 def _matching(search: str) -> ColumnElement[bool]:
-    """Whose name or address contains the words; SQLite folds the case of ASCII alone, so the usual ones are tried."""
+    """Users whose name or address contains `search`; SQLite ignores the case of ASCII only, so others are listed."""
     spellings = {search} if search.isascii() else {search, search.lower(), search.upper(), search.title()}
     named = [
-        column.icontains(word, autoescape=True) for column in (users.c.name, users.c.username) for word in spellings
+        column.icontains(text, autoescape=True) for column in (users.c.name, users.c.username) for text in spellings
     ]
     address = "".join(char for char in search if char not in " ()-./")
     return or_(*named, users.c.user_id.contains(address or search, autoescape=True))
 
 
-def names_of(connection: Connection, people: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """The names of those among these people, given as (platform, address), who have one."""
+def names_of(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The names of these users, given as (platform, address), as far as they have one."""
     chosen = select(users.c.platform, users.c.user_id, users.c.name).where(
-        tuple_(users.c.platform, users.c.user_id).in_(sorted(people)), users.c.name.is_not(None)
+        tuple_(users.c.platform, users.c.user_id).in_(sorted(keys)), users.c.name.is_not(None)
     )
     return {(row.platform, row.user_id): row.name for row in connection.execute(chosen)}
 
 
 def user_fields(row: Row[Any] | User) -> dict[str, Any]:
-    """One user as the status routes show them."""
-    return {
-        "platform": row.platform,
-        "user_id": row.user_id,
-        "name": row.name,
-        "username": row.username,
-        "state": row.state,
-        "message_count": row.message_count,
-        "created_at": timestamp(row.created_at),
-        "updated_at": timestamp(row.updated_at),
-        "last_message_at": timestamp(row.last_message_at),
-    }
+    """One user in the form of the status routes."""
+    profile = plain(row, "platform", "user_id", "name", "username", "state", "message_count")
+    return {**profile, **plain(row, "created_at", "updated_at", "last_message_at")}
 
 
 def reply(connection: Connection, reply_id: ReplyId) -> list[dict[str, Any]]:
-    """The parts of one reply and what became of them."""
+    """The parts of one reply with their states."""
     rows = connection.execute(select(outbound).where(outbound.c.reply_id == reply_id).order_by(outbound.c.number))
     return [part(row) for row in rows]
 
 
 def part(row: Row[Any]) -> dict[str, Any]:
-    """One part as operators see it."""
-    return {
-        "id": row.part_id,
-        "reply_id": row.reply_id,
-        "platform": row.platform,
-        "user_id": row.user_id,
-        "origin": row.origin,
-        "number": row.number,
-        "count": row.part_count,
-        "text": row.text,
-        "segments": row.segments,
-        "state": row.state,
-        "provider_id": row.provider_id,
-        "error_code": row.error_code,
-        "error": row.error,
-        "attempts": row.attempts,
-        "due": timestamp(row.due),
-        "created_at": timestamp(row.created_at),
-        "accepted_at": timestamp(row.accepted_at),
-    }
+    """One part in the form for operators."""
+    place = plain(row, "reply_id", "platform", "user_id", "origin", "number", "text", "segments", "due", "created_at")
+    outcome = plain(row, "state", "provider_id", "error_code", "error", "attempts", "accepted_at")
+    return {"id": row.part_id, "count": row.part_count, **place, **outcome}
 
 
 def conversation(
@@ -277,24 +266,14 @@ def conversation(
         chosen = chosen.where(conversations.c.id < before)
     rows = connection.execute(chosen.order_by(conversations.c.id.desc()).limit(limit)).all()
     return [
-        {
-            "id": row.id,
-            "role": row.role,
-            "message": row.message,
-            "timestamp": timestamp(row.timestamp),
-            "in_context": row.in_context,
-            "reply_id": row.reply_id,
-            "model": row.model,
-            "source": row.source,
-            "cost_usd": row.cost_usd,
-            "total_seconds": row.total_seconds,
-        }
+        plain(row, "id", "role", "message", "timestamp", "in_context", "reply_id")
+        | plain(row, "model", "source", "cost_usd", "total_seconds")
         for row in reversed(rows)
     ]
 
 
 def accepted_ids(connection: Connection, part: Part) -> frozenset[str]:
-    """The provider's ids of what this user was sent, the newest of them; of a part that is repeated, the lost one."""
+    """The provider's ids of the newest parts sent to this user; for a part being resent, that of the failed attempt."""
     theirs = of_user(outbound, part.platform, part.user_id)
     known = select(outbound.c.provider_id).where(theirs, outbound.c.provider_id.is_not(None))
     return frozenset(connection.execute(known.order_by(outbound.c.id.desc()).limit(PAGE_LIMIT)).scalars())
@@ -324,7 +303,7 @@ def waiting_messages_of(
 
 
 def dead_letters(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
-    """Inbound messages that were given up or not understood, newest first."""
+    """Inbound messages that were given up or could not be parsed, newest first."""
     dead = in_states(inbound, "dead")
     return [_message(row) for row in _first_rows(connection, inbound, dead, limit, platforms, newest_first=True)]
 
@@ -348,24 +327,14 @@ def _first_rows(
 
 
 def _message(row: Row[Any]) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "platform": row.platform,
-        "external_id": row.external_id,
-        "user_id": row.user_id,
-        "text": (row.body or {}).get("text"),
-        "raw": row.raw,
-        "received_at": timestamp(row.received_at),
-        "due": timestamp(row.due),
-        "failures": row.failures,
-        "outcome": row.outcome,
-        "error": row.error,
-    }
+    stored = plain(row, "id", "platform", "external_id", "user_id", "raw", "received_at")
+    state = plain(row, "due", "failures", "outcome", "error")
+    return {"text": (row.body or {}).get("text"), **stored, **state}
 
 
 def unsent_parts(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Parts that wait to be sent, oldest first."""
-    # Everybody has an address; saying so makes SQLite take the index of open parts, not one over all of them.
+    # Every part has an address; with this condition SQLite uses the index of open parts, not one of all parts.
     waiting = is_open(outbound) & (outbound.c.user_id >= "")
     return [part(row) for row in _first_rows(connection, outbound, waiting, limit, platforms)]
 
@@ -377,13 +346,13 @@ def failed_parts(connection: Connection, platforms: Sequence[Platform], limit: i
 
 
 def troubled_parts_of(connection: Connection, platform: Platform, user_id: UserId, limit: int) -> list[dict[str, Any]]:
-    """One user's parts that wait or failed, oldest first; of the failed ones, only those that failed lately."""
+    """One user's open and recently failed parts, oldest first."""
     mine = of_user(outbound, platform, user_id)
     waiting = connection.execute(
         select(outbound).where(mine, is_open(outbound)).order_by(outbound.c.id).limit(limit)
     ).all()
     trouble = in_states(outbound, PartState.FAILED, PartState.UNDELIVERED)
-    # The newest of the whole platform first: a user without failures must not cost a walk over those of all others.
+    # Among the newest of the platform: otherwise a user without failures costs a scan of all failed parts.
     lately = (
         select(outbound)
         .where(outbound.c.platform == platform, trouble)

@@ -16,9 +16,9 @@ from relay.core.errors import StorageError
 _FOLDER = Path(__file__).parent / "migrations"
 
 
-def newest_revision() -> str:
-    """The number of the newest revision, from the names of the files: Alembic need not be loaded for it."""
-    return max(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
+def revisions() -> list[str]:
+    """The numbers of all revisions in order, from the names of the files, which needs no Alembic."""
+    return sorted(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*.py"))
 
 
 def migrate(connection: Connection) -> None:
@@ -27,7 +27,7 @@ def migrate(connection: Connection) -> None:
     Raises StorageError when a newer version made the tables.
     """
     found = _revision(connection)
-    if found == newest_revision():
+    if found == revisions()[-1]:
         return
     # Alembic costs 10 MB and a quarter of a second, and is needed only on the day of a migration.
     from alembic import command  # noqa: PLC0415
@@ -65,7 +65,7 @@ def write_revision(name: str) -> None:
     engine = create_engine("sqlite://")
     with engine.begin() as connection:
         migrate(connection)
-        number = f"{int(newest_revision()) + 1:04}"
+        number = f"{int(revisions()[-1]) + 1:04}"
         command.revision(alembic_config(connection), name, autogenerate=True, rev_id=number)
     engine.dispose()
 

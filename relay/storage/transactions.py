@@ -1,24 +1,27 @@
-"""Runs short synchronous transactions off the event loop: who waits for whom, and when the disk must be sure.
+"""Runs short synchronous transactions in threads: their order, their durability, and how long a caller waits.
 
-SQLite has one writer anyway, so one thread writes and commits together whatever is waiting; they share the fsync
-(measured: five times the throughput on a fast disk, fifteen times on a common one). PostgreSQL gets a few threads.
-In both, urgent work (what became of a send) goes before new work, because a receipt that waits behind new messages is
-what doubles a text when the process is killed. Reads have threads of their own. How a file or a server is opened is
-`relay.storage.engine`'s business; this one serves one event loop.
+SQLite has a single writer, so one thread runs all waiting transactions and commits them together with one fsync
+(measured: five times the throughput on a fast disk, fifteen times on a common one). PostgreSQL has a few threads.
+On both, urgent transactions (outcomes of sends) go before new messages: a receipt that waits is a text sent twice when
+the process is killed. Reads have threads of their own. One instance serves one event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import queue
 import threading
+import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import zip_longest
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, Executable, Row, bindparam, dialects, select, update
+from sqlalchemy import Connection, Engine, Executable, Row, bindparam, dialects, select, text, update
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from relay.core.errors import StorageError
@@ -34,7 +37,7 @@ CLOSE_SECONDS = 3.0
 _ATTEMPTS = 3
 
 _TRY_AGAIN = {"40P01", "40001"}
-"""PostgreSQL: a deadlock or a serialization failure; the transaction was rolled back and may simply run again."""
+"""PostgreSQL: a deadlock or a serialization failure; the transaction was rolled back and may run again."""
 
 
 # -- statements --------------------------------------------------------------------------------------------------------
@@ -43,9 +46,9 @@ _TRY_AGAIN = {"40P01", "40001"}
 
 
 class Upsert:
-    """An INSERT that `finish` gives its ON CONFLICT; both databases know it alike, SQLAlchemy builds it apart.
+    """An INSERT to which `finish` adds ON CONFLICT; SQLAlchemy has a class of its own for each dialect.
 
-    It is built when it is first run, by the dialect in use; the other one, 2 MB for PostgreSQL, is never loaded.
+    It is built at its first use for the dialect in use; the other dialect, 2 MB for PostgreSQL, is never loaded.
     """
 
     def __init__(self, table: Any, finish: Callable[[Any], Executable]) -> None:
@@ -56,13 +59,8 @@ class Upsert:
     def built_for(self, connection: Connection) -> Executable:
         name = connection.dialect.name
         if name not in self._built:
-            self._built[name] = self._finish(insert(connection, self._table))
+            self._built[name] = self._finish(getattr(dialects, name).insert(self._table))
         return self._built[name]
-
-
-def insert(connection: Connection, table: Any) -> Any:
-    """INSERT of the dialect in use, which its engine has loaded; for what is rarely done, see `Upsert`."""
-    return getattr(dialects, connection.dialect.name).insert(table)
 
 
 def of_user(table: Any, platform: Platform, user_id: UserId) -> Any:
@@ -71,7 +69,7 @@ def of_user(table: Any, platform: Platform, user_id: UserId) -> Any:
 
 
 def of_bound_user(table: Any) -> Any:
-    """The rows of the user whom the parameters of `user_parameters` name."""
+    """The rows of one user, given by the parameters of `user_parameters`."""
     return (table.c.platform == bindparam("of_platform")) & (table.c.user_id == bindparam("of_user"))
 
 
@@ -85,6 +83,7 @@ _ADD_TO_COUNTER = Upsert(
         index_elements=["platform", "name"], set_={"value": counters.c.value + row.excluded.value}
     ),
 )
+_MOMENT = text("SELECT extract(epoch FROM clock_timestamp())")
 _LOCKED_USER = select(users).where(of_bound_user(users)).with_for_update()
 _ADD_TO_MESSAGE_COUNT = (
     update(users)
@@ -96,88 +95,67 @@ _ADD_TO_MESSAGE_COUNT = (
 # -- one transaction ---------------------------------------------------------------------------------------------------
 
 
-class CounterDeltas:
-    """Changes of the counters, added up and written last, in one order: so two transactions cannot deadlock on them."""
-
-    def __init__(self) -> None:
-        self._changes: dict[tuple[str, str], float] = defaultdict(float)
-
-    def add(self, platform: Platform, name: str, change: float) -> None:
-        self._changes[platform, name] += change
-
-    def flush(self, connection: Connection) -> None:
-        rows = [
-            {"platform": platform, "name": name, "value": change}
-            for (platform, name), change in sorted(self._changes.items())
-            if change
-        ]
-        if rows:
-            execute(connection, _ADD_TO_COUNTER, rows)
-
-
-Work = Callable[[Connection, CounterDeltas], T]
-"""Short, synchronous, and repeatable: after a rollback it may be run once more from the beginning."""
-
-
-def execute(
-    connection: Connection,
-    statement: Executable | Upsert,
-    values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
-) -> Any:
-    """Run a statement, for each of several values if there are any; the result is that of the last."""
-    if isinstance(statement, Upsert):
-        statement = statement.built_for(connection)
-    if values is None or isinstance(values, Mapping) or connection.dialect.name != "postgresql":
-        return connection.execute(statement, values)
-    # psycopg would send them as one pipeline. A process that is stopped in the middle of a pipeline (a frozen machine,
-    # SIGSTOP) keeps its locks for as long as it is stopped: to PostgreSQL it is active, so no time limit ends it.
-    result = None
-    for each in values:
-        result = connection.execute(statement, each)
-    return result
+Work = Callable[["Tx"], T]
+"""Short, synchronous and repeatable: after a rollback it may run again from the beginning."""
 
 
 @dataclass(slots=True)
 class Tx:
-    """One verb at work in a transaction: its connection, its moment, and what it will count at its end.
+    """A running transaction: connection, time, and the changes of counters to write at its end.
 
-    Rows are locked in one order, inbox, user, outbox, counters, so that PostgreSQL has no deadlocks to break.
+    Rows are locked in the order inbox, user, outbox, counters, so that transactions do not deadlock on PostgreSQL.
     """
 
     connection: Connection
     now: float
-    deltas: CounterDeltas = field(default_factory=CounterDeltas)
-    message_changes: dict[tuple[Platform, UserId], int] = field(default_factory=lambda: defaultdict(int))
+    _counters: dict[tuple[Platform, str], float] = field(default_factory=lambda: defaultdict(float))
+    _messages: dict[tuple[Platform, UserId], int] = field(default_factory=lambda: defaultdict(int))
 
     def run(
         self, statement: Executable | Upsert, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> Any:
-        return execute(self.connection, statement, values)
-
-    def insert(self, table: Any) -> Any:
-        return insert(self.connection, table)
+        """Run a statement, once for each of several values; the result is that of the last."""
+        if isinstance(statement, Upsert):
+            statement = statement.built_for(self.connection)
+        if values is None or isinstance(values, Mapping) or self.connection.dialect.name != "postgresql":
+            return self.connection.execute(statement, values)
+        # psycopg would send them as one pipeline. A client that is stopped amid a pipeline (a frozen machine, SIGSTOP)
+        # keeps its locks while it is stopped: PostgreSQL takes it for active, so no timeout ends the transaction.
+        result = None
+        for each in values:
+            result = self.connection.execute(statement, each)
+        return result
 
     def count(self, platform: Platform, name: str, change: float = 1) -> None:
-        self.deltas.add(platform, name, change)
+        self._counters[platform, name] += change
 
     def count_messages(self, platform: Platform, user_id: UserId, change: int) -> None:
-        """The history of this user grew, or shrank, by so many messages."""
-        self.message_changes[platform, user_id] += change
+        """Count messages added to the history of a user, or removed from it when `change` is negative."""
+        self._messages[platform, user_id] += change
         self.count(platform, "messages", change)
 
     def locked_user(self, platform: Platform, user_id: UserId) -> Row[Any] | None:
-        """The user's row, which nobody else changes until the end of this transaction."""
+        """The user's row, locked until the end of this transaction; None when there is none."""
         return cast("Row[Any] | None", self.run(_LOCKED_USER, user_parameters(platform, user_id)).first())
 
-    def finish(self) -> None:
-        """Write what the verb counted about people; the counters of all are the transaction's to write."""
-        for user, change in sorted(self.message_changes.items()):
+    def do(self, work: Work[T]) -> T:
+        """Run a verb, and write the message counts of users, which the next verb may read."""
+        result = work(self)
+        for user, change in sorted(self._messages.items()):
             if change:
                 self.run(_ADD_TO_MESSAGE_COUNT, {**user_parameters(*user), "more": change, "moment": self.now})
+        self._messages.clear()
+        return result
+
+    def write_counters(self) -> None:
+        """Write the changes of counters, last and in one order, so that transactions do not deadlock on them."""
+        changes = [(*key, change) for key, change in sorted(self._counters.items()) if change]
+        if changes:
+            self.run(_ADD_TO_COUNTER, [dict(zip(("platform", "name", "value"), row, strict=True)) for row in changes])
 
 
 def storage_error(error: BaseException) -> StorageError:
-    """The database's complaint in one short line, without the statement and its values."""
+    """The database's error message in one line, without the statement and its values."""
     if isinstance(error, StorageError):
         return error
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
@@ -185,50 +163,130 @@ def storage_error(error: BaseException) -> StorageError:
     return StorageError(f"{type(cause).__name__}: {lines[0]}")
 
 
-# -- who runs them -----------------------------------------------------------------------------------------------------
+# -- running them ------------------------------------------------------------------------------------------------------
+
+IsAbandoned = Callable[[], bool]
+"""Whether the caller has stopped waiting; then nothing may be committed any more."""
+
+
+class Threads:
+    """A few daemon threads for blocking calls, one call a thread at a time.
+
+    A caller may stop waiting. A call that has begun then keeps its thread until it ends, so at most as many calls hang
+    as there are threads; further callers wait for a thread.
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._idle = asyncio.Semaphore(count)
+        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    async def run(self, work: Callable[[IsAbandoned], T]) -> T:
+        """Call `work` in a thread; its result or exception."""
+        await self._idle.acquire()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def finish(resolve: Callable[[], None]) -> None:
+            self._idle.release()
+            if not future.done():
+                resolve()
+
+        def call() -> None:
+            try:
+                result = work(future.cancelled)
+                resolve = partial(future.set_result, result)
+            except Exception as error:  # noqa: BLE001 (the caller gets it, whatever it is)
+                resolve = partial(future.set_exception, error)
+            with suppress(RuntimeError):  # the event loop is closed
+                loop.call_soon_threadsafe(finish, resolve)
+
+        self._calls.put(call)
+        return await future
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+
+    def close(self, ends: float) -> bool:
+        """Let queued calls finish until `ends` (monotonic); False when some still run, which end with the process."""
+        for _ in self._threads:
+            self._calls.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, ends - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
 
 class Transactions:
-    """What the database room needs: `write` and `read`, each one transaction, awaited."""
+    """Runs `write` and `read`, each one transaction. A caller waits `limit` seconds, or for ever when it is None."""
 
-    def __init__(self, engine: Engine, readers: int, prepare: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, readers: int, prepare: Callable[[], None], limit: float | None) -> None:
         self._engine = engine
         self._prepare = prepare
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="db-read")
+        self._readers = Threads(readers, "db-read")
         self._closed = False
+        self.limit = limit
+        self.warning: str | None = None
+        self.clock: Callable[[], float] = time.time
+
+    def now(self, connection: Connection) -> float:  # noqa: ARG002 (PostgreSQL needs it)
+        """The time by which rows are due: of our clock for SQLite, of PostgreSQL's, which several machines share."""
+        return self.clock()
 
     async def prepare(self) -> None:
-        """Create or migrate the tables, under a lock. Raises StorageError; may be called again until it succeeds."""
-        await asyncio.get_running_loop().run_in_executor(self._readers, self._prepare)
+        """Create or migrate the tables, under a lock, however long it takes; may be repeated. Raises StorageError."""
+        await self._readers.run(lambda _: self._prepare())
 
     async def write(self, work: Work[T], *, urgent: bool = False) -> T:
-        """Run `work` in a transaction; it is committed, durably, when this returns. Raises StorageError otherwise.
+        """Run `work` in a transaction and commit it durably. Raises StorageError.
 
-        Cancelled, it may or may not be committed.
+        After the limit, or when it is cancelled, the transaction is committed only if its commit had begun.
         """
+        self._must_be_open()
+        return await self._within_limit(self._queued(work, urgent=urgent))
+
+    async def _queued(self, work: Work[T], *, urgent: bool) -> T:
         raise NotImplementedError
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a connection that never waits for a writer. Raises StorageError."""
         self._must_be_open()
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+        return await self._within_limit(self._readers.run(partial(self._read, work)))
 
-    def _read(self, work: Callable[[Connection], T]) -> T:
+    def _read(self, work: Callable[[Connection], T], is_abandoned: IsAbandoned) -> T:
         try:
             with self._engine.connect() as connection:
-                return work(connection)
+                result = work(connection)
+                if is_abandoned():
+                    connection.invalidate()  # perhaps the pool is closed already
+                return result
         except SQLAlchemyError as error:
             raise storage_error(error) from error
+
+    async def _within_limit(self, answer: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self.limit):
+                return await answer
+        except TimeoutError as error:
+            raise StorageError(f"the database has not answered for {self.limit:g} s") from error
 
     def _must_be_open(self) -> None:
         if self._closed:
             raise StorageError("the database is closed")
 
-    def close(self, seconds: float = CLOSE_SECONDS) -> None:  # noqa: ARG002 (whoever has a writer that may hang needs it)
-        """Finish what was begun, within `seconds`, and let the threads go; later calls raise StorageError."""
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Finish queued transactions within `seconds` and end the threads; later calls raise StorageError."""
+        ends = time.monotonic() + seconds
         self._closed = True
-        self._readers.shutdown(wait=True)
+        if not self._close_writers(ends) & self._readers.close(ends):
+            log.warning("the database is locked or does not answer; uncommitted transactions are abandoned")
         self._engine.dispose()
+
+    def _close_writers(self, ends: float) -> bool:
+        """Let queued writes finish until `ends` (monotonic); False when some still run."""
+        raise NotImplementedError
 
 
 @dataclass(slots=True)
@@ -240,147 +298,145 @@ class _Waiting:
 
 
 class GroupCommit(Transactions):
-    """SQLite: one writer thread, one commit for all that waits."""
+    """SQLite: one writer thread, one commit for all waiting transactions."""
 
     def __init__(
-        self, engine: Engine, readers: Engine, check_file: Callable[[], None], prepare: Callable[[], None]
+        self,
+        engine: Engine,
+        readers: Engine,
+        check_file: Callable[[], str | None],
+        prepare: Callable[[], None],
+        limit: float | None,
     ) -> None:
-        super().__init__(readers, 2, prepare)
+        super().__init__(readers, 2, prepare, limit)
         self._writer_engine = engine
         self._check_file = check_file
         self._urgent: deque[_Waiting] = deque()
         self._normal: deque[_Waiting] = deque()
-        self._something = threading.Condition()
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="db-write", daemon=True)
         self._thread.start()
 
-    async def write(self, work: Work[T], *, urgent: bool = False) -> T:
+    async def _queued(self, work: Work[T], *, urgent: bool) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        with self._something:
+        waiting, waiters = _Waiting(work, future), self._urgent if urgent else self._normal
+        with self._changed:
             self._must_be_open()
-            (self._urgent if urgent else self._normal).append(_Waiting(work, future))
-            self._something.notify()
-        return await future
+            waiters.append(waiting)
+            self._changed.notify()
+        try:
+            return await future
+        finally:
+            if future.cancelled():
+                with self._changed, suppress(ValueError):  # the writer has taken it already
+                    waiters.remove(waiting)
 
-    def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        with self._something:
-            self._closed = True
-            self._something.notify()
-        self._thread.join(seconds)
-        if self._thread.is_alive():
-            log.warning("the database is locked by somebody else; what was not committed by now is given up")
-        else:
+    def _close_writers(self, ends: float) -> bool:
+        with self._changed:
+            self._changed.notify()
+        self._thread.join(max(0.0, ends - time.monotonic()))
+        if not self._thread.is_alive():
             self._writer_engine.dispose()
-        super().close(seconds)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         again: list[_Waiting] = []
-        while again or self._something_waits():
+        while again or self._wait_for_work():
             again = self._commit(again)
 
-    def _something_waits(self) -> bool:
-        """Sleep until there is work; False at the end."""
-        with self._something:
-            self._something.wait_for(lambda: self._urgent or self._normal or self._closed)
+    def _wait_for_work(self) -> bool:
+        """Sleep until there is work; False when the database was closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._urgent or self._normal or self._closed)
             return bool(self._urgent or self._normal)
 
     def _take(self, most: int | None) -> list[_Waiting]:
-        """What is waiting, urgent first, without those whose callers are gone."""
+        """Remove at most `most` waiting verbs from the queue, urgent ones first."""
         batch: list[_Waiting] = []
-        with self._something:
+        with self._changed:
             while (self._urgent or self._normal) and (most is None or len(batch) < most):
                 batch.append((self._urgent or self._normal).popleft())
         return [waiting for waiting in batch if not waiting.future.cancelled()]
 
     def _commit(self, again: list[_Waiting]) -> list[_Waiting]:
-        """One transaction of all that waits, or of `again`; gives those to run again because one among them failed.
+        """Run `again`, or all that waits, in one transaction; the verbs to run again because one of them failed.
 
-        The batch is taken after the lock: whoever came while we waited for it needs no second wait.
+        The batch is taken after the lock, so verbs that came during the wait for it need no second wait.
         """
         batch, begun, failing = again, False, None
         results: list[Any] = []
         try:
-            self._check_file()
+            self.warning = self._check_file()
             with self._writer_engine.begin() as connection:
-                begun, batch, deltas = True, again or self._take(BATCH), CounterDeltas()
+                begun, batch, tx = True, again or self._take(BATCH), Tx(connection, self.clock())
                 for failing in batch:
-                    results.append(failing.work(connection, deltas))  # noqa: PERF401 (`failing` tells who it was)
+                    results.append(tx.do(failing.work))  # noqa: PERF401 (`failing` is used below)
                 failing = None
-                deltas.flush(connection)
-        except Exception as error:  # noqa: BLE001 (whatever it was, those who wait must hear of it)
+                tx.write_counters()
+        except Exception as error:  # noqa: BLE001 (every caller must get it)
             if failing is not None and not isinstance(error, (OperationalError, InterfaceError)):
-                _fail([failing], error)
+                _resolve([failing], error=error)
                 return [waiting for waiting in batch if waiting is not failing]
             if not begun:
-                batch = [*again, *self._take(None)]  # all of them: nobody waits for the same lock twice
-            _fail(batch, error)
+                batch = [*again, *self._take(None)]  # all of them, so that no verb waits for the same lock twice
+            _resolve(batch, error=error)
         else:
-            _succeed(batch, results)
+            _resolve(batch, results)
         return []
 
 
-def _succeed(batch: Sequence[_Waiting], results: Sequence[Any]) -> None:
-    def tell() -> None:
-        for waiting, result in zip(batch, results, strict=True):
-            if not waiting.future.done():
+def _resolve(batch: Sequence[_Waiting], results: Sequence[Any] = (), *, error: Exception | None = None) -> None:
+    """Resolve the futures of a batch, with one call of the event loop for all of them."""
+
+    def resolve() -> None:
+        for waiting, result in zip_longest(batch, results):
+            if waiting.future.done():
+                continue
+            if error is None:
                 waiting.future.set_result(result)
-
-    _wake(batch, tell)
-
-
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
-    def tell() -> None:
-        for waiting in batch:
-            if not waiting.future.done():
+            else:
                 waiting.future.set_exception(storage_error(error) if isinstance(error, SQLAlchemyError) else error)
 
-    _wake(batch, tell)
-
-
-def _wake(batch: Sequence[_Waiting], tell: Callable[[], None]) -> None:
-    """Wake the event loop once for all of them; behind a loop that is closed nobody waits any more."""
-    if not batch:
-        return
-    try:
-        batch[0].future.get_loop().call_soon_threadsafe(tell)
-    except RuntimeError:
-        log.warning("%d transactions ended after the event loop", len(batch))
+    if batch:
+        try:
+            batch[0].future.get_loop().call_soon_threadsafe(resolve)
+        except RuntimeError:
+            log.warning("%d transactions ended after the event loop", len(batch))
 
 
 class Pooled(Transactions):
-    """PostgreSQL: a few writers side by side; new work passes one at a time, so that receipts never queue behind it."""
+    """PostgreSQL: a few writers in parallel; new messages use one at a time, so that urgent work never queues."""
 
-    def __init__(self, engine: Engine, prepare: Callable[[], None]) -> None:
-        super().__init__(engine, 4, prepare)
-        self._writers = ThreadPoolExecutor(4, thread_name_prefix="db-write")
+    def __init__(self, engine: Engine, prepare: Callable[[], None], limit: float | None) -> None:
+        super().__init__(engine, 4, prepare, limit)
+        self._writers = Threads(4, "db-write")
         self._new_work = asyncio.Semaphore(1)
 
-    async def write(self, work: Work[T], *, urgent: bool = False) -> T:
-        loop = asyncio.get_running_loop()
-        if urgent:
-            self._must_be_open()
-            return await loop.run_in_executor(self._writers, self._write, work)
-        async with self._new_work:
-            self._must_be_open()
-            return await loop.run_in_executor(self._writers, self._write, work)
+    def now(self, connection: Connection) -> float:
+        return float(connection.execute(_MOMENT).scalar_one())
 
-    def _write(self, work: Work[T]) -> T:
+    async def _queued(self, work: Work[T], *, urgent: bool) -> T:
+        async with nullcontext() if urgent else self._new_work:
+            return await self._writers.run(partial(self._write, work))
+
+    def _write(self, work: Work[T], is_abandoned: IsAbandoned) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._engine.begin() as connection:
-                    deltas = CounterDeltas()
-                    result = work(connection, deltas)
-                    deltas.flush(connection)
+                    tx = Tx(connection, self.now(connection))
+                    result = tx.do(work)
+                    tx.write_counters()
+                    if is_abandoned():
+                        connection.invalidate()
+                        raise StorageError("rolled back: its caller has stopped waiting")
                     return result
             except SQLAlchemyError as error:
                 if attempt == _ATTEMPTS or not _may_run_again(error):
                     raise storage_error(error) from error
         raise AssertionError  # the last attempt returns or raises
 
-    def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        self._closed = True
-        self._writers.shutdown(wait=True)  # the server's own timeout of a statement ends what hangs
-        super().close(seconds)
+    def _close_writers(self, ends: float) -> bool:
+        return self._writers.close(ends)
 
 
 def _may_run_again(error: SQLAlchemyError) -> bool:

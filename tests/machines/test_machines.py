@@ -140,13 +140,15 @@ def test_a_killed_poller_is_replaced_by_the_other(machines: Machines, model: Scr
     assert len(frank.received()) == 4
 
 
+@pytest.mark.parametrize(("go", "come", "names"), [("stop", "start", "Gina Hugo"), ("freeze", "thaw", "Iris Jack")])
 def test_while_postgresql_is_away_nothing_is_lost_and_then_everything_goes_on(
-    machines: Machines, own_postgresql: Postgresql
+    machines: Machines, own_postgresql: Postgresql, go: str, come: str, names: str
 ) -> None:
     """Webhooks are refused with 503, polling holds its offset, health says so; nobody has to do anything."""
-    gina, hugo = _known(machines, "sms", "Gina"), _known(machines, "telegram", "Hugo")
+    by_sms, by_telegram = names.split()
+    gina, hugo = _known(machines, "sms", by_sms), _known(machines, "telegram", by_telegram)
     machines.until(lambda: machines.poller() is not None, "polling")
-    own_postgresql.stop()
+    getattr(own_postgresql, go)()
     try:
         assert machines.post(SMS[0], gina, "too early") == 503
         hugo.send("in the dark")
@@ -156,7 +158,7 @@ def test_while_postgresql_is_away_nothing_is_lost_and_then_everything_goes_on(
         machines.until(lambda: _updates(machines) == ["database", "database"], "holding the offset")
         assert machines.sim("GET", "stats")["waiting_updates"] == 1
     finally:
-        own_postgresql.start()
+        getattr(own_postgresql, come)()
     assert hugo.next_reply(60) == "You said: in the dark"
     for server in [*SMS, *TELEGRAM]:
         machines.await_ready(server)

@@ -48,10 +48,16 @@ class Opener:
         lease: float = 15.0,
         patience: float = 60.0,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> MessagingDatabase:
         database = MessagingDatabase(
-            open_transactions(url, patience), owner=owner, lease_seconds=lease, clock=clock, sleep=sleep
+            open_transactions(url, patience),
+            owner=owner,
+            lease_seconds=lease,
+            clock=clock,
+            monotonic=monotonic,
+            sleep=sleep,
         )
         self._opened.append(database)
         await database.start()

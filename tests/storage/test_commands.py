@@ -13,10 +13,12 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir, closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+from alembic import command
+from sqlalchemy import create_engine
 
 from messaging_database import open_database
 from relay.channels.registry import PLATFORMS
@@ -24,6 +26,7 @@ from relay.channels.sms.spec import SMS
 from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, Receipt, UserId
 from relay.storage import commands
 from relay.storage.maintenance import PRUNED_AT_ONCE, old_rows
+from relay.storage.revisions import alembic_config, revisions
 from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,6 +137,48 @@ def test_a_backup_is_whole_and_can_be_put_back(cli: CommandRunner) -> None:
     assert (status, cli.count("users", ANN)) == (0, 1)
     assert list(cli.folder.glob("people.db.before-restore-*"))
     assert cli.run("check") == (0, "all is well\n")
+
+
+@pytest.mark.parametrize("revision", ["9999", "", "feature"])
+def test_a_backup_of_an_unknown_revision_is_refused(cli: CommandRunner, revision: str) -> None:
+    """A newer version made it: restored, it would leave every server not ready. Nothing is changed."""
+    assert cli.run("backup", "newer.db")[0] == 0
+    with closing(sqlite3.connect(cli.folder / "newer.db")) as newer:
+        newer.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        newer.commit()
+    assert cli.run("forget-user", "sms", ANN, "--yes")[0] == 0
+    status, text = cli.run("restore", "newer.db", "--yes")
+    assert (status, "newer version" in text, cli.count("users", ANN)) == (1, True, 0)
+    assert list(cli.folder.glob("people.db.before-restore-*")) == []
+
+
+def test_a_backup_of_an_older_version_is_migrated(cli: CommandRunner) -> None:
+    """Servers that run would not do it: to them it is the same file."""
+    older = cli.folder / "older.db"
+    engine = create_engine(f"sqlite:///{older}")
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0003")
+    engine.dispose()
+    assert cli.run("restore", older.name, "--yes")[0] == 0
+    with closing(sqlite3.connect(cli.file)) as restored:
+        assert restored.execute("SELECT version_num FROM alembic_version").fetchall() == [(revisions()[-1],)]
+    assert cli.run("check") == (0, "all is well\n")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("DROP TABLE delivery_events", "the table delivery_events is missing"),
+        ("DROP TABLE counters", "the table counters is missing"),
+        ("ALTER TABLE inbound DROP COLUMN reason", "the column inbound.reason is missing"),
+    ],
+)
+def test_check_says_what_is_missing(cli: CommandRunner, damage: str, says: str) -> None:
+    """Although the revision says that everything is there."""
+    with closing(sqlite3.connect(cli.file)) as connection:
+        connection.execute(damage)
+    status, text = cli.run("check")
+    assert (status, says in text) == (1, True)
 
 
 def test_a_backup_is_taken_while_somebody_writes(cli: CommandRunner) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, select
 from relay.core.errors import StorageError
 from relay.core.messages import Limit, Outcome
 from relay.storage.engine import open_transactions
-from relay.storage.revisions import alembic_config, newest_revision
+from relay.storage.revisions import alembic_config, revisions
 from relay.storage.schema import inbound, metadata
 from tests.conftest import ROOT
 from tests.running_postgresql import Postgresql
@@ -126,13 +126,13 @@ async def test_the_revisions_build_the_tables_of_the_schema(bare_url: str) -> No
     with connected(bare_url) as connection:
         context = MigrationContext.configure(connection)
         assert compare_metadata(context, metadata) == []
-        assert context.get_current_revision() == newest_revision()
+        assert context.get_current_revision() == revisions()[-1]
 
 
 def test_files_of_revisions_are_named_by_their_numbers() -> None:
     """The newest is found by the names alone; a wrong one would be migrated to at every start, or never."""
     scripts = ScriptDirectory.from_config(alembic_config())
-    assert scripts.get_heads() == [newest_revision()]
+    assert scripts.get_heads() == [revisions()[-1]]
     for script in scripts.walk_revisions():
         assert Path(script.path).name.startswith(f"{script.revision}_")
 
@@ -178,7 +178,7 @@ def test_one_command_writes_the_revision_of_a_changed_schema(
     schema.write_text(schema.read_text().replace(column, column + '    Column("nickname", Text),\n', 1))
     run = partial(subprocess.run, cwd=project_folder, env=product_environ, check=True, capture_output=True)
     run([sys.executable, "-m", "relay.storage.revisions", "users have", "nicknames"])
-    number = f"{int(newest_revision()) + 1:04}"
+    number = f"{int(revisions()[-1]) + 1:04}"
     written = project_folder / "relay" / "storage" / "migrations" / "versions" / f"{number}_users_have_nicknames.py"
     assert "sa.Column('nickname', sa.Text(), nullable=True)" in written.read_text()
     run([sys.executable, "messaging_database.py", "migrate"])

@@ -20,6 +20,7 @@ from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.core.errors import StorageError
 from relay.core.messages import Decision
+from relay.storage import engine
 from relay.storage.database import REFUSAL_SECONDS
 from relay.storage.engine import open_transactions
 from relay.storage.schema import inbound
@@ -72,7 +73,7 @@ async def test_what_was_refused_a_moment_ago_counts_more_than_that_a_note_can_be
 ) -> None:
     """On a full disk there may be room for the note of a check and none for a message: that is not ready."""
     now = 1000.0
-    db = await opener(sqlite_url, patience=0.1, clock=lambda: now)
+    db = await opener(sqlite_url, patience=0.1, monotonic=lambda: now)
     await db.check()
     with closing(sqlite3.connect(_path(sqlite_url), isolation_level=None)) as intruder:
         intruder.execute("BEGIN IMMEDIATE")
@@ -84,6 +85,61 @@ async def test_what_was_refused_a_moment_ago_counts_more_than_that_a_note_can_be
         await db.check()
     now += 0.2
     await db.check()
+
+
+async def test_the_first_write_that_works_makes_it_ready(sqlite_url: str, opener: Opener) -> None:
+    """The file was moved away and put back: with the first message that is stored, the server is ready again."""
+    db = await opener(sqlite_url, monotonic=lambda: 1000.0)
+    away = _path(sqlite_url).with_name("away.db")
+    _path(sqlite_url).rename(away)
+    with pytest.raises(StorageError, match="is gone"):
+        await db.store_inbound(message(), "")
+    away.rename(_path(sqlite_url))
+    with pytest.raises(StorageError, match="a moment ago"):
+        await db.check()
+    await db.store_inbound(message(), "")
+    await db.check()
+
+
+@pytest.mark.parametrize("damage", ["DROP TABLE delivery_events", "ALTER TABLE inbound DROP COLUMN reason"])
+async def test_without_a_table_or_a_column_it_is_not_ready(sqlite_url: str, opener: Opener, damage: str) -> None:
+    """Messages would be stored, and what comes later would fail."""
+    now = 1000.0
+    db = await opener(sqlite_url, monotonic=lambda: now)
+    await db.check()
+    now += 2
+    await db._write(lambda tx: tx.connection.exec_driver_sql(damage))
+    now += 2
+    with pytest.raises(StorageError):
+        await db.check()
+
+
+async def test_a_write_ahead_log_that_grows_is_reported_and_shrinks_again(
+    sqlite_url: str, opener: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A reader that never ends keeps SQLite from reusing it; the log says so once, the status as long as it lasts."""
+    monkeypatch.setattr(engine, "WAL_WARNING_BYTES", 3_000_000)
+    db, wal = await opener(sqlite_url), _path(sqlite_url).with_name("messages.db-wal")
+
+    async def store(megabytes: int) -> None:
+        for _ in range(megabytes):
+            await db.store_inbound(message(), "x" * 1_000_000)
+
+    await store(1)
+    assert db.warning is None
+    with closing(sqlite3.connect(_path(sqlite_url), isolation_level=None)) as forgotten:
+        forgotten.execute("BEGIN")
+        forgotten.execute("SELECT count(*) FROM inbound").fetchone()
+        await store(5 + engine.MAX_WAL_BYTES // 1_000_000)
+        assert "write-ahead log" in (db.warning or "")
+        assert wal.stat().st_size > engine.MAX_WAL_BYTES
+    await store(3)
+    await db.store_inbound(message(), "")
+    assert wal.stat().st_size <= engine.MAX_WAL_BYTES
+    monkeypatch.setattr(engine, "WAL_WARNING_BYTES", engine.MAX_WAL_BYTES + 1)
+    await db.store_inbound(message(), "")
+    assert db.warning is None
+    assert [record.levelname for record in caplog.records if "write-ahead" in record.message] == ["WARNING"]
 
 
 async def test_a_short_lock_is_waited_for(sqlite_url: str, opener: Opener) -> None:
@@ -200,7 +256,7 @@ async def test_a_full_disk_loses_nothing_that_was_stored(sqlite_url: str, opener
 
 
 FILL = """
-import asyncio, os, resource, signal, sys, time
+import asyncio, concurrent.futures.thread, os, resource, signal, sys, time
 sys.path.insert(0, os.getcwd())
 from messaging_database import MessagingDatabase
 from relay.storage.engine import open_transactions
