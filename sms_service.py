@@ -27,7 +27,9 @@ from relay.channels.sms.senders import WHY_SILENT, SenderKind, normal_number, ow
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
 from relay.channels.sms.webhook import Form, Signatures, attachments, external_id, is_delivery, small_number
+from relay.config.logs import Redactor
 from relay.core.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
+from relay.core.http_client import MAX_ERROR_CHARS
 from relay.core.messages import (
     USER_STATE_AFTER,
     Decision,
@@ -92,7 +94,8 @@ class SmsService:
         self._settings = settings
         self._clock = clock
         self._new_id = new_id
-        self._client = open_client(http, settings.twilio_api_base_url, account_sid, token)
+        self._redact = Redactor(settings.secrets()).redact
+        self._client = open_client(http, settings.twilio_api_base_url, account_sid, token, self._redact)
         self._service_sid = settings.twilio_messaging_service_sid
         self._number = own_number(settings)
         self._own = frozenset({self._number} if self._number else ())
@@ -150,7 +153,7 @@ class SmsService:
             received_at=self._clock(),
             part_id=part_id,
             error_code=error.code if error else None,
-            error=strip_controls(error.message)[:300] if error else None,
+            error=self._redact(strip_controls(error.message))[:MAX_ERROR_CHARS] if error else None,
             user_state=USER_STATE_AFTER.get(error.kind) if error else None,
             failure=error.kind if error else None,
         )

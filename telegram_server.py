@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -23,7 +24,7 @@ from httpx import AsyncClient
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
-from relay.channels.telegram.bot_api import BotCalls
+from relay.channels.telegram.bot_api import bot_calls
 from relay.channels.telegram.entities import plan
 from relay.channels.telegram.ingest import UpdateIngest
 from relay.channels.telegram.polling import LEASE_NAME, Poller
@@ -79,7 +80,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             self.ingest,
             database,
             self._prepare_polling,
-            lambda client: BotCalls(client, settings.telegram_api_base_url, bot_token(settings)),
+            partial(bot_calls, settings),
             lambda: open_http_client(max_connections=2),
             Lease(database, TELEGRAM, LEASE_NAME, settings.lease_seconds),
             bot_id=service.me.id,

@@ -18,10 +18,10 @@ import httpx
 from telegram import BotCommand, LinkPreviewOptions, MessageEntity, ReplyParameters
 
 from relay.channels.telegram import texts
-from relay.channels.telegram.bot_api import BotCalls, bot_errors, is_about_entities, typed_bot
+from relay.channels.telegram.bot_api import bot_calls, bot_errors, is_about_entities, typed_bot
 from relay.channels.telegram.entities import plan
 from relay.channels.telegram.pastes import PASTE_SECONDS, fills_a_message, merged
-from relay.channels.telegram.settings import TelegramSettings, bot_token
+from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.typing_indicator import TypingIndicator
 from relay.channels.telegram.updates import COMMAND, Identity, is_group, read_update
@@ -84,15 +84,14 @@ class TelegramService:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        token = bot_token(settings)
         self._settings = settings
         self._clock = clock
         self._sleep = sleep
         self._limiter = RateLimiter(OVERALL, lambda chat: GROUP if is_group(chat) else PRIVATE, monotonic)
-        self._calls = BotCalls(client, settings.telegram_api_base_url, token)
+        self._calls = bot_calls(settings, client)
         self._bot = typed_bot(self._calls)
         self._typing = TypingIndicator(self._bot, self._limiter, sleep)
-        self.me = Identity(int(token.partition(":")[0]), "", frozenset(COMMANDS))
+        self.me = Identity(int(self._calls.token.partition(":")[0]), "", frozenset(COMMANDS))
 
     # -- taking in -----------------------------------------------------------------------------------------------------
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import logging.handlers
 import re
 import sys
 import time
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from relay.config.settings import Settings
 
 # A bot token is part of every Bot API URL, so a library that logs URLs would print it even when it is not ours.
 _BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}(?::|%3A)[A-Za-z0-9_-]{30,}", re.IGNORECASE)
 _REDACTED = "[secret]"
+_MIN_SECRET_LENGTH = 4
+_URL_SAFE = str.maketrans("+/", "-_")
 _VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(9), *range(10, 32), *range(127, 160), 0x2028, 0x2029)}
 _OURS = ("relay", "simulator", "uvicorn")
 """Loggers that follow log_level; those of libraries show warnings and errors only."""
@@ -26,15 +32,19 @@ _REFUSAL_SECONDS = 60.0
 
 
 class Redactor(logging.Filter):
-    """Replaces secret values in formatted messages and tracebacks with a placeholder."""
+    """Replaces secrets, plain or encoded, with a placeholder; as a filter, in messages and tracebacks of the log.
 
-    def __init__(self, secrets: list[str]) -> None:
+    What providers write goes through it before it is stored or shown: they may repeat what they were sent.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
         super().__init__()
-        self._secrets = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
+        forms = {form for secret in secrets if len(secret) >= _MIN_SECRET_LENGTH for form in _forms(secret)}
+        self._forms = sorted(forms, key=len, reverse=True)
 
     def redact(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, _REDACTED)
+        for form in self._forms:
+            text = text.replace(form, _REDACTED)
         return _BOT_TOKEN.sub(_REDACTED, text)
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -50,6 +60,25 @@ class Redactor(logging.Filter):
         if record.stack_info:
             record.stack_info = self.redact(record.stack_info)
         return True
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as it is, in URLs, in JSON, in HTML, and inside longer text that was encoded with base64."""
+    yield secret
+    for safe in ("", "/", "-_.!~*'()"):  # of quote(), of its default, of JavaScript's encodeURIComponent
+        quoted = quote(secret, safe)
+        yield from (quoted, quoted.replace("%20", "+"), re.sub("%..", lambda escape: escape[0].lower(), quoted))
+    for ascii_only in (True, False):
+        escaped = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        yield from (escaped, escaped.replace("/", "\\/"))
+    yield html.escape(secret)
+    raw = secret.encode("utf-8", "surrogateescape")
+    for before in range(3):  # a Basic header encodes "user:password", so the secret may begin at any of three places
+        # The first and last characters depend on the neighbours too.
+        encoded = b64encode(bytes(before) + raw + bytes(-(before + len(raw)) % 3)).decode()
+        whole = encoded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
+        if len(whole) >= _MIN_SECRET_LENGTH:
+            yield from (whole, whole.translate(_URL_SAFE))
 
 
 class OncePerMinute(logging.Filter):

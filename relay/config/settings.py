@@ -251,11 +251,11 @@ class Settings(BaseModel):
         return self
 
     def secrets(self) -> list[str]:
-        """All secret values in effect, for the log filter that redacts them."""
+        """All secret values in effect, passwords in URLs included; `Redactor` takes them."""
         values = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
-        password = urlsplit(self.database_url).password or ""
+        passwords = [urlsplit(value).password or "" for _, value in self if isinstance(value, str) and "://" in value]
         # A library may print the URL with the password as it is written there, or the password itself.
-        return [value for value in [*values, password, unquote(password)] if value]
+        return [value for value in (*values, *passwords, *map(unquote, passwords)) if value]
 
     def for_simulator(self) -> Self:
         """The same settings with every channel pointed at the simulator; real credentials are left out."""

@@ -7,6 +7,8 @@ import json
 import math
 import ssl
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -16,10 +18,11 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.errors import ModelError, OutcomeUnknown, SendError, SendFailure
 
 _MAX_RETRY_AFTER = 86_400.0
 _CONNECT_SECONDS = 5.0
+MAX_ERROR_CHARS = 400
 # Raised while a connection was still being made, so no byte of the request was written.
 _BEFORE_THE_REQUEST = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientProxyConnectionError)
 
@@ -61,6 +64,17 @@ async def request_once(
         if isinstance(error, TimeoutError | httpx.ReadTimeout):
             raise OutcomeUnknown("timeout", f"{provider} did not answer within {seconds:g} s") from error
         raise OutcomeUnknown("cut off", f"{provider} did not answer: {error_text(error)}") from error
+
+
+@contextmanager
+def redacted_errors(redact: Callable[[str], str]) -> Iterator[None]:
+    """Redact the message of a SendError or ModelError, then cut it: half a secret could not be recognized."""
+    try:
+        yield
+    except (SendError, ModelError) as error:
+        error.message = redact(error.message)[:MAX_ERROR_CHARS]
+        error.args = (error.message,)
+        raise
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:

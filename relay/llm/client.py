@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from relay.config.logs import Redactor
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure, UnusableAnswers
 from relay.core.http_client import retry_after_seconds
@@ -49,6 +50,7 @@ class LlmClient:
             "the LLM server",
             settings.model_url,
             connect_seconds=settings.llm_connect_seconds,
+            redact=Redactor(settings.secrets()).redact,
             secret=settings.internal_token,
         )
 

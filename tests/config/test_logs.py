@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import json
 import logging
@@ -9,15 +11,57 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from relay.config.logs import JsonLines, OncePerMinute, Redactor, TextLines
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "123456789:AAFakeFakeFakeFakeFakeFakeFakeFakeFak"
+
+
+def basic(secret: str) -> str:
+    """As Twilio's SDK sends it."""
+    return base64.b64encode(f"AC0123:{secret}".encode()).decode()
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "in a Basic header": basic,
+    "in a Basic header of another user": lambda secret: base64.b64encode(f"me:{secret}".encode()).decode(),
+    "base64": lambda secret: base64.b64encode(secret.encode()).decode(),
+    "base64 of more": lambda secret: base64.urlsafe_b64encode(f"<{secret}>, so".encode()).decode(),
+    "URL": lambda secret: quote(secret, safe=""),
+    "URL path": quote,
+    "URL, lower case": lambda secret: re.sub("%..", lambda found: found[0].lower(), quote(secret, safe="")),
+    "form": quote_plus,
+    "JavaScript": lambda secret: quote(secret, safe="-_.!~*'()"),
+    "JSON": json.dumps,
+    "JSON in UTF-8": lambda secret: json.dumps(secret, ensure_ascii=False),
+    "JSON of PHP": lambda secret: json.dumps(secret).replace("/", "\\/"),
+    "HTML": html.escape,
+}
+"""Ways in which somebody else may repeat a secret."""
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+@given(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=6, max_size=40))
+@example("0123456789abcdef0123456789abcdef")
+@example('p/ss+w "ör&d')
+@example("sécret")
+def test_a_secret_is_redacted_however_it_is_encoded(encode: Callable[[str], str], secret: str) -> None:
+    """In every form that a provider's text may repeat it in."""
+    repeated = encode(secret)
+    redacted = Redactor([secret, "another-secret"]).redact(f"no <{repeated}> here, and no another-secret")
+    assert redacted.startswith("no <")
+    assert redacted.endswith("> here, and no [secret]") or secret in "> here, and no another-secret"
+    assert repeated.strip('"=') not in redacted
+    assert secret not in redacted.replace("[secret]", "") or len(set(secret)) < 3
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from relay.core.errors import ModelError, ModelFailure
 from relay.core.http_client import open_transport
 from relay.llm.gateway.catalog import open_backends
 from relay.llm.gateway.environment import Environment
+from tests.config.test_logs import ENCODINGS
 from tests.llm.running_llm_server import made, nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
     DONE,
@@ -415,6 +416,25 @@ async def test_a_key_never_shows(upstream: Upstream, tmp_path: Path, caplog: pyt
         status = await server.http.get("/")
     assert "bad key [secret]" in response.text
     assert "sk-or-secret" not in response.text + status.text + caplog.text
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+async def test_the_secrets_of_others_never_show_either(
+    encode: Callable[[str], str], upstream: Upstream, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The admin token, the password in another source's address, another source's key; also in mid-stream."""
+    secrets = {"admin_token": "admin/token+0123456789", "openai_api_key": "sk-oä-0123456789"}
+    address = "http://me:pass%2Fword-0123@127.0.0.1:9/v1"
+    told = [encode(secret) for secret in (*secrets.values(), "pass/word-0123")]
+    upstream.on("/key", responds(401, error(401, " ".join(told))))
+    upstream.on(COMPLETIONS, responds(400, error(400, "x" * 280 + " ".join(told))), responds(200, error(400, told[0])))
+    settings = openrouter(tmp_path, upstream, openai_base_url=address, **secrets)
+    async with running(settings) as server:
+        answers = [await server.chat(), await server.chat(stream=True)]
+        answers.append(await server.http.get("/", headers={"Authorization": f"Bearer {secrets['admin_token']}"}))
+    shown = "".join(answer.text for answer in answers) + caplog.text
+    assert "[secret]" in shown
+    assert not [secret for secret in told if secret.strip('"=')[:12] in shown]
 
 
 async def test_a_wrong_key_is_noticed_at_the_start(

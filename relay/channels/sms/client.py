@@ -8,7 +8,7 @@ module decides which requests may have been executed: https://www.twilio.com/doc
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.http_client import json_object, request_once, retry_after_seconds
+from relay.core.http_client import json_object, redacted_errors, request_once, retry_after_seconds
 
 SEND_SECONDS = 20.0
 
@@ -87,11 +87,18 @@ def refusal(code: int, fallback: SendFailure, text: str, retry_after: float | No
 class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # (the SDK carries no types)
     """The SDK's transport: our shared client, our base URL, our timeouts, one request for one call."""
 
-    def __init__(self, http: httpx.AsyncClient, base_url: str, seconds: float = SEND_SECONDS) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        base_url: str,
+        seconds: float = SEND_SECONDS,
+        redact: Callable[[str], str] = str,
+    ) -> None:
         super().__init__(logging.getLogger("relay.twilio"), is_async=True)
         self._http = http
         self._base = base_url
         self._seconds = seconds
+        self._redact = redact
 
     async def request(
         self,
@@ -105,18 +112,19 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # (the SDK carrie
         allow_redirects: bool = False,  # noqa: ARG002 (the SDK names it; a redirect is never followed)
     ) -> Response:
         """Raises SendError or OutcomeUnknown for everything but a success with a JSON object in it."""
-        response = await request_once(
-            self._http,
-            "Twilio",
-            method,
-            self._base + urlsplit(uri).path,
-            seconds=self._seconds,
-            params=_sendable(params),
-            data=_sendable(data),
-            headers=headers,
-            auth=auth,
-        )
-        return Response(response.status_code, _success_body(response), response.headers)
+        with redacted_errors(self._redact):
+            response = await request_once(
+                self._http,
+                "Twilio",
+                method,
+                self._base + urlsplit(uri).path,
+                seconds=self._seconds,
+                params=_sendable(params),
+                data=_sendable(data),
+                headers=headers,
+                auth=auth,
+            )
+            return Response(response.status_code, _success_body(response), response.headers)
 
 
 def _sendable(values: dict[str, object] | None) -> Any:
@@ -154,12 +162,15 @@ def _code(payload: dict[str, Any] | None) -> int | None:
 
 
 def _message(payload: dict[str, Any] | None) -> str:
-    """Twilio's own description, cut to fit a log line."""
+    """Twilio's own description."""
     found = (payload or {}).get("message") or (payload or {}).get("detail") or ""
-    return found[:300] if isinstance(found, str) else ""
+    return found if isinstance(found, str) else ""
 
 
-def open_client(http: httpx.AsyncClient, base_url: str, account_sid: str, auth_token: str) -> Client:
+def open_client(
+    http: httpx.AsyncClient, base_url: str, account_sid: str, auth_token: str, redact: Callable[[str], str]
+) -> Client:
     """The SDK's client over our transport; it reads no environment of its own."""
+    transport = TwilioTransport(http, base_url, redact=redact)
     # An empty mapping would make the SDK read the real environment for an edge and a region.
-    return Client(account_sid, auth_token, http_client=TwilioTransport(http, base_url), environment={"TWILIO_EDGE": ""})
+    return Client(account_sid, auth_token, http_client=transport, environment={"TWILIO_EDGE": ""})

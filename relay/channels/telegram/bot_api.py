@@ -7,7 +7,7 @@ client.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,8 +17,10 @@ from telegram import Bot
 from telegram.error import TelegramError
 from telegram.request import BaseRequest, RequestData
 
+from relay.channels.telegram.settings import TelegramSettings, bot_token
+from relay.config.logs import Redactor
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.http_client import json_object, request_once, retry_after_seconds
+from relay.core.http_client import json_object, redacted_errors, request_once, retry_after_seconds
 
 CALL_SECONDS = 20.0
 
@@ -94,7 +96,7 @@ def _foreign(status: int) -> SendError:
 
 def _description(payload: Mapping[str, Any] | None, otherwise: str) -> str:
     text = payload.get("description") if payload else None
-    return text[:500] if isinstance(text, str) and text else otherwise
+    return text if isinstance(text, str) and text else otherwise
 
 
 def is_about_entities(error: SendError) -> bool:
@@ -125,8 +127,15 @@ def bot_errors() -> Iterator[None]:
 class BotCalls:
     """Calls of one bot as plain JSON, each sent once. They raise SendError, OutcomeUnknown included."""
 
-    def __init__(self, client: httpx.AsyncClient, base_url: str, token: str) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        base_url: str,
+        token: str,
+        redact: Callable[[str], str] = str,
+    ) -> None:
         self._client = client
+        self._redact = redact
         self.token = token
         self.prefix = f"{base_url}/bot"
 
@@ -138,13 +147,20 @@ class BotCalls:
     async def post(self, url: str, content: bytes, seconds: float) -> dict[str, Any]:
         """One request, never repeated here. Raises SendError, and OutcomeUnknown when it may have been executed."""
         headers = {"Content-Type": "application/json"}
-        response = await request_once(
-            self._client, "Telegram", "POST", url, seconds=seconds, content=content, headers=headers
-        )
-        payload = json_object(response.content)
-        if response.is_success and payload is not None and payload.get("ok") is True and "result" in payload:
-            return payload
-        raise refusal(response.status_code, response.content)
+        with redacted_errors(self._redact):
+            response = await request_once(
+                self._client, "Telegram", "POST", url, seconds=seconds, content=content, headers=headers
+            )
+            payload = json_object(response.content)
+            if response.is_success and payload is not None and payload.get("ok") is True and "result" in payload:
+                return payload
+            raise refusal(response.status_code, response.content)
+
+
+def bot_calls(settings: TelegramSettings, client: httpx.AsyncClient) -> BotCalls:
+    """The calls of the bot of these settings. Raises SettingsError when there is no token."""
+    redact = Redactor(settings.secrets()).redact
+    return BotCalls(client, settings.telegram_api_base_url, bot_token(settings), redact)
 
 
 def typed_bot(calls: BotCalls) -> Bot:

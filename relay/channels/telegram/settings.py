@@ -37,6 +37,10 @@ class TelegramSettings(Settings):
     def has_any_credential(self) -> bool:
         return super().has_any_credential or self.telegram_bot_token is not None
 
+    def secrets(self) -> list[str]:
+        derived = [webhook_secret(self)] if self.telegram_bot_token else []
+        return [*super().secrets(), *derived]
+
     def simulated_values(self) -> dict[str, Any]:
         return {
             **super().simulated_values(),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from relay.config.logs import Redactor
 from relay.config.settings import Settings
 from relay.llm.chat import Provider
 from relay.llm.gateway.backend import Backend
@@ -33,7 +34,12 @@ def open_backends(settings: Settings, http: httpx.AsyncBaseTransport, environmen
 
     Configured providers come before auto-detected ones; the demo is last.
     """
-    upstream = partial(Upstream, http.handle_async_request, connect_seconds=settings.llm_connect_seconds)
+    upstream = partial(
+        Upstream,
+        http.handle_async_request,
+        connect_seconds=settings.llm_connect_seconds,
+        redact=Redactor(settings.secrets()).redact,
+    )
     ports = environment.local_ports if settings.llm_source == "auto" else ()
     backends = [
         Backend(

@@ -63,7 +63,7 @@ _TOO_LONG = re.compile(
 )
 _BLIND = re.compile(r"\b(images?|vision|multimodal|mmproj|image_url)\b", re.IGNORECASE)
 _NO_MODEL = re.compile(r"not a valid model|model .{0,80}(not found|does not exist)|no endpoints found", re.IGNORECASE)
-_MAX_MESSAGE_CHARS = 300
+_MAX_MESSAGE_CHARS = 10_000
 _OLDEST_UNIX_TIME = 1_000_000_000
 _IN_FLIGHT_BUDGET = "openrouter_in_flight_budget"
 """Credits reserved for answers in flight; they may be released once those are complete."""
@@ -121,7 +121,7 @@ def _kind_by_text(code: int, text: str, *, with_images: bool) -> ModelFailure | 
 
 
 def _message(error: Any) -> str:
-    """The provider's message on one line, cut to 300 characters; HTML pages are not quoted."""
+    """The provider's message on one line; HTML pages are not quoted. Secrets are redacted in it before it is cut."""
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail") or ""
     if problems := as_dicts(error):  # FastAPI's list of what is wrong

@@ -20,7 +20,7 @@ import orjson
 from pydantic import SecretStr
 
 from relay.core.errors import ModelFailure
-from relay.core.http_client import error_text
+from relay.core.http_client import MAX_ERROR_CHARS, error_text
 from relay.llm.chat import ProviderError, RequestTiming
 from relay.llm.providers.error_mapping import failure_of
 
@@ -33,9 +33,9 @@ _FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.Clien
 
 
 class Upstream:
-    """One model server. `secret` is sent as a bearer token and redacted from all error messages.
+    """One model server. `secret` is sent as a bearer token.
 
-    send returns a response whose body is not read yet.
+    send returns a response whose body is not read yet. redact is applied to every error message of the server.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Upstream:
         base_url: str,
         *,
         connect_seconds: float,
+        redact: Callable[[str], str],
         secret: SecretStr | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -53,13 +54,13 @@ class Upstream:
         parts = urlsplit(base_url)
         self.address = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
         self.is_on_this_machine = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-        self._secret = secret.get_secret_value() if secret else ""
+        self._redact = redact
         # Proxies buffer compressed streams; chunks must arrive as they are written.
         self._headers = httpx.Headers(
             {"Accept-Encoding": "identity", "Content-Type": "application/json", **(headers or {})}
         )
-        if self._secret:
-            self._headers["Authorization"] = f"Bearer {self._secret}"
+        if secret:
+            self._headers["Authorization"] = f"Bearer {secret.get_secret_value()}"
         self._extensions = {"timeout": httpx.Timeout(None, connect=connect_seconds).as_dict()}
         self._url = cache(lambda path: httpx.URL(f"{base_url.rstrip('/')}{path}"))
 
@@ -114,7 +115,7 @@ class Upstream:
     def _unreachable(self, error: BaseException) -> ProviderError:
         return ProviderError(
             ModelFailure.UNAVAILABLE,
-            f"{self.provider} at {self.address} cannot be reached: {self.redact(error_text(error))}",
+            f"{self.provider} at {self.address} cannot be reached: {self._redact(error_text(error))}",
         )
 
     def broken(self, what: str, *, billed: bool = False) -> ProviderError:
@@ -122,12 +123,9 @@ class Upstream:
 
     def failure(self, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool) -> ProviderError:
         error = failure_of(self.provider, status, body, headers, with_images=with_images)
-        error.message = self.redact(error.message)
+        error.message = self._redact(error.message)[:MAX_ERROR_CHARS]  # in this order: half a secret has no form
         error.args = (error.message,)
         return error
-
-    def redact(self, text: str) -> str:
-        return text.replace(self._secret, "[secret]") if self._secret else text
 
 
 async def _in_blocks(content: bytes) -> AsyncGenerator[bytes, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -11,12 +12,14 @@ import pytest_asyncio
 
 from relay.channels.sms.client import TWILIO_ERRORS, TwilioTransport
 from relay.channels.sms.spec import SMS
+from relay.channels.sms.webhook import Form
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.http_client import open_http_client
+from relay.core.http_client import MAX_ERROR_CHARS, open_http_client
 from relay.core.messages import Part, PartId, PartState, UserId
 from sms_service import SmsService
 from tests.channels.scripted_server import CUT, GARBAGE, HANG, Reply, ScriptedServer, listening
 from tests.channels.sms.scripted_twilio import created, listed, message, refused, scripted_twilio
+from tests.config.test_logs import ENCODINGS
 from tests.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -202,6 +205,41 @@ async def test_a_connection_cut_on_reuse_is_unknown_too(service: SmsService, twi
     with pytest.raises(OutcomeUnknown):
         await service.send(PART)
     assert len(twilio.requests) == 2
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize("status", [400, 500])
+async def test_no_secret_that_is_repeated_to_us_stays_in_an_error(
+    status: int, encode: Callable[[str], str], twilio: ScriptedServer, http: httpx.AsyncClient
+) -> None:
+    """Of no provider: an error is logged, stored with the part, and shown. Also where the text is cut."""
+    secrets = {
+        "twilio_auth_token": "auth/token+0123456789",
+        "openai_api_key": 'sk-"0123456789"',
+        "admin_token": "ä" * 16,
+    }
+    service = SmsService(settings_for(twilio.base_url, **secrets), http)
+    for secret in secrets.values():
+        told = encode(secret)
+        for before in ("", "x" * (MAX_ERROR_CHARS - len(told) // 2)):
+            twilio.script.append(Reply(status, json.dumps({"code": 99999, "message": f"{before} {told}!"}).encode()))
+            with pytest.raises(SendError) as caught:
+                await service.send(PART)
+            assert told.strip('"=')[: len(told) // 2] not in str(caught.value)
+            assert caught.value.message == str(caught.value)
+            assert len(str(caught.value)) <= MAX_ERROR_CHARS
+
+
+async def test_a_status_callback_repeats_no_secret(twilio: ScriptedServer, http: httpx.AsyncClient) -> None:
+    """Its error is stored too."""
+    service = SmsService(settings_for(twilio.base_url, twilio_auth_token="auth-token-0123"), http)
+    fields = {
+        "MessageSid": "SM1",
+        "MessageStatus": "failed",
+        "ErrorCode": "99999",
+        "ErrorMessage": "no auth-token-0123",
+    }
+    assert service.parse_delivery(Form(tuple(fields.items())), None).error == "no [secret]"
 
 
 async def test_a_stalled_answer_is_unknown_after_the_timeout(twilio: ScriptedServer, http: httpx.AsyncClient) -> None:

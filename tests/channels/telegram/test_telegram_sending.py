@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from relay.channels.telegram.bot_api import refusal
+from relay.channels.telegram.settings import webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
@@ -16,6 +17,7 @@ from relay.core.messages import Part, PartId, PartState, UserId
 from telegram_service import COMMANDS, TelegramService
 from tests.channels.scripted_server import CUT, Reply, listening
 from tests.channels.telegram.scripted_bot_api import TOKEN, USERNAME, ScriptedBotApi, ok, refused
+from tests.config.test_logs import ENCODINGS
 from tests.settings import Settings
 
 
@@ -82,6 +84,24 @@ async def failure(service: TelegramService, sent: Part) -> SendError:
     with pytest.raises(SendError) as caught:
         await service.send(sent)
     return caught.value
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize("status", [400, 500])
+async def test_no_secret_that_is_repeated_to_us_stays_in_an_error(
+    status: int, encode: Callable[[str], str], api: ScriptedBotApi
+) -> None:
+    """The bot's token is part of every URL; the webhook's secret is derived from it."""
+    settings = Settings(telegram_bot_token=TOKEN, telegram_api_base_url=api.base_url, openai_api_key="sk-0123456789")
+    async with open_http_client() as client:
+        service = TelegramService(settings, client)
+        for secret in (TOKEN, webhook_secret(settings), "sk-0123456789"):
+            told = encode(secret)
+            api.scripts["sendMessage"].append(refused(status, f"no route for /bot{told}/sendMessage, {told}"))
+            error = await failure(service, part())
+            assert told.strip('"=') not in error.message
+            assert error.message == str(error)
+        await service.stop()
 
 
 async def no_turn(service: TelegramService, waiting: Part) -> SendError:
