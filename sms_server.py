@@ -46,7 +46,7 @@ routes = APIRouter()
 
 
 class SmsServer(ChannelServer[SmsSettings, SmsService]):
-    """What the routes of the SMS server need."""
+    """The running SMS channel, for its routes."""
 
     channel = CHANNEL
     description = "Relays text messages over Twilio to the LLM server."
@@ -105,7 +105,7 @@ def create_app(
 
 
 def _warn(settings: SmsSettings) -> None:
-    """Log what works less well than the operator may think."""
+    """Log settings that are less safe, or do less, than an operator may expect."""
     if not settings.check_signatures and not settings.simulated:
         log.warning("validate_twilio_signature is off: anybody who finds this server can write in anybody's name")
     if callback_base(settings) is None:
@@ -126,13 +126,13 @@ def _warn(settings: SmsSettings) -> None:
 async def receive_sms(request: Request) -> Response:
     server = SmsServer.of(request)
     body = await request.body()
-    form = _proven_form(request, server, body)
+    form = _authentic_form(request, server, body)
     try:
         if form is not None and is_delivery(form):
-            return await _take_delivery(request, server, form)
+            return await _record_delivery(request, server, form)
         message = server.service.parse_inbound(form or read_form(body, request.headers.get("content-type", "")))
     except PayloadError as error:
-        await _keep_unread(server, form, body, error)
+        await _store_unread(server, form, body, error)
         return _twiml()
     stored = await server.database.store_inbound(message, body.decode("utf-8", "replace"))
     server.metrics.inbound.labels(SMS, "repeated" if stored is None else "stored").inc()
@@ -148,12 +148,12 @@ async def receive_sms(request: Request) -> Response:
 )
 async def receive_delivery(request: Request) -> Response:
     server = SmsServer.of(request)
-    form = _proven_form(request, server, await request.body())
-    return await _take_delivery(request, server, form or Form(()))
+    form = _authentic_form(request, server, await request.body())
+    return await _record_delivery(request, server, form or Form(()))
 
 
-async def _take_delivery(request: Request, server: SmsServer, form: Form) -> Response:
-    """Keep a report; one that cannot be understood is counted, and answered 200 so that Twilio logs no error."""
+async def _record_delivery(request: Request, server: SmsServer, form: Form) -> Response:
+    """Store a delivery status; one that cannot be parsed is counted, and answered 200 so that Twilio logs no error."""
     try:
         event = server.service.parse_delivery(form, request.query_params.get("part"))
         person = normal_number(form.one("To"), server.settings.default_region)
@@ -168,8 +168,8 @@ async def _take_delivery(request: Request, server: SmsServer, form: Form) -> Res
     return _twiml()
 
 
-async def _keep_unread(server: SmsServer, form: Form | None, body: bytes, error: PayloadError) -> None:
-    """Keep what cannot be parsed where the operator sees it; the same bytes twice are kept once."""
+async def _store_unread(server: SmsServer, form: Form | None, body: bytes, error: PayloadError) -> None:
+    """Store a body that cannot be parsed as a dead letter; the same bytes are stored once."""
     log.warning("an inbound message cannot be understood: %s", error)
     server.metrics.inbound.labels(SMS, "not understood").inc()
     try:
@@ -184,8 +184,8 @@ def _twiml() -> Response:
     return Response(EMPTY_TWIML, media_type="text/xml")
 
 
-def _proven_form(request: Request, server: SmsServer, body: bytes) -> Form | None:
-    """The form of a webhook that may be believed; None when it is no form. Raises ApiError 403 for all others."""
+def _authentic_form(request: Request, server: SmsServer, body: bytes) -> Form | None:
+    """The form of an authentic webhook; None when it is no form. Raises ApiError 403 when it is not authentic."""
     try:
         form = read_form(body, request.headers.get("content-type", ""))
     except PayloadError:
@@ -197,9 +197,10 @@ def _proven_form(request: Request, server: SmsServer, body: bytes) -> Form | Non
         url = _signed_url(request, settings)
         if not server.service.signatures.valid(url, form or Form(()), signature, header, body):
             refusals.warning(
-                "refused an unproven webhook: is %s, to the letter, what Twilio was told?", ascii(url)[:MAX_SHOWN_URL]
+                "refused a webhook that is not authentic: is %s exactly the URL that is set at Twilio?",
+                ascii(url)[:MAX_SHOWN_URL],
             )
-            raise _unproven(settings, url, signed=signature is not None)
+            raise _forged(settings, url, signed=signature is not None)
     elif settings.simulated and (reason := why_not_direct(request)):
         raise ApiError(
             403,
@@ -210,7 +211,7 @@ def _proven_form(request: Request, server: SmsServer, body: bytes) -> Form | Non
 
 
 def _signed_url(request: Request, settings: SmsSettings) -> str:
-    """What Twilio was told to call, to the letter: behind a tunnel our own idea of the host would be wrong."""
+    """The URL that Twilio called and signed; behind a tunnel the request names another host."""
     raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     path = raw_path.decode("latin-1")
     query = request.scope["query_string"].decode("latin-1")
@@ -218,11 +219,11 @@ def _signed_url(request: Request, settings: SmsSettings) -> str:
     return f"{base}{path}?{query}" if query else f"{base}{path}"
 
 
-def _unproven(settings: SmsSettings, url: str, *, signed: bool) -> ApiError:
+def _forged(settings: SmsSettings, url: str, *, signed: bool) -> ApiError:
     error = "the signature does not match" if signed else "the request carries no X-Twilio-Signature"
     ours = re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~-]*)*(\?[\w=&.-]*)?", url, re.ASCII)
     if not ours or len(url) > MAX_SHOWN_URL:
-        url = f"http://127.0.0.1:{settings.sms_server_port}/sms/webhook"  # never a stranger's words in a command
+        url = f"http://127.0.0.1:{settings.sms_server_port}/sms/webhook"  # no part of a foreign URL goes into a command
     hint = (
         "Twilio signs the URL that it calls with the auth token: the webhook of the number must be the URL of this "
         f"command, and public_url our address on the internet. To send a signed message by hand: "

@@ -74,12 +74,12 @@ _PART_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class SmsService:
-    """The SMS channel over Twilio. Raises SettingsError, saying what to set, when credentials are missing."""
+    """The SMS channel over Twilio. Raises SettingsError naming the settings when credentials are missing."""
 
     platform = SMS
     supports_lookup = True
     rate_limited = False
-    """Twilio queues what is sent too fast."""
+    """Twilio queues messages that are sent too fast."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class SmsService:
             shared.get_secret_value() if shared else None,
         )
 
-    # -- what came in --------------------------------------------------------------------------------------------------
+    # -- webhooks ------------------------------------------------------------------------------------------------------
 
     def parse_inbound(self, form: Form) -> InboundMessage:
         """The message in a webhook's form. Raises PayloadError when it holds none.
@@ -134,7 +134,7 @@ class SmsService:
         )
 
     def parse_delivery(self, form: Form, part: str | None) -> DeliveryEvent:
-        """The report in a status callback; `part` is what our StatusCallback URL carried. Raises PayloadError."""
+        """The status in a callback; `part` is the part's id from our StatusCallback URL. Raises PayloadError."""
         sid = external_id(form)
         status = form.one("MessageStatus", "SmsStatus").strip().lower()
         state = TWILIO_STATUS.get(status)
@@ -158,10 +158,10 @@ class SmsService:
             failure=error.kind if error else None,
         )
 
-    # -- what to do about it -------------------------------------------------------------------------------------------
+    # -- decisions -----------------------------------------------------------------------------------------------------
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
-        """Keywords, registration, renaming and what cannot be answered; everything else is for the model."""
+        """Keywords, registration, renaming and unanswerable messages; every other text is a prompt for the model."""
         sender = SenderKind(message.options.get("sender", SenderKind.PHONE))
         if sender is not SenderKind.PHONE:
             return Decision(reason=WHY_SILENT[sender])
@@ -219,7 +219,7 @@ class SmsService:
     def system_prompt(self, user: User | None) -> str:
         return texts.system_prompt(user.name if user else None)
 
-    # -- answers -------------------------------------------------------------------------------------------------------
+    # -- replies -------------------------------------------------------------------------------------------------------
 
     def plan(self, markdown: str) -> list[PlannedPart]:
         """Plain text in parts of at most 1,600 characters, numbered when there are several; a cut is announced."""
@@ -233,7 +233,7 @@ class SmsService:
         return split(text, MESSAGE_LIMIT, max_parts, texts.CLOSING)
 
     def plan_text(self, text: str) -> list[PlannedPart]:
-        """An operator's text as it stands, in as many parts as it takes; none when it is blank."""
+        """An operator's text without rendering, in as many parts as needed; an empty list when it is blank."""
         text = in_gsm_letters(clean_sms(text))
         return [] if is_blank(text) else split(text, MESSAGE_LIMIT, OPERATOR_PARTS, texts.CLOSING)
 
@@ -241,10 +241,10 @@ class SmsService:
         return nullcontext()
 
     async def wait_for_rate_limit(self, part: Part) -> None:
-        """Return at once: Twilio queues what is sent too fast."""
+        """Return at once: Twilio queues messages that are sent too fast."""
 
     async def send(self, part: Part) -> Receipt:
-        """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its fate is unknown."""
+        """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its outcome is unknown."""
         values: dict[str, Any] = {"to": part.user_id, "body": part.text}
         if self._service_sid:
             values["messaging_service_sid"] = self._service_sid
@@ -261,9 +261,9 @@ class SmsService:
         return _receipt(sent)
 
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
-        """Look the part up among the messages to this person: same text, made since the attempt began, not `taken`.
+        """Find the part among the messages to its user: same text, created since the attempt began, not `taken`.
 
-        The list is not filtered by date: its filter looks at the date of sending, which a queued message has not got.
+        The list is not filtered by date: its filter is by the date of sending, which a queued message lacks.
         Raises OutcomeUnknown when the list cannot be read.
         """
         since = (part.attempted_at or part.created_at) - MAX_CLOCK_SKEW_SECONDS

@@ -65,7 +65,7 @@ class Webhook:
 
 
 class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
-    """What the routes of the Telegram server need, with the updates by long polling or webhook."""
+    """The running Telegram channel, for its routes; its updates come by long polling or webhook."""
 
     channel = CHANNEL
     description = "Relays a Telegram bot's messages to the LLM server."
@@ -167,7 +167,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
         }
 
     async def _pending_updates(self) -> int | None:
-        """Updates waiting at Telegram, asked at most every few seconds; None when it does not answer quickly."""
+        """Number of updates pending at Telegram, cached for PENDING_SECONDS; None when it does not answer in time."""
         asked_at, count = self._pending
         if time.monotonic() - asked_at < PENDING_SECONDS and asked_at > 0:
             return count
@@ -212,7 +212,7 @@ def create_app(
 
 
 def _webhook_url(settings: TelegramSettings) -> str | None:
-    """Where Telegram is to push updates; None when we poll for them."""
+    """The address to which Telegram pushes updates; None in polling mode. Raises SettingsError when it has none."""
     if settings.telegram_mode == "polling":
         return None
     if (base := CHANNEL.public_url(settings)) is None:

@@ -71,7 +71,7 @@ class TelegramService:
 
     platform = TELEGRAM
     supports_lookup = False
-    """Telegram keeps no list of what a bot has sent."""
+    """The Bot API lists no sent messages."""
     lookup_seconds = 0.0
     rate_limited = True
 
@@ -93,7 +93,7 @@ class TelegramService:
         self._typing = TypingIndicator(self._bot, self._limiter, sleep)
         self.me = Identity(int(self._calls.token.partition(":")[0]), "", frozenset(COMMANDS))
 
-    # -- taking in -----------------------------------------------------------------------------------------------------
+    # -- updates -------------------------------------------------------------------------------------------------------
 
     async def learn_identity(self) -> None:
         """Ask Telegram for the bot's name, without which groups cannot be served. Raises SendError."""
@@ -166,7 +166,7 @@ class TelegramService:
             return Decision(reply=texts.bad_name(str(error)), name=first, state=state)
         return Decision(reply=texts.renamed(name), name=name, state=state)
 
-    # -- answering -----------------------------------------------------------------------------------------------------
+    # -- replies -------------------------------------------------------------------------------------------------------
 
     def debounce_seconds(self, message: InboundMessage) -> float:
         return PASTE_SECONDS if fills_a_message(message) else 0.0
@@ -226,7 +226,7 @@ class TelegramService:
             return sent.message_id
 
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:  # noqa: ARG002 (there is no list)
-        """Never possible: there is no list of what a bot has sent. Raises OutcomeUnknown."""
+        """Never possible, as the Bot API lists no sent messages. Raises OutcomeUnknown."""
         raise OutcomeUnknown("no-list", f"Telegram cannot tell whether part {part.id} was sent")
 
     async def probe(self) -> None:
@@ -250,7 +250,7 @@ class TelegramService:
             await self._bot.set_webhook(url, secret_token=secret, allowed_updates=list(ALLOWED_UPDATES))
 
     async def delete_webhook(self) -> None:
-        """End pushing, so that polling is allowed; what waits at Telegram is kept. Raises SendError."""
+        """Remove the webhook, so that polling is allowed; pending updates are kept. Raises SendError."""
         with bot_errors():
             await self._bot.delete_webhook()
 

@@ -1,1 +1,1 @@
-"""The channels, a folder each, and what all of them have in common."""
+"""The channels, a folder each, and their common server and routes."""

@@ -25,7 +25,7 @@ Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 
 
 def channel_status(connection: Connection, channel: ChannelSpec, limit: int, offset: int, now: float) -> dict[str, Any]:
-    """Figures, a page of users, and the newest failed parts and dead letters without what users wrote."""
+    """Figures, a page of users, and the newest failed parts and dead letters without the users' texts."""
     own = (channel.platform,)
     failed = queries.failed_parts(connection, own, MAX_SHOWN_FAILURES)
     dead = queries.dead_letters(connection, own, MAX_SHOWN_FAILURES)
@@ -102,7 +102,7 @@ def admin_routes(channel: ChannelSpec) -> APIRouter:
 
 
 def _body_of(channel: ChannelSpec) -> type[BaseModel]:
-    """What /send takes: the user's address and the text."""
+    """The body of /send: the user's address and the text."""
     fields: dict[str, Any] = {
         channel.address_key: (channel.address_type, Field(description=channel.address_help)),
         "message": (str, Field(description=channel.message_help)),

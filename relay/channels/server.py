@@ -1,6 +1,6 @@
 """The server of one channel: opened and closed in mirrored order, with the routes that every channel has.
 
-A channel derives its own ChannelServer, with what is special about it, and passes it to `create_channel_app` together
+A channel derives its own ChannelServer, which overrides what differs, and passes it to `create_channel_app` together
 with the routes that only this channel has, such as its webhook. The module of a hosted channel has both for its host
 instead: `routes`, and `open_server(host, http)`, which builds its ChannelServer on the host's database.
 """
@@ -42,7 +42,7 @@ AnyServer: TypeAlias = "ChannelServer[Any, Any]"
 
 
 class ChannelServer(Generic[SettingsT, ServiceT]):
-    """Everything that the routes of one channel need. The constructor opens nothing.
+    """The running channel: database, service and pipeline, for its routes. The constructor opens nothing.
 
     channel: the channel that is served. description: of the app, for /docs.
     max_parts_key: the setting that limits the parts of an operator's message.
@@ -69,14 +69,14 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         return server
 
     async def start(self) -> None:
-        """Take up what is due; the database was started."""
+        """Start the workers; the database was started before."""
         await self.pipeline.start()
 
     async def stop(self) -> None:
         """The reverse of `start`, within the time budget of relay.core.shutdown."""
         await self.pipeline.stop()
 
-    # -- what a channel may add ----------------------------------------------------------------------------------------
+    # -- additions of a channel ----------------------------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:
         """Facts for the home page of the server, public."""
@@ -132,7 +132,7 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
             until = "send START" if user.state is UserState.STOPPED else "write again"
             raise ApiError(409, f"{user_id} {why or f'is {user.state}'}", f"nothing can be sent until they {until}")
 
-    # -- what the routes of every channel do --------------------------------------------------------------------------
+    # -- routes of every channel ---------------------------------------------------------------------------------------
 
     async def home(self) -> dict[str, Any]:
         ready = (await self.readiness())["ready"]

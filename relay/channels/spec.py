@@ -1,4 +1,4 @@
-"""The description of a channel: what launcher, console, database and documentation need to know of it."""
+"""The description of a channel for launcher, console, database and documentation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ChannelSpec:
     program and no port: the module has `routes` and `open_server`, and the program of the host serves it
     (relay.channels.server).
     addresses: rows of the launcher's table for a real account, most important first.
-    check: what `--check` finds about its configuration.
+    check: findings of `--check` about its configuration.
     simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
     receipt_keys: what /send shows of each part. address_type: of an address in the body of /send.
     """

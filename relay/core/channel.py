@@ -51,7 +51,7 @@ class Channel(Protocol):
         ...
 
     async def send(self, part: Part) -> Receipt:
-        """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its fate is unknown."""
+        """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its outcome is unknown."""
         ...
 
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:

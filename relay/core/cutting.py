@@ -1,6 +1,6 @@
 """Cuts a long text into parts where a reader would pause. Lengths are UTF-16 code units, the measure of the providers.
 
-Apart from text.py, because only the channels need the module `regex`, which knows graphemes.
+Apart from text.py, because only the channels need the module `regex`, which finds graphemes.
 """
 
 from __future__ import annotations

@@ -20,10 +20,16 @@ NAMED_LIKE_A_PACKAGE = {"relay.channels.telegram": "a channel's folder is named 
 
 BANNED = re.compile(
     r"\b(whoever|whomever|nobody|somebody|houses?|desk|door|lanes?|storehouse|town|(a|the|this|all|their|other) rooms?|"
-    r"what is looked at)\b",
+    r"what is looked at|intakes?|tellers?|bur(y|ies|ied)|insists?|fates?)\b",
     re.IGNORECASE,
 )
 """Private metaphors, and persons where a program is meant; docs/GLOSSARY.md has the terms to use instead."""
+
+REPLACED = frozenset(
+    {"intake", "teller", "bury", "buried", "insist", "singly", "desk", "house", "lane", "lanes", "storehouse", "ledger"}
+    | {"station", "surroundings", "blot", "tidy", "unsettled", "hear", "heard", "tally"}
+)
+"""Parts of names that were private words; docs/GLOSSARY.md and the neighbours of a name have its standard term."""
 
 NOT_YET: frozenset[str] = frozenset({"relay/storage/transactions.py"})
 """Files whose sentences are still to be rewritten; nothing may be added."""
@@ -44,6 +50,30 @@ def test_no_module_is_named_like_an_installed_package() -> None:
     installed = set(packages_distributions())
     shadowing = {name for name in modules() if "." in name and name.rpartition(".")[2] in installed}
     assert shadowing == set(NAMED_LIKE_A_PACKAGE)
+
+
+def _defined_names(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name
+
+
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
+
+
+def test_the_words_of_a_name_are_found() -> None:
+    """In every spelling that Python's names have."""
+    assert _words("_take_INTAKE2HTTPDesk") == {"take", "intake", "http", "desk"}
+
+
+def test_no_name_is_a_word_that_was_replaced() -> None:
+    """Classes, functions, parameters, variables and attributes."""
+    names = {(module, name) for module, tree in modules().items() for name in _defined_names(tree)}
+    assert {(module, name) for module, name in names if _words(name) & REPLACED} == set()
 
 
 def sentences(path: Path) -> Iterator[tuple[int, str]]:

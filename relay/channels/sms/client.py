@@ -74,7 +74,7 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
 }
 """The meaning of each code, and advice for the operator. A code takes precedence over the HTTP status.
 
-CONFIG is only what would refuse every text: a country or a number that our account may not text concerns one person.
+CONFIG means that every text would be refused. A country or number that our account may not text concerns one user.
 """
 
 

@@ -22,7 +22,7 @@ _KINDS = {
 }
 RESERVED_WORDS = frozenset(_KINDS)
 
-# A user who does as "Reply YES" asks sends a keyword, which never reaches us and may even stop us.
+# The answer to "Reply YES" would be a keyword: Twilio handles it, and no text of ours may follow.
 _INVITATION = re.compile(
     r"(\b(?i:reply|respond|answer|text|send|say|type|write)(?: (?i:back|with|me|us|the word|just))* )"
     r"([\"']?)(YES|START|UNSTOP|END|QUIT|CANCEL|HELP|INFO)\b(?!\s[A-Z])"
@@ -40,10 +40,10 @@ _TWO_WORDS = {
 
 
 def keyword_of(text: str, opt_out_type: str = "") -> Keyword | None:
-    """What Twilio took the text for, as its console may define other words; else the keyword that the text is."""
+    """The keyword that Twilio recognised (its console may define others), else the one that the whole text is."""
     return next((kind for kind in Keyword if kind == opt_out_type), None) or _KINDS.get(text.strip().casefold())
 
 
 def without_invitations(text: str) -> str:
-    """The text with two words, which are no keyword, wherever it asks for a keyword; STOP stays as it is."""
+    """Replace each keyword that the text asks for by two words, which are no keyword; STOP is left alone."""
     return _INVITATION.sub(lambda found: f"{found[1]}{found[2]}{_TWO_WORDS[found[3]]}", text)

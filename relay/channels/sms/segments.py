@@ -17,7 +17,7 @@ GSM_BASIC = frozenset(
 GSM_EXTENDED = frozenset("\f^{}\\[~]|€")
 _GSM = GSM_BASIC | GSM_EXTENDED
 
-# What a typographer or a model writes, and what a telephone of any age shows for the price of one alphabet.
+# Typographic characters, and their spelling in GSM-7, which every telephone shows.
 _TYPOGRAPHY = str.maketrans(
     dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u2039\u203a\u00b4\u02bc", "'")
     | dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb", '"')
@@ -37,7 +37,7 @@ _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _TOO_MANY_SPACES = re.compile(" {21,}")
 _TOO_MANY_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 _FIRST_LINES = re.compile(r"\A(?:[ \t]*\n)+")
-# They show and change nothing, and double the price. Joiners and direction marks stay: scripts and emoji need them.
+# Invisible and without effect, but double the price. Joiners and direction marks stay: scripts and emoji need them.
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u2060\ufeff"))
 
 

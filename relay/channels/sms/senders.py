@@ -1,4 +1,4 @@
-"""Who sent a text: telephone numbers in E.164, and senders that are no telephones."""
+"""Senders of texts: telephone numbers in E.164, and addresses that are no telephones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relay.core.text import strip_controls
 
 
 class SenderKind(StrEnum):
-    """What kind of address a message came from; only telephones are answered."""
+    """The kind of a sender's address; only telephones are answered."""
 
     PHONE = "phone"
     OWN = "own"
@@ -46,7 +46,7 @@ _OTHER_CHANNEL = re.compile(r"[a-z]+:", re.IGNORECASE)
 
 
 def normal_number(text: str, region: str) -> UserId | None:
-    """A telephone number as people write it, in E.164; None for short codes, names and numbers that cannot exist.
+    """A telephone number in any common spelling, as E.164; None for short codes, names and numbers that cannot exist.
 
     A leading space was a plus: forms that a person writes by hand lose it ("From=+1..." decodes to " 1...").
     """
@@ -67,7 +67,7 @@ def normal_number(text: str, region: str) -> UserId | None:
 
 
 def sender_of(text: str, region: str, own: frozenset[str]) -> Sender:
-    """Who wrote. Raises PayloadError when the field is empty."""
+    """The sender in a From field; `own` are our numbers. Raises PayloadError when it is empty."""
     bare = strip_controls(text).strip()
     if not bare:
         raise PayloadError("the field From is missing or empty")

@@ -39,7 +39,7 @@ class SmsSettings(Settings):
     sms_max_parts: Annotated[int, Field(ge=1, le=40)] = 6
     """Maximum number of texts per answer; the rest is cut off, with a note."""
     sms_settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
-    """How long to look for a text whose fate at Twilio is unknown before it is sent again."""
+    """How long to look for a text whose outcome at Twilio is unknown before it is sent again."""
     sms_segment_usd: Annotated[float, Field(ge=0, le=10)] = 0.012
     """Price of one segment, for the cost estimate in the status."""
 

@@ -1,4 +1,4 @@
-"""What the rest of the product knows of the SMS channel."""
+"""The description of the SMS channel for the rest of the product."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Form:
 
 
 def read_form(body: bytes, content_type: str = "") -> Form:
-    """Read an urlencoded body; broken UTF-8 becomes U+FFFD. Raises PayloadError for what is no form at all."""
+    """Read an urlencoded body; broken UTF-8 becomes U+FFFD. Raises PayloadError for a body that is no form."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("multipart/") or kind.endswith("json"):
         msg = f"expected a form (application/x-www-form-urlencoded), got {kind}"
@@ -65,7 +65,7 @@ def is_delivery(form: Form) -> bool:
 
 
 def attachments(form: Form) -> tuple[str, ...]:
-    """The content types of what came with a message, at most ten."""
+    """The content types of a message's attachments, at most ten."""
     count = small_number(form.one("NumMedia").strip()) or 0
     return tuple(form.one(f"MediaContentType{index}")[:100] or "unknown" for index in range(min(count, 10)))
 

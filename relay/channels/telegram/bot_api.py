@@ -55,7 +55,7 @@ BOT_API_ERRORS: Final = (
     Row(413, "", SendFailure.REJECTED),
     Row(429, "", SendFailure.BUSY),
 )
-"""What the Bot API refuses with, first match wins; the descriptions are those of the official server."""
+"""Refusals of the Bot API, first match wins; the descriptions are those of the official server."""
 
 
 def refusal(status: int, body: bytes) -> SendError:
@@ -114,7 +114,7 @@ class CallFailed(TelegramError):
 
 @contextmanager
 def bot_errors() -> Iterator[None]:
-    """Raise SendError for what a typed call raises; a response that cannot be parsed may be to an executed call."""
+    """Raise SendError instead of the library's errors; a response that cannot be parsed leaves the outcome unknown."""
     try:
         yield
     except CallFailed as error:

@@ -1,6 +1,6 @@
-r"""From the Markdown of a model to a text as a reader sees it, and the spans that are bold, code, a link ...
+r"""Converts a model's Markdown to plain text with spans: bold, code, a link ...
 
-The conversion is telegramify-markdown's. This module protects what CommonMark would swallow, to a reader's surprise
+The conversion is telegramify-markdown's. This module protects characters that CommonMark would remove unexpectedly
 ("List<String>", "2*3*4", "__init__.py", "\( x \)"). Cutting the text into messages is left to `entities`.
 """
 
@@ -21,7 +21,7 @@ from relay.core.cutting import utf16_offsets
 
 log = logging.getLogger("relay.channels.telegram.markdown")
 
-# Characters that Unicode sets aside for use within a program: they stand in for what Markdown must not interpret.
+# Unicode noncharacters as placeholders for characters that Markdown must not interpret.
 _LESS, _STAR, _UNDERSCORE = "\ufdd0", "\ufdd1", "\ufdd2"
 _RESTORED = {ord(_LESS): "<", ord(_STAR): "*", ord(_UNDERSCORE): "_"}
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -35,7 +35,7 @@ _DUNDER = re.compile(
     r"|version|slots|future|pycache|getattr|setattr|getitem|setitem|post_init|annotations|module|import)__(?!\w)"
     r"|[a-z0-9_]{1,40}__(?=[.(/]\w|\(\)))"
 )
-# Bounded, or a text of nothing but opening brackets would be searched to its end from each of them.
+# Bounded, or a text of opening brackets would be searched to its end from each of them.
 _INLINE_MATH = re.compile(r"\\\(((?:(?!\n[ \t]{0,20}\n|\$).){1,300}?)\\\)", re.DOTALL)
 _DISPLAY_MATH = re.compile(r"\\\[((?:(?!\n[ \t]{0,20}\n|\$).){1,1500}?)\\\]", re.DOTALL)
 _LOOKS_LIKE_MATH = re.compile(r"\\[A-Za-z]|[=^_{}+<>" + _LESS + r"]|^\s*[A-Za-z]\s*$")
@@ -65,7 +65,7 @@ class Styled:
 
 
 def render(markdown: str) -> Styled:
-    """The text as a reader sees it. Never raises: an answer that no converter understands is still an answer."""
+    """The text and its spans. Never raises: a reply that cannot be converted is sent as plain text."""
     plain = clean_telegram(markdown)
     try:
         text, entities = convert(_protected(plain), latex_escape=False, config=_plain_symbols())
@@ -77,12 +77,12 @@ def render(markdown: str) -> Styled:
 
 
 def clean_telegram(text: str) -> str:
-    """The text without what no message may carry: control characters, halves of characters; lines end in LF."""
+    """The text without control characters and lone surrogates, which no message may contain; lines end in LF."""
     return _UNSENDABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def escape(text: str) -> str:
-    """A person's own words (a name) for use within Markdown, where they mean nothing but themselves."""
+    """Escape a text, such as a name, so that it reads the same as Markdown."""
     return "".join(f"&#{ord(char)};" if char in string.punctuation else char for char in text)
 
 
@@ -98,7 +98,7 @@ def _plain_symbols() -> RenderConfig:
 
 
 def _protected(markdown: str) -> str:
-    """Stand-ins where CommonMark would delete or swallow what a reader expects to see; code stays as it is."""
+    """Placeholders for characters that CommonMark would remove; code is left alone."""
     # "<" comes first: within what the parser takes for raw HTML it would recognise no code.
     text = _LESS_THAN.sub(lambda match: match[1] + _LESS, markdown)
     return _outside_code(text, _protected_prose)
@@ -121,7 +121,7 @@ def _with_line_breaks(text: str) -> str:
 
 
 def _dollars(match: re.Match[str], fence: str) -> str:
-    """The parser knows mathematics only between dollars; escaped brackets around plain words are none."""
+    """Mathematics between dollars, the only form that the parser reads; other escaped brackets are left alone."""
     content = match[1].strip()
     return f"{fence}{content}{fence}" if content and _LOOKS_LIKE_MATH.search(content) else match[0]
 
@@ -148,7 +148,7 @@ def _code_ranges(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _usable_spans(text: str, entities: list[MessageEntity]) -> Iterator[Span]:
-    """Entities count UTF-16 code units, spans count characters; what Telegram would not take is left out."""
+    """Entities count UTF-16 code units, spans count characters; those that Telegram refuses are left out."""
     starts = utf16_offsets(text)
     for entity in sorted(entities, key=lambda entity: (entity.offset, -entity.length)):
         start = bisect_right(starts, entity.offset) - 1

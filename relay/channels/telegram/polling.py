@@ -26,7 +26,7 @@ LEASE_NAME = "polling_lease"
 BATCH = 100  # the most that getUpdates gives: https://core.telegram.org/bots/api#getupdates
 
 # Telegram forgets updates after a day, and after a week without any it starts counting anew, at random: an offset from
-# before would hide what comes then. Leaving it out costs at most a batch of repeats, which the store ignores.
+# before would hide later updates. Leaving it out costs at most a batch of repeats, which the store ignores.
 OFFSET_SECONDS = 6 * 86_400.0
 
 BACKOFF = Backoff(1.0, 30.0)
@@ -43,9 +43,9 @@ class PollingState(StrEnum):
     STARTING = "starting"
     STANDBY = "standby"  # another of our servers polls; this one takes over when it stops or dies
     POLLING = "polling"
-    WAITING = "waiting"  # Telegram cannot be reached, or asked us to wait; it is tried again
+    WAITING = "waiting"  # Telegram cannot be reached, or asks for a pause; it is tried again
     CONFLICT = "conflict"  # another process polls with this token, or a webhook is set
-    REFUSED = "refused"  # Telegram does not know the token
+    REFUSED = "refused"  # Telegram refuses the token
     DATABASE = "database"  # the database cannot be used: the offset is held
 
 

@@ -1,4 +1,4 @@
-"""What the rest of the product knows of the Telegram channel."""
+"""The description of the Telegram channel for the rest of the product."""
 
 from __future__ import annotations
 

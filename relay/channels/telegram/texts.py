@@ -48,7 +48,7 @@ def cleared(count: int) -> str:
 
 
 def stored_facts(name: str, message: InboundMessage, user: User | None, *, since: float, exchanges: int) -> str:
-    """What is stored about a user; `since` is when they were first seen."""
+    """The stored facts about a user; `since` is when they were first seen."""
     username = f"@{message.username}" if message.username else "none"
     return "\n".join(
         (

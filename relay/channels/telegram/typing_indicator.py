@@ -54,7 +54,7 @@ class TypingIndicator:
                 self._limiter.pause(user_id, error.retry_after)
 
     def _allowed(self, user_id: UserId) -> bool:
-        """In a group, where every call may count, only while there is plenty of room for the reply itself."""
+        """In a group, where every call may count, only while the limit is far from used up."""
         return self._limiter.try_acquire(user_id) if is_group(user_id) else not self._limiter.is_paused(user_id)
 
     async def stop(self) -> None:

@@ -1,7 +1,7 @@
 """Reads one update of the Bot API, as raw JSON, into an InboundMessage.
 
 No field of an update is trusted: one of the wrong type is a PayloadError (a dead letter). An unknown kind of update is
-not answered. What a message asks for is decided by the Telegram service.
+not answered. Commands are carried out by the Telegram service.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MEDIA: Final = {
     "game": "application/x-game",
     "checklist": "application/x-checklist",
 }
-"""What a message may hold besides text, and its content type where the message gives none."""
+"""Fields of a message besides text, each with its content type where the message gives none."""
 
 COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?=\s|$)")
 
@@ -49,7 +49,7 @@ _HERE = frozenset({"member", "administrator", "creator", "restricted"})
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the bot is: its id, the start of its token, and its name without the @."""
+    """The bot: its id (the start of its token), its name without the @, and the names of its commands."""
 
     id: int
     username: str
@@ -123,7 +123,7 @@ class _UpdateParser:
         return tuple(found)
 
     def _is_for_us(self) -> bool:
-        """In a group only what mentions us, replies to us, or is a command of ours."""
+        """In a group only messages that mention us, reply to us, or are a command of ours."""
         if self._private:
             return True
         command = COMMAND.match(self._text)
