@@ -181,3 +181,17 @@ async def test_without_anything_the_error_is_honest(tmp_path: Path) -> None:
         assert "OPENROUTER_API_KEY" in answer.json()["hint"]
         assert (await server.http.get("/ready")).status_code == 503
         assert (await server.status())["status"] == "unavailable"
+
+
+async def test_the_demo_answers_from_the_programs_faq_where_the_settings_folder_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with --folder; a FAQ of that folder comes first."""
+    monkeypatch.chdir(tmp_path)
+    async with running(nothing_configured(tmp_path, simulated=True)) as server:
+        answer = (await server.chat("How do I connect an AI?")).json()["message"]["content"]
+    assert "missing" not in answer
+    (tmp_path / "faq.json").write_text('{"entries": [{"questions": ["connect an AI"], "answer": "By our own hand."}]}')
+    async with running(nothing_configured(tmp_path, simulated=True)) as server:
+        answer = (await server.chat("How do I connect an AI?")).json()["message"]["content"]
+    assert "By our own hand." in answer

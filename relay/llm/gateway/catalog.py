@@ -27,6 +27,7 @@ from relay.llm.providers.upstream import Upstream
 REQUIRED_SETTINGS = {provider.name: provider.required_setting for provider in (OpenRouterProvider, OpenAiProvider)}
 """Providers that exist only with a setting, and the environment variable of it."""
 _DEMO_MAX_CONCURRENT = 256
+_PROGRAM_FOLDER = Path(__file__).resolve().parents[3]
 
 
 def open_backends(settings: Settings, http: httpx.AsyncBaseTransport, environment: Environment) -> list[Backend]:
@@ -53,6 +54,13 @@ def open_backends(settings: Settings, http: httpx.AsyncBaseTransport, environmen
     return sorted(backends, key=lambda backend: not backend.configured if backend.provider.is_ai else 2)
 
 
+def _faq_file(settings: Settings) -> Path:
+    """The FAQ of the settings folder; where there is none, that of the program's folder."""
+    own = Path(settings.demo_faq_file)
+    shipped = _PROGRAM_FOLDER / own
+    return shipped if shipped.exists() and not own.exists() else own
+
+
 def _providers(
     settings: Settings, upstream: Callable[..., Upstream], ports: tuple[int, ...]
 ) -> Iterator[tuple[Provider, int, bool]]:
@@ -77,4 +85,4 @@ def _providers(
     for port in ports:
         server = upstream(f"local-{port}", f"http://127.0.0.1:{port}/v1")
         yield OpenAiProvider(server, "", local=True), settings.openai_max_concurrent, False
-    yield DemoProvider(Faq(Path(settings.demo_faq_file))), _DEMO_MAX_CONCURRENT, True
+    yield DemoProvider(Faq(_faq_file(settings))), _DEMO_MAX_CONCURRENT, True

@@ -16,7 +16,7 @@ import httpx
 from relay.channels.sms.webhook import Form, sign
 from sms_server import create_app
 from tests.channels.harness import model_reply, running_app
-from tests.channels.scripted_server import PATIENCE, ScriptedServer, listening
+from tests.channels.scripted_server import PATIENCE, Request, ScriptedServer, listening
 from tests.channels.sms.scripted_twilio import scripted_twilio
 from tests.settings import Settings
 
@@ -51,6 +51,10 @@ class SmsHarness:
     def texts(self) -> list[str]:
         """Bodies of the messages sent to Twilio, in order."""
         return [request.form["Body"][0] for request in self.twilio.requests if request.method == "POST"]
+
+    def questions(self) -> list[Request]:
+        """The requests for an answer to the model; its health is asked for at any time."""
+        return [request for request in self.model.requests if request.method == "POST"]
 
     async def signed(
         self, path: str, fields: Mapping[str, str], *, url: str | None = None, **how: Any

@@ -60,7 +60,7 @@ async def test_a_person_registers_asks_and_is_answered(sms: SmsHarness) -> None:
     assert "John" in welcome
     assert reply == "Hello from the model."
     assert "Mary" in renamed
-    [request] = sms.model.requests
+    [request] = sms.questions()
     question = json.loads(request.body)["messages"]
     assert "John" in question[0]["content"]
     assert question[-1] == {"role": "user", "content": "What is up?"}

@@ -80,7 +80,7 @@ class TelegramContract(ChannelContract):
         if not request.path.endswith("/sendMessage"):
             return None
         fields = json.loads(request.body)
-        return Send(str(fields["chat_id"]), fields["text"], request)
+        return Send(str(fields["chat_id"]), fields["text"], request) if fields.get("text") else None
 
     def provider_id(self, send: Send, number: int) -> str:
         return str(number)
@@ -89,6 +89,8 @@ class TelegramContract(ChannelContract):
         return ok(sent(int(send.to), send.text, int(provider_id)))
 
     def respond(self, request: Request, taken: Mapping[str, Send]) -> Reply:
+        if request.path.endswith("/sendMessage"):
+            return refused(400, "Bad Request: message text is empty")
         return ok(ME if request.path.endswith("/getMe") else True)
 
 
