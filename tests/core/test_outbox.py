@@ -483,7 +483,7 @@ async def test_a_restart_in_an_outage_spends_no_resend(new_relay: NewRelay) -> N
         await relay.advance(2)
     assert relay.channel.sent == []
     relay.channel.always = None
-    for _ in range(10):
+    for _ in range(20):
         await relay.advance(2)
     assert sorted(relay.channel.sent) == [(ANN, "did /a"), (BOB, "did /a"), (CAT, PERHAPS_LOST)]
 
