@@ -40,8 +40,12 @@ _TWO_WORDS = {
 
 
 def keyword_of(text: str, opt_out_type: str = "") -> Keyword | None:
-    """The keyword that Twilio recognised (its console may define others), else the one that the whole text is."""
-    return next((kind for kind in Keyword if kind == opt_out_type), None) or _KINDS.get(text.strip().casefold())
+    """The keyword that the whole text is, or that Twilio recognised, whose console may define others.
+
+    Where the two differ the first of Keyword counts, so that nothing undoes a STOP.
+    """
+    found = {opt_out_type, _KINDS.get(text.strip().casefold())}
+    return next((kind for kind in Keyword if kind in found), None)
 
 
 def without_invitations(text: str) -> str:

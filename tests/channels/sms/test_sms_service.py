@@ -248,12 +248,16 @@ def test_every_keyword_is_met_with_silence(word: str, spelling: object, user: Us
         ("OUI", "START", person(state=UserState.STOPPED), UserState.ACTIVE),
         ("AIDE", "HELP", person(), None),
         ("help", "", person(), None),
+        ("STOP", "HELP", person(), UserState.STOPPED),
+        ("stop", "START", person(state=UserState.STOPPED), UserState.STOPPED),
+        ("yes", "STOP", person(), UserState.STOPPED),
+        ("START", "HELP", person(state=UserState.STOPPED), UserState.ACTIVE),
     ],
 )
 def test_keywords_change_whether_we_may_write(
     body: str, opt_out: str, user: User | None, state: UserState | None
 ) -> None:
-    """Ours and the ones that an operator set up at Twilio (OptOutType)."""
+    """Ours and the ones that an operator set up at Twilio (OptOutType); STOP counts wherever it stands."""
     assert SERVICE.decide(text_from(body, OptOutType=opt_out), user).state == state
 
 
