@@ -23,6 +23,8 @@ from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import json_object, redacted_errors, request_once, retry_after_seconds
 
 CALL_SECONDS = 20.0
+_MAX_FLOOD_WAIT = 1e7
+"""Seconds; a longer retry_after is nonsense, and no reason to pause a chat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,15 @@ def refusal(status: int, body: bytes) -> SendError:
         _kind(code, text),
         str(code),
         text,
-        retry_after=retry_after_seconds(hints.get("retry_after")) or None,
+        retry_after=_flood_wait(hints.get("retry_after")),
         moved_to=str(moved_to) if isinstance(moved_to, int) else None,
     )
+
+
+def _flood_wait(value: Any) -> float | None:
+    """Seconds to pause a chat, at most a day; None for anything but a plausible number of seconds."""
+    plausible = isinstance(value, int | float) and 0 < value < _MAX_FLOOD_WAIT
+    return retry_after_seconds(value) if plausible else None
 
 
 def _kind(code: int, description: str) -> SendFailure:
