@@ -29,7 +29,7 @@ from relay.channels.sms.spec import CHANNEL, SMS
 from relay.channels.sms.webhook import Form, Signatures, attachments, external_id, is_delivery, small_number
 from relay.config.logs import Redactor
 from relay.core.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
-from relay.core.http_client import MAX_ERROR_CHARS
+from relay.core.http_client import redact_error
 from relay.core.messages import (
     USER_STATE_AFTER,
     Decision,
@@ -145,7 +145,9 @@ class SmsService:
         if not sid:
             raise PayloadError("a status callback came without a MessageSid")
         code = small_number(form.one("ErrorCode").strip())
-        error = refusal(code, SendFailure.REJECTED, form.one("ErrorMessage")) if code else None
+        error = refusal(code, SendFailure.REJECTED, strip_controls(form.one("ErrorMessage"))) if code else None
+        if error:
+            redact_error(error, self._redact)
         return DeliveryEvent(
             platform=SMS,
             provider_id=sid,
@@ -153,7 +155,7 @@ class SmsService:
             received_at=self._clock(),
             part_id=part_id,
             error_code=error.code if error else None,
-            error=self._redact(strip_controls(error.message))[:MAX_ERROR_CHARS] if error else None,
+            error=error.message if error else None,
             user_state=USER_STATE_AFTER.get(error.kind) if error else None,
             failure=error.kind if error else None,
         )

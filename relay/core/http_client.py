@@ -22,6 +22,7 @@ from relay.core.errors import ModelError, OutcomeUnknown, SendError, SendFailure
 
 _MAX_RETRY_AFTER = 86_400.0
 _CONNECT_SECONDS = 5.0
+_TIMEOUT = httpx.Timeout(20.0, connect=_CONNECT_SECONDS)
 MAX_ERROR_CHARS = 400
 # Raised while a connection was still being made, so no byte of the request was written.
 _BEFORE_THE_REQUEST = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientProxyConnectionError)
@@ -42,7 +43,7 @@ def _tls() -> ssl.SSLContext:
 def open_http_client(*, timeout: httpx.Timeout | None = None, max_connections: int = 100) -> httpx.AsyncClient:
     """A client to be shared by all of a process and closed at its end; proxies of the environment are not used."""
     transport = open_transport(max_connections)
-    return httpx.AsyncClient(transport=transport, timeout=timeout or httpx.Timeout(20.0, connect=5.0), trust_env=False)
+    return httpx.AsyncClient(transport=transport, timeout=timeout or _TIMEOUT, trust_env=False)
 
 
 async def request_once(
@@ -68,13 +69,18 @@ async def request_once(
 
 @contextmanager
 def redacted_errors(redact: Callable[[str], str]) -> Iterator[None]:
-    """Redact the message of a SendError or ModelError, then cut it: half a secret could not be recognized."""
+    """Redact the message of a SendError that is raised."""
     try:
         yield
-    except (SendError, ModelError) as error:
-        error.message = redact(error.message)[:MAX_ERROR_CHARS]
-        error.args = (error.message,)
+    except SendError as error:
+        redact_error(error, redact)
         raise
+
+
+def redact_error(error: SendError | ModelError, redact: Callable[[str], str]) -> None:
+    """Redact the message of an error, then cut it: half a secret could not be recognized."""
+    error.message = redact(error.message)[:MAX_ERROR_CHARS]
+    error.args = (error.message,)
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:

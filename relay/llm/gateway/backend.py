@@ -26,8 +26,7 @@ _MAX_BREAKERS = 200
 class Backend:
     """A provider and its state.
 
-    configured: named by a setting, so that failures are logged; otherwise it was only auto-detected. quota limits
-    requests to free models.
+    configured: named by a setting, so that failures are logged; otherwise it was only auto-detected.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ import orjson
 from pydantic import SecretStr
 
 from relay.core.errors import ModelFailure
-from relay.core.http_client import MAX_ERROR_CHARS, error_text
+from relay.core.http_client import error_text, redact_error
 from relay.llm.chat import ProviderError, RequestTiming
 from relay.llm.providers.error_mapping import failure_of
 
@@ -123,8 +123,7 @@ class Upstream:
 
     def failure(self, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool) -> ProviderError:
         error = failure_of(self.provider, status, body, headers, with_images=with_images)
-        error.message = self._redact(error.message)[:MAX_ERROR_CHARS]  # in this order: half a secret has no form
-        error.args = (error.message,)
+        redact_error(error, self._redact)
         return error
 
 
