@@ -1,4 +1,4 @@
-"""Names and sentences of the product: one class name for one thing, and the standard terms of the field."""
+"""Names and sentences: one class name for one thing, and the standard terms of the field."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ REPLACED = frozenset(
     | {"station", "surroundings", "blot", "tidy", "unsettled", "hear", "heard", "tally"}
 )
 """Parts of names that were private words; docs/GLOSSARY.md and the neighbours of a name have its standard term."""
+METAPHORS = REPLACED | frozenset(
+    {"houses", "room", "rooms", "door", "town", "crowd", "stranger", "strangers", "somebody", "nobody", "everybody"}
+    | {"moody", "mischief", "fate", "dice", "books", "life", "lives", "hours", "heart", "trap", "turn", "turns"}
+    | {"figures", "dialect"}
+)
+"""Words that no class and no module is called by, in the tests either."""
 
 NOT_YET: frozenset[str] = frozenset({"relay/storage/transactions.py"})
 """Files whose sentences are still to be rewritten; nothing may be added."""
@@ -74,6 +80,16 @@ def test_no_name_is_a_word_that_was_replaced() -> None:
     """Classes, functions, parameters, variables and attributes."""
     names = {(module, name) for module, tree in modules().items() for name in _defined_names(tree)}
     assert {(module, name) for module, name in names if _words(name) & REPLACED} == set()
+
+
+def test_no_class_and_no_module_is_named_by_a_metaphor() -> None:
+    """The names of the tests are searched for as much as those of the product."""
+    found = set()
+    for path in (*source_files(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = [path.stem, *(node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
+        found |= {f"{path.relative_to(ROOT)}: {name}" for name in names if _words(name) & METAPHORS}
+    assert found == set()
 
 
 def sentences(path: Path) -> Iterator[tuple[int, str]]:

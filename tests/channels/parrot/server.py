@@ -44,7 +44,7 @@ class ParrotServer(ChannelServer[Any, Any]):
         return UserId(given.strip())
 
 
-class Heard(BaseModel):
+class IncomingText(BaseModel):
     """The body of the webhook."""
 
     id: str
@@ -57,14 +57,14 @@ async def receive(request: Request) -> dict[str, Any]:
     server = ParrotServer.of(request)
     body = await request.body()
     try:
-        heard = Heard.model_validate_json(body)
+        incoming = IncomingText.model_validate_json(body)
     except ValidationError as error:
         name, raw = hashlib.sha256(body).hexdigest(), body.decode("utf-8", "replace")
         await server.database.store_dead_letter(PARROT, name, raw, str(error))
         return {"stored": False}
-    user_id = server.address(heard.bird)
-    message = InboundMessage(PARROT, heard.id, user_id, heard.text, time.time(), name=heard.bird)
-    stored = await server.database.store_inbound(message, heard.model_dump_json())
+    user_id = server.address(incoming.bird)
+    message = InboundMessage(PARROT, incoming.id, user_id, incoming.text, time.time(), name=incoming.bird)
+    stored = await server.database.store_inbound(message, incoming.model_dump_json())
     server.pipeline.notify(user_id)
     return {"stored": stored is not None}
 
