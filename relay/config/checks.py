@@ -21,7 +21,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check: what was checked, and a sentence that names the remedy of a problem."""
+    """The result of one check. what: its subject; text: one sentence, with the remedy of a problem."""
 
     severity: Severity
     what: str
@@ -41,6 +41,6 @@ def connection(what: str, url: str, default_port: int, otherwise: Severity) -> F
 
 
 def local_connection(what: str, url: str | None) -> Iterator[Finding]:
-    """The same for a URL on this machine; what is on the internet is left to the servers' own /ready."""
+    """The same for a URL on this machine; servers on the internet are checked by /ready only."""
     if url and urlsplit(url).hostname in _LOOPBACK_NAMES:
         yield connection(what, url, 80, Severity.NOTE)

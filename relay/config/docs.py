@@ -112,7 +112,7 @@ def _row(kind: type[Settings], key: str) -> str:
 
 
 def _meaning(kind: type[Settings], key: str) -> str:
-    """The description, with the choices, the limits and the secrecy that the type knows."""
+    """The description, with the choices, limits and secrecy of the type."""
     field = kind.model_fields[key]
     notes = [*_choices(field), *_limits(field), *(["secret"] if key in secret_keys(kind) else [])]
     return descriptions(kind)[key] + (f" ({'; '.join(notes)})" if notes else "")

@@ -262,7 +262,7 @@ class Settings(BaseModel):
         return self.model_copy(update=self.simulated_values())
 
     def simulated_values(self) -> dict[str, Any]:
-        """What try-out mode changes; a channel's settings add what is theirs."""
+        """The values that try-out mode changes; a channel's settings add theirs."""
         changes: dict[str, Any] = {"simulated": True, "public_url": None}
         if "database_url" not in self.model_fields_set:
             changes["database_url"] = SIMULATED_DATABASE_URL
@@ -275,7 +275,7 @@ def reachable(bind_host: str) -> str:
 
 
 def compose(groups: Iterable[type[Settings]]) -> type[Settings]:
-    """One class with the settings of all groups, in the order given; a group that another one extends comes with it."""
+    """One class with the settings of all groups, in the order given; a group comes with those that it extends."""
     kinds = dict.fromkeys(groups)
     leaves = [kind for kind in kinds if not any(kind in other.__mro__[1:] for other in kinds)]
     return create_model("AllSettings", __base__=tuple(reversed(leaves)))
