@@ -1,5 +1,5 @@
-"""First import of every program: ends it with one line that says what to run when requirements are not installed,
-and makes every file that it creates readable by its owner alone.
+"""First import of every program: without the requirements it ends the program with the command that installs them;
+it makes all files that the program creates readable by their owner alone.
 
 Uses only the standard library and the syntax of Python 3.8, so that it runs there.
 """

@@ -14,16 +14,16 @@ class Channel(Protocol):
 
     platform: Platform
     supports_lookup: bool
-    """Whether the provider can be asked for an earlier attempt; otherwise a part of unknown outcome is resent once."""
+    """Whether the provider can look up an earlier attempt; otherwise a part of unknown outcome is resent once."""
 
     lookup_seconds: float
-    """How long after an attempt began `lookup` may still find it: what is not found by then was not sent."""
+    """How long after an attempt began `lookup` may still find it; a part that is not found by then was not sent."""
 
     rate_limited: bool
     """Whether `wait_for_rate_limit` may wait: then a part is marked as being sent only after it."""
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
-        """What this message asks for: commands, keywords, registration. Pure; `user` is None for a first contact."""
+        """The decision on commands, keywords and registration. Pure; `user` is None for a first contact."""
         ...
 
     def system_prompt(self, user: User | None) -> str:

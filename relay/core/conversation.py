@@ -242,7 +242,7 @@ class Conversation:
             await self._inbox.retry_postponed(self._platform)
 
     async def _record_unusable(self, claim: Claim, unusable: UnusableAnswers) -> None:
-        """Count what was paid for in vain at once, so that a restart does not ask for more."""
+        """Record unusable answers at once, so that a restart does not lead to more than allowed."""
         if unusable.count:
             log.warning("message %s of %s got %d unusable answers", claim.id, self._platform, unusable.count)
             await self._inbox.record_unusable(claim, unusable)
@@ -300,5 +300,5 @@ class Conversation:
 
 
 def _opaque(platform: Platform, user_id: UserId) -> str:
-    """A stable pseudonym of a user, from which the model's provider cannot learn the address."""
+    """A stable pseudonym of a user, from which the address cannot be derived by the model's provider."""
     return hashlib.sha256(f"{platform}:{user_id}".encode()).hexdigest()[:32]

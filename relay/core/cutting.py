@@ -33,7 +33,7 @@ def utf16_length(text: str) -> int:
 
 
 def utf16_offsets(text: str) -> list[int]:
-    """For each position of the text, its end included, how many UTF-16 code units come before it."""
+    """For each position of the text, its end included, the number of UTF-16 code units before it."""
     return [0, *accumulate(2 if char > "\uffff" else 1 for char in text)]
 
 

@@ -4,9 +4,9 @@
     |-- StorageError           the database cannot be used now: nothing was committed, try again later
     |-- PayloadError           a provider sent something that cannot be parsed; it becomes a dead letter
     |-- LeaseLost              another process works on this row now; do not send, do not record
-    |-- SendError              a provider refused a part, for sure; `kind` says what that means for us
+    |-- SendError              a provider certainly refused a part; `kind`: the consequence
     |   `-- OutcomeUnknown     the part may or may not have been sent; look it up before sending it again
-    `-- ModelError             the LLM server gave no answer; `kind` says why
+    `-- ModelError             the LLM server gave no answer; `kind`: the reason
 
 SettingsError stands apart, in relay.config.errors: settings are read before anything of this tree can happen.
 Only the entry files turn these into HTTP answers; only the conversation and the outbox turn them into states.
@@ -50,10 +50,10 @@ class SendFailure(StrEnum):
 
 
 class SendError(RelayError):
-    """A provider did not take a part.
+    """A provider did not accept a part.
 
     code: the provider's own error code or HTTP status as text ("21610", "429", "timeout").
-    retry_after: seconds the provider asked us to wait, if it did.
+    retry_after: seconds to wait by the provider's answer, if given.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ NONE_UNUSABLE = UnusableAnswers()
 class ModelError(RelayError):
     """The model gave no usable answer.
 
-    retry_after: seconds to wait before asking again, when the source said so. unusable: what was paid for meanwhile.
+    retry_after: seconds to wait by the provider's answer, if given. unusable: the answers paid for in vain.
     """
 
     def __init__(self, kind: ModelFailure, message: str, *, retry_after: float | None = None) -> None:
@@ -130,7 +130,7 @@ class ModelError(RelayError):
 
     @property
     def passing(self) -> bool:
-        """Whether the same question may well be answered later without anybody changing the question."""
+        """Whether the same question, unchanged, may be answered later."""
         return self.kind not in {
             ModelFailure.CONTEXT_TOO_LONG,
             ModelFailure.REFUSED,

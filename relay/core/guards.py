@@ -1,7 +1,7 @@
 """Access list, rate limits and loop detection for inbound messages: pure functions over the data of a sender.
 
-The conversation asks them before it asks the model. None of them drops a message: a user who is not answered is told
-once, and every silence has a reason that the operator sees.
+The conversation applies them before it calls the model. None of them drops a message: an unanswered user gets one
+notice, and the reason of every message without a reply is stored for the operator.
 """
 
 from __future__ import annotations

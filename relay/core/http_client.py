@@ -126,7 +126,7 @@ def _seconds_until(date: str) -> float:
 
 
 def error_text(error: BaseException) -> str:
-    """What went wrong, in the fewest words that help: aiohttp's own text repeats addresses and inner lists."""
+    """A short text for an error: aiohttp's own repeats addresses and inner lists."""
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
     if isinstance(cause, aiohttp.ClientConnectorDNSError):
         return "there is no such host"

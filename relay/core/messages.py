@@ -47,7 +47,7 @@ class UserState(StrEnum):
     STOPPED = "stopped"  # opted out at the provider (STOP); START brings back
     BLOCKED = "blocked"  # blocked the bot; /start brings back
     PAUSED = "paused"  # looks like a machine that answers our answers; time or the operator brings back
-    UNREACHABLE = "unreachable"  # the provider says that this address cannot be reached; any message brings back
+    UNREACHABLE = "unreachable"  # by the provider's error; any message brings back
 
 
 SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREACHABLE})
@@ -176,10 +176,10 @@ class InboundContext:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a channel decides about one inbound message without the model.
+    """The decision of a channel about one inbound message, before the model is called.
 
     Exactly one of: `reply` (send this Markdown), `prompt` (give this text to the model), or neither (send nothing;
-    `reason` says why). The other fields are changes to the user, committed together with the answer.
+    for a `reason`). The other fields are changes to the user, committed together with the answer.
     """
 
     reply: str | None = None
@@ -195,7 +195,7 @@ class Decision:
 class PlannedPart:
     """One part of a reply, cut and formatted by its channel, ready to be stored.
 
-    text is what is sent. history_text is its share of the history, without numbers like "(1/3)": joined without a
+    text is sent. history_text is its share of the history, without numbers like "(1/3)": joined without a
     separator, the history texts of all parts are the whole reply as the user reads it.
     style is the channel's own formatting as JSON text (Telegram: the entities), None for plain text.
     segments is what the part will be billed as (SMS); 1 elsewhere.
@@ -316,10 +316,10 @@ NextTry = Callable[[int, float], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said, and what it took.
+    """The answer of the model, and its cost.
 
     text is Markdown as the model wrote it. cost_usd is None when it is unknown. degraded is True when the answer came
-    from a last resort instead of the source that was asked for. unusable: what was paid for before it.
+    from a fallback instead of the requested provider. unusable: the answers paid for in vain before it.
     """
 
     text: str

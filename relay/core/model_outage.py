@@ -1,4 +1,4 @@
-"""Notices the end of an outage of the model, so that postponed questions are asked before their own retry time."""
+"""Detects the end of an outage of the model, so that postponed questions need not wait for their retry time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ MAX_TRIALS = 30
 class ModelOutage:
     """Follows an outage from the first postponed question to the first answer after it.
 
-    is_usable: asks the LLM server, at each check while the outage lasts. A start of the server counts as an outage,
-    because an earlier process may have left postponed questions.
+    is_usable: the state of the LLM server, read at each check while the outage lasts. A start of ours counts as an
+    outage, because an earlier process may have left postponed questions.
     """
 
     def __init__(self, is_usable: Callable[[], Awaitable[bool]]) -> None:
@@ -27,7 +27,7 @@ class ModelOutage:
         self._lasts = True
 
     async def check(self) -> bool:
-        """Whether a postponed question should be asked as a trial: the model has become usable and not yet answered."""
+        """Whether to retry a postponed question as a trial: the model has become usable and not yet answered."""
         if not self._lasts:
             return False
         before, self._was_usable = self._was_usable, await self._is_usable()
@@ -39,7 +39,7 @@ class ModelOutage:
         return True
 
     def end(self) -> bool:
-        """The model has answered, or no question waits; true if all others should be asked now.
+        """The model has answered, or no question waits; true if all others should be retried now.
 
         An answer in ordinary times is no reason: a question that itself makes the model fail must keep its pauses.
         """

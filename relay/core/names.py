@@ -1,7 +1,7 @@
 """Validation of user names, the same on every channel.
 
 Any script, 1 to a given number of characters, nothing that could break a line or turn the text around, and no word
-that the channel needs for itself. How a name is asked for, and which words are taken, is the channel's business.
+that the channel reserves. The prompt for a name and the reserved words belong to the channel.
 """
 
 from __future__ import annotations

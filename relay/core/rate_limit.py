@@ -82,7 +82,7 @@ class RateLimiter:
         return True
 
     def pause(self, chat: str, seconds: float) -> None:
-        """Give this chat no slot for `seconds`, as the provider asked."""
+        """Give this chat no slot for `seconds`, the provider's retry-after."""
         self._paused[chat] = max(self._paused.get(chat, 0.0), self._clock() + seconds)
 
     def is_paused(self, chat: str) -> bool:

@@ -1,6 +1,6 @@
 """Exponential backoff with jitter: when to try again, from what failed, how often, and how old the work is.
 
-Giving up goes by age, not by count, so that an outage of an hour loses no answer.
+Giving up depends on age, not on the count, so that an outage of an hour loses no answer.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def next_delay(
 ) -> float | None:
     """Seconds until the next attempt, at least `retry_after`; None to give up, always for a failure without backoff.
 
-    attempts: attempts made so far, at least 1. age, give_up_after, retry_after (asked for by the provider): seconds.
+    attempts: attempts made so far, at least 1. age, give_up_after, retry_after (from the provider): seconds.
     """
     if backoff is None or attempts >= backoff.max_attempts or age >= give_up_after:
         return None

@@ -1,7 +1,7 @@
 """The shutdown budget: shares of `stop_seconds` for each step of a stop, and the forced exit after it.
 
-The shares are spent one after the other and add up to `stop_seconds`. What is cut off loses nothing: a message or part
-that was not finished is taken up after the next start.
+The shares are spent one after the other and add up to `stop_seconds`. A step that is cut off loses nothing: unfinished
+messages and parts are processed after the next start.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ UPDATES: Final = 1 / 8
 ANSWERS: Final = 1 / 4
 """Answers that the model is still writing."""
 SENDS: Final = 1 / 8
-"""Parts that a provider is just taking."""
+"""Parts that are being sent."""
 LEASES: Final = 1 / 8
 """Releasing claims, so that no successor waits for a lease to end."""
 DATABASE: Final = 1 / 8
-"""Committing what was begun."""
+"""Committing open transactions."""
 
 SHARES: Final = (REQUESTS, UPDATES, ANSWERS, SENDS, LEASES, DATABASE)
 
