@@ -1,4 +1,4 @@
-"""The launcher's table of addresses: what to open in a browser, where to send messages, what is not up."""
+"""The launcher's table of addresses: pages for a browser, addresses for messages, servers that are not up."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def make_plan(settings: Settings, selection: Selection) -> Plan:
 
 
 def _programs(settings: Settings, started: set[str]) -> tuple[Program, ...]:
-    """The started programs in start order: those that others wait for come first."""
+    """The started programs in start order: dependencies first."""
     channel_needs = tuple(name for name in ("llm", "simulator") if name in started)
     host = settings.bind_host
     channels = (

@@ -1,8 +1,8 @@
-"""One run of a server as a process of the operating system: started, read, asked to stop, killed.
+"""One run of a server as a process of the operating system: started, read, stopped, killed.
 
 Each process leads a session of its own, so that Ctrl-C in the terminal reaches only the launcher, which then stops
 them in order. Its stdin is a pipe without data: when the launcher ends, even by kill -9, the pipe ends and the server
-stops by itself. Output goes to the terminal line by line, the end of the process to the supervisor.
+stops by itself. Its output is printed line by line; the supervisor gets an event at its end.
 """
 
 from __future__ import annotations

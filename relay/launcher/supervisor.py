@@ -38,7 +38,7 @@ Notify = Callable[[str, str], None]
 Announce = Callable[[frozenset[str], frozenset[str]], None]
 """Called once with the names of the healthy servers, and of those among them that are not ready."""
 OnOutage = Callable[[str, Outage | None], None]
-"""Called when a server ended without being asked to, and with None when it is healthy again."""
+"""Called when a server ended without a stop, and with None when it is healthy again."""
 Clock = Callable[[], float]
 
 RESTART_BACKOFF = Backoff(1.0, 30.0)

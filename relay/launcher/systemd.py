@@ -1,4 +1,4 @@
-"""Tells systemd that the launcher is up (READY=1), alive (WATCHDOG=1), and what it does (STATUS=): sd_notify(3)."""
+"""Notifies systemd of the start (READY=1), of liveness (WATCHDOG=1) and of the state (STATUS=): sd_notify(3)."""
 
 from __future__ import annotations
 
