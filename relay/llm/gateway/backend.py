@@ -123,14 +123,14 @@ class Backend:
         return self.provider_status.models if self.provider_status else ()
 
     def facts(self, model: str) -> ModelFacts | None:
-        """What is known about a model; None when it is not listed."""
+        """The properties of a model; None when it is not listed."""
         return next((facts for facts in self._models if facts.name == model), None)
 
     def breaker(self, model: str) -> Breaker:
         """The circuit breaker of one model, created on first use."""
         breaker = self._breakers.get(model)
         if breaker is None:
-            if len(self._breakers) >= _MAX_BREAKERS:  # model names come from callers, so their number is unbounded
+            if len(self._breakers) >= _MAX_BREAKERS:  # callers choose model names, so their number is unbounded
                 self._breakers.pop(next(iter(self._breakers)))
             breaker = self._breakers[model] = Breaker(self._clock)
         return breaker

@@ -28,7 +28,7 @@ class Target:
 
 
 class Chain:
-    """Builds the chain for a model name; remembers removed models and their replacements."""
+    """Builds the chain for a model name; caches removed models and their replacements."""
 
     def __init__(self, settings: Settings, backends: Mapping[str, Backend], clock: Callable[[], float]) -> None:
         self._settings = settings

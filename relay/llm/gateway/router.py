@@ -30,7 +30,7 @@ from relay.llm.gateway.spend import SpendTracker, cost_of
 log = logging.getLogger("relay.gateway")
 
 _MAX_WAIT = 30.0
-"""Longer delays than this are not waited out: the caller is told when to retry."""
+"""Longer delays than this are not waited out: the error carries retry_after."""
 
 # Another target, or a repetition, would not change these.
 _FINAL = {ModelFailure.BAD_REQUEST, ModelFailure.CONTEXT_TOO_LONG, ModelFailure.REFUSED}
@@ -179,7 +179,7 @@ class FallbackRouter:
             await self._wait(delay, call.timing)
 
     def _count_unusable(self, call: _TargetCall, attempt: Attempt, *, billed: bool = False) -> None:
-        """Count an answer that failed after the model had begun it, with what it cost as far as that is known."""
+        """Count an answer that failed after the model had begun it, with its cost where that is known."""
         usage = attempt.usage(call.request)
         if usage is None and not billed:
             return

@@ -15,7 +15,7 @@ from relay.llm.providers.json_values import as_amount, as_arguments, as_dict, as
 from relay.llm.providers.tool_calls import linked
 from relay.llm.providers.upstream import Stream
 
-# Ollama's option -> OpenAI's field. Strict servers refuse fields they do not know, so the rest is OpenRouter's alone.
+# Ollama's option -> OpenAI's field. Strict servers refuse unknown fields, so the rest is OpenRouter's alone.
 COMMON_OPTIONS = {
     "temperature": "temperature",
     "top_p": "top_p",

@@ -14,7 +14,7 @@ _MAX_TAG_CHARS = max(len(tag) for tag in _TAGS) + 3
 
 
 class ThoughtFilter:
-    """Splits the text of one answer into (text, thinking) as it comes.
+    """Splits the text of one answer into (text, thinking), chunk by chunk.
 
     Some chat templates write the opening tag into the prompt, so that only the closing one is in the text: `inside`
     is set for models known to do that. `found_unopened` becomes true when it is detected.
