@@ -5,7 +5,7 @@ Wires the services in `relay/simulator/` to routes and a port. Listens on 127.0.
 
 from __future__ import annotations
 
-import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install when something is missing)
 
 import asyncio
 import contextlib

@@ -6,7 +6,7 @@ sms_service, transactions in messaging_database.
 
 from __future__ import annotations
 
-import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install when something is missing)
 
 import hashlib
 import logging

@@ -6,7 +6,7 @@ telegram_service.
 
 from __future__ import annotations
 
-import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
+import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install when something is missing)
 
 import asyncio
 import json

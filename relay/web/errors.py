@@ -20,7 +20,7 @@ ErrorForm = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
 class ApiError(Exception):
-    """An error response: status, what is wrong, and a hint that says what to do."""
+    """An error response: status, error, and a hint with the remedy."""
 
     def __init__(
         self, status: int, error: str, hint: str = "", *, headers: Mapping[str, str] | None = None, **extra: Any

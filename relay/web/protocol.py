@@ -182,7 +182,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(431, f"the headers are larger than {MAX_HEAD_BYTES} bytes", "send fewer and shorter ones")
 
     def _refuse(self, status: int, error: str, hint: str) -> None:
-        """Close the connection, and say why unless that would be written into the answer of an earlier request."""
+        """Close the connection; the error response is left out inside the answer of an earlier request."""
         self._note(None)
         own = self._stage is Stage.BODY and not self.pipeline and not self.cycle.response_started
         if own or (self._stage is not Stage.BODY and (self.cycle is None or self.cycle.response_complete)):
