@@ -88,7 +88,7 @@ MODELS = answer_of(b"application/json", json.dumps(LISTED).encode())
 
 
 class Canned(asyncio.Protocol):
-    """Answers at once; the model "paced" says one word every few milliseconds, each in a packet of its own."""
+    """Answers at once; the model "paced" sends one word every few milliseconds, each in a packet of its own."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -130,7 +130,7 @@ async def serve_canned(port: int) -> None:
 
 
 async def one_caller(port: int, request: bytes, until: float, times: list[float], errors: list[int]) -> None:
-    """Ask again and again until then, and at least once."""
+    """Send requests until then, at least one."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while not times or time.perf_counter() < until:
         times.append(await one_answer(reader, writer, request, errors))
@@ -158,7 +158,7 @@ async def one_answer(
 async def measure(port: int, request: bytes, callers: int, seconds: float, process: psutil.Process) -> Cell:
     times: list[float] = []
     errors: list[int] = []
-    await one_caller(port, request, 0.0, [], [])  # what is done only once, the first one pays
+    await one_caller(port, request, 0.0, [], [])  # one-time work is paid by the first request
     before = process.cpu_times()
     began = time.perf_counter()
     tasks = (one_caller(port, request, began + seconds, times, errors) for _ in range(callers))
@@ -294,7 +294,7 @@ def bench_litellm(command: str, upstream_port: int, seconds: float, folder: Path
         )
     )
     arguments = [command, "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
-    # Its price list comes with it: nothing outside this machine is asked for.
+    # Its price list is included: no request leaves this machine.
     environ = {"LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "DO_NOT_TRACK": "1"}
     with started(arguments, port, "/health/liveliness", folder, **environ) as (process, ready):
         print(f"LiteLLM ready in {ready:.2f} s, {process.memory_info().rss / 1e6:.0f} MB at rest")

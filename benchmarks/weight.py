@@ -59,7 +59,7 @@ def free_ports(count: int) -> list[int]:
 def settings(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
     """An environment in which nothing of this machine's own installation is used."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "TELEGRAM_", "LLM_"))}
-    # Without bytecode every start would compile again, which is not what is measured here.
+    # Without bytecode every start would compile again, which is not measured here.
     clean.pop("PYTHONDONTWRITEBYTECODE", None)
     return {
         **clean,
@@ -72,7 +72,7 @@ def settings(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
 
 @contextmanager
 def running(command: list[str], folder: Path, ports: Mapping[str, int]) -> Iterator[psutil.Process]:
-    """A process that is asked to stop at the end, with all that it started."""
+    """A process that is stopped at the end, with all that it started."""
     with (folder / "output.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, *command],
@@ -126,7 +126,7 @@ def healthy_seconds(process: psutil.Process, ports: Mapping[str, int], began: fl
 
 
 def weigh(process: psutil.Process, ports: Mapping[str, int], began: float, rest: float, parts: Parts) -> Weights:
-    """Wait until all are healthy, let them come to rest, and look at each part."""
+    """Wait until all are healthy, wait until they are idle, and measure each part."""
     healthy = healthy_seconds(process, ports, began)
     found = parts()
     cpu = {name: cpu_seconds(part) for name, part in found.items()}
