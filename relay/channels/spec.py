@@ -13,14 +13,6 @@ from relay.core.messages import Platform
 Row = tuple[str, str]
 
 
-def _no_rows(_: Any) -> list[Row]:
-    return []
-
-
-def _no_findings(_: Any) -> Iterable[Finding]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
 class ChannelSpec:
     """One channel. Callables take the settings of all channels, which are instances of `settings` too.
@@ -52,8 +44,8 @@ class ChannelSpec:
     module: str
     port_key: str | None = None
     host: ChannelSpec | None = None
-    addresses: Callable[[Any], list[Row]] = _no_rows
-    check: Callable[[Any], Iterable[Finding]] = _no_findings
+    addresses: Callable[[Any], list[Row]] = lambda _: []
+    check: Callable[[Any], Iterable[Finding]] = lambda _: ()
     simulated_as: str = ""
     receipt_keys: tuple[str, ...] = ("id", "state")
     address_type: Any = str

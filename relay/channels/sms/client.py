@@ -132,39 +132,26 @@ def _sendable(values: dict[str, object] | None) -> Any:
 
 
 def _success_body(response: httpx.Response) -> str:
-    """The body of a success. 429 was not executed and is safe to repeat; whether a 5xx was, is unknown."""
-    status = response.status_code
     payload = json_object(response.content)
-    if response.is_success:
-        if payload is None:
-            raise OutcomeUnknown(f"{status}", "Twilio's answer was a success, but not one that can be read")
-        return response.text
-    if (status >= 500 or status == 408) and _code(payload) not in TWILIO_ERRORS:
-        text = _message(payload) or f"Twilio answered with {status}"
-        raise OutcomeUnknown(str(_code(payload) or status), text, answered=True)
-    raise _refused(status, payload, response.headers)
+    if not response.is_success:
+        raise _refused(response.status_code, payload or {}, response.headers)
+    if payload is None:
+        text = "Twilio's answer was a success, but not one that can be read"
+        raise OutcomeUnknown(str(response.status_code), text)
+    return response.text
 
 
-def _refused(status: int, payload: dict[str, Any] | None, headers: Mapping[str, str]) -> SendError:
-    text = _message(payload) or f"Twilio answered with {status}"
-    retry_after = retry_after_seconds(headers.get("retry-after"))
-    if status == 429:
-        return refusal(_code(payload) or status, BUSY, text, retry_after)
+def _refused(status: int, payload: Mapping[str, Any], headers: Mapping[str, str]) -> SendError:
+    """A request with the status 429 was not executed and is safe to repeat; whether one with 5xx was, is unknown."""
+    found, described = payload.get("code"), payload.get("message") or payload.get("detail")
+    code = found if isinstance(found, int) else status
+    text = described if isinstance(described, str) else f"Twilio answered with {status}"
+    if (status >= 500 or status == 408) and code not in TWILIO_ERRORS:
+        return OutcomeUnknown(str(code), text, answered=True)
     if status < 400:
         return SendError(CONFIG, str(status), "Twilio's address answers with a redirect: check twilio_api_base_url")
-    fallback = CONFIG if status in {401, 403, 404, 405, 407} else REJECTED
-    return refusal(_code(payload) or status, fallback, text, retry_after)
-
-
-def _code(payload: dict[str, Any] | None) -> int | None:
-    code = (payload or {}).get("code")
-    return code if isinstance(code, int) else None
-
-
-def _message(payload: dict[str, Any] | None) -> str:
-    """Twilio's own description."""
-    found = (payload or {}).get("message") or (payload or {}).get("detail") or ""
-    return found if isinstance(found, str) else ""
+    fallback = BUSY if status == 429 else CONFIG if status in {401, 403, 404, 405, 407} else REJECTED
+    return refusal(code, fallback, text, retry_after_seconds(headers.get("retry-after")))
 
 
 def open_client(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from relay.channels.sms.settings import SmsSettings, missing_credentials
 from relay.channels.spec import ChannelSpec, Row
-from relay.config.checks import Finding, local_connection
+from relay.config.checks import local_connection
 from relay.core.messages import Platform
 
 SMS = Platform("sms")
@@ -20,10 +18,6 @@ def _addresses(settings: SmsSettings) -> list[Row]:
         here = CHANNEL.url(settings)
         webhook = f"{here}/sms/webhook, which Twilio cannot reach: set public_url to your tunnel's address"
     return [("text to", number), ("Twilio's webhook", webhook)]
-
-
-def _check(settings: SmsSettings) -> Iterator[Finding]:
-    yield from local_connection("twilio_api_base_url", settings.twilio_api_base_url)
 
 
 CHANNEL = ChannelSpec(
@@ -43,7 +37,7 @@ CHANNEL = ChannelSpec(
     module="sms_server",
     port_key="sms_server_port",
     addresses=_addresses,
-    check=_check,
+    check=lambda settings: local_connection("twilio_api_base_url", settings.twilio_api_base_url),
     simulated_as="an SMS phone",
     receipt_keys=("id", "state", "segments"),
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
@@ -27,46 +26,42 @@ _MAX_FLOOD_WAIT = 1e7
 """Seconds; a longer retry_after is nonsense, and no reason to pause a chat."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the error table: a status, a substring of the description in lower case, and their meaning."""
-
-    status: int
-    text: str
-    kind: SendFailure
-
-
-BOT_API_ERRORS: Final = (
-    Row(400, "chat not found", SendFailure.RECIPIENT),
-    Row(400, "user not found", SendFailure.RECIPIENT),
-    Row(400, "peer_id_invalid", SendFailure.RECIPIENT),
-    Row(400, "group chat was upgraded", SendFailure.RECIPIENT),
-    Row(400, "group is deactivated", SendFailure.RECIPIENT),
-    Row(400, "not enough rights", SendFailure.BLOCKED),
-    Row(400, "have no rights to send", SendFailure.BLOCKED),
-    Row(400, "chat_write_forbidden", SendFailure.BLOCKED),
-    Row(400, "chat_restricted", SendFailure.BLOCKED),
-    Row(400, "", SendFailure.REJECTED),
-    Row(401, "", SendFailure.CONFIG),
-    Row(403, "user is deactivated", SendFailure.RECIPIENT),
-    Row(403, "can't initiate conversation", SendFailure.RECIPIENT),
-    Row(403, "can't send messages to bots", SendFailure.RECIPIENT),
-    Row(403, "", SendFailure.BLOCKED),  # blocked by the user, kicked from the group, not a member any more
-    Row(404, "", SendFailure.CONFIG),  # a token that is no token; an API at this address that is none
-    Row(409, "", SendFailure.BUSY),
-    Row(413, "", SendFailure.REJECTED),
-    Row(429, "", SendFailure.BUSY),
+BOT_API_ERRORS: Final[tuple[tuple[int, str, SendFailure], ...]] = (
+    (400, "chat not found", SendFailure.RECIPIENT),
+    (400, "user not found", SendFailure.RECIPIENT),
+    (400, "peer_id_invalid", SendFailure.RECIPIENT),
+    (400, "group chat was upgraded", SendFailure.RECIPIENT),
+    (400, "group is deactivated", SendFailure.RECIPIENT),
+    (400, "not enough rights", SendFailure.BLOCKED),
+    (400, "have no rights to send", SendFailure.BLOCKED),
+    (400, "chat_write_forbidden", SendFailure.BLOCKED),
+    (400, "chat_restricted", SendFailure.BLOCKED),
+    (400, "", SendFailure.REJECTED),
+    (401, "", SendFailure.CONFIG),
+    (403, "user is deactivated", SendFailure.RECIPIENT),
+    (403, "can't initiate conversation", SendFailure.RECIPIENT),
+    (403, "can't send messages to bots", SendFailure.RECIPIENT),
+    (403, "", SendFailure.BLOCKED),  # blocked by the user, kicked from the group, not a member any more
+    (404, "", SendFailure.CONFIG),  # a token that is no token; an API at this address that is none
+    (409, "", SendFailure.BUSY),
+    (413, "", SendFailure.REJECTED),
+    (429, "", SendFailure.BUSY),
 )
-"""Refusals of the Bot API, first match wins; the descriptions are those of the official server."""
+"""Status, a substring of the description in lower case, and their meaning; the first match wins.
+
+The descriptions are those of the official server.
+"""
 
 
 def refusal(status: int, body: bytes) -> SendError:
-    """The error of a response other than success; one that is not the Bot API's own comes from a proxy."""
+    """The error of a response other than success; one that is not the Bot API's own comes from a proxy before it."""
     payload = json_object(body)
     if status >= 500:
         return OutcomeUnknown(str(status), _description(payload, f"Telegram answered {status}"), answered=True)
     if payload is None or payload.get("ok") is not False:
-        return _foreign(status)
+        if status < 300:
+            return OutcomeUnknown("body", "Telegram's answer could not be understood")
+        return SendError(SendFailure.OUTAGE, str(status), f"something other than the Bot API answered, with {status}")
     code = payload["error_code"] if isinstance(payload.get("error_code"), int) else status
     text = _description(payload, f"Telegram answered {code}")
     if code >= 500:
@@ -91,15 +86,8 @@ def _flood_wait(value: Any) -> float | None:
 
 def _kind(code: int, description: str) -> SendFailure:
     lower = description.lower()
-    found = (row.kind for row in BOT_API_ERRORS if row.status == code and row.text in lower)
+    found = (kind for status, text, kind in BOT_API_ERRORS if status == code and text in lower)
     return next(found, SendFailure.REJECTED)
-
-
-def _foreign(status: int) -> SendError:
-    """For a response that no Bot API sent: a refusal means that nothing reached Telegram, a success leaves it open."""
-    if status < 300:
-        return OutcomeUnknown("body", "Telegram's answer could not be understood")
-    return SendError(SendFailure.OUTAGE, str(status), f"something other than the Bot API answered, with {status}")
 
 
 def _description(payload: Mapping[str, Any] | None, otherwise: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from relay.channels.spec import ChannelSpec, Row
+from relay.channels.spec import ChannelSpec
 from relay.channels.telegram.settings import TelegramSettings, missing_credentials
-from relay.config.checks import Finding, local_connection
+from relay.config.checks import local_connection
 from relay.core.messages import Platform
 
 TELEGRAM = Platform("telegram")
@@ -20,14 +19,6 @@ def _as_text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("must be a whole number")  # noqa: TRY004 (what pydantic turns into a sentence)
     return str(value)
-
-
-def _addresses(_: TelegramSettings) -> list[Row]:
-    return [("Telegram", "write to your bot")]
-
-
-def _check(settings: TelegramSettings) -> Iterator[Finding]:
-    yield from local_connection("telegram_api_base_url", settings.telegram_api_base_url)
 
 
 CHANNEL = ChannelSpec(
@@ -47,7 +38,7 @@ CHANNEL = ChannelSpec(
     address_type=Annotated[str, BeforeValidator(_as_text)],
     module="telegram_server",
     port_key="telegram_server_port",
-    addresses=_addresses,
-    check=_check,
+    addresses=lambda _: [("Telegram", "write to your bot")],
+    check=lambda settings: local_connection("telegram_api_base_url", settings.telegram_api_base_url),
     simulated_as="a Telegram chat",
 )
