@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, delete, func, inspect, select, text, union
+from sqlalchemy import Connection, Select, Table, delete, func, inspect, literal, select, text, true
 
 from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
 from relay.storage.queries import plain
-from relay.storage.schema import conversations, counters, delivery_events, inbound, metadata, outbound, users
+from relay.storage.schema import conversations, counters, delivery_events, inbound, is_open, metadata, outbound, users
 from relay.storage.transactions import Tx, Upsert, of_user
 
 DAY = 86_400.0
@@ -26,13 +26,13 @@ MIN_DAYS_KEPT = 2.0
 PRUNED_AT_ONCE = 1000
 """Rows deleted in one transaction, during which SQLite can store no message."""
 
-PRUNED: Final = {
-    "inbound": inbound,
-    "outbound": outbound,
-    "delivery_events": delivery_events,
-    "conversations": conversations,
+PRUNED: Final[dict[str, tuple[Table, Any, Any]]] = {
+    "inbound": (inbound, inbound.c.state.in_(("done", "dead")), inbound.c.finished_at),
+    "outbound": (outbound, outbound.c.state.not_in(OPEN_PART_STATES), outbound.c.updated_at),
+    "delivery_events": (delivery_events, true(), delivery_events.c.received_at),
+    "conversations": (conversations, true(), conversations.c.timestamp),
 }
-
+"""The tables that are pruned, with the condition of finished rows and the time by which they are old."""
 
 _ADD_USER = Upsert(users, lambda row: row.on_conflict_do_nothing().returning(users.c.user_id))
 
@@ -96,39 +96,20 @@ def oldest_kept(now: float, older_than_days: float) -> float:
 
 def old_rows(connection: Connection, name: str, before: float, after_row: int) -> list[int]:
     """The ids of the next finished rows older than `before`; open rows are never among them."""
-    table = PRUNED[name]
-    chosen = select(table.c.id).where(table.c.id > after_row, _is_old(name, before))
+    table, is_finished, moment = PRUNED[name]
+    chosen = select(table.c.id).where(table.c.id > after_row, is_finished, moment < before)
     return list(connection.execute(chosen.order_by(table.c.id).limit(PRUNED_AT_ONCE)).scalars())
 
 
 def delete_rows(tx: Tx, name: str, before: float, rows: Sequence[int]) -> int:
     """Delete those of these rows that are still old and finished; their number."""
-    table = PRUNED[name]
-    chosen = table.c.id.in_(rows) & _is_old(name, before)
+    table, is_finished, moment = PRUNED[name]
+    chosen = table.c.id.in_(rows) & is_finished & (moment < before)
     if table is conversations:
-        _uncount_messages(tx, chosen)
+        key = (conversations.c.platform, conversations.c.user_id)
+        for platform, user_id, count in tx.run(select(*key, func.count()).where(chosen).group_by(*key)).all():
+            tx.count_messages(platform, user_id, -count)
     return int(tx.run(delete(table).where(chosen)).rowcount)
-
-
-def _is_old(name: str, before: float) -> Any:
-    match name:
-        case "inbound":
-            return inbound.c.state.in_(("done", "dead")) & (inbound.c.finished_at < before)
-        case "outbound":
-            return outbound.c.state.not_in(OPEN_PART_STATES) & (outbound.c.updated_at < before)
-        case "delivery_events":
-            return delivery_events.c.received_at < before
-        case _:
-            return conversations.c.timestamp < before
-
-
-def _uncount_messages(tx: Tx, chosen: Any) -> None:
-    who = (conversations.c.platform, conversations.c.user_id)
-    losses = tx.run(select(*who, func.count().label("messages")).where(chosen).group_by(*who).order_by(*who)).all()
-    for loss in losses:
-        user = of_user(users, Platform(loss.platform), UserId(loss.user_id))
-        tx.run(users.update().where(user).values(message_count=users.c.message_count - loss.messages))
-        tx.count(Platform(loss.platform), "messages", -loss.messages)
 
 
 def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
@@ -169,13 +150,17 @@ def problems(connection: Connection) -> list[str]:
         rows = connection.execute(text("PRAGMA integrity_check")).scalars().all()
         found += [f"the file is damaged: {row}" for row in rows if row != "ok"]
     kept = {(row.platform, row.name): round(row.value) for row in connection.execute(select(counters))}
-    for platform in _platforms(connection):
-        for name, counted in _recount(connection, platform).items():
-            if (noted := kept.get((platform, name), 0)) != counted:
-                found.append(f"{platform}: the counter {name} says {noted}, the rows say {counted}")
-        if (noted := kept.get((platform, "segments"), 0)) < (counted := _accepted_segments(connection, platform)):
-            found.append(f"{platform}: the counter segments says {noted}, the rows say {counted} or more")
-    messages = select(func.count()).select_from(conversations).where(_is_user(conversations)).scalar_subquery()
+    counted, lower_bounds = _recount(connection), _accepted_segments(connection)
+    recounted = {"users", "messages", *(f"part:{state}" for state in OPEN_PART_STATES)}
+    for platform, name in sorted({*counted, *lower_bounds, *kept}):
+        key = platform, name
+        says = f"{platform}: the counter {name} says {kept.get(key, 0)}, the rows say"
+        if name in recounted and kept.get(key, 0) != counted.get(key, 0):
+            found.append(f"{says} {counted.get(key, 0)}")
+        if kept.get(key, 0) < lower_bounds.get(key, 0):
+            found.append(f"{says} {lower_bounds[key]} or more")
+    is_user = (conversations.c.platform == users.c.platform) & (conversations.c.user_id == users.c.user_id)
+    messages = select(func.count()).select_from(conversations).where(is_user).scalar_subquery()
     wrong = select(users.c.platform, users.c.user_id).where(users.c.message_count != messages)
     found += [f"{row.platform}: the message count of {row.user_id} is wrong" for row in connection.execute(wrong)]
     return found
@@ -193,29 +178,20 @@ def _missing(connection: Connection) -> list[str]:
     return found
 
 
-def _platforms(connection: Connection) -> list[Platform]:
-    """Every platform that has rows."""
-    used = union(*(select(table.c.platform) for table in (counters, users, conversations, outbound)))
-    return [Platform(name) for name in sorted(connection.execute(used).scalars())]
+def _recount(connection: Connection) -> dict[tuple[str, str], int]:
+    """The counters of users, messages and open parts as the rows have them, by platform and name."""
+    named = select(users.c.platform, literal("users"), func.count()).where(users.c.name.is_not(None))
+    messages = select(conversations.c.platform, literal("messages"), func.count())
+    states = select(outbound.c.platform, literal("part:") + outbound.c.state, func.count()).where(is_open(outbound))
+    grouped = (
+        named.group_by(users.c.platform),
+        messages.group_by(conversations.c.platform),
+        states.group_by(outbound.c.platform, outbound.c.state),
+    )
+    return {(row[0], row[1]): row[2] for chosen in grouped for row in connection.execute(chosen)}
 
 
-def _recount(connection: Connection, platform: Platform) -> dict[str, int]:
-    def count(table: Any, condition: Any) -> int:
-        chosen = select(func.count()).select_from(table).where(table.c.platform == platform, condition)
-        return int(connection.execute(chosen).scalar_one())
-
-    return {
-        "users": count(users, users.c.name.is_not(None)),
-        "messages": count(conversations, text("true") if connection.dialect.name != "sqlite" else text("1")),
-        **{f"part:{state}": count(outbound, outbound.c.state == state) for state in OPEN_PART_STATES},
-    }
-
-
-def _accepted_segments(connection: Connection, platform: Platform) -> int:
-    """A lower bound of the segments accepted: the counter includes rows that were pruned or sent again."""
-    accepted = (outbound.c.platform == platform) & outbound.c.accepted_at.is_not(None)
-    return int(connection.execute(select(func.coalesce(func.sum(outbound.c.segments), 0)).where(accepted)).scalar_one())
-
-
-def _is_user(table: Any) -> Any:
-    return (table.c.platform == users.c.platform) & (table.c.user_id == users.c.user_id)
+def _accepted_segments(connection: Connection) -> dict[tuple[str, str], int]:
+    """Lower bounds of the counters of segments, which include rows that were pruned or sent again."""
+    accepted = select(outbound.c.platform, func.sum(outbound.c.segments)).where(outbound.c.accepted_at.is_not(None))
+    return {(row[0], "segments"): row[1] for row in connection.execute(accepted.group_by(outbound.c.platform))}
