@@ -94,7 +94,7 @@ class MessagingDatabase(Database):
 
     async def users_waiting(self, platform: Platform) -> list[UserId]:
         """Users whose oldest open message is due and not leased, at most leases.MAX_USERS."""
-        return await self._read(lambda c: leases.users_due(c, inbound, platform, self._transactions.now(c)))
+        return await self.query(lambda c: leases.users_due(c, inbound, platform, self._transactions.now(c)))
 
     async def claim_next_inbound(self, platform: Platform, user_id: UserId) -> Claim | None:
         """Lease the oldest open message of a user, committed; None when there is none, or it is not due or leased."""
@@ -156,7 +156,7 @@ class MessagingDatabase(Database):
     async def users_with_parts(self, platform: Platform, *, unsent: bool = False) -> list[UserId]:
         """Users whose oldest open part is due and not leased, at most leases.MAX_USERS; `unsent`: and was not sent."""
         head = [in_states(outbound, PartState.PLANNED)] if unsent else []
-        return await self._read(lambda c: leases.users_due(c, outbound, platform, self._transactions.now(c), *head))
+        return await self.query(lambda c: leases.users_due(c, outbound, platform, self._transactions.now(c), *head))
 
     async def claim_next_part(self, platform: Platform, user_id: UserId, *, mark: bool = True) -> Part | None:
         """Lease the oldest open part of a user and mark it as being sent, committed.
@@ -188,7 +188,7 @@ class MessagingDatabase(Database):
 
     async def accepted_ids(self, part: Part) -> frozenset[str]:
         """The provider's ids of everything else that was sent to this user lately, which cannot be this part."""
-        return await self._read(lambda c: queries.accepted_ids(c, part))
+        return await self.query(lambda c: queries.accepted_ids(c, part))
 
     async def record_accepted(self, part: Part, receipt: Receipt) -> None:
         """Record the provider's receipt, committed, whichever server holds the lease now."""
@@ -251,13 +251,13 @@ class MessagingDatabase(Database):
     # -- users ---------------------------------------------------------------------------------------------------------
 
     async def find_user(self, platform: Platform, user_id: UserId) -> User | None:
-        return await self._read(lambda c: queries.find_user(c, platform, user_id))
+        return await self.query(lambda c: queries.find_user(c, platform, user_id))
 
     async def read_context(
         self, platform: Platform, user_id: UserId, exchanges: int
     ) -> tuple[User | None, list[HistoryMessage]]:
         """The user, and the last `exchanges` questions with their answers for the prompt, oldest first."""
-        return await self._read(lambda c: queries.context(c, platform, user_id, exchanges))
+        return await self.query(lambda c: queries.context(c, platform, user_id, exchanges))
 
     async def load_context(self, claim: Claim, most: int) -> InboundContext:
         """Usage and history of the user of a claimed message, and at most `most` open messages behind it."""
@@ -270,7 +270,7 @@ class MessagingDatabase(Database):
                 inbox.following(connection, claim, most),
             )
 
-        return await self._read(work)
+        return await self.query(work)
 
     async def move_user(self, platform: Platform, old: UserId, new: UserId) -> None:
         """Give a user with all rows a new address, committed; a Telegram group that becomes a supergroup gets one."""
@@ -297,7 +297,7 @@ class MessagingDatabase(Database):
 
     async def read_state(self, platform: Platform, name: str) -> Any:
         """The value stored under a name, or None."""
-        return await self._read(lambda c: queries.read_state(c, platform, name))
+        return await self.query(lambda c: queries.read_state(c, platform, name))
 
 
 def open_database(

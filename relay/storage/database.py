@@ -111,10 +111,6 @@ class Database:
         self._written_at, self._refused_at = self._monotonic(), float("-inf")
         return result
 
-    async def _read(self, work: Callable[[Connection], T]) -> T:
-        self._must_be_ready()
-        return await self._transactions.read(work)
-
     def _must_be_ready(self) -> None:
         if not self._ready:
             raise StorageError("the database is not ready yet; the log of this server says why")
@@ -124,8 +120,9 @@ class Database:
         return tx.now + due - self._clock()
 
     async def query(self, query: Callable[[Connection], T]) -> T:
-        """Run one of the queries of `relay.storage.queries`."""
-        return await self._read(query)
+        """Run a query, such as those of `relay.storage.queries`."""
+        self._must_be_ready()
+        return await self._transactions.read(query)
 
     @property
     def warning(self) -> str | None:
@@ -171,11 +168,11 @@ class Database:
 
     async def problems(self) -> list[str]:
         """A sentence for each inconsistency; reads every row once."""
-        return await self._read(maintenance.problems)
+        return await self.query(maintenance.problems)
 
     async def export_user(self, platform: Platform, user_id: UserId) -> dict[str, Any] | None:
         """All rows about a user as JSON values, by table; None when there are none."""
-        return await self._read(lambda c: maintenance.export_user(c, platform, user_id))
+        return await self.query(lambda c: maintenance.export_user(c, platform, user_id))
 
     async def forget_user(self, platform: Platform, user_id: UserId) -> dict[str, int]:
         """Delete every row about a user, committed; the number of rows by table."""
@@ -186,13 +183,13 @@ class Database:
 
         They are searched without a lock and deleted in several transactions, so that messages are stored meanwhile.
         """
-        before = await self._read(lambda c: maintenance.oldest_kept(self._transactions.now(c), older_than_days))
+        before = await self.query(lambda c: maintenance.oldest_kept(self._transactions.now(c), older_than_days))
         tables = [name for name in maintenance.PRUNED if with_conversations or name != "conversations"]
         return {name: await self._prune(name, before) for name in tables}
 
     async def _prune(self, name: str, before: float) -> int:
         removed, last = 0, 0
-        while rows := await self._read(partial(maintenance.old_rows, name=name, before=before, after_row=last)):
+        while rows := await self.query(partial(maintenance.old_rows, name=name, before=before, after_row=last)):
             removed += await self._write(partial(maintenance.delete_rows, name=name, before=before, rows=rows))
             last = rows[-1]
         return removed

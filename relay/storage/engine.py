@@ -25,6 +25,8 @@ _MIGRATION_IDLE_SECONDS = 60  # Alembic is imported amid the transaction
 MAX_WAL_BYTES = 32_000_000
 """Size to which SQLite cuts its write-ahead log when no reader needs it."""
 
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"journal_size_limit={MAX_WAL_BYTES}")
+
 WAL_WARNING_BYTES = 100_000_000
 """Size from which the log is reported: a reader that never ends keeps SQLite from reusing it."""
 
@@ -56,22 +58,15 @@ class SqliteFile:
         self._engines: list[Engine] = []
         self._warned = False
 
-    def engine(self, begin: str) -> Engine:
+    def engine(self, begin: str, mode: str = "rw") -> Engine:
         """Connections to the existing file: with mode=rw a missing file is an error, not a new, empty database."""
-        return self._engine("rw", begin)
 
-    def _engine(self, mode: str, begin: str) -> Engine:
         def connect() -> sqlite3.Connection:
             name = f"file:{quote(str(self._path))}?mode={mode}"
             connection = sqlite3.connect(
                 name, uri=True, timeout=self._timeout, check_same_thread=False, isolation_level=None
             )
-            for pragma in (
-                "journal_mode=WAL",
-                "synchronous=FULL",
-                "foreign_keys=ON",
-                f"journal_size_limit={MAX_WAL_BYTES}",
-            ):
+            for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             return connection
 
@@ -83,7 +78,7 @@ class SqliteFile:
 
     def prepare(self) -> None:
         """Create or migrate the tables. Raises StorageError when the file cannot be used."""
-        engine = self._engine("rwc", "BEGIN EXCLUSIVE")
+        engine = self.engine("BEGIN EXCLUSIVE", mode="rwc")
         try:
             with engine.begin() as connection:
                 migrate(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import delete
@@ -11,15 +12,6 @@ from relay.storage.schema import conversations
 from relay.storage.transactions import Tx, of_user
 
 _ADD = conversations.insert()
-_ANSWER_COLUMNS = (
-    "source",
-    "model",
-    "prompt_tokens",
-    "answer_tokens",
-    "cost_usd",
-    "first_token_seconds",
-    "total_seconds",
-)
 
 
 def add_message(
@@ -45,7 +37,7 @@ def add_message(
         "reply_id": reply_id,
     }
     if answer is not None:
-        row |= {name: getattr(answer, name) for name in _ANSWER_COLUMNS}
+        row |= {field.name: getattr(answer, field.name) for field in fields(Answer) if field.name in conversations.c}
     tx.run(_ADD, row)
     tx.count_messages(platform, user_id, 1)
 

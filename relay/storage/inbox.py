@@ -56,48 +56,32 @@ _FOLLOWING = (
 
 def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None:
     """Store a message, finished already when its kind needs no answer; None, and no change, for a repeated one."""
-    finished = message.kind is Kind.SERVICE
-    values = {
-        "platform": message.platform,
-        "external_id": message.external_id,
-        "user_id": message.user_id,
-        "state": "done" if finished else "received",
-        "outcome": Outcome.IGNORED if finished else None,
-        "body": None if finished else db_safe_value(asdict(message)),
-        "raw": None if finished else raw,
-        "received_at": message.received_at,
-        "due": tx.now,
-        "updated_at": tx.now,
-        "finished_at": tx.now if finished else None,
-    }
-    row = tx.run(_STORE, values).first()
-    if row is None:
-        return None
-    tx.count(message.platform, "inbound")
-    if message.kind in {Kind.TEXT, Kind.MEDIA, Kind.EDITED}:
+    content = {"state": "received", "body": db_safe_value(asdict(message)), "raw": raw}
+    if message.kind is Kind.SERVICE:
+        content = {"state": "done", "body": None, "outcome": Outcome.IGNORED, "finished_at": tx.now}
+    stored = _store(
+        tx, message.platform, message.external_id, received_at=message.received_at, user_id=message.user_id, **content
+    )
+    if stored is not None and message.kind in {Kind.TEXT, Kind.MEDIA, Kind.EDITED}:
         touch_user(tx, message.platform, message.user_id, username=message.username, language=message.language)
-    return InboundId(row.id)
+    return stored
 
 
 def store_dead_letter(tx: Tx, platform: Platform, external_id: str, raw: str, reason: str) -> InboundId | None:
     """Store a payload that could not be parsed; None, and no change, for a repeated one."""
-    values = {
-        "platform": platform,
-        "external_id": external_id,
-        "state": "dead",
-        "outcome": Outcome.NOT_UNDERSTOOD,
-        "error": reason,
-        "raw": raw,
-        "received_at": tx.now,
-        "due": tx.now,
-        "updated_at": tx.now,
-        "finished_at": tx.now,
-    }
-    row = tx.run(_STORE, values).first()
+    content = {"state": "dead", "raw": raw, "outcome": Outcome.NOT_UNDERSTOOD, "error": reason}
+    stored = _store(tx, platform, external_id, received_at=tx.now, finished_at=tx.now, **content)
+    if stored is not None:
+        tx.count(platform, "dead_letters")
+    return stored
+
+
+def _store(tx: Tx, platform: Platform, external_id: str, **values: Any) -> InboundId | None:
+    key = {"platform": platform, "external_id": external_id}
+    row = tx.run(_STORE, {**key, "due": tx.now, "updated_at": tx.now, **values}).first()
     if row is None:
         return None
     tx.count(platform, "inbound")
-    tx.count(platform, "dead_letters")
     return InboundId(row.id)
 
 

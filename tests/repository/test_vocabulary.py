@@ -37,9 +37,6 @@ METAPHORS = REPLACED | frozenset(
 )
 """Words that no class and no module is called by, in the tests either."""
 
-NOT_YET: frozenset[str] = frozenset({"relay/storage/transactions.py"})
-"""Files whose sentences are still to be rewritten; nothing may be added."""
-
 
 def test_no_class_name_stands_twice_in_the_product() -> None:
     """A search for a name finds one class; private ones cannot be meant elsewhere."""
@@ -107,7 +104,7 @@ def sentences(path: Path) -> Iterator[tuple[int, str]]:
 def test_docstrings_and_comments_use_the_terms_of_the_field(path: Path) -> None:
     """No private metaphor, and no person where a program is meant."""
     banned = {f"{line}: {match[0]}" for line, text in sentences(path) for match in BANNED.finditer(text)}
-    assert banned == set() or path.relative_to(ROOT).as_posix() in NOT_YET, banned
+    assert banned == set()
 
 
 def test_the_glossary_names_only_classes_that_exist() -> None:
