@@ -116,7 +116,8 @@ class MessagingDatabase(Database):
         merged: messages behind it that were answered with it; they are finished as well. Raises LeaseLost, without a
         change, when the claim is no longer ours. None when nothing is to be sent.
         """
-        return await self._write(lambda tx: inbox.complete(tx, claim, decision, parts, answer, outcome, reason, merged))
+        complete = partial(inbox.complete, answer=answer, reason=reason, merged=merged)
+        return await self._write(lambda tx: complete(tx, claim, decision, parts, outcome))
 
     async def record_unusable(self, claim: Claim, unusable: UnusableAnswers) -> None:
         """Count answers of the model that were paid for and could not be used, committed."""
@@ -137,7 +138,8 @@ class MessagingDatabase(Database):
 
         Raises LeaseLost.
         """
-        await self._write(lambda tx: inbox.dead_letter(tx, claim, error, apology, merged))
+        give_up = partial(inbox.complete, outcome=Outcome.GAVE_UP, error=error, merged=merged)
+        await self._write(lambda tx: give_up(tx, claim, Decision(), apology))
 
     # -- the outbox ----------------------------------------------------------------------------------------------------
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import delete
 
 from relay.core.messages import Answer, Platform, ReplyId, UserId
-from relay.storage.schema import conversations
+from relay.storage.schema import as_columns, conversations
 from relay.storage.transactions import Tx, of_user
 
 _ADD = conversations.insert()
@@ -37,7 +36,7 @@ def add_message(
         "reply_id": reply_id,
     }
     if answer is not None:
-        row |= {field.name: getattr(answer, field.name) for field in fields(Answer) if field.name in conversations.c}
+        row |= as_columns(conversations, answer)
     tx.run(_ADD, row)
     tx.count_messages(platform, user_id, 1)
 

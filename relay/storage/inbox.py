@@ -122,21 +122,54 @@ def complete(
     claim: Claim,
     decision: Decision,
     parts: Sequence[PlannedPart],
-    answer: Answer | None,
     outcome: Outcome,
-    reason: str | None,
-    merged: Sequence[InboundId],
+    *,
+    answer: Answer | None = None,
+    reason: str | None = None,
+    error: str | None = None,
+    merged: Sequence[InboundId] = (),
 ) -> ReplyId | None:
-    """Finish a claimed message and those merged with it, with all that follows from it; see `complete_inbound`."""
-    user_id = _finish(tx, claim, merged, outcome, reason=reason)
-    return _commit_exchange(tx, claim, user_id, decision, parts, Origin.ANSWER if answer else Origin.COMMAND, answer)
+    """Finish a claimed message and those merged with it: change the user, the history and the outbox.
+
+    The reply is a notice when the messages are dead letters. Raises LeaseLost. None when nothing is to be sent.
+    """
+    user_id = _finish(tx, claim, merged, outcome, reason, error)
+    message, platform = claim.message, claim.message.platform
+    state = change_user(tx, platform, user_id, decision)
+    if answer is not None:
+        count_answer(tx, platform, answer)
+    if decision.clear_history:
+        clear_messages(tx, platform, user_id)
+    elif message.text and message.kind is Kind.TEXT and state is not None:
+        asked = answer is not None
+        add_message(tx, platform, user_id, "user", message.text, moment=message.received_at, in_context=asked)
+    if state is None or state in SILENT_STATES:
+        return None
+    retry_now(tx, platform, user_id)
+    origin = Origin.NOTICE if outcome is Outcome.GAVE_UP else Origin.ANSWER if answer else Origin.COMMAND
+    return plan_parts(tx, platform, user_id, parts, origin, claim, answer, remember=not decision.clear_history)
 
 
-def dead_letter(tx: Tx, claim: Claim, error: str, apology: Sequence[PlannedPart], merged: Sequence[InboundId]) -> None:
-    """Make a claimed message and those merged with it dead letters, and plan the apology. Raises LeaseLost."""
-    user_id = _finish(tx, claim, merged, Outcome.GAVE_UP, error=error)
-    tx.count(claim.message.platform, "dead_letters", 1 + len(merged))
-    _commit_exchange(tx, claim, user_id, Decision(), apology, Origin.NOTICE, None)
+def _finish(
+    tx: Tx, claim: Claim, merged: Sequence[InboundId], outcome: Outcome, reason: str | None, error: str | None
+) -> UserId:
+    """End a claimed message and those that were asked with it. The user to whom they belong.
+
+    The text of an answered message is kept in the history only, where it can be cleared; its row stays to recognise
+    repeated deliveries.
+    """
+    is_dead = outcome is Outcome.GAVE_UP
+    changes: dict[str, Any] = {"state": "dead"} if is_dead else {"state": "done", "body": None, "raw": None}
+    changes |= {"outcome": outcome, "reason": reason, "error": error, "lease_until": 0}
+    changes |= {"finished_at": tx.now, "updated_at": tx.now}
+    user_id = _change_claimed(tx, claim, changes)
+    if is_dead:
+        tx.count(claim.message.platform, "dead_letters", 1 + len(merged))
+    else:
+        changes |= {"outcome": Outcome.ANSWERED, "reason": f"with {claim.id}"}
+    if merged:
+        tx.run(_CHANGE_OPEN, [{**changes, "row": row} for row in merged])
+    return user_id
 
 
 def postpone(tx: Tx, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart]) -> None:
@@ -172,54 +205,3 @@ def _change_claimed(tx: Tx, claim: Claim, changes: dict[str, Any]) -> UserId:
     if row is None:
         raise LeaseLost(f"message {claim.id} is no longer ours")
     return UserId(row.user_id)
-
-
-def _finish(
-    tx: Tx,
-    claim: Claim,
-    merged: Sequence[InboundId],
-    outcome: Outcome,
-    *,
-    reason: str | None = None,
-    error: str | None = None,
-) -> UserId:
-    """End a claimed message and those that were asked with it.
-
-    The text of an answered message is kept in the history only, where it can be cleared; its row stays to recognise
-    repeated deliveries.
-    """
-    is_dead = outcome is Outcome.GAVE_UP
-    changes: dict[str, Any] = {"state": "dead"} if is_dead else {"state": "done", "body": None, "raw": None}
-    changes |= {"outcome": outcome, "reason": reason, "error": error, "lease_until": 0}
-    changes |= {"finished_at": tx.now, "updated_at": tx.now}
-    user_id = _change_claimed(tx, claim, changes)
-    if not is_dead:
-        changes |= {"outcome": Outcome.ANSWERED, "reason": f"with {claim.id}"}
-    if merged:
-        tx.run(_CHANGE_OPEN, [{**changes, "row": row} for row in merged])
-    return user_id
-
-
-def _commit_exchange(
-    tx: Tx,
-    claim: Claim,
-    user_id: UserId,
-    decision: Decision,
-    parts: Sequence[PlannedPart],
-    origin: Origin,
-    answer: Answer | None,
-) -> ReplyId | None:
-    """Change the user, the history and the outbox for a finished message."""
-    message, platform = claim.message, claim.message.platform
-    state = change_user(tx, platform, user_id, decision)
-    if answer is not None:
-        count_answer(tx, platform, answer)
-    if decision.clear_history:
-        clear_messages(tx, platform, user_id)
-    elif message.text and message.kind is Kind.TEXT and state is not None:
-        asked = answer is not None
-        add_message(tx, platform, user_id, "user", message.text, moment=message.received_at, in_context=asked)
-    if state is None or state in SILENT_STATES:
-        return None
-    retry_now(tx, platform, user_id)
-    return plan_parts(tx, platform, user_id, parts, origin, claim, answer, remember=not decision.clear_history)

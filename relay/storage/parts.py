@@ -37,7 +37,7 @@ from relay.core.messages import (
 )
 from relay.storage.history import add_message
 from relay.storage.leases import is_claimable
-from relay.storage.schema import conversations, delivery_events, in_states, is_open, outbound, users
+from relay.storage.schema import as_columns, conversations, delivery_events, in_states, is_open, outbound, users
 from relay.storage.transactions import Tx, Upsert, of_bound_user, of_user, user_parameters
 
 _PLANNED = is_open(outbound) & in_states(outbound, PartState.PLANNED)
@@ -104,16 +104,8 @@ def plan_parts(
         "updated_at": tx.now,
     }
     rows = [
-        {
-            **common,
-            "part_id": uuid.uuid4().hex,
-            "number": number,
-            "text": part.text,
-            "source": part.history_text,
-            "style": part.style,
-            "segments": part.segments,
-        }
-        for number, part in enumerate(parts, 1)
+        {**common, **as_columns(outbound, part), "part_id": uuid.uuid4().hex, "number": n, "source": part.history_text}
+        for n, part in enumerate(parts, 1)
     ]
     tx.run(_PLAN, rows)
     tx.count(platform, f"part:{PartState.PLANNED}", len(rows))
@@ -283,32 +275,20 @@ def record_status(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
     if part_id is None:
         _lock_provider_id(tx, event.platform, event.provider_id)
         part_id = tx.run(_OF_PROVIDER, {"of_platform": event.platform, "provider": event.provider_id}).scalar()
-    kept = {
-        "platform": event.platform,
-        "provider_id": event.provider_id,
-        "part_id": part_id,
-        "state": event.state,
-        "error_code": event.error_code or "",
-        "error": event.error,
-        "received_at": event.received_at,
-        "applied": part_id is not None,
-    }
+    kept = {"part_id": part_id, "error_code": event.error_code or "", "applied": part_id is not None}
     over = _is_lost(tx, event.platform, event.provider_id)
-    if tx.run(_KEEP, kept).first() is None:
+    if tx.run(_KEEP, {**as_columns(delivery_events, event), **kept}).first() is None:
         return False
     tx.count(event.platform, "delivery_events")
     row = _row_for_status(tx, part_id, event.state) if part_id is not None else None
-    if row is not None and not (over and _is_repeated(row, event)):
+    # The status of an attempt that was lost is irrelevant once the part is being sent again, or was.
+    is_past = over and row is not None and (row.state in OPEN_PART_STATES or row.provider_id != event.provider_id)
+    if row is not None and not is_past:
         if _awaits_acceptance(row):
             row = _note_acceptance(tx, row, event.provider_id, None)
         if not (event.state in _LOST and _plan_again(tx, row, event, next_try)):
             _apply_status(tx, row, event.state, event.error_code, event.error, event.user_state)
     return True
-
-
-def _is_repeated(row: Row[Any], event: DeliveryEvent) -> bool:
-    """Whether the part is being resent or was, so that the status of an earlier attempt is irrelevant."""
-    return row.state in OPEN_PART_STATES or row.provider_id != event.provider_id
 
 
 def _is_lost(tx: Tx, platform: Platform, provider_id: str) -> bool:

@@ -8,6 +8,9 @@ into every server.
 
 from __future__ import annotations
 
+from dataclasses import fields
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -54,6 +57,11 @@ def in_states(table: FromClause, *states: str) -> ColumnElement[bool]:
 def is_open(table: FromClause) -> ColumnElement[bool]:
     """Messages or parts that are not finished: the condition of the partial index of the queue."""
     return in_states(table, *(OPEN_PART_STATES if "part_id" in table.c else ("received",)))
+
+
+def as_columns(table: Table, value: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are columns of the table."""
+    return {field.name: getattr(value, field.name) for field in fields(value) if field.name in table.c}
 
 
 # SQLite counts rows by itself only in a column that is declared INTEGER.
