@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN
 from relay.config.errors import SettingsError
+from relay.storage import engine
 from sms_server import EMPTY_TWIML, create_app
 from tests.channels.harness import model_reply
 from tests.channels.sms.sms_harness import PERSON, TOKEN, SmsHarness, running_sms_server
@@ -207,6 +208,18 @@ async def test_half_a_character_from_an_operator_is_mended(sms: SmsHarness) -> N
     assert response.status_code in {202, 422}
     if response.status_code == 202:
         assert (await sms.twilio.wait_for_requests(1))[0].form["Body"] == ["a\ufffdb"]
+
+
+async def test_a_danger_to_the_database_is_in_status_and_readiness(
+    sms: SmsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server goes on working, so it is ready all the same."""
+    assert "database_warning" not in (await sms.client.get("/ready")).json()
+    monkeypatch.setattr(engine, "WAL_WARNING_BYTES", 1)
+    await sms.text("name=John")
+    ready, status = [(await sms.client.get(path)).json() for path in ("/ready", "/sms/status")]
+    assert "write-ahead log" in ready["database_warning"]
+    assert (ready["ready"], "write-ahead log" in status["database_warning"]) == (True, True)
 
 
 async def test_while_the_database_is_locked_twilio_is_told_to_come_back(tmp_path: Path) -> None:
