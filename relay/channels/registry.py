@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from relay.channels.spec import ChannelSpec
-from relay.config.settings import S, compose
+from relay.config.settings import S, Settings, compose
 from relay.core.messages import Platform
 
 FOLDERS = (
@@ -33,6 +33,12 @@ KnownPlatform = Annotated[Platform, AfterValidator(_known)]
 
 AllSettings = compose(channel.settings for channel in CHANNELS)
 """The settings of the whole product."""
+
+
+def has_any_credential(settings: Settings) -> bool:
+    """Whether any channel is configured, be it in part: then nothing is ever simulated silently."""
+    unset = type(settings)()
+    return any(channel.missing(settings) != channel.missing(unset) for channel in CHANNELS)
 
 
 def settings_as(group: type[S]) -> type[S]:

@@ -5,14 +5,11 @@ Every setting is in both with its default and its meaning. relay.launcher.settin
 
 from __future__ import annotations
 
-import json
-import types
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
 
-from pydantic.fields import FieldInfo
-
-from relay.config.settings import Settings, descriptions, secret_keys
+from relay.config.settings import Settings, descriptions
 
 
 class Chapter(NamedTuple):
@@ -91,7 +88,7 @@ def env_example(kind: type[Settings], chapters: Iterable[Chapter]) -> str:
     """The text of .env.example: every setting with its default, commented out."""
     text = _ENV_HEAD
     for chapter, keys in by_chapter(kind, chapters):
-        lines = [f"# {_meaning(kind, key)}\n#{key.upper()}={_plain_default(kind.model_fields[key])}" for key in keys]
+        lines = [f"# {_meaning(kind, key)}\n#{key.upper()}={_default(kind, key)}" for key in keys]
         text += f"\n# ---- {chapter.title}\n\n" + "\n".join(lines) + "\n"
     return text
 
@@ -105,7 +102,7 @@ def by_chapter(kind: type[Settings], chapters: Iterable[Chapter]) -> Iterator[tu
 
 
 def _row(kind: type[Settings], key: str) -> str:
-    default = _plain_default(kind.model_fields[key])
+    default = _default(kind, key)
     shown = f"`{default}`" if default else "-"
     meaning = _meaning(kind, key).replace("|", "\\|").replace("<", "&lt;")
     return f"| `{key}` | `{key.upper()}` | {shown} | {meaning} |"
@@ -113,44 +110,41 @@ def _row(kind: type[Settings], key: str) -> str:
 
 def _meaning(kind: type[Settings], key: str) -> str:
     """The description, with the choices, limits and secrecy of the type."""
-    field = kind.model_fields[key]
-    notes = [*_choices(field), *_limits(field), *(["secret"] if key in secret_keys(kind) else [])]
-    return descriptions(kind)[key] + (f" ({'; '.join(notes)})" if notes else "")
+    notes = "; ".join(_notes(_schemas(kind)[key]))
+    return descriptions(kind)[key] + (f" ({notes})" if notes else "")
 
 
-def _choices(field: FieldInfo) -> Iterator[str]:
-    if get_origin(field.annotation) is Literal:
-        yield "one of " + ", ".join(get_args(field.annotation))
-    elif bool in _alternatives(field):
+@cache
+def _schemas(kind: type[Settings]) -> dict[str, dict[str, Any]]:
+    properties: dict[str, dict[str, Any]] = kind.model_json_schema()["properties"]
+    return properties
+
+
+def _notes(schema: Mapping[str, Any]) -> Iterator[str]:
+    schema = schema.get("anyOf", [schema])[0]  # of a setting without a default: its type, or null
+    low, above, high = (schema.get(limit) for limit in ("minimum", "exclusiveMinimum", "maximum"))
+    if "enum" in schema:
+        yield "one of " + ", ".join(schema["enum"])
+    elif schema.get("type") == "boolean":
         yield "true or false"
-
-
-def _alternatives(field: FieldInfo) -> tuple[Any, ...]:
-    union = get_origin(field.annotation) in {Union, types.UnionType}
-    return get_args(field.annotation) if union else (field.annotation,)
-
-
-def _limits(field: FieldInfo) -> Iterator[str]:
-    if not {int, float}.intersection(_alternatives(field)):
-        return
-    found = {name: getattr(item, name) for item in field.metadata for name in ("ge", "gt", "le") if hasattr(item, name)}
-    low = found.get("ge", found.get("gt"))
-    more = "more than " if "gt" in found else ""
-    if low is not None and "le" in found:
-        yield f"{more}{low:,} to {found['le']:,}"
+    elif high is not None:
+        yield f"{low:,} to {high:,}" if above is None else f"more than {above:,} to {high:,}"
     elif low is not None:
-        yield f"{more}{low:,}" if more else f"{low:,} or more"
+        yield f"{low:,} or more"
+    if schema.get("format") == "password":
+        yield "secret"
 
 
-def _plain_default(field: FieldInfo) -> str:
+def _default(kind: type[Settings], key: str) -> str:
     """The default as one would write it into .env."""
-    default = field.default
-    if default is None:
-        return ""
-    if isinstance(default, bool):
-        return str(default).lower()
-    if isinstance(default, (tuple, list)):
-        return ",".join(map(str, default))
-    if isinstance(default, dict):
-        return json.dumps(default) if default else ""
-    return f"{default:g}" if isinstance(default, float) else str(default)
+    match _schemas(kind)[key]["default"]:
+        case None | {}:
+            return ""
+        case bool(value):
+            return str(value).lower()
+        case list(values):
+            return ",".join(map(str, values))
+        case float(value):
+            return f"{value:g}"
+        case value:
+            return str(value)

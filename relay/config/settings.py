@@ -208,8 +208,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
-            msg = "database_url must begin with sqlite:/// or postgresql+psycopg://"
-            raise ValueError(msg)
+            raise ValueError("database_url must begin with sqlite:/// or postgresql+psycopg://")
         try:
             urlsplit(self.database_url).port  # noqa: B018 (reading it is the check)
         except ValueError:
@@ -238,11 +237,6 @@ class Settings(BaseModel):
         """
         port = f":{getattr(self, f'{server}_port')}" if f"{server}_port" in type(self).model_fields else ""
         return f"{server}@{self.instance_name or socket.gethostname()}{port}"
-
-    @property
-    def has_any_credential(self) -> bool:
-        """Whether any channel is configured, be it in part: then nothing is ever simulated silently."""
-        return False
 
     def group(self, kind: type[S]) -> S:
         """The same settings, typed as those of one channel, whose class they must be of."""
@@ -293,10 +287,6 @@ def descriptions(kind: type[Settings]) -> dict[str, str]:
                     case ast.AnnAssign(target=ast.Name(key)), ast.Expr(ast.Constant(str(text))):
                         found[key] = " ".join(text.split())
     return found
-
-
-def secret_keys(kind: type[Settings]) -> frozenset[str]:
-    return frozenset(name for name, info in kind.model_fields.items() if info.annotation == SecretStr | None)
 
 
 def load_settings(kind: type[S], folder: Path | None = None, environ: Mapping[str, str] | None = None) -> S:

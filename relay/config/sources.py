@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,72 +15,53 @@ from dotenv import dotenv_values
 
 from relay.config.errors import SettingsError
 
-Source = tuple[str, dict[str, Any]]
+Values = dict[str, Any]
 
 
-def read_sources(folder: Path, environ: Mapping[str, str], known: Collection[str]) -> list[Source]:
+def read_sources(folder: Path, environ: Mapping[str, str], known: Collection[str]) -> list[tuple[str, Values]]:
     """Name and values of each source, lowest precedence first; empty values count as not set."""
-    return [
-        (name, {key: value for key, value in _with_files(found, name, known).items() if value not in ("", None)})
-        for name, found in (
-            ("config.json", _read_config(folder / "config.json", known)),
-            (".env", _read_dotenv(folder / ".env", known)),
-            ("the environment", _ours(environ, known)),
-        )
-    ]
+    config, dotenv = _read(folder / "config.json", _parse_json), _read(folder / ".env", _parse_dotenv)
+    _refuse_unknown_keys(config, "config.json", known, str)
+    _refuse_unknown_keys(dotenv, ".env", known, str.upper)
+    ours = {key.lower(): value for key, value in environ.items() if key == key.upper()}
+    ours = {key: value for key, value in ours.items() if key in known or _file_key(key, known)}
+    sources = {"config.json": config, ".env": dotenv, "the environment": ours}
+    return [(name, _with_files(values, name, known)) for name, values in sources.items()]
 
 
-def _read_config(path: Path, known: Collection[str]) -> dict[str, Any]:
+def _read(path: Path, parse: Callable[[Path], Values]) -> Values:
+    """The values of a file; none when it does not exist."""
     try:
-        content = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return {}
+        return parse(path) if path.exists() else {}
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path.name} cannot be read: {error}. Make it a readable UTF-8 file, or remove it."
-        raise SettingsError(msg) from None
+        message = f"{path.name} cannot be read: {error}. Make it a readable UTF-8 file, or remove it."
+        raise SettingsError(message) from None
+
+
+def _parse_json(path: Path) -> Values:
     try:
-        values = json.loads(content or "{}")
+        values = json.loads(path.read_text(encoding="utf-8-sig") or "{}")
     except json.JSONDecodeError as error:
-        msg = (
+        raise SettingsError(
             f"{path.name} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}. "
             "Look for a missing comma, a missing quote or a comma after the last entry."
-        )
-        raise SettingsError(msg) from None
+        ) from None
     if not isinstance(values, dict):
-        msg = f'{path.name} must be one JSON object, such as {{"llm_source": "ollama"}}.'
-        raise SettingsError(msg)
-    return _checked_keys(values, path.name, known, upper=False)
-
-
-def _read_dotenv(path: Path, known: Collection[str]) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        pairs = dotenv_values(path, encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path.name} cannot be read: {error}. Make it a readable UTF-8 file, or remove it."
-        raise SettingsError(msg) from None
-    values = {key.lower(): value for key, value in pairs.items() if value}
-    return _checked_keys(values, path.name, known, upper=True)
-
-
-def _checked_keys(values: dict[str, Any], source: str, known: Collection[str], *, upper: bool) -> dict[str, Any]:
-    """Refuse unknown keys and suggest the most similar known one."""
-    for key in values:
-        if key in known or _file_key(key, known):
-            continue
-        near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
-        shown, hint = key.upper() if upper else key, near[0].upper() if upper and near else "".join(near)
-        advice = f"Did you mean {hint}?" if near else "The known settings are in docs/SETTINGS.md."
-        msg = f"{source}: there is no setting called {shown}. {advice}"
-        raise SettingsError(msg)
+        raise SettingsError(f'{path.name} must be one JSON object, such as {{"llm_source": "ollama"}}.')
     return values
 
 
-def _ours(environ: Mapping[str, str], known: Collection[str]) -> dict[str, Any]:
-    """The variables of the environment that are settings; others are ignored."""
-    found = {key.lower(): value for key, value in environ.items() if key == key.upper()}
-    return {key: value for key, value in found.items() if key in known or _file_key(key, known)}
+def _parse_dotenv(path: Path) -> Values:
+    return {key.lower(): value for key, value in dotenv_values(path, encoding="utf-8-sig").items() if value}
+
+
+def _refuse_unknown_keys(values: Values, source: str, known: Collection[str], shown: Callable[[str], str]) -> None:
+    """Raise SettingsError for an unknown key, with the most similar known one, both as `shown` makes them."""
+    for key in values:
+        if key not in known and not _file_key(key, known):
+            near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
+            advice = f"Did you mean {shown(near[0])}?" if near else "The known settings are in docs/SETTINGS.md."
+            raise SettingsError(f"{source}: there is no setting called {shown(key)}. {advice}")
 
 
 def _file_key(key: str, known: Collection[str]) -> str | None:
@@ -89,16 +70,14 @@ def _file_key(key: str, known: Collection[str]) -> str | None:
     return name if name != key.lower() and key.lower() not in known and name in known else None
 
 
-def _with_files(values: dict[str, Any], source: str, known: Collection[str]) -> dict[str, Any]:
-    """Replace every KEY_FILE by the content of its file."""
+def _with_files(values: Values, source: str, known: Collection[str]) -> Values:
+    """The values that are not empty, those of KEY_FILE replaced by the content of the file."""
     plain = {key.lower(): value for key, value in values.items() if not _file_key(key, known)}
     for key, value in values.items():
         name = _file_key(key, known)
-        if name is None or not value:
-            continue
-        try:
-            plain[name] = Path(str(value)).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            msg = f"{source}: {key.upper()} names a file that cannot be read: {error}."
-            raise SettingsError(msg) from None
-    return plain
+        if name is not None and value:
+            try:
+                plain[name] = Path(str(value)).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsError(f"{source}: {key.upper()} names a file that cannot be read: {error}.") from None
+    return {key: value for key, value in plain.items() if value not in ("", None)}

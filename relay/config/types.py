@@ -31,8 +31,7 @@ def _http_url(value: Any) -> Any:
         except ValueError:
             broken = True
         if broken:
-            msg = "must be a full URL such as http://127.0.0.1:8033"
-            raise ValueError(msg)
+            raise ValueError("must be a full URL such as http://127.0.0.1:8033")
     return value
 
 
@@ -62,8 +61,7 @@ def _shaped(pattern: str, description: str) -> BeforeValidator:
     def check(value: Any) -> Any:
         value = _stripped_or_none(value)
         if isinstance(value, str) and not re.fullmatch(pattern, value):
-            msg = f"must be {description}"
-            raise ValueError(msg)
+            raise ValueError(f"must be {description}")
         return value
 
     return BeforeValidator(check)

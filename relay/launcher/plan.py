@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from relay.channels.registry import CHANNELS
+from relay.channels.registry import CHANNELS, has_any_credential
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, reachable
 
@@ -62,7 +62,7 @@ def make_plan(settings: Settings, selection: Selection) -> Plan:
     Raises SettingsError when a server was selected by name and lacks its credentials, or when two programs would
     share a port.
     """
-    trial = selection.demo or settings.simulated or not settings.has_any_credential
+    trial = selection.demo or settings.simulated or not has_any_credential(settings)
     wanted = set(selection.servers) or set(SERVERS)
     left_out: list[tuple[str, str]] = []
     if not trial:

@@ -50,15 +50,6 @@ class SmsSettings(Settings):
             return self.validate_twilio_signature
         return self.twilio_auth_token is not None
 
-    @property
-    def has_any_credential(self) -> bool:
-        return super().has_any_credential or bool(
-            self.twilio_account_sid
-            or self.twilio_auth_token
-            or self.twilio_phone_number
-            or self.twilio_messaging_service_sid
-        )
-
     def simulated_values(self) -> dict[str, Any]:
         return {
             **super().simulated_values(),

@@ -33,10 +33,6 @@ class TelegramSettings(Settings):
     telegram_max_parts: Annotated[int, Field(ge=1, le=40)] = 10
     """Maximum number of messages per answer; the rest is cut off, with a note."""
 
-    @property
-    def has_any_credential(self) -> bool:
-        return super().has_any_credential or self.telegram_bot_token is not None
-
     def secrets(self) -> list[str]:
         derived = [webhook_secret(self)] if self.telegram_bot_token else []
         return [*super().secrets(), *derived]

@@ -14,10 +14,6 @@ class EchoSettings(Settings):
     echo_url: OptionalUrl = None
     """Where answers are posted as JSON."""
 
-    @property
-    def has_any_credential(self) -> bool:
-        return super().has_any_credential or self.echo_url is not None
-
 
 def missing_credentials(settings: EchoSettings) -> tuple[str, ...]:
     return () if settings.echo_url else ("echo_url",)
