@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 
 from relay.channels.registry import BY_PLATFORM
 from relay.config.settings import Settings
 from relay.console.person import Address
-from relay.core.http_client import never_left
+from relay.core.http_client import json_object, never_left
 
 
 class NotSent(Exception):
@@ -40,36 +38,23 @@ class SubmittedForms:
 
 async def send_manual_message(http: httpx.AsyncClient, settings: Settings, address: Address, message: str) -> None:
     """Send a message to a user; it is in the outbox when this returns. Raises NotSent."""
-    name, url, body = _request(settings, address, message)
-    token = settings.admin_token
+    channel, token = BY_PLATFORM[address.platform], settings.admin_token
+    name, url = channel.title, f"{channel.url(settings)}/{channel.platform}/send"
+    body = {channel.address_key: address.user_id, "message": message}
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token is not None else {}
     try:
         response = await http.post(url, json=body, headers=headers)
     except httpx.HTTPError as error:
         if never_left(error):
-            raise NotSent(
-                f"The {name} server is not running, nothing was sent.", "Start it, then send again."
-            ) from None
+            sentence = f"The {name} server is not running, nothing was sent."
+            raise NotSent(sentence, "Start it, then send again.") from None
         raise NotSent(
             f"The {name} server did not say whether it took the message.",
             "Look at the conversation before you send it again.",
         ) from None
     if not response.is_success:
-        raise _refusal(name, response)
-
-
-def _request(settings: Settings, address: Address, message: str) -> tuple[str, str, dict[str, str]]:
-    channel = BY_PLATFORM[address.platform]
-    url = f"{channel.url(settings)}/{channel.platform}/send"
-    return channel.title, url, {channel.address_key: address.user_id, "message": message}
-
-
-def _refusal(name: str, response: httpx.Response) -> NotSent:
-    """The error of the response as NotSent."""
-    try:
-        body: Any = response.json()
-    except ValueError:
-        body = None
-    if isinstance(body, dict) and body.get("error"):
-        return NotSent(f"Not sent: {body['error']}.", str(body.get("hint", "")))
-    return NotSent(f"Not sent: the {name} server answered with status {response.status_code}.", "Its log may say more.")
+        refusal = json_object(response.content) or {}
+        if refusal.get("error"):
+            raise NotSent(f"Not sent: {refusal['error']}.", str(refusal.get("hint", "")))
+        sentence = f"Not sent: the {name} server answered with status {response.status_code}."
+        raise NotSent(sentence, "Its log may say more.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import httpx
 
 from relay.channels.registry import CHANNELS
 from relay.config.settings import Settings
-from relay.core.http_client import never_left
+from relay.core.http_client import json_object, never_left
 from relay.launcher.outages import read_launcher
 
 MAX_FACTS = 8
@@ -74,20 +74,16 @@ async def probe_servers(
     http: httpx.AsyncClient, servers: Sequence[KnownServer], timeout_seconds: float
 ) -> list[ServerState]:
     """Probe all servers concurrently; returns their states in the same order, without unexpected ones that are down."""
-    states = await asyncio.gather(*(_probe(http, server, timeout_seconds) for server in servers))
-    pairs = zip(servers, states, strict=True)
-    shown = [pair for pair in pairs if pair[0].expected or pair[1].condition is not Condition.DOWN]
-    launcher = read_launcher(Path.cwd())
-    outages = launcher[1] if launcher else {}
-    return [
-        replace(state, facts={"launcher": outages[server.program], **state.facts})
-        if state.condition is Condition.DOWN and server.program in outages
-        else state
-        for server, state in shown
-    ]
+    _, outages = read_launcher(Path.cwd()) or (0, {})
+    probes = (_probe(http, server, timeout_seconds, outages.get(server.program)) for server in servers)
+    states = zip(servers, await asyncio.gather(*probes), strict=True)
+    return [state for server, state in states if server.expected or state.condition is not Condition.DOWN]
 
 
-async def _probe(http: httpx.AsyncClient, server: KnownServer, timeout_seconds: float) -> ServerState:
+async def _probe(
+    http: httpx.AsyncClient, server: KnownServer, timeout_seconds: float, outage: str | None
+) -> ServerState:
+    """The state of one server; `outage` is why the launcher does not run it."""
     try:
         # The client's timeouts apply to each step; a server that sends a byte a second must not delay the page.
         async with asyncio.timeout(timeout_seconds):
@@ -95,17 +91,11 @@ async def _probe(http: httpx.AsyncClient, server: KnownServer, timeout_seconds: 
     except TimeoutError:
         return ServerState(server.name, server.url, Condition.SILENT, {})
     except httpx.HTTPError as error:
-        condition = Condition.DOWN if never_left(error) else Condition.SILENT
-        return ServerState(server.name, server.url, condition, {})
-    return _read(server, response)
-
-
-def _read(server: KnownServer, response: httpx.Response) -> ServerState:
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict) or not isinstance(body.get("ready"), bool):
+        if not never_left(error):
+            return ServerState(server.name, server.url, Condition.SILENT, {})
+        return ServerState(server.name, server.url, Condition.DOWN, {"launcher": outage} if outage else {})
+    body = json_object(response.content) or {}
+    if not isinstance(body.get("ready"), bool):
         return ServerState(server.name, server.url, Condition.FOREIGN, {})
     condition = Condition.READY if body["ready"] else Condition.NOT_READY
     return ServerState(server.name, server.url, condition, _facts(body))
@@ -115,11 +105,9 @@ def _facts(body: dict[str, Any]) -> dict[str, str]:
     """The scalar values of a response body, flattened by one level."""
     flat: dict[str, Any] = {}
     for key, value in body.items():
-        if key in _SHOWN_ELSEWHERE:
-            continue
-        flat.update(
-            {f"{key} {inner}": deep for inner, deep in value.items()} if isinstance(value, dict) else {key: value}
-        )
+        if key not in _SHOWN_ELSEWHERE:
+            inner = value if isinstance(value, dict) else None
+            flat |= {key: value} if inner is None else {f"{key} {name}": deep for name, deep in inner.items()}
     plain = {key: value for key, value in flat.items() if isinstance(value, (str, int, float)) and value != ""}
     return {
         key.removesuffix("_usd").replace("_", " "): _formatted(value, money=key.endswith("_usd"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -23,9 +25,9 @@ class Metrics:
     def counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
-    def histogram(self, name: str, text: str, *labels: str, buckets: tuple[float, ...] | None = None) -> Histogram:
-        if buckets is None:
-            return Histogram(name, text, labels, registry=self.registry)
+    def histogram(
+        self, name: str, text: str, *labels: str, buckets: Sequence[float] = Histogram.DEFAULT_BUCKETS
+    ) -> Histogram:
         return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
 
     def exposition(self) -> bytes:

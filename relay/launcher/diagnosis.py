@@ -69,10 +69,12 @@ def _requirements(lock: Path) -> Finding:
         pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(.*)$", lock.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError as error:
         return Finding(Severity.NOTE, "requirements", f"{lock.name} cannot be read: {error.strerror}")
+    # Of two on the path the first one counts.
+    installed = {_normal(one.name): one.version for one in reversed([*metadata.distributions()])}
     others = [
         f"{name} {found or 'missing'}, locked {version}"
         for name, version, marker in pins
-        if (found := _installed(name)) != version and not (found is None and ";" in marker)
+        if (found := installed.get(_normal(name))) != version and not (found is None and ";" in marker)
     ]
     if not others:
         return Finding(Severity.FINE, "requirements", f"all match {lock.name}")
@@ -80,11 +82,8 @@ def _requirements(lock: Path) -> Finding:
     return Finding(Severity.NOTE, "requirements", f"{len(others)} differ ({shown}). Run: make setup")
 
 
-def _installed(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _plan(plan: Plan) -> Iterator[Finding]:

@@ -33,7 +33,9 @@ class OutageFile:
         """Note or end the outage of a server. A file that cannot be written is left out."""
         self._outages.pop(name, None)
         if outage is not None:
-            self._outages[name] = self._sentence(outage)
+            at = time.gmtime(self._clock() + (outage.restart_in or 0.0))
+            next_start = "does not start it again" if outage.restart_in is None else "starts it again at %H:%M:%S UTC"
+            self._outages[name] = f"{outage.reason}; the launcher {time.strftime(next_start, at)}"
         self.write()
 
     def write(self) -> None:
@@ -45,12 +47,6 @@ class OutageFile:
     def remove(self) -> None:
         with contextlib.suppress(OSError):
             self._path.unlink()
-
-    def _sentence(self, outage: Outage) -> str:
-        if outage.restart_in is None:
-            return f"{outage.reason}; the launcher does not start it again"
-        moment = time.strftime("%H:%M:%S UTC", time.gmtime(self._clock() + outage.restart_in))
-        return f"{outage.reason}; the launcher starts it again at {moment}"
 
 
 def read_launcher(folder: Path) -> tuple[int, dict[str, str]] | None:
