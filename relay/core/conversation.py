@@ -27,7 +27,6 @@ from relay.core.messages import (
     HistoryMessage,
     InboundContext,
     InboundId,
-    InboundMessage,
     Outcome,
     Platform,
     User,
@@ -153,23 +152,18 @@ class Conversation:
         )
         decision = self._channel.decide(message, user)
         context = await self._inbox.load_context(claim, MAX_MERGED)
-        if refused := self._refusal(claim, decision, user, context):
-            await self._inbox.complete_inbound(
-                claim,
-                refused,
-                self._channel.plan(refused.reply) if refused.reply else [],
-                outcome=Outcome.TOLD if refused.reply else Outcome.SILENT,
-                reason=refused.reason,
-            )
-        elif decision.prompt is not None:
+        refused = self._refusal(claim, decision, user, context)
+        if refused is None and decision.prompt is not None:
             if user is not None and user.state is UserState.PAUSED:
                 decision = replace(decision, state=UserState.ACTIVE)
             question = await self._debounced(claim, decision, user, context)
             await self._ask(question, user, history)
-        elif decision.reply is not None:
-            await self._inbox.complete_inbound(claim, decision, self._channel.plan(decision.reply))
-        else:
-            await self._inbox.complete_inbound(claim, decision, [], outcome=Outcome.SILENT, reason=decision.reason)
+            return
+        decision = refused or decision
+        parts = [] if decision.reply is None else self._channel.plan(decision.reply)
+        outcome = Outcome.SILENT if decision.reply is None else Outcome.TOLD if refused else Outcome.ANSWERED
+        reason = None if outcome is Outcome.ANSWERED else decision.reason
+        await self._inbox.complete_inbound(claim, decision, parts, outcome=outcome, reason=reason)
 
     def _refusal(self, claim: Claim, decision: Decision, user: User | None, context: InboundContext) -> Decision | None:
         """The decision that replaces an answer: not invited, paused, over a limit, or a machine; None to go on."""
@@ -178,15 +172,13 @@ class Conversation:
         message, now = claim.message, self._clock()
         known = user is not None and user.message_count > 0
         verdict = not_invited(message.user_id, self._settings, known=known) or is_paused(user, now)
-        if verdict is None and (loop := self._loop(context, message)):
+        loop = looks_like_a_loop(context.recent, message.text, message.received_at, self._settings.loop_turns)
+        if verdict is None and loop:
             until = now + self._settings.loop_pause_seconds
             log.warning("%s looks like a machine (%s): not answered for a while", self._platform, loop)
             return Decision(reply=LOOP_NOTICE, reason=loop, state=UserState.PAUSED, paused_until=until)
         verdict = verdict or over_limit(context.usage, self._settings)
         return Decision(reply=verdict.reply, reason=verdict.reason, state=decision.state) if verdict else None
-
-    def _loop(self, context: InboundContext, message: InboundMessage) -> str | None:
-        return looks_like_a_loop(context.recent, message.text, message.received_at, self._settings.loop_turns)
 
     async def _debounced(
         self, claim: Claim, decision: Decision, user: User | None, context: InboundContext

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from relay.config.settings import Settings
@@ -44,19 +44,14 @@ class Merger:
         self, claim: Claim, decision: Decision, user: User | None, context: InboundContext
     ) -> list[MergedMessage]:
         """The claimed message and the prompts queued directly behind it, up to the maximum length of one message."""
-        first = MergedMessage(claim.id, claim.message, decision.prompt or "")
-        if not self._settings.merge_messages:
-            return [first]
-        return [first, *self._fitting(self._settings.max_message_length - len(first.prompt), user, context.following)]
-
-    def _fitting(
-        self, space: int, user: User | None, following: Iterable[tuple[InboundId, InboundMessage]]
-    ) -> Iterator[MergedMessage]:
-        for row, message in following:
+        messages = [MergedMessage(claim.id, claim.message, decision.prompt or "")]
+        space = self._settings.max_message_length - len(messages[0].prompt)
+        for row, message in context.following if self._settings.merge_messages else ():
             prompt = self._channel.decide(message, user).prompt
             if prompt is None or (space := space - len(prompt) - 1) < 0:
-                return
-            yield MergedMessage(row, message, prompt)
+                break
+            messages.append(MergedMessage(row, message, prompt))
+        return messages
 
     def wait_until(self, last: InboundMessage) -> float:
         """Time (epoch seconds) until which a message that continues `last` may still come."""
