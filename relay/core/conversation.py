@@ -18,7 +18,7 @@ from typing import Protocol
 from relay.config.settings import Settings
 from relay.core.channel import Channel
 from relay.core.errors import LeaseLost, ModelError, ModelFailure, UnusableAnswers
-from relay.core.guards import is_paused, looks_like_a_loop, not_invited, over_limit
+from relay.core.guards import looks_like_a_loop, not_invited, over_limit, paused
 from relay.core.merging import Merger, Question
 from relay.core.messages import (
     Answer,
@@ -171,14 +171,14 @@ class Conversation:
             return None
         message, now = claim.message, self._clock()
         known = user is not None and user.message_count > 0
-        verdict = not_invited(message.user_id, self._settings, known=known) or is_paused(user, now)
+        refusal = not_invited(message.user_id, self._settings, known=known) or paused(user, now)
         loop = looks_like_a_loop(context.recent, message.text, message.received_at, self._settings.loop_turns)
-        if verdict is None and loop:
+        if refusal is None and loop:
             until = now + self._settings.loop_pause_seconds
             log.warning("%s looks like a machine (%s): not answered for a while", self._platform, loop)
             return Decision(reply=LOOP_NOTICE, reason=loop, state=UserState.PAUSED, paused_until=until)
-        verdict = verdict or over_limit(context.usage, self._settings)
-        return Decision(reply=verdict.reply, reason=verdict.reason, state=decision.state) if verdict else None
+        refusal = refusal or over_limit(context.usage, self._settings)
+        return replace(refusal, state=decision.state) if refusal else None
 
     async def _debounced(
         self, claim: Claim, decision: Decision, user: User | None, context: InboundContext

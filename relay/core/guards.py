@@ -1,16 +1,15 @@
 """Access list, rate limits and loop detection for inbound messages: pure functions over the data of a sender.
 
-The conversation applies them before it calls the model. None of them drops a message: an unanswered user gets one
-notice, and the reason of every message without a reply is stored for the operator.
+The conversation applies them before it calls the model. None of them drops a message: a refusal is the decision that
+takes the place of an answer, with a reply at the first time and always with a reason for the operator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from relay.config.settings import Settings
-from relay.core.messages import HistoryMessage, Limit, Usage, User, UserState
+from relay.core.messages import Decision, HistoryMessage, Limit, Usage, User, UserState
 
 SAME_TEXTS = 5
 SAME_TEXT_SECONDS = 600.0
@@ -18,40 +17,32 @@ FAST_EXCHANGE_SECONDS = 2.0
 """No human reads an answer and writes the next message faster than this, again and again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The reply instead of an answer (None when it was sent before), and the reason for the operator."""
-
-    reply: str | None
-    reason: str
-
-
-def over_limit(usage: Usage, settings: Settings) -> Verdict | None:
-    """A verdict when this message is over a limit; the user is notified once a minute or once a day."""
+def over_limit(usage: Usage, settings: Settings) -> Decision | None:
+    """A refusal when this message is over a limit; the user is notified once a minute or once a day."""
     if usage.day >= settings.messages_per_day:
         text = "That was a lot of messages for one day! Please write again tomorrow."
-        return Verdict(None if usage.notified_day else text, Limit.DAY)
+        return Decision(reply=None if usage.notified_day else text, reason=Limit.DAY)
     if usage.minute >= settings.messages_per_minute:
         text = "That was a lot of messages at once! Please wait a minute before you write again."
-        return Verdict(None if usage.notified_minute or usage.notified_day else text, Limit.MINUTE)
+        return Decision(reply=None if usage.notified_minute or usage.notified_day else text, reason=Limit.MINUTE)
     return None
 
 
-def not_invited(user_id: str, settings: Settings, *, known: bool) -> Verdict | None:
-    """A verdict when the sender is on the blocklist or missing on the allowlist; a new sender gets one reply."""
+def not_invited(user_id: str, settings: Settings, *, known: bool) -> Decision | None:
+    """A refusal when the sender is on the blocklist or missing on the allowlist; a new sender gets one reply."""
     if user_id in settings.blocklist:
-        return Verdict(None, "on the blocklist")
+        return Decision(reason="on the blocklist")
     if settings.allowlist and user_id not in settings.allowlist:
         text = "This is a private line, so I cannot answer. Please ask its owner to add you."
-        return Verdict(None if known else text, "not on the allowlist")
+        return Decision(reply=None if known else text, reason="not on the allowlist")
     return None
 
 
-def is_paused(user: User | None, now: float) -> Verdict | None:
-    """A verdict while this user is paused, by the loop detection or by the operator."""
+def paused(user: User | None, now: float) -> Decision | None:
+    """A refusal while this user is paused, by the loop detection or by the operator."""
     if user is None or user.state is not UserState.PAUSED or now >= float(user.settings.get("paused_until", 0.0)):
         return None
-    return Verdict(None, f"paused: {user.settings.get('paused', 'by the operator')}")
+    return Decision(reason=f"paused: {user.settings.get('paused', 'by the operator')}")
 
 
 def looks_like_a_loop(

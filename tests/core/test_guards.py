@@ -33,13 +33,13 @@ LIMITS = Settings(messages_per_minute=3, messages_per_day=10)
 )
 def test_a_limit_is_told_once(usage: Usage, sentence: str | None) -> None:
     """Below it nothing, at it one sentence, behind it silence with a reason."""
-    verdict = over_limit(usage, LIMITS)
+    refusal = over_limit(usage, LIMITS)
     if sentence is None:
-        assert verdict is None
+        assert refusal is None
     else:
-        assert verdict is not None
-        assert verdict.reason in set(Limit)
-        assert sentence in (verdict.reply or "") if sentence else verdict.reply is None
+        assert refusal is not None
+        assert refusal.reason in set(Limit)
+        assert sentence in (refusal.reply or "") if sentence else refusal.reply is None
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def test_the_lists_decide_who_is_answered(
     settings: Settings, *, known: bool, silent: bool, sentence: str | None
 ) -> None:
     """The blocklist wins; a stranger hears once that the line is private."""
-    verdict = not_invited(ANN, settings, known=known)
-    assert (verdict is not None) == silent
-    if verdict is not None:
-        assert (sentence in (verdict.reply or "")) if sentence else verdict.reply is None
+    refusal = not_invited(ANN, settings, known=known)
+    assert (refusal is not None) == silent
+    if refusal is not None:
+        assert (sentence in (refusal.reply or "")) if sentence else refusal.reply is None
 
 
 def talk(
