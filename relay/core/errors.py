@@ -118,14 +118,16 @@ NONE_UNUSABLE = UnusableAnswers()
 class ModelError(RelayError):
     """The model gave no usable answer.
 
-    retry_after: seconds to wait by the provider's answer, if given. unusable: the answers paid for in vain.
+        retry_after: seconds to wait by the provider's answer, if given. hint: what to do; empty: the advice for the kind.
+    unusable: the answers paid for in vain.
     """
 
-    def __init__(self, kind: ModelFailure, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, kind: ModelFailure, message: str, *, retry_after: float | None = None, hint: str = "") -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.retry_after = retry_after
+        self.hint = hint
         self.unusable = NONE_UNUSABLE
 
     @property

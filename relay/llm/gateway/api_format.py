@@ -29,16 +29,8 @@ def status_of(error: ModelError) -> int:
     return _RESPONSES[error.kind][0]
 
 
-class HintedError(ModelError):
-    """A ModelError with its own hint instead of the one of its kind."""
-
-    def __init__(self, kind: ModelFailure, message: str, hint: str, *, retry_after: float | None = None) -> None:
-        super().__init__(kind, message, retry_after=retry_after)
-        self.hint = hint
-
-
 def hint_of(error: ModelError) -> str:
-    return error.hint if isinstance(error, HintedError) else _RESPONSES[error.kind][1]
+    return error.hint or _RESPONSES[error.kind][1]
 
 
 @dataclass(frozen=True, slots=True)

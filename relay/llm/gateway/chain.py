@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from relay.config.settings import Settings
-from relay.core.errors import ModelFailure
-from relay.llm.gateway.api_format import HintedError
+from relay.core.errors import ModelError, ModelFailure
 from relay.llm.gateway.backend import Backend
 from relay.llm.gateway.catalog import REQUIRED_SETTINGS
 
@@ -40,7 +39,7 @@ class Chain:
     def of(self, name: str) -> tuple[list[Target], bool]:
         """Targets for a model name, and whether a removed model may be replaced (not when the caller named one).
 
-        "" and "default" mean the configured chain. Raises HintedError when nothing is configured.
+        "" and "default" mean the configured chain. Raises ModelError when nothing is configured.
         """
         if name in ("", "default"):
             return self._with_replacements(self.default()), True
@@ -61,10 +60,10 @@ class Chain:
         if not usable and self._settings.simulated:
             usable = [Target(self._last_resort)]
         if not usable and not self._settings.llm_last_resort:
-            raise HintedError(
+            raise ModelError(
                 ModelFailure.UNAVAILABLE,
                 "no model is configured",
-                "set OPENROUTER_API_KEY, or start Ollama on this machine, or set OPENAI_BASE_URL; see docs/SETTINGS.md",
+                hint="set OPENROUTER_API_KEY or OPENAI_BASE_URL, or start Ollama on this machine; see docs/SETTINGS.md",
             )
         last = [Target(self._last_resort)] if self._settings.llm_last_resort else []
         return list(dict.fromkeys([*usable, *last]))
@@ -83,10 +82,10 @@ class Chain:
 
     def _configured(self, provider: str) -> Target:
         if provider not in self._backends:
-            raise HintedError(
+            raise ModelError(
                 ModelFailure.UNAVAILABLE,
                 f"the source {provider} is not configured",
-                f"set {REQUIRED_SETTINGS.get(provider, 'LLM_SOURCE')}, or use llm_source=auto; see docs/SETTINGS.md",
+                hint=f"set {REQUIRED_SETTINGS.get(provider, 'LLM_SOURCE')}, or llm_source=auto; see docs/SETTINGS.md",
             )
         return Target(provider)
 

@@ -13,7 +13,7 @@ from typing import Any
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import ChatRequest, ModelFacts, RequestTiming
-from relay.llm.gateway.api_format import AnswerSummary, HintedError, hint_of
+from relay.llm.gateway.api_format import AnswerSummary, hint_of
 from relay.llm.gateway.backend import Backend
 from relay.llm.gateway.chain import Chain
 from relay.llm.gateway.environment import Environment
@@ -125,7 +125,7 @@ class Gateway:
             return {"status": "starting", "source": None, "model": None, "sources": []}
         try:
             targets = self._chain.of("")[0]
-        except HintedError as error:
+        except ModelError as error:
             return {
                 "status": "unavailable",
                 "source": None,
@@ -156,7 +156,7 @@ class Gateway:
         found = {name: ModelFacts(name) for name in ("default", *self._settings.llm_aliases)}
         try:
             targets = self._chain.default()
-        except HintedError:
+        except ModelError:
             return found
         for number, provider in enumerate(dict.fromkeys(target.provider for target in targets)):
             status = self._backends[provider].provider_status

@@ -35,22 +35,18 @@ class FreeQuota:
         """Count one request. Raises ModelError(RATE_LIMIT) with retry_after when the quota is used up."""
         now = self._clock()
         self._roll_day()
-        if self._limit is not None and self._used >= self._limit:
-            raise ModelError(
-                ModelFailure.RATE_LIMIT,
-                f"openrouter: the {self._limit} questions a day to free models are used up",
-                retry_after=_DAY - now % _DAY,
-            )
         while self._recent and self._recent[0] <= now - 60:
             self._recent.popleft()
-        if len(self._recent) >= _REQUESTS_A_MINUTE:
-            raise ModelError(
-                ModelFailure.RATE_LIMIT,
-                f"openrouter: {_REQUESTS_A_MINUTE} questions a minute to free models are used up",
-                retry_after=max(0.1, self._recent[0] + 60 - now),
-            )
-        self._recent.append(now)
-        self._used += 1
+        if self._limit is not None and self._used >= self._limit:
+            quota, wait = f"{self._limit} questions a day", _DAY - now % _DAY
+        elif len(self._recent) >= _REQUESTS_A_MINUTE:
+            quota, wait = f"{_REQUESTS_A_MINUTE} questions a minute", max(0.1, self._recent[0] + 60 - now)
+        else:
+            self._recent.append(now)
+            self._used += 1
+            return
+        message = f"openrouter: the {quota} to free models are used up"
+        raise ModelError(ModelFailure.RATE_LIMIT, message, retry_after=wait)
 
     def _roll_day(self) -> None:
         day = int(self._clock() // _DAY)

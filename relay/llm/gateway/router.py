@@ -15,7 +15,7 @@ from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.retry import Backoff, next_delay
 from relay.llm.chat import ChatRequest, Completion, ProviderError, RequestTiming
-from relay.llm.gateway.api_format import AnswerSummary, HintedError, hint_of
+from relay.llm.gateway.api_format import AnswerSummary
 from relay.llm.gateway.attempt import Attempt
 from relay.llm.gateway.backend import Backend
 from relay.llm.gateway.breaker import Breaker
@@ -267,4 +267,4 @@ def _combined_error(errors: list[ModelError]) -> ModelError:
     leading = unusable or next((error for error in errors if error.passing), errors[0])
     delays = [error.retry_after for error in errors if error.retry_after is not None]
     message = "; then ".join(dict.fromkeys(error.message for error in errors))
-    return HintedError(leading.kind, message, hint_of(leading), retry_after=min(delays, default=None))
+    return ModelError(leading.kind, message, retry_after=min(delays, default=None), hint=leading.hint)

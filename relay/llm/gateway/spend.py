@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from relay.core.errors import ModelFailure
+from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import Completion
-from relay.llm.gateway.api_format import HintedError
 from relay.llm.providers.json_values import as_amount
 
 log = logging.getLogger("relay.ledger")
@@ -60,10 +59,10 @@ class SpendTracker:
     def check_budget(self, ceiling: float | None, provider: str) -> None:
         """Raise ModelError(CREDITS) when `ceiling` (USD, None: unlimited) is reached."""
         if ceiling is not None and self.spent >= ceiling:
-            raise HintedError(
+            raise ModelError(
                 ModelFailure.CREDITS,
                 f"{provider} is not asked any more this month: {self.spent:.2f} of {ceiling:.2f} USD are spent",
-                "raise llm_monthly_budget_usd, or add a free source to llm_fallbacks",
+                hint="raise llm_monthly_budget_usd, or add a free source to llm_fallbacks",
             )
 
     def save(self) -> None:
