@@ -25,7 +25,7 @@ from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import AllSettings, KnownPlatform
 from relay.config.settings import Settings, load_settings
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
-from relay.console.login import clear_login_cookie, own_path, set_login_cookie
+from relay.console.login import log_in, log_out, own_path
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
 from relay.console.pages import HEADERS, Pages, person_url
 from relay.console.person import Address, read_person
@@ -89,6 +89,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
         app.state.console = Console(
             settings, pages, database, http, app.state.token_guard, SubmittedForms(), probe_seconds
         )
+        app.state.logins = database
         await database.start()
         try:
             yield
@@ -243,7 +244,7 @@ async def login(
     if not console.guard.check(token.strip()):
         return console.pages.show("login.html", status=403, next=own_path(next), problem="That is not the admin token.")
     response = _redirect(own_path(next))
-    set_login_cookie(request, response, token_wanted.get_secret_value())
+    await log_in(request, response, console.database, token_wanted.get_secret_value())
     return response
 
 
@@ -255,10 +256,11 @@ def _locked(console: Console, wait: float, path: str) -> Response:
     return response
 
 
-@routes.post("/logout", dependencies=[ADMIN], summary="Forget the cookie.")
-async def logout() -> Response:
+@routes.post("/logout", dependencies=[ADMIN], summary="End the login, for every server.")
+async def logout(request: Request, console: Here) -> Response:
     response = _redirect("/login")
-    clear_login_cookie(response)
+    if console.settings.admin_token is not None:
+        await log_out(request, response, console.database, console.settings.admin_token.get_secret_value())
     return response
 
 

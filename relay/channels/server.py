@@ -223,6 +223,7 @@ def create_channel_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_http_client() as http:
             database = open_database(settings, f"{kind.channel.platform}_server")
+            app.state.logins = database
             host = kind(settings, database, open_service(settings, http), http, app.state.metrics)
             servers: list[AnyServer] = [host, *(module.open_server(host, http) for module in modules)]
             app.state.servers = {server.channel.platform: server for server in servers}

@@ -1,30 +1,39 @@
-"""Login cookies of the console and the redirect after a login."""
+"""Logins of the console: created and ended in the database, known to the browser by a cookie; redirects after them."""
 
 from __future__ import annotations
 
+import secrets
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import Response
 
-from relay.web.access import COOKIE, COOKIE_SECONDS, new_cookie
+from relay.web.access import COOKIE, COOKIE_SECONDS, Logins, login_id
+
+MAX_PATH_LENGTH = 2000
 
 
-def set_login_cookie(request: Request, response: Response, admin_token: str) -> None:
-    """Set the login cookie; Secure when the browser uses https, also in front of a proxy."""
+async def log_in(request: Request, response: Response, logins: Logins, admin_token: str) -> None:
+    """Create a login, committed, in place of the browser's earlier one, and set its cookie.
+
+    The cookie is Secure when the browser uses https, also in front of a proxy.
+    """
+    await _end(request, logins, admin_token)
+    cookie = secrets.token_urlsafe(32)
+    await logins.create_login(login_id(cookie, admin_token), COOKIE_SECONDS)
     secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
-    response.set_cookie(
-        COOKIE,
-        new_cookie(admin_token),
-        max_age=COOKIE_SECONDS,
-        httponly=True,
-        samesite="strict",
-        secure=secure,
-    )
+    response.set_cookie(COOKIE, cookie, max_age=COOKIE_SECONDS, httponly=True, samesite="strict", secure=secure)
 
 
-def clear_login_cookie(response: Response) -> None:
+async def log_out(request: Request, response: Response, logins: Logins, admin_token: str) -> None:
+    """End the browser's login, committed: its cookie and every copy of it open no server any more."""
+    await _end(request, logins, admin_token)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+
+async def _end(request: Request, logins: Logins, admin_token: str) -> None:
+    if cookie := request.cookies.get(COOKIE):
+        await logins.end_login(login_id(cookie, admin_token))
 
 
 def own_path(path: str) -> str:
@@ -34,5 +43,11 @@ def own_path(path: str) -> str:
     except ValueError:
         return "/"
     # Browsers read a backslash as a slash and leave out tabs and line breaks, so "/\t/evil.example" is another host.
-    plain = path.isprintable() and "\\" not in path and path.startswith("/") and not path.startswith("//")
+    plain = (
+        len(path) <= MAX_PATH_LENGTH
+        and path.isprintable()
+        and "\\" not in path
+        and path.startswith("/")
+        and not path.startswith("//")
+    )
     return path if plain and not parts.scheme and not parts.netloc else "/"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, false, select
 
 from relay.core.errors import StorageError
 from relay.core.messages import Platform, UserId
-from relay.storage import maintenance
+from relay.storage import logins, maintenance
 from relay.storage.maintenance import OldUser
 from relay.storage.saved_state import set_state
 from relay.storage.schema import metadata
@@ -163,6 +164,24 @@ class Database:
         finally:
             self._checking = None
         return None
+
+    # -- logins of the console -----------------------------------------------------------------------------------------
+
+    async def create_login(self, login_id: str, seconds: float) -> None:
+        """Add a login that ends after `seconds`, and delete those that have ended, committed together."""
+        await self._write(lambda tx: logins.create_login(tx, login_id, seconds))
+
+    async def use_login(self, login_id: str) -> bool:
+        """Whether there is such a login and it has not ended; its use is recorded if the database is writable."""
+        valid, recorded = await self.query(lambda c: logins.find_login(c, login_id, self._transactions.now(c)))
+        if valid and not recorded:
+            with contextlib.suppress(StorageError):  # an operator has to see that the disk is full
+                await self._write(lambda tx: logins.record_use(tx, login_id))
+        return valid
+
+    async def end_login(self, login_id: str) -> None:
+        """Delete a login, committed; no change when there is none."""
+        await self._write(lambda tx: logins.end_login(tx, login_id))
 
     # -- maintenance ---------------------------------------------------------------------------------------------------
 

@@ -215,3 +215,13 @@ saved_state = Table(
     Column("updated_at", Double, nullable=False),
     PrimaryKeyConstraint("platform", "name", name="notes_pk"),
 )
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("login_id", Text, nullable=False),  # a hash of the cookie, so that the table opens nothing
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("used_at", Double, nullable=False),
+    PrimaryKeyConstraint("login_id", name="logins_pk"),
+)

@@ -10,9 +10,8 @@ import functools
 import hashlib
 import hmac
 import ipaddress
-import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
@@ -97,22 +96,25 @@ def bearer(request: Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def new_cookie(admin_token: str, now: float | None = None) -> str:
-    """The value of the console's login cookie: an expiry time and its HMAC, keyed with the admin token."""
-    expires = str(int((time.time() if now is None else now) + COOKIE_SECONDS))
-    return f"{expires}.{_cookie_signature(admin_token, expires)}"
+class Logins(Protocol):
+    """Where the logins of the console are kept, shared by all servers that accept its cookie."""
+
+    async def create_login(self, login_id: str, seconds: float) -> None: ...
+    async def use_login(self, login_id: str) -> bool: ...
+    async def end_login(self, login_id: str) -> None: ...
 
 
-def _cookie_signature(admin_token: str, expires: str) -> str:
-    return hmac.new(admin_token.encode(), f"console {expires}".encode(), hashlib.sha256).hexdigest()
+def login_id(cookie: str, admin_token: str) -> str:
+    """Under which name a login is stored: a hash that opens nothing, and changes with the admin token."""
+    return hmac.new(admin_token.encode(), cookie.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
 
 
-def valid_cookie(cookie: str, admin_token: str, now: float | None = None) -> bool:
-    """Whether `new_cookie` made this cookie with the same token less than COOKIE_SECONDS ago."""
-    expires, _, signature = cookie.partition(".")
-    if not same_secret(signature, _cookie_signature(admin_token, expires)):
+async def _is_logged_in(request: Request, admin_token: str) -> bool:
+    logins: Logins | None = request.app.state.logins
+    cookie = request.cookies.get(COOKIE)
+    if not cookie or logins is None or not origin_is_ours(request):
         return False
-    return int(expires) > (time.time() if now is None else now)  # a number, because the signature is ours
+    return await logins.use_login(login_id(cookie, admin_token))
 
 
 async def public(request: Request) -> None:
@@ -137,9 +139,7 @@ async def admin(request: Request) -> None:
     """Admit the operator: the admin token or cookie when a token is set, else this machine while public_url is not."""
     settings: Settings = request.app.state.settings
     if settings.admin_token is not None:
-        token = settings.admin_token.get_secret_value()
-        cookie = request.cookies.get(COOKIE, "")
-        if cookie and valid_cookie(cookie, token) and origin_is_ours(request):
+        if await _is_logged_in(request, settings.admin_token.get_secret_value()):
             return
         if _has_admin_token(request, bearer(request)):
             return

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from relay.channels.registry import CHANNELS
 from relay.console.channels import SubmittedForms
 from relay.console.login import own_path
 from relay.web.access import COOKIE
 from relay.web.token_guard import TokenGuard
 from tests.console.running import browsing, nothing, settings_after
+from tests.repository.route_walk import make_app
 
 TOKEN = "open sesame"
 
@@ -52,6 +58,71 @@ async def test_the_token_opens_and_signing_out_closes(tmp_path: Path) -> None:
     assert "Sign out" in inside.text
     assert gone.headers["Location"] == "/login"
     assert outside.status_code == 303
+
+
+async def asked(app: FastAPI, path: str, cookie: str) -> int:
+    """The status of a request with this cookie to an app that was started."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        return (await client.get(path, headers={"Cookie": f"{COOKIE}={cookie}"})).status_code
+
+
+async def test_signing_out_ends_the_login_on_every_server(tmp_path: Path) -> None:
+    """A cookie that was copied before opens nothing any more, neither here nor at the channels."""
+    settings = await settings_after(nothing, tmp_path, admin_token=TOKEN, simulated=True)
+    changes = frozenset({"admin_token": settings.admin_token, "database_url": settings.database_url}.items())
+    channels = {channel.platform: make_app(channel.module, changes) for channel in CHANNELS if channel.module}
+    async with AsyncExitStack() as running:
+        for app in channels.values():
+            await running.enter_async_context(app.router.lifespan_context(app))
+        browser = await running.enter_async_context(browsing(settings))
+        await sign_in(browser)
+        stolen = browser.cookies[COOKIE]
+
+        async def opened() -> set[int]:
+            here = (await browser.get("/api/overview", headers={"Cookie": f"{COOKIE}={stolen}"})).status_code
+            return {here, *[await asked(app, f"/{name}/status", stolen) for name, app in channels.items()]}
+
+        assert await opened() == {200}
+        assert (await browser.post("/logout")).status_code == 303
+        assert await opened() == {403, 303} or await opened() == {403}
+
+
+async def test_only_the_login_that_signs_out_ends(tmp_path: Path) -> None:
+    """Another browser of the operator stays signed in."""
+    async with browsing(await settings_after(nothing, tmp_path, admin_token=TOKEN)) as browser:
+        await sign_in(browser)
+        other = browser.cookies[COOKIE]
+        browser.cookies.clear()
+        await sign_in(browser)
+        await browser.post("/logout")
+        assert (await browser.get("/", headers={"Cookie": f"{COOKIE}={other}"})).status_code == 200
+
+
+async def test_signing_in_again_ends_the_browsers_earlier_login(tmp_path: Path) -> None:
+    """Else the sign-out that follows would leave it open."""
+    async with browsing(await settings_after(nothing, tmp_path, admin_token=TOKEN)) as browser:
+        await sign_in(browser)
+        earlier = browser.cookies[COOKIE]
+        await sign_in(browser)
+        assert earlier != browser.cookies[COOKIE]
+        browser.cookies.clear()
+        assert (await browser.get("/", headers={"Cookie": f"{COOKIE}={earlier}"})).status_code == 303
+
+
+async def test_the_database_holds_no_cookie(tmp_path: Path) -> None:
+    """Neither it nor the token can be read out of a stolen backup."""
+    settings = await settings_after(nothing, tmp_path, admin_token=TOKEN)
+    async with browsing(settings) as browser:
+        await sign_in(browser)
+        cookie = browser.cookies[COOKIE]
+    with sqlite3.connect(tmp_path / "messaging.db") as connection:
+        [(stored,)] = connection.execute("select login_id from logins").fetchall()
+        dump = "\n".join(connection.iterdump())
+    connection.close()
+    assert re.fullmatch("[0-9a-f]{64}", stored)
+    assert cookie not in dump
+    assert TOKEN not in dump
 
 
 async def test_over_https_the_cookie_never_travels_in_the_clear(tmp_path: Path) -> None:
@@ -99,7 +170,7 @@ async def test_another_site_cannot_keep_the_login_locked(tmp_path: Path) -> None
     assert right.status_code == 303
 
 
-@pytest.mark.parametrize("cookie", ["", "x", "9999999999.", "9999999999." + "0" * 64, "é", "1.2.3"])
+@pytest.mark.parametrize("cookie", ["", "x", "9999999999.", "9999999999." + "0" * 64, "é", "1.2.3", "a" * 43])
 async def test_a_made_up_cookie_opens_nothing(tmp_path: Path, cookie: str) -> None:
     """Only what the login gave is taken."""
     async with browsing(await settings_after(nothing, tmp_path, admin_token=TOKEN)) as browser:
@@ -135,11 +206,13 @@ async def test_without_a_token_only_this_machine_comes_in(
 @example("https://evil.example")
 @example("javascript:alert(1)")
 @example("/person?platform=sms&id=%2B1#newest")
+@example("/" + "a" * 100_000)
 def test_the_login_never_leads_to_another_house(path: str) -> None:
     """Whatever is asked for, the next page is on this console, as browsers read addresses."""
     shown = own_path(path).replace("\\", "/").replace("\t", "").replace("\n", "").replace("\r", "")
     joined = urlsplit(urljoin("http://127.0.0.1:8042/login", shown))
     assert (joined.scheme, joined.netloc) == ("http", "127.0.0.1:8042")
+    assert len(shown) <= 2000
 
 
 def test_a_form_is_handled_once_and_old_ones_are_forgotten() -> None:
