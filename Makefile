@@ -19,7 +19,7 @@ WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import $(LOADED_AT_STAR
 WARM_DEV := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos fuzz mutants migration bench weight check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos abuse fuzz mutants migration bench weight check format lock upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ crash: setup-dev ## Kill a server at every step of the path of a message, and ch
 
 chaos: setup-dev ## Kill and disturb everything under load, then count what went wrong. SECONDS=120 SEED= PEOPLE=200
 	@$(BIN)/python -m tests.chaos.campaign $(foreach word,SECONDS SEED PEOPLE TELEGRAM,$(if $($(word)),--$(shell echo $(word) | tr A-Z a-z) $($(word))))
+
+abuse: setup-dev ## Do what strangers may do to the real servers, and measure what it costs (10 minutes). ARGS="--only floods"
+	@$(BIN)/python -m tests.abuse.campaign $(ARGS)
 
 # The suite and CI try few stories; the many are tried here, with a new random seed in each round.
 fuzz: setup-dev ## Search with random inputs for stories that break a property; prints the one to add. MINUTES=10
