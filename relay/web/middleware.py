@@ -13,14 +13,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from relay.config.logs import REFUSALS
 from relay.core.metrics import Metrics
 from relay.web.errors import BodyLimit, error_response, too_large_hint
 
 log = logging.getLogger("relay.web.app")
+refusals = logging.getLogger(REFUSALS)
 
 CLIENT_LEFT = 499
 """The status that the metrics count, as nginx does, when a client left before it was answered."""
 
+MAX_SHOWN_PATH = 200
 _DRAIN_SECONDS = 5.0
 _DRAIN_BYTES = 64_000_000
 
@@ -86,10 +89,10 @@ def _logged(error: BaseException, request: Request) -> Response:
     """Log the error and build its response."""
     if isinstance(error, asyncio.CancelledError):
         # The caller should try again, as Twilio does after a 503.
-        log.warning("the server stops, %s %s is cut off", request.method, request.url.path)
+        refusals.warning("the server stops, %s %s is cut off", request.method, request.url.path[:MAX_SHOWN_PATH])
         body = {"error": "the server is stopping, the request may be unfinished", "hint": "try again in a moment"}
         return error_response(request, body, 503, {"Retry-After": "5"})
-    log.error("unexpected error in %s %s", request.method, request.url.path, exc_info=error)
+    log.error("unexpected error in %s %s", request.method, request.url.path[:MAX_SHOWN_PATH], exc_info=error)
     body = {"error": "something went wrong on our side", "hint": "the log of this server says more"}
     return error_response(request, body, 500)
 
