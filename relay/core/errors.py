@@ -118,7 +118,7 @@ NONE_UNUSABLE = UnusableAnswers()
 class ModelError(RelayError):
     """The model gave no usable answer.
 
-        retry_after: seconds to wait by the provider's answer, if given. hint: what to do; empty: the advice for the kind.
+    retry_after: seconds to wait by the provider's answer, if given. hint: what to do; empty: the advice for the kind.
     unusable: the answers paid for in vain.
     """
 
