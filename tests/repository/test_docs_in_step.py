@@ -110,6 +110,30 @@ FOLDERS = {"relay", "tests", "docs", "deploy", "benchmarks"}
 
 
 @pages
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    """`tests/folder/test_file.py::test_name`, as pytest takes it."""
+    named = {span for span in code_spans(text_of(page)) if "::" in span}
+    assert {name for name in named if not is_test(name)} == set()
+
+
+def is_test(name: str) -> bool:
+    file, _, test = name.partition("::")
+    path = ROOT / file
+    return path.is_file() and bool(re.search(rf"^(async )?def {re.escape(test)}\(", text_of(path), re.MULTILINE))
+
+
+def test_every_promise_of_the_readme_has_its_proof() -> None:
+    """A chapter of the guarantees for each, in the same order, with tests and with what is outside it."""
+    listed = text_of(ROOT / "README.md").partition("## Guarantees")[2].partition("\n\nThe relay cannot")[0]
+    promises = [" ".join(one.split()) for one in re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", listed).split("\n- ")[1:]]
+    chapters = re.split(r"^## ", text_of(ROOT / "docs" / "GUARANTEES.md"), flags=re.MULTILINE)[1:]
+    titles = [chapter.partition("\n")[0] for chapter in chapters]
+    assert [promise[: len(title)] for promise, title in zip(promises, titles, strict=True)] == titles
+    assert [title for title, chapter in zip(titles, chapters, strict=True) if "::test_" not in chapter] == []
+    assert [title for title, chapter in zip(titles, chapters, strict=True) if "\nOutside: " not in chapter] == []
+
+
+@pages
 def test_every_setting_that_is_named_is_one(page: Path) -> None:
     """Names in capitals in code, as they would be written into .env or a shell."""
     known = {key.upper() for key in Settings.model_fields}

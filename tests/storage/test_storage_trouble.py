@@ -245,6 +245,13 @@ async def test_a_read_only_file_says_so(sqlite_template: Path, tmp_path: Path) -
     assert result.endswith("\n0\n")
 
 
+def test_a_commit_is_flushed_to_the_disk(sqlite_url: str) -> None:
+    """On every connection: synchronous=FULL, without which a power cut takes the newest commits of a WAL."""
+    with engine.SqliteFile(_path(sqlite_url), 1).engine("BEGIN IMMEDIATE").connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
 async def test_a_full_disk_loses_nothing_that_was_stored(sqlite_url: str, opener: Opener) -> None:
     """Stores fail when no byte more can be written; what succeeded is there, whole, and goes on when there is room."""
     stored = int(_in_a_process(sqlite_url, most_bytes=600_000).split()[-1])
