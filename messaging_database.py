@@ -262,12 +262,12 @@ class MessagingDatabase(Database):
         return await self.query(lambda c: queries.context(c, platform, user_id, exchanges))
 
     async def load_context(self, claim: Claim, most: int) -> InboundContext:
-        """Usage and history of the user of a claimed message, and at most `most` open messages behind it."""
+        """Usage of the writer, history of the user of a claimed message, and at most `most` open messages behind it."""
         platform, user_id = claim.message.platform, claim.message.user_id
 
         def work(connection: Connection) -> InboundContext:
             return InboundContext(
-                queries.usage(connection, platform, user_id, self._clock()),
+                queries.usage(connection, platform, claim.message.writer, self._clock()),
                 queries.recent_messages(connection, platform, user_id),
                 inbox.following(connection, claim, most),
             )

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any, Final, assert_never
 
 import httpx
@@ -106,7 +107,10 @@ class TelegramService:
         return read_update(update, self.me, self._clock())
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
-        """Commands and registration; every other text is a prompt for the model."""
+        """Commands and registration; every other text is a prompt for the model. What bots write is not answered."""
+        return replace(self._decide(message, user), from_person=True)
+
+    def _decide(self, message: InboundMessage, user: User | None) -> Decision:
         match message.kind:
             case Kind.SERVICE:
                 return Decision(reason="nothing to answer")

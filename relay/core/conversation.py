@@ -27,6 +27,7 @@ from relay.core.messages import (
     HistoryMessage,
     InboundContext,
     InboundId,
+    InboundMessage,
     Outcome,
     Platform,
     User,
@@ -169,16 +170,23 @@ class Conversation:
         """The decision that replaces an answer: not invited, paused, over a limit, or a machine; None to go on."""
         if decision.reply is None and decision.prompt is None:
             return None
-        message, now = claim.message, self._clock()
         known = user is not None and user.message_count > 0
-        refusal = not_invited(message.user_id, self._settings, known=known) or paused(user, now)
+        message = claim.message
+        refusal = not_invited(message.user_id, self._settings, known=known, writer=message.writer)
+        if not decision.from_person:
+            refusal = refusal or paused(user, self._clock()) or self._machine(message, context)
+        if not decision.from_person or decision.prompt is not None:
+            refusal = refusal or over_limit(context.usage, self._settings)
+        return replace(refusal, state=refusal.state or decision.state) if refusal else None
+
+    def _machine(self, message: InboundMessage, context: InboundContext) -> Decision | None:
+        """The decision to pause a sender who looks like a machine; None to go on."""
         loop = looks_like_a_loop(context.recent, message.text, message.received_at, self._settings.loop_turns)
-        if refusal is None and loop:
-            until = now + self._settings.loop_pause_seconds
-            log.warning("%s looks like a machine (%s): not answered for a while", self._platform, loop)
-            return Decision(reply=LOOP_NOTICE, reason=loop, state=UserState.PAUSED, paused_until=until)
-        refusal = refusal or over_limit(context.usage, self._settings)
-        return replace(refusal, state=decision.state) if refusal else None
+        if loop is None:
+            return None
+        until = self._clock() + self._settings.loop_pause_seconds
+        log.warning("%s looks like a machine (%s): not answered for a while", self._platform, loop)
+        return Decision(reply=LOOP_NOTICE, reason=loop, state=UserState.PAUSED, paused_until=until)
 
     async def _debounced(
         self, claim: Claim, decision: Decision, user: User | None, context: InboundContext

@@ -28,11 +28,15 @@ def over_limit(usage: Usage, settings: Settings) -> Decision | None:
     return None
 
 
-def not_invited(user_id: str, settings: Settings, *, known: bool) -> Decision | None:
-    """A refusal when the sender is on the blocklist or missing on the allowlist; a new sender gets one reply."""
-    if user_id in settings.blocklist:
+def not_invited(user_id: str, settings: Settings, *, known: bool, writer: str | None = None) -> Decision | None:
+    """A refusal when the user is on the blocklist or missing on the allowlist; a new user gets one reply.
+
+    In a group, the user, its `writer` may be listed as well; the group's own id covers everyone who writes there.
+    """
+    ids = {user_id, writer or user_id}
+    if ids.intersection(settings.blocklist):
         return Decision(reason="on the blocklist")
-    if settings.allowlist and user_id not in settings.allowlist:
+    if settings.allowlist and not ids.intersection(settings.allowlist):
         text = "This is a private line, so I cannot answer. Please ask its owner to add you."
         return Decision(reply=None if known else text, reason="not on the allowlist")
     return None

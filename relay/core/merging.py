@@ -43,11 +43,11 @@ class Merger:
     def mergeable(
         self, claim: Claim, decision: Decision, user: User | None, context: InboundContext
     ) -> list[MergedMessage]:
-        """The claimed message and the prompts queued directly behind it, up to the maximum length of one message."""
+        """The claimed message and the writer's prompts directly behind it, up to the maximum length of one message."""
         messages = [MergedMessage(claim.id, claim.message, decision.prompt or "")]
         space = self._settings.max_message_length - len(messages[0].prompt)
         for row, message in context.following if self._settings.merge_messages else ():
-            prompt = self._channel.decide(message, user).prompt
+            prompt = self._channel.decide(message, user).prompt if message.writer == claim.message.writer else None
             if prompt is None or (space := space - len(prompt) - 1) < 0:
                 break
             messages.append(MergedMessage(row, message, prompt))

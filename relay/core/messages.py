@@ -68,7 +68,8 @@ class InboundMessage:
     external_id is unique per platform and makes a repeated delivery a no-op. messages with the same
     user_id are answered in order, one at a time. reply_to is the provider's own id of this message, for
     channels whose answers may quote it. attachments holds content types ("image/jpeg"). options holds what the channel
-    alone understands (SMS: {"opt_out": "STOP"}; Telegram: {"chat_type": "private"}).
+    alone understands (SMS: {"opt_out": "STOP"}; Telegram: {"chat_type": "private"}). sender is the member of a group
+    who wrote, None where user_id is the writer: the limits and the access lists count for the writer.
     """
 
     platform: Platform
@@ -83,6 +84,12 @@ class InboundMessage:
     reply_to: str | None = None
     attachments: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    sender: UserId | None = None
+
+    @property
+    def writer(self) -> UserId:
+        """The person who wrote: the sender in a group, else the user."""
+        return self.sender or self.user_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,7 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Messages of a user answered in the last minute and day, and whether a limit was reported to the user."""
+    """Messages of a writer answered in the last minute and day, and whether a limit was reported to the writer."""
 
     minute: int = 0
     day: int = 0
@@ -179,7 +186,9 @@ class Decision:
     """The decision of a channel about one inbound message, before the model is called.
 
     Exactly one of: `reply` (send this Markdown), `prompt` (give this text to the model), or neither (send nothing;
-    for a `reason`). The other fields are changes to the user, committed together with the answer.
+    for a `reason`). from_person: the provider marks machines and this is none, so neither speed nor repetition is taken
+    for one, and a command is carried out beyond every limit. The other fields are changes to the user, committed
+    together with the answer.
     """
 
     reply: str | None = None
@@ -189,6 +198,7 @@ class Decision:
     state: UserState | None = None
     clear_history: bool = False
     paused_until: float | None = None
+    from_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,8 @@ def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None
     content = {"state": "received", "body": db_safe_value(asdict(message)), "raw": raw}
     if message.kind is Kind.SERVICE:
         content = {"state": "done", "body": None, "outcome": Outcome.IGNORED, "finished_at": tx.now}
-    stored = _store(
-        tx, message.platform, message.external_id, received_at=message.received_at, user_id=message.user_id, **content
-    )
+    content |= {"received_at": message.received_at, "user_id": message.user_id, "sender": message.sender}
+    stored = _store(tx, message.platform, message.external_id, **content)
     if stored is not None and message.kind in {Kind.TEXT, Kind.MEDIA, Kind.EDITED}:
         touch_user(tx, message.platform, message.user_id, username=message.username, language=message.language)
     return stored

@@ -93,7 +93,12 @@ _USAGE = select(
     func.sum(case((_answered, 1), else_=0)).label("day"),
     func.sum(case((_told & (inbound.c.reason == Limit.MINUTE) & _since_a_minute, 1), else_=0)).label("notified_minute"),
     func.sum(case((_told & (inbound.c.reason == Limit.DAY), 1), else_=0)).label("notified_day"),
-).where(of_bound_user(inbound), inbound.c.received_at > bindparam("day"))
+).where(inbound.c.received_at > bindparam("day"))
+_in_groups = (inbound.c.platform == bindparam("of_platform")) & (inbound.c.sender == bindparam("of_user"))
+_USAGES = union_all(
+    _USAGE.where(of_bound_user(inbound), inbound.c.sender.is_(None)),
+    _USAGE.where(_in_groups, inbound.c.sender.is_not(None)),
+)
 
 
 _TIMES = {column.name for table in metadata.sorted_tables for column in table.c if isinstance(column.type, Double)}
@@ -126,12 +131,12 @@ def context(
     return user, [HistoryMessage(row.role, row.message, row.timestamp) for row in rows]
 
 
-def usage(connection: Connection, platform: Platform, user_id: UserId, now: float) -> Usage:
-    """How many messages of a user were answered lately, and whether the user got a notice about a limit."""
-    row = connection.execute(
-        _USAGE, {**user_parameters(platform, user_id), "minute": now - 60, "day": now - 86_400}
-    ).one()
-    return Usage(row.minute or 0, row.day or 0, bool(row.notified_minute), bool(row.notified_day))
+def usage(connection: Connection, platform: Platform, writer: UserId, now: float) -> Usage:
+    """How many messages of a writer were answered lately, in all chats, and whether a notice about a limit was sent."""
+    since = {"minute": now - 60, "day": now - 86_400}
+    rows = connection.execute(_USAGES, {**user_parameters(platform, writer), **since}).all()
+    minute, day, *notified = (sum(value or 0 for value in column) for column in zip(*rows, strict=True))
+    return Usage(minute, day, *map(bool, notified))
 
 
 def recent_messages(connection: Connection, platform: Platform, user_id: UserId) -> tuple[HistoryMessage, ...]:

@@ -117,6 +117,7 @@ inbound = Table(
     Column("platform", Text, nullable=False),
     Column("external_id", Text, nullable=False),
     Column("user_id", Text),
+    Column("sender", Text),
     Column("state", Text, nullable=False),
     Column("body", JSON(none_as_null=True)),
     Column("raw", Text),
@@ -137,6 +138,8 @@ inbound = Table(
     sqlite_autoincrement=True,
 )
 Index("inbound_person", inbound.c.platform, inbound.c.user_id, inbound.c.received_at)
+_in_group = text("sender IS NOT NULL")
+Index("inbound_sender", inbound.c.platform, inbound.c.sender, inbound.c.received_at, sqlite_where=_in_group)
 Index("inbound_open", inbound.c.platform, inbound.c.user_id, inbound.c.id, sqlite_where=text("state = 'received'"))
 Index("inbound_dead", inbound.c.platform, inbound.c.id, sqlite_where=text("state = 'dead'"))
 

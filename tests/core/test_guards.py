@@ -12,7 +12,7 @@ from relay.channels.sms.spec import SMS
 from relay.core.conversation import APOLOGY, LOOP_NOTICE, NOTICE, SENTENCES
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
-from relay.core.messages import HistoryMessage, Limit, Outcome, Usage, UserState
+from relay.core.messages import HistoryMessage, Limit, Outcome, Usage, UserId, UserState
 from relay.storage.schema import inbound
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
 from tests.settings import Settings
@@ -160,6 +160,66 @@ async def test_whoever_is_on_the_blocklist_is_never_answered(new_relay: NewRelay
     await relay.idle()
     assert relay.channel.to(ANN) == []
     assert relay.channel.to(BOB) == ["re: hello"]
+
+
+GROUP = UserId("group")
+
+
+@pytest.mark.parametrize(
+    ("settings", "answered"),
+    [
+        (Settings(blocklist=(ANN,)), False),
+        (Settings(blocklist=(GROUP,)), False),
+        (Settings(blocklist=(BOB,)), True),
+        (Settings(allowlist=(ANN,)), True),
+        (Settings(allowlist=(GROUP,)), True),
+        (Settings(allowlist=(BOB,)), False),
+        (Settings(allowlist=(GROUP,), blocklist=(ANN,)), False),
+    ],
+)
+def test_the_lists_name_members_of_a_group_or_the_whole_group(settings: Settings, *, answered: bool) -> None:
+    """A group's id covers everyone in it; the blocklist wins."""
+    assert (not_invited(GROUP, settings, known=True, writer=ANN) is None) == answered
+
+
+async def test_the_limits_of_a_group_are_those_of_each_member(new_relay: NewRelay) -> None:
+    """One member over the limit gets one notice; the others go on, and the limit follows the member elsewhere."""
+    relay = await new_relay(messages_per_minute=1)
+    await relay.receive("one", "two", "three", from_=GROUP, sender=ANN)
+    await relay.receive("four", from_=GROUP, sender=BOB)
+    await relay.idle()
+    await relay.receive("five", from_=ANN)
+    await relay.idle()
+    first, notice, last = relay.channel.to(GROUP)
+    assert (first, last) == ("re: one", "re: four")
+    assert "wait a minute" in notice
+    assert relay.channel.to(ANN) == []
+
+
+async def test_messages_of_other_members_are_questions_of_their_own(new_relay: NewRelay) -> None:
+    """Each member gets an answer to what that member wrote."""
+    relay = await new_relay(merge_messages=True)
+    gate = asyncio.Event()
+    relay.model.script.append(gate.wait)
+    await relay.receive("first", from_=GROUP, sender=ANN)
+    await relay.until(lambda: len(relay.model.prompts) == 1)
+    await relay.receive("a", "b", from_=GROUP, sender=ANN)
+    await relay.receive("c", from_=GROUP, sender=BOB)
+    gate.set()
+    await relay.idle()
+    assert relay.channel.to(GROUP)[1:] == ["re: a+b", "re: c"]
+
+
+async def test_a_person_by_the_providers_word_is_never_taken_for_a_machine(new_relay: NewRelay) -> None:
+    """The same text five times is answered five times, and a command is answered beyond the limit."""
+    relay = await new_relay(loop_turns=10, messages_per_minute=SAME_TEXTS)
+    decide = relay.channel.decide
+    relay.channel.decide = lambda message, user: replace(decide(message, user), from_person=True)  # type: ignore[method-assign]
+    await relay.receive(*["yes"] * SAME_TEXTS, "too much", "/help")
+    await relay.idle()
+    assert relay.channel.to(ANN)[:SAME_TEXTS] == ["re: yes"] * SAME_TEXTS
+    assert "wait a minute" in relay.channel.to(ANN)[SAME_TEXTS]
+    assert relay.channel.to(ANN)[SAME_TEXTS + 1 :] == ["did /help"]
 
 
 async def test_texts_that_wait_are_answered_as_one_turn(new_relay: NewRelay) -> None:

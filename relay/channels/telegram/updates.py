@@ -82,7 +82,8 @@ class _UpdateParser:
         self._chat_id = _required(self._chat, "id", int)
         self._chat_type = _optional(self._chat, "type", str) or "private"
         self._private = self._chat_type == "private"
-        self._sender = _optional(source, "from", dict) or _optional(source, "sender_chat", dict) or {}
+        # An anonymous administrator, or a member who writes as a channel, has the account of a machine in "from".
+        self._sender = _optional(source, "sender_chat", dict) or _optional(source, "from", dict) or {}
         text = _optional(source, "text", str) or _optional(source, "caption", str) or ""
         self._has_text = bool(text)
         self._text = "" if is_blank(text) else clean_telegram(text).strip()
@@ -171,7 +172,13 @@ class _UpdateParser:
             reply_to=self._reply_to(),
             attachments=attachments,
             options={"chat_type": self._chat_type},
+            sender=self._sender_id(),
         )
+
+    def _sender_id(self) -> UserId | None:
+        """Who wrote in a group; in a private chat that is its user."""
+        number = self._sender.get("id")
+        return None if self._private or not _is_integer(number) else UserId(str(number))
 
     def _album_item(self) -> str:
         """One id for all pictures of an album, which arrive one by one, so that they get one answer."""

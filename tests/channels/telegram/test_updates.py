@@ -64,6 +64,15 @@ def from_bot(update: dict[str, Any]) -> dict[str, Any]:
     return {**update, "message": {**update["message"], "from": machine}}
 
 
+ANONYMOUS: dict[str, Any] = {
+    "from": {"id": 1087968824, "is_bot": True, "first_name": "Group", "username": "GroupAnonymousBot"},
+    "sender_chat": group(0)["message"]["chat"],
+}
+AS_CHANNEL: dict[str, Any] = {
+    "from": {"id": 136817688, "is_bot": True, "first_name": "Channel", "username": "Channel_Bot"},
+    "sender_chat": CHANNEL,
+}
+POSTED = {**AS_CHANNEL, "is_automatic_forward": True}
 REPLY_TO_US = {"message_id": 5, "date": 1790000000, "chat": group(0)["message"]["chat"], "from": ME, "text": "Hello"}
 TOPIC_START = {**REPLY_TO_US, "forum_topic_created": {"name": "x", "icon_color": 7322096}}
 
@@ -95,6 +104,9 @@ RECORDED = [
     ("a picture in a group", group(1, None, photo=PHOTO), Kind.SERVICE, ""),
     ("a member who joined", group(1, None, new_chat_members=[ADA]), Kind.SERVICE, ""),
     ("another bot", from_bot(private(1, "hello")), Kind.SERVICE, ""),
+    ("an anonymous administrator", group(1, f"@{USERNAME} hi", **ANONYMOUS), Kind.TEXT, "Chess club: hi"),
+    ("a member as a channel", group(1, f"@{USERNAME} hi", **AS_CHANNEL), Kind.TEXT, "News: hi"),
+    ("a post of the linked channel", group(1, f"@{USERNAME} hi", **POSTED), Kind.SERVICE, ""),
     ("a channel post", {"update_id": 1, "channel_post": {**private(1)["message"], "chat": CHANNEL}}, Kind.SERVICE, ""),
     ("blocked", membership(private(0)["message"]["chat"], "member", "kicked"), Kind.LEFT, ""),
     ("unblocked", membership(private(0)["message"]["chat"], "kicked", "member"), Kind.RETURNED, ""),
@@ -134,6 +146,21 @@ def test_a_group_is_one_person_with_the_title_as_its_name() -> None:
     """All members share one conversation."""
     message = read_update(group(8, "/status"), IDENTITY, 5.0)
     assert (message.user_id, message.name, message.username) == ("-1001234567890", "Chess club", None)
+
+
+@pytest.mark.parametrize(
+    ("update", "sender", "writer"),
+    [
+        (private(1), None, "700000001"),
+        (group(1), "700000001", "700000001"),
+        (group(1, **ANONYMOUS), "-1001234567890", "-1001234567890"),
+        (group(1, **AS_CHANNEL), str(CHANNEL["id"]), str(CHANNEL["id"])),
+    ],
+)
+def test_the_writer_is_the_member_of_a_group(update: dict[str, Any], sender: str | None, writer: str) -> None:
+    """Limits and lists count for the person, or for the chat in whose name an administrator or a channel writes."""
+    message = read_update(update, IDENTITY, 5.0)
+    assert (message.sender, message.writer) == (sender, writer)
 
 
 def test_the_topic_of_a_message_is_remembered() -> None:
