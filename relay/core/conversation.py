@@ -61,7 +61,8 @@ SENTENCES = {
     ModelFailure.CONTEXT_TOO_LONG: "That message is too long for me. Please send a shorter one.",
     ModelFailure.REFUSED: "I cannot answer that. Please try asking in a different way.",
     ModelFailure.IMAGES_UNSUPPORTED: "I cannot look at pictures yet. Please describe it in words.",
-    ModelFailure.BAD_REQUEST: "I could not make sense of that message. Please try putting it differently.",
+    ModelFailure.FORBIDDEN: "I cannot answer that. Please try asking in a different way.",
+    ModelFailure.BAD_REQUEST: "I could not answer that. It is not your fault: something is set up wrongly on my side.",
     ModelFailure.UNUSABLE: "I got no usable answer to that and stopped trying. Please try asking in a different way.",
 }
 """Replies to failures that asking the same again would not change."""

@@ -97,6 +97,8 @@ class ModelFailure(StrEnum):
     TIMEOUT = "timeout"
     IMAGES_UNSUPPORTED = "cannot_see"
     BAD_REQUEST = "bad_request"
+    FORBIDDEN = "forbidden"  # the source refused this question, for no reason that it states
+    EMPTY = "empty"  # the model answered without any text
     UNUSABLE = "unusable"  # as many answers as allowed were paid for, and none could be used
 
 
@@ -138,5 +140,6 @@ class ModelError(RelayError):
             ModelFailure.REFUSED,
             ModelFailure.IMAGES_UNSUPPORTED,
             ModelFailure.BAD_REQUEST,
+            ModelFailure.FORBIDDEN,
             ModelFailure.UNUSABLE,
         }

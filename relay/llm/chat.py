@@ -172,7 +172,8 @@ class Provider(ABC):
 class ProviderError(ModelError):
     """A provider refused or broke off. fallback_models are its suggestions instead of a removed model.
 
-    billed: the model has answered, although nothing of it could be read.
+    billed: the model has answered, although nothing of it could be read. max_tokens: what the account can still pay for
+    in one answer, when the provider names it.
     """
 
     def __init__(
@@ -183,7 +184,9 @@ class ProviderError(ModelError):
         retry_after: float | None = None,
         fallback_models: tuple[str, ...] = (),
         billed: bool = False,
+        max_tokens: int | None = None,
     ) -> None:
         super().__init__(kind, message, retry_after=retry_after)
         self.fallback_models = fallback_models
         self.billed = billed
+        self.max_tokens = max_tokens

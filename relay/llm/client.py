@@ -133,7 +133,7 @@ def _answer(text: str, last: Mapping[str, Any], timing: RequestTiming) -> Answer
     cost, unusable = as_amount(ours.get("cost_usd")), _unusable(ours)
     text = without_thoughts(text).strip()
     if not text:
-        error = ModelError(ModelFailure.UNAVAILABLE, "the model gave an empty answer")
+        error = ModelError(ModelFailure.EMPTY, "the model gave an empty answer")
         error.unusable = unusable.and_one(cost or 0.0)
         raise error
     first = as_amount(ours.get("first_token_seconds"))

@@ -77,13 +77,13 @@ FAILURES: list[tuple[str, Script, ModelFailure]] = [
     ("a web page with status 200", responds(200, "<html>", "text/html"), ModelFailure.UNAVAILABLE),
     ("a list", streams("[1]\n", content_type=NDJSON), ModelFailure.UNAVAILABLE),
     ("nothing", responds(200, "", NDJSON), ModelFailure.UNAVAILABLE),
-    ("an empty answer", streams(line(""), last_line()), ModelFailure.UNAVAILABLE),
-    ("thoughts alone", streams(line("hm </think>"), last_line()), ModelFailure.UNAVAILABLE),
+    ("an empty answer", streams(line(""), last_line()), ModelFailure.EMPTY),
+    ("thoughts alone", streams(line("hm </think>"), last_line()), ModelFailure.EMPTY),
     ("no last line", streams(line("Hel")), ModelFailure.UNAVAILABLE),
     ("half a line", streams(line("Hel"), '{"mess'), ModelFailure.UNAVAILABLE),
     ("a cut", streams_then_cuts(line("Hel")), ModelFailure.UNAVAILABLE),
     ("an error line", streams(line("Hel"), '{"error": "x", "kind": "timeout"}\n'), ModelFailure.TIMEOUT),
-    ("a content that is no text", streams(line(message={"content": 5}), last_line()), ModelFailure.UNAVAILABLE),
+    ("a content that is no text", streams(line(message={"content": 5}), last_line()), ModelFailure.EMPTY),
 ]
 
 

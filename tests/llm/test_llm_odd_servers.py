@@ -112,7 +112,7 @@ async def test_a_model_that_is_installed_later_is_used_then(
     async with running(ollama(tmp_path, upstream)) as server:
         assert [(await server.chat()).status_code for _ in range(2)] == [404, 404]
         status = await server.status()
-        assert (status["model"], status["replaced_models"]) == ("scripted", {})
+        assert (status["model"], status["replaced_models"]) == ("scripted:latest", {})
         assert (await server.chat()).json()["message"]["content"] == "here now"
     assert [record for record in caplog.messages if "ollama pull scripted" in record] == caplog.messages[-1:]
 
@@ -232,7 +232,6 @@ UNREADABLE: list[tuple[str, str, Script]] = [
     ("depth", "openai", streams(f"data: {DEEP}\n\n")),
     ("depth", "ollama", ndjson(DEEP + "\n")),
     ("a cut in a character", "openai", streams(b'data: {"choices":[{"delta":{"content":"\xf0\x9f')),
-    ("a number as content", "ollama", ndjson(message(content=5), last_line())),
     ("arguments that end early", "openai", calling(name="f", arguments='{"a":')),
     ("arguments that are a list", "openai", calling(name="f", arguments="[1]")),
     ("comments only", "openai", streams(": PROCESSING\n\n" * 3)),
@@ -255,6 +254,14 @@ async def test_what_cannot_be_read_is_the_sources_failure(
         assert (response.status_code, response.json()["kind"]) == (503, "unavailable")
         assert response.json()["error"].startswith(source)
         assert "http://127.0.0.1" not in response.json()["error"].replace(upstream.url, "")
+
+
+async def test_a_number_as_content_is_an_empty_answer(upstream: Upstream, tmp_path: Path) -> None:
+    """The server works; there is merely no text in what it sent."""
+    upstream.on("/api/chat", ndjson(message(content=5), last_line()))
+    async with running(ollama(tmp_path, upstream, llm_attempts=1)) as server:
+        response = await server.chat()
+    assert (response.status_code, response.json()["kind"]) == (502, "empty")
 
 
 # -- mistakes of our own -----------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ async def test_failures_that_cost_nothing_are_not_counted(upstream: Upstream, tm
     )
     async with running(openai(tmp_path, upstream, llm_attempts=5, llm_first_token_seconds=0.2)) as server:
         _, error = await chat_error(server)
-    assert (error["kind"], error["unusable"]) == ("unavailable", 1)
+    assert (error["kind"], error["unusable"]) == ("empty", 1)
     assert len(upstream.asked(COMPLETIONS)) == 5
 
 

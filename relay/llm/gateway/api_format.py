@@ -19,6 +19,11 @@ _RESPONSES = {
     ModelFailure.TIMEOUT: (504, "ask again, or raise llm_first_token_seconds and llm_total_seconds"),
     ModelFailure.IMAGES_UNSUPPORTED: (400, "use a model that takes pictures, or send text"),
     ModelFailure.BAD_REQUEST: (400, "the request is described at /docs of the LLM server"),
+    ModelFailure.FORBIDDEN: (
+        403,
+        "the source refused this question; ask differently, or set llm_fallbacks",
+    ),
+    ModelFailure.EMPTY: (502, "ask again, or use another model"),
     ModelFailure.UNUSABLE: (502, "ask differently, use another model, or raise max_unusable_answers"),
 }
 """HTTP status and hint by kind; AUTH is 502 because our key is wrong, not the caller's."""

@@ -46,7 +46,7 @@ class Attempt:
             raise ProviderError(ModelFailure.TIMEOUT, f"{self._provider.name} {self._too_slow()}") from None
         if not self.started:
             why = "used its whole answer for thinking" if completion.reason == "length" else "gave an empty answer"
-            raise ProviderError(ModelFailure.UNAVAILABLE, f"{self._provider.name}: the model {why}")
+            raise ProviderError(ModelFailure.EMPTY, f"{self._provider.name}: the model {why}")
         return completion
 
     def _too_slow(self) -> str:

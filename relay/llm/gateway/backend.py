@@ -100,7 +100,7 @@ class Backend:
     async def model(self, wanted: str) -> str:
         """The model name to request: `wanted`, or the default. Raises ModelError when the provider lacks it."""
         if not wanted and self.provider.default_model:
-            return self.provider.default_model
+            return self.default_model
         if self.provider_status is None:
             await self.probe()
         if self.provider_status is None:
@@ -113,8 +113,8 @@ class Backend:
         names = [facts.name for facts in self._models]
         if not self.provider.lists_all_models or wanted in names or any("*" in name for name in names):
             return wanted
-        if f"{wanted}:latest" in names:
-            return f"{wanted}:latest"
+        if (tagged := f"{wanted}:latest") in names:
+            return tagged
         there = ", ".join(names[:12])
         raise ModelError(ModelFailure.NOT_FOUND, f"{self.name} has no model {wanted!r}; there are: {there}")
 
@@ -124,7 +124,7 @@ class Backend:
 
     def facts(self, model: str) -> ModelFacts | None:
         """The properties of a model; None when it is not listed."""
-        return next((facts for facts in self._models if facts.name == model), None)
+        return next((facts for facts in self._models if facts.name in (model, f"{model}:latest")), None)
 
     def breaker(self, model: str) -> Breaker:
         """The circuit breaker of one model, created on first use."""
@@ -145,7 +145,10 @@ class Backend:
     @property
     def default_model(self) -> str:
         """The model that answers by default, "" while unknown."""
-        return self.provider.default_model or (self.provider_status.model if self.provider_status else "")
+        configured = self.provider.default_model
+        if not configured:
+            return self.provider_status.model if self.provider_status else ""
+        return facts.name if (facts := self.facts(configured)) is not None else configured
 
     @property
     def usable(self) -> bool:

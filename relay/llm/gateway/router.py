@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 
 from relay.config.settings import Settings
+from relay.core.circuit import CircuitState
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.retry import Backoff, next_delay
 from relay.llm.chat import ChatRequest, Completion, ProviderError, RequestTiming
@@ -26,6 +28,7 @@ from relay.llm.gateway.metrics import LlmMetrics
 from relay.llm.gateway.quota import FreeQuota
 from relay.llm.gateway.response import OnChunk
 from relay.llm.gateway.spend import SpendTracker, cost_of
+from relay.llm.providers.json_values import as_int
 
 log = logging.getLogger("relay.gateway")
 
@@ -34,7 +37,11 @@ _MAX_WAIT = 30.0
 
 # Another target, or a repetition, would not change these.
 _FINAL = {ModelFailure.BAD_REQUEST, ModelFailure.CONTEXT_TOO_LONG, ModelFailure.REFUSED}
-_RETRYABLE = {ModelFailure.RATE_LIMIT, ModelFailure.UNAVAILABLE, ModelFailure.TIMEOUT}
+_RETRYABLE = {ModelFailure.RATE_LIMIT, ModelFailure.UNAVAILABLE, ModelFailure.TIMEOUT, ModelFailure.EMPTY}
+_BRIEF = {ModelFailure.UNAVAILABLE, ModelFailure.EMPTY}
+"""Failures worth one more attempt at once, also when another target is left."""
+_MAX_CHANGES = 6
+"""How often one question is changed to what a provider takes: shorter history, fewer tokens, without thinking."""
 
 
 @dataclass(slots=True)
@@ -49,10 +56,16 @@ class _TargetCall:
     is_last: bool
     is_trial: bool = False
     failures: int = 0
+    changes: int = 0
 
     @property
     def breaker(self) -> Breaker:
         return self.backend.breaker(self.model)
+
+    @property
+    def asker(self) -> Hashable:
+        """The user, or the question itself when the caller names none."""
+        return self.request.user or self.request.messages[-1].content
 
 
 class FallbackRouter:
@@ -128,7 +141,7 @@ class FallbackRouter:
 
     async def _ask(self, target: Target, call: _TargetCall) -> Completion:
         breaker = call.breaker
-        call.is_trial = breaker.admit(str(target))
+        call.is_trial = breaker.admit(str(target), call.asker)
         try:
             completion = await self._with_retries(call)
         finally:
@@ -147,7 +160,8 @@ class FallbackRouter:
             )
             async with backend.queue.slot(call.request.user, call.timing):
                 if call.failures == 0 and not call.is_trial:
-                    breaker.check(f"{backend.name}:{call.model}")  # it may have opened while this request was queued
+                    # The circuit may have opened while this request was queued.
+                    breaker.check(f"{backend.name}:{call.model}", call.asker)
                 began = time.perf_counter()
                 try:
                     completion = await attempt.run(call.request, call.on_chunk, call.timing)
@@ -163,20 +177,25 @@ class FallbackRouter:
                 finally:
                     if attempt.found_unopened:
                         backend.unopened.add(call.model)
-            smaller = halved(call.request) if failure.kind is ModelFailure.CONTEXT_TOO_LONG else None
-            if smaller is not None and not attempt.started:
-                call.request = smaller
+            changed = None if attempt.started else _changed(call, failure)
+            if changed is not None:
+                call.request, call.changes = changed, call.changes + 1
                 continue
-            breaker.record_failure(failure)
-            backend.record_failure(failure)
-            self._metrics.attempt_failed(backend.name, failure)
-            call.failures += 1
+            self._record_failure(call, failure)
             if not attempt.started:
                 self._check_unusable(call, failure)
             delay = None if attempt.started else self._retry_delay(failure, call, time.perf_counter() - began)
             if delay is None:
                 raise failure
             await self._wait(delay, call.timing)
+
+    def _record_failure(self, call: _TargetCall, failure: ModelError) -> None:
+        call.breaker.record_failure(failure, call.asker)
+        if failure.kind is ModelFailure.FORBIDDEN and call.breaker.state is CircuitState.OPEN:
+            failure.kind = ModelFailure.UNAVAILABLE  # other questions are refused as well
+        call.backend.record_failure(failure)
+        self._metrics.attempt_failed(call.backend.name, failure)
+        call.failures += 1
 
     def _count_unusable(self, call: _TargetCall, attempt: Attempt, *, billed: bool = False) -> None:
         """Count an answer that failed after the model had begun it, with its cost where that is known."""
@@ -208,7 +227,7 @@ class FallbackRouter:
 
     def _retry_delay(self, error: ModelError, call: _TargetCall, took: float) -> float | None:
         """Seconds until the next attempt at the same target; None when the next target should be tried."""
-        brief = error.kind is ModelFailure.UNAVAILABLE and error.retry_after is None and call.failures == 1
+        brief = error.kind in _BRIEF and error.retry_after is None and call.failures == 1
         if error.kind not in _RETRYABLE or not (call.is_last or brief):
             return None
         left = self._left(call.timing) - took
@@ -257,6 +276,19 @@ class FallbackRouter:
     def _cost(self, call: _TargetCall, completion: Completion) -> float | None:
         cost = cost_of(completion, call.model, self._settings.llm_prices)
         return 0.0 if cost is None and call.backend.provider.is_free(call.model) else cost
+
+
+def _changed(call: _TargetCall, failure: ModelError) -> ChatRequest | None:
+    """The request as the provider may take it after this failure; None when no change would help."""
+    request = call.request
+    if call.changes >= _MAX_CHANGES:
+        return None
+    if failure.kind is ModelFailure.CONTEXT_TOO_LONG:
+        return halved(request)
+    tokens = failure.max_tokens if isinstance(failure, ProviderError) else None
+    if tokens is not None and tokens < (as_int(request.options.get("num_predict")) or math.inf):
+        return replace(request, options={**request.options, "num_predict": tokens})
+    return None
 
 
 def _combined_error(errors: list[ModelError]) -> ModelError:

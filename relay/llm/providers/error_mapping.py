@@ -14,13 +14,12 @@ from relay.core.errors import ModelFailure
 from relay.core.http_client import retry_after_seconds
 from relay.core.text import one_line
 from relay.llm.chat import ProviderError
-from relay.llm.providers.json_values import as_dict, as_dicts, as_number
+from relay.llm.providers.json_values import as_dict, as_dicts, as_number, as_text
 
 KIND_BY_STATUS = {
     400: ModelFailure.BAD_REQUEST,
     401: ModelFailure.AUTH,
     402: ModelFailure.CREDITS,
-    403: ModelFailure.AUTH,
     404: ModelFailure.NOT_FOUND,
     408: ModelFailure.TIMEOUT,
     413: ModelFailure.CONTEXT_TOO_LONG,
@@ -57,11 +56,23 @@ _BY_CODE = {
 }
 
 _TOO_LONG = re.compile(
-    r"context (length|window|size)|maximum context|too many tokens|prompt is too long"
-    r"|exceeds? the (available )?context",
+    r"context (length|window|size)|maximum context|too many tokens|prompt is too long|request too large"
+    r"|exceeds? the (available )?context|input token count|range of input length|input is too long",
     re.IGNORECASE,
 )
+_TOO_LONG_AT_ONCE = re.compile(r"request too large|prompt tokens? limit exceeded", re.IGNORECASE)
+"""Called a rate limit or missing credits by some, although a shorter request would pass."""
 _BLIND = re.compile(r"\b(images?|vision|multimodal|mmproj|image_url)\b", re.IGNORECASE)
+_KEY = re.compile(
+    r"api.?key|(invalid|expired|missing|wrong) (access )?token|credential|authenticat|authoriz|authoris|permission"
+    r"|account .{0,40}(deactivated|suspended|disabled)",
+    re.IGNORECASE,
+)
+_WRONG_KEY = re.compile(r"api.?key (is )?(not valid|invalid|expired|not found)|invalid api.?key", re.IGNORECASE)
+_AFFORDABLE = re.compile(r"can only afford (\d{1,9})\b", re.IGNORECASE)
+_WAIT = re.compile(r"\b(?:try again|retry) (?:in|after) (\d{1,6}(?:\.\d{1,6})?) ?(ms|s|m)?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,9})?) ?(ms|s|m)?$", re.IGNORECASE)
+_MIN_ANSWER_TOKENS = 16
 _NO_MODEL = re.compile(r"not a valid model|model .{0,80}(not found|does not exist)|no endpoints found", re.IGNORECASE)
 _MAX_MESSAGE_CHARS = 10_000
 _OLDEST_UNIX_TIME = 1_000_000_000
@@ -73,16 +84,18 @@ def failure_of(
     provider: str, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool = False
 ) -> ProviderError:
     """The error for a response of a provider; `body` is parsed JSON, or text when it was not JSON."""
-    error = body.get("error", body) if isinstance(body, dict) else body
+    body = next(iter(as_dicts(body)), body)  # Google's OpenAI-compatible errors are a list of one
+    error = (body.get("error") or body) if isinstance(body, dict) else body
     facts = error if isinstance(error, dict) else {}
-    text = _message(error)
+    text = _message(error, status)
     kind = _kind(status, facts, text, with_images=with_images)
     availability = as_dict(facts.get("availability"))
     offered = availability.get("fallback_models")
     return ProviderError(
         kind,
         f"{provider}: {text}" if text else f"{provider} answered with status {status}",
-        retry_after=_retry_after(headers, facts),
+        retry_after=_retry_after(headers, facts, text),
+        max_tokens=_affordable(text) if kind is ModelFailure.CREDITS else None,
         fallback_models=tuple(name for name in offered if isinstance(name, str)) if isinstance(offered, list) else (),
     )
 
@@ -93,6 +106,8 @@ def _kind(status: int, facts: dict[str, Any], text: str, *, with_images: bool) -
     metadata = as_dict(facts.get("metadata"))
     if code == 402 and metadata.get("limit_source") == _IN_FLIGHT_BUDGET:
         return ModelFailure.RATE_LIMIT
+    if _TOO_LONG_AT_ONCE.search(text) or (code in {400, 413, 422, 500} and _TOO_LONG.search(text)):
+        return ModelFailure.CONTEXT_TOO_LONG
     words = (metadata.get("error_type"), as_dict(facts.get("availability")).get("code"), facts.get("code"))
     named = next((_BY_CODE[word] for word in words if isinstance(word, str) and word in _BY_CODE), None)
     if named is not None:
@@ -103,16 +118,18 @@ def _kind(status: int, facts: dict[str, Any], text: str, *, with_images: bool) -
 
 
 def _forbidden(metadata: Mapping[str, Any], text: str) -> ModelFailure:
-    """403 is moderation or the key's budget at OpenRouter, a refused key elsewhere."""
+    """403 is moderation or the key's budget at OpenRouter, a refused key, or a firewall that dislikes the question."""
     if metadata.get("reasons") or "moderation" in text.lower():
         return ModelFailure.REFUSED
-    return ModelFailure.CREDITS if metadata.get("resets_at") else ModelFailure.AUTH
+    if metadata.get("resets_at"):
+        return ModelFailure.CREDITS
+    return ModelFailure.AUTH if _KEY.search(text) else ModelFailure.FORBIDDEN
 
 
 def _kind_by_text(code: int, text: str, *, with_images: bool) -> ModelFailure | None:
     """The kind found by message text: many servers use one status for everything."""
-    if code in {400, 413, 422, 500} and _TOO_LONG.search(text):
-        return ModelFailure.CONTEXT_TOO_LONG
+    if code in {400, 403} and _WRONG_KEY.search(text):
+        return ModelFailure.AUTH
     if with_images and code in {400, 404, 422, 500, 501} and _BLIND.search(text):
         return ModelFailure.IMAGES_UNSUPPORTED
     if code in {400, 404} and _NO_MODEL.search(text):
@@ -120,7 +137,7 @@ def _kind_by_text(code: int, text: str, *, with_images: bool) -> ModelFailure | 
     return None
 
 
-def _message(error: Any) -> str:
+def _message(error: Any, status: int) -> str:
     """The provider's message on one line; HTML pages are not quoted. Secrets are redacted in it before it is cut."""
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail") or ""
@@ -128,11 +145,19 @@ def _message(error: Any) -> str:
         error = problems[0].get("msg")
     text = one_line(error, _MAX_MESSAGE_CHARS) if isinstance(error, str) else ""
     if text.startswith("<"):
-        return "it answered with a web page instead of an answer (is the address right?)"
+        doubt = " (is the address right?)" if status in {200, 404, 405} else f", with status {status}"
+        return f"it answered with a web page instead of an answer{doubt}"
     return text
 
 
-def _retry_after(headers: Mapping[str, str], facts: Mapping[str, Any]) -> float | None:
+def _affordable(text: str) -> int | None:
+    """The tokens of an answer that OpenRouter would still take credits for; None when they are too few for one."""
+    found = _AFFORDABLE.search(text)
+    tokens = int(found[1]) if found else 0
+    return tokens if tokens >= _MIN_ANSWER_TOKENS else None
+
+
+def _retry_after(headers: Mapping[str, str], facts: Mapping[str, Any], text: str) -> float | None:
     """Seconds to wait, at most one day, from all the places and units that providers use; None when there are none."""
     metadata = as_dict(facts.get("metadata"))
     passed_on = {str(key).lower(): value for key, value in as_dict(metadata.get("headers")).items()}
@@ -142,6 +167,8 @@ def _retry_after(headers: Mapping[str, str], facts: Mapping[str, Any]) -> float 
         retry_after_seconds(metadata.get("retry_after_seconds")),
         retry_after_seconds(metadata.get("resets_at")),
         *(_quota_reset(found) for found in (headers, passed_on)),
+        *(_in_words(as_text(detail.get("retryDelay"))) for detail in as_dicts(facts.get("details"))),
+        _in_words(found[0]) if (found := _WAIT.search(text)) else None,
     )
     return next((seconds for seconds in places if seconds is not None), None)
 
@@ -152,6 +179,13 @@ def _in_headers(headers: Mapping[str, Any]) -> float | None:
         if (milliseconds := as_number(headers.get(name))) is not None:
             return retry_after_seconds(milliseconds / 1000)
     return retry_after_seconds(headers.get("retry-after"))
+
+
+def _in_words(text: str) -> float | None:
+    """The last number of a text with its unit: "2s" in Google's RetryInfo, "try again in 1.5s"."""
+    found = _DURATION.search(text)
+    unit = {"ms": 0.001, "m": 60.0}.get(found[2].lower() if found and found[2] else "s", 1.0)
+    return retry_after_seconds(float(found[1]) * unit) if found else None
 
 
 def _quota_reset(headers: Mapping[str, Any]) -> float | None:

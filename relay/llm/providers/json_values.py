@@ -10,6 +10,9 @@ from typing import Any
 
 import orjson
 
+MAX_INT = 2**53
+"""The largest integer that every JSON parser keeps exactly."""
+
 
 def as_dict(value: Any) -> dict[str, Any]:
     """An object; empty for any other type."""
@@ -27,16 +30,15 @@ def as_text(value: Any) -> str:
 
 
 def as_int(value: Any) -> int:
-    """A count; 0 for negative numbers and any other type."""
+    """A count; 0 for negative numbers, for those above MAX_INT (an unsigned -1), and for any other type."""
     number = as_amount(value)
-    return int(number) if number else 0
+    return int(number) if number and number <= MAX_INT else 0
 
 
 def as_amount(value: Any) -> float | None:
     """A finite number of at least 0; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if math.isfinite(value) and value >= 0 else None
+    number = None if isinstance(value, str) else as_number(value)
+    return number if number is not None and number >= 0 else None
 
 
 def as_number(value: Any) -> float | None:

@@ -104,7 +104,7 @@ class AnswerReader:
 
     def take(self, data: Any) -> Chunk | None:
         """Take one event or a whole completion: both have choices, usage, model, or an error."""
-        if not isinstance(data, dict) or data.get("error"):
+        if not isinstance(data, dict) or data.get("error") or data.get("object") == "error":
             raise self._stream.error(data)
         self._model = as_text(data.get("model")) or self._model
         if isinstance(usage := data.get("usage"), dict):

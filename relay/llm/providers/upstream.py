@@ -23,6 +23,7 @@ from relay.core.errors import ModelFailure
 from relay.core.http_client import error_text, redact_error
 from relay.llm.chat import ProviderError, RequestTiming
 from relay.llm.providers.error_mapping import failure_of
+from relay.llm.providers.json_values import as_dicts
 
 MAX_LINE_BYTES = 4_000_000
 MAX_BODY_BYTES = 16_000_000
@@ -213,11 +214,13 @@ class Stream:
             return content[:2000].decode("utf-8", "replace").strip()
 
     def parsed(self, line: bytes) -> dict[str, Any]:
-        """Parse one JSON object of the stream; lone surrogates become U+FFFD."""
+        """Parse one JSON object of the stream; lone surrogates become U+FFFD. A list of errors is raised."""
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError:
             value = self._parsed_leniently(line)
+        if as_dicts(value):
+            raise self.error(value)
         if not isinstance(value, dict):
             raise self._upstream.broken("sent something that is no answer")
         return value
