@@ -32,6 +32,7 @@ from relay.core.messages import (
     InboundContext,
     InboundId,
     InboundMessage,
+    Kind,
     NextTry,
     Origin,
     Outcome,
@@ -270,6 +271,7 @@ class MessagingDatabase(Database):
                 queries.usage(connection, platform, claim.message.writer, self._clock()),
                 queries.recent_messages(connection, platform, user_id),
                 inbox.following(connection, claim, most),
+                claim.message.kind is Kind.EDITED and queries.has_reply(connection, claim.message),
             )
 
         return await self.query(work)

@@ -119,11 +119,11 @@ class TelegramService:
                 return Decision(reason="the bot was blocked or removed", state=state)
             case Kind.RETURNED:
                 return Decision(reason="the bot was unblocked or added", state=reachable_again(user))
-            case Kind.EDITED:
+            case Kind.EDITED if not is_group(message.user_id):
                 return Decision(reply=texts.EDITED_HINT, state=reachable_again(user))
             case Kind.MEDIA:
                 return Decision(reply=texts.TEXT_ONLY, name=_first_name(message, user), state=reachable_again(user))
-            case Kind.TEXT:
+            case Kind.TEXT | Kind.EDITED:  # an edit that added a mention of us
                 return self._decide_text(message, user)
             case _:
                 assert_never(message.kind)
@@ -136,7 +136,7 @@ class TelegramService:
             return self._command(command[1].lower(), argument, message, user)
         if not message.text:
             return Decision(reply=texts.EMPTY_TEXT, name=name, state=state)
-        return Decision(prompt=texts.with_attachments(message), name=name, state=state)
+        return Decision(prompt=texts.prompt(message), name=name, state=state)
 
     def _command(self, command: str, argument: str, message: InboundMessage, user: User | None) -> Decision:
         name, state = _first_name(message, user), reachable_again(user)

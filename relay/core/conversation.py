@@ -28,6 +28,7 @@ from relay.core.messages import (
     InboundContext,
     InboundId,
     InboundMessage,
+    Kind,
     Outcome,
     Platform,
     User,
@@ -154,6 +155,8 @@ class Conversation:
         )
         decision = self._channel.decide(message, user)
         context = await self._inbox.load_context(claim, MAX_MERGED)
+        if message.kind is Kind.EDITED:
+            claim, decision = _edit(claim, decision, context)
         refused = self._refusal(claim, decision, user, context)
         if refused is None and decision.prompt is not None:
             if user is not None and user.state is UserState.PAUSED:
@@ -298,6 +301,18 @@ class Conversation:
     async def _give_up(self, claim: Claim, reason: str, merged: Sequence[InboundId] = ()) -> None:
         log.error("message %s of %s is given up: %s", claim.id, self._platform, reason)
         await self._inbox.dead_letter_inbound(claim, reason, self._channel.plan(APOLOGY), merged)
+
+
+def _edit(claim: Claim, decision: Decision, context: InboundContext) -> tuple[Claim, Decision]:
+    """The claim and the decision on an edit: none when the history has its text, or when it is asked a second time."""
+    text = claim.message.text
+    if any(f"\n{text}\n" in f"\n{past.message}\n" for past in context.recent if past.role == "user"):
+        return claim, Decision(reason="the edit changed no text")
+    if decision.prompt is None:
+        return claim, decision
+    if context.replied_before:
+        return claim, Decision(reason="the message was answered before its edit")
+    return replace(claim, message=replace(claim.message, kind=Kind.TEXT)), decision
 
 
 def _opaque(platform: Platform, user_id: UserId) -> str:

@@ -174,11 +174,15 @@ class HistoryMessage:
 
 @dataclass(frozen=True, slots=True)
 class InboundContext:
-    """What stands around a claimed message: how much was answered, the latest lines of both, what waits behind it."""
+    """What stands around a claimed message: how much was answered, the latest lines of both, what waits behind it.
+
+    replied_before: whether a reply to this very message was sent, which an edit of it finds.
+    """
 
     usage: Usage
     recent: tuple[HistoryMessage, ...]
     following: tuple[tuple[InboundId, InboundMessage], ...]
+    replied_before: bool = False
 
 
 @dataclass(frozen=True, slots=True)

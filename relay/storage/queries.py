@@ -29,6 +29,7 @@ from relay.core.errors import ModelFailure
 from relay.core.messages import (
     OPEN_PART_STATES,
     HistoryMessage,
+    InboundMessage,
     Limit,
     Outcome,
     Part,
@@ -137,6 +138,13 @@ def usage(connection: Connection, platform: Platform, writer: UserId, now: float
     rows = connection.execute(_USAGES, {**user_parameters(platform, writer), **since}).all()
     minute, day, *notified = (sum(value or 0 for value in column) for column in zip(*rows, strict=True))
     return Usage(minute, day, *map(bool, notified))
+
+
+def has_reply(connection: Connection, message: InboundMessage) -> bool:
+    """Whether one of the latest parts to this user replies to the message with the same id at the provider."""
+    own = of_user(outbound, message.platform, message.user_id) & outbound.c.provider_id.is_not(None)
+    latest = select(outbound.c.reply_to).where(own).order_by(outbound.c.id.desc()).limit(MAX_RECENT_MESSAGES)
+    return message.reply_to in set(connection.execute(latest).scalars())
 
 
 def recent_messages(connection: Connection, platform: Platform, user_id: UserId) -> tuple[HistoryMessage, ...]:

@@ -398,3 +398,27 @@ async def test_no_name_of_a_person_reaches_the_models_provider(relay: RelayHarne
     await relay.idle()
     assert len(set(people)) == 2
     assert all(ANN not in person and len(person) == 32 for person in people)
+
+
+@pytest.mark.parametrize("original", ["hello", "two|lines"])
+async def test_an_edit_that_changes_no_text_is_ignored(new_relay: NewRelay, original: str) -> None:
+    """Link previews and changed names arrive as edits; the text is the one in the history, alone or merged."""
+    relay = await new_relay()
+    original = original.replace("|", "\n")
+    await relay.receive(original)
+    await relay.idle()
+    await relay.receive(original.split("\n")[0], kind=Kind.EDITED)
+    await relay.idle()
+    assert relay.channel.to(ANN) == [f"re: {original}"]
+    assert (await relay.rows(inbound, "reason"))[-1] == ("the edit changed no text",)
+
+
+async def test_an_edit_that_asks_is_answered_once(new_relay: NewRelay) -> None:
+    """A message that was no question before is one now; one that was answered already is not asked again."""
+    relay = await new_relay()
+    await relay.receive("what time?", kind=Kind.EDITED, reply_to="7")
+    await relay.idle()
+    await relay.receive("what time is it?", kind=Kind.EDITED, reply_to="7")
+    await relay.idle()
+    assert relay.channel.to(ANN) == ["re: what time?"]
+    assert await relay.history() == [("user", "what time?"), ("assistant", "re: what time?")]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 
 from relay.channels.telegram.markdown import escape
+from relay.channels.telegram.rich_text import as_quote
 from relay.core.messages import InboundMessage, User
 
 TEXT_ONLY = "I can only read text for now. Please describe it in words."
@@ -65,12 +66,15 @@ def stored_facts(name: str, message: InboundMessage, user: User | None, *, since
     )
 
 
-def with_attachments(message: InboundMessage) -> str:
-    """The prompt for a text with a picture, which the model must not pretend to have seen."""
-    if not message.attachments:
-        return message.text
-    kinds = ", ".join(message.attachments)
-    return f"{message.text}\n\n[With this message came {kinds}, which you cannot see.]"
+def prompt(message: InboundMessage) -> str:
+    """The text with what it replies to, and a note about pictures, which the model must not pretend to have seen."""
+    text = message.text
+    if quoted := message.options.get("quoted"):
+        whose = f"what {quoted['author']} wrote" if quoted["author"] else "this"
+        text = f"[In reply to {whose}:]\n{as_quote(quoted['text'])}\n\n{text}"
+    if message.attachments:
+        text += f"\n\n[With this message came {', '.join(message.attachments)}, which you cannot see.]"
+    return text
 
 
 def system_prompt(name: str | None, *, group: bool) -> str:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
+from telegram import Message
+
+from relay.channels.telegram.entity_text import read_entity_text, read_plain_text
+from relay.channels.telegram.json_fields import is_integer, optional, required
 from relay.channels.telegram.markdown import clean_telegram
+from relay.channels.telegram.quoted import display_name, forwarded_from, replied_to
+from relay.channels.telegram.rich_text import as_quote, rich_markdown
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import PayloadError
 from relay.core.messages import InboundMessage, Kind, UserId
-from relay.core.names import name_or_none
-from relay.core.text import is_blank
-
-T = TypeVar("T")
 
 MEDIA: Final = {
     "photo": "image/jpeg",
@@ -41,6 +43,11 @@ MEDIA: Final = {
 }
 """Fields of a message besides text, each with its content type where the message gives none."""
 
+MAX_EDIT_AGE = 600
+"""Seconds in which an edit of a group message may still address the bot."""
+
+_KNOWN_FIELDS: Final = {name for kind in Message.__mro__ for name in getattr(kind, "__slots__", ())} | {"from"}
+
 COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?=\s|$)")
 
 _GONE = frozenset({"kicked", "left"})
@@ -60,13 +67,13 @@ def read_update(update: Any, me: Identity, received_at: float) -> InboundMessage
     """One update as a message. Raises PayloadError when it cannot be understood."""
     if not isinstance(update, dict):
         raise PayloadError("an update must be a JSON object")
-    external_id = f"{me.id}:{_required(update, 'update_id', int)}"
+    external_id = f"{me.id}:{required(update, 'update_id', int)}"
     if "message" in update:
-        return _UpdateParser(_required(update, "message", dict), me, external_id, received_at).message()
+        return _UpdateParser(required(update, "message", dict), me, external_id, received_at).message()
     if "edited_message" in update:
-        return _UpdateParser(_required(update, "edited_message", dict), me, external_id, received_at).edited()
+        return _UpdateParser(required(update, "edited_message", dict), me, external_id, received_at).edited()
     if "my_chat_member" in update:
-        return _UpdateParser(_required(update, "my_chat_member", dict), me, external_id, received_at).membership()
+        return _UpdateParser(required(update, "my_chat_member", dict), me, external_id, received_at).membership()
     return _unanswered(update, me, external_id, received_at)
 
 
@@ -78,29 +85,47 @@ class _UpdateParser:
         self._me = me
         self._external_id = external_id
         self._received_at = received_at
-        self._chat = _required(source, "chat", dict)
-        self._chat_id = _required(self._chat, "id", int)
-        self._chat_type = _optional(self._chat, "type", str) or "private"
+        self._chat = required(source, "chat", dict)
+        self._chat_id = required(self._chat, "id", int)
+        self._chat_type = optional(self._chat, "type", str) or "private"
         self._private = self._chat_type == "private"
         # An anonymous administrator, or a member who writes as a channel, has the account of a machine in "from".
-        self._sender = _optional(source, "sender_chat", dict) or _optional(source, "from", dict) or {}
-        text = _optional(source, "text", str) or _optional(source, "caption", str) or ""
-        self._has_text = bool(text)
-        self._text = "" if is_blank(text) else clean_telegram(text).strip()
+        self._sender = optional(source, "sender_chat", dict) or optional(source, "from", dict) or {}
+        words = read_entity_text(source, me.id, me.username)
+        if not words.text and (rich := rich_markdown(source)):
+            words = read_plain_text(rich, me.username)
+        self._words = words
+        self._has_text = bool(words.text or source.get("text") or source.get("caption"))
+        self._foreign = forwarded_from(source)
+        self._quoted = replied_to(source, me.id, me.username)
 
     def message(self) -> InboundMessage:
         attachments = self._attachments()
-        from_machine = self._sender.get("is_bot") is True or self._source.get("is_automatic_forward") is True
-        if self._chat_type == "channel" or from_machine or not (self._has_text or attachments) or not self._is_for_us():
+        if self._unanswerable() or not (self._has_text or attachments) or not self._is_for_us():
             return self._made(Kind.SERVICE)
-        if attachments and not self._text:
+        if attachments and not self._words.text:
             return self._made(Kind.MEDIA, attachments=attachments)
         return self._made(Kind.TEXT, text=self._prompt_text(), attachments=attachments)
 
     def edited(self) -> InboundMessage:
-        """Only an edit of text in a private chat: Telegram also calls a location that moves an edit."""
-        answered = self._private and self._text and self._sender.get("is_bot") is not True
-        return self._made(Kind.EDITED, text=self._text) if answered else self._made(Kind.SERVICE)
+        """An edit of text: in a private chat, or in a group soon after and with a mention of us.
+
+        Telegram also calls a location that moves an edit.
+        """
+        if self._unanswerable() or not self._words.text:
+            return self._made(Kind.SERVICE)
+        answered = self._private or (self._words.mentions_bot and self._is_fresh_edit())
+        return self._made(Kind.EDITED, text=self._prompt_text()) if answered else self._made(Kind.SERVICE)
+
+    def _is_fresh_edit(self) -> bool:
+        edited_at, sent_at = (optional(self._source, key, int) or 0 for key in ("edit_date", "date"))
+        return 0 <= edited_at - sent_at <= MAX_EDIT_AGE
+
+    def _unanswerable(self) -> bool:
+        """A channel's post, also where it is forwarded for comments, and what another bot writes."""
+        if self._chat_type == "channel" or self._source.get("is_automatic_forward") is True:
+            return True
+        return self._sender.get("is_bot") is True
 
     def membership(self) -> InboundMessage:
         """We were blocked, unblocked, added or removed."""
@@ -112,7 +137,7 @@ class _UpdateParser:
         return self._made(Kind.SERVICE)
 
     def _status(self, key: str) -> str:
-        return _required(_required(self._source, key, dict), "status", str)
+        return required(required(self._source, key, dict), "status", str)
 
     def _attachments(self) -> tuple[str, ...]:
         found = []
@@ -121,41 +146,53 @@ class _UpdateParser:
                 file = self._source[key]
                 given = file.get("mime_type") if isinstance(file, dict) else None
                 found.append(clean_telegram(given)[:100] if isinstance(given, str) and given else usual)
-        return tuple(found)
+        return tuple(found or self._unknown_content())
+
+    def _unknown_content(self) -> list[str]:
+        """Content without a text of a kind that was invented later; in a private chat the sender is told."""
+        if self._has_text or not self._private:
+            return []
+        unknown = [key for key in self._source if key not in _KNOWN_FIELDS and isinstance(self._source[key], dict)]
+        return [f"application/x-{clean_telegram(key)[:50]}" for key in unknown[:1]]
+
+    def _command(self) -> re.Match[str] | None:
+        """A command in the sender's own words: one in a forward is another person's."""
+        return None if self._foreign else COMMAND.match(self._words.text)
 
     def _is_for_us(self) -> bool:
         """In a group only messages that mention us, reply to us, or are a command of ours."""
         if self._private:
             return True
-        command = COMMAND.match(self._text)
+        command = self._command()
         if command is not None and command[2] is not None:
             return command[2].casefold() == self._me.username.casefold()
         if command is not None:
             return command[1].lower() in self._me.commands
-        return bool(self._mention().search(self._text)) or self._replies_to_us()
-
-    def _mention(self) -> re.Pattern[str]:
-        return re.compile(rf"(?<!\w)@{re.escape(self._me.username)}(?!\w)", re.IGNORECASE)
+        return self._words.mentions_bot or self._replies_to_us()
 
     def _replies_to_us(self) -> bool:
-        earlier = _optional(self._source, "reply_to_message", dict) or {}
-        author = _optional(earlier, "from", dict) or {}
+        earlier = optional(self._source, "reply_to_message", dict) or {}
+        author = optional(earlier, "from", dict) or {}
         # In a topic every message formally replies to the note that created the topic.
         return author.get("id") == self._me.id and "forum_topic_created" not in earlier
 
     def _prompt_text(self) -> str:
-        """The text; in a group without the mention of us, and with the sender's name in front."""
-        if self._private or COMMAND.match(self._text):
-            return self._text
-        text = self._mention().sub("", self._text).strip(" ,:\n")
-        sender = self._sender_name()
-        return f"{sender}: {text}" if sender and text else text
+        """The text; in a group without the mention of us, and with the sender's name in front.
 
-    def _sender_name(self) -> str | None:
-        first, last = self._sender.get("first_name"), self._sender.get("last_name")
-        return name_or_none(" ".join(part for part in (first, last) if isinstance(part, str))) or name_or_none(
-            _text_of(self._sender, "title")
-        )
+        A mention alone, as a reply, asks about the message that it replies to.
+        """
+        text = self._words.text
+        if self._command() is not None:
+            return text
+        if not self._private:
+            text = self._words.unaddressed.strip(" ,:\n")
+        if not text and self._quoted is not None and not self._quoted.is_by_bot:
+            quoted, self._quoted = self._quoted, None
+            return f"{quoted.author}: {quoted.text}" if quoted.author else quoted.text
+        if text and self._foreign:
+            text = f"{self._foreign}:\n{as_quote(text)}"
+        sender = display_name(self._sender)
+        return f"{sender}: {text}" if sender and text and not self._private else text
 
     def _made(self, kind: Kind, *, text: str = "", attachments: tuple[str, ...] = ()) -> InboundMessage:
         whose = self._sender if self._private else self._chat
@@ -166,19 +203,28 @@ class _UpdateParser:
             text=text,
             received_at=self._received_at,
             kind=kind,
-            name=self._sender_name() if self._private else name_or_none(_text_of(self._chat, "title")),
+            name=display_name(self._sender if self._private else self._chat) or None,
             username=_text_of(whose, "username"),
             language=_text_of(self._sender, "language_code") if self._private else None,
             reply_to=self._reply_to(),
             attachments=attachments,
-            options={"chat_type": self._chat_type},
+            options=self._options(),
             sender=self._sender_id(),
         )
+
+    def _options(self) -> dict[str, Any]:
+        """What the channel uses later: the kind of chat, when the message was sent, and what it replies to."""
+        sent_at = self._source.get("date")
+        return {
+            "chat_type": self._chat_type,
+            **({"sent_at": sent_at} if is_integer(sent_at) else {}),
+            **({"quoted": asdict(self._quoted)} if self._quoted else {}),
+        }
 
     def _sender_id(self) -> UserId | None:
         """Who wrote in a group; in a private chat that is its user."""
         number = self._sender.get("id")
-        return None if self._private or not _is_integer(number) else UserId(str(number))
+        return None if self._private or not is_integer(number) else UserId(str(number))
 
     def _album_item(self) -> str:
         """One id for all pictures of an album, which arrive one by one, so that they get one answer."""
@@ -190,9 +236,9 @@ class _UpdateParser:
     def _reply_to(self) -> str | None:
         """Where the reply goes: "message", or "message/thread" within a topic."""
         message, thread = self._source.get("message_id"), self._source.get("message_thread_id")
-        if not _is_integer(message):
+        if not is_integer(message):
             return None
-        in_topic = self._source.get("is_topic_message") is True and _is_integer(thread)
+        in_topic = self._source.get("is_topic_message") is True and is_integer(thread)
         return f"{message}/{thread}" if in_topic else f"{message}"
 
 
@@ -201,7 +247,7 @@ def _unanswered(update: Mapping[str, Any], me: Identity, external_id: str, recei
     body = next((value for key, value in update.items() if key != "update_id" and isinstance(value, dict)), {})
     places = (body.get(key) for key in ("chat", "from", "user", "user_chat_id"))
     ids = (place.get("id") if isinstance(place, dict) else place for place in places)
-    whose = next((number for number in ids if _is_integer(number)), me.id)
+    whose = next((number for number in ids if is_integer(number)), me.id)
     return InboundMessage(
         TELEGRAM,
         external_id,
@@ -213,30 +259,11 @@ def _unanswered(update: Mapping[str, Any], me: Identity, external_id: str, recei
     )
 
 
-def _is_integer(value: Any) -> bool:
-    """Ids have at most 52 significant bits: https://core.telegram.org/bots/api#chat"""
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63
-
-
 def is_group(chat: str) -> bool:
     """https://core.telegram.org/bots/api#chat: groups have negative ids."""
     return chat.startswith("-")
 
 
-def _required(source: Mapping[str, Any], key: str, kind: type[T]) -> T:
-    value = source.get(key)
-    if not isinstance(value, kind) or (kind is int and not _is_integer(value)):
-        raise PayloadError(f"{key} is missing or is not {_KIND_NAMES[kind]}")
-    return value
-
-
-def _optional(source: Mapping[str, Any], key: str, kind: type[T]) -> T | None:
-    return None if source.get(key) is None else _required(source, key, kind)
-
-
 def _text_of(source: Mapping[str, Any], key: str) -> str | None:
     value = source.get(key)
     return clean_telegram(value)[:200] or None if isinstance(value, str) else None
-
-
-_KIND_NAMES: Final[Mapping[type, str]] = {int: "a whole number", str: "a text", dict: "an object"}

@@ -130,6 +130,27 @@ def test_words_with_a_picture_tell_the_model_that_it_cannot_see(service: Telegra
 
 
 @pytest.mark.parametrize(
+    ("author", "prompt"),
+    [
+        ("you", "[In reply to what you wrote:]\n> Two.\n> Three.\n\nwhy?"),
+        ("Bob", "[In reply to what Bob wrote:]\n> Two.\n> Three.\n\nwhy?"),
+        ("", "[In reply to this:]\n> Two.\n> Three.\n\nwhy?"),
+    ],
+)
+def test_the_model_reads_what_a_question_replies_to(service: TelegramService, author: str, prompt: str) -> None:
+    """And whose words they are; a command needs none of it."""
+    options = {"quoted": {"author": author, "text": "Two.\nThree."}}
+    assert service.decide(said("why?", options=options), ADA).prompt == prompt
+    assert service.decide(said("/clear", options=options), ADA).clear_history
+
+
+def test_a_mention_added_to_a_group_message_is_a_question(service: TelegramService) -> None:
+    """An edit of a private message gets a hint instead."""
+    edit = said("Ada: what time?", kind=Kind.EDITED, user_id=UserId("-5"))
+    assert service.decide(edit, ADA).prompt == "Ada: what time?"
+
+
+@pytest.mark.parametrize(
     ("kind", "text", "says"),
     [(Kind.MEDIA, "", TEXT_ONLY), (Kind.EDITED, "x", EDITED_HINT), (Kind.TEXT, "", EMPTY_TEXT)],
 )

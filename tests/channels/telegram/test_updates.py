@@ -73,6 +73,22 @@ AS_CHANNEL: dict[str, Any] = {
     "sender_chat": CHANNEL,
 }
 POSTED = {**AS_CHANNEL, "is_automatic_forward": True}
+BOB = {"id": 700000002, "is_bot": False, "first_name": "Bob"}
+QUESTION = {
+    "message_id": 3,
+    "date": 1790000000,
+    "chat": group(0)["message"]["chat"],
+    "from": BOB,
+    "text": "Capital of Peru?",
+}
+URL = "https://example.org/a?id=7"
+LINK = [{"type": "text_link", "offset": 7, "length": 9, "url": URL}]
+EMOJI_LINK = [{"type": "text_link", "offset": 3, "length": 4, "url": URL}]
+MENTIONED = [{"type": "text_mention", "offset": 4, "length": 5, "user": ME}]
+IN_CODE = [{"type": "code", "offset": 4, "length": len(USERNAME) + 1}]
+HIDDEN = {"type": "hidden_user", "date": 1, "sender_user_name": "B"}
+FROM_BOB = {"type": "user", "date": 1, "sender_user": BOB}
+FROM_NEWS = {"type": "channel", "date": 1, "chat": CHANNEL, "message_id": 7}
 REPLY_TO_US = {"message_id": 5, "date": 1790000000, "chat": group(0)["message"]["chat"], "from": ME, "text": "Hello"}
 TOPIC_START = {**REPLY_TO_US, "forum_topic_created": {"name": "x", "icon_color": 7322096}}
 
@@ -88,7 +104,9 @@ RECORDED = [
     ("a location", private(1, None, location={"latitude": 1.5, "longitude": 2.5}), Kind.MEDIA, ""),
     ("an edit", edited(private(1, "hello!")), Kind.EDITED, "hello!"),
     ("a location that moves", edited(private(1, None, location={"latitude": 1, "longitude": 2})), Kind.SERVICE, ""),
-    ("an edit in a group", edited(group(1, f"@{USERNAME} hello!")), Kind.SERVICE, ""),
+    ("an edit in a group", edited(group(1, "hello!")), Kind.SERVICE, ""),
+    ("a mention added in a group", edited(group(1, f"@{USERNAME} hello!")), Kind.EDITED, "Ada Lovelace: hello!"),
+    ("a mention added late", edited(group(1, f"@{USERNAME} hi", date=1780000000)), Kind.SERVICE, ""),
     ("a command", private(1, "/help@relay_test_bot"), Kind.TEXT, "/help@relay_test_bot"),
     ("talk among others", group(1, "hello all"), Kind.SERVICE, ""),
     ("a mention", group(1, f"@{USERNAME} hello"), Kind.TEXT, "Ada Lovelace: hello"),
@@ -97,6 +115,22 @@ RECORDED = [
     ("only our name", group(1, f"@{USERNAME}"), Kind.TEXT, ""),
     ("a reply to us", group(1, "why?", reply_to_message=REPLY_TO_US), Kind.TEXT, "Ada Lovelace: why?"),
     ("the start of a topic", group(1, "why?", reply_to_message=TOPIC_START), Kind.SERVICE, ""),
+    ("a question by reply", group(1, f"@{USERNAME}", reply_to_message=QUESTION), Kind.TEXT, "Bob: Capital of Peru?"),
+    ("our own words by reply", group(1, f"@{USERNAME}", reply_to_message=REPLY_TO_US), Kind.TEXT, ""),
+    ("a mention as a link", group(1, "hey Relay, hello", entities=MENTIONED), Kind.TEXT, "Ada Lovelace: hey , hello"),
+    ("our name in code", group(1, f"use @{USERNAME} here", entities=IN_CODE), Kind.SERVICE, ""),
+    ("our name in a URL", group(1, f"see https://t.me/@{USERNAME}"), Kind.SERVICE, ""),
+    ("a link behind words", private(1, "sum up this page", entities=LINK), Kind.TEXT, f"sum up this page ({URL})"),
+    ("behind a caption", private(1, None, photo=PHOTO, caption="\U0001f642 page", caption_entities=EMOJI_LINK),
+     Kind.TEXT, f"\U0001f642 page ({URL})"),
+    ("a link that shows itself", private(1, URL, entities=[{**LINK[0], "offset": 0, "length": len(URL)}]),
+     Kind.TEXT, URL),
+    ("a forward", private(1, "Tax starts\nin May.", forward_origin=HIDDEN), Kind.TEXT,
+     "Forwarded from B:\n> Tax starts\n> in May."),
+    ("a forward of a channel", private(1, "x", forward_origin=FROM_NEWS), Kind.TEXT, "Forwarded from News:\n> x"),
+    ("a command in a forward", private(1, "/help", forward_origin=FROM_BOB), Kind.TEXT, "Forwarded from Bob:\n> /help"),
+    ("a command through a bot", private(1, "/clear", via_bot=ME), Kind.TEXT, f"Sent through @{USERNAME}:\n> /clear"),
+    ("a command forwarded to a group", group(1, "/clear", forward_origin=FROM_BOB), Kind.SERVICE, ""),
     ("a command in a group", group(1, "/help"), Kind.TEXT, "/help"),
     ("a command for us", group(1, f"/help@{USERNAME}"), Kind.TEXT, f"/help@{USERNAME}"),
     ("a command for another bot", group(1, "/help@other_bot"), Kind.SERVICE, ""),
@@ -161,6 +195,90 @@ def test_the_writer_is_the_member_of_a_group(update: dict[str, Any], sender: str
     """Limits and lists count for the person, or for the chat in whose name an administrator or a channel writes."""
     message = read_update(update, IDENTITY, 5.0)
     assert (message.sender, message.writer) == (sender, writer)
+
+
+RICH = [
+    ([{"type": "paragraph", "text": "Compare A and B"}], "Compare A and B"),
+    ([{"type": "heading", "size": 2, "text": "Plan"}, {"type": "divider"}], "## Plan\n\n---"),
+    ([{"type": "paragraph", "text": ["see ", {"type": "url", "text": "this", "url": URL}]}], f"see this ({URL})"),
+    ([{"type": "paragraph", "text": {"type": "bold", "text": ["so ", {"type": "code", "text": "x"}]}}], "**so `x`**"),
+    ([{"type": "pre", "language": "py", "text": "x = 1"}], "```py\nx = 1\n```"),
+    ([{"type": "mathematical_expression", "expression": "x^2"}], "$$x^2$$"),
+    (
+        [
+            {
+                "type": "list",
+                "items": [
+                    {"label": "1.", "blocks": [{"type": "paragraph", "text": "one"}]},
+                    {"label": "•", "blocks": [{"type": "paragraph", "text": "two"}]},
+                    {"has_checkbox": True, "is_checked": True, "blocks": [{"type": "paragraph", "text": "three"}]},
+                ],
+            }
+        ],
+        "1. one\n- two\n- [x] three",
+    ),
+    (
+        [
+            {
+                "type": "table",
+                "cells": [[{"text": "a", "is_header": True}, {"text": "b|c"}], [{"text": "1"}, {"text": "2"}]],
+            }
+        ],
+        "| a | b\\|c |\n|---|---|\n| 1 | 2 |",
+    ),
+    ([{"type": "blockquote", "blocks": [{"type": "paragraph", "text": "q"}], "credit": "C"}], "> q\n> C"),
+    ([{"type": "photo", "caption": {"text": "a cat"}}], "a cat"),
+    ([{"type": "telepathy", "text": "of tomorrow"}], "of tomorrow"),
+]
+
+
+@pytest.mark.parametrize(("blocks", "text"), RICH)
+def test_a_rich_message_is_read_as_markdown(blocks: list[dict[str, Any]], text: str) -> None:
+    """Apps send lists, tables and pasted web pages as blocks, without a text."""
+    message = read_update(private(1, None, rich_message={"blocks": blocks}), IDENTITY, 5.0)
+    assert (message.kind, message.text) == (Kind.TEXT, text)
+
+
+def test_a_rich_message_in_a_group_mentions_us_like_any_other() -> None:
+    """By the name in one of its blocks."""
+    blocks = [{"type": "paragraph", "text": f"@{USERNAME} what is up?"}]
+    message = read_update(group(1, None, rich_message={"blocks": blocks}), IDENTITY, 5.0)
+    assert (message.kind, message.text) == (Kind.TEXT, "Ada Lovelace: what is up?")
+
+
+def test_content_of_tomorrow_is_answered_in_a_private_chat_and_no_service_note_is() -> None:
+    """The person learns that it cannot be read; a pinned message or a new title is no question."""
+    unknown, pinned = (
+        read_update(private(1, None, **{key: {"id": "1"}}), IDENTITY, 5.0) for key in ("hologram", "pinned_message")
+    )
+    assert (unknown.kind, unknown.attachments) == (Kind.MEDIA, ("application/x-hologram",))
+    assert pinned.kind is Kind.SERVICE
+
+
+EXTERNAL = {"origin": {**FROM_NEWS, "chat": {"id": -1009, "type": "channel", "title": "N"}}}
+
+
+@pytest.mark.parametrize(
+    ("update", "author", "text"),
+    [
+        (private(1, "what?", reply_to_message=REPLY_TO_US), "you", "Hello"),
+        (private(1, "what?", reply_to_message=REPLY_TO_US, quote={"text": "ell", "position": 1}), "you", "ell"),
+        (group(1, f"@{USERNAME} is he right?", reply_to_message=QUESTION), "Bob", "Capital of Peru?"),
+        (private(1, "true?", external_reply=EXTERNAL, quote={"text": "Bridge closed.", "position": 0}), "N",
+         "Bridge closed."),
+        (private(1, "and?", reply_to_message={**QUESTION, "text": None, "caption": "a chart"}), "Bob", "a chart"),
+        (private(1, "and?", reply_to_message={**QUESTION, "text": "x" * 9000}), "Bob", "x" * 4095 + "…"),
+    ],
+)  # fmt: skip
+def test_what_a_message_replies_to_comes_with_it(update: dict[str, Any], author: str, text: str) -> None:
+    """The selected part, else the whole; from this chat or another one; and whose words they are."""
+    assert read_update(update, IDENTITY, 5.0).options["quoted"] == {"author": author, "text": text}
+
+
+@pytest.mark.parametrize("more", [{}, {"reply_to_message": TOPIC_START}, {"external_reply": EXTERNAL}])
+def test_nothing_is_quoted_where_no_words_are(more: dict[str, Any]) -> None:
+    """A message of its own, the start of a topic, a picture elsewhere."""
+    assert "quoted" not in read_update(private(1, "hello", **more), IDENTITY, 5.0).options
 
 
 def test_the_topic_of_a_message_is_remembered() -> None:
