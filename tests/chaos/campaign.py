@@ -23,19 +23,24 @@ import httpx
 from aiohttp import web
 
 from relay.channels.registry import PLATFORMS
-from tests.chaos.chaos_audit import Bubble, Findings, audit, key_of, read_rows
+from tests.chaos.chaos_audit import Bubble, Findings, audit, audit_fairness, key_of, read_rows
 from tests.chaos.chaos_faults import FaultInjector
 from tests.chaos.chaos_model import ChaosModel
+from tests.chaos.chaos_outage import Outage, minute_without_postgresql
+from tests.chaos.chaos_processes import ProcessFaults
 from tests.chaos.chaos_product import ChaosProduct, new_product
 from tests.chaos.chaos_report import Report, print_report, save_report
 from tests.chaos.chaos_users import ChaosUsers, SimulatorClient
 from tests.chaos.proxy import FaultyProxy
 from tests.ports import Ports
 from tests.product.running_product import ROOT
+from tests.running_postgresql import Postgresql, running_postgresql
 
 MODEL_FAILURE_RATE = 0.06
 PROXY_FAILURE_RATE = 0.05
 SHORT = 60.0  # below this there is no time for what takes more than 20 s
+LONG = 120.0  # from this on there is time for what takes more than a minute
+HANGING = ("llm_server", "sms_server", "telegram_server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class CampaignOptions:
     people: int
     folder: Path
     telegram_mode: str
+    database: str = "sqlite"
     pause: float = 12.0
     drain: float = 240.0
     pauses: tuple[float, float] = (1.0, 5.0)
@@ -64,6 +70,10 @@ class Campaign:
     proxy: FaultyProxy
     users: ChaosUsers
     injector: FaultInjector
+    processes: ProcessFaults
+    rng: random.Random
+    postgresql: Postgresql | None = None
+    outage: Outage | None = None
     statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     async def run(self) -> Report:
@@ -90,11 +100,24 @@ class Campaign:
         if options.seconds < SHORT:
             self.injector.long_waits, self.injector.longest = False, 1.5
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.injector.kills_until(until, options.between_kills))
+            group.create_task(self.processes.kills_until(until, options.between_kills))
+            group.create_task(self.processes.stops_until(until, options.between_kills, self.injector.longest))
+            if options.seconds >= LONG:
+                group.create_task(self._long_faults(options.seconds))
             group.create_task(self.injector.storms(until, options.pauses))
             group.create_task(self.injector.own_faults(until, options.pauses))
             for person in self.users.all:
                 group.create_task(self.users.talk(person, until, options.pause, self.injector.prepare_fault))
+
+    async def _long_faults(self, seconds: float) -> None:
+        """What takes a minute each: a server hangs until the launcher kills it, and PostgreSQL stops."""
+        await asyncio.sleep(seconds / 10)
+        if self.postgresql is not None:
+            async with self.processes.calm, self.injector.database_is_free:
+                await self.product.all_ready()
+                self.outage = await minute_without_postgresql(self.product, self.postgresql, self.proxy)
+            self.injector.injected["database: stopped for a minute"] += 1
+        await self.processes.hang(self.rng.choice(HANGING))
 
     async def _drain(self, until: float) -> bool:
         """Wait until everything was delivered and nothing is left to do, seen twice in a row."""
@@ -128,9 +151,16 @@ class Campaign:
             query = {"platform": person.platform, "person": person.address}
             transcript = await self.simulator.call("GET", "transcript", params=query)
             seen[key_of(person)] = [bubble for bubble in transcript["bubbles"] if bubble["direction"] == "out"]
-        (self.product.folder / "transcripts.json").write_text(json.dumps(seen), encoding="utf-8")
-        stored = await asyncio.to_thread(read_rows, self.product.folder / "product.db")
-        return audit(self.users.all, seen, stored)
+        stored = await asyncio.to_thread(read_rows, self.product.database_url)
+        for name, content in (("transcripts", seen), ("rows", stored.as_json())):
+            (self.product.folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        findings = audit(self.users.all, seen, stored)
+        offset = time.time() - time.monotonic()
+        for bubbles in seen.values():
+            for bubble in bubbles:
+                bubble["at"] -= offset
+        audit_fairness(self.users.all, seen, stored, self.model.log, findings)
+        return findings
 
     def _report(self, findings: Findings, took: float, draining: float, *, drained: bool) -> Report:
         questions = [question for person in self.users.all for question in person.questions]
@@ -140,8 +170,9 @@ class Campaign:
                 "seed": self.options.seed,
                 "people": self.options.people,
                 "telegram": self.options.telegram_mode,
+                "database": self.options.database,
             },
-            kills=dict(self.injector.kills),
+            kills=dict(self.processes.kills),
             faults=dict(self.injector.injected + self.model.injected + self.proxy.injected + self.users.injected),
             sent=len(questions),
             refused=[f"{question.marker}: {question.refusal}" for question in questions if question.refusal],
@@ -153,6 +184,7 @@ class Campaign:
             took=took,
             draining=draining,
             drained=drained,
+            outage=self.outage,
         )
 
 
@@ -166,14 +198,17 @@ async def campaign(options: CampaignOptions) -> Report:
     """Run a campaign from an empty folder to its report; everything that was started is stopped again."""
     held = Ports()
     port = held.take()
-    product = new_product(options.folder, port, options.telegram_mode)
     # One generator each: the draws of one must not change those of the others.
-    rngs = {name: random.Random(f"{options.seed} {name}") for name in ("users", "model", "proxy", "injector")}
+    names = ("users", "model", "proxy", "injector", "processes", "campaign")
+    rngs = {name: random.Random(f"{options.seed} {name}") for name in names}
     model = ChaosModel(rngs["model"])
-    proxy = FaultyProxy({name: product.url(f"{name}_server") for name in ("sms", "telegram")}, rngs["proxy"])
-    simulator = SimulatorClient(product.url("simulator"))
     async with AsyncExitStack() as stack:
         stack.callback(held.give_back)
+        postgresql = stack.enter_context(running_postgresql()) if options.database == "postgresql" else None
+        url = postgresql.url if postgresql else None
+        product = new_product(options.folder, port, options.telegram_mode, url)
+        proxy = FaultyProxy({name: product.url(f"{name}_server") for name in ("sms", "telegram")}, rngs["proxy"])
+        simulator = SimulatorClient(product.url("simulator"))
         await open_surroundings(stack, port, model, proxy)
         stack.push_async_callback(asyncio.to_thread, product.close)
         await simulator.open()
@@ -182,8 +217,11 @@ async def campaign(options: CampaignOptions) -> Report:
         await asyncio.to_thread(product.await_simulator)
         await product.launch()
         users = ChaosUsers(options.seed, simulator, rngs["users"], disorder=options.telegram_mode == "webhook")
-        injector = FaultInjector(product, simulator, model, proxy, rngs["injector"])
-        return await Campaign(options, product, simulator, model, proxy, users, injector).run()
+        injector = FaultInjector(product, simulator, model, proxy, rngs["injector"], postgresql)
+        processes = ProcessFaults(product, rngs["processes"])
+        return await Campaign(
+            options, product, simulator, model, proxy, users, injector, processes, rngs["campaign"], postgresql
+        ).run()
 
 
 async def open_surroundings(stack: AsyncExitStack, port: int, model: ChaosModel, proxy: FaultyProxy) -> None:
@@ -204,13 +242,14 @@ def parse_options(arguments: list[str] | None) -> CampaignOptions:
     parser.add_argument("--seed", type=int, default=None, help="repeat an earlier campaign; a new one when left out")
     parser.add_argument("--people", type=int, default=200, help="how many write, half of them by text (default 200)")
     parser.add_argument("--telegram", choices=("polling", "webhook"), help="how updates arrive; drawn when left out")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite", help="(default sqlite)")
     parser.add_argument("--folder", type=Path, default=None, help="logs, database and audit (default build/chaos-SEED)")
     given = parser.parse_args(arguments)
     seed = random.randrange(1, 100_000) if given.seed is None else given.seed
     mode = given.telegram or random.Random(f"{seed} mode").choice(("polling", "webhook"))
     folder = given.folder or ROOT / "build" / f"chaos-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
-    return CampaignOptions(given.seconds, seed, given.people, folder, mode)
+    return CampaignOptions(given.seconds, seed, given.people, folder, mode, given.database)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,16 +7,19 @@ outcome was unknown, and the history.
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import chain
 from typing import Any
+
+from sqlalchemy import Connection, Table, create_engine, select
 
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.messages import Platform
-from tests.chaos.chaos_questions import Piece, Question, markers_in, pieces_in
+from relay.storage.schema import conversations, inbound, outbound
+from tests.chaos.chaos_fairness import MAX_ROUNDS, ModelLog, Served, waits
+from tests.chaos.chaos_questions import Piece, Question, markers_in, pieces_in, user_of
 from tests.chaos.chaos_users import ChaosUser
 
 Row = dict[str, Any]
@@ -26,11 +29,11 @@ _NUMBER = re.compile(r"^\(\d+/\d+\) ")
 
 @dataclass(slots=True)
 class Findings:
-    """Each list names ids and what is wrong; the first five and `dead` must be empty.
+    """Each list names ids and what is wrong; the first five, `dead` and `unfair` must be empty.
 
     resent: Telegram messages that came twice after an unknown outcome. given_up: questions whose answer has a Telegram
     part that failed, with the reason for the operator, because its outcome was unknown twice; unseen: those of them
-    whose answer the user did not get whole.
+    whose answer the user did not get whole. unfair: waits of more than MAX_ROUNDS; most_rounds: the longest of all.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -42,13 +45,17 @@ class Findings:
     resent: list[str] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
+    unfair: list[str] = field(default_factory=list)
+    waits: int = 0
+    most_rounds: int = 0
     acknowledged: int = 0
     answered: int = 0
     notices: int = 0
 
     @property
     def clean(self) -> bool:
-        return not (self.lost or self.unanswered or self.doubled or self.out_of_order or self.history or self.dead)
+        wrong = (self.lost, self.unanswered, self.doubled, self.out_of_order, self.history, self.dead, self.unfair)
+        return not any(wrong)
 
 
 @dataclass(slots=True)
@@ -63,24 +70,34 @@ class StoredRows:
         """The inbound row with this provider's id; Telegram's are stored with the bot's id before them."""
         return self.inbound.get((platform, external_id))
 
+    def as_json(self) -> dict[str, list[Row]]:
+        """All rows by their table: a PostgreSQL of a campaign ends with it."""
+        by_user = {"outbound": self.outbound, "conversations": self.history}
+        return {
+            "inbound": [*self.inbound.values()],
+            **{name: [*chain.from_iterable(rows.values())] for name, rows in by_user.items()},
+        }
 
-def read_rows(database: Path) -> StoredRows:
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=20)
-    connection.row_factory = sqlite3.Row
-    try:
-        rows = [dict(row) for row in connection.execute("SELECT * FROM inbound ORDER BY id")]
+
+def read_rows(database_url: str) -> StoredRows:
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        rows = _rows(connection, inbound)
         stored = StoredRows({(row["platform"], row["external_id"].rpartition(":")[2]): row for row in rows}, {}, {})
-        stored.outbound = _by_person(connection, "SELECT * FROM outbound ORDER BY id")
-        stored.history = _by_person(connection, "SELECT * FROM conversations ORDER BY id")
-        return stored
-    finally:
-        connection.close()
+        stored.outbound = _by_person(_rows(connection, outbound))
+        stored.history = _by_person(_rows(connection, conversations))
+    engine.dispose()
+    return stored
 
 
-def _by_person(connection: sqlite3.Connection, query: str) -> dict[tuple[str, str], list[Row]]:
+def _rows(connection: Connection, table: Table) -> list[Row]:
+    return [dict(row) for row in connection.execute(select(table).order_by(table.c.id)).mappings()]
+
+
+def _by_person(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
     found: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in connection.execute(query):
-        found[row["platform"], row["user_id"]].append(dict(row))
+    for row in rows:
+        found[row["platform"], row["user_id"]].append(row)
     return found
 
 
@@ -96,6 +113,33 @@ def audit(people: Sequence[ChaosUser], seen: dict[str, list[Bubble]], stored: St
         if row["state"] == "dead"
     ]
     return findings
+
+
+def audit_fairness(
+    people: Sequence[ChaosUser], seen: dict[str, list[Bubble]], stored: StoredRows, log: ModelLog, findings: Findings
+) -> None:
+    """Add to the findings what users waited for each other; the bubbles' times are those of the model's log."""
+    settled = {one.marker: one.settled_at for person in people for one in person.questions if one.settled_at}
+    bubbles = [bubble for person in people for bubble in seen[key_of(person)]]
+    parts = [(bubble["at"], marker) for bubble in bubbles for marker in markers_in(bubble["text"])]
+    first_part = {marker: moment for moment, marker in sorted(parts, reverse=True)}
+    arrived = {Served(moment, user_of(marker)) for moment, marker in parts}
+    found = waits(log, settled, list(arrived), first_part, _failed(people, stored))
+    findings.waits = len(found)
+    findings.most_rounds = max((one.rounds for one in found), default=0)
+    findings.unfair += [str(one) for one in found if one.rounds > MAX_ROUNDS]
+
+
+def _failed(people: Sequence[ChaosUser], stored: StoredRows) -> set[str]:
+    """The markers of all questions and answers that had to be tried again."""
+    parts = [part for rows in stored.outbound.values() for part in rows if part["attempts"] > 1 or part["resends"]]
+    failed = {marker for part in parts for marker in markers_in(str(part["text"]))}
+    for person in people:
+        for question in person.questions:
+            row = stored.row_of(person.platform, question.external_id)
+            if row is None or row["tries"] > 1 or row["failures"]:
+                failed.add(question.marker)
+    return failed
 
 
 def key_of(person: ChaosUser) -> str:

@@ -1,4 +1,6 @@
-"""The faults of a campaign: kills, failing providers, a failing model, a locked database, single bad answers.
+"""The faults of a campaign: failing providers, model, proxy and database, single bad answers, a clock that is stepped.
+
+`chaos_processes` has those of the processes.
 
 Injected faults are counted by name. All choices come from one seeded generator; the moments do not, because the
 product runs in real time.
@@ -7,13 +9,12 @@ product runs in real time.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
-import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ from tests.chaos.chaos_product import ChaosProduct
 from tests.chaos.chaos_questions import Question
 from tests.chaos.chaos_users import ChaosUser, SimulatorClient
 from tests.chaos.proxy import FaultyProxy
+from tests.running_postgresql import Postgresql
 
-VICTIMS = {"sms_server": 30, "telegram_server": 30, "llm_server": 15, "launcher": 12, "admin_server": 5}
-QUICK_SECONDS = 28.0
-MAX_QUICK_CRASHES = 3  # the launcher gives a server up after five
+CLOCK_STEPS = (-1500, -600, 0, 600, 1500)
+"""Differences to the real time, in seconds: two of them are less apart than the hour after which we apologise."""
 TIMED_OUT_SECONDS = 22.0  # longer than the channels wait for an answer
 Fault = dict[str, Any]
 
@@ -70,7 +71,31 @@ _STORMS: dict[str, Fault] = {
         "retry_after": 2,
         "chance": 0.7,
     },
+    "twilio storm: 503 on create alone": {
+        "target": "twilio",
+        "method": "messages.create",
+        "effect": "status",
+        "status": 503,
+    },
     "telegram storm: 502": {"target": "telegram", "effect": "status", "status": 502},
+    "telegram storm: 502 on sendMessage alone": {
+        "target": "telegram",
+        "method": "sendMessage",
+        "effect": "status",
+        "status": 502,
+    },
+    "telegram storm: 500 on sendChatAction alone": {
+        "target": "telegram",
+        "method": "sendChatAction",
+        "effect": "status",
+        "status": 500,
+    },
+    "telegram storm: cut after acceptance": {
+        "target": "telegram",
+        "method": "sendMessage",
+        "effect": "cut",
+        "when": "after",
+    },
     "telegram storm: cut": {"target": "telegram", "effect": "cut"},
     "polling storm: 502": {"target": "telegram", "method": "getUpdates", "effect": "status", "status": 502},
     "polling storm: cut": {"target": "telegram", "method": "getUpdates", "effect": "cut", "when": "after"},
@@ -88,14 +113,15 @@ class FaultInjector:
         model: ChaosModel,
         proxy: FaultyProxy,
         rng: random.Random,
+        postgresql: Postgresql | None = None,
     ) -> None:
         self._product = product
+        self._postgresql = postgresql
         self._simulator = simulator
         self._model = model
         self._proxy = proxy
         self._rng = rng
-        self._signals: dict[str, list[float]] = {}
-        self.kills: Counter[str] = Counter()
+        self.database_is_free = asyncio.Lock()
         self.injected: Counter[str] = Counter()
         self.long_waits = True
         self.longest = 4.0
@@ -123,11 +149,15 @@ class FaultInjector:
         await self._repeat([self._storm], until, pauses)
 
     async def own_faults(self, until: float, pauses: tuple[float, float]) -> None:
-        """Likewise for the model, the proxy and the database."""
-        await self._repeat([self._failing_model, self._failing_proxy, self._locked_database], until, pauses)
+        """Likewise for the model, the proxy, the database and the clock."""
+        database = self._locked_database if self._postgresql is None else self._stopped_postgresql
+        kinds = [self._failing_model, self._failing_proxy, database]
+        if self._product.clock.installed:
+            kinds.append(self._stepped_clock)
+        await self._repeat(kinds, until, pauses)
 
     async def _repeat(
-        self, kinds: list[Callable[[], Awaitable[None]]], until: float, pauses: tuple[float, float]
+        self, kinds: Sequence[Callable[[], Awaitable[None]]], until: float, pauses: tuple[float, float]
     ) -> None:
         while (now := time.monotonic()) < until:
             await asyncio.sleep(min(self._rng.uniform(*pauses), until - now))
@@ -153,39 +183,28 @@ class FaultInjector:
         self._proxy.failure_rate = before
 
     async def _locked_database(self) -> None:
-        if await asyncio.to_thread(lock, self._product.folder / "product.db", self._rng.uniform(0.5, self.longest + 1)):
+        seconds = self._rng.uniform(0.5, self.longest + 1)
+        if await asyncio.to_thread(lock, self._product.folder / "product.db", seconds):
             self.injected["database: locked"] += 1
 
-    # -- kills ---------------------------------------------------------------------------------------------------------
+    async def _stopped_postgresql(self) -> None:
+        assert self._postgresql is not None
+        async with self.database_is_free:
+            with frozen(self._postgresql):
+                await asyncio.sleep(self._rng.uniform(0.5, self.longest + 1))
+        self.injected["database: stopped"] += 1
 
-    async def kills_until(self, until: float, pauses: tuple[float, float]) -> None:
-        """Send SIGKILL or SIGTERM to one process after the other; a launcher is started again."""
-        while (now := time.monotonic()) < until:
-            await asyncio.sleep(min(self._rng.uniform(*pauses), until - now))
-            victim = self._rng.choices(list(VICTIMS), list(VICTIMS.values()))[0]
-            await self.send_signal(victim, self._rng.choices((signal.SIGKILL, signal.SIGTERM), (75, 25))[0])
-
-    async def send_signal(self, victim: str, number: signal.Signals) -> None:
-        """Send one signal, unless the launcher would give this server up."""
-        if self._crashed_too_often(victim) or not self._product.send_signal(victim, number):
-            return
-        self._signals.setdefault(victim, []).append(time.monotonic())
-        self.kills[f"{victim} {number.name}"] += 1
-        if victim == "launcher":
-            await self._product.launcher_ended()
-            await self._product.launch()
-            self._signals.clear()
-
-    def _crashed_too_often(self, victim: str) -> bool:
-        latest = [*self._signals.get(victim, []), time.monotonic()][-MAX_QUICK_CRASHES - 1 :]
-        gaps = [after - before for before, after in itertools.pairwise(latest)]
-        return len(gaps) == MAX_QUICK_CRASHES and all(gap < QUICK_SECONDS for gap in gaps)
+    async def _stepped_clock(self) -> None:
+        self._product.clock.set(self._rng.choice(CLOCK_STEPS))
+        self.injected["clock: stepped"] += 1
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     async def heal(self) -> None:
         """Remove all faults; those that were prepared and never applied are not counted."""
         self._model.failure_rate = self._proxy.failure_rate = 0.0
+        if self._product.clock.installed:
+            self._product.clock.set(0)
         for fault in (await self._simulator.call("GET", "faults"))["faults"]:
             name = _send_fault_name(fault)
             if name in self.injected:
@@ -199,6 +218,16 @@ def _send_fault_name(fault: Fault) -> str:
         if all(fault.get(key) == value for key, value in {"when": "before", **spec}.items()):
             return f"{fault['target']} send: {name}"
     return ""
+
+
+@contextmanager
+def frozen(postgresql: Postgresql) -> Iterator[None]:
+    """All processes of PostgreSQL are stopped with SIGSTOP meanwhile."""
+    postgresql.freeze()
+    try:
+        yield
+    finally:
+        postgresql.thaw()
 
 
 def lock(database: Path, seconds: float) -> bool:

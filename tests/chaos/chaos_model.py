@@ -1,19 +1,25 @@
-"""The model of a campaign: OpenAI-compatible; a share of its responses fails, each in one of many ways."""
+"""The model of a campaign: OpenAI-compatible; a share of its responses fails, each in one of many ways.
+
+A good response takes a moment, as with real models, so that users compete for the slots of their channel.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
+import time
 from collections import Counter
 from typing import Any
 
 from aiohttp import web
 
+from tests.chaos.chaos_fairness import ModelLog
 from tests.chaos.chaos_questions import answer_to
 
 EFFECTS = ("error 500", "busy 429", "page", "garbage", "nothing", "cut at once", "cut in the middle", "hang", "slow")
 _LATE = {"hang": 30.0, "slow": 1.5}
+_THINKING = (0.1, 0.6)
 _STREAM = {"Content-Type": "text/event-stream"}
 
 
@@ -24,7 +30,7 @@ class ChaosModel:
         self._rng = rng
         self.failure_rate = 0.0
         self.injected: Counter[str] = Counter()
-        self.asked = 0
+        self.log = ModelLog()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/models", self._models), web.post("/v1/chat/completions", self._answer)]
@@ -34,10 +40,14 @@ class ChaosModel:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        self.asked += 1
-        answer = answer_to(str(body["messages"][-1]["content"]))
+        question, began = str(body["messages"][-1]["content"]), time.monotonic()
+        self.log.add(question, began, None)
+        answer = answer_to(question)
         if self._rng.random() >= self.failure_rate:
-            return await _stream(request, answer)
+            await asyncio.sleep(self._rng.uniform(*_THINKING))
+            response = await _stream(request, answer)
+            self.log.add(question, began, time.monotonic())
+            return response
         effect = self._rng.choice(EFFECTS)
         self.injected[f"model: {effect}"] += 1
         return await _spoiled(request, effect, answer)

@@ -19,20 +19,29 @@ import psutil
 
 from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
 from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
+from tests.chaos.chaos_clock import FakedClock
 from tests.product.running_product import ROOT, RunningProduct
 
 ADMIN_TOKEN = "admin-token-of-the-campaign"
 SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server")
-PORTS_ARE_TAKEN = 2
+RETRIED = frozenset({1, 2, 3})  # ports in use, or another launcher that has not ended yet
+ANOTHER_LAUNCHER = 3
 START_SECONDS = 60.0
+CONCURRENT_ANSWERS = 6  # few, so that users compete for them
 
 
 class ChaosProduct(RunningProduct):
-    """A product whose launcher may be killed and restarted; `port` is that of the proxy and the model."""
+    """A product whose launcher may be killed and restarted; `port` is that of the proxy and the model.
 
-    def __init__(self, folder: Path, port: int, telegram_mode: str) -> None:
-        super().__init__(folder)
+    `clock` moves the servers' clock where libfaketime is installed. With PostgreSQL the timeout of the database is the
+    default; with SQLite it is shorter than the locks of a campaign.
+    """
+
+    def __init__(self, folder: Path, port: int, telegram_mode: str, database_url: str | None = None) -> None:
+        self.database_url = database_url or f"sqlite:///{folder / 'product.db'}"
+        super().__init__(folder, DATABASE_URL=self.database_url)
         self.public_url = f"http://127.0.0.1:{port}"
+        self.clock = FakedClock(folder / "clock")
         simulator = self.url("simulator")
         self._environment |= {
             "TWILIO_ACCOUNT_SID": SIMULATED_ACCOUNT_SID,
@@ -51,15 +60,18 @@ class ChaosProduct(RunningProduct):
             "LLM_FIRST_TOKEN_SECONDS": "3",
             "LLM_SILENCE_SECONDS": "3",
             "LLM_SPENDING_FILE": str(folder / "spending.json"),
-            "DATABASE_TIMEOUT_SECONDS": "3",
+            **({} if database_url else {"DATABASE_TIMEOUT_SECONDS": "3"}),
+            "MAX_CONCURRENT_ANSWERS": str(CONCURRENT_ANSWERS),
+            "MAX_UNUSABLE_ANSWERS": "100",  # the model's storms are not to end a question
+            "LOOP_TURNS": "0",  # those who never stop writing are no machines
             "MESSAGES_PER_MINUTE": "1000",
             "MESSAGES_PER_DAY": "100000",
             "SMS_MAX_PARTS": "40",
             "SMS_SETTLE_SECONDS": "22",  # a little longer than we wait for an answer
             "TELEGRAM_MAX_PARTS": "40",
+            **self.clock.environment(),
         }
         self._simulator: subprocess.Popen[bytes] | None = None
-        self.launches = 0
 
     def start_simulator(self) -> None:
         with (self.folder / "simulator.log").open("ab") as log:
@@ -97,20 +109,29 @@ class ChaosProduct(RunningProduct):
                 start_new_session=True,
             )
 
-    async def launch(self) -> None:
-        """Start the launcher; while the servers of the last one still hold their ports it refuses, so repeat."""
+    async def launch(self, copies: int = 1) -> None:
+        """Start the launcher, perhaps twice at once, of which one must run and the other end.
+
+        While the servers of the last one still hold their ports it refuses, so repeat.
+        """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            self._launcher = self._launch()
-            for _ in range(15):
+            running = [self._launch() for _ in range(copies)]
+            while running and (len(running) > 1 or not psutil.Process(running[0].pid).children()):
+                assert time.monotonic() < deadline, f"no launcher runs alone:\n{self._log_tail()}"
                 await asyncio.sleep(0.1)
-                if self._launcher.poll() is not None:
-                    break
-            else:
-                self.launches += 1
+                for ended in [one for one in running if one.poll() is not None]:
+                    assert ended.returncode in RETRIED, f"the launcher ended:\n{self._log_tail()}"
+                    running.remove(ended)
+            if running:
+                self._launcher = running[0]
                 return
-            assert self._launcher.returncode == PORTS_ARE_TAKEN, f"the launcher ended:\n{self._log_tail()}"
         raise AssertionError(f"the launcher cannot be started:\n{self._log_tail()}")
+
+    async def launch_another(self) -> None:
+        """Start a second launcher beside the one that runs; it must end by itself."""
+        status = await asyncio.to_thread(self._launch().wait, START_SECONDS)
+        assert status == ANOTHER_LAUNCHER, f"a second launcher ended with {status}:\n{self._log_tail()}"
 
     async def all_ready(self, seconds: float = START_SECONDS) -> None:
         for server in SERVERS:
@@ -144,7 +165,7 @@ class ChaosProduct(RunningProduct):
         return self.log.read_text(errors="replace")[-4000:]
 
 
-def new_product(folder: Path, port: int, telegram_mode: str) -> ChaosProduct:
+def new_product(folder: Path, port: int, telegram_mode: str, database_url: str | None = None) -> ChaosProduct:
     folder.mkdir(parents=True, exist_ok=True)
     assert not (folder / "product.db").exists(), f"{folder} is another campaign's"
-    return ChaosProduct(folder, port, telegram_mode)
+    return ChaosProduct(folder, port, telegram_mode, database_url)

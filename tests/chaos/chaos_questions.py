@@ -17,6 +17,7 @@ from relay.core.messages import Platform
 LONG_PIECES = 12
 _FILLER = "And so the story goes on, word after word, as stories do when time does not matter to the reader. " * 4
 _MARKER = re.compile(r"q\d+[st]\d{3}n\d{4}[yz]")
+_USER = re.compile(r"^q\d+([st]\d{3})n.*$")
 _PIECE = re.compile(rf"({_MARKER.pattern})(?:p(\d\d)of(\d\d))?")
 
 
@@ -76,6 +77,11 @@ def _text(platform: Platform, kind: Kind, marker: str) -> str:
 
 def markers_in(text: str) -> list[str]:
     return _MARKER.findall(text)
+
+
+def user_of(marker: str) -> str:
+    """Which user a question is of: the first letter of the platform and a number, such as s007."""
+    return _USER.sub(r"\1", marker)
 
 
 def pieces_in(text: str) -> list[Piece]:

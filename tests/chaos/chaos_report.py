@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.chaos_audit import Findings
+from tests.chaos.chaos_outage import Outage
 
 SHOWN = 20
-_WRONG = ("lost", "doubled", "out_of_order", "unanswered", "history", "dead")
+_WRONG = ("lost", "doubled", "out_of_order", "unanswered", "history", "dead", "unfair")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +31,22 @@ class Report:
     took: float
     draining: float
     drained: bool
+    outage: Outage | None = None
 
     @property
     def clean(self) -> bool:
-        return self.findings.clean and self.drained and not self.refused
+        return self.findings.clean and self.drained and not self.refused and not self.broken
+
+    @property
+    def broken(self) -> list[str]:
+        return self.outage.broken() if self.outage else []
 
     @property
     def repeat(self) -> str:
         options = self.options
         return (
             f"make chaos SECONDS={options['seconds']:g} SEED={options['seed']} PEOPLE={options['people']} "
-            f"TELEGRAM={options['telegram']}"
+            f"TELEGRAM={options['telegram']} DATABASE={options['database']}"
         )
 
 
@@ -55,6 +61,8 @@ def print_report(report: Report, folder: Path) -> None:
             console.print(f"{what}: {line}", markup=False)
     for line in report.refused[:SHOWN]:
         console.print(f"refused: {line}", markup=False)
+    for sentence in report.broken[:SHOWN]:
+        console.print(f"while PostgreSQL was stopped: {sentence}", markup=False)
     console.print(f"Repeat it with: {report.repeat}")
     console.print(f"Logs, database and every id: {folder}")
 
@@ -73,6 +81,8 @@ def rows(report: Report) -> list[tuple[str, str]]:
         ("messages acknowledged", str(findings.acknowledged)),
         ("messages answered", str(findings.answered)),
         *((what.replace("_", " "), str(len(getattr(findings, what)))) for what in _WRONG),
+        ("waits for a slot, the longest in rounds", f"{findings.waits}, {findings.most_rounds}"),
+        *_outage_rows(report.outage),
         ("Telegram: sent again, seen twice", str(len(findings.resent))),
         ("Telegram: given up after two unknown outcomes", str(len(findings.given_up))),
         ("... of which the answer was not seen", str(len(findings.unseen))),
@@ -83,6 +93,17 @@ def rows(report: Report) -> list[tuple[str, str]]:
         ("notices (late answers, apologies)", str(findings.notices)),
         ("queues empty", "yes" if report.drained else "NO"),
         ("seconds in all, of which draining", f"{report.took:.0f}, {report.draining:.0f}"),
+    ]
+
+
+def _outage_rows(outage: Outage | None) -> list[tuple[str, str]]:
+    if outage is None:
+        return []
+    noticed = ", ".join(f"{name} {seconds:.1f}" for name, seconds in outage.ready.items())
+    return [
+        ("PostgreSQL stopped: webhooks, of which refused", f"{len(outage.webhooks)}, {len(outage.refused)}"),
+        ("... seconds of the slowest webhook", f"{outage.slowest:.1f}"),
+        ("... seconds until /ready said so", noticed),
     ]
 
 

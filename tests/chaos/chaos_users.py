@@ -23,6 +23,8 @@ from tests.chaos.chaos_questions import Kind, Question, make_question
 
 FIRST_PAUSE = 0.4
 MAX_PAUSE = 4.0
+NEVER_STOPPING = 20  # one user in so many, at least one on each platform
+BETWEEN_TEXTS = (0.4, 1.2)  # of those who never stop writing
 MAX_IN_FLIGHT = 4  # messages; with so many a user waits before the next one
 CLOCKS = 3.0  # how much later than asked for a held-back update may arrive
 Prepare = Callable[["ChaosUser", Question], Awaitable[None]]
@@ -38,6 +40,7 @@ class ChaosUser:
     platform: Platform
     address: str
     questions: list[Question] = field(default_factory=list)
+    never_stops: bool = False
 
 
 class SimulatorClient:
@@ -81,7 +84,8 @@ class ChaosUsers:
             platform = PLATFORMS[number % 2]
             made = await self._simulator.call("POST", "people", json={"name": f"Person {number}"})
             key = "phone_number" if platform == SMS else "chat_id"
-            self.all.append(ChaosUser(number, platform, str(made["person"][key])))
+            never_stops = number < max(2, count // NEVER_STOPPING)
+            self.all.append(ChaosUser(number, platform, str(made["person"][key]), never_stops=never_stops))
         await asyncio.gather(*(self._register(person) for person in self.all))
 
     async def _register(self, person: ChaosUser) -> None:
@@ -97,17 +101,32 @@ class ChaosUsers:
 
     async def talk(self, person: ChaosUser, until: float, pause: float, prepare: Prepare) -> None:
         """Write until the time is over, sometimes several messages at once, each after `prepare`."""
+        if person.never_stops:
+            await self._write_without_end(person, until)
+            return
         await asyncio.sleep(self._rng.uniform(0, pause))
         while time.monotonic() < until:
             waiting = sum(question.settled_at is None for question in person.questions)
             for _ in range(self._rng.choices((1, 2, 3), (80, 15, 5))[0] if waiting < MAX_IN_FLIGHT else 0):
-                kind = self._rng.choices(_KINDS, _WEIGHTS)[0]
-                question = make_question(self._seed, person.platform, person.number, len(person.questions) + 1, kind)
-                person.questions.append(question)
+                question = self._new_question(person, self._rng.choices(_KINDS, _WEIGHTS)[0])
                 await prepare(person, question)
-                deliver = self._text if person.platform == SMS else self._write
-                await self._begin(deliver(person, question))
+                await self._send(person, question)
             await asyncio.sleep(self._rng.uniform(0.5, 1.5) * pause)
+
+    async def _write_without_end(self, person: ChaosUser, until: float) -> None:
+        """Write the next short message without waiting for any answer."""
+        while time.monotonic() < until:
+            if sum(question.settled_at is None for question in person.questions) < MAX_IN_FLIGHT:
+                await self._send(person, self._new_question(person, Kind.SHORT))
+            await asyncio.sleep(self._rng.uniform(*BETWEEN_TEXTS))
+
+    def _new_question(self, person: ChaosUser, kind: Kind) -> Question:
+        question = make_question(self._seed, person.platform, person.number, len(person.questions) + 1, kind)
+        person.questions.append(question)
+        return question
+
+    async def _send(self, person: ChaosUser, question: Question) -> None:
+        await self._begin(self._text(person, question) if person.platform == SMS else self._write(person, question))
 
     async def _begin(self, delivery: Any) -> None:
         """Start a delivery; usually the user writes on only when it had the time to arrive."""

@@ -7,14 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
 
 EFFECTS = ("cut before", "cut after", "held back", "twice", "answered 502 after")
 _NOT_PASSED_ON = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """A request that was forwarded, and how long its response took, in seconds."""
+
+    status: int
+    retry_after: str
+    seconds: float
 
 
 class FaultyProxy:
@@ -25,6 +37,7 @@ class FaultyProxy:
         self._rng = rng
         self.failure_rate = 0.0
         self.injected: Counter[str] = Counter()
+        self._records: list[Forwarded] | None = None
         self._client: aiohttp.ClientSession | None = None
 
     def routes(self) -> list[web.RouteDef]:
@@ -37,6 +50,16 @@ class FaultyProxy:
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
+
+    @contextmanager
+    def recording(self) -> Iterator[list[Forwarded]]:
+        """Yield a list of every request that is forwarded from now on."""
+        records: list[Forwarded] = []
+        self._records = records
+        try:
+            yield records
+        finally:
+            self._records = None
 
     async def _take(self, request: web.Request) -> web.Response:
         if self._rng.random() >= self.failure_rate:
@@ -58,10 +81,15 @@ class FaultyProxy:
         if base is None:
             return web.Response(status=404)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED_ON}
+        records, began = self._records, time.monotonic()
         try:
             body = await request.read()
             async with self._client.post(base + request.path_qs, data=body, headers=headers) as answer:
                 kind = answer.headers.get("Content-Type", "text/plain").partition(";")[0]
-                return web.Response(status=answer.status, body=await answer.read(), content_type=kind)
+                content = await answer.read()
+                if records is not None:
+                    after = answer.headers.get("Retry-After", "")
+                    records.append(Forwarded(answer.status, after, time.monotonic() - began))
+                return web.Response(status=answer.status, body=content, content_type=kind)
         except (aiohttp.ClientError, TimeoutError, OSError):
             return web.Response(status=502, text="the server does not answer")
