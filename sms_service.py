@@ -42,7 +42,6 @@ from relay.core.messages import (
     PlannedPart,
     Receipt,
     User,
-    UserId,
     UserState,
     reachable_again,
 )
@@ -239,7 +238,7 @@ class SmsService:
         text = in_gsm_letters(clean_sms(text))
         return [] if is_blank(text) else split(text, MESSAGE_LIMIT, OPERATOR_PARTS, texts.CLOSING)
 
-    def typing(self, user_id: UserId) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (a text message has no such sign)
+    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (a text message has no such sign)
         return nullcontext()
 
     async def wait_for_rate_limit(self, part: Part) -> None:

@@ -151,6 +151,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             **self.facts(),
             "polling": self.polling(),
             "webhook": {"url": hook.url, "registered": hook.registered, "last_error": hook.error} if hook else None,
+            "sent_without": dict(self.service.left_out),
             "pending_update_count": await self._pending_updates(),
         }
 

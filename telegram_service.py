@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -19,13 +20,14 @@ import httpx
 from telegram import BotCommand, LinkPreviewOptions, MessageEntity, ReplyParameters
 
 from relay.channels.telegram import texts
-from relay.channels.telegram.bot_api import bot_calls, bot_errors, is_about_entities, typed_bot
+from relay.channels.telegram.bot_api import bot_calls, bot_errors, typed_bot
 from relay.channels.telegram.entities import plan
+from relay.channels.telegram.message_form import MessageForm
 from relay.channels.telegram.pastes import PASTE_SECONDS, fills_a_message, merged
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.typing_indicator import TypingIndicator
-from relay.channels.telegram.updates import COMMAND, Identity, is_group, read_update
+from relay.channels.telegram.updates import COMMAND, Identity, is_group, read_update, typing_thread
 from relay.core.circuit import OUTAGES
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import (
@@ -37,7 +39,6 @@ from relay.core.messages import (
     PlannedPart,
     Receipt,
     User,
-    UserId,
     UserState,
     reachable_again,
 )
@@ -91,7 +92,9 @@ class TelegramService:
         self._limiter = RateLimiter(OVERALL, lambda chat: GROUP if is_group(chat) else PRIVATE, monotonic)
         self._calls = bot_calls(settings, client)
         self._bot = typed_bot(self._calls)
-        self._typing = TypingIndicator(self._bot, self._limiter, sleep)
+        self._typing = TypingIndicator(self._bot, self._limiter, sleep, monotonic)
+        self.left_out: Counter[str] = Counter()
+        """How often Telegram refused the style, the reply or the thread of a message, which was then sent without."""
         self.me = Identity(int(self._calls.token.partition(":")[0]), "", frozenset(COMMANDS))
 
     # -- updates -------------------------------------------------------------------------------------------------------
@@ -186,8 +189,8 @@ class TelegramService:
         """Cut and format a whole reply into messages of Telegram; the style is a JSON list of entities."""
         return plan(markdown, self._settings.telegram_max_parts)
 
-    def typing(self, user_id: UserId) -> AbstractAsyncContextManager[None]:
-        return self._typing.shown(user_id)
+    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[None]:
+        return self._typing.shown(message.user_id, typing_thread(message))
 
     async def wait_for_rate_limit(self, part: Part) -> None:
         """Wait until this chat's own limits allow a message, then for its slot among all chats.
@@ -203,28 +206,32 @@ class TelegramService:
             await self._sleep(seconds)
 
     async def send(self, part: Part) -> Receipt:
-        """Send one part; when its formatting is refused, the same text without it. Raises SendError, OutcomeUnknown."""
-        try:
-            message_id = await self._send_text(part, part.style)
-        except SendError as error:
-            if error.retry_after:
-                self._limiter.pause(part.user_id, error.retry_after)
-            if part.style is None or not is_about_entities(error):
-                raise
-            log.warning("Telegram refused the formatting of part %s, it is sent as plain text: %s", part.id, error)
-            message_id = await self._send_text(part, None)
-        return Receipt(provider_id=str(message_id), state=PartState.SENT)
+        """Send one part; if Telegram refuses its formatting, reply or topic, the same text without that.
 
-    async def _send_text(self, part: Part, style: str | None) -> int:
-        message, _, thread = (part.reply_to or "").partition("/")
-        quoted = ReplyParameters(int(message), allow_sending_without_reply=True) if _is_quoted(part, message) else None
+        Raises SendError, OutcomeUnknown.
+        """
+        form = MessageForm.of(part)
+        while True:
+            try:
+                return Receipt(provider_id=str(await self._send_text(part, form)), state=PartState.SENT)
+            except SendError as error:
+                if error.retry_after:
+                    self._limiter.pause(part.user_id, error.retry_after)
+                if (simpler := form.without_refused(error)) is None:
+                    raise
+                form, refused = simpler
+                self.left_out[refused] += 1
+                log.warning("Telegram refused the %s of part %s, it is sent without: %s", refused, part.id, error)
+
+    async def _send_text(self, part: Part, form: MessageForm) -> int:
+        reply = ReplyParameters(form.reply_to, allow_sending_without_reply=True) if form.reply_to else None
         with bot_errors():
             sent = await self._bot.send_message(
                 int(part.user_id),
                 part.text,
-                entities=[MessageEntity(**entity) for entity in json.loads(style)] if style else None,
-                message_thread_id=int(thread) if thread.isdecimal() else None,
-                reply_parameters=quoted,
+                entities=[MessageEntity(**entity) for entity in json.loads(form.style)] if form.style else None,
+                message_thread_id=form.thread,
+                reply_parameters=reply,
                 link_preview_options=LinkPreviewOptions(is_disabled=True),
             )
             return sent.message_id
@@ -273,8 +280,3 @@ def _first_name(message: InboundMessage, user: User | None) -> str | None:
     if user is not None and user.name is not None:
         return None
     return message.name or message.username or "friend"
-
-
-def _is_quoted(part: Part, message: str) -> bool:
-    """In a group a reply quotes its question; in a private chat it follows it anyway."""
-    return is_group(part.user_id) and part.number == 1 and message.isdecimal()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from relay.core.messages import Decision, InboundMessage, Part, PlannedPart, Platform, Receipt, User, UserId
+from relay.core.messages import Decision, InboundMessage, Part, PlannedPart, Platform, Receipt, User
 
 
 class Channel(Protocol):
@@ -42,8 +42,8 @@ class Channel(Protocol):
         """Cut and format a whole reply into parts that the provider takes; never empty, whatever the text."""
         ...
 
-    def typing(self, user_id: UserId) -> AbstractAsyncContextManager[None]:
-        """Show a typing indicator to the user while the context lasts; never raises."""
+    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[None]:
+        """Show a typing indicator where this message was written while the context lasts; never raises."""
         ...
 
     async def wait_for_rate_limit(self, part: Part) -> None:

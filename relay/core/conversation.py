@@ -217,7 +217,7 @@ class Conversation:
             await self._refuse(question, ModelFailure.UNUSABLE)
             return
         try:
-            async with self._channel.typing(user_id):
+            async with self._channel.typing(claim.message):
                 answer = await self._model.ask(
                     self._messages(question.prompt, user, history),
                     platform=self._platform,

@@ -162,8 +162,8 @@ class ScriptedChannel:
         return [PlannedPart(text, text) for text in markdown.split("|")]
 
     @asynccontextmanager
-    async def typing(self, user_id: UserId) -> AsyncIterator[None]:
-        self.typing_for.append(user_id)
+    async def typing(self, message: InboundMessage) -> AsyncIterator[None]:
+        self.typing_for.append(message.user_id)
         yield
 
     async def wait_for_rate_limit(self, part: Part) -> None:

@@ -30,7 +30,6 @@ from relay.core.messages import (
     Platform,
     Receipt,
     User,
-    UserId,
 )
 from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
@@ -70,7 +69,7 @@ class FileChannel:
         return [PlannedPart(f"{markdown} {half}", f"{markdown} {half}") for half in ("a", "b")]
 
     @asynccontextmanager
-    async def typing(self, user_id: UserId) -> AsyncIterator[None]:
+    async def typing(self, message: InboundMessage) -> AsyncIterator[None]:
         yield
 
     async def wait_for_rate_limit(self, part: Part) -> None:

@@ -95,11 +95,6 @@ def _description(payload: Mapping[str, Any] | None, otherwise: str) -> str:
     return text if isinstance(text, str) and text else otherwise
 
 
-def is_about_entities(error: SendError) -> bool:
-    """Whether Telegram refused the formatting only, so that the same text without it will be accepted."""
-    return error.kind is SendFailure.REJECTED and "entit" in error.message.lower() and error.code == "400"
-
-
 class CallFailed(TelegramError):
     """Carries our own error through python-telegram-bot, which lets only its own kind pass unchanged."""
 

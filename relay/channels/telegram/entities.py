@@ -14,6 +14,7 @@ from typing import Any
 from relay.channels.telegram.markdown import Span, Styled, clean_telegram, render
 from relay.core.cutting import best_cut, reach, utf16_offsets
 from relay.core.messages import PlannedPart
+from relay.core.text import is_blank
 
 MAX_UNITS = 4096  # UTF-16 code units of one message: https://core.telegram.org/bots/api#sendmessage
 MAX_ENTITIES = 100  # more are not shown: python-telegram-bot's constants.MessageLimit.MESSAGE_ENTITIES
@@ -30,8 +31,9 @@ def plan(markdown: str, max_parts: int) -> list[PlannedPart]:
     """
     shown = markdown[: max_parts * MAX_UNITS * 3]  # more could never be sent
     styled = render(shown)
-    if not styled.text.strip():
-        styled = Styled(clean_telegram(shown).strip() or EMPTY_NOTICE)
+    if is_blank(styled.text):
+        cleaned = clean_telegram(shown).strip()
+        styled = Styled(EMPTY_NOTICE if is_blank(cleaned) else cleaned)
     cutter = _Cutter(styled)
     parts: list[PlannedPart] = []
     start = 0
@@ -42,7 +44,7 @@ def plan(markdown: str, max_parts: int) -> list[PlannedPart]:
             return [*parts, cutter.part(start, end, CUT_NOTICE)]
         parts.append(cutter.part(start, end))
         start = end
-    return [part for part in parts if part.text]  # blanks alone, however many, are no message
+    return [part for part in parts if not is_blank(part.text)]  # blanks alone, however many, are no message
 
 
 class _Cutter:

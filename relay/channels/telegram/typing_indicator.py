@@ -24,16 +24,24 @@ TYPING_SECONDS: Final = 4.5  # an indicator lasts 5 s: https://core.telegram.org
 class TypingIndicator:
     """Sends chat actions through `bot` as far as `limiter` allows, without delaying the messages."""
 
-    def __init__(self, bot: Bot, limiter: RateLimiter, sleep: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        bot: Bot,
+        limiter: RateLimiter,
+        sleep: Callable[[float], Awaitable[None]],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._bot = bot
         self._limiter = limiter
         self._sleep = sleep
+        self._monotonic = monotonic
+        self._refused_until: dict[UserId, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
-    async def shown(self, user_id: UserId) -> AsyncIterator[None]:
-        """Show it while the context lasts. Never raises and is never waited for."""
-        task = asyncio.create_task(self._keep_showing(user_id), name="telegram-typing")
+    async def shown(self, user_id: UserId, thread: int | None = None) -> AsyncIterator[None]:
+        """Show it, in this topic of the chat, while the context lasts. Never raises and is never waited for."""
+        task = asyncio.create_task(self._keep_showing(user_id, thread), name="telegram-typing")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
@@ -41,20 +49,28 @@ class TypingIndicator:
         finally:
             task.cancel()
 
-    async def _keep_showing(self, user_id: UserId) -> None:
+    async def _keep_showing(self, user_id: UserId, thread: int | None) -> None:
         try:
             while True:
                 if self._allowed(user_id):
                     with bot_errors():
-                        await self._bot.send_chat_action(int(user_id), "typing")
+                        await self._bot.send_chat_action(int(user_id), "typing", message_thread_id=thread)
                 await self._sleep(TYPING_SECONDS)
         except SendError as error:
             log.debug("no typing indicator: %s", error)
             if error.retry_after:
-                self._limiter.pause(user_id, error.retry_after)
+                self._pause(user_id, error.retry_after)
+
+    def _pause(self, user_id: UserId, seconds: float) -> None:
+        """Show no indicator in this chat for a while. Its messages go on: Telegram counts them apart."""
+        now = self._monotonic()
+        self._refused_until = {user: until for user, until in self._refused_until.items() if until > now}
+        self._refused_until[user_id] = now + seconds
 
     def _allowed(self, user_id: UserId) -> bool:
         """In a group, where every call may count, only while the limit is far from used up."""
+        if self._refused_until.get(user_id, 0.0) > self._monotonic():
+            return False
         return self._limiter.try_acquire(user_id) if is_group(user_id) else not self._limiter.is_paused(user_id)
 
     async def stop(self) -> None:

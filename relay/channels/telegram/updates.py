@@ -217,6 +217,7 @@ class _UpdateParser:
         sent_at = self._source.get("date")
         return {
             "chat_type": self._chat_type,
+            **({"is_forum": True} if self._chat.get("is_forum") is True else {}),
             **({"sent_at": sent_at} if is_integer(sent_at) else {}),
             **({"quoted": asdict(self._quoted)} if self._quoted else {}),
         }
@@ -257,6 +258,17 @@ def _unanswered(update: Mapping[str, Any], me: Identity, external_id: str, recei
         Kind.SERVICE,
         options={"chat_type": "other"},
     )
+
+
+def typing_thread(message: InboundMessage) -> int | None:
+    """The thread of a typing indicator; the topic General of a forum has none in messages, and 1 here.
+
+    https://core.telegram.org/bots/api#sendchataction
+    """
+    thread = (message.reply_to or "").partition("/")[2]
+    if thread.isdecimal():
+        return int(thread)
+    return 1 if message.options.get("is_forum") else None
 
 
 def is_group(chat: str) -> bool:

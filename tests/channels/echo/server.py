@@ -75,8 +75,8 @@ class EchoService:
         return [PlannedPart(markdown, markdown)]
 
     @asynccontextmanager
-    async def typing(self, user_id: UserId) -> AsyncIterator[None]:
-        del user_id
+    async def typing(self, message: InboundMessage) -> AsyncIterator[None]:
+        del message
         yield
 
     async def wait_for_rate_limit(self, part: Part) -> None:

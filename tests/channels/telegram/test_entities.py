@@ -122,7 +122,7 @@ def test_the_rest_beyond_the_last_message_is_cut_with_a_word() -> None:
     assert utf16_length(parts[-1].text) <= MAX_UNITS
 
 
-@pytest.mark.parametrize("markdown", ["", "  \n ", "\x00"])
+@pytest.mark.parametrize("markdown", ["", "  \n ", "\x00", "\u200b", "\u200b\u2060 \ufeff\n"])
 def test_nothing_becomes_a_notice(markdown: str) -> None:
     """An empty message cannot be sent."""
     assert [part.text for part in plan(markdown, 3)] == [EMPTY_NOTICE]

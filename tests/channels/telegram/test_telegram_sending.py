@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ from relay.channels.telegram.settings import webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
-from relay.core.messages import Part, PartId, PartState, UserId
+from relay.core.messages import InboundMessage, Part, PartId, PartState, UserId
 from telegram_service import COMMANDS, TelegramService
 from tests.channels.scripted_server import CUT, Reply, listening
 from tests.channels.telegram.scripted_bot_api import TOKEN, USERNAME, ScriptedBotApi, ok, refused
@@ -78,6 +79,9 @@ def part(text: str = "Hello", user_id: str = "700000001", **changes: Any) -> Par
     }
     known = Part.__dataclass_fields__
     return Part(**{key: value for key, value in values.items() if key in known})
+
+
+ASKED = InboundMessage(TELEGRAM, "1:1", UserId("700000001"), "hello", 1.0, reply_to="12")
 
 
 async def failure(service: TelegramService, sent: Part) -> SendError:
@@ -207,6 +211,68 @@ async def test_refused_formatting_is_left_out_once(service: TelegramService, api
     assert "entities" not in plain
 
 
+STYLE = '[{"type": "bold", "offset": 0, "length": 5}]'
+NO_REPLY = "Bad Request: message to be replied not found"
+OPTIONAL = {"entities", "reply_parameters", "message_thread_id"}
+
+
+@pytest.mark.parametrize(
+    ("refusals", "kept"),
+    [
+        ([], {"entities", "reply_parameters", "message_thread_id"}),
+        ([NO_REPLY], {"entities", "message_thread_id"}),
+        (["Bad Request: message thread not found"], {"entities", "reply_parameters"}),
+        (["Bad Request: TOPIC_DELETED", NO_REPLY], {"entities"}),
+        (["Bad Request: TOPIC_CLOSED", "Bad Request: TOPIC_CLOSED"], {"entities"}),
+        (["Bad Request: can't parse entities: ENTITY_BOUNDS_INVALID", NO_REPLY], {"message_thread_id"}),
+    ],
+)
+async def test_a_message_goes_without_what_telegram_refuses(
+    service: TelegramService, api: ScriptedBotApi, refusals: list[str], kept: set[str]
+) -> None:
+    """A deleted question, a deleted or closed topic, bad entities: the same text arrives, and the status counts it."""
+    api.scripts["sendMessage"].extend(refused(400, text) for text in refusals)
+    assert (await service.send(part(user_id="-1005", reply_to="12/34", style=STYLE))).provider_id == "77"
+    asked = api.made("sendMessage")
+    assert OPTIONAL & asked[-1].keys() == kept
+    assert {one["text"] for one in asked} == {"Hello"}
+    assert sum(service.left_out.values()) == len(refusals)
+
+
+async def test_outside_topics_every_part_replies_to_its_question(service: TelegramService, api: ScriptedBotApi) -> None:
+    """Without that, the second part of a comment would leave the comments of the post."""
+    for number in (1, 2, 3):
+        await service.send(part(user_id="-1005", reply_to="12", number=number))
+    assert [one["reply_parameters"]["message_id"] for one in api.made("sendMessage")] == [12, 12, 12]
+
+
+@pytest.mark.parametrize(
+    ("reply_to", "options", "thread"),
+    [("12/34", {}, 34), ("12", {}, None), ("12", {"is_forum": True}, 1), ("12/34", {"is_forum": True}, 34)],
+)
+async def test_typing_is_shown_in_the_topic_of_the_question(
+    service: TelegramService, api: ScriptedBotApi, reply_to: str, options: dict[str, Any], thread: int | None
+) -> None:
+    """General, which has no thread in its messages, is thread 1 here."""
+    async with service.typing(replace(ASKED, reply_to=reply_to, options=options)):
+        [asked, *_] = await api.until("sendChatAction")
+    assert asked.get("message_thread_id") == thread
+
+
+async def test_a_pause_of_the_indicator_holds_up_no_message(
+    service: TelegramService, api: ScriptedBotApi, time: Time
+) -> None:
+    """Only the indicator waits as long as Telegram asked for it."""
+    api.scripts["sendChatAction"].append(refused(429, "Too Many Requests", retry_after=300))
+    async with service.typing(ASKED):
+        [task] = service._typing._tasks
+        await asyncio.wait({task})
+    assert not service._typing._allowed(ASKED.user_id)
+    await service.wait_for_rate_limit(part())
+    assert time.slept == []
+    assert (await service.send(part())).provider_id == "77"
+
+
 async def test_plain_text_that_is_refused_is_not_repeated(service: TelegramService, api: ScriptedBotApi) -> None:
     """There is nothing left to leave out."""
     api.scripts["sendMessage"].append(refused(400, "Bad Request: can't parse entities"))
@@ -263,7 +329,7 @@ async def test_typing_is_shown_again_and_again_until_the_answer_is_there(
     service: TelegramService, api: ScriptedBotApi, time: Time
 ) -> None:
     """An indicator lasts five seconds, a model may take longer."""
-    async with service.typing(UserId("700000001")):
+    async with service.typing(ASKED):
         calls = await api.until("sendChatAction", 3)
     assert calls[0] == {"chat_id": 700000001, "action": "typing"}
     assert set(time.slept) == {4.5}
@@ -275,7 +341,7 @@ async def test_trouble_with_typing_troubles_nobody(
 ) -> None:
     """It ends, without a word, and the answer goes on."""
     api.scripts["sendChatAction"].append(reply)
-    async with service.typing(UserId("700000001")):
+    async with service.typing(ASKED):
         [task] = service._typing._tasks
         await asyncio.wait({task})
     assert task.exception() is None

@@ -1,0 +1,50 @@
+"""The properties of a message without which its text still arrives: formatting, the message replied to, the topic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from relay.channels.telegram.updates import is_group
+from relay.core.errors import SendError, SendFailure
+from relay.core.messages import Part
+
+_REFUSED: Final = (
+    ("entit", ("style",)),
+    ("repl", ("reply_to",)),
+    ("thread", ("thread", "reply_to")),
+    ("topic", ("thread", "reply_to")),
+)
+"""A substring of Telegram's refusal in lower case, and the properties to leave out, one at a time.
+
+A reply into a topic that is closed goes to that topic even without its thread.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageForm:
+    """style: JSON list of entities. reply_to: id of a message. thread: id of a topic. Each may be None."""
+
+    style: str | None
+    reply_to: int | None
+    thread: int | None
+
+    @classmethod
+    def of(cls, part: Part) -> MessageForm:
+        """The form of a planned part.
+
+        In a group a reply quotes its question: once within a topic, else with each part, which would otherwise leave
+        the comments of a channel's post. In a private chat a reply follows its question anyway.
+        """
+        message, _, thread = (part.reply_to or "").partition("/")
+        is_quoted = is_group(part.user_id) and message.isdecimal() and (part.number == 1 or not thread)
+        return cls(part.style, int(message) if is_quoted else None, int(thread) if thread.isdecimal() else None)
+
+    def without_refused(self, error: SendError) -> tuple[MessageForm, str] | None:
+        """The form without the property that Telegram refused, and its name; None when the text itself is refused."""
+        if error.kind is not SendFailure.REJECTED or error.code != "400":
+            return None
+        described = error.message.lower()
+        names = next((names for sign, names in _REFUSED if sign in described), ())
+        name = next((name for name in names if getattr(self, name) is not None), None)
+        return (replace(self, **{name: None}), name) if name else None
