@@ -11,12 +11,14 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --requi
 	|| $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $(1)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
-# The first start would compile the same packages five times at once; and where bytecode is not written, at every start.
+# Where bytecode is not written, every start compiles the product, and pytest rewrites the assertions of all tests anew.
+COMPILED := env -u PYTHONDONTWRITEBYTECODE
+# The first start would compile the same packages five times at once.
 LOADED_AT_START := llm_server, simulator, admin_server, sms_server, telegram_server, start_all_servers, alembic.command, psycopg, \
 	uvicorn.lifespan.on, uvicorn.protocols.http.httptools_impl
-WARM := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
+WARM := $(COMPILED) $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
 # Likewise five processes of pytest, which import much more.
-WARM_DEV := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
+WARM_DEV := $(COMPILED) $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos abuse fuzz mutants migration bench weight check format lock upgrade clean
@@ -48,12 +50,12 @@ demo: setup ## Start everything with the simulator, whatever is configured.
 doctor: setup ## Check the setup for problems without starting anything.
 	@$(BIN)/python start_all_servers.py --check
 
-# Most tests wait for processes, so four at a time take half the time on two cores; a file stays on one of them.
+# Most tests wait for processes, so four at a time take half the time on two cores; a file stays on one of them, the longest first.
 test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some.
-	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
+	@$(COMPILED) $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: setup-dev ## Run the tests without processes and PostgreSQL, few examples of each property.
-	@HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+	@$(COMPILED) HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 crash: setup-dev ## Kill a server at every step of the path of a message, and check that nothing is lost (10 minutes).
 	@CRASH_POINTS=all $(BIN)/python -m pytest tests/crash $(ARGS)

@@ -36,12 +36,19 @@ SLOW_FOLDERS = (
     "tests/launcher/test_launcher",
     "tests/storage/test_processes",
     "tests/storage/test_commands",
+    "tests/storage/test_indexes",
+    "tests/channels/test_provider_outages",
 )
-"""Their tests start processes, or read the whole product."""
+"""Their tests start processes, read the whole product, fill large tables, or play minutes of many users."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what `make test-fast` leaves out: tests that start processes or need PostgreSQL."""
+    """Mark as slow what `make test-fast` leaves out, and run files with real processes first.
+
+    They take longest and wait most: at the end, one worker would run the last of them while the others are idle.
+    """
+    with_processes = {item.path for item in items if item.get_closest_marker("processes")}
+    items.sort(key=lambda item: item.path not in with_processes)
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
         if (
@@ -66,14 +73,17 @@ def free_port() -> Iterator[Callable[[], int]]:
 
 @pytest.fixture
 def project_folder(tmp_path: Path) -> Path:
-    """A copy of the product without settings, databases or logs of the developer."""
+    """A copy of the product without settings, databases or logs of the developer; compiled, as far as the original is.
+
+    Times are copied too: bytecode is valid for the time and size of its source.
+    """
     folder = tmp_path / "project"
     folder.mkdir()
     for program in ROOT.glob("*.py"):
-        shutil.copy(program, folder)
-    for package in ROOT.glob("*/__init__.py"):
-        name = package.parent.name
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy2(program, folder)
+    for package in ("__pycache__", *(found.parent.name for found in ROOT.glob("*/__init__.py"))):
+        if (ROOT / package).exists():
+            shutil.copytree(ROOT / package, folder / package)
     for name in ("requirements.lock", "faq.json"):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, folder)
