@@ -1,4 +1,4 @@
-"""Twenty users while a provider fails: every answer arrives, at most twice where the provider cannot tell."""
+"""Eight users while a provider fails: every answer arrives, at most twice where the provider cannot tell."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.channels.telegram.scripted_bot_api import TOKEN, refused, sent
 from tests.core.harness import FakeClock, RelayHarness
 from tests.settings import Settings
 
-USERS = [UserId(f"+1415555{number:04}") for number in range(20)]
-CHATS = [UserId(str(700000000 + number)) for number in range(20)]
+USERS = [UserId(f"+1415555{number:04}") for number in range(8)]
+CHATS = [UserId(str(700000000 + number)) for number in range(8)]
 
 Fault = Callable[[str, str], str]
 """From method and text what goes wrong: "" nothing, "cut" after acceptance, else the status of an error."""
@@ -69,7 +69,7 @@ class FakeProvider:
         return response
 
     def texts(self, user: UserId) -> Counter[str]:
-        return Counter({text: count for (person, text), count in self.received.items() if person == user})
+        return Counter({text: count for (receiver, text), count in self.received.items() if receiver == user})
 
     def _read(self, request: httpx.Request) -> tuple[str, str, str]:
         raise NotImplementedError
@@ -165,7 +165,7 @@ async def telegram(sqlite_url: str, clock: FakeClock) -> AsyncIterator[tuple[Rel
 
 @pytest.fixture
 async def twilio(sqlite_url: str, clock: FakeClock) -> AsyncIterator[tuple[RelayHarness, FakeTwilio]]:
-    """Its users have told their names, so that they are answered by the model."""
+    """Its users have given their names, so that they are answered by the model."""
     provider = FakeTwilio(clock)
     async with open_relay(sqlite_url, provider) as relay:
         for user in USERS:
@@ -184,7 +184,7 @@ async def let_pass(relay: RelayHarness, seconds: float, until: Callable[[], bool
     await relay.all_asleep()
 
 
-async def everybody_asks(relay: RelayHarness, provider: FakeProvider, users: list[UserId]) -> None:
+async def all_users_ask(relay: RelayHarness, provider: FakeProvider, users: list[UserId]) -> None:
     """All at once: the worst moment for an outage to begin."""
     provider.together = len(users)
     for user in users:
@@ -210,10 +210,10 @@ OUTAGES: dict[str, Fault] = {
 async def test_an_outage_of_telegram_loses_no_answer(
     telegram: tuple[RelayHarness, FakeTelegram], outage: str, seconds: float
 ) -> None:
-    """Every answer arrives, at most twice, and only if it may have arrived before; nobody is told of a loss."""
+    """Every answer arrives, at most twice, and only if it may have arrived before; no loss is reported."""
     relay, provider = telegram
     provider.fault = OUTAGES[outage]
-    await everybody_asks(relay, provider, CHATS)
+    await all_users_ask(relay, provider, CHATS)
     await let_pass(relay, seconds)
     assert set(await relay.rows(outbound, "state", "resends")) == {("unknown", 0)}
     provider.fault = healthy
@@ -236,7 +236,7 @@ async def test_an_outage_of_twilio_loses_and_repeats_no_answer(
     """Twilio can be asked what became of a text, so each arrives exactly once."""
     relay, provider = twilio
     provider.fault = fault
-    await everybody_asks(relay, provider, USERS)
+    await all_users_ask(relay, provider, USERS)
     await let_pass(relay, seconds)
     provider.fault = healthy
     await let_pass(relay, 200, lambda: all(provider.texts(user) for user in USERS))
