@@ -214,6 +214,12 @@ class SmsService:
     def debounce_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (Twilio joins the segments of a text itself)
         return 0.0
 
+    def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:  # noqa: ARG002 (no text does)
+        return False
+
+    def follow_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (likewise)
+        return 0.0
+
     def merge(self, messages: Sequence[InboundMessage]) -> str:
         return "\n".join(message.text for message in messages)
 

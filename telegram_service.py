@@ -1,7 +1,7 @@
 """Everything specific to the Bot API: parses updates, decides about messages, plans replies, sends parts within limits.
 
 It has no routes and reads and writes no row: the Telegram server calls it and stores what it returns. Its parts are in
-relay/channels/telegram: updates, texts, pastes, formatting (markdown, entities), calls and errors (bot_api).
+relay/channels/telegram: updates, texts, continuations, formatting (markdown, entities), calls and errors (bot_api).
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from typing import Any, Final, assert_never
 import httpx
 from telegram import BotCommand, LinkPreviewOptions, MessageEntity, ReplyParameters
 
-from relay.channels.telegram import texts
+from relay.channels.telegram import continuations, texts
 from relay.channels.telegram.bot_api import bot_calls, bot_errors, typed_bot
 from relay.channels.telegram.entities import plan
 from relay.channels.telegram.message_form import MessageForm
-from relay.channels.telegram.pastes import PASTE_SECONDS, fills_a_message, merged
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.typing_indicator import TypingIndicator
@@ -176,10 +175,16 @@ class TelegramService:
     # -- replies -------------------------------------------------------------------------------------------------------
 
     def debounce_seconds(self, message: InboundMessage) -> float:
-        return PASTE_SECONDS if fills_a_message(message) else 0.0
+        return continuations.debounce_seconds(message)
+
+    def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:
+        return continuations.continues(earlier, later)
+
+    def follow_seconds(self, message: InboundMessage) -> float:
+        return continuations.follow_seconds(message)
 
     def merge(self, messages: Sequence[InboundMessage]) -> str:
-        return merged(messages)
+        return continuations.merged(messages)
 
     def system_prompt(self, user: User | None) -> str:
         group = user is not None and is_group(user.user_id)

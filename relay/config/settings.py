@@ -190,7 +190,7 @@ class Settings(BaseModel):
     """A part that could not be sent for this long is given up."""
     max_concurrent_answers: Annotated[int, Field(ge=1, le=1000)] = 200
     """How many answers of a channel are worked on at the same time; bounds its memory."""
-    max_message_length: Annotated[int, Field(ge=100, le=100_000)] = 8000
+    max_message_length: Annotated[int, Field(ge=100, le=100_000)] = 20_000
     """Maximum length of a message to the model, in characters."""
     stop_seconds: Annotated[float, Field(gt=0, le=60)] = 8.0
     """How long a server may take to stop; the launcher waits at most 9 seconds."""

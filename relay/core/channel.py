@@ -34,6 +34,14 @@ class Channel(Protocol):
         """Seconds that more of this message may be under way: a piece of a long paste is no message by itself."""
         ...
 
+    def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:
+        """Whether the later message belongs to the earlier one: an edit of it, a forward that it comments on."""
+        ...
+
+    def follow_seconds(self, message: InboundMessage) -> float:
+        """Seconds within which a message that belongs to this one may follow; the model is asked meanwhile."""
+        ...
+
     def merge(self, messages: Sequence[InboundMessage]) -> str:
         """Several messages in a row as one text, as the user meant it."""
         ...

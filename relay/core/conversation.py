@@ -52,6 +52,9 @@ MAX_MERGED = 20
 MAX_DEBOUNCES = 20
 """Maximum number of waits for further messages; a user who never stops writing is answered in between."""
 
+MAX_REPEATS = 4
+"""Maximum number of times that a question is put to the model because more of it came meanwhile."""
+
 LOOP_NOTICE = (
     "This looks like two machines talking to each other, so I will stop answering for a while. "
     "If you are a person, please write again later."
@@ -157,6 +160,8 @@ class Conversation:
         context = await self._inbox.load_context(claim, MAX_MERGED)
         if message.kind is Kind.EDITED:
             claim, decision = _edit(claim, decision, context)
+        if message.kind is Kind.MEDIA and await self._is_continued(claim, context):
+            decision = Decision(reason="it is part of another message")
         refused = self._refusal(claim, decision, user, context)
         if refused is None and decision.prompt is not None:
             if user is not None and user.state is UserState.PAUSED:
@@ -198,24 +203,68 @@ class Conversation:
         """Wait, without a slot, for messages that continue the claimed one; merge them. The lease is renewed."""
         messages = self._merger.mergeable(claim, decision, user, context)
         for _ in range(MAX_DEBOUNCES):
-            wait = self._merger.wait_until(messages[-1].message) - self._clock()
-            if wait <= 0:
+            if not await self._wait_until(self._merger.wait_until(messages)):
                 break
-            async with self.workers.without_slot():
-                await self._sleep(wait)
             context = await self._inbox.load_context(claim, MAX_MERGED)
             messages = self._merger.mergeable(claim, decision, user, context)
         return self._merger.merge(claim, decision, messages)
 
+    async def _is_continued(self, claim: Claim, context: InboundContext) -> bool:
+        """Whether a message behind a picture belongs to it, such as the picture of its album that has the caption."""
+        if await self._wait_until(claim.message.received_at + self._channel.debounce_seconds(claim.message)):
+            context = await self._inbox.load_context(claim, MAX_MERGED)
+        return any(self._channel.continues(claim.message, later) for _, later in context.following)
+
+    async def _wait_until(self, moment: float) -> bool:
+        """Wait, without a slot, until this time (epoch seconds); False when it has passed already."""
+        wait = moment - self._clock()
+        if wait <= 0:
+            return False
+        async with self.workers.without_slot():
+            await self._sleep(wait)
+        return True
+
+    async def _continued(self, question: Question, user: User | None) -> Question | None:
+        """The question with messages that belong to it and came while the model worked; None when there are none."""
+        await self._wait_until(self._merger.hold_until(question))
+        context = await self._inbox.load_context(question.claim, MAX_MERGED)
+        first = question.messages[0].message
+        claim = replace(question.claim, message=first)
+        messages = self._merger.mergeable(claim, question.decision, user, context)
+        more = self._merger.continued(question, messages)
+        return self._merger.merge(claim, question.decision, messages) if more else None
+
     async def _ask(self, question: Question, user: User | None, history: Sequence[HistoryMessage]) -> None:
-        """Ask the model, and store its answer. Only the lease is held in the database meanwhile."""
+        """Ask the model, and store its answer. Only the lease is held in the database meanwhile.
+
+        A question that was continued meanwhile is asked once more, as a whole.
+        """
+        answer = await self._answer_of_model(question, user, history)
+        for _ in range(MAX_REPEATS):
+            if answer is None or (continued := await self._continued(question, user)) is None:
+                break
+            await self._record_unusable(question.claim, UnusableAnswers(1, answer.cost_usd or 0.0))
+            question = continued
+            answer = await self._answer_of_model(question, user, history)
+        if answer is None:
+            return
+        parts = self._channel.plan(answer.text)
+        await self._inbox.complete_inbound(
+            question.claim, question.decision, parts, answer=answer, merged=question.merged
+        )
+        await self._end_outage()
+
+    async def _answer_of_model(
+        self, question: Question, user: User | None, history: Sequence[HistoryMessage]
+    ) -> Answer | None:
+        """The answer of the model; None when there is none, and the question is refused or postponed, committed."""
         if len(question.prompt) > self._settings.max_message_length:
             await self._refuse(question, ModelFailure.CONTEXT_TOO_LONG)
-            return
+            return None
         claim, user_id = question.claim, question.claim.message.user_id
         if claim.unusable >= self._settings.max_unusable_answers:
             await self._refuse(question, ModelFailure.UNUSABLE)
-            return
+            return None
         try:
             async with self._channel.typing(claim.message):
                 answer = await self._model.ask(
@@ -231,14 +280,10 @@ class Conversation:
             if claim.unusable + error.unusable.count >= self._settings.max_unusable_answers:
                 error.kind = ModelFailure.UNUSABLE
             await self._without_answer(question, error)
-            return
+            return None
         self._metrics.model_calls.labels(self._platform, "answered").inc()
         await self._record_unusable(claim, answer.unusable)
-        parts = self._channel.plan(answer.text)
-        await self._inbox.complete_inbound(
-            question.claim, question.decision, parts, answer=answer, merged=question.merged
-        )
-        await self._end_outage()
+        return answer
 
     async def _end_outage(self) -> None:
         """The model works: after an outage, make all postponed questions due for the next sweep."""

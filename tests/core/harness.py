@@ -152,6 +152,12 @@ class ScriptedChannel:
     def debounce_seconds(self, message: InboundMessage) -> float:
         return 0.0
 
+    def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:
+        return False
+
+    def follow_seconds(self, message: InboundMessage) -> float:
+        return 0.0
+
     def merge(self, messages: Sequence[InboundMessage]) -> str:
         return "+".join(message.text for message in messages)
 

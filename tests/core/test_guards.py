@@ -12,7 +12,7 @@ from relay.channels.sms.spec import SMS
 from relay.core.conversation import APOLOGY, LOOP_NOTICE, NOTICE, SENTENCES
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
-from relay.core.messages import HistoryMessage, Limit, Outcome, Usage, UserId, UserState
+from relay.core.messages import HistoryMessage, Kind, Limit, Outcome, Usage, UserId, UserState
 from relay.storage.schema import inbound
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
 from tests.settings import Settings
@@ -274,6 +274,81 @@ async def test_waiting_for_more_of_one_message_delays_no_other_user(new_relay: N
     assert relay.channel.to(ANN) == []
     await relay.advance(60)
     assert relay.channel.to(ANN) == ["re: a long paste"]
+
+
+async def test_what_continues_a_question_while_it_is_asked_is_asked_with_it(new_relay: NewRelay) -> None:
+    """A forward after its comment: the first answer is dropped, one answer to both is sent."""
+    relay = await new_relay(merge_messages=True)
+    relay.channel.continues = lambda earlier, later: later.text > earlier.text[:0] and later.text[0] == ">"  # type: ignore[method-assign]
+    gate = asyncio.Event()
+    relay.model.script.append(gate.wait)
+    await relay.receive("is this true?")
+    await relay.until(lambda: len(relay.model.prompts) == 1)
+    await relay.receive("> tax starts in May")
+    gate.set()
+    await relay.idle()
+    assert relay.channel.to(ANN) == ["re: is this true?+> tax starts in May"]
+    assert await relay.inbound_states() == ["done", "done"]
+
+
+async def test_an_answer_is_held_back_for_what_may_follow_at_once(new_relay: NewRelay) -> None:
+    """However quick the model is; it works meanwhile, so a slow one is not made slower."""
+    relay = await new_relay(merge_messages=True)
+    relay.channel.follow_seconds = lambda message: 0.3 if message.text else 0.0  # type: ignore[method-assign]
+    await relay.receive("hello")
+    await relay.until(lambda: relay.clock.sleeping() == 3)
+    assert (len(relay.model.prompts), relay.channel.sent) == (1, [])
+    await relay.advance(1)
+    assert relay.channel.to(ANN) == ["re: hello"]
+
+
+@pytest.mark.parametrize("working", [True, False])
+async def test_an_edit_changes_a_question_that_is_not_answered_yet(new_relay: NewRelay, *, working: bool) -> None:
+    """While it waits or while the model works; the history has the new text only, and no hint is sent."""
+    relay = await new_relay(merge_messages=True)
+    relay.channel.continues = lambda earlier, later: later.reply_to == earlier.reply_to  # type: ignore[method-assign]
+    gate = asyncio.Event()
+    relay.model.script.append(gate.wait)
+    if not working:
+        await relay.receive("first")
+        await relay.until(lambda: len(relay.model.prompts) == 1)
+    await relay.receive("wat time?", reply_to="7")
+    if working:
+        await relay.until(lambda: len(relay.model.prompts) == 1)
+    await relay.receive("what time?", reply_to="7", kind=Kind.EDITED)
+    gate.set()
+    await relay.idle()
+    assert relay.channel.to(ANN)[-1] == "re: what time?"
+    assert len(relay.channel.to(ANN)) == (1 if working else 2)
+    assert "wat time?" not in [text for _, text in await relay.history()]
+
+
+@pytest.mark.parametrize("caption", [0, 1, 2])
+async def test_an_album_is_one_question_wherever_its_caption_is(new_relay: NewRelay, caption: int) -> None:
+    """Its other pictures are finished with it; one without any caption gets one reply."""
+    relay = await new_relay(merge_messages=True)
+    relay.channel.continues = lambda earlier, later: "album" in earlier.options and "album" in later.options  # type: ignore[method-assign]
+    relay.channel.debounce_seconds = lambda message: 1.0 if message.kind is Kind.MEDIA else 0.0  # type: ignore[method-assign]
+    relay.channel.follow_seconds = lambda message: 1.0 if message.options else 0.0  # type: ignore[method-assign]
+    for number in range(2):
+        kind, text = (Kind.TEXT, "which is best?") if number == caption else (Kind.MEDIA, f"/picture {number}")
+        await relay.receive(text, kind=kind, options={"album": "9"})
+    await relay.until(lambda: relay.clock.sleeping() >= 3)
+    await relay.advance(3)
+    await relay.advance(3)
+    answers = ["re: which is best?"] if caption < 2 else ["did /picture 1"]
+    assert relay.channel.to(ANN) == answers
+    assert await relay.inbound_states() == ["done", "done"]
+
+
+async def test_a_paste_beyond_the_limit_is_refused_once(new_relay: NewRelay) -> None:
+    """Not piece by piece, with answers to fragments."""
+    relay = await new_relay(merge_messages=True, max_message_length=100)
+    relay.channel.debounce_seconds = lambda message: 1.5 if len(message.text) == 60 else 0.0  # type: ignore[method-assign]
+    await relay.receive("a" * 60, "b" * 60, "the end")
+    await relay.until(lambda: relay.clock.sleeping() == 3)
+    await relay.advance(2)
+    assert relay.channel.to(ANN) == [SENTENCES[ModelFailure.CONTEXT_TOO_LONG]]
 
 
 async def test_merging_stops_before_a_question_becomes_too_long(new_relay: NewRelay) -> None:

@@ -219,6 +219,8 @@ class _UpdateParser:
             "chat_type": self._chat_type,
             **({"is_forum": True} if self._chat.get("is_forum") is True else {}),
             **({"sent_at": sent_at} if is_integer(sent_at) else {}),
+            **({"forwarded": True} if self._foreign else {}),
+            **({"album": album} if (album := self._album()) else {}),
             **({"quoted": asdict(self._quoted)} if self._quoted else {}),
         }
 
@@ -228,11 +230,12 @@ class _UpdateParser:
         return None if self._private or not is_integer(number) else UserId(str(number))
 
     def _album_item(self) -> str:
-        """One id for all pictures of an album, which arrive one by one, so that they get one answer."""
+        """One id for all pictures of an album without a caption, which arrive one by one: they get one answer."""
+        return f"{self._me.id}:album:{album}" if (album := self._album()) else self._external_id
+
+    def _album(self) -> str:
         album = self._source.get("media_group_id")
-        if not isinstance(album, str) or not album:
-            return self._external_id
-        return f"{self._me.id}:album:{clean_telegram(album)[:64]}"
+        return clean_telegram(album)[:64] if isinstance(album, str) else ""
 
     def _reply_to(self) -> str | None:
         """Where the reply goes: "message", or "message/thread" within a topic."""

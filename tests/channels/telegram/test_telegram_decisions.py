@@ -224,6 +224,7 @@ def test_the_webhook_secret_is_derived_from_the_token_unless_it_is_set() -> None
         (["x" * 4010, "y" * 4096, "rest"], ["3", "4", "5"], "x" * 4010 + "y" * 4096 + "rest"),
         (["x" * 4096, "another"], ["3", "6"], "x" * 4096 + "\nanother"),
         (["short", "x" * 4096], ["3", "4"], "short\n" + "x" * 4096),
+        (["x" * 4096, "end", "y" * 4096], ["3", "5", "4"], "x" * 4096 + "y" * 4096 + "end"),
         (["x" * 4096, "in a topic"], ["3/9", "4/9"], "x" * 4096 + "in a topic"),
     ],
 )
@@ -240,3 +241,36 @@ def test_only_a_full_message_waits_for_more(service: TelegramService) -> None:
     assert service.debounce_seconds(said("x" * 4000)) > 0
     assert service.debounce_seconds(said("x" * 3999)) == 0
     assert service.debounce_seconds(said("", kind=Kind.MEDIA)) == 0
+
+
+PRIVATE = {"chat_type": "private"}
+FORWARD = {**PRIVATE, "forwarded": True}
+ALBUM = {**PRIVATE, "album": "9"}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "belongs"),
+    [
+        (said("true?"), said("Forwarded", options=FORWARD), True),
+        (said("true?"), said("Forwarded", options=FORWARD, received_at=5.5), True),
+        (said("true?"), said("Forwarded", options=FORWARD, received_at=8.0), False),
+        (said("true?"), said("another", reply_to="4"), False),
+        (said("wat?"), said("what?", kind=Kind.EDITED), True),
+        (said("wat?"), said("what?", kind=Kind.EDITED, reply_to="4"), False),
+        (said("which?", options=ALBUM), said("", kind=Kind.MEDIA, options=ALBUM), True),
+        (said("which?", options=ALBUM), said("", kind=Kind.MEDIA, options={**ALBUM, "album": "8"}), False),
+        (said("which?"), said("", kind=Kind.MEDIA), False),
+    ],
+)
+def test_what_belongs_to_a_message(
+    service: TelegramService, earlier: InboundMessage, later: InboundMessage, *, belongs: bool
+) -> None:
+    """The forward that it comments on, its edit, the pictures of its album."""
+    assert service.continues(earlier, later) is belongs
+
+
+def test_an_answer_waits_only_where_more_may_follow(service: TelegramService) -> None:
+    """A private text may be the comment on a forward, a picture may be one of several."""
+    waits = [service.follow_seconds(said("x", options=options)) for options in (PRIVATE, FORWARD, {}, ALBUM)]
+    assert [wait > 0 for wait in waits] == [True, False, False, True]
+    assert service.debounce_seconds(said("", kind=Kind.MEDIA, options=ALBUM)) > 0

@@ -27,6 +27,7 @@ PUSHED: dict[str, Any] = {
     "admin_token": "admin-token-of-the-tests",
 }
 ADA = 700000001
+HIDDEN = {"type": "hidden_user", "date": 1, "sender_user_name": "B"}
 
 
 @pytest.fixture
@@ -56,6 +57,16 @@ async def test_a_person_starts_asks_renames_and_is_answered(telegram: TelegramHa
     assert texts[0].startswith("Hello, Ada Lovelace!")
     assert texts[1:] == ["Hello from the model.", "Thank you! From now on I will call you Countess."]
     assert telegram.api.made("sendMessage")[1]["entities"] == [{"type": "bold", "offset": 15, "length": 5}]
+
+
+async def test_a_comment_and_its_forward_get_one_answer(telegram: TelegramHarness) -> None:
+    """They arrive as two messages, the comment first."""
+    await telegram.api.bring(private(1, "What about this?"))
+    await telegram.api.bring(private(2, "Tax starts in May.", forward_origin=HIDDEN))
+    await telegram.texts(1)
+    await telegram.api.bring(private(3, "/help"))
+    assert [text[:5] for text in await telegram.texts(2)] == ["Hello", "Write"]
+    assert "What about this?\\nForwarded from B:\\n> Tax starts in May." in telegram.model.requests[-1].body.decode()
 
 
 async def test_typing_is_shown_while_the_model_works(telegram: TelegramHarness) -> None:
