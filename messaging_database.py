@@ -161,6 +161,10 @@ class MessagingDatabase(Database):
         head = [in_states(outbound, PartState.PLANNED)] if unsent else []
         return await self.query(lambda c: leases.users_due(c, outbound, platform, self._transactions.now(c), *head))
 
+    async def has_open_parts(self, platform: Platform) -> bool:
+        """Whether any part of the platform is not finished, due or not."""
+        return await self.query(lambda c: leases.has_open(c, outbound, platform))
+
     async def claim_next_part(self, platform: Platform, user_id: UserId, *, mark: bool = True) -> Part | None:
         """Lease the oldest open part of a user and mark it as being sent, committed.
 

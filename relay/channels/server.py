@@ -157,6 +157,7 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
             "database": database,
             **self._database_warning(),
             "sending_paused": self.pipeline.outbox.paused_reason is not None,
+            "sending_outage": self.pipeline.outbox.circuit.status() is not None,
             **own,
             "ready": database == "ok" and own.get("ready", True),
             "simulated": self.settings.simulated,

@@ -19,7 +19,7 @@ log = logging.getLogger("relay.core.circuit")
 OUTAGES: Final = frozenset({SendFailure.OUTAGE, SendFailure.UNKNOWN})
 """Failures that open a circuit; every other one is about one part, one user or our account."""
 
-SEND_PAUSES: Final = (2.0, 5.0, 15.0, 60.0)
+SEND_PAUSES: Final = (2.0, 5.0, 15.0)
 """Seconds that the circuit stays open after the first failure, the second in a row, and so on; then the last."""
 
 UNPROVEN_RESEND_SECONDS: Final = 30.0
@@ -117,6 +117,11 @@ class SendCircuit(Circuit):
         if not self._closed and began > self._opened_at:
             log.info("sending on %s works again, after %.0f s", self._name, self._clock() - self._failing_since)
             self.close()
+
+    def record_idle(self) -> None:
+        """A probe succeeded and nothing waits to be sent: the next part is the test, and nothing depends on it yet."""
+        log.info("sending on %s answers a probe, and nothing waits any more", self._name)
+        self.close()
 
     def record_failure(self, error: SendError, began: float, *, probe: bool = False) -> None:
         """A call failed; calls in flight when the circuit opened fail with it: they are one failure, not many."""

@@ -12,6 +12,7 @@ import logging
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -47,7 +48,7 @@ PERHAPS_LOST = "My last message may not have reached you whole. If something is 
 """Notice to a user when the outcome of two attempts is unknown; a third copy is never risked."""
 
 MAX_MOVES = 5
-"""How often a part follows its user to a new address before that counts as any other refusal."""
+"""How often a part follows its user to a new address, in one process, before that counts as any other refusal."""
 
 PAUSED = "paused"
 
@@ -79,6 +80,7 @@ class Outbox:
         self._sleep = sleep
         self._rng = rng
         self._claimed: set[PartId] = set()
+        self._moves: Counter[PartId] = Counter()
         self.circuit = SendCircuit(self._platform, monotonic)
         self._paused_until = 0.0
         self.paused_reason: str | None = None
@@ -96,6 +98,7 @@ class Outbox:
         """Users with due parts. A half-open circuit should try a part that was surely not sent yet.
 
         While there is none, and trying another would only risk its resend, a probe checks whether anything changed.
+        When nothing waits at all, no trial will come, so a probe closes the circuit.
         """
         if self._clock() < self._paused_until or self.circuit.state is CircuitState.OPEN:
             return []
@@ -107,6 +110,8 @@ class Outbox:
         if users and not (self._channel.supports_lookup or self.circuit.risks_resend):
             await self._probe()
             return []
+        if not users and not await self._store.has_open_parts(self._platform) and await self._probe():
+            self.circuit.record_idle()
         return users
 
     async def _renew(self) -> None:
@@ -169,6 +174,7 @@ class Outbox:
         return True
 
     async def _accepted(self, part: Part, receipt: Receipt) -> None:
+        self._moves.pop(part.id, None)
         self._metrics.sends.labels(self._platform, "accepted").inc()
         await self._record(lambda: self._store.record_accepted(part, receipt))
         if self._pause_is_noted:
@@ -238,8 +244,9 @@ class Outbox:
         """Commit what follows from a failed send: a retry, a new address, or the end of the part."""
         self.circuit.record_failure(error, began)
         self._metrics.sends.labels(self._platform, error.kind).inc()
-        if error.moved_to is None or part.attempts > MAX_MOVES:
+        if error.moved_to is None or self._moves[part.id] >= MAX_MOVES:
             return await self._put_off(part, error)
+        self._moves[part.id] += 1
         address = UserId(error.moved_to)
         await self._record(lambda: self._store.record_retry(part, self._clock(), error))
         await self._record(lambda: self._store.move_user(self._platform, part.user_id, address))
@@ -271,6 +278,7 @@ class Outbox:
         return False
 
     async def _fail(self, part: Part, error: SendError, notice: Sequence[PlannedPart] = ()) -> bool:
+        self._moves.pop(part.id, None)
         log.error("part %s is given up: %s (%s)", part.id, error.message, error.code)
         await self._record(lambda: self._store.record_failed(part, error, USER_STATE_AFTER.get(error.kind), notice))
         return True

@@ -39,6 +39,12 @@ def users_due(
     return [UserId(user_id) for user_id in connection.execute(due).scalars()]
 
 
+def has_open(connection: Connection, table: Table, platform: Platform) -> bool:
+    """Whether inbox or outbox have any open row of a platform."""
+    open_rows = select(table.c.id).where(table.c.platform == platform, is_open(table))
+    return bool(connection.execute(select(open_rows.exists())).scalar())
+
+
 def renew_leases(
     tx: Tx, owner: str, seconds: float, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]
 ) -> None:

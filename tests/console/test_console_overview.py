@@ -90,6 +90,18 @@ async def test_each_server_is_shown_as_it_is(tmp_path: Path, response: Response,
     assert "<img src=x" not in page
 
 
+@pytest.mark.parametrize("fails", [True, False])
+async def test_an_outage_of_a_provider_is_shown(tmp_path: Path, fails: bool) -> None:
+    """As long as the channel's server says so."""
+    ready = JSONResponse({"ready": True, "sending_paused": False, "sending_outage": fails})
+    async with (
+        listening(answering(ready)) as url,
+        browsing(await settings_after(nothing, tmp_path, sms_server_port=int(url.rpartition(":")[2]))) as browser,
+    ):
+        page = (await browser.get("/")).text
+    assert ("SMS server: sending fails." in page) is fails
+
+
 async def test_a_server_that_accepts_and_says_nothing_does_not_hold_up_the_page(tmp_path: Path) -> None:
     """The page waits a moment for a hanging server and then says that it does not answer."""
     hold = asyncio.Event()

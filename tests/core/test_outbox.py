@@ -9,7 +9,7 @@ import pytest
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
-from relay.core.circuit import CircuitState
+from relay.core.circuit import SEND_PAUSES, CircuitState
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import DeliveryEvent, Part, PartState, Receipt, UserId
 from relay.core.outbox import MAX_MOVES, PAUSED, PERHAPS_LOST
@@ -405,11 +405,30 @@ async def test_a_lone_part_that_may_have_been_sent_is_tried_again_when_a_probe_r
     relay.channel.probes.extend([GATEWAY] * 3)
     await relay.receive("/a")
     await relay.idle()
-    for _ in range(40):
+    for _ in range(18):  # the pauses are 37 s
         await relay.advance(2)
         assert relay.channel.sent == []
     await relay.advance(5)
     assert relay.channel.to(ANN) == ["did /a"]
+
+
+@pytest.mark.parametrize("supports_lookup", [True, False])
+async def test_an_outage_ends_by_a_probe_when_nothing_waits(new_relay: NewRelay, supports_lookup: bool) -> None:
+    """The only part was given up; no other one comes to find out, and the operator is not to see an outage for ever."""
+    relay = await new_relay(supports_lookup=supports_lookup)
+    relay.channel.script.append(NO_CONNECTION)
+    relay.channel.always = SendError(SendFailure.BLOCKED, "403", "blocked")
+    await relay.receive("/a")
+    await relay.idle()
+    relay.channel.probes.extend([None, GATEWAY, GATEWAY])
+    while await relay.part_states() != ["failed"]:
+        assert relay.outbox.circuit.status() is not None
+        await relay.advance(2)
+    while relay.channel.probes:
+        assert relay.outbox.circuit.status() is not None
+        await relay.advance(2)
+    await relay.advance(sum(SEND_PAUSES))
+    assert relay.outbox.circuit.status() is None
 
 
 async def test_a_lone_part_waits_half_a_minute_when_the_probe_proves_nothing(new_relay: NewRelay) -> None:
@@ -591,6 +610,17 @@ async def test_a_group_is_followed_to_its_new_address(relay: RelayHarness) -> No
     assert relay.channel.sent == [("-100", "did /a"), ("-100", "b"), ("-100", "did /c")]
     assert await relay.database.find_user(SMS, ANN) is None
     assert await relay.database.find_user(SMS, UserId("-100")) is not None
+
+
+async def test_a_part_that_was_put_off_often_follows_its_group_too(relay: RelayHarness) -> None:
+    """Its earlier attempts were no moves."""
+    busy = SendError(SendFailure.BUSY, "429", "slow down", retry_after=1)
+    relay.channel.script.extend([busy] * (MAX_MOVES + 1) + [_moved_to("-100")])
+    await relay.receive("/a")
+    await relay.idle()
+    for _ in range(MAX_MOVES + 1):
+        await relay.advance(700)
+    assert relay.channel.sent == [("-100", "did /a")]
 
 
 async def test_addresses_that_point_at_each_other_are_no_endless_loop(relay: RelayHarness) -> None:
