@@ -28,6 +28,7 @@ from relay.core.http_client import open_http_client
 from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
 from relay.core.metrics import Metrics
 from relay.core.pipeline import Pipeline
+from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.store import Store
 from relay.core.text import is_blank
 from relay.llm.client import LlmClient
@@ -53,14 +54,21 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
     max_parts_key: ClassVar[str] = ""
 
     def __init__(
-        self, settings: SettingsT, database: Store, service: ServiceT, http: AsyncClient, metrics: Metrics
+        self,
+        settings: SettingsT,
+        database: Store,
+        service: ServiceT,
+        http: AsyncClient,
+        metrics: Metrics,
+        build_prompt: PromptBuilder = channel_prompt,
     ) -> None:
         self.settings = settings
         self.database = database
         self.service = service
         self.metrics = metrics
+        self.build_prompt = build_prompt
         self.model = LlmClient(http, settings)
-        self.pipeline = Pipeline(database, service, self.model, settings, metrics)
+        self.pipeline = Pipeline(database, service, self.model, settings, metrics, build_prompt)
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -211,6 +219,7 @@ def create_channel_app(
     routes: APIRouter,
     open_database: Callable[[SettingsT, str], Store],
     open_service: Callable[[SettingsT, AsyncClient], ServiceT],
+    build_prompt: PromptBuilder = channel_prompt,
 ) -> FastAPI:
     """The app of one channel and of those that it hosts, as far as their credentials are set.
 
@@ -225,7 +234,7 @@ def create_channel_app(
         async with open_http_client() as http:
             database = open_database(settings, f"{kind.channel.platform}_server")
             app.state.logins = database
-            host = kind(settings, database, open_service(settings, http), http, app.state.metrics)
+            host = kind(settings, database, open_service(settings, http), http, app.state.metrics, build_prompt)
             servers: list[AnyServer] = [host, *(module.open_server(host, http) for module in modules)]
             app.state.servers = {server.channel.platform: server for server in servers}
             await host.database.start()

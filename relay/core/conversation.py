@@ -37,6 +37,7 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.model_outage import ModelOutage
+from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.retry import MODEL_BACKOFF, next_delay
 from relay.core.store import Store
 from relay.core.user_workers import UserWorkers
@@ -54,6 +55,9 @@ MAX_DEBOUNCES = 20
 
 MAX_REPEATS = 4
 """Maximum number of times that a question is put to the model because more of it came meanwhile."""
+
+SHORT_QUESTION = 60
+"""A shorter question may have its subject in the one before ("And on Sunday?"), so documents are searched for both."""
 
 LOOP_NOTICE = (
     "This looks like two machines talking to each other, so I will stop answering for a while. "
@@ -88,7 +92,10 @@ class Model(Protocol):
 
 
 class Conversation:
-    """Answers the messages of one channel. `planned` is called with each user for whom parts may have been planned."""
+    """Answers the messages of one channel. `planned` is called with each user for whom parts may have been planned.
+
+    build_prompt: makes the system prompt of a question from that of the channel.
+    """
 
     def __init__(
         self,
@@ -99,6 +106,7 @@ class Conversation:
         metrics: Metrics,
         *,
         planned: Callable[[UserId], None],
+        build_prompt: PromptBuilder = channel_prompt,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Callable[[], float] = random.random,
@@ -111,6 +119,7 @@ class Conversation:
         self._merger = Merger(channel, settings)
         self._metrics = metrics
         self._planned = planned
+        self._build_prompt = build_prompt
         self._clock = clock
         self._sleep = sleep
         self._rng = rng
@@ -268,7 +277,7 @@ class Conversation:
         try:
             async with self._channel.typing(claim.message):
                 answer = await self._model.ask(
-                    self._messages(question.prompt, user, history),
+                    await self._messages(question.prompt, user, history),
                     platform=self._platform,
                     user=_opaque(self._platform, user_id),
                     name=question.decision.name or (user.name if user else None),
@@ -307,8 +316,14 @@ class Conversation:
             merged=question.merged,
         )
 
-    def _messages(self, prompt: str, user: User | None, history: Sequence[HistoryMessage]) -> list[dict[str, str]]:
-        system = {"role": "system", "content": self._channel.system_prompt(user)}
+    async def _messages(
+        self, prompt: str, user: User | None, history: Sequence[HistoryMessage]
+    ) -> list[dict[str, str]]:
+        question = prompt
+        if len(prompt) < SHORT_QUESTION:
+            question = "\n".join((*(one.message for one in history[-2:] if one.role == "user"), prompt))
+        built = await self._build_prompt(self._channel.system_prompt(user), question)
+        system = {"role": "system", "content": built.text}
         earlier = [{"role": message.role, "content": message.message} for message in history]
         return [system, *earlier, {"role": "user", "content": prompt}]
 

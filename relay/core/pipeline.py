@@ -16,6 +16,7 @@ from relay.core.errors import StorageError
 from relay.core.messages import UserId
 from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
+from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.store import Store
 
 log = logging.getLogger("relay")
@@ -24,12 +25,28 @@ log = logging.getLogger("relay")
 class Pipeline:
     """Conversation and outbox of one channel, started and stopped together."""
 
-    def __init__(self, store: Store, channel: Channel, model: Model, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        store: Store,
+        channel: Channel,
+        model: Model,
+        settings: Settings,
+        metrics: Metrics,
+        build_prompt: PromptBuilder = channel_prompt,
+    ) -> None:
         self._store = store
         self._platform = channel.platform
         self._stop_seconds = settings.stop_seconds
         self.outbox = Outbox(store, channel, settings, metrics)
-        self.conversation = Conversation(store, channel, model, settings, metrics, planned=self.outbox.workers.notify)
+        self.conversation = Conversation(
+            store,
+            channel,
+            model,
+            settings,
+            metrics,
+            planned=self.outbox.workers.notify,
+            build_prompt=build_prompt,
+        )
 
     async def start(self) -> None:
         """Resume at once the work of an earlier process, and start all work that is due."""

@@ -1,0 +1,25 @@
+"""The system prompt of one question: what the channel says about itself, completed by what the operator provides."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPrompt:
+    """sources: the documents whose text it contains, in the order of their first passage."""
+
+    text: str
+    sources: tuple[str, ...] = ()
+
+
+PromptBuilder: TypeAlias = Callable[[str, str], Awaitable[SystemPrompt]]
+"""Builds the system prompt from that of the channel and from the question; never raises."""
+
+
+async def channel_prompt(prompt: str, question: str) -> SystemPrompt:
+    """The PromptBuilder of a server without instructions and knowledge."""
+    del question
+    return SystemPrompt(prompt)
