@@ -10,7 +10,7 @@ import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,14 @@ from fastapi.responses import JSONResponse, Response
 from relay.channels.registry import AllSettings
 from relay.config.errors import SettingsError
 from relay.config.logs import setup_logging
-from relay.config.settings import Settings, load_settings
+from relay.config.settings import Settings, load_or_exit, load_settings
 from relay.core.errors import ModelError, ModelFailure
-from relay.core.http_client import open_transport
+from relay.core.http_client import open_http_client, open_transport
+from relay.core.messages import Platform
+from relay.knowledge.assistant import Assistant
+from relay.knowledge.preview import print_answer, question_of
 from relay.llm.chat import ChatRequest, RequestTiming
+from relay.llm.client import LlmClient
 from relay.llm.gateway.api_format import AnswerSummary, ApiFormat, status_of
 from relay.llm.gateway.catalog import open_backends
 from relay.llm.gateway.environment import Environment
@@ -260,8 +264,21 @@ def _reread() -> Settings:
     return settings
 
 
+async def _ask(settings: Settings, question: str) -> bool:
+    async with open_http_client() as http:
+        model = LlmClient(http, settings)
+
+        async def ask(messages: Sequence[Mapping[str, str]]) -> str:
+            return (await model.ask(messages, platform=Platform("llm"), user="operator", name=None)).text
+
+        return await print_answer(Assistant(settings, Platform("llm")), question, ask)
+
+
 def main() -> None:
-    """Run the server until a signal."""
+    """Run the server until a signal; with `--ask QUESTION`, ask a running one from the documents of the business."""
+    question = question_of("--ask", "show the documents found for a question and the answer of the running server")
+    if question is not None:
+        raise SystemExit(0 if asyncio.run(_ask(load_or_exit(AllSettings), question)) else 1)
     create = partial(create_app, reread=_reread)
     run_server("llm_server", AllSettings, create, lambda settings: settings.llm_server_port)
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install when something is missing)
 
+import asyncio
 import hashlib
 import logging
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -20,15 +22,18 @@ from httpx import AsyncClient
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
+from relay.channels.sms import texts
 from relay.channels.sms.senders import normal_number
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
 from relay.channels.sms.webhook import Form, external_id, is_delivery, read_form
 from relay.config.logs import REFUSALS
-from relay.config.settings import load_settings
+from relay.config.settings import load_or_exit, load_settings
 from relay.core.errors import PayloadError
 from relay.core.messages import PlannedPart, User, UserId
 from relay.core.text import strip_controls
+from relay.knowledge.assistant import Assistant
+from relay.knowledge.preview import print_prompt, question_of
 from relay.web.access import PUBLIC, why_not_direct
 from relay.web.errors import ApiError
 from sms_service import SmsService, callback_base
@@ -94,14 +99,20 @@ def create_app(
     *,
     open_database: Callable[[SmsSettings, str], MessagingDatabase] = open_database,
     open_service: Callable[[SmsSettings, AsyncClient], SmsService] = SmsService,
+    reread: Callable[[], SmsSettings] | None = None,
 ) -> FastAPI:
     """The server as an ASGI app; it is opened when the app starts, not before.
 
+    reread: loads the settings again when a question comes; None: instructions and knowledge folder stay those given.
+
     Raises SettingsError when the channel cannot work with these settings.
     """
-    settings = settings or load_settings(settings_as(SmsSettings))
+    if settings is None:
+        reread = partial(load_settings, settings_as(SmsSettings))
+        settings = reread()
     credentials(settings)
-    return create_channel_app(SmsServer, settings, routes, open_database, open_service)
+    assistant = Assistant(settings, SMS, reread=reread)
+    return create_channel_app(SmsServer, settings, routes, open_database, open_service, assistant)
 
 
 def _warn(settings: SmsSettings) -> None:
@@ -248,7 +259,12 @@ def signed_command(settings: SmsSettings, url: str) -> str:
 
 def main() -> None:
     """Run the server until a signal."""
-    run_channel(CHANNEL, create_app)
+    question = question_of("--prompt", "print the system prompt that is sent with a question, and end")
+    if question is not None:
+        assistant = Assistant(load_or_exit(settings_as(SmsSettings)), SMS)
+        asyncio.run(print_prompt(assistant, texts.system_prompt("Alice"), question))
+        return
+    run_channel(CHANNEL, partial(create_app, reread=partial(load_settings, settings_as(SmsSettings))))
 
 
 if __name__ == "__main__":

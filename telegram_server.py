@@ -24,6 +24,7 @@ from httpx import AsyncClient
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
+from relay.channels.telegram import texts
 from relay.channels.telegram.bot_api import bot_calls
 from relay.channels.telegram.entities import plan
 from relay.channels.telegram.ingest import UpdateIngest
@@ -31,7 +32,7 @@ from relay.channels.telegram.polling import LEASE_NAME, Poller
 from relay.channels.telegram.settings import TelegramSettings, bot_token, webhook_secret
 from relay.channels.telegram.spec import CHANNEL, TELEGRAM
 from relay.config.errors import SettingsError
-from relay.config.settings import load_settings
+from relay.config.settings import load_or_exit, load_settings
 from relay.core import shutdown
 from relay.core.errors import SendError
 from relay.core.http_client import open_http_client
@@ -41,6 +42,8 @@ from relay.core.metrics import Metrics
 from relay.core.retry import retry_forever
 from relay.core.store import Store
 from relay.core.text import timestamp
+from relay.knowledge.assistant import Assistant
+from relay.knowledge.preview import print_prompt, question_of
 from relay.web.access import ADMIN, PUBLIC
 from relay.web.errors import ApiError
 from relay.web.token_guard import same_secret
@@ -201,15 +204,21 @@ def create_app(
     *,
     open_database: Callable[[TelegramSettings, str], MessagingDatabase] = open_database,
     open_service: Callable[[TelegramSettings, AsyncClient], TelegramService] = TelegramService,
+    reread: Callable[[], TelegramSettings] | None = None,
 ) -> FastAPI:
     """The server as an ASGI app; it is opened when the app starts, not before.
 
+    reread: loads the settings again when a question comes; None: instructions and knowledge folder stay those given.
+
     Raises SettingsError when the channel cannot work with these settings.
     """
-    settings = settings or load_settings(settings_as(TelegramSettings))
+    if settings is None:
+        reread = partial(load_settings, settings_as(TelegramSettings))
+        settings = reread()
     bot_token(settings)
     _webhook_url(settings)
-    return create_channel_app(TelegramServer, settings, routes, open_database, open_service)
+    assistant = Assistant(settings, TELEGRAM, reread=reread)
+    return create_channel_app(TelegramServer, settings, routes, open_database, open_service, assistant)
 
 
 def _webhook_url(settings: TelegramSettings) -> str | None:
@@ -272,7 +281,12 @@ async def stop_polling(request: Request) -> dict[str, Any]:
 
 def main() -> None:
     """Run the server until a signal."""
-    run_channel(CHANNEL, create_app)
+    question = question_of("--prompt", "print the system prompt that is sent with a question, and end")
+    if question is not None:
+        assistant = Assistant(load_or_exit(settings_as(TelegramSettings)), TELEGRAM)
+        asyncio.run(print_prompt(assistant, texts.system_prompt("Alice", group=False), question))
+        return
+    run_channel(CHANNEL, partial(create_app, reread=partial(load_settings, settings_as(TelegramSettings))))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,11 @@ COMMON_CHAPTERS = (
         "otherwise, in try-out mode, the demo source.",
     ),
     Chapter(
+        "instructions",
+        "Who the AI is, and what it knows",
+        "Changes take effect with the next question, without a restart. See [KNOWLEDGE.md](KNOWLEDGE.md).",
+    ),
+    Chapter(
         "admin_token",
         "People and the relay",
         "Who has access, how long things may take, and how much is handled at once.",

@@ -35,6 +35,8 @@ from relay.config.types import (
     Secret,
     Table,
     Text,
+    Texts,
+    Timezone,
     Token,
     Url,
     Words,
@@ -157,6 +159,26 @@ class Settings(BaseModel):
     """FAQ that the demo source answers from; edit it freely."""
     history_exchanges: Annotated[int, Field(ge=0, le=50)] = 5
     """How many earlier exchanges the model sees."""
+
+    # Who the AI is, and what it knows
+    instructions: Text = None
+    """Task, tone and limits of the AI, as Markdown; INSTRUCTIONS_FILE=instructions.md reads them from a file."""
+    channel_instructions: Texts = {}
+    """Further instructions for one channel: {"sms": "Offer the phone number 555-0100 for orders."}."""
+    assistant_name: Text = None
+    """How the AI calls itself."""
+    business_name: Text = None
+    """For whom the AI speaks."""
+    timezone: Timezone = "UTC"
+    """Time zone of the date and time that the AI is told, such as Europe/Berlin."""
+    knowledge_folder: Annotated[str, Field(min_length=1)] = "knowledge"
+    """Folder with documents that the AI answers from: md, txt, html, pdf, docx, csv, and FAQs as json; read again when
+    they change."""
+    knowledge_max_bytes: Annotated[int, Field(ge=0, le=1_000_000)] = 8000
+    """How much of the documents one prompt contains, in bytes (about 4 a token); beyond it, what fits the question
+    best."""
+    knowledge_only: bool = False
+    """The AI answers from the documents only, else it states that it does not know and offers a person."""
 
     # People and the relay
     admin_token: Token = None

@@ -10,8 +10,9 @@ import json
 import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 
 def _without_trailing_slash(value: Any) -> Any:
@@ -85,6 +86,14 @@ def _json_object(value: Any) -> Any:
         raise ValueError(msg) from None
 
 
+def _known_timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (OSError, KeyError, ValueError):  # unknown, a path, or a folder of the time zone database
+        raise ValueError("must be a name of the time zone database, such as Europe/Berlin") from None
+    return value
+
+
 def _aliases(value: Any) -> Any:
     """Each alias is a model, or an object with `model` and the parameters that go with it."""
     value = _json_object(value)
@@ -134,6 +143,8 @@ WebhookSecret = Annotated[
     SecretStr | None, _shaped(r"[A-Za-z0-9_-]{1,256}", "1 to 256 characters of A-Z a-z 0-9 _ -"), CHOSEN
 ]
 Words = Annotated[tuple[str, ...], BeforeValidator(_list_of_words)]
+Texts = Annotated[dict[str, str], BeforeValidator(_json_object)]
+Timezone = Annotated[str, AfterValidator(_known_timezone)]
 Table = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 Aliases = Annotated[dict[str, dict[str, Any]], BeforeValidator(_aliases)]
 Prices = Annotated[

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from relay.channels.sms.plain_text import escaped
 
 ASK_FOR_NAME = (
@@ -33,7 +35,7 @@ def too_long(max_length: int) -> str:
 
 def system_prompt(name: str | None) -> str:
     """Short and plain, as each 153 characters cost money; and no question whose natural answer is a keyword."""
-    person = f"The person's name is {name}. " if name else ""
+    person = f"The person's name is {json.dumps(name, ensure_ascii=False)}. " if name else ""
     return (
         "You answer text messages (SMS) as a friendly, honest assistant. "
         f"{person}"

@@ -22,7 +22,7 @@ from relay.llm.chat import (
     RequestTiming,
     StreamEvents,
 )
-from relay.llm.providers.faq import Faq
+from relay.llm.providers.faq import Faq, share_of
 
 MODEL = "demo"
 _MAX_STREAM_SECONDS = 0.4
@@ -30,6 +30,8 @@ _HOW_TO_CONNECT = (
     "I am **not an AI**, only a demo that answers from a short FAQ. To connect a real one, set `OPENROUTER_API_KEY` in "
     "the file `.env`, or start Ollama on this machine."
 )
+_PASSAGE = re.compile(r'<passage source="([^\n]*?)" title="([^\n]*?)">\n(.*?)\n</passage>', re.DOTALL)
+_MIN_SHARE = 0.5
 _TOKEN = re.compile(r"\s*\S+\s*")
 
 
@@ -74,9 +76,23 @@ def reply(faq: Faq, request: ChatRequest) -> str:
     found = faq.find(asked)
     if faq.problem:
         return f"{_greeting(request.name)}{_HOW_TO_CONNECT}\n\nMy answers are missing, too: {faq.problem}"
+    if found is None and (quoted := _quoted(request)):
+        return quoted
     if found is None:
         found = faq.default or f"{{greeting}}{_HOW_TO_CONNECT}"
     return _filled(found, request.name, earlier)
+
+
+def _quoted(request: ChatRequest) -> str | None:
+    """The passage of the operator's documents that is most like the question; None when none is like it."""
+    asked = request.messages[-1].content
+    prompts = (message.content for message in request.messages if message.role == "system")
+    passages = [found for prompt in prompts for found in _PASSAGE.findall(prompt)]
+    best = max(passages, key=lambda row: share_of(asked, " ".join(row)), default=None)
+    if best is None or share_of(asked, " ".join(best)) < _MIN_SHARE:
+        return None
+    source, title, text = best
+    return f"From *{title or source}*:\n\n{text}"
 
 
 def _filled(text: str, name: str, earlier: list[str]) -> str:

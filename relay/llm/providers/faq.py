@@ -77,6 +77,12 @@ class Faq:
         self.problem = problem
 
 
+def share_of(question: str, text: str) -> float:
+    """Which share of the trigrams of a question a text contains, from 0 to 1."""
+    asked, found = _features(question).trigrams, _features(text).trigrams
+    return len(asked & found) / len(asked) if asked else 0.0
+
+
 def file_version(path: Path) -> tuple[float, int] | None:
     """Modification time and size, to detect changes; None when the file is missing or unreadable."""
     try:
