@@ -134,5 +134,6 @@ def test_the_demo_answers_from_the_documents_in_the_prompt(tmp_path: Path, clock
         return reply(Faq(tmp_path / "faq.json"), ChatRequest(messages=(system, ChatMessage("user", question))))
 
     assert answer("your opening hours") == "From *Opening hours*:\n\n9 to 18"
+    assert answer("Are you open, what are your hours?") == "From *Opening hours*:\n\n9 to 18"
     assert answer("parking") == "See FAQ"
     assert "not an AI" in answer("quantum mechanics")

@@ -22,7 +22,7 @@ from relay.llm.chat import (
     RequestTiming,
     StreamEvents,
 )
-from relay.llm.providers.faq import Faq, share_of
+from relay.llm.providers.faq import Faq, closest
 
 MODEL = "demo"
 _MAX_STREAM_SECONDS = 0.4
@@ -31,7 +31,6 @@ _HOW_TO_CONNECT = (
     "the file `.env`, or start Ollama on this machine."
 )
 _PASSAGE = re.compile(r'<passage source="([^\n]*?)" title="([^\n]*?)">\n(.*?)\n</passage>', re.DOTALL)
-_MIN_SHARE = 0.5
 _TOKEN = re.compile(r"\s*\S+\s*")
 
 
@@ -88,10 +87,10 @@ def _quoted(request: ChatRequest) -> str | None:
     asked = request.messages[-1].content
     prompts = (message.content for message in request.messages if message.role == "system")
     passages = [found for prompt in prompts for found in _PASSAGE.findall(prompt)]
-    best = max(passages, key=lambda row: share_of(asked, " ".join(row)), default=None)
-    if best is None or share_of(asked, " ".join(best)) < _MIN_SHARE:
+    best = closest(asked, [f"{title.rpartition(' > ')[2]} {text}" for _, title, text in passages])
+    if best is None:
         return None
-    source, title, text = best
+    source, title, text = passages[best]
     return f"From *{title or source}*:\n\n{text}"
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 log = logging.getLogger("relay.faq")
 
 _MIN_SIMILARITY = 0.7
+_MIN_SHARE = 0.29
 _WORD = re.compile(r"\w+")
 
 
@@ -77,10 +79,16 @@ class Faq:
         self.problem = problem
 
 
-def share_of(question: str, text: str) -> float:
-    """Which share of the trigrams of a question a text contains, from 0 to 1."""
-    asked, found = _features(question).trigrams, _features(text).trigrams
-    return len(asked & found) / len(asked) if asked else 0.0
+def closest(question: str, texts: Sequence[str]) -> int | None:
+    """The index of the text that is most like a question; None when none is like it.
+
+    Counts the trigrams that they share, each by how few of the texts have it.
+    """
+    asked, known = _features(question).trigrams, [_features(text).trigrams for text in texts]
+    weights = {one: math.log((len(texts) + 1) / max(1, sum(one in text for text in known))) for one in asked}
+    scores = [sum(weights[one] for one in asked & text) for text in known]
+    best = max(range(len(texts)), key=scores.__getitem__, default=None)
+    return best if best is not None and scores[best] > _MIN_SHARE * sum(weights.values()) else None
 
 
 def file_version(path: Path) -> tuple[float, int] | None:
