@@ -59,17 +59,20 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-@pytest.fixture
-def product(tmp_path: Path) -> Path:
-    """A copy of the tracked files, as a repository with one commit."""
-    folder = tmp_path / "product"
-    for name in git(ROOT, "ls-files", "-z").split("\0"):
-        if name and (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tracked files, as a repository with one commit; with their bytecode, which is valid by their times."""
+    folder = tmp_path_factory.mktemp("product")
+    names = [name for name in git(ROOT, "ls-files", "-z").split("\0") if name and (ROOT / name).exists()]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
     git(folder, "init", "--quiet")
     git(folder, "add", "--all", "--force")
     git(folder, "commit", "--quiet", "--message=before")
+    for cache in {Path(name).parent / "__pycache__" for name in names}:
+        if (ROOT / cache).exists():
+            shutil.copytree(ROOT / cache, folder / cache)
     return folder
 
 
@@ -84,18 +87,20 @@ def add_channel(product: Path, name: str) -> None:
     registry.write_text(changed, "utf-8")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def with_echo(product: Path) -> Path:
     """The copy with the third channel."""
     add_channel(product, "echo")
     return product
 
 
-@pytest.fixture
-def with_parrot(with_echo: Path) -> Path:
-    """The copy with a fourth channel, which the third one hosts."""
-    add_channel(with_echo, "parrot")
-    return with_echo
+@pytest.fixture(scope="module")
+def with_parrot(with_echo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy with a fourth channel, which the third one hosts."""
+    folder = tmp_path_factory.mktemp("with_parrot")
+    shutil.copytree(with_echo, folder, dirs_exist_ok=True)
+    add_channel(folder, "parrot")
+    return folder
 
 
 def run_python(product: Path, environ: dict[str, str], *words: str) -> str:
@@ -135,22 +140,24 @@ def test_a_channel_is_known_everywhere_by_its_folder_and_one_line(
     assert outside == [["1", "0", "relay/channels/registry.py"]]
 
 
-def test_new_channels_keep_the_rules_of_the_repository(with_parrot: Path, product_environ: dict[str, str]) -> None:
-    """Imports and generated pages are checked for them without a word about them in the tests."""
+def test_new_channels_keep_the_rules_of_the_repository_and_inherit_the_contract(
+    with_parrot: Path, product_environ: dict[str, str]
+) -> None:
+    """Imports, generated pages and the contract are checked for them without a word about them in the tests.
+
+    One class with recorded payloads, and every test of the contract runs; a hosted channel is tested at its host.
+    """
     run_python(with_parrot, product_environ, "-m", "relay.launcher.settings_docs")
-    tests = [f"tests/repository/test_{name}.py" for name in ("imports", "settings_in_step", "contracts")]
-    run_python(with_parrot, product_environ, *PYTEST, *tests)
-
-
-@pytest.mark.parametrize("channel", ["echo", "parrot"])
-def test_new_channels_inherit_the_contract(channel: str, with_parrot: Path, product_environ: dict[str, str]) -> None:
-    """One class with recorded payloads, and every test of the contract runs; a hosted channel is tested at its host."""
-    printed = run_python(
-        with_parrot, product_environ, *PYTEST, "-vvv", "tests/channels/test_contract.py", "-k", channel
-    )
-    missing = {"media", "edited", "keyword"} | (STATUS_ROWS if channel == "parrot" else set())
-    for row in Row:
-        assert (f"{channel}-{row}]" in printed) == (row not in missing), row
+    rules = [f"test_{name}.py" for name in ("imports", "settings_in_step", "contracts")]
+    files = [*(f"tests/repository/{name}" for name in rules), "tests/channels/test_contract.py"]
+    chosen = " or ".join([*rules, "echo", "parrot"])
+    printed = run_python(with_parrot, product_environ, *PYTEST, "-vvv", *files, "-k", chosen)
+    for rule in rules:
+        assert f"tests/repository/{rule}::" in printed, rule
+    for channel in ("echo", "parrot"):
+        missing = {"media", "edited", "keyword"} | (STATUS_ROWS if channel == "parrot" else set())
+        for row in Row:
+            assert (f"{channel}-{row}]" in printed) == (row not in missing), (channel, row)
 
 
 def test_a_channel_may_be_hosted_by_another_one(with_parrot: Path, product_environ: dict[str, str]) -> None:
