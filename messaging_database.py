@@ -52,6 +52,7 @@ from relay.storage import parts as part_rows
 from relay.storage import users as user_rows
 from relay.storage.database import Database
 from relay.storage.engine import open_transactions
+from relay.storage.held import discard
 from relay.storage.history import clear_messages
 from relay.storage.schema import in_states, inbound, outbound, users
 from relay.storage.transactions import Tx, of_user
@@ -65,6 +66,16 @@ class MessagingDatabase(Database):
     async def store_inbound(self, message: InboundMessage, raw: str) -> InboundId | None:
         """Store one message, committed; None, and no change, when (platform, external_id) is stored already."""
         return await self._write(lambda tx: inbox.store_message(tx, message, raw))
+
+    async def store_opt_out(
+        self, message: InboundMessage, reason: str, confirmation: Sequence[PlannedPart] = ()
+    ) -> InboundId | None:
+        """Store a message by which its user opts out, and act on it before any other message, committed together.
+
+        The user is stopped, planned parts are canceled, and open messages held: an answer under way finds its claim
+        ended. The confirmation is planned at the first time. None, and no change, for a repeated message.
+        """
+        return await self._write(lambda tx: inbox.store_opt_out(tx, message, reason, confirmation), urgent=True)
 
     async def store_dead_letter(self, platform: Platform, external_id: str, raw: str, reason: str) -> InboundId | None:
         """Store a payload that could not be parsed, committed; None, and no change, when it is stored already."""
@@ -289,9 +300,10 @@ class MessagingDatabase(Database):
         return await self._write(lambda tx: user_rows.release_user(tx, platform, user_id))
 
     async def clear_history(self, platform: Platform, user_id: UserId) -> int | None:
-        """Delete the history of a user, committed; the number of messages, or None for an unknown user."""
+        """Delete the history of a user and what is held, committed; how many messages, None for an unknown user."""
 
         def work(tx: Tx) -> int | None:
+            discard(tx, platform, user_id)
             known = tx.run(select(users.c.user_id).where(of_user(users, platform, user_id))).first()
             return clear_messages(tx, platform, user_id) if known else None
 

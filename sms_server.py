@@ -145,7 +145,11 @@ async def receive_sms(request: Request) -> Response:
     except PayloadError as error:
         await _store_unread(server, form, body, error)
         return _twiml()
-    stored = await server.database.store_inbound(message, body.decode("utf-8", "replace"))
+    if (confirmation := server.service.opt_out(message)) is not None:
+        stored = await server.database.store_opt_out(message, "opted out", confirmation)
+        server.pipeline.notify_outbox(message.user_id)
+    else:
+        stored = await server.database.store_inbound(message, body.decode("utf-8", "replace"))
     server.metrics.inbound.labels(SMS, "repeated" if stored is None else "stored").inc()
     server.pipeline.notify(message.user_id)
     return _twiml()

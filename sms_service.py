@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,8 +21,16 @@ from twilio.base.exceptions import TwilioException
 
 from relay.channels.sms import texts
 from relay.channels.sms.client import open_client, refusal
-from relay.channels.sms.keywords import RESERVED_WORDS, Keyword, keyword_of, without_invitations
+from relay.channels.sms.keywords import (
+    RESERVED_WORDS,
+    Keyword,
+    KeywordMatch,
+    handled_words,
+    keyword_of,
+    without_invitations,
+)
 from relay.channels.sms.plain_text import to_plain_text
+from relay.channels.sms.registration import StatedName, asks_nothing, name_command, stated_name
 from relay.channels.sms.segments import clean_sms, in_gsm_letters, split
 from relay.channels.sms.senders import WHY_SILENT, SenderKind, normal_number, own_number, sender_of
 from relay.channels.sms.settings import SmsSettings, credentials
@@ -50,6 +59,9 @@ from relay.core.text import is_blank, strip_controls
 
 MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
 OPERATOR_PARTS = 1000  # how far an operator's text is counted before it is refused
+ASK_AGAIN_SECONDS = 600.0
+"""How long the prompt for a name is not repeated."""
+
 MAX_CLOCK_SKEW_SECONDS = 10.0
 LOOKUP_PAGE = 100
 
@@ -68,7 +80,6 @@ TWILIO_STATUS = {
     "canceled": PartState.CANCELED,
 }
 
-_NAME_COMMAND = re.compile(r"\s*name\s*=(.*)", re.IGNORECASE | re.DOTALL)
 _PART_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -97,6 +108,7 @@ class SmsService:
         self._client = open_client(http, settings.twilio_api_base_url, account_sid, token, self._redact)
         self._service_sid = settings.twilio_messaging_service_sid
         self._number = own_number(settings)
+        self._handled_words = handled_words(None if self._service_sid else self._number)
         self._own = frozenset({self._number} if self._number else ())
         secondary, shared = settings.twilio_secondary_auth_token, settings.twilio_shared_key
         self.signatures = Signatures(
@@ -161,45 +173,81 @@ class SmsService:
 
     # -- decisions -----------------------------------------------------------------------------------------------------
 
+    def opt_out(self, message: InboundMessage) -> list[PlannedPart] | None:
+        """The confirmation of a STOP, empty where the carrier sends its own; None when the message is no STOP."""
+        found = self._keyword(message)
+        if found is None or found.kind is not Keyword.STOP or _kind_of_sender(message) is not SenderKind.PHONE:
+            return None
+        is_silent = found.handled or message.user_id in self._settings.blocklist
+        return [] if is_silent else self.plan_text(texts.STOPPED)
+
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         """Keywords, registration, renaming and unanswerable messages; every other text is a prompt for the model."""
-        sender = SenderKind(message.options.get("sender", SenderKind.PHONE))
+        sender = _kind_of_sender(message)
         if sender is not SenderKind.PHONE:
             return Decision(reason=WHY_SILENT[sender])
-        named = user is not None and user.name is not None
-        if keyword := self._keyword(message, named=named):
-            return keyword
-        if user is not None and user.state in {UserState.STOPPED, UserState.BLOCKED}:
+        is_out = user is not None and user.state in {UserState.STOPPED, UserState.BLOCKED}
+        if (keyword := self._keyword(message)) and (decision := self._on_keyword(keyword, user, is_out=is_out)):
+            return decision
+        if is_out:
             return Decision(reason="the person has opted out; START brings them back")
         back = reachable_again(user)
-        command = _NAME_COMMAND.fullmatch(message.text)
-        if command and (not named or "\n" not in command[1].strip()):
-            return self._named(command[1], back, renamed=named)
-        if not named:
-            return Decision(reply=texts.ASK_FOR_NAME, state=back)
-        return self._prompted(message, back)
+        if user is not None and user.name is not None:
+            command = name_command(message.text)
+            renames = command is not None and "\n" not in message.text.strip()
+            return self._named(command, back, renamed=True) if command and renames else self._prompted(message, back)
+        return self._unregistered(message, user, back)
 
-    def _keyword(self, message: InboundMessage, *, named: bool) -> Decision | None:
-        """No reply to a keyword: Twilio answers it itself, and ours to STOP could not be delivered anyway."""
-        match keyword_of(message.text, message.options.get("opt_out", "")):
+    def _keyword(self, message: InboundMessage) -> KeywordMatch | None:
+        return keyword_of(message.text, message.options.get("opt_out", ""), self._handled_words)
+
+    def _on_keyword(self, found: KeywordMatch, user: User | None, *, is_out: bool) -> Decision | None:
+        """No reply where the carrier answers; None where the word is an ordinary text."""
+        match found.kind:
             case Keyword.STOP:
-                return Decision(reason="opted out; Twilio answers this keyword", state=UserState.STOPPED)
-            case Keyword.START:
-                state = UserState.ACTIVE if named else UserState.NEW
-                return Decision(reason="opted in; Twilio answers this keyword", state=state)
-            case Keyword.HELP:
+                return Decision(reason="opted out", state=UserState.STOPPED)
+            case Keyword.START if is_out and user is not None:
+                registered = user.name is not None
+                state = UserState.ACTIVE if registered else UserState.NEW
+                release = registered or self._settings.sms_registration != "required"
+                if user.settings.get("opt_out_confirmed") or not found.handled:
+                    return Decision(reply=texts.BACK, state=state, release=release)
+                return Decision(reason="opted in; Twilio answers this keyword", state=state, release=release)
+            case Keyword.HELP if found.handled:
                 return Decision(reason="Twilio answers this keyword")
-            case None:
+            case Keyword.HELP if not self._handled_words:
+                return Decision(reply=texts.HELP)
+            case _:
                 return None
 
-    def _named(self, wanted: str, back: UserState | None, *, renamed: bool) -> Decision:
+    def _unregistered(self, message: InboundMessage, user: User | None, back: UserState | None) -> Decision:
+        """A name, or a question: held and answered behind the confirmation, unless registration is not required."""
+        asked_at = float((user.settings if user else {}).get("name_asked_at") or 0.0)
+        mode, now = self._settings.sms_registration, message.received_at
+        if stated := stated_name(message.text, asked=asked_at > 0 and mode != "off"):
+            return self._named(stated, back, renamed=False)
+        ask = texts.ask_for_name(self._settings.sms_program_name, self._settings.sms_contact)
+        if mode == "required":
+            hold = message.kind is Kind.TEXT and not asks_nothing(message.text)
+            if now - asked_at < ASK_AGAIN_SECONDS:
+                return Decision(reason="the person has not given a name yet", hold=hold, state=back)
+            return Decision(reply=ask, hold=hold, state=back, settings={"name_asked_at": now})
+        decision = self._prompted(message, back)
+        if mode == "off" or decision.prompt is None:
+            return decision
+        if user is None or "name_asked_at" not in user.settings:
+            return replace(decision, postscript=f"\n\n{ask}", settings={"name_asked_at": now})
+        return replace(decision, settings={"name_asked_at": 0.0})  # only the text right behind the prompt is an answer
+
+    def _named(self, stated: StatedName, back: UserState | None, *, renamed: bool) -> Decision:
         try:
-            name = valid_name(wanted, self._settings.max_name_length, reserved=RESERVED_WORDS)
+            name = valid_name(stated.name, self._settings.max_name_length, reserved=RESERVED_WORDS)
         except NameRefused as refused:
             return Decision(reply=texts.bad_name(str(refused)), state=back)
         if renamed:
-            return Decision(reply=texts.renamed(name), name=name, state=back)
-        return Decision(reply=texts.welcome(name), name=name, state=UserState.ACTIVE)
+            return Decision(reply=texts.renamed(name), name=name, state=back, rest=stated.rest)
+        active = UserState.ACTIVE
+        return Decision(reply=texts.welcome(name), name=name, state=active, release=True, rest=stated.rest)
 
     def _prompted(self, message: InboundMessage, back: UserState | None) -> Decision:
         max_length = self._settings.max_message_length
@@ -292,6 +340,10 @@ class SmsService:
         """Where Twilio reports about this part: its URL carries our id, so a report may overtake Twilio's answer."""
         base = callback_base(self._settings)
         return f"{base}/sms/delivery?part={part_id}" if base else None
+
+
+def _kind_of_sender(message: InboundMessage) -> SenderKind:
+    return SenderKind(message.options.get("sender", SenderKind.PHONE))
 
 
 # -- parts -------------------------------------------------------------------------------------------------------------

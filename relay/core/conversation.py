@@ -257,7 +257,7 @@ class Conversation:
             answer = await self._answer_of_model(question, user, history)
         if answer is None:
             return
-        parts = self._channel.plan(answer.text)
+        parts = self._channel.plan(answer.text + question.decision.postscript)
         await self._inbox.complete_inbound(
             question.claim, question.decision, parts, answer=answer, merged=question.merged
         )

@@ -190,19 +190,27 @@ class Decision:
     """The decision of a channel about one inbound message, before the model is called.
 
     Exactly one of: `reply` (send this Markdown), `prompt` (give this text to the model), or neither (send nothing;
-    for a `reason`). from_person: the provider marks machines and this is none, so neither speed nor repetition is taken
-    for one, and a command is carried out beyond every limit. The other fields are changes to the user, committed
-    together with the answer.
+    for a `reason`). `hold` keeps the message unanswered until a decision with `release`; `rest` is the part of its text
+    that is answered next, as a message of its own. `postscript` (Markdown) is added to the model's answer.
+    A message that quotes `reaction_to` is only a reaction, if that is the beginning of a text of ours. from_person: the
+    provider marks machines and this is none, so neither speed nor repetition is taken for one, and a command is carried
+    out beyond every limit. The other fields are changes to the user, committed together with the answer.
     """
 
     reply: str | None = None
     prompt: str | None = None
     reason: str = ""
+    hold: bool = False
+    release: bool = False
+    rest: str | None = None
+    postscript: str = ""
+    reaction_to: str = ""
     name: str | None = None
     state: UserState | None = None
     clear_history: bool = False
     paused_until: float | None = None
     from_person: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +285,7 @@ class Part:
     number runs from 1 to count. attempts counts the claims including this one and is the fence of it; lease_until
     is when the claim ends. outcome_unknown is True when an earlier attempt (at attempted_at) may have been sent.
     resends counts the repetitions after an unknown outcome. A NOTICE by origin is harmless when it arrives twice.
+    withdrawn is True when the user opted out after it was planned: it must not be sent.
     """
 
     id: PartId
@@ -295,6 +304,7 @@ class Part:
     attempted_at: float | None = None
     resends: int = 0
     origin: Origin = Origin.ANSWER
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

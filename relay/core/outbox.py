@@ -137,6 +137,8 @@ class Outbox:
             return False
         self._claimed.add(part.id)
         try:
+            if part.withdrawn and not (part.outcome_unknown and self._channel.supports_lookup):
+                return await self._withdraw(part)
             if part.outcome_unknown:
                 return await self._reconcile(part)
             return await (self._begin(part) if self._channel.rate_limited else self._send(part))
@@ -210,7 +212,7 @@ class Outbox:
         late = (part.attempted_at or 0.0) + self._channel.lookup_seconds - self._clock()
         if late > 0:
             return await self._put_off(part, OutcomeUnknown("not found", "it may still turn up"), at_most=late)
-        return await self._begin(part)
+        return await (self._withdraw(part) if part.withdrawn else self._begin(part))
 
     async def _may_resend(self, part: Part) -> bool:
         """Whether a send has worked since this part was tried, or else whether it should be the trial itself.
@@ -276,6 +278,9 @@ class Outbox:
             await self._pause(error, pause)
         self.workers.notify_later(pause, part.user_id)
         return False
+
+    async def _withdraw(self, part: Part) -> bool:
+        return await self._fail(part, SendError(SendFailure.OPTED_OUT, "opted out", "the user has opted out"))
 
     async def _fail(self, part: Part, error: SendError, notice: Sequence[PlannedPart] = ()) -> bool:
         self._moves.pop(part.id, None)

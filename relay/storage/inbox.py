@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import Connection, Double, bindparam, func, select, update
@@ -23,8 +23,10 @@ from relay.core.messages import (
     Platform,
     ReplyId,
     UserId,
+    UserState,
     db_safe_value,
 )
+from relay.storage.held import as_held, discard, hold_open, release
 from relay.storage.history import add_message, clear_messages, count_answer
 from relay.storage.leases import is_claimable
 from relay.storage.parts import plan_notice, plan_parts, retry_now
@@ -63,6 +65,33 @@ def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None
     stored = _store(tx, message.platform, message.external_id, **content)
     if stored is not None and message.kind in {Kind.TEXT, Kind.MEDIA, Kind.EDITED}:
         touch_user(tx, message.platform, message.user_id, username=message.username, language=message.language)
+    return stored
+
+
+def store_opt_out(
+    tx: Tx, message: InboundMessage, reason: str, confirmation: Sequence[PlannedPart]
+) -> InboundId | None:
+    """Store a message by which its user opts out, and act on it: what is open is held, planned parts are canceled.
+
+    The confirmation is planned unless the user had opted out before. None, and no change, for a repeated message.
+    """
+    platform, user_id = message.platform, message.user_id
+    finished = {"state": "done", "outcome": Outcome.SILENT, "reason": reason, "finished_at": tx.now}
+    content: dict[str, Any] = {"body": db_safe_value(asdict(message)), **finished}
+    key = (platform, message.external_id)
+    stored = _store(tx, *key, received_at=message.received_at, user_id=user_id, **content)
+    if stored is None:
+        return None
+    waiting = hold_open(tx, platform, user_id, stored, reason)
+    touch_user(tx, platform, user_id, username=message.username, language=message.language)
+    user = tx.locked_user(platform, user_id)
+    was_out = user is not None and user.state == UserState.STOPPED
+    settings = {} if was_out else {"opted_out_at": tx.now, "opt_out_confirmed": bool(confirmation)}
+    change_user(tx, platform, user_id, Decision(state=UserState.STOPPED, settings=settings))
+    for text, moment in (*waiting, (message.text, message.received_at)):
+        add_message(tx, platform, user_id, "user", text, moment=moment, in_context=False)
+    if not was_out:
+        plan_parts(tx, platform, user_id, confirmation, Origin.COMMAND, None)
     return stored
 
 
@@ -132,13 +161,16 @@ def complete(
 
     The reply is a notice when the messages are dead letters. Raises LeaseLost. None when nothing is to be sent.
     """
-    user_id = _finish(tx, claim, merged, outcome, reason, error)
+    user_id = _finish(tx, claim, decision, merged, outcome, reason, error)
     message, platform = claim.message, claim.message.platform
+    if decision.release:
+        release(tx, platform, user_id)
     state = change_user(tx, platform, user_id, decision)
     if answer is not None:
         count_answer(tx, platform, answer)
     if decision.clear_history:
         clear_messages(tx, platform, user_id)
+        discard(tx, platform, user_id)
     elif message.text and message.kind is Kind.TEXT and state is not None:
         asked = answer is not None
         add_message(tx, platform, user_id, "user", message.text, moment=message.received_at, in_context=asked)
@@ -150,9 +182,15 @@ def complete(
 
 
 def _finish(
-    tx: Tx, claim: Claim, merged: Sequence[InboundId], outcome: Outcome, reason: str | None, error: str | None
+    tx: Tx,
+    claim: Claim,
+    decision: Decision,
+    merged: Sequence[InboundId],
+    outcome: Outcome,
+    reason: str | None,
+    error: str | None,
 ) -> UserId:
-    """End a claimed message and those that were asked with it. The user to whom they belong.
+    """End or hold a claimed message, and end those that were asked with it. The user to whom they belong.
 
     The text of an answered message is kept in the history only, where it can be cleared; its row stays to recognise
     repeated deliveries.
@@ -161,7 +199,14 @@ def _finish(
     changes: dict[str, Any] = {"state": "dead"} if is_dead else {"state": "done", "body": None, "raw": None}
     changes |= {"outcome": outcome, "reason": reason, "error": error, "lease_until": 0}
     changes |= {"finished_at": tx.now, "updated_at": tx.now}
-    user_id = _change_claimed(tx, claim, changes)
+    if decision.hold:
+        own = as_held(tx.now, reason or "") | {"outcome": outcome}
+    elif decision.rest is not None:
+        body = db_safe_value(asdict(replace(claim.message, text=decision.rest)))
+        own = {"body": body, "due": tx.now, "owner": None, "lease_until": 0, "updated_at": tx.now}
+    else:
+        own = changes
+    user_id = _change_claimed(tx, claim, own)
     if is_dead:
         tx.count(claim.message.platform, "dead_letters", 1 + len(merged))
     else:

@@ -27,7 +27,7 @@ PRUNED_AT_ONCE = 1000
 """Rows deleted in one transaction, during which SQLite can store no message."""
 
 PRUNED: Final[dict[str, tuple[Table, Any, Any]]] = {
-    "inbound": (inbound, inbound.c.state.in_(("done", "dead")), inbound.c.finished_at),
+    "inbound": (inbound, inbound.c.state.in_(("done", "dead", "held")), inbound.c.finished_at),
     "outbound": (outbound, outbound.c.state.not_in(OPEN_PART_STATES), outbound.c.updated_at),
     "delivery_events": (delivery_events, true(), delivery_events.c.received_at),
     "conversations": (conversations, true(), conversations.c.timestamp),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, cast
 
 from sqlalchemy import Row, bindparam, delete, func, select, update
@@ -45,6 +45,7 @@ _UNDER_WAY = is_open(outbound) & in_states(outbound, PartState.SENDING, PartStat
 """A part of the open states, together with all of them: otherwise SQLite does not use the index of open rows."""
 
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
+_SEEN_OR_UNDER_WAY = (*_SEEN, PartState.SENDING, PartState.UNKNOWN)
 _LOST = (PartState.FAILED, PartState.UNDELIVERED)
 
 _PLAN = outbound.insert()
@@ -134,7 +135,17 @@ def claim_part(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
     state = PartState.UNKNOWN if outcome_unknown else PartState.PLANNED
     if mark and not outcome_unknown:
         state, changes["attempted_at"] = PartState.SENDING, tx.now
-    return _part(_set_state(tx, head, state, **changes), outcome_unknown=outcome_unknown)
+    part = _part(_set_state(tx, head, state, **changes), outcome_unknown=outcome_unknown)
+    # An opt-out cancels what is planned; only a part that was under way then can still be open.
+    return replace(part, withdrawn=True) if head.attempts and _opted_out_since(tx, head) else part
+
+
+def _opted_out_since(tx: Tx, row: Row[Any]) -> bool:
+    """Whether the user of a part has opted out after it was planned."""
+    user = tx.run(select(users).where(of_user(users, Platform(row.platform), UserId(row.user_id)))).first()
+    if user is None or user.state != UserState.STOPPED:
+        return False
+    return bool(row.created_at < (user.settings or {}).get("opted_out_at", 0.0))
 
 
 def _part(row: Row[Any], *, outcome_unknown: bool) -> Part:
@@ -256,11 +267,11 @@ def cancel_parts(tx: Tx, which: Any, reason: str) -> None:
 
 
 def _trim_history(tx: Tx, reply_id: ReplyId) -> None:
-    """Reduce the history message of a reply to its accepted parts, or delete it when there are none."""
+    """Reduce the history message of a reply to its parts that were accepted or are under way, or delete it."""
     message = tx.run(select(conversations).where(conversations.c.reply_id == reply_id)).first()
     if message is None:
         return
-    parts = select(outbound.c.source).where(outbound.c.reply_id == reply_id, outbound.c.state.in_(_SEEN))
+    parts = select(outbound.c.source).where(outbound.c.reply_id == reply_id, outbound.c.state.in_(_SEEN_OR_UNDER_WAY))
     seen = [row.source for row in tx.run(parts.order_by(outbound.c.number)).all()]
     if seen:
         tx.run(update(conversations).where(conversations.c.id == message.id).values(message="".join(seen)))

@@ -53,8 +53,8 @@ def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision)
             tx.count(platform, "users")
         if row.state == UserState.NEW:
             state = state or UserState.ACTIVE
-    if decision.paused_until is not None:
-        changes["settings"] = {**(row.settings or {}), "paused_until": decision.paused_until, "paused": decision.reason}
+    if settings := _new_settings(decision):
+        changes["settings"] = {**(row.settings or {}), **settings}
     if state is not None:
         changes["state"] = state
         if state in SILENT_STATES:
@@ -62,6 +62,12 @@ def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision)
     if changes:
         tx.run(update(users).where(of_user(users, platform, user_id)).values(**changes, updated_at=tx.now))
     return state or UserState(row.state)
+
+
+def _new_settings(decision: Decision) -> dict[str, Any]:
+    if decision.paused_until is None:
+        return decision.settings
+    return {**decision.settings, "paused_until": decision.paused_until, "paused": decision.reason}
 
 
 def release_user(tx: Tx, platform: Platform, user_id: UserId) -> bool:

@@ -29,6 +29,7 @@ class Reply:
     status: int = 201
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    after: asyncio.Event | None = None
 
 
 Step = Reply | str | asyncio.Event
@@ -85,6 +86,8 @@ class ScriptedServer:
         if isinstance(step, asyncio.Event):
             await step.wait()
             return CUT
+        if isinstance(step, Reply) and step.after is not None:
+            await step.after.wait()
         return step
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,8 +1,14 @@
-"""The keywords that Twilio answers itself, such as STOP, and replies that must not ask for one."""
+"""Keywords of consent such as STOP, in every common spelling, and the replies that must not ask for one.
+
+Twilio acts only on a text that is exactly a word of its list: it answers that itself and, for STOP, blocks what we
+send. Every other spelling is ours to obey and to confirm.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -14,19 +20,111 @@ class Keyword(StrEnum):
     HELP = "HELP"
 
 
+@dataclass(frozen=True, slots=True)
+class KeywordMatch:
+    """A text that is a keyword. `handled`: the carrier answers it and, for STOP, blocks what we send."""
+
+    kind: Keyword
+    handled: bool
+
+
 # The whole text, in any case: https://help.twilio.com/articles/223134027
+_STOP_WORDS = ("stop", "stopall", "unsubscribe", "end", "quit", "cancel", "revoke", "optout")
+_START_WORDS, _HELP_WORDS = ("start", "yes", "unstop"), ("help", "info")
 _KINDS = {
-    **dict.fromkeys(("stop", "stopall", "unsubscribe", "end", "quit", "cancel", "revoke", "optout"), Keyword.STOP),
-    **dict.fromkeys(("start", "yes", "unstop"), Keyword.START),
-    **dict.fromkeys(("help", "info"), Keyword.HELP),
+    **dict.fromkeys(_STOP_WORDS, Keyword.STOP),
+    **dict.fromkeys(_START_WORDS, Keyword.START),
+    **dict.fromkeys(_HELP_WORDS, Keyword.HELP),
 }
 RESERVED_WORDS = frozenset(_KINDS)
 
-# The answer to "Reply YES" would be a keyword: Twilio handles it, and no text of ours may follow.
-_INVITATION = re.compile(
-    r"(\b(?i:reply|respond|answer|text|send|say|type|write)(?: (?i:back|with|me|us|the word|just))* )"
-    r"([\"']?)(YES|START|UNSTOP|END|QUIT|CANCEL|HELP|INFO)\b(?!\s[A-Z])"
+TWILIO_WORDS = RESERVED_WORDS
+"""What Twilio handles for a long code, and for a Messaging Service."""
+
+TOLL_FREE_WORDS = frozenset({"stop", "start", "unstop", *_HELP_WORDS})
+"""What carriers and Twilio handle for a toll-free number: https://help.twilio.com/articles/360058144374"""
+
+SHORT_CODE_WORDS: frozenset[str] = frozenset()
+"""A standalone short code: the application handles everything."""
+
+_TOLL_FREE = re.compile(r"\+1(800|888|877|866|855|844|833)\d{7}")
+
+# Beside Twilio's words: the carriers' and the FCC's (47 CFR 64.1200), and those of other languages. Folded spelling.
+_OTHER_STOP_WORDS = """
+stop all|opt out|remove|arret|arreter|stopp|alto|parar|pare|baja|cancelar|darse de baja|desabonner|desinscrire|abmelden
+|abbestellen|austragen|cancella|disiscrivi|sair|descadastrar|afmelden|uitschrijven|停止|退订|退訂|取消|配信停止|стоп|отписаться
+|отписка|إيقاف|توقف|הסר|수신거부
+"""
+_MORE_STOP_WORDS = frozenset(_OTHER_STOP_WORDS.replace("\n", "").split("|"))
+
+_POLITE = r"(?:please|pls|plz|ok|okay|hey|hi|just|can you|could you|i want to|i d like to|i would like to)"
+_TAIL = (
+    r"(?: (?:me|us|it|this|that|these|those|all|any|the|your|my|more|of|from|to|on|off|out|up|at|here|now|pls|plz|"
+    r"please|thanks|thank you|immediately|already|again|anymore|everything|texting|texts?|messaging|messages?|msgs?|"
+    r"sms|contacting|sending|writing|bothering|spamming|spam|number|list|service|updates|alerts))*"
 )
+_STOP_PHRASE = re.compile(
+    rf"(?:{_POLITE} )*(?:"
+    rf"(?:stop|stopall|unsubscribe|unsub|optout|opt out|opt me out|remove me|(?:remove|delete) my number){_TAIL}|"
+    rf"(?:take|get) me off{_TAIL}|(?:do not|don ?t|never|quit) (?:text|message|contact|write|texting|messaging){_TAIL}|"
+    r"no more (?:texts?|messages?|sms)(?: please| thanks)?|(?:end|quit|cancel|revoke) (?:please|texts?|messages?|sms)|"
+    r"leave me alone(?: please)?)"
+)
+
+
+def handled_words(number: str | None) -> frozenset[str]:
+    """The words that the carrier handles for texts from this number of ours; None: a Messaging Service chooses it."""
+    if number is None:
+        return TWILIO_WORDS
+    if number.lstrip("+").isdigit() and len(number.lstrip("+")) <= 8:
+        return SHORT_CODE_WORDS
+    return TOLL_FREE_WORDS if _TOLL_FREE.fullmatch(number) else TWILIO_WORDS
+
+
+def keyword_of(text: str, opt_out_type: str = "", handled: frozenset[str] = TWILIO_WORDS) -> KeywordMatch | None:
+    """The keyword that the whole text is, or that Twilio recognised, whose console may define others.
+
+    `handled`: the words that the carrier handles. Where text and OptOutType differ the first of Keyword counts, so that
+    nothing undoes a STOP.
+    """
+    exact = text.strip().casefold()
+    spoken = _kind_of(text)
+    kind = next((kind for kind in Keyword if kind in {opt_out_type, spoken}), None)
+    return None if kind is None else KeywordMatch(kind, kind == opt_out_type or exact in handled)
+
+
+def _kind_of(text: str) -> Keyword | None:
+    words = folded(text)
+    if re.fullmatch(r"(?:\w )+\w", words):
+        words = words.replace(" ", "")
+    if len(repeated := set(words.split())) == 1:
+        words = repeated.pop()
+    if (kind := _KINDS.get(words)) is not None:
+        return kind
+    is_stop = words in _MORE_STOP_WORDS or _STOP_PHRASE.fullmatch(words)
+    return Keyword.STOP if is_stop else None
+
+
+def folded(text: str) -> str:
+    """The words of a text for comparison: lower case, without accents, punctuation, emoji and invisible characters."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    letters = (char for char in unicodedata.normalize("NFKD", plain) if unicodedata.category(char) not in {"Mn", "Cf"})
+    return " ".join("".join(char if char.isalnum() else " " for char in letters).split())
+
+
+# -- invitations -------------------------------------------------------------------------------------------------------
+
+# The answer to "Reply YES" would be a keyword: Twilio handles it, and no text of ours may follow.
+_VERB = (
+    r"(\b(?i:reply|respond|answer|text|send|say|type|write|press|enter)(?: (?i:back|with|me|us|by|the word|just))* )"
+)
+_WORDS = r"(yes|start|unstop|end|quit|cancel|help|info)"
+_INVITATION = re.compile(
+    rf"(?!(?i:say) \w+ to\b){_VERB}([\"'(\[]*)(?:(?-i:{_WORDS.upper()})\b(?!\s[A-Z])|"
+    rf"(?i:{_WORDS})\b(?=[\"')\]]*(?:[.,;:!?/)\]]|\s+(?:or|and|to|for|if|when|now|below)\b|\s*$)))",
+    re.MULTILINE,
+)
+_YES_OR_NO = re.compile(r"[(\[]\s*yes\s*(?:/|or|,)\s*no\s*[)\]]", re.IGNORECASE)
 _TWO_WORDS = {
     "YES": "YES PLEASE",
     "START": "START IT",
@@ -39,15 +137,12 @@ _TWO_WORDS = {
 }
 
 
-def keyword_of(text: str, opt_out_type: str = "") -> Keyword | None:
-    """The keyword that the whole text is, or that Twilio recognised, whose console may define others.
-
-    Where the two differ the first of Keyword counts, so that nothing undoes a STOP.
-    """
-    found = {opt_out_type, _KINDS.get(text.strip().casefold())}
-    return next((kind for kind in Keyword if kind in found), None)
-
-
 def without_invitations(text: str) -> str:
     """Replace each keyword that the text asks for by two words, which are no keyword; STOP is left alone."""
-    return _INVITATION.sub(lambda found: f"{found[1]}{found[2]}{_TWO_WORDS[found[3]]}", text)
+    return _INVITATION.sub(_two_words, _YES_OR_NO.sub("(1 = yes, 2 = no)", text))
+
+
+def _two_words(found: re.Match[str]) -> str:
+    word = found[3] or found[4]
+    two = _TWO_WORDS[word.upper()]
+    return f"{found[1]}{found[2]}{two if word.isupper() else two.lower()}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr
 
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
-from relay.config.types import AccountSid, PhoneNumber, Port, Secret, ServiceSid, Url
+from relay.config.types import AccountSid, PhoneNumber, Port, Secret, ServiceSid, Text, Url
 
 SIMULATED_ACCOUNT_SID = "AC" + "51" * 16
 SIMULATED_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 (opens nothing but the simulator on this machine)
@@ -36,6 +36,12 @@ class SmsSettings(Settings):
     """Base URL of Twilio's REST API."""
     validate_twilio_signature: bool | None = None
     """Refuse unsigned webhooks; when empty, true if an auth token is set."""
+    sms_registration: Literal["required", "optional", "off"] = "required"
+    """Ask an unknown number for a name before its questions are answered, with the first answer, or never."""
+    sms_program_name: Text = None
+    """What people text with, such as "Ann's Bakery": named in the first text."""
+    sms_contact: Text = None
+    """How to reach a person, such as a telephone number or an address: named in the first text."""
     sms_max_parts: Annotated[int, Field(ge=1, le=40)] = 6
     """Maximum number of texts per answer; the rest is cut off, with a note."""
     sms_settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0

@@ -6,15 +6,24 @@ import json
 
 from relay.channels.sms.plain_text import escaped
 
-ASK_FOR_NAME = (
-    "Hi! You are texting with an automated assistant. What should I call you? "
-    "Text me name= and your name, for example: name=John"
-)
 HOW_TO_NAME = "Try again like this: name=John"
+BACK = "Welcome back! Ask me anything."
+STOPPED = "You will get no more texts from this number. Text START to come back."
+HELP = "This is an automated assistant: text a question and it answers. Text STOP to get no more texts."
 ONLY_TEXT = "Sorry, I can only read text for now. Please describe it in words."
 EMPTY_TEXT = "Your text arrived empty. Please send it again."
 EMPTY_ANSWER = "Sorry, I have no answer to that. Please put it another way."
 CLOSING = "\n\n[Cut here: too long for texts. Ask me to go on.]"
+
+
+def ask_for_name(program: str | None, contact: str | None) -> str:
+    """What this is, that it is automated, how to register and how to stop; without program and contact one segment."""
+    what = f"This is {escaped(program)}, an automated assistant" if program else "This is an automated assistant"
+    who = f" Contact: {escaped(contact)}." if contact else ""
+    return (
+        f"Hi! {what}.{who} What is your name? Text me name= and your name, for example: name=John\n"
+        "Text STOP to get no more texts."
+    )
 
 
 def welcome(name: str) -> str:

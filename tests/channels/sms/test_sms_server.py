@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ import pytest
 from pydantic import SecretStr
 
 from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN
+from relay.channels.sms.texts import BACK, STOPPED
 from relay.config.errors import SettingsError
 from relay.storage import engine
 from sms_server import EMPTY_TWIML, create_app
 from tests.channels.harness import model_reply
+from tests.channels.scripted_server import Reply
 from tests.channels.sms.sms_harness import PERSON, TOKEN, SmsHarness, running_sms_server
 from tests.settings import Settings
 
@@ -75,6 +78,68 @@ async def test_a_long_answer_is_texted_in_order(sms: SmsHarness) -> None:
     await sms.text("Tell me a long story")
     await sms.twilio.wait_for_requests(4)
     assert [text[:5] for text in sms.texts()[1:]] == ["(1/3)", "(2/3)", "(3/3)"]
+
+
+async def test_a_question_before_registration_is_answered_behind_the_confirmation(sms: SmsHarness) -> None:
+    """Several are answered in one answer, in their order; the prompt comes once."""
+    await sms.text("When do you open on Sundays?")
+    await sms.twilio.wait_for_requests(1)
+    await sms.text("And on Mondays?")
+    await sms.until("select count(*) from inbound where state = 'held'", (2,))
+    await sms.text("John")
+    await sms.twilio.wait_for_requests(3)
+    prompt, welcome, reply = sms.texts()
+    assert "name=" in prompt
+    assert "John" in welcome
+    assert reply == "Hello from the model."
+    [request] = sms.questions()
+    assert json.loads(request.body)["messages"][-1]["content"] == "When do you open on Sundays?\nAnd on Mondays?"
+    history = [text for (text,) in sms.rows("select message from conversations where role = 'user' order by id")]
+    assert history == ["John", "When do you open on Sundays?\nAnd on Mondays?"]
+    assert sms.rows("select message_count from users") == [(5,)]
+
+
+async def test_a_name_and_a_question_in_one_text_are_both_taken(sms: SmsHarness) -> None:
+    """Confirmed, then answered."""
+    await sms.text("name=John, what time is it?")
+    await sms.twilio.wait_for_requests(2)
+    assert "John!" in sms.texts()[0]
+    assert json.loads(sms.questions()[0].body)["messages"][-1]["content"] == "what time is it?"
+
+
+# -- opting out --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("word", "confirmations"), [("STOP", 0), ("Stop!", 1)])
+async def test_stop_ends_a_question_that_the_model_works_on(word: str, confirmations: int, sms: SmsHarness) -> None:
+    """It counts when it is stored: the answer that comes later is not sent, and START brings it."""
+    await sms.text("name=John")
+    await sms.twilio.wait_for_requests(1)
+    answering = asyncio.Event()
+    sms.model.script.append(replace(model_reply("Too late."), after=answering))
+    await sms.text("Tell me something")
+    await sms.model.wait_for_requests(1)
+    await sms.text(word)
+    assert sms.rows("select state from users") == [("stopped",)]
+    await sms.twilio.wait_for_requests(1 + confirmations)
+    answering.set()
+    await sms.text(word)
+    await sms.text("START")
+    await sms.twilio.wait_for_requests(2 + 2 * confirmations)
+    confirmed = [STOPPED, BACK] if confirmations else []
+    assert sms.texts()[1:] == [*confirmed, "Hello from the model."]
+
+
+async def test_stop_ends_a_question_that_waits_for_the_model(sms: SmsHarness) -> None:
+    """No notice and no answer goes out while the model is down or when it is back."""
+    await sms.text("name=John")
+    await sms.twilio.wait_for_requests(1)
+    sms.model.otherwise = Reply(503)
+    await sms.text("Tell me something")
+    await sms.until("select max(failures) from inbound", (1,))
+    await sms.text("STOP")
+    assert sms.rows("select count(*) from inbound where state = 'received'") == [(0,)]
+    assert sms.rows("select count(*) from outbound where state = 'planned'") == [(0,)]
 
 
 # -- proofs ------------------------------------------------------------------------------------------------------------

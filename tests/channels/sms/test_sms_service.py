@@ -226,15 +226,58 @@ def test_the_number_that_was_texted_counts_as_ours() -> None:
 # -- keywords ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("word", sorted(RESERVED_WORDS))
-@pytest.mark.parametrize("spelling", [str.upper, str.capitalize, lambda word: f" {word}\n"])
+@pytest.mark.parametrize("word", ["STOP", "stopall", " Cancel ", "END\n", "quit", "revoke", "optout", "help", "Info"])
 @pytest.mark.parametrize("user", [None, person(None, UserState.NEW), person(), person(state=UserState.STOPPED)])
-def test_every_keyword_is_met_with_silence(word: str, spelling: object, user: User | None) -> None:
-    """Twilio answers these itself; no registration, no model, whoever sends them."""
-    assert callable(spelling)
-    decision = SERVICE.decide(text_from(spelling(word)), user)
+def test_a_keyword_that_twilio_answers_is_met_with_silence(word: str, user: User | None) -> None:
+    """No registration, no model, no reply beside Twilio's, whoever sends them."""
+    decision = SERVICE.decide(text_from(word), user)
     assert (decision.reply, decision.prompt, decision.name) == (None, None, None)
     assert decision.reason
+    assert not SERVICE.opt_out(text_from(word))
+
+
+@pytest.mark.parametrize("word", ["yes", "YES", "Yes!", "start", "Start.", "unstop"])
+def test_a_start_word_of_an_active_person_is_an_ordinary_text(word: str) -> None:
+    """Nothing is blocked, so nothing is lifted: "yes" answers the model's question."""
+    assert SERVICE.decide(text_from(word), person()).prompt == word
+    assert SERVICE.decide(text_from(word), None).reply is not None
+
+
+def test_help_is_answered_by_us_where_nobody_else_does() -> None:
+    """On a standalone short code; START there is a text like any other, and STOP gets a confirmation."""
+    service = service_with(twilio_phone_number="68849")
+    assert service.decide(text_from("HELP"), person()).reply == texts.HELP
+    assert [part.text for part in service.opt_out(text_from("STOP")) or []] == [texts.STOPPED]
+
+
+def test_yes_does_not_end_an_opt_out_from_a_toll_free_number() -> None:
+    """There the carrier knows STOP, START and UNSTOP; the other stop words are ours to confirm."""
+    service = service_with(twilio_phone_number="+18885550100")
+    assert service.opt_out(text_from("STOP")) == []
+    assert service.opt_out(text_from("CANCEL"))
+
+
+OPT_OUTS = [
+    "Stop.", "STOP!", "“STOP”", "'stop'", "(stop)", "\uff33\uff34\uff2f\uff30", "st\u200bop",
+    "STOP 🛑", "S T O P", "S.T.O.P.", "STOP STOP",
+    "STOP ALL", "opt out", "OPT-OUT", "Unsubscribe.", "Unsubscribe me please", "stop please", "Please stop!",
+    "Stop texting me", "stop sending me these messages", "remove me", "Remove me from your list", "REMOVE", "ARRET",
+    "Arrêt", "stopp", "alto", "don't text me", "Do not contact me again.", "take me off your list", "no more texts",
+    "end.", "Cancel!", "quit.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", OPT_OUTS)
+def test_an_opt_out_in_other_words_is_obeyed_and_confirmed_once(body: str) -> None:
+    """Twilio acts on its own words only, so the confirmation is ours."""
+    assert [part.text for part in SERVICE.opt_out(text_from(body)) or []] == [texts.STOPPED]
+    assert SERVICE.decide(text_from(body), person()).state is UserState.STOPPED
+
+
+def test_an_opt_out_of_a_machine_or_a_blocked_person_is_not_confirmed() -> None:
+    """A short code is never written to; somebody on the blocklist gets nothing."""
+    assert SERVICE.opt_out(text_from("Stop.", From="12345")) is None
+    assert service_with(blocklist=[PERSON]).opt_out(text_from("Stop.")) == []
 
 
 @pytest.mark.parametrize(
@@ -245,6 +288,7 @@ def test_every_keyword_is_met_with_silence(word: str, spelling: object, user: Us
         ("ARRET", "STOP", person(), UserState.STOPPED),
         ("START", "", person(state=UserState.STOPPED), UserState.ACTIVE),
         ("unstop", "", person(None, UserState.STOPPED), UserState.NEW),
+        ("Start!", "", person(state=UserState.STOPPED), UserState.ACTIVE),
         ("OUI", "START", person(state=UserState.STOPPED), UserState.ACTIVE),
         ("AIDE", "HELP", person(), None),
         ("help", "", person(), None),
@@ -261,7 +305,11 @@ def test_keywords_change_whether_we_may_write(
     assert SERVICE.decide(text_from(body, OptOutType=opt_out), user).state == state
 
 
-@pytest.mark.parametrize("body", ["stop please", "Yes, go on", "help me", "STOP STOP", "end."])
+@pytest.mark.parametrize(
+    "body",
+    ["Yes, go on", "help me", "how do I stop smoking?", "stop by at noon", "cancel my order", "end of story",
+     "Don't text and drive", "quit smoking", "remove a stain from my shirt", "what does optout mean"],
+)  # fmt: skip
 def test_a_keyword_within_a_text_is_no_keyword(body: str) -> None:
     """Only the whole text counts, as at Twilio."""
     assert SERVICE.decide(text_from(body), person()).prompt == body
@@ -283,7 +331,7 @@ def test_who_could_not_be_reached_is_reachable_when_they_write() -> None:
 # -- registration ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", ["hello", "John", "👍", "", "what is name=John?", "اسمي علي"])
+@pytest.mark.parametrize("body", ["hello", "John", "👍", "", "what is name=John?", "I'm late"])
 @pytest.mark.parametrize("user", [None, person(None, UserState.NEW)])
 def test_an_unknown_number_is_asked_for_a_name(body: str, user: User | None) -> None:
     """Whatever comes first, the answer says how to register."""
@@ -313,6 +361,105 @@ def test_a_name_is_taken_and_confirmed(body: str, name: str, user: User | None) 
     assert decision.name == name
     assert decision.reply is not None
     assert name in history_text(SERVICE.plan(decision.reply))
+
+
+def asked(ago: float = 30.0) -> User:
+    """Somebody without a name whom our prompt reached so many seconds ago; SERVICE's clock stands at 1000."""
+    return User(SMS, PERSON, None, None, UserState.NEW, 2, 0.0, 0.0, settings={"name_asked_at": 1000.0 - ago})
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "rest"),
+    [
+        ("John", "John", None),
+        ("john smith", "john smith", None),
+        ("John!", "John", None),
+        ("John 😊", "John", None),
+        ("I'm John", "John", None),
+        ("My name is Mary-Ann O'Brien", "Mary-Ann O'Brien", None),
+        ("name:John", "John", None),
+        ("Will", "Will", None),
+        ("Me llamo José", "José", None),
+        ("Ich heiße Jürgen", "Jürgen", None),
+        ("je m\u2019appelle Anaïs", "Anaïs", None),
+        ("李小龙", "李小龙", None),
+        ("اسمي علي", "علي", None),
+        ("John, are you open today?", "John", "are you open today?"),
+        ("My name is John. What time is it?", "John", "What time is it?"),
+    ],
+)
+def test_a_bare_name_right_behind_the_prompt_registers(body: str, name: str, rest: str | None) -> None:
+    """One to three words of letters; what follows the name is a message of its own."""
+    decision = SERVICE.decide(text_from(body), asked())
+    assert (decision.name, decision.rest, decision.release) == (name, rest, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["opening hours", "What time do you close?", "Are you open today", "I'm late", "1234", "John2", "John?",
+     "where is my order", "one two three four", "hi, are you open?", "tomorrow"],
+)  # fmt: skip
+def test_everything_else_behind_the_prompt_waits_as_a_question(body: str) -> None:
+    """It is held, and within ten minutes the prompt is not repeated."""
+    decision = SERVICE.decide(text_from(body), asked())
+    assert (decision.name, decision.reply, decision.prompt, decision.hold) == (None, None, None, True)
+    late = SERVICE.decide(text_from(body), asked(ago=700.0))
+    assert (late.hold, late.settings) == (True, {"name_asked_at": 1000.0})
+    assert late.reply is not None
+
+
+@pytest.mark.parametrize("body", ["hi", "Hello!", "Good morning", "ok", "Thanks!", "yes", "👍", "", "START"])
+def test_a_greeting_is_answered_by_the_prompt_alone(body: str) -> None:
+    """It asks nothing, so nothing is kept, and it is no name."""
+    first, second = SERVICE.decide(text_from(body), None), SERVICE.decide(text_from(body), asked())
+    assert (first.reply is not None, first.hold, first.name) == (True, False, None)
+    assert (second.reply, second.hold, second.name) == (None, False, None)
+
+
+def test_a_sentence_with_a_name_needs_no_prompt() -> None:
+    """It can mean nothing else, at first contact too; a bare word can."""
+    assert SERVICE.decide(text_from("Hi, my name is John"), None).name == "John"
+    assert SERVICE.decide(text_from("John"), None).name is None
+
+
+@pytest.mark.parametrize(
+    "body", ["name=John, what time is it?", "name=John what time is it?", "name=John\nwhat time is it?"]
+)
+def test_a_question_behind_the_command_is_answered_after_it(separator: str) -> None:
+    """The name is the name alone."""
+    decision = SERVICE.decide(text_from(f"name=John{separator}what time is it?"), None)
+    assert (decision.name, decision.rest) == ("John", "what time is it?")
+
+
+def test_the_first_text_says_what_this_is_and_how_to_stop() -> None:
+    """One segment by itself, at most three with program and contact."""
+    [part] = SERVICE.plan(texts.ask_for_name(None, None))
+    assert part.segments == 1
+    assert all(words in part.text for words in ("automated", "name=John\n", "STOP"))
+    [long] = SERVICE.plan(texts.ask_for_name("Ann's *Bakery*", "ann_b@bakery.example or +1 555 0100"))
+    assert long.segments <= 3
+    assert all(words in long.text for words in ("Ann's *Bakery*", "ann_b@bakery.example"))
+
+
+def test_optional_registration_answers_at_once_and_asks_along_with_the_first_answer() -> None:
+    """Only once; the text right behind it may be the name."""
+    service = service_with(sms_registration="optional")
+    first = service.decide(text_from("What is up?"), None)
+    assert (first.prompt, first.settings) == ("What is up?", {"name_asked_at": 1000.0})
+    assert "name=" in first.postscript
+    assert service.decide(text_from("John"), asked()).name == "John"
+    second = service.decide(text_from("And now?"), asked())
+    assert (second.prompt, second.postscript, second.settings) == ("And now?", "", {"name_asked_at": 0.0})
+    third = User(SMS, PERSON, None, None, UserState.NEW, 4, 0.0, 0.0, settings=second.settings)
+    assert service.decide(text_from("Paris"), third).prompt == "Paris"
+
+
+def test_without_registration_nobody_is_asked() -> None:
+    """A name is still taken when it is given."""
+    service = service_with(sms_registration="off")
+    decision = service.decide(text_from("What is up?"), None)
+    assert (decision.prompt, decision.postscript) == ("What is up?", "")
+    assert service.decide(text_from("name=John"), None).name == "John"
 
 
 def test_registration_makes_a_person_active() -> None:
@@ -379,8 +526,12 @@ def test_the_prompt_names_the_person_and_asks_for_short_plain_text() -> None:
 
 
 def test_our_own_texts_never_invite_a_keyword() -> None:
-    """Twilio would cut off a user who follows them; so no text of ours holds a reserved word in capitals."""
+    """Twilio would cut off a user who follows them; so no text of ours holds a reserved word in capitals.
+
+    Only STOP may be offered, and START to those who have just opted out.
+    """
     ours = [value for name, value in vars(texts).items() if name.isupper() and isinstance(value, str)]
+    ours = [text.replace("Text STOP to", "").replace("Text START to come back", "") for text in ours]
     ours += [SERVICE.system_prompt(person()), SERVICE.system_prompt(None)]
     ours += [texts.welcome("Ann"), texts.renamed("Ann"), texts.bad_name("Too long."), texts.too_long(5)]
     shouted = re.compile(rf"\b({'|'.join(word.upper() for word in RESERVED_WORDS)})\b")
@@ -438,6 +589,13 @@ def test_an_empty_answer_becomes_a_friendly_sentence(markdown: str) -> None:
         ("Answer with INFO or 2.", "Answer with MORE INFO or 2."),
         ("Reply STOP to opt out.", "Reply STOP to opt out."),
         ("Say yes to life.", "Say yes to life."),
+        ("Reply yes or no.", "Reply yes please or no."),
+        ("Reply Yes to continue", "Reply yes please to continue"),
+        ("Press YES", "Press YES PLEASE"),
+        ('Type "end".', 'Type "end it".'),
+        ("Shall I go on? (YES/NO)", "Shall I go on? (1 = yes, 2 = no)"),
+        ("Go on [yes or no]?", "Go on (1 = yes, 2 = no)?"),
+        ("Text info@e.org for help.", "Text info@e.org for help."),
         ("END OF STORY", "END OF STORY"),
     ],
 )

@@ -1,0 +1,135 @@
+"""How a person gives a name in a text: by the command `name=`, in a sentence, or as the bare answer to our prompt."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from relay.channels.sms.keywords import folded
+
+
+@dataclass(frozen=True, slots=True)
+class StatedName:
+    """The name in a text, and the rest of the text, a message of its own, or None."""
+
+    name: str
+    rest: str | None = None
+
+
+MAX_NAME_WORDS = 3
+
+_COMMAND = re.compile(r"\s*name\s*=(.*)", re.IGNORECASE | re.DOTALL)
+_NAME_AND_REST = (
+    re.compile(r"\s*([^,;!?\n]*[^,;!?\n\s])\s*[,;!\n]+\s*(\S+\s+\S.*|\S*\?)\s*", re.DOTALL),
+    re.compile(r"\s*([^.?\n]{2,}[^.?\n\s])\.\s+(.*\?)\s*", re.DOTALL),
+    re.compile(r"\s*(\w[\w'\u2019-]*)\s+(\w.*\?)\s*", re.DOTALL),
+)
+# What introduces a name and nothing else, so it counts at any time.
+_SENTENCE = re.compile(
+    r"\W*(?:(?:hi|hello|hey|hola|hallo|bonjour|ciao|ol[aá])\W+)?"
+    r"(?:(?:my|the) name(?:\s+is|['\u2019]?s)|name\s*(?::|is\b)|call me|me llamo|mi nombre es|je m['\u2019]appelle|"
+    r"mon nom est|ich hei(?:ss|ß)e|mein name ist|mi chiamo|il mio nome [eè]|(?:o )?meu nome [eé]|"
+    r"me chamo|chamo-me|ik heet|mijn naam is|jag heter|jeg hedder|jeg heter|nazywam si[eę]|mam na imi[eę]|"
+    r"меня зовут|我叫|我的名字是|اسمي)\s*:?\s*(?P<name>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+# What introduces a name only in the answer to our prompt: "I'm late" is none.
+_SHORT_SENTENCE = re.compile(
+    r"\W*(?:(?:hi|hello|hey)\W+)?(?:i\s?['\u2019]?\s?a?m|it['\u2019]?s|it is|this is|soy|je suis|moi c['\u2019]est|"
+    r"c['\u2019]est|ich bin|sono|(?:eu )?sou|ik ben|jestem|я|我是)\s+(?P<name>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+_WORDS = """
+hi hello hey hiya howdy yo sup greetings hola hallo moin servus bonjour salut bonsoir ciao
+buongiorno ola oi namaste salaam salam shalom privet welcome morning afternoon evening night goodbye
+bye thanks thank thx ty cheers danke merci gracias grazie obrigado obrigada please pls plz bitte
+sorry yes yeah yep yup no nope nah ok okay k sure fine good great cool nice maybe perhaps nothing
+none never si sí oui ja nein non não da niet who whom whose what whats when where why which how hows
+is are am was were be been do does did can could would shall should might must have has had get got
+give tell show find need want wanna like know see say ask open opened opening closed closing close
+buy sell order book cancel pay return exchange deliver ship repair work works come go going call
+text send stop start help info test testing more less again wer wann wo warum wie welche quien quién
+que qué cuando cuándo donde dónde como cómo cual cuál qui quoi quand où comment pourquoi chi che
+cosa dove quando perché quem onde porque wat wanneer waar hoe i im ive me my mine you your yours he
+she it its we us our they them their this that these those there here a an the and or but not if of
+for from with without about to in on at by up out off any some all every each hours price prices
+pricing cost costs menu address location directions phone number email website appointment
+appointments reservation reservations booking delivery pickup refund warranty service services
+support sales shop store staff manager owner human agent robot bot ai machine someone anybody anyone
+somebody nobody question questions problem issue emergency urgent weather news joke today tomorrow
+tonight yesterday now later soon monday tuesday wednesday thursday friday saturday sunday late lost
+hungry tired sick ill busy sad happy bored interested looking wrong stranger unknown anonymous
+unsubscribe name
+"""  # greetings, assent, question words, verbs, and what people ask a shop or an assistant about
+NO_NAMES = frozenset(_WORDS.split())
+"""Words that are in no name, folded: a text with one of them is a question. Will and May are names too."""
+
+
+_SMALL_TALK = """
+hi hello hey hiya howdy yo greetings hola hallo moin servus bonjour salut bonsoir ciao buongiorno ola oi namaste salam
+good morning afternoon evening there ok okay yes yeah no thanks thank you please start help info test
+"""
+SMALL_TALK = frozenset(_SMALL_TALK.split())
+
+
+def asks_nothing(text: str) -> bool:
+    """Whether a text is no more than a greeting, an assent or a symbol, to which our prompt is answer enough."""
+    return all(word in SMALL_TALK for word in folded(text).split())
+
+
+def stated_name(text: str, *, asked: bool) -> StatedName | None:
+    """The name that an unregistered person states; `asked`: this text follows our prompt for it. None for a question.
+
+    The name of a command is returned as it is, valid or not; any other is letters only, one to three words.
+    """
+    if (command := name_command(text)) is not None:
+        return command
+    if found := _SENTENCE.fullmatch(text):
+        return _plain_name(found["name"], asked=asked)
+    if not asked:
+        return None
+    found = _SHORT_SENTENCE.fullmatch(text)
+    return _plain_name(found["name"] if found else text, asked=asked)
+
+
+def name_command(text: str) -> StatedName | None:
+    """The name in `name=...`; what follows it as another sentence is the rest."""
+    command = _COMMAND.fullmatch(text)
+    if command is None:
+        return None
+    written = command[1].strip()
+    for pattern in _NAME_AND_REST:
+        if (found := pattern.fullmatch(written)) and _is_name(found[1]):
+            return StatedName(found[1], found[2].strip())
+    return StatedName(written)
+
+
+def _plain_name(text: str, *, asked: bool) -> StatedName | None:
+    name = _without_marks(text)
+    if _is_name(name):
+        return StatedName(name)
+    for pattern in _NAME_AND_REST[:2] if asked or "," in text else ():
+        if (found := pattern.fullmatch(text)) and _is_name(name := _without_marks(found[1])):
+            return StatedName(name, found[2].strip())
+    return None
+
+
+def _without_marks(text: str) -> str:
+    """Without emoji, quotes and a final mark; a question mark stays, as it makes a question."""
+    shown = "".join(char for char in text if unicodedata.category(char)[0] in "LMNZP" or char.isspace())
+    return shown.strip().strip('.!,;:"\u201c\u201d()').strip()
+
+
+def _is_name(text: str) -> bool:
+    words = text.split()
+    if not 1 <= len(words) <= MAX_NAME_WORDS or "\n" in text:
+        return False
+    return all(_is_name_word(word) for word in words)
+
+
+def _is_name_word(word: str) -> bool:
+    bare = word.strip(".").replace("'", "").replace("\u2019", "").replace("-", "")
+    is_letters = bool(bare) and all(unicodedata.category(char)[0] in "LM" for char in bare)
+    return is_letters and folded(bare) not in NO_NAMES
