@@ -76,7 +76,8 @@ STATUS_ROWS = frozenset({Row.STATUS_EARLY, Row.STATUS_LATE, Row.STATUS_TWICE, Ro
 class Payload:
     """A recorded request of a provider, and what has to become of the message in it.
 
-    replies: how many parts the user is sent. The model is asked about text alone.
+    replies: how many parts the user is sent. reply: their text; None where it is the model's, or of a command. The
+    model is asked about text alone.
     """
 
     body: bytes
@@ -85,6 +86,7 @@ class Payload:
     kind: Kind = Kind.TEXT
     outcome: Outcome = Outcome.ANSWERED
     replies: int = 1
+    reply: str | None = None
     user_state: UserState = UserState.ACTIVE
 
 

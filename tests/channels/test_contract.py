@@ -69,6 +69,7 @@ async def test_a_message_is_stored_and_answered_as_its_kind_asks_for(running: Ru
     assert running.inbound("state", "outcome") == [("done", payload.outcome)]
     assert len(running.questions()) == (row is Row.TEXT)
     assert [send.to for send in running.provider.sends] == [running.contract.user] * payload.replies
+    assert payload.reply is None or {send.text for send in running.provider.sends} == {payload.reply}
     states = [(running.contract.accepted_state, provider_id) for provider_id in running.provider.taken]
     assert running.parts("state", "provider_id") == states
     assert running.user_state() == payload.user_state

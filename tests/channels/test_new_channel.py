@@ -61,7 +61,7 @@ def git(folder: Path, *words: str) -> str:
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tracked files, as a repository with one commit; with their bytecode, which is valid by their times."""
+    """A copy of the tracked files, as a repository with one commit; with their bytecode, valid by their times."""
     folder = tmp_path_factory.mktemp("product")
     names = [name for name in git(ROOT, "ls-files", "-z").split("\0") if name and (ROOT / name).exists()]
     for name in names:

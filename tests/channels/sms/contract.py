@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import FastAPI
 
+from relay.channels.sms import texts
 from relay.channels.sms.spec import CHANNEL
 from relay.channels.sms.webhook import Form, sign
 from relay.core.messages import Kind, Outcome, PartState, UserId, UserState
@@ -57,6 +58,7 @@ class SmsContract(ChannelContract):
             recorded("MM2", "", NumMedia="1", MediaUrl0="https://api.twilio.com/x", MediaContentType0="image/jpeg"),
             "MM2",
             kind=Kind.MEDIA,
+            reply=texts.ONLY_TEXT,
         ),
         Row.KEYWORD: Payload(
             recorded("SM3", " Stop "),
@@ -67,7 +69,12 @@ class SmsContract(ChannelContract):
             user_state=UserState.STOPPED,
         ),
         Row.GARBAGE: Payload(b"From=%2B12345678900&From=%2B12345678901&Body=x"),
-        Row.TOO_LONG: Payload(recorded("SM4", "long " * MAX_MESSAGE_LENGTH), "SM4", "long " * MAX_MESSAGE_LENGTH),
+        Row.TOO_LONG: Payload(
+            recorded("SM4", "long " * MAX_MESSAGE_LENGTH),
+            "SM4",
+            "long " * MAX_MESSAGE_LENGTH,
+            reply=texts.too_long(MAX_MESSAGE_LENGTH),
+        ),
     }
     refusals: ClassVar = {
         Row.BLOCKED: refused(400, 21610),

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from fastapi import FastAPI
 
+from relay.channels.telegram import texts
 from relay.channels.telegram.spec import CHANNEL
 from relay.core.messages import Kind, Outcome, UserId
 from telegram_server import SECRET_HEADER, create_app
@@ -51,8 +52,11 @@ class TelegramContract(ChannelContract):
             update(3, None, photo=[{"file_id": "A", "file_unique_id": "B", "width": 90, "height": 90}]),
             f"{BOT_ID}:3",
             kind=Kind.MEDIA,
+            reply=texts.TEXT_ONLY,
         ),
-        Row.EDITED: Payload(edited(4, "What is new?"), f"{BOT_ID}:4", "What is new?", kind=Kind.EDITED),
+        Row.EDITED: Payload(
+            edited(4, "What is new?"), f"{BOT_ID}:4", "What is new?", kind=Kind.EDITED, reply=texts.EDITED_HINT
+        ),
         Row.KEYWORD: Payload(update(5, "/help"), f"{BOT_ID}:5", "/help"),
         Row.GARBAGE: Payload(b'{"update_id": 6, "message": {"chat": 5}}'),
         Row.TOO_LONG: Payload(
