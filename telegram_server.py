@@ -39,6 +39,7 @@ from relay.core.http_client import open_http_client
 from relay.core.lease import Lease
 from relay.core.messages import PlannedPart, User, UserId
 from relay.core.metrics import Metrics
+from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.retry import retry_forever
 from relay.core.store import Store
 from relay.core.text import timestamp
@@ -75,9 +76,15 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
     max_parts_key = "telegram_max_parts"
 
     def __init__(
-        self, settings: TelegramSettings, database: Store, service: TelegramService, http: AsyncClient, metrics: Metrics
+        self,
+        settings: TelegramSettings,
+        database: Store,
+        service: TelegramService,
+        http: AsyncClient,
+        metrics: Metrics,
+        build_prompt: PromptBuilder = channel_prompt,
     ) -> None:
-        super().__init__(settings, database, service, http, metrics)
+        super().__init__(settings, database, service, http, metrics, build_prompt)
         self.ingest = UpdateIngest(service.parse_update, database, service.me.id, metrics, self.pipeline.notify)
         self.poller = Poller(
             self.ingest,
