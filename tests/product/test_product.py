@@ -24,6 +24,9 @@ def model() -> Iterator[ScriptedModel]:
 @pytest.fixture(scope="module")
 def product(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
     folder: Path = tmp_path_factory.mktemp("product")
+    (folder / "knowledge").mkdir()
+    (folder / "knowledge" / "hours.md").write_text("# Hours\nOpen from 9 to 18.")
+    (folder / ".env").write_text('BUSINESS_NAME=Willow\nCHANNEL_INSTRUCTIONS={"sms": "No links, please."}\n')
     running = RunningProduct(folder, LLM_SOURCE="openai", OPENAI_BASE_URL=model.url, OPENAI_MODEL="scripted")
     running.start()
     yield running
@@ -66,6 +69,22 @@ def test_the_model_is_shown_exactly_the_last_five_exchanges(
     contents = [line["content"] for line in shown if line["role"] != "system"]
     pairs = [(f"{platform} question {n}", f"You said: {platform} question {n}") for n in range(2, 7)]
     assert contents == [*(text for pair in pairs for text in pair), f"{platform} question 7"]
+
+
+@pytest.mark.parametrize("platform", ["sms", "telegram"])
+def test_the_model_is_shown_instructions_and_documents(
+    product: RunningProduct, model: ScriptedModel, platform: str
+) -> None:
+    """On both platforms, from the folder of the settings, each with its own additions."""
+    eve = Phone(product, platform, "Eve")
+    eve.ask("name=Eve" if platform == "sms" else "/start")
+    eve.ask(f"when are you open? ({platform})")
+    system, *_ = model.questions(f"when are you open? ({platform})")[-1]
+    assert system["role"] == "system"
+    text = str(system["content"])
+    assert "You speak for Willow." in text
+    assert '<passage source="hours.md" title="Hours">\nOpen from 9 to 18.' in text
+    assert ("No links, please." in text) == (platform == "sms")
 
 
 def test_what_is_said_on_one_platform_is_unknown_on_the_other(product: RunningProduct, model: ScriptedModel) -> None:
