@@ -115,16 +115,16 @@ async def _read(stream: Stream, timing: RequestTiming) -> Answer:
     length = 0
     async for lines in stream.lines():
         for line in lines:
-            last = stream.parsed(line)
-            if last.get("error"):
-                raise stream.error(last)
-            if text := as_text(as_dict(last.get("message")).get("content")):
-                if timing.first_token_seconds is None:
-                    timing.first_token_seconds = time.monotonic() - timing.started
-                texts.append(text)
-                length += len(text)
-            if last.get("done") or length >= _MAX_ANSWER_CHARS:
-                return _answer("".join(texts)[:_MAX_ANSWER_CHARS], last, timing)
+            for last in stream.parsed(line):
+                if last.get("error"):
+                    raise stream.error(last)
+                if text := as_text(as_dict(last.get("message")).get("content")):
+                    if timing.first_token_seconds is None:
+                        timing.first_token_seconds = time.monotonic() - timing.started
+                    texts.append(text)
+                    length += len(text)
+                if last.get("done") or length >= _MAX_ANSWER_CHARS:
+                    return _answer("".join(texts)[:_MAX_ANSWER_CHARS], last, timing)
     raise stream.broke_off()
 
 

@@ -156,10 +156,11 @@ def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Chunk | None,
     """Merge the lines of one read into one chunk, and the completion if it is among them."""
     said, thinking, completion = "", "", None
     calls: tuple[ToolCall, ...] = ()
-    for line in lines:
-        data = stream.parsed(line)
+    for data in (value for line in lines for value in stream.parsed(line)):
         if data.get("error"):
             raise stream.error(data)
+        if data.get("done_reason") == "load":
+            raise stream.error("the model was loaded and has not answered")
         message = data.get("message")
         if isinstance(message, dict):
             said += as_text(message.get("content"))

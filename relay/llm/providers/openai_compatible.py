@@ -30,15 +30,18 @@ class OpenAiProvider(Provider):
         body = self._body(request, model)
         async with self._upstream.stream("/chat/completions", body, timing, with_images=request.has_images) as stream:
             reader = AnswerReader(stream, model)
-            if stream.is_document:  # a server that does not stream, or an error with status 200
-                if (chunk := reader.take(await stream.document())) is not None:
-                    yield chunk
+            if await stream.is_document():  # a server that does not stream, or an error with status 200
+                for value in await stream.objects():
+                    if (chunk := reader.take(value)) is not None:
+                        yield chunk
             else:
                 async for lines in stream.lines():
                     if (chunk := reader.read(lines)) is not None:
                         yield chunk
                     if reader.done:
                         break
+                    if reader.finished:
+                        stream.finish_soon()
                 await stream.drain()
             for event in reader.end():
                 yield event

@@ -6,14 +6,23 @@ What differs between those servers (headers, extra fields, model lists) is in th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
-from relay.llm.chat import ChatMessage, ChatRequest, Chunk, Completion, FinishReason, StreamEvent, ToolCall
-from relay.llm.providers.json_values import as_amount, as_arguments, as_dict, as_dicts, as_int, as_text
+from relay.llm.chat import (
+    ChatMessage,
+    ChatRequest,
+    Chunk,
+    Completion,
+    FinishReason,
+    StreamEvent,
+    ToolCall,
+)
+from relay.llm.providers.call_fragments import CallFragments
+from relay.llm.providers.json_values import as_amount, as_dict, as_dicts, as_int, as_text
 from relay.llm.providers.tool_calls import linked
-from relay.llm.providers.upstream import Stream
+from relay.llm.providers.upstream import NotJsonError, Stream
 
 # Ollama's option -> OpenAI's field. Strict servers refuse unknown fields, so the rest is OpenRouter's alone.
 COMMON_OPTIONS = {
@@ -75,16 +84,39 @@ def encoded_calls(calls: Iterable[ToolCall], first: int = 0) -> list[dict[str, A
     ]
 
 
+_REASONS: dict[str, FinishReason | Literal["content_filter", "error"]] = {
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
+    **dict.fromkeys(("tool_calls", "tool_use", "function_call"), "tool_calls"),
+    **dict.fromkeys(("content_filter", "safety", "prohibited_content", "blocklist", "recitation"), "content_filter"),
+    "error": "error",
+}
+"""Finish reasons in lower case, of OpenAI and of servers that pass on those of others; all others mean "stop"."""
+_NO_REASON = {"", "null", "none"}
+_MIN_REPEATED_CHARS = 3
+
+
 class AnswerReader:
-    """Reads one answer, an SSE stream or a document. Raises ProviderError when it is cut off or holds an error."""
+    """Reads one answer, an SSE stream or a document. Raises ProviderError when it is cut off or holds an error.
+
+    `finished`: the server has given a finish reason, so only usage and the end of the stream may follow.
+    """
 
     def __init__(self, stream: Stream, model: str) -> None:
         self._stream = stream
         self._model = model
         self._reason: FinishReason | None = None
         self._usage: Mapping[str, Any] = {}
-        self._calls: dict[int, dict[str, str]] = {}
+        self._calls = CallFragments()
+        self._choice: Any = None
+        self._text = ""
+        self._cumulative = False
+        self._half = b""
+        self._stray: Any = None
         self.done = False
+
+    @property
+    def finished(self) -> bool:
+        return self._reason is not None
 
     def read(self, lines: list[bytes]) -> Chunk | None:
         """Merge the lines of one read into one chunk."""
@@ -95,12 +127,25 @@ class AnswerReader:
                 if data == b"[DONE]":
                     self.done = True
                     break
-                chunk = self.take(self._stream.parsed(data))
-                if chunk is not None:
-                    said, thinking = said + chunk.text, thinking + chunk.thinking
+                for event in self._events(data):
+                    if (chunk := self.take(event)) is not None:
+                        said, thinking = said + chunk.text, thinking + chunk.thinking
             elif line.startswith((b"{", b"<")):
-                raise self._stream.error(self._stream.parsed(line))
+                raise self._stream.error(self._stream.parsed(line)[0])
         return Chunk(said, thinking) if said or thinking else None
+
+    def _events(self, data: bytes) -> list[dict[str, Any]]:
+        """The events that a data line completes: the JSON of one may be spread over several lines."""
+        whole = self._half + b"\n" + data if self._half else data
+        try:
+            events = self._stream.parsed(whole)
+        except NotJsonError:
+            if not whole.startswith((b"{", b"[")) or (data.startswith(b'{"') and self._half):
+                raise
+            self._half = whole
+            return []
+        self._half = b""
+        return events
 
     def take(self, data: Any) -> Chunk | None:
         """Take one event or a whole completion: both have choices, usage, model, or an error."""
@@ -109,74 +154,83 @@ class AnswerReader:
         self._model = as_text(data.get("model")) or self._model
         if isinstance(usage := data.get("usage"), dict):
             self._usage = usage
-        choices = data.get("choices")
-        if not choices or not isinstance(choices, list) or not isinstance(choices[0], dict):
-            return None
-        choice = choices[0]
+        if not data.get("choices"):
+            self._stray = data
+        choice = self._first_choice(data.get("choices"))
+        self.done = self.done or "message" in choice
         if choice.get("error"):
             raise self._stream.error(choice)
+        reason = as_text(choice.get("finish_reason")).lower()
+        reason = "" if reason in _NO_REASON else reason
+        delta = as_dict(choice.get("delta") or choice.get("message")) or choice
+        self._collect(delta)
         chunk = None
-        if self._reason is None:  # deltas after the first finish_reason are repetitions
-            chunk = self._chunk(choice.get("delta") or choice.get("message") or {})
-        if reason := as_text(choice.get("finish_reason")):
+        if self._reason is None or reason:  # text after the finish is a repetition, unless each event has a reason
+            chunk = self._chunk(delta, is_last=bool(reason) or "message" in choice)
+        if reason:
             self._finish(reason)
         return chunk
 
-    def _chunk(self, delta: Any) -> Chunk | None:
-        if not isinstance(delta, dict):
-            return None
-        if calls := delta.get("tool_calls"):
-            self._collect(calls)
-        content = delta.get("content")
+    def _first_choice(self, choices: Any) -> dict[str, Any]:
+        """The choice with the index of the first one that came; a provider may send several."""
+        for choice in as_dicts(choices):
+            index = choice.get("index") or 0
+            if self._choice is None:
+                self._choice = index
+            if index == self._choice:
+                return choice
+        return {}
+
+    def _collect(self, delta: Mapping[str, Any]) -> None:
+        self._calls.add(delta.get("tool_calls"))
+        if function := as_dict(delta.get("function_call")):
+            self._calls.add([{"function": function}])
+
+    def _chunk(self, delta: Mapping[str, Any], *, is_last: bool) -> Chunk | None:
+        content = delta.get("content") or delta.get("refusal") or delta.get("text")
         said = content if isinstance(content, str) else "".join(as_text(part.get("text")) for part in as_dicts(content))
+        said = self._added(said, is_last=is_last) if said else ""
         thinking = as_text(delta.get("reasoning")) or as_text(delta.get("reasoning_content"))
         return Chunk(said, thinking) if said or thinking else None
 
-    def _collect(self, calls: Any) -> None:
-        """Collect the fragments of tool calls: arguments come as parts of JSON text, or whole as an object."""
-        for call in as_dicts(calls):
-            function = as_dict(call.get("function"))
-            index = call.get("index")
-            known = self._calls.setdefault(
-                index if isinstance(index, int) else len(self._calls), {"id": "", "name": "", "arguments": ""}
-            )
-            known["id"] = as_text(call.get("id")) or known["id"]
-            known["name"] = as_text(function.get("name")) or known["name"]
-            given = function.get("arguments")
-            known["arguments"] += orjson.dumps(given).decode() if isinstance(given, dict) else as_text(given)
+    def _added(self, said: str, *, is_last: bool) -> str:
+        """What an event adds: some servers repeat the whole text in each event, some in the last one."""
+        so_far = self._text
+        if len(so_far.strip()) >= _MIN_REPEATED_CHARS and said.startswith(so_far):
+            longer = len(said) > len(so_far)
+            if self._cumulative or is_last or longer:
+                self._cumulative = self._cumulative or longer
+                self._text = said
+                return said[len(so_far) :]
+        self._text += said
+        return said
 
     def _finish(self, reason: str) -> None:
-        if reason == "error":
+        known = _REASONS.get(reason, "stop")
+        if known == "error":
             raise self._stream.broke_off()
-        if reason == "content_filter":
+        if known == "content_filter":
             raise self._stream.error(
                 {"code": "content_filter", "message": "the answer was stopped by a content filter"}
             )
-        if self._reason is None:
-            known: dict[str, FinishReason] = {"length": "length", "tool_calls": "tool_calls"}
-            self._reason = known.get(reason, "stop")
+        self._reason = self._reason or known
 
     def end(self) -> list[StreamEvent]:
         """The tool calls, if any, and the Completion. Raises ProviderError when the answer was cut off."""
+        if self._half:
+            raise self._stream.half_a_line()
         if self._reason is None and not self.done:
-            raise self._stream.broke_off()
-        end: list[StreamEvent] = []
-        if calls := tuple(self._call(call) for call in self._calls.values() if call["name"]):
-            end.append(Chunk(tool_calls=calls))
-        usage = self._usage
-        end.append(
-            Completion(
-                self._reason or "stop",
-                self._model,
-                as_int(usage.get("prompt_tokens")),
-                as_int(usage.get("completion_tokens")),
-                as_amount(usage.get("cost")),
-            )
-        )
-        return end
-
-    def _call(self, call: Mapping[str, str]) -> ToolCall:
-        given = as_arguments(call["arguments"])
-        if given is None:
+            is_all = self._stray is not None and self._choice is None
+            raise self._stream.error(self._stray) if is_all else self._stream.broke_off()
+        calls = self._calls.calls()
+        if calls is None:
             raise self._stream.error("the model called a function with arguments that are no JSON object")
-        return ToolCall(call["name"], given, call["id"])
+        usage = self._usage
+        completion = Completion(
+            self._reason or "stop",
+            self._model,
+            as_int(usage.get("prompt_tokens")),
+            as_int(usage.get("completion_tokens")),
+            as_amount(usage.get("cost")),
+        )
+        return [Chunk(tool_calls=calls), completion] if calls else [completion]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import cache
 from typing import Any
@@ -28,8 +28,13 @@ from relay.llm.providers.json_values import as_dicts
 MAX_LINE_BYTES = 4_000_000
 MAX_BODY_BYTES = 16_000_000
 _DRAIN_SECONDS = 0.05
+_USAGE_SECONDS = 1.0
+"""How long a server that has finished its answer may take for the usage and the end of the stream."""
 _UPLOAD_BLOCK_BYTES = 1_000_000
 """Large bodies (images) are written in blocks, so that other requests are served in between."""
+_JSON = json.JSONDecoder()
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+"""White space and the byte order mark, which some servers send before an answer."""
 _FAILURES = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -128,9 +133,34 @@ class Upstream:
         return error
 
 
+class NotJsonError(ProviderError):
+    """A line of a stream is no JSON, or only the beginning of it."""
+
+
 async def _in_blocks(content: bytes) -> AsyncGenerator[bytes, None]:
     for start in range(0, len(content), _UPLOAD_BLOCK_BYTES):
         yield content[start : start + _UPLOAD_BLOCK_BYTES]
+
+
+def _split_lines(data: bytes) -> list[bytes]:
+    """The lines of data without their ends, then the rest after the last end."""
+    lines = data.splitlines()
+    return lines if lines and not data.endswith((b"\n", b"\r")) else [*lines, b""]
+
+
+def _json_values(text: str) -> Iterator[Any]:
+    """The JSON values that a text is made of. Raises ValueError for anything else."""
+    text = text.strip()
+    position = 0
+    while position < len(text):
+        value, position = _JSON.raw_decode(text, position)
+        yield value
+        position += len(text[position:]) - len(text[position:].lstrip())
+
+
+def _with_whole_characters(value: Any) -> Any:
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 class Stream:
@@ -147,25 +177,35 @@ class Stream:
         self._body = response.stream
         compressed = "content-encoding" in response.headers  # although we asked for it not to be
         self._rest = response.aiter_bytes() if compressed else aiter(self._body)
+        self._ahead = b""
+        self._deadline: float | None = None
 
     async def close(self) -> None:
         """Return the connection to the pool, or close it when the body was not read to its end."""
         await self._body.aclose()
 
-    @property
-    def is_document(self) -> bool:
-        """Whether the server answered with one JSON document instead of a stream."""
-        media_type: str = self._response.headers.get("content-type", "")
-        return media_type.split(";", maxsplit=1)[0].strip() == "application/json"
+    async def is_document(self) -> bool:
+        """Whether the server answers with JSON instead of events. Its first byte decides: labels are often wrong."""
+        async for block in self._blocks():
+            self._ahead += block
+            if begin := self._ahead.lstrip(_BLANK):
+                self._ahead = begin
+                return begin.startswith((b"{", b"["))
+        return False
+
+    def finish_soon(self) -> None:
+        """The answer is complete: what follows is read for one second at most, then the stream counts as ended."""
+        if self._deadline is None:
+            self._deadline = asyncio.get_running_loop().time() + _USAGE_SECONDS
 
     async def lines(self) -> AsyncGenerator[list[bytes], None]:
         """The complete lines of each read, stripped, without empty ones; the last may lack its line end.
 
-        Raises ProviderError for a line of more than MAX_LINE_BYTES.
+        A line ends with LF, CR or both. Raises ProviderError for a line of more than MAX_LINE_BYTES.
         """
         rest = b""
         async for block in self._blocks():
-            *lines, rest = (rest + block).split(b"\n") if rest else block.split(b"\n")
+            *lines, rest = _split_lines(rest + block if rest else block)
             if len(rest) > MAX_LINE_BYTES:
                 raise self._upstream.broken("sent a line without end", billed=True)
             if found := [line for raw in lines if (line := raw.strip())]:
@@ -174,11 +214,25 @@ class Stream:
             yield [rest]
 
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
+        """What was read ahead, then the rest of the body, each block as it comes."""
+        if self._ahead:
+            ahead, self._ahead = self._ahead, b""
+            yield ahead
         before = time.perf_counter()
-        async for block in self._rest:
+        while (block := await self._next_block()) is not None:
             self._timing.upstream_seconds += time.perf_counter() - before
             yield block
             before = time.perf_counter()
+
+    async def _next_block(self) -> bytes | None:
+        """The next block; None at the end of the body, and one second after `finish_soon`."""
+        if self._deadline is None:
+            return await anext(self._rest, None)
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await anext(self._rest, None)
+        except (TimeoutError, *_FAILURES):
+            return None
 
     async def drain(self) -> None:
         """Read the rest of a finished answer for up to 50 ms, so that the connection can be reused."""
@@ -186,6 +240,10 @@ class Stream:
             async with asyncio.timeout(_DRAIN_SECONDS):
                 async for _ in self._rest:
                     pass
+
+    async def objects(self) -> list[dict[str, Any]]:
+        """The whole body as JSON objects: one document, or several one after the other."""
+        return self.parsed(await self._content())
 
     async def document(self) -> Any:
         """The whole body as JSON. Raises ProviderError when it is not JSON."""
@@ -201,39 +259,47 @@ class Stream:
             return self._upstream.broken("redirects elsewhere; set its address to where it really is")
         return self.error(body)
 
-    async def _whole(self) -> Any:
-        """The whole body as JSON, or the beginning of it as text when it is not JSON."""
+    async def _content(self) -> bytes:
         content = bytearray()
         async for block in self._blocks():
             content += block
             if len(content) > MAX_BODY_BYTES:
                 raise self._upstream.broken("sent a body without end", billed=True)
+        return bytes(content)
+
+    async def _whole(self) -> Any:
+        """The whole body as JSON, or the beginning of it as text when it is not JSON."""
+        content = await self._content()
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError:
             return content[:2000].decode("utf-8", "replace").strip()
 
-    def parsed(self, line: bytes) -> dict[str, Any]:
-        """Parse one JSON object of the stream; lone surrogates become U+FFFD. A list of errors is raised."""
+    def parsed(self, line: bytes) -> list[dict[str, Any]]:
+        """Parse a line of the stream: one JSON object, or several. Raises ProviderError for a list of errors too."""
         try:
-            value = orjson.loads(line)
+            values = [orjson.loads(line)]
         except orjson.JSONDecodeError:
-            value = self._parsed_leniently(line)
-        if as_dicts(value):
-            raise self.error(value)
-        if not isinstance(value, dict):
-            raise self._upstream.broken("sent something that is no answer")
-        return value
+            values = self._parsed_leniently(line)
+        for value in values:
+            if as_dicts(value):
+                raise self.error(value)
+            if not isinstance(value, dict):
+                raise self._upstream.broken("sent something that is no answer")
+        return values
 
-    def _parsed_leniently(self, line: bytes) -> Any:
-        """Parse with Python's json, which accepts NaN and lone surrogates."""
+    def _parsed_leniently(self, line: bytes) -> list[Any]:
+        """Parse with Python's json, which accepts NaN; what is no character becomes U+FFFD."""
         try:
-            text = json.dumps(json.loads(line), ensure_ascii=False)
-            return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+            return [_with_whole_characters(value) for value in _json_values(line.decode("utf-8", "replace"))]
         except (ValueError, RecursionError):
             if line.startswith(b"<"):
                 raise self.error("<") from None
-            raise self._upstream.broken("sent half a line, or something that is not JSON") from None
+            raise self.half_a_line() from None
+
+    def half_a_line(self) -> NotJsonError:
+        error = self._upstream.broken("sent half a line, or something that is not JSON")
+        return NotJsonError(error.kind, error.message)
 
     def error(self, body: Any) -> ProviderError:
         """The error for an error object inside the body."""
