@@ -18,9 +18,10 @@ from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure, UnusableAnswers
 from relay.core.http_client import retry_after_seconds
 from relay.core.messages import Answer, Platform
+from relay.core.text import is_blank
 from relay.llm.chat import ProviderError, RequestTiming
 from relay.llm.providers.json_values import as_amount, as_dict, as_int, as_text
-from relay.llm.providers.reasoning import without_thoughts
+from relay.llm.providers.markup import cleaned
 from relay.llm.providers.upstream import Stream, Upstream
 
 # The LLM server enforces llm_total_seconds itself; this is the margin before the client gives up on a hung server.
@@ -131,8 +132,8 @@ async def _read(stream: Stream, timing: RequestTiming) -> Answer:
 def _answer(text: str, last: Mapping[str, Any], timing: RequestTiming) -> Answer:
     ours = as_dict(last.get("x_relay"))
     cost, unusable = as_amount(ours.get("cost_usd")), _unusable(ours)
-    text = without_thoughts(text).strip()
-    if not text:
+    text = cleaned(text).strip()
+    if is_blank(text):
         error = ModelError(ModelFailure.EMPTY, "the model gave an empty answer")
         error.unusable = unusable.and_one(cost or 0.0)
         raise error

@@ -8,20 +8,27 @@ from contextlib import aclosing
 
 from relay.config.settings import Settings
 from relay.core.errors import ModelFailure
+from relay.core.text import is_blank
 from relay.llm.chat import ChatRequest, Chunk, Completion, Provider, ProviderError, RequestTiming, StreamEvent
 from relay.llm.gateway.context import tokens_of
 from relay.llm.gateway.response import OnChunk
-from relay.llm.providers.reasoning import ThoughtFilter
+from relay.llm.providers.markup import AnswerFilter
+
+_OVERRIDES = dict.fromkeys(map(ord, "\u202d\u202e"))
+"""Characters that turn the direction of everything after them."""
 
 
 class Attempt:
     """A single call of a provider. Once `started`, a chunk was delivered and the call must not be repeated."""
 
-    def __init__(self, provider: Provider, model: str, settings: Settings, *, inside_thoughts: bool) -> None:
+    def __init__(
+        self, provider: Provider, model: str, settings: Settings, *, inside_thoughts: bool, tools: bool
+    ) -> None:
         self._provider = provider
         self._model = model
         self._settings = settings
-        self._thoughts = ThoughtFilter(inside=inside_thoughts)
+        self._filter = AnswerFilter(inside=inside_thoughts, tools=tools)
+        self._thought = False
         self._length = 0
         self.started = False
         self._completion: Completion | None = None
@@ -29,7 +36,12 @@ class Attempt:
     @property
     def found_unopened(self) -> bool:
         """Whether reasoning without an opening tag was found."""
-        return self._thoughts.found_unopened
+        return self._filter.found_unopened
+
+    @property
+    def only_thought(self) -> bool:
+        """Whether the model wrote reasoning and no answer."""
+        return self._thought and not self.started
 
     def usage(self, request: ChatRequest) -> Completion | None:
         """What the model used: its own figures, or an estimate when it broke off; None when it had not answered."""
@@ -77,7 +89,10 @@ class Attempt:
             raise ProviderError(
                 ModelFailure.UNAVAILABLE, f"{self._provider.name} broke off in the middle of the answer"
             )
-        if rest := self._thoughts.end():
+        rest = self._filter.end()
+        if not self.started and is_blank(rest) and completion.reason == "stop":
+            rest = self._filter.unclosed  # a model that forgot to end its reasoning has answered in it
+        if rest:
             limit.reschedule(None)
             await self._emit(Chunk(rest), on_chunk, timing)
         return completion
@@ -86,13 +101,15 @@ class Attempt:
         """The part of an event that is delivered: reasoning only if requested."""
         assert isinstance(event, Chunk)  # noqa: S101 (the other kind of event ends the loop)
         self._length += len(event.text) + len(event.thinking)
-        text, thinking = self._thoughts.feed(event.text) if event.text else ("", "")
+        text, thinking = self._filter.feed(event.text) if event.text else ("", "")
+        text = text.translate(_OVERRIDES)
+        self._thought = self._thought or bool(event.thinking or thinking)
         thinking = event.thinking + thinking if request.think else ""
         return Chunk(text, thinking, event.tool_calls) if text or thinking or event.tool_calls else None
 
     async def _emit(self, chunk: Chunk, on_chunk: OnChunk, timing: RequestTiming) -> None:
-        if not self.started and not chunk.text.strip() and not chunk.tool_calls and not chunk.thinking:
-            return  # leading white space is dropped
+        if not self.started and is_blank(chunk.text) and not chunk.tool_calls and not chunk.thinking:
+            return  # leading text that shows nothing is dropped
         if timing.first_token_seconds is None:
             timing.first_token_seconds = time.perf_counter() - timing.started
         self.started = True

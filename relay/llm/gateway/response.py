@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import Chunk, RequestTiming
 from relay.llm.gateway.api_format import AnswerSummary, ApiFormat, status_of
-from relay.llm.providers.reasoning import without_thoughts
+from relay.llm.providers.markup import cleaned
 
 OnChunk = Callable[[Chunk], Awaitable[None]]
 Ask = Callable[[OnChunk, RequestTiming], Awaitable[AnswerSummary]]
@@ -123,7 +123,7 @@ class _Delivery:
 
     async def end(self, summary: AnswerSummary) -> None:
         # Reasoning without an opening tag is recognised only by its closing tag, which may come in a later chunk.
-        text = without_thoughts("".join(chunk.text for chunk in self._chunks))
+        text = cleaned("".join(chunk.text for chunk in self._chunks))
         calls = tuple(call for chunk in self._chunks for call in chunk.tool_calls)
         whole = Chunk(text, "".join(chunk.thinking for chunk in self._chunks), calls)
         await self._document(200, self._format.full_response(whole, summary))

@@ -156,7 +156,11 @@ class FallbackRouter:
             if backend.quota is not None and backend.provider.is_free(call.model):
                 await self._take_quota(backend.quota, call)
             attempt = Attempt(
-                backend.provider, call.model, self._settings, inside_thoughts=call.model in backend.unopened
+                backend.provider,
+                call.model,
+                self._settings,
+                inside_thoughts=call.model in backend.unopened,
+                tools=bool(call.request.tools),
             )
             async with backend.queue.slot(call.request.user, call.timing):
                 if call.failures == 0 and not call.is_trial:

@@ -203,15 +203,19 @@ class Stream:
 
         A line ends with LF, CR or both. Raises ProviderError for a line of more than MAX_LINE_BYTES.
         """
-        rest = b""
+        rest = bytearray()
         async for block in self._blocks():
-            *lines, rest = _split_lines(rest + block if rest else block)
+            rest += block
+            lines: list[bytes] = []
+            if b"\n" in block or b"\r" in block:
+                *lines, last = _split_lines(bytes(rest))
+                rest = bytearray(last)
             if len(rest) > MAX_LINE_BYTES:
                 raise self._upstream.broken("sent a line without end", billed=True)
             if found := [line for raw in lines if (line := raw.strip())]:
                 yield found
-        if rest := rest.strip():
-            yield [rest]
+        if last := bytes(rest).strip():
+            yield [last]
 
     async def _blocks(self) -> AsyncGenerator[bytes, None]:
         """What was read ahead, then the rest of the body, each block as it comes."""
