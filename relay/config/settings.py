@@ -266,6 +266,11 @@ class Settings(BaseModel):
             raise TypeError(f"{kind.__name__} is no part of these settings")
         return self
 
+    @property
+    def max_answer_tokens(self) -> int | None:
+        """The limit of tokens that a channel asks for; None for none."""
+        return None
+
     def secrets(self) -> list[str]:
         """All secret values in effect, passwords in URLs included; `Redactor` takes them."""
         values = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]

@@ -6,7 +6,7 @@ They belong to no wire format; relay.llm.gateway and each provider translate the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -155,6 +155,11 @@ class Provider(ABC):
     truncates_silently: ClassVar[bool] = False
     has_free_quota: ClassVar[bool] = False
     auto_models: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def refused_fields(self) -> Mapping[str, Collection[str]]:
+        """The fields of requests that are left out, by model, because the server refused them."""
+        return {}
 
     def is_free(self, model: str) -> bool:  # noqa: ARG002 (some providers have free and paid models)
         """Whether an answer of this model never costs money."""

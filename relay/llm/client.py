@@ -45,6 +45,7 @@ class LlmClient:
     """Client of the LLM server (ours or a real Ollama) at `settings.model_url`, over a shared HTTP client."""
 
     def __init__(self, http: httpx.AsyncClient, settings: Settings) -> None:
+        self._options = {"num_predict": tokens} if (tokens := settings.max_answer_tokens) else {}
         self._seconds = settings.llm_total_seconds + _GRACE_SECONDS
         self._server = _LlmServer(
             partial(http.send, stream=True),
@@ -73,6 +74,7 @@ class LlmClient:
             "model": "default",
             "messages": [dict(message) for message in messages],
             "stream": True,
+            **({"options": self._options} if self._options else {}),
             "x_relay": {
                 "channel": platform,
                 "name": name,

@@ -44,10 +44,16 @@ class SmsSettings(Settings):
     """How to reach a person, such as a telephone number or an address: named in the first text."""
     sms_max_parts: Annotated[int, Field(ge=1, le=40)] = 6
     """Maximum number of texts per answer; the rest is cut off, with a note."""
+    sms_answer_tokens: Annotated[int, Field(ge=32, le=1_000_000)] = 800
+    """Maximum number of tokens of an answer; the model is asked for no more."""
     sms_settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
     """How long to look for a text whose outcome at Twilio is unknown before it is sent again."""
     sms_segment_usd: Annotated[float, Field(ge=0, le=10)] = 0.012
     """Price of one segment, for the cost estimate in the status."""
+
+    @property
+    def max_answer_tokens(self) -> int:
+        return self.sms_answer_tokens
 
     @property
     def check_signatures(self) -> bool:

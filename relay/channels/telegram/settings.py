@@ -33,6 +33,13 @@ class TelegramSettings(Settings):
     telegram_max_parts: Annotated[int, Field(ge=1, le=40)] = 10
     """Maximum number of messages per answer; the rest is cut off, with a note."""
 
+    telegram_answer_tokens: Annotated[int, Field(ge=32, le=1_000_000)] = 2000
+    """Maximum number of tokens of an answer; the model is asked for no more."""
+
+    @property
+    def max_answer_tokens(self) -> int:
+        return self.telegram_answer_tokens
+
     def secrets(self) -> list[str]:
         derived = [webhook_secret(self)] if self.telegram_bot_token else []
         return [*super().secrets(), *derived]

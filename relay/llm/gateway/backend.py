@@ -167,6 +167,7 @@ class Backend:
             "active": self.queue.active,
             "waiting": self.queue.waiting,
             "problem": _described(self.problem, with_messages),
+            "left_out": {model: sorted(fields) for model, fields in self.provider.refused_fields.items()},
             "last_success_at": timestamp(self._last_success),
             "last_error_at": timestamp(error[0]) if error else None,
             "last_error": _described(error[1], with_messages) if error else None,

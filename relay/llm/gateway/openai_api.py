@@ -91,7 +91,7 @@ def read_completion(content: bytes) -> tuple[ChatRequest, bool, bool]:
         format=_format(body.response_format),
         tools=tuple(body.tools or ()),
         tool_choice=body.tool_choice,
-        think=body.reasoning_effort if body.reasoning_effort not in (None, "none") else None,
+        think=False if body.reasoning_effort == "none" else body.reasoning_effort,
         user=body.user or "",
     )
     return request, bool(body.stream), bool(body.stream_options and body.stream_options.include_usage)

@@ -40,6 +40,8 @@ _FINAL = {ModelFailure.BAD_REQUEST, ModelFailure.CONTEXT_TOO_LONG, ModelFailure.
 _RETRYABLE = {ModelFailure.RATE_LIMIT, ModelFailure.UNAVAILABLE, ModelFailure.TIMEOUT, ModelFailure.EMPTY}
 _BRIEF = {ModelFailure.UNAVAILABLE, ModelFailure.EMPTY}
 """Failures worth one more attempt at once, also when another target is left."""
+_MORE_FOR_THINKING = 4
+"""Times the limit of tokens for a model that used all of it for reasoning."""
 _MAX_CHANGES = 6
 """How often one question is changed to what a provider takes: shorter history, fewer tokens, without thinking."""
 
@@ -181,7 +183,7 @@ class FallbackRouter:
                 finally:
                     if attempt.found_unopened:
                         backend.unopened.add(call.model)
-            changed = None if attempt.started else _changed(call, failure)
+            changed = None if attempt.started else self._changed(call, attempt, failure)
             if changed is not None:
                 call.request, call.changes = changed, call.changes + 1
                 continue
@@ -192,6 +194,25 @@ class FallbackRouter:
             if delay is None:
                 raise failure
             await self._wait(delay, call.timing)
+
+    def _changed(self, call: _TargetCall, attempt: Attempt, failure: ModelError) -> ChatRequest | None:
+        """The request as the provider may take it after this failure; None when no change would help."""
+        request = call.request
+        if call.changes >= _MAX_CHANGES:
+            return None
+        if failure.kind is ModelFailure.CONTEXT_TOO_LONG:
+            return halved(request)
+        limit = as_int(request.options.get("num_predict"))
+        tokens = failure.max_tokens if isinstance(failure, ProviderError) else None
+        if tokens is not None and tokens < (limit or math.inf):
+            return replace(request, options={**request.options, "num_predict": tokens})
+        paid = request.unusable + call.timing.unusable.count
+        if failure.kind is not ModelFailure.EMPTY or not attempt.only_thought or request.think is False:
+            return None
+        if paid >= self._settings.max_unusable_answers:
+            return None
+        options = {**request.options, "num_predict": limit * _MORE_FOR_THINKING} if limit else request.options
+        return replace(request, think=False, options=options)
 
     def _record_failure(self, call: _TargetCall, failure: ModelError) -> None:
         call.breaker.record_failure(failure, call.asker)
@@ -280,19 +301,6 @@ class FallbackRouter:
     def _cost(self, call: _TargetCall, completion: Completion) -> float | None:
         cost = cost_of(completion, call.model, self._settings.llm_prices)
         return 0.0 if cost is None and call.backend.provider.is_free(call.model) else cost
-
-
-def _changed(call: _TargetCall, failure: ModelError) -> ChatRequest | None:
-    """The request as the provider may take it after this failure; None when no change would help."""
-    request = call.request
-    if call.changes >= _MAX_CHANGES:
-        return None
-    if failure.kind is ModelFailure.CONTEXT_TOO_LONG:
-        return halved(request)
-    tokens = failure.max_tokens if isinstance(failure, ProviderError) else None
-    if tokens is not None and tokens < (as_int(request.options.get("num_predict")) or math.inf):
-        return replace(request, options={**request.options, "num_predict": tokens})
-    return None
 
 
 def _combined_error(errors: list[ModelError]) -> ModelError:

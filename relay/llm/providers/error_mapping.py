@@ -142,7 +142,9 @@ def _message(error: Any, status: int) -> str:
     if isinstance(error, dict):
         error = error.get("message") or error.get("detail") or ""
     if problems := as_dicts(error):  # FastAPI's list of what is wrong
-        error = problems[0].get("msg")
+        where = problems[0].get("loc")
+        field = f"{where[-1]}: " if isinstance(where, list) and where else ""
+        error = f"{field}{as_text(problems[0].get('msg'))}"
     text = one_line(error, _MAX_MESSAGE_CHARS) if isinstance(error, str) else ""
     if text.startswith("<"):
         doubt = " (is the address right?)" if status in {200, 404, 405} else f", with status {status}"

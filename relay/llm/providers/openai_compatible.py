@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from relay.core.errors import ModelFailure
 from relay.llm.chat import ChatRequest, ModelFacts, Provider, ProviderError, ProviderStatus, RequestTiming, StreamEvents
 from relay.llm.providers.json_values import as_dict, as_dicts, as_int, as_text
 from relay.llm.providers.openai_wire import AnswerReader, request_body
+from relay.llm.providers.refused_fields import RefusedFields
 from relay.llm.providers.upstream import Upstream
+
+_MAX_FIELDS_REFUSED = 4
+"""How many fields one request may turn out to have too many."""
 
 
 class OpenAiProvider(Provider):
@@ -22,14 +28,33 @@ class OpenAiProvider(Provider):
         self.default_model = model
         self._upstream = upstream
         self._local = local
+        self._refused = RefusedFields()
+
+    @property
+    def refused_fields(self) -> Mapping[str, Collection[str]]:
+        return self._refused.names
 
     def is_free(self, model: str) -> bool:  # noqa: ARG002 (the server decides, not the model)
         return self._local
 
     async def answer(self, request: ChatRequest, model: str, timing: RequestTiming) -> StreamEvents:
-        body = self._body(request, model)
-        async with self._upstream.stream("/chat/completions", body, timing, with_images=request.has_images) as stream:
-            reader = AnswerReader(stream, model)
+        whole = self._body(request, model)
+        for more in reversed(range(_MAX_FIELDS_REFUSED + 1)):
+            began, body = False, self._refused.left_out(whole)
+            try:
+                async with aclosing(self._answer(body, timing, with_images=request.has_images)) as events:
+                    async for event in events:
+                        began = True
+                        yield event
+            except ProviderError as error:
+                if began or not more or not self._refused.learn(body, error):
+                    raise
+            else:
+                return
+
+    async def _answer(self, body: dict[str, Any], timing: RequestTiming, *, with_images: bool) -> StreamEvents:
+        async with self._upstream.stream("/chat/completions", body, timing, with_images=with_images) as stream:
+            reader = AnswerReader(stream, body["model"])
             if await stream.is_document():  # a server that does not stream, or an error with status 200
                 for value in await stream.objects():
                     if (chunk := reader.take(value)) is not None:

@@ -48,6 +48,10 @@ def request_body(request: ChatRequest, model: str, options: Mapping[str, str] = 
         value = request.options.get(ours)
         if value is not None and not (ours == "num_predict" and as_int(value) < 1):  # -1 and -2: as long as it likes
             body[theirs] = value
+    if isinstance(request.think, str):
+        body["reasoning_effort"] = request.think
+    elif request.think is False:
+        body["chat_template_kwargs"] = {"enable_thinking": False}
     if request.tools:
         body["tools"] = list(request.tools)
         if request.tool_choice is not None:

@@ -45,7 +45,11 @@ class OpenRouterProvider(OpenAiProvider):
         body = request_body(request, model, _OPTIONS)
         if self._routing:
             body["provider"] = self._routing
-        if not request.think:
+        for field in ("reasoning_effort", "chat_template_kwargs"):
+            body.pop(field, None)
+        if request.think is False:
+            body["reasoning"] = {"exclude": True, "effort": "low"}
+        elif not request.think:
             # Not "enabled": false, which models that cannot answer without reasoning refuse.
             body["reasoning"] = {"exclude": True}
         elif isinstance(request.think, str):
