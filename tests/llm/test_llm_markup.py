@@ -98,10 +98,12 @@ def test_markup_is_cut_and_prose_is_kept_wherever_the_stream_is_cut(text: str, s
 )
 def test_an_orphan_close_ends_thoughts_in_a_stream_too(text: str) -> None:
     """What was delivered before is followed by the tag, so that the whole can still be cut."""
-    part = AnswerFilter()
-    streamed = "".join(part.feed(piece)[0] for piece in text) + part.end()
-    assert part.found_unopened
-    assert cleaned(text) == cleaned(streamed) == "42"
+    assert cleaned(text) == "42"
+    for cuts in ([*text], *([text[:at], text[at:]] for at in range(1, len(text)))):
+        part = AnswerFilter()
+        streamed = "".join(part.feed(piece)[0] for piece in cuts) + part.end()
+        assert part.found_unopened
+        assert cleaned(streamed) == "42"
 
 
 def test_text_of_tool_calls_is_kept_for_a_caller_with_tools() -> None:

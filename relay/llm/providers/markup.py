@@ -65,7 +65,7 @@ class AnswerFilter:
         self._skip_space = self._skip_role = False
         self._opened = False
         self._struck = False
-        self._over = False
+        self._over = self._returned = False
         self.unclosed = ""
         self.found_unopened = False
 
@@ -74,11 +74,12 @@ class AnswerFilter:
         self._held += text
         return self._split(final=False)
 
-    def end(self) -> str:
-        """The held text at the end of the answer, unless it is unfinished reasoning."""
+    def end(self, text: str = "") -> str:
+        """Take the last chunk; returns the rest of the text, without unfinished reasoning."""
+        self._held += text
         if self._assumed:
             self._hidden, self._assumed = None, False
-        text = self._split(final=True)[0]
+        text, _ = self._split(final=True)
         return _LAST_TOKENS.sub("", text) if "|>" in text or "</s>" in text or "_turn>" in text else text
 
     def _split(self, *, final: bool) -> tuple[str, str]:
@@ -94,6 +95,7 @@ class AnswerFilter:
                 more = self._pass_code(texts, final=final)
             else:
                 more = self._pass_text(texts, final=final)
+        self._returned = self._returned or bool(texts)
         return "".join(texts), "".join(thoughts)
 
     def _emit(self, texts: list[str], text: str) -> None:
@@ -200,10 +202,9 @@ class AnswerFilter:
 
     def _end_unopened(self, token: str, texts: list[str]) -> None:
         """Everything before a closing tag without an opening one was reasoning."""
-        was_returned = bool(self._last) and not texts
         self.found_unopened = True
         texts.clear()
-        if was_returned:
+        if self._returned:
             texts.append(token + "\n")
         self._last, self._lead, self._skip_space = "", "", True
 
@@ -227,5 +228,4 @@ class AnswerFilter:
 
 def cleaned(text: str) -> str:
     """A whole answer without markup, also when the opening tag of its reasoning is missing."""
-    answer = AnswerFilter()
-    return answer.feed(text)[0] + answer.end()
+    return AnswerFilter().end(text)
