@@ -60,6 +60,11 @@ COMMANDS: Final = {
 OVERALL: Final = RateLimit(30, 1.05)
 PRIVATE: Final = (RateLimit(1, 1.05),)
 GROUP: Final = (RateLimit(20, 60.5),)
+MAX_START: Final = 64
+"""Characters of the parameter of a link to the bot: https://core.telegram.org/bots/features#deep-linking"""
+BACKLOG_SECONDS: Final = (6 * 3600.0, 48 * 3600.0)
+"""Ages of a message that was written while the bot could not be reached; Telegram keeps one for a day, so that a
+greater age comes from a wrong clock."""
 MAX_WAIT_SECONDS: Final = 3.0
 PROBE_SECONDS: Final = 5.0
 
@@ -138,13 +143,17 @@ class TelegramService:
             return self._command(command[1].lower(), argument, message, user)
         if not message.text:
             return Decision(reply=texts.EMPTY_TEXT, name=name, state=state)
-        return Decision(prompt=texts.prompt(message), name=name, state=state)
+        age = message.received_at - message.options.get("sent_at", message.received_at)
+        late = BACKLOG_SECONDS[0] <= age <= BACKLOG_SECONDS[1]
+        preface = texts.LATE_ANSWER if late else ""
+        return Decision(prompt=texts.prompt(message, dated=late), name=name, state=state, preface=preface)
 
     def _command(self, command: str, argument: str, message: InboundMessage, user: User | None) -> Decision:
         name, state = _first_name(message, user), reachable_again(user)
         known_as = (user.name if user else None) or name or ""
         match command:
             case "start":
+                known_as = "" if is_group(message.user_id) else known_as
                 reply = texts.welcome(known_as, again=user is not None and user.name is not None)
             case "help":
                 reply = texts.help_text(COMMANDS)
@@ -158,7 +167,8 @@ class TelegramService:
                 reply = texts.stored_facts(known_as, message, user, since=since, exchanges=exchanges)
             case _:
                 reply = texts.unknown_command(command)
-        return Decision(reply=reply, name=name, state=state, clear_history=command == "clear")
+        settings = {"start": argument[:MAX_START]} if command == "start" and argument else {}
+        return Decision(reply=reply, name=name, state=state, clear_history=command == "clear", settings=settings)
 
     def _set_name(self, argument: str, message: InboundMessage, user: User | None) -> Decision:
         state, first = reachable_again(user), _first_name(message, user)

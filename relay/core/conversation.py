@@ -257,7 +257,8 @@ class Conversation:
             answer = await self._answer_of_model(question, user, history)
         if answer is None:
             return
-        parts = self._channel.plan(answer.text + question.decision.postscript)
+        preface, postscript = question.decision.preface, question.decision.postscript
+        parts = self._channel.plan((f"{preface}\n\n" if preface else "") + answer.text + postscript)
         await self._inbox.complete_inbound(
             question.claim, question.decision, parts, answer=answer, merged=question.merged
         )

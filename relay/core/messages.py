@@ -191,7 +191,8 @@ class Decision:
 
     Exactly one of: `reply` (send this Markdown), `prompt` (give this text to the model), or neither (send nothing;
     for a `reason`). `hold` keeps the message unanswered until a decision with `release`; `rest` is the part of its text
-    that is answered next, as a message of its own. `postscript` (Markdown) is added to the model's answer.
+    that is answered next, as a message of its own. `preface` and `postscript` (Markdown) go
+    before and after the model's answer.
     A message that quotes `reaction_to` is only a reaction, if that is the beginning of a text of ours. from_person: the
     provider marks machines and this is none, so neither speed nor repetition is taken for one, and a command is carried
     out beyond every limit. The other fields are changes to the user, committed together with the answer.
@@ -210,6 +211,7 @@ class Decision:
     clear_history: bool = False
     paused_until: float | None = None
     from_person: bool = False
+    preface: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
 
 

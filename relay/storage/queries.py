@@ -254,7 +254,8 @@ def names_of(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tu
 def user_fields(row: Row[Any] | User) -> dict[str, Any]:
     """One user in the form of the status routes."""
     profile = plain(row, "platform", "user_id", "name", "username", "state", "message_count")
-    return {**profile, **plain(row, "created_at", "updated_at", "last_message_at")}
+    link = {"start": start} if (start := (row.settings or {}).get("start")) else {}
+    return {**profile, **link, **plain(row, "created_at", "updated_at", "last_message_at")}
 
 
 def reply(connection: Connection, reply_id: ReplyId) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.channels.telegram.spec import TELEGRAM
+from relay.channels.telegram.updates import MOVES
 from relay.core.errors import PayloadError, StorageError
 from relay.core.messages import InboundMessage, Kind, UserId
 from relay.core.metrics import Metrics
@@ -60,14 +61,24 @@ class UpdateIngest:
     async def store_pushed(self, update: Any) -> None:
         """Store one update of the webhook; it is committed on return. Raises StorageError."""
         batch = self.parse_batch([update])
+        await self._move_groups(batch)
         for message, raw in batch.messages:
             await self._store_message(message, raw)
         for external_id, raw, reason in batch.dead_letters:
             await self._store.store_dead_letter(TELEGRAM, external_id, raw, reason)
         self._count(batch)
 
+    async def _move_groups(self, batch: ParsedBatch) -> None:
+        """Give groups that became supergroups their new address, before the notes count as stored. Repeatable."""
+        for message, _ in batch.messages:
+            new, old = (message.options.get(key) for key in MOVES)
+            if new or old:
+                here = message.user_id
+                await self._store.move_user(TELEGRAM, UserId(old or here), UserId(new or here))
+
     async def store_batch(self, batch: ParsedBatch, state: tuple[str, Any]) -> None:
         """Store a batch and this state in one transaction. Raises StorageError when nothing was committed."""
+        await self._move_groups(batch)
         users = await self._store.store_batch(batch.messages, batch.dead_letters, TELEGRAM, state)
         self._count(batch)
         for user_id in dict.fromkeys(users):

@@ -17,7 +17,13 @@ PRIVATE_NAME = "Please tell me your name in a private chat with me."
 HOW_TO_NAME = "Send it like this: /setname Alice"
 
 
+LATE_ANSWER = "I could not be reached when you wrote this, so my answer comes late."
+
+
 def welcome(name: str, *, again: bool) -> str:
+    """The greeting; in a group, which has no name of its own, `name` is empty."""
+    if not name:
+        return "Hello! I am an automated assistant: mention me or reply to me, and I answer. /help lists what I can do."
     hello = f"Welcome back, **{escape(name)}**!" if again else f"Hello, **{escape(name)}**!"
     return (
         f"{hello} I am an automated assistant: ask me anything.\n\n"
@@ -66,9 +72,14 @@ def stored_facts(name: str, message: InboundMessage, user: User | None, *, since
     )
 
 
-def prompt(message: InboundMessage) -> str:
-    """The text with what it replies to, and a note about pictures, which the model must not pretend to have seen."""
+def prompt(message: InboundMessage, *, dated: bool = False) -> str:
+    """The text with what it replies to, and a note about pictures, which the model must not pretend to have seen.
+
+    dated: begins with the time at which it was sent.
+    """
     text = message.text
+    if dated:
+        text = time.strftime("[Sent on %Y-%m-%d at %H:%M UTC]\n", time.gmtime(message.options["sent_at"])) + text
     if quoted := message.options.get("quoted"):
         whose = f"what {quoted['author']} wrote" if quoted["author"] else "this"
         text = f"[In reply to {whose}:]\n{as_quote(quoted['text'])}\n\n{text}"

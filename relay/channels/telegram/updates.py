@@ -43,6 +43,9 @@ MEDIA: Final = {
 }
 """Fields of a message besides text, each with its content type where the message gives none."""
 
+MOVES: Final = ("migrate_to_chat_id", "migrate_from_chat_id")
+"""Fields of the notes in the old and in the new chat when a group becomes a supergroup."""
+
 MAX_EDIT_AGE = 600
 """Seconds in which an edit of a group message may still address the bot."""
 
@@ -219,6 +222,7 @@ class _UpdateParser:
             "chat_type": self._chat_type,
             **({"is_forum": True} if self._chat.get("is_forum") is True else {}),
             **({"sent_at": sent_at} if is_integer(sent_at) else {}),
+            **{key: str(moved) for key in MOVES if is_integer(moved := self._source.get(key))},
             **({"forwarded": True} if self._foreign else {}),
             **({"album": album} if (album := self._album()) else {}),
             **({"quoted": asdict(self._quoted)} if self._quoted else {}),

@@ -274,3 +274,23 @@ def test_an_answer_waits_only_where_more_may_follow(service: TelegramService) ->
     waits = [service.follow_seconds(said("x", options=options)) for options in (PRIVATE, FORWARD, {}, ALBUM)]
     assert [wait > 0 for wait in waits] == [True, False, False, True]
     assert service.debounce_seconds(said("", kind=Kind.MEDIA, options=ALBUM)) > 0
+
+
+def test_the_parameter_of_a_link_to_the_bot_is_kept(service: TelegramService) -> None:
+    """The operator sees which poster or page a person came from; a plain /start changes nothing."""
+    assert service.decide(said("/start poster-7"), ADA).settings == {"start": "poster-7"}
+    assert service.decide(said("/start"), ADA).settings == {}
+
+
+@pytest.mark.parametrize(("hours", "late"), [(0, False), (5, False), (7, True), (23, True), (90, False)])
+def test_a_message_of_long_ago_is_answered_as_one(service: TelegramService, hours: int, *, late: bool) -> None:
+    """One sentence comes before the answer, and the model reads when the message was sent."""
+    message = said("hello", received_at=1790000000.0, options={"sent_at": 1790000000 - hours * 3600})
+    decision = service.decide(message, ADA)
+    assert (decision.preface != "", "Sent on 2026-09-2" in (decision.prompt or "")) == (late, late)
+
+
+def test_a_group_is_not_greeted_by_its_title(service: TelegramService) -> None:
+    """It is no person."""
+    words = spoken(service.decide(said("/start", user_id=UserId("-5"), name="Crew"), None))
+    assert "Crew" not in words

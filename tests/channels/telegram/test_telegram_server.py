@@ -7,15 +7,17 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from relay.channels.telegram.texts import LATE_ANSWER
 from relay.config.errors import SettingsError
 from telegram_server import create_app
-from tests.channels.telegram.scripted_bot_api import BOT_ID, TOKEN, USERNAME, private, refused
+from tests.channels.telegram.scripted_bot_api import BOT_ID, TOKEN, USERNAME, group, private, refused
 from tests.channels.telegram.telegram_harness import TelegramHarness, running_telegram_server
 from tests.settings import Settings
 
@@ -67,6 +69,41 @@ async def test_a_comment_and_its_forward_get_one_answer(telegram: TelegramHarnes
     await telegram.api.bring(private(3, "/help"))
     assert [text[:5] for text in await telegram.texts(2)] == ["Hello", "Write"]
     assert "What about this?\\nForwarded from B:\\n> Tax starts in May." in telegram.model.requests[-1].body.decode()
+
+
+async def test_the_operator_sees_the_link_by_which_a_person_came(telegram: TelegramHarness) -> None:
+    """In the status, beside the name."""
+    await telegram.api.bring(private(1, "/start poster-7"))
+    await telegram.texts(1)
+    [user] = (await telegram.status())["users"]
+    assert (user["name"], user["start"]) == ("Ada Lovelace", "poster-7")
+
+
+OLD, NEW = ({"id": number, "title": "Crew", "type": kind} for number, kind in ((-5, "group"), (-1009, "supergroup")))
+
+
+@pytest.mark.parametrize(
+    "note",
+    [group(2, None, chat=OLD, migrate_to_chat_id=NEW["id"]), group(2, None, chat=NEW, migrate_from_chat_id=OLD["id"])],
+    ids=["in the old chat", "in the new chat"],
+)
+async def test_a_group_that_becomes_a_supergroup_keeps_its_conversation(
+    telegram: TelegramHarness, note: dict[str, Any]
+) -> None:
+    """Also in the quiet, when no send meets the new address."""
+    await telegram.api.bring(group(1, f"@{USERNAME} my number is 42", chat=OLD))
+    await telegram.texts(1)
+    await telegram.api.bring(note, group(3, f"@{USERNAME} which number?", chat=NEW))
+    await telegram.texts(2)
+    assert "my number is 42" in telegram.model.requests[-1].body.decode()
+    [user] = (await telegram.status())["users"]
+    assert (user["user_id"], user["message_count"]) == ("-1009", 4)
+
+
+async def test_an_answer_to_an_old_message_begins_with_a_sentence(telegram: TelegramHarness) -> None:
+    """It is true for a backlog that Telegram kept for a day."""
+    await telegram.api.bring(private(1, "hello", date=int(time.time()) - 80_000))
+    assert (await telegram.texts(1))[0] == f"{LATE_ANSWER}\n\nHello from the model."
 
 
 async def test_typing_is_shown_while_the_model_works(telegram: TelegramHarness) -> None:
