@@ -61,7 +61,7 @@ crash: setup-dev ## Kill a server at every step of the path of a message, and ch
 	@CRASH_POINTS=all $(BIN)/python -m pytest tests/crash $(ARGS)
 
 chaos: setup-dev ## Kill and disturb everything under load, then count what went wrong. SECONDS=120 SEED= PEOPLE=200 DATABASE=postgresql
-	@$(BIN)/python -m tests.chaos.campaign $(foreach word,SECONDS SEED PEOPLE TELEGRAM DATABASE,$(if $($(word)),--$(shell echo $(word) | tr A-Z a-z) $($(word))))
+	@$(BIN)/python -m tests.chaos.campaign $(foreach word,SECONDS SEED PEOPLE TELEGRAM DATABASE CLOCK,$(if $($(word)),--$(shell echo $(word) | tr A-Z a-z) $($(word))))
 
 abuse: setup-dev ## Do what strangers may do to the real servers, and measure what it costs (10 minutes). ARGS="--only floods"
 	@$(BIN)/python -m tests.abuse.campaign $(ARGS)

@@ -24,11 +24,12 @@ from aiohttp import web
 
 from relay.channels.registry import PLATFORMS
 from tests.chaos.chaos_audit import Bubble, Findings, audit, audit_fairness, key_of, read_rows
+from tests.chaos.chaos_clock import FakedClock
 from tests.chaos.chaos_faults import FaultInjector
 from tests.chaos.chaos_model import ChaosModel
 from tests.chaos.chaos_outage import Outage, minute_without_postgresql
 from tests.chaos.chaos_processes import ProcessFaults
-from tests.chaos.chaos_product import ChaosProduct, new_product
+from tests.chaos.chaos_product import ChaosProduct, new_folder
 from tests.chaos.chaos_report import Report, print_report, save_report
 from tests.chaos.chaos_users import ChaosUsers, SimulatorClient
 from tests.chaos.proxy import FaultyProxy
@@ -53,6 +54,7 @@ class CampaignOptions:
     folder: Path
     telegram_mode: str
     database: str = "sqlite"
+    clock: str = "steady"
     pause: float = 12.0
     drain: float = 240.0
     pauses: tuple[float, float] = (1.0, 5.0)
@@ -171,6 +173,7 @@ class Campaign:
                 "people": self.options.people,
                 "telegram": self.options.telegram_mode,
                 "database": self.options.database,
+                "clock": self.options.clock,
             },
             kills=dict(self.processes.kills),
             faults=dict(self.injector.injected + self.model.injected + self.proxy.injected + self.users.injected),
@@ -206,7 +209,9 @@ async def campaign(options: CampaignOptions) -> Report:
         stack.callback(held.give_back)
         postgresql = stack.enter_context(running_postgresql()) if options.database == "postgresql" else None
         url = postgresql.url if postgresql else None
-        product = new_product(options.folder, port, options.telegram_mode, url)
+        folder = new_folder(options.folder)
+        clock = FakedClock(folder / "clock", stepped=options.clock == "stepped")
+        product = ChaosProduct(folder, port, options.telegram_mode, clock, url)
         proxy = FaultyProxy({name: product.url(f"{name}_server") for name in ("sms", "telegram")}, rngs["proxy"])
         simulator = SimulatorClient(product.url("simulator"))
         await open_surroundings(stack, port, model, proxy)
@@ -243,13 +248,14 @@ def parse_options(arguments: list[str] | None) -> CampaignOptions:
     parser.add_argument("--people", type=int, default=200, help="how many write, half of them by text (default 200)")
     parser.add_argument("--telegram", choices=("polling", "webhook"), help="how updates arrive; drawn when left out")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite", help="(default sqlite)")
+    parser.add_argument("--clock", choices=("steady", "stepped"), default="steady", help="stepped: needs libfaketime")
     parser.add_argument("--folder", type=Path, default=None, help="logs, database and audit (default build/chaos-SEED)")
     given = parser.parse_args(arguments)
     seed = random.randrange(1, 100_000) if given.seed is None else given.seed
     mode = given.telegram or random.Random(f"{seed} mode").choice(("polling", "webhook"))
     folder = given.folder or ROOT / "build" / f"chaos-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
-    return CampaignOptions(given.seconds, seed, given.people, folder, mode, given.database)
+    return CampaignOptions(given.seconds, seed, given.people, folder, mode, given.database, given.clock)
 
 
 def main(arguments: list[str] | None = None) -> int:

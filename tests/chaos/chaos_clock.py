@@ -1,4 +1,4 @@
-"""The clock of the servers of a campaign, stepped by libfaketime where it is installed; timers are not affected."""
+"""The clock of the servers of a campaign, stepped by libfaketime; timers are not affected."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ LIBRARY = "LIBFAKETIME"
 
 
 class FakedClock:
-    """The difference to the real time is in a file, which the library reads again every second."""
+    """The difference to the real time is in a file, which the library reads again every second.
 
-    def __init__(self, file: Path) -> None:
+    Not used unless `stepped`, because the library makes the servers much slower.
+    """
+
+    def __init__(self, file: Path, *, stepped: bool) -> None:
         self._file = file
-        found = [str(path) for place in PLACES for path in Path("/").glob(place.lstrip("/"))]
-        self._library = os.environ.get(LIBRARY) or next(iter(found), None)
-
-    @property
-    def installed(self) -> bool:
-        return self._library is not None
+        self.stepped = stepped
 
     def environment(self) -> dict[str, str]:
-        """What the servers need in their environment; nothing when the library is not installed."""
-        if self._library is None:
+        """What the servers need in their environment."""
+        if not self.stepped:
             return {}
         self.set(0)
         return {
-            "LD_PRELOAD": self._library,
+            "LD_PRELOAD": _library(),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -41,3 +39,10 @@ class FakedClock:
         new = self._file.with_suffix(".new")
         new.write_text(f"{seconds:+d}\n", encoding="ascii")
         new.replace(self._file)
+
+
+def _library() -> str:
+    installed = [str(path) for place in PLACES for path in Path("/").glob(place.lstrip("/"))]
+    found = [os.environ[LIBRARY]] if LIBRARY in os.environ else installed
+    assert found, f"libfaketime is not installed; {LIBRARY} may name it"
+    return found[0]

@@ -152,7 +152,7 @@ class FaultInjector:
         """Likewise for the model, the proxy, the database and the clock."""
         database = self._locked_database if self._postgresql is None else self._stopped_postgresql
         kinds = [self._failing_model, self._failing_proxy, database]
-        if self._product.clock.installed:
+        if self._product.clock.stepped:
             kinds.append(self._stepped_clock)
         await self._repeat(kinds, until, pauses)
 
@@ -203,7 +203,7 @@ class FaultInjector:
     async def heal(self) -> None:
         """Remove all faults; those that were prepared and never applied are not counted."""
         self._model.failure_rate = self._proxy.failure_rate = 0.0
-        if self._product.clock.installed:
+        if self._product.clock.stepped:
             self._product.clock.set(0)
         for fault in (await self._simulator.call("GET", "faults"))["faults"]:
             name = _send_fault_name(fault)

@@ -33,15 +33,17 @@ CONCURRENT_ANSWERS = 6  # few, so that users compete for them
 class ChaosProduct(RunningProduct):
     """A product whose launcher may be killed and restarted; `port` is that of the proxy and the model.
 
-    `clock` moves the servers' clock where libfaketime is installed. With PostgreSQL the timeout of the database is the
+    `clock` moves the servers' clock. With PostgreSQL the timeout of the database is the
     default; with SQLite it is shorter than the locks of a campaign.
     """
 
-    def __init__(self, folder: Path, port: int, telegram_mode: str, database_url: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, port: int, telegram_mode: str, clock: FakedClock, database_url: str | None = None
+    ) -> None:
         self.database_url = database_url or f"sqlite:///{folder / 'product.db'}"
         super().__init__(folder, DATABASE_URL=self.database_url)
         self.public_url = f"http://127.0.0.1:{port}"
-        self.clock = FakedClock(folder / "clock")
+        self.clock = clock
         simulator = self.url("simulator")
         self._environment |= {
             "TWILIO_ACCOUNT_SID": SIMULATED_ACCOUNT_SID,
@@ -165,7 +167,7 @@ class ChaosProduct(RunningProduct):
         return self.log.read_text(errors="replace")[-4000:]
 
 
-def new_product(folder: Path, port: int, telegram_mode: str, database_url: str | None = None) -> ChaosProduct:
+def new_folder(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     assert not (folder / "product.db").exists(), f"{folder} is another campaign's"
-    return ChaosProduct(folder, port, telegram_mode, database_url)
+    return folder

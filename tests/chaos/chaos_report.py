@@ -46,7 +46,8 @@ class Report:
         options = self.options
         return (
             f"make chaos SECONDS={options['seconds']:g} SEED={options['seed']} PEOPLE={options['people']} "
-            f"TELEGRAM={options['telegram']} DATABASE={options['database']}"
+            f"TELEGRAM={options['telegram']} DATABASE={options['database']} "
+            f"CLOCK={options['clock']}"
         )
 
 
