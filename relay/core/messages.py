@@ -114,8 +114,8 @@ class Outcome(StrEnum):
     """What became of a finished inbound message; its row has the reason beside it, in a column of its own."""
 
     ANSWERED = "answered"  # by the model, or by us to a command
-    UNANSWERABLE = "unanswerable"  # the model can never answer this; the user was told so
-    TOLD = "told"  # not answered, and the user was told why
+    UNANSWERABLE = "unanswerable"  # the model can never answer this; the user was notified
+    TOLD = "told"  # not answered, and the user was sent the reason
     SILENT = "silent"  # not answered, without a word
     IGNORED = "ignored"  # nothing to answer
     GAVE_UP = "gave up"  # a dead letter: no answer in time

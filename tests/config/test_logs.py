@@ -106,7 +106,7 @@ def test_a_secret_too_short_to_be_one_does_not_spoil_the_log(lines: tuple[loggin
     assert "abc" in out.getvalue()
 
 
-def test_nobody_can_forge_a_line_or_repaint_the_terminal(lines: tuple[logging.Logger, io.StringIO]) -> None:
+def test_no_log_text_forges_a_line_or_repaints_the_terminal(lines: tuple[logging.Logger, io.StringIO]) -> None:
     """Control characters are written out."""
     logger, out = lines
     logger.info("from %s", "x\n12:00:00 INFO fake\r\x1b[2J\x9b\u2028")

@@ -136,7 +136,7 @@ def test_a_mistake_is_refused_with_words_that_help(
         assert text in sentence
 
 
-def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     """One sentence each, a line each."""
     message = refusal(tmp_path, SMS_SERVER_PORT="x", TELEGRAM_MODE="y", PUBLIC_URL="z")
     assert len(message.splitlines()) == 3

@@ -188,7 +188,7 @@ async def test_people_are_found_by_name_and_number(tmp_path: Path) -> None:
     assert [len(body["people"]) for body in unfiltered] == [25, 25]
 
 
-async def test_paging_shows_everybody_once_the_last_who_wrote_first(tmp_path: Path) -> None:
+async def test_paging_shows_every_user_once_the_last_who_wrote_first(tmp_path: Path) -> None:
     """Following Older from page to page meets each person once, in the order of their last message."""
     settings = await settings_after(fill, tmp_path)
     seen: list[dict[str, Any]] = []

@@ -223,7 +223,7 @@ async def alice_is_paused(database: MessagingDatabase) -> None:
     await database.complete_inbound(claim, pause, [])
 
 
-async def test_somebody_who_was_taken_for_a_machine_is_released(tmp_path: Path) -> None:
+async def test_a_user_who_was_taken_for_a_machine_is_released(tmp_path: Path) -> None:
     """The page says why and until when, and has the button that ends it."""
     settings = await settings_after(alice_is_paused, tmp_path)
     async with browsing(settings) as browser:
@@ -267,7 +267,7 @@ async def test_a_broken_form_gets_a_sentence(tmp_path: Path) -> None:
                 assert "<h1" in page.text
 
 
-async def test_nobody_unknown_is_cleared_or_written_to(tmp_path: Path) -> None:
+async def test_an_unknown_user_is_neither_cleared_nor_written_to(tmp_path: Path) -> None:
     """An address that nobody has is a 404."""
     async with browsing(await settings_after(nothing, tmp_path)) as browser:
         assert (await browser.post("/person/clear", data=ALICE)).status_code == 404

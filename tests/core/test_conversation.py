@@ -101,7 +101,7 @@ def paid_in_vain(count: int, cost_usd: float = 0.0) -> ModelError:
     return error
 
 
-async def test_after_three_answers_that_cannot_be_used_the_user_is_told(relay: RelayHarness) -> None:
+async def test_after_three_unusable_answers_the_user_is_notified(relay: RelayHarness) -> None:
     """They add up over attempts and a restart, the LLM server learns how many there were, and their cost is kept."""
     relay.model.script.extend([paid_in_vain(1, 0.25), AWAY, paid_in_vain(2, 0.5)])
     await relay.receive("odd", "next")
@@ -175,7 +175,7 @@ async def test_a_source_that_says_when_is_not_asked_before(relay: RelayHarness) 
     assert relay.channel.to(ANN) == ["re: one"]
 
 
-async def test_an_outage_is_told_once_and_outlasted(relay: RelayHarness) -> None:
+async def test_an_outage_is_notified_once_and_outlasted(relay: RelayHarness) -> None:
     """One notice after a while, then the answers in order; the notice is no part of the model's history."""
     relay.model.always = AWAY
     await relay.receive("one", "two")
@@ -290,7 +290,7 @@ async def test_a_question_that_is_too_long_never_reaches_the_model(new_relay: Ne
 
 
 @pytest.mark.parametrize("trouble", [RuntimeError("a bug of ours"), "bug"])
-async def test_a_bug_holds_up_nobody_else_and_not_for_ever(relay: RelayHarness, trouble: Exception | str) -> None:
+async def test_a_bug_holds_up_no_other_user_and_not_for_ever(relay: RelayHarness, trouble: Exception | str) -> None:
     """The message is tried after each lease, and buried with an apology in the end; others are served meanwhile."""
     relay.model.always = trouble if isinstance(trouble, Exception) else None
     await relay.receive("bug" if trouble == "bug" else "hello")
@@ -318,7 +318,7 @@ async def test_a_message_that_kills_its_worker_is_buried(relay: RelayHarness) ->
     assert relay.model.prompts == []
 
 
-async def test_somebody_who_left_meanwhile_gets_no_answer(relay: RelayHarness) -> None:
+async def test_a_user_who_left_meanwhile_gets_no_answer(relay: RelayHarness) -> None:
     """They blocked us while the model was thinking: the question is kept, the answer is not planned."""
     gate = asyncio.Event()
     relay.model.script.append(gate.wait)

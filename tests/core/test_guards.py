@@ -31,7 +31,7 @@ LIMITS = Settings(messages_per_minute=3, messages_per_day=10)
         (Usage(minute=0, day=10, notified_day=True), ""),
     ],
 )
-def test_a_limit_is_told_once(usage: Usage, sentence: str | None) -> None:
+def test_a_limit_is_notified_once(usage: Usage, sentence: str | None) -> None:
     """Below it nothing, at it one sentence, behind it silence with a reason."""
     refusal = over_limit(usage, LIMITS)
     if sentence is None:
@@ -94,7 +94,7 @@ def test_a_machine_is_known_by_its_speed_or_its_sameness(turns: int, pause: floa
     assert looks_like_a_loop(lines, text, now, 0) is None
 
 
-async def test_who_writes_too_much_is_told_once_and_answered_again_later(new_relay: NewRelay) -> None:
+async def test_a_user_over_the_limit_is_notified_once_and_answered_again_later(new_relay: NewRelay) -> None:
     """Nothing is lost silently: each unanswered message has its reason in the inbox."""
     relay = await new_relay(messages_per_minute=2)
     await relay.receive("one", "two", "three", "four")
@@ -152,7 +152,7 @@ async def test_an_operator_ends_a_pause(new_relay: NewRelay) -> None:
     assert relay.channel.to(ANN)[-1] == "re: it is me"
 
 
-async def test_whoever_is_on_the_blocklist_is_never_answered(new_relay: NewRelay) -> None:
+async def test_a_user_on_the_blocklist_is_never_answered(new_relay: NewRelay) -> None:
     """Others are."""
     relay = await new_relay(blocklist=(ANN,))
     await relay.receive("hello", from_=ANN)

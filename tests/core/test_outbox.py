@@ -36,7 +36,7 @@ async def test_parts_go_out_one_after_another_in_order(relay: RelayHarness) -> N
     assert await relay.rows(outbound, "provider_id") == [("P1",), ("P2",), ("P3",), ("P4",)]
 
 
-async def test_a_slow_provider_holds_up_nobody_else(relay: RelayHarness) -> None:
+async def test_a_slow_send_holds_up_no_other_user(relay: RelayHarness) -> None:
     """One person's send hangs, another's goes through."""
     gate = asyncio.Event()
     relay.channel.script.append(gate.wait)
@@ -182,7 +182,9 @@ async def test_a_delivery_status_decides_it_before_the_lookup(relay: RelayHarnes
 
 
 @pytest.mark.parametrize("second", [None, LOST])
-async def test_where_nobody_can_tell_it_is_repeated_once(new_relay: NewRelay, second: Exception | None) -> None:
+async def test_without_a_lookup_an_unknown_outcome_is_repeated_once(
+    new_relay: NewRelay, second: Exception | None
+) -> None:
     """A resend is allowed once; after a second silence the part is given up, and the person's next answer goes out."""
     relay = await new_relay(supports_lookup=False)
     relay.channel.script.extend([LOST, second])
@@ -197,7 +199,7 @@ async def test_where_nobody_can_tell_it_is_repeated_once(new_relay: NewRelay, se
     assert relay.channel.to(ANN)[-1] == "did /b"
 
 
-async def test_whoever_may_have_lost_an_answer_is_told_so_once(new_relay: NewRelay) -> None:
+async def test_a_user_who_may_have_lost_an_answer_is_notified_once(new_relay: NewRelay) -> None:
     """Two silences end the part and the rest of its reply; a notice is repeated until it is accepted."""
     relay = await new_relay(supports_lookup=False)
     relay.channel.script.extend([LOST, LOST])
@@ -333,7 +335,7 @@ async def test_a_lease_that_ended_while_the_part_waited_for_its_turn_is_not_used
     assert await relay.rows(outbound, "state", "provider_id") == [("accepted", "P-other")]
 
 
-async def test_an_error_that_nobody_foresaw_counts_as_unknown(relay: RelayHarness) -> None:
+async def test_an_unforeseen_error_counts_as_unknown(relay: RelayHarness) -> None:
     """It may have been sent, so it is looked up first, and it is not tried for ever."""
     relay.channel.script.append(KeyError("sid"))
     relay.channel.lookup_results.append(Receipt("P-found"))
@@ -464,7 +466,7 @@ async def test_a_text_that_the_provider_always_fails_on_ends_alone(new_relay: Ne
     assert relay.outbox.circuit.state is CircuitState.CLOSED
 
 
-async def test_a_refusal_of_one_user_delays_nobody_in_a_half_open_circuit(relay: RelayHarness) -> None:
+async def test_a_refusal_of_one_user_delays_no_other_in_a_half_open_circuit(relay: RelayHarness) -> None:
     """It proves nothing, so the next part is tried at once, not after another pause."""
     relay.channel.script.extend([NO_CONNECTION, SendError(SendFailure.BLOCKED, "403", "blocked")])
     await relay.receive("/a", from_=ANN)

@@ -173,7 +173,7 @@ async def test_a_sweep_that_fails_is_followed_by_another(harness: WorkerHarness)
     await _until(lambda: harness.done == [ANN])
 
 
-async def test_a_database_that_is_away_is_told_of_once_and_so_is_its_return(
+async def test_an_outage_of_the_database_is_logged_once_and_so_is_its_end(
     harness: WorkerHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An hour without it must not bury the rest of the log."""

@@ -77,7 +77,7 @@ def hang_up_on_the_first(listener: socket.socket) -> None:
     listener.accept()[0].close()
 
 
-def test_a_port_of_somebody_else_is_a_problem(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_a_port_of_another_program_is_a_problem(tmp_path: Path, environ: dict[str, str]) -> None:
     """A listener that answers nothing is not ours."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

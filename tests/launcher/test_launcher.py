@@ -369,7 +369,7 @@ def test_check_starts_nothing_and_says_that_nothing_is_in_the_way(launch: Callab
     assert run.lines[-1] == "No problems found."
 
 
-def test_a_reader_that_goes_away_stops_nobody(project: Path, product_environ: dict[str, str]) -> None:
+def test_a_reader_that_goes_away_stops_no_server(project: Path, product_environ: dict[str, str]) -> None:
     """`start_all_servers.py | head -1` keeps the servers running, and they still stop cleanly."""
     command = [sys.executable, "start_all_servers.py", "--llm"]
     with subprocess.Popen(
@@ -399,7 +399,7 @@ def wait_for_children(parent: psutil.Process, besides: psutil.Process | None = N
     pytest.fail("no child was started")
 
 
-def test_a_python_without_the_requirements_is_told_what_to_run(project: Path) -> None:
+def test_without_the_requirements_the_command_to_run_is_named(project: Path) -> None:
     """One line, whichever program was started."""
     done = subprocess.run(
         [sys.executable, "-S", "start_all_servers.py"], cwd=project, capture_output=True, text=True, check=False
@@ -410,7 +410,7 @@ def test_a_python_without_the_requirements_is_told_what_to_run(project: Path) ->
     assert done.stderr.rstrip().endswith("Run: make setup")
 
 
-def test_a_python_without_the_requirements_is_told_what_to_run_from_where_it_was_started(
+def test_without_the_requirements_the_command_to_run_is_named_from_where_it_was_started(
     project: Path, tmp_path: Path
 ) -> None:
     """The command works as it is printed, from another folder and with a space in the path."""

@@ -73,7 +73,7 @@ class Stalled(io.StringIO):
         return super().write(text)
 
 
-def test_a_stalled_terminal_stops_nobody_and_the_loss_is_told() -> None:
+def test_a_stalled_terminal_stops_no_server_and_the_loss_is_reported() -> None:
     """Lines beyond the capacity are dropped and counted, the callers never wait."""
     out = Stalled()
     screen = Screen(Console(file=out, color_system=None, width=200), capacity=2)

@@ -445,6 +445,6 @@ def test_the_waves_of_a_stop_are_the_start_in_reverse() -> None:
         (-250, "was ended by signal 250"),
     ],
 )
-def test_an_exit_status_is_told_in_words(status: int, expected: str) -> None:
+def test_an_exit_status_is_described_in_words(status: int, expected: str) -> None:
     """Signals by their names."""
     assert in_words(status) == expected

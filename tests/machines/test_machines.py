@@ -62,7 +62,7 @@ def _asked(machines: Machines, model: ScriptedModel, phone: Phone, text: str) ->
     machines.until(lambda: bool(model.questions(text)), "asking the model")
 
 
-def test_two_machines_answer_everybody_once_and_in_order(machines: Machines) -> None:
+def test_two_machines_answer_every_user_once_and_in_order(machines: Machines) -> None:
     """Whichever server hears of a text message, be it both of them; and only one asks Telegram."""
     by_text = [_known(machines, "sms", f"Ann {number}") for number in range(4)]
     by_bot = [_known(machines, "telegram", f"Bob {number}") for number in range(4)]

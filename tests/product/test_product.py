@@ -175,7 +175,7 @@ def test_an_operator_sends_by_hand_and_clears_a_history(product: RunningProduct)
         assert again["removed"] == 0
 
 
-def test_everything_stops_cleanly_and_knows_everybody_after_a_new_start(product: RunningProduct) -> None:
+def test_everything_stops_cleanly_and_remembers_every_user_after_a_new_start(product: RunningProduct) -> None:
     """SIGTERM to the launcher ends it with status 0 and no child left; the next start remembers the people."""
     iris = Phone(product, "sms", "Iris")
     iris.ask("name=Iris")

@@ -22,7 +22,7 @@ def test_every_channel_supplies_every_row() -> None:
         assert all(len(reason.split()) >= 5 for reason in missing.values()), contract
 
 
-def test_what_everybody_has_is_missing_nowhere() -> None:
+def test_no_channel_lacks_what_all_have() -> None:
     """Text, what cannot be parsed and what is too long come in everywhere."""
     for contract in CONTRACTS:
         assert {Row.TEXT, Row.GARBAGE, Row.TOO_LONG} <= contract.payloads.keys(), contract

@@ -24,7 +24,7 @@ EXPECTED = (
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_file_that_people_were_told_of_is_there(name: str) -> None:
+def test_a_file_that_the_docs_mention_exists(name: str) -> None:
     """Its name and its place stay."""
     assert (ROOT / name).is_file()
 

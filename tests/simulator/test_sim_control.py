@@ -103,7 +103,7 @@ def test_an_unknown_transcript_gets_a_sentence(sim: RunningSimulator, query: str
         ("telegram/send", b'{"chat_id": 700000001, "text": "\\ud83d"}'),
     ],
 )
-def test_nobody_can_write_half_a_character(sim: RunningSimulator, path: str, body: bytes) -> None:
+def test_half_a_character_is_refused(sim: RunningSimulator, path: str, body: bytes) -> None:
     """422 in words; it could not be shown either."""
     answer = sim.http.post(f"/sim/{path}", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422

@@ -69,7 +69,7 @@ def test_typing_and_edits_have_budgets_of_their_own() -> None:
 
 
 @given(st.lists(st.floats(0, 3), max_size=60))
-def test_whoever_keeps_the_pauses_is_never_told_to_wait_twice(gaps: list[float]) -> None:
+def test_a_client_that_keeps_the_pauses_never_gets_a_second_429(gaps: list[float]) -> None:
     """A caller that waits as told gets through at the next try."""
     clock = Clock()
     flood_limits = FloodLimits(clock)

@@ -84,7 +84,7 @@ def test_a_fragment_asks_for_retries_and_is_not_signed(sim: RunningSimulator, ho
     assert validator.validate(f"{hook.url}/sms/webhook", requests[2].form, requests[2].headers["x-twilio-signature"])
 
 
-def test_a_webhook_that_nobody_serves_is_reported(sim: RunningSimulator) -> None:
+def test_a_webhook_without_a_server_is_reported(sim: RunningSimulator) -> None:
     """Reported, not raised: the caller of the control API decides."""
     result = text(sim, "x")
     assert result["webhook_status"] is None

@@ -297,7 +297,7 @@ async def test_a_cut_connection_may_leave_the_message_there(sim: RunningSimulato
     assert [bubble["text"] for bubble in sim.bubbles("telegram", ADA)] == ["here"]
 
 
-async def test_a_second_message_within_a_second_is_told_to_wait(
+async def test_a_second_message_within_a_second_gets_a_429(
     sim: RunningSimulator, bot: Bot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """429 with retry_after, in the body and as a header; the message is not there.

@@ -157,7 +157,7 @@ def test_the_webhook_gets_updates_with_the_secret(sim: RunningSimulator, hook: R
     assert sim.bot("getUpdates")["error_code"] == 409
 
 
-def test_a_refused_update_is_pushed_again_and_the_error_is_told(sim: RunningSimulator, hook: Receiver) -> None:
+def test_a_refused_update_is_pushed_again_and_the_error_is_reported(sim: RunningSimulator, hook: Receiver) -> None:
     """Other chats go on meanwhile, this one keeps its order."""
     hook.answers = [(500, ""), (503, "")]
     sim.ok("setWebhook", url=hook.url)
@@ -180,7 +180,7 @@ def test_one_chat_that_fails_does_not_hold_up_another(sim: RunningSimulator, hoo
     assert sim.ok("getWebhookInfo")["pending_update_count"] >= 1
 
 
-def test_a_webhook_that_nobody_serves_keeps_its_updates(sim: RunningSimulator) -> None:
+def test_a_webhook_without_a_server_keeps_its_updates(sim: RunningSimulator) -> None:
     """Connection refused is told, nothing is lost: polling gets it later."""
     sim.ok("setWebhook", url="http://127.0.0.1:9/telegram/webhook")
     sim.write("patience")

@@ -181,7 +181,7 @@ def test_check_says_what_is_missing(cli: CommandRunner, damage: str, says: str) 
     assert (status, says in text) == (1, True)
 
 
-def test_a_backup_is_taken_while_somebody_writes(cli: CommandRunner) -> None:
+def test_a_backup_is_taken_while_messages_are_written(cli: CommandRunner) -> None:
     """An open write transaction does not stop it, and is not in it."""
     writer = sqlite3.connect(cli.file, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
@@ -369,7 +369,7 @@ def test_one_person_under_two_spellings_keeps_every_line(cli: CommandRunner) -> 
         ("0001-01-01 00:00:00", "1970-01-01T00:00:00.000Z"),
     ],
 )
-def test_a_moment_that_nobody_can_show_is_not_taken_over(cli: CommandRunner, moment: object, shown: str) -> None:
+def test_a_moment_that_cannot_be_shown_is_not_taken_over(cli: CommandRunner, moment: object, shown: str) -> None:
     """Milliseconds are understood; nothing that is imported makes a status or an export fail."""
     _old_database(cli.folder / "old.db", [("+12025550199", "Zoë", moment, moment)], [])
     cli.run("import-sms-users", "old.db")

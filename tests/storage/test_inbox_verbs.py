@@ -84,7 +84,7 @@ async def test_people_do_not_wait_for_each_other(db: MessagingDatabase) -> None:
     assert (await claimed(db, BOB)).message.user_id == BOB
 
 
-async def test_whoever_waits_longest_is_named_first(db: MessagingDatabase) -> None:
+async def test_the_user_who_waits_longest_is_named_first(db: MessagingDatabase) -> None:
     """The sweep is fair."""
     people = [UserId(f"+1202555{n:04}") for n in (3, 1, 2)]
     for person in people:
@@ -165,7 +165,7 @@ async def test_a_renewed_lease_lasts(database_url: str, opener: Opener) -> None:
     assert await other.claim_next_inbound(SMS, ANN) is None
 
 
-async def test_nobody_renews_what_another_owner_took(database_url: str, opener: Opener) -> None:
+async def test_a_lease_of_another_owner_is_not_renewed(database_url: str, opener: Opener) -> None:
     """A renewal that comes late does not prolong the new owner's lease, nor take it back."""
     slow = await opener(database_url, owner="sms@slow", lease=PAST_LEASE)
     await slow.store_inbound(message(), "")
@@ -196,7 +196,7 @@ async def test_postponing_twice_plans_one_notice(db: MessagingDatabase) -> None:
     assert await states(db) == ["planned"]
 
 
-async def test_no_notice_reaches_somebody_who_left(db: MessagingDatabase) -> None:
+async def test_no_notice_reaches_a_user_who_left(db: MessagingDatabase) -> None:
     """A person who stopped us while the model was away hears nothing more."""
     await db.store_inbound(message(), "")
     await db.complete_inbound(await claimed(db), Decision(state=UserState.STOPPED, reason="STOP"), [])

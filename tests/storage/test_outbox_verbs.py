@@ -143,7 +143,7 @@ async def test_a_restarted_process_is_fenced_from_its_earlier_life(database_url:
         await before.record_retry(stale, 0, REFUSED)
 
 
-async def test_an_acceptance_counts_whoever_holds_the_lease(database_url: str, opener: Opener) -> None:
+async def test_an_acceptance_counts_for_any_holder_of_the_lease(database_url: str, opener: Opener) -> None:
     """What was sent was sent: the new owner is not to send it again."""
     slow = await opener(database_url, owner="sms@slow", lease=PAST_LEASE)
     await answered(slow, "x")
@@ -191,7 +191,7 @@ async def test_a_reply_of_which_nothing_was_seen_leaves_no_line(db: MessagingDat
     assert (await counted(db))["messages"] == 1
 
 
-async def test_somebody_who_blocked_us_is_left_alone(db: MessagingDatabase) -> None:
+async def test_a_user_who_blocked_us_is_sent_nothing(db: MessagingDatabase) -> None:
     """All that was planned for them is canceled, and nothing new is planned."""
     await answered(db, "one", question="q")
     await answered(db, "two", question="r")
@@ -388,7 +388,7 @@ async def test_what_would_come_out_of_order_is_not_repeated(db: MessagingDatabas
     assert await states(db) == ["undelivered", "undelivered"]
 
 
-async def test_whoever_writes_gets_what_was_lost_at_once(db: MessagingDatabase) -> None:
+async def test_a_user_who_writes_gets_what_was_lost_at_once(db: MessagingDatabase) -> None:
     """Their telephone is on: the lost part goes first, and the new answer does not wait for its time."""
     part = await _sending(db, "x")
     await db.record_accepted(part, Receipt("P1"))

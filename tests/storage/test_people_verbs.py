@@ -113,7 +113,7 @@ async def test_a_part_that_fails_after_the_history_was_cleared_mends_nothing(db:
 
 
 @pytest.mark.parametrize("state", [UserState.STOPPED, UserState.BLOCKED])
-async def test_somebody_who_leaves_hears_nothing_more(db: MessagingDatabase, state: UserState) -> None:
+async def test_a_user_who_leaves_is_sent_nothing_more(db: MessagingDatabase, state: UserState) -> None:
     """What was planned is canceled with the decision itself; coming back opens the way again."""
     await answered(db, "x", question="q")
     await db.store_inbound(message(kind=Kind.LEFT, text=""), "")
@@ -125,7 +125,7 @@ async def test_somebody_who_leaves_hears_nothing_more(db: MessagingDatabase, sta
     assert (await claimed_part(db)).text == "back"
 
 
-async def test_what_an_answer_cost_counts_even_when_nobody_gets_it(db: MessagingDatabase) -> None:
+async def test_what_an_answer_cost_counts_even_when_it_is_not_sent(db: MessagingDatabase) -> None:
     """The model was paid before the person was found to have left."""
     await db.store_inbound(message(), "")
     claim = await claimed(db)
@@ -176,7 +176,7 @@ async def test_two_known_addresses_become_one_person(
     assert await rows(db, users, "user_id", "name") == [(GROUP, kept)]
 
 
-async def test_an_answer_for_somebody_forgotten_meanwhile_goes_nowhere(db: MessagingDatabase) -> None:
+async def test_an_answer_for_a_user_forgotten_meanwhile_is_not_sent(db: MessagingDatabase) -> None:
     """No row comes back to life with the answer."""
     await db.store_inbound(message(), "")
     claim = await claimed(db)

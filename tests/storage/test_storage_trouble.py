@@ -348,7 +348,7 @@ async def test_receipts_go_before_new_messages(sqlite_url: str) -> None:
     assert order == ["receipt 1", "receipt 2", "message 1", "message 2"]
 
 
-async def test_whoever_goes_away_harms_nobody(database_url: str, opener: Opener) -> None:
+async def test_a_cancelled_caller_harms_no_other(database_url: str, opener: Opener) -> None:
     """A cancelled verb may or may not be committed; the others are, and the next ones too."""
     db = await opener(database_url)
     tasks: list[asyncio.Task[object]] = [asyncio.create_task(_stored(db, str(number))) for number in range(60)]

@@ -198,7 +198,7 @@ async def test_neither_silence_nor_a_right_token_counts_as_a_guess() -> None:
 
 
 @pytest.mark.parametrize("headers", PASSED_ON, ids=str)
-async def test_public_routes_answer_everybody(headers: dict[str, str]) -> None:
+async def test_public_routes_need_no_token(headers: dict[str, str]) -> None:
     """Webhooks come through tunnels."""
     assert await status(small_app(), "/public", peer="203.0.113.9", **headers) == 200
 
@@ -585,7 +585,7 @@ def test_a_server_on_its_own_does_not_mind_a_closed_stdin(
         assert process.stdout.read().split() == ["opened", "closed"]
 
 
-def test_a_request_that_outlasts_the_stop_is_told_to_try_again(
+def test_a_request_that_outlasts_the_stop_gets_a_retry_after(
     tmp_path: Path, free_port: Callable[[], int], wait_for_health: Callable[..., None]
 ) -> None:
     """A webhook that waits for a locked database gets a 503, so that Twilio tries again; no traceback is left."""

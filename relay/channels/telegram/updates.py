@@ -152,7 +152,7 @@ class _UpdateParser:
         return tuple(found or self._unknown_content())
 
     def _unknown_content(self) -> list[str]:
-        """Content without a text of a kind that was invented later; in a private chat the sender is told."""
+        """Content without a text of a kind that was invented later; in a private chat the sender gets a reply."""
         if self._has_text or not self._private:
             return []
         unknown = [key for key in self._source if key not in _KNOWN_FIELDS and isinstance(self._source[key], dict)]
