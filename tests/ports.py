@@ -6,8 +6,8 @@ import socket
 
 
 class Ports:
-    """Ports of loopback on which nothing listens. Until they are given back, the system gives them to nobody who asks
-    for just any port, not even while the server that listens there is down.
+    """Ports of loopback on which nothing listens. Until they are given back, the system gives them to no program that
+    asks for just any port, not even while the server that listens there is down.
 
     A socket is bound to each and does not listen. Servers that set SO_REUSEADDR, as all of ours do, may listen there.
     """

@@ -27,7 +27,7 @@ class Postgresql:
         self.url = str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://")
 
     def stop(self) -> None:
-        """Cut off everybody, and return when it is down."""
+        """Cut off all clients, and return when it is down."""
         self._server.stop()
 
     def start(self) -> None:

@@ -44,7 +44,7 @@ class ModelLog:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """How many rounds somebody waited: `rounds` times `other` was served between `since` and `until`."""
+    """How many rounds a user waited: `rounds` times `other` was served between `since` and `until`."""
 
     marker: str
     leg: str

@@ -21,7 +21,7 @@ KILLED_SECONDS = 90.0  # the launcher kills a server that has not answered for a
 
 
 class ProcessFaults:
-    """Disturbs one process at a time; whoever holds `calm` keeps all of them undisturbed."""
+    """Disturbs one process at a time, and none while `calm` is held."""
 
     def __init__(self, product: ChaosProduct, rng: random.Random) -> None:
         self._product = product

@@ -1,4 +1,4 @@
-"""The audit of fairness: it must find a user who waits while others are served again and again, and nobody else."""
+"""The audit of fairness: it must find a user who waits while others are served again and again, and no other user."""
 
 from __future__ import annotations
 

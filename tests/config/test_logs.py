@@ -46,7 +46,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "JSON of PHP": lambda secret: json.dumps(secret).replace("/", "\\/"),
     "HTML": html.escape,
 }
-"""Ways in which somebody else may repeat a secret."""
+"""Ways in which another program may repeat a secret."""
 
 
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)

@@ -212,7 +212,7 @@ def test_ollama_host_is_understood_as_ollama_itself_writes_it(tmp_path: Path, wr
 
 
 def test_capitals_and_spaces_around_a_value_are_forgiven(tmp_path: Path) -> None:
-    """LOG_LEVEL=INFO is how everybody writes it; a pasted token brings its line break along."""
+    """LOG_LEVEL=INFO is the usual spelling; a pasted token brings its line break along."""
     settings = load(
         tmp_path, LOG_LEVEL="INFO", LLM_SOURCE=" Ollama", TELEGRAM_BOT_TOKEN="1:abc\n", PUBLIC_URL=" https://a.b/ "
     )

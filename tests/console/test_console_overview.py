@@ -261,7 +261,7 @@ WRONG_ADDRESSES = [
 
 
 async def test_a_wrong_address_gets_a_page_that_says_so(tmp_path: Path) -> None:
-    """Browsers get a page with the reason, scripts the same as JSON; nobody gets a traceback."""
+    """Browsers get a page with the reason, scripts the same as JSON; no response has a traceback."""
     async with browsing(await settings_after(nothing, tmp_path)) as browser:
         for path, status in WRONG_ADDRESSES:
             page = await browser.get(path)

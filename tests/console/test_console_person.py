@@ -185,7 +185,7 @@ async def test_a_server_that_does_not_run_is_said(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_hangs_up_leaves_the_question_open(tmp_path: Path) -> None:
-    """When the request left and no answer came, nobody claims to know; repeating is the operator's choice."""
+    """When the request left and no answer came, the outcome is shown as unknown; repeating is the operator's choice."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -268,6 +268,6 @@ async def test_a_broken_form_gets_a_sentence(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_user_is_neither_cleared_nor_written_to(tmp_path: Path) -> None:
-    """An address that nobody has is a 404."""
+    """An address without a user is a 404."""
     async with browsing(await settings_after(nothing, tmp_path)) as browser:
         assert (await browser.post("/person/clear", data=ALICE)).status_code == 404

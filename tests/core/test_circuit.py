@@ -45,7 +45,7 @@ def test_each_failed_trial_lengthens_the_pause() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in SendFailure if kind not in {"outage", "unknown"}])
 def test_a_refusal_neither_opens_nor_closes_it(kind: SendFailure) -> None:
-    """One user's trouble concerns nobody else, and does not show that the provider sends again."""
+    """One user's trouble concerns no other user, and does not show that the provider sends again."""
     circuit, clock = make()
     circuit.record_failure(SendError(kind, "403", "blocked"), clock.now)
     assert circuit.state is CircuitState.CLOSED

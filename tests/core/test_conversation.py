@@ -36,7 +36,7 @@ async def test_only_as_many_exchanges_are_shown_as_the_setting_says(new_relay: N
 
 
 async def test_one_persons_messages_are_answered_in_order_one_at_a_time(relay: RelayHarness) -> None:
-    """However slow the first answer is, the second question waits, and nobody else does."""
+    """However slow the first answer is, the second question waits, and no other user does."""
     slow = asyncio.Event()
     relay.model.script.append(slow.wait)
     await relay.receive("first", "second", from_=ANN)

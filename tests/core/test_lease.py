@@ -124,7 +124,7 @@ async def test_a_short_absence_of_the_database_loses_nothing() -> None:
 
 
 async def test_without_a_renewal_it_ends_by_our_own_clock() -> None:
-    """Another server may have it by now; it is taken anew and not renewed, even if nobody wanted it."""
+    """Another server may have it by now; it is taken anew and not renewed, even if no other server wanted it."""
     harness = LeaseHarness()
     await harness.taken()
     harness.table.away = True

@@ -37,7 +37,7 @@ async def test_parts_go_out_one_after_another_in_order(relay: RelayHarness) -> N
 
 
 async def test_a_slow_send_holds_up_no_other_user(relay: RelayHarness) -> None:
-    """One person's send hangs, another's goes through."""
+    """One user's send hangs, another's goes through."""
     gate = asyncio.Event()
     relay.channel.script.append(gate.wait)
     await relay.receive("/a", from_=ANN)
@@ -98,7 +98,7 @@ async def test_what_fails_for_long_is_given_up_by_age(new_relay: NewRelay) -> No
 
 
 async def test_a_wrong_account_pauses_the_channel_and_burns_nothing(relay: RelayHarness) -> None:
-    """One try, a note for the console, nobody else's part is touched; then all goes out, and the note is gone."""
+    """One try, a note for the console, no other user's part is touched; then all goes out, and the note is gone."""
     relay.channel.always = WRONG_TOKEN
     await relay.receive("/a", from_=ANN)
     await relay.idle()
@@ -224,7 +224,7 @@ async def test_a_user_who_may_have_lost_an_answer_is_notified_once(new_relay: Ne
 
 
 async def test_the_only_repetition_waits_until_the_provider_is_well(new_relay: NewRelay) -> None:
-    """An outage in which nothing can be told costs nobody an answer, however long it lasts."""
+    """An outage in which no notice can be sent loses no answer, however long it lasts."""
     relay = await new_relay(supports_lookup=False)
     relay.channel.script.append(LOST)
     relay.channel.probes.extend([LOST, NO_CONNECTION, LOST])
@@ -373,7 +373,7 @@ async def test_a_kill_between_mark_and_record_is_looked_up_after_the_restart(rel
 
 
 async def test_in_an_outage_one_part_at_a_time_is_tried_and_the_others_wait_unspent(relay: RelayHarness) -> None:
-    """Not even claimed; when the trial succeeds, everybody's part goes out."""
+    """Not even claimed; when the trial succeeds, all parts go out."""
     relay.channel.always = NO_CONNECTION
     await relay.receive("/a", from_=ANN)
     await relay.idle()
@@ -704,7 +704,7 @@ async def test_a_stop_cuts_off_the_waiting_but_not_the_record(relay: RelayHarnes
 
 
 async def test_a_lease_that_ended_before_the_send_is_not_used(relay: RelayHarness) -> None:
-    """After a long sleep of the machine, between mark and send: somebody else may have it by now."""
+    """After a long sleep of the machine, between mark and send: another owner may have it by now."""
     claim = relay.database.claim_next_part
 
     class Asleep:

@@ -107,7 +107,7 @@ def test_spare_slots_are_given_only_while_half_of_the_room_is_left() -> None:
 
 
 def test_chats_of_long_ago_are_forgotten() -> None:
-    """Memory does not grow with everybody who ever wrote."""
+    """Memory does not grow with all users who ever wrote."""
     clock = Clock()
     limiter = make(clock)
     for number in range(3000):

@@ -42,7 +42,7 @@ def test_an_empty_folder_is_fine(tmp_path: Path, environ: dict[str, str]) -> Non
 
 
 def test_a_weak_token_is_a_problem_once_the_servers_are_public(tmp_path: Path, environ: dict[str, str]) -> None:
-    """The example of a guide opens the status to everybody who read it."""
+    """The example of a guide opens the status to all who read it."""
     told = {**environ, "PUBLIC_URL": "https://relay.example.com", "ADMIN_TOKEN": "a-long-random-string"}
     found = findings(tmp_path, told)
     assert found["settings"].severity is Severity.PROBLEM

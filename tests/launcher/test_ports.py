@@ -1,4 +1,4 @@
-"""A port that is taken is named, with whoever has it, before anything starts."""
+"""A port that is taken is named, with the program that has it, before anything starts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_port_in_use_is_named_with_its_process_and_the_setting_that_moves_us()
 
 
 def test_the_arguments_of_the_other_process_stay_unsaid() -> None:
-    """They may hold somebody's password."""
+    """They may hold a user's password."""
     listen = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
     command = [sys.executable, "-c", listen, "--password=hunter2"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:

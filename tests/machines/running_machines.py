@@ -76,7 +76,7 @@ class Machines(RunningProduct):
         return psutil.Process(self._processes[server].pid)
 
     def kill(self, server: str) -> None:
-        """Kill -9 one server; nobody starts another."""
+        """Kill -9 one server; none is started in its place."""
         self._processes[server].kill()
         self._processes[server].wait(60)
 

@@ -144,7 +144,7 @@ def test_a_killed_poller_is_replaced_by_the_other(machines: Machines, model: Scr
 def test_while_postgresql_is_away_nothing_is_lost_and_then_everything_goes_on(
     machines: Machines, own_postgresql: Postgresql, go: str, come: str, names: str
 ) -> None:
-    """Webhooks are refused with 503, polling holds its offset, health says so; nobody has to do anything."""
+    """Webhooks are refused with 503, polling holds its offset, health reports it; no operator is needed."""
     by_sms, by_telegram = names.split()
     gina, hugo = _known(machines, "sms", by_sms), _known(machines, "telegram", by_telegram)
     machines.until(lambda: machines.poller() is not None, "polling")

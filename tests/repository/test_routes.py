@@ -76,7 +76,7 @@ def test_of_a_server_that_a_tunnel_may_expose_only_these_routes_are_public(serve
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_the_list_of_routes_names_each_once(server: str) -> None:
-    """Two of one name would be a warning in the log of whoever opens /docs, and so an error here."""
+    """Two of one name would be a warning in the log when /docs is opened, and so an error here."""
     operations = [verb for verbs in make_app(server).openapi()["paths"].values() for verb in verbs.values()]
     names = [operation["operationId"] for operation in operations]
     assert names

@@ -44,7 +44,7 @@ def test_the_example_of_dotenv_with_every_line_taken_in_is_the_default(tmp_path:
 
 @pytest.mark.parametrize("key", AllSettings.model_fields)
 def test_a_setting_has_a_description_and_is_used(key: str) -> None:
-    """A setting that nothing reads is a promise that nobody keeps."""
+    """A setting that nothing reads has no effect."""
     assert descriptions(AllSettings)[key].endswith((".", ")"))
     files = [*ROOT.glob("*.py"), *(path for init in ROOT.glob("*/__init__.py") for path in init.parent.rglob("*.py"))]
     read = re.compile(rf'\.{key}\b|_key = "{key}"|_key="{key}"')

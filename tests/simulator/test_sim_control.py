@@ -122,7 +122,7 @@ def test_waiting_ends_with_the_message(sim: RunningSimulator) -> None:
 
 
 def test_one_can_wait_for_the_first_message_to_a_stranger(sim: RunningSimulator) -> None:
-    """The number belongs to nobody until the message comes."""
+    """The number has no user until the message comes."""
     with ThreadPoolExecutor() as pool:
         query = {"platform": "sms", "person": "+12345678900", "timeout": 20}
         waiting = pool.submit(sim.sim, "GET", "wait", params=query)

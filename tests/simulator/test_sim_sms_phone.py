@@ -114,7 +114,7 @@ def test_a_message_in_twiml_is_texted(sim: RunningSimulator, hook: Receiver) -> 
     "body", ["<Response><Message>", "<Message", "{}", "\0", "<!DOCTYPE x [<!ENTITY a 'b'>]><Message/>"]
 )
 def test_twiml_that_is_no_xml_is_ignored(sim: RunningSimulator, hook: Receiver, body: str) -> None:
-    """Error 12100 at Twilio: nobody gets anything, nothing breaks."""
+    """Error 12100 at Twilio: no phone gets a message, nothing breaks."""
     hook.answers = [(200, body)]
     assert text(sim, "x")["webhook_status"] == 200
     assert [one["text"] for one in sim.bubbles("sms", "Ada") if one["text"]] == []
@@ -136,7 +136,7 @@ def test_stop_blocks_until_start(sim: RunningSimulator, hook: Receiver) -> None:
 
 @pytest.mark.parametrize("body", ["stop please", "YES", "start", "hello"])
 def test_other_words_are_no_business_of_twilio(sim: RunningSimulator, hook: Receiver, body: str) -> None:
-    """Only whole keywords count, and START says nothing to somebody who never stopped."""
+    """Only whole keywords count, and START is not answered for a user who never stopped."""
     text(sim, body)
     assert hook.next().form["Body"] == body
     assert sim.bubbles("sms", "Ada") == []

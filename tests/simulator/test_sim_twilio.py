@@ -88,7 +88,7 @@ def test_a_messaging_service_accepts_before_it_queues(sim: RunningSimulator, hoo
     ],
 )
 def test_what_twilio_would_refuse_is_refused(sim: RunningSimulator, to: str, body: str, status: int, code: int) -> None:
-    """Code and HTTP status are Twilio's, and nobody sees the message."""
+    """Code and HTTP status are Twilio's, and no phone shows the message."""
     with pytest.raises(TwilioRestException) as caught:
         sim.twilio().messages.create(to=to, from_=SIMULATED_PHONE_NUMBER, body=body)
     assert (caught.value.status, caught.value.code) == (status, code)

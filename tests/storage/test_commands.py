@@ -302,7 +302,7 @@ def test_check_says_what_does_not_add_up(cli: CommandRunner) -> None:
 
 
 def test_an_old_database_is_imported_once(cli: CommandRunner) -> None:
-    """Numbers become E.164, what is no number is named, and whoever is known already stays as they are."""
+    """Numbers become E.164, what is no number is named, and users who exist already stay unchanged."""
     old = sqlite3.connect(cli.folder / "sms_users.db")
     old.execute("CREATE TABLE users (phone_number TEXT, name TEXT, created_at TIMESTAMP, updated_at TIMESTAMP)")
     old.execute(

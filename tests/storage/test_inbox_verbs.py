@@ -57,7 +57,7 @@ async def test_a_repeat_after_the_answer_changes_nothing(db: MessagingDatabase) 
 
 
 async def test_service_messages_are_kept_but_never_claimed(db: MessagingDatabase) -> None:
-    """A channel post needs no answer and makes nobody a user."""
+    """A channel post needs no answer and adds no user."""
     await db.store_inbound(message(kind=Kind.SERVICE), "raw")
     assert await db.users_waiting(SMS) == []
     assert await rows(db, users) == []
@@ -109,7 +109,7 @@ async def test_what_the_person_wrote_does_not_stay_in_the_inbox(db: MessagingDat
 
 
 async def test_a_lost_lease_commits_nothing(database_url: str, opener: Opener) -> None:
-    """Whoever wakes up too late must not answer what somebody else is answering."""
+    """A worker that wakes up too late must not answer what another one is answering."""
     slow = await opener(database_url, owner="sms@slow", lease=PAST_LEASE)
     quick = await opener(database_url, owner="sms@quick")
     await slow.store_inbound(message(), "")

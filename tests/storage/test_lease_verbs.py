@@ -45,7 +45,7 @@ async def test_after_its_end_it_is_anybodys(pair: tuple[MessagingDatabase, Messa
 
 
 async def test_given_back_it_is_free_at_once(pair: tuple[MessagingDatabase, MessagingDatabase]) -> None:
-    """Only by its holder: what somebody else gives back stays with the holder."""
+    """Only by its holder: a release by another owner leaves it with the holder."""
     one, two = pair
     await one.hold_lease(SMS, "x", 15)
     await two.release_lease(SMS, "x")
@@ -65,7 +65,7 @@ async def test_a_restarted_server_has_its_own_lease_at_once(database_url: str, o
 async def test_leases_of_other_names_and_platforms_are_others(
     pair: tuple[MessagingDatabase, MessagingDatabase],
 ) -> None:
-    """Each can be held by somebody else."""
+    """Each can be held by another owner."""
     one, two = pair
     await one.hold_lease(SMS, "x", 15)
     assert await two.hold_lease(SMS, "y", 15) == TWO

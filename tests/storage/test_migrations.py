@@ -1,4 +1,4 @@
-"""From nothing to the newest tables, whoever else is migrating, and never over a newer revision."""
+"""From nothing to the newest tables, also when another process is migrating, and never over a newer revision."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ async def test_the_next_part_waits_for_the_one_before(db: MessagingDatabase) -> 
 
 
 async def test_people_with_parts_do_not_wait_for_each_other(db: MessagingDatabase) -> None:
-    """One person's part that is to be repeated later holds up nobody else."""
+    """A user's part that is to be repeated later holds up no other user."""
     await answered(db, "x", user_id=ANN)
     await answered(db, "y", user_id=BOB)
     await db.record_retry(await claimed_part(db, ANN), time.time() + 60, SendError(SendFailure.BUSY, "429", "slow"))
@@ -79,7 +79,7 @@ async def test_a_refused_part_is_planned_again(db: MessagingDatabase) -> None:
 
 
 async def test_a_part_of_unknown_outcome_is_to_be_looked_up(db: MessagingDatabase) -> None:
-    """It comes with the moment of the attempt, and is repeated only when somebody says so."""
+    """It comes with the moment of the attempt, and is repeated only by an operator's command."""
     await answered(db, "x")
     part = await claimed_part(db)
     await db.record_unknown(part, time.time() - 1, GONE)
@@ -159,7 +159,7 @@ async def test_an_acceptance_counts_for_any_holder_of_the_lease(database_url: st
 
 
 async def test_renewing_keeps_a_part(database_url: str, opener: Opener) -> None:
-    """A slow provider does not make the part fall to somebody else."""
+    """A slow provider does not give the part to another owner."""
     slow = await opener(database_url, owner="sms@slow", lease=PAST_LEASE)
     await answered(slow, "x")
     part = await claimed_part(slow)
@@ -260,7 +260,7 @@ async def test_the_check_recounts_segments(db: MessagingDatabase) -> None:
 
 
 async def test_a_delivery_status_decides_an_unknown_outcome(db: MessagingDatabase) -> None:
-    """Then nobody sends it again, and the next part may go."""
+    """Then it is not sent again, and the next part may go."""
     await answered(db, "x", "y")
     part = await claimed_part(db)
     await db.record_unknown(part, time.time() - 1, GONE)

@@ -171,7 +171,7 @@ async def test_a_deleted_file_takes_no_message(sqlite_url: str, opener: Opener) 
 async def test_another_file_in_its_place_is_used_from_then_on(
     sqlite_url: str, sqlite_template: Path, opener: Opener, tmp_path: Path, backup: str
 ) -> None:
-    """Also one that has no tables yet: it is migrated first, by whoever writes next."""
+    """Also one that has no tables yet: it is migrated first, by the next writer."""
     db = await opener(sqlite_url)
     await db.store_inbound(message(external_id="SM-1"), "")
     for name in ("messages.db", "messages.db-wal", "messages.db-shm"):
@@ -228,7 +228,7 @@ async def test_what_cannot_be_opened_is_tried_again_until_it_can(tmp_path: Path,
 
 
 async def test_a_read_only_file_says_so(sqlite_template: Path, tmp_path: Path) -> None:
-    """As somebody who may not write: reading works, storing is refused, nothing is half done."""
+    """As a system user who may not write: reading works, storing is refused, nothing is half done."""
     if os.geteuid() != 0:
         pytest.skip("needs to become somebody else")
     folder = Path("/tmp") / f"read-only-{os.getpid()}"
@@ -305,7 +305,7 @@ asyncio.run(main())
 
 
 def _in_a_process(url: str, *, user: int = 0, most_bytes: int = 0) -> str:
-    """Store message after message in a process of its own, as somebody else or within a limit, until it fails."""
+    """Store message after message in a process of its own, as another system user or within a limit, until it fails."""
     command = [sys.executable, "-c", FILL, url, str(user), str(most_bytes)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr

@@ -394,7 +394,7 @@ async def test_complete_requests_are_not_counted() -> None:
     ("::ffff:203.0.113.9", "::ffff:203.0.113.10", MAX_PER_PEER), ("127.0.0.1", "203.0.113.9", 2 * MAX_PER_PEER),
     ("::1", "203.0.113.9", 2 * MAX_PER_PEER), ("::ffff:127.0.0.1", "203.0.113.9", 2 * MAX_PER_PEER)])  # fmt: skip
 async def test_one_peer_may_have_so_many_connections(one: str, other: str, most: int) -> None:
-    """Unless it is loopback: behind a proxy on this machine that is everybody."""
+    """Unless it is loopback: behind a proxy on this machine that is every client."""
     listener = Listener(echo, max_unfinished=10_000)
     clients = [listener.connect(one) for _ in range(most)]
     assert not any(client.closed for client in clients)

@@ -320,7 +320,7 @@ async def test_the_consoles_cookie_opens_from_our_own_pages_only() -> None:
     ],
 )
 async def test_no_other_cookie_opens(cookie: bytes) -> None:
-    """Not the stored hash either, should somebody read the database."""
+    """Not the stored hash either, should the database be read."""
     app = small_app(Settings(admin_token=TOKEN))
     app.state.logins = StoredLogins(login_id("cookie", "the-admin-token"))
     async with client(app) as http:
@@ -495,7 +495,7 @@ async def test_health_ready_metrics_and_docs_are_there() -> None:
 
 
 async def test_a_server_that_is_not_ready_says_503() -> None:
-    """For whoever balances load."""
+    """For load balancers."""
     async with client(small_app(ready=False)) as http:
         assert (await http.get("/ready")).status_code == 503
 
@@ -610,7 +610,7 @@ def test_a_request_that_outlasts_the_stop_gets_a_retry_after(
 def test_a_server_that_hangs_while_it_stops_ends_by_itself(
     tmp_path: Path, free_port: Callable[[], int], wait_for_health: Callable[..., None], supervised: str
 ) -> None:
-    """Its own deadline is its own business: nobody has to kill it, and the log says what happened."""
+    """It keeps its own deadline, needs no kill, and the log shows what happened."""
     port = free_port()
     with real_server(tmp_path, port, HANGS="1", STOP_SECONDS="0.5", RELAY_SUPERVISED=supervised) as process:
         wait_for_health(port)
@@ -638,7 +638,7 @@ def test_the_shares_of_a_stop_add_up_to_the_whole_and_the_launcher_waits_longer(
 def test_a_real_server_names_neither_itself_nor_believes_a_forwarded_address(
     tmp_path: Path, free_port: Callable[[], int], wait_for_health: Callable[..., None]
 ) -> None:
-    """No Server header; X-Forwarded-For makes nobody loopback, and closes the admin routes."""
+    """No Server header; X-Forwarded-For makes no client loopback, and closes the admin routes."""
     port = free_port()
     with real_server(tmp_path, port):
         wait_for_health(port)
