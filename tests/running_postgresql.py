@@ -93,5 +93,7 @@ def running_postgresql() -> Iterator[Postgresql]:
     # Nobody pulls the plug of this machine to test that; without them it is several times quicker.
     quick = ("fsync", "full_page_writes", "synchronous_commit")
     postgresql.run(*(f"ALTER SYSTEM SET {setting} = off" for setting in quick), "SELECT pg_reload_conf()")
-    yield postgresql
-    server.cleanup()
+    try:
+        yield postgresql
+    finally:
+        server.cleanup()

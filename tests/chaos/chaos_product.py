@@ -33,8 +33,8 @@ CONCURRENT_ANSWERS = 6  # few, so that users compete for them
 class ChaosProduct(RunningProduct):
     """A product whose launcher may be killed and restarted; `port` is that of the proxy and the model.
 
-    `clock` moves the servers' clock. With PostgreSQL the timeout of the database is the
-    default; with SQLite it is shorter than the locks of a campaign.
+    `clock` moves the servers' clock. With PostgreSQL the timeout of the database is the default; with SQLite it is
+    shorter than the locks of a campaign.
     """
 
     def __init__(

@@ -131,6 +131,7 @@ async def _work_of_the_verbs(db: MessagingDatabase) -> tuple[dict[str, int], lis
         complete = db.complete_inbound(await claim(), Decision(prompt="x"), parts(*texts), answer=ANSWER)
         await measure("complete_inbound", complete)
         await measure("users_with_parts", db.users_with_parts(SMS))
+        await measure("has_open_parts", db.has_open_parts(SMS))
         return await part()
 
     async def part() -> Part:
