@@ -21,6 +21,7 @@ _PAUSES: Final = (
 )
 """Where a paragraph, a line, a sentence and a word end, and how much of the part has to stand before it."""
 
+_LEAST_SHARE: Final = 0.3
 _SPACE = re.compile(r"\s*\n|[^\S\n]+")
 _URL = re.compile(r"(?:https?://|www\.)[^\s<>\"]+", re.IGNORECASE)
 _SHORTEST_URL = len("https://x")
@@ -67,9 +68,13 @@ def _pause(text: str, start: int, furthest: int, ranges: Sequence[tuple[int, int
 
 
 def _hard_end(text: str, start: int, furthest: int, ranges: Sequence[tuple[int, int]]) -> int:
-    """Before the range or grapheme that would be torn, unless the part begins with it."""
+    """Before the range or grapheme that would be torn, unless the part begins with it.
+
+    A range that no part can hold is torn all the same, so it does not make a part of a few characters.
+    """
+    size = furthest - start
     for first, last in ranges:
-        if start < first < furthest < last:
+        if start < first < furthest < last and (last - first <= size or first - start >= size * _LEAST_SHARE):
             return first
     ends = (found.end() for found in _GRAPHEME.finditer(text, start, furthest + 1))
     return max((end for end in ends if end <= furthest), default=furthest)
