@@ -1,17 +1,21 @@
 """Cuts a long reply into messages of Telegram, with their formatting as entities.
 
 Entities cannot fail to parse, as MarkdownV2 and HTML can, so no reply of a model makes a message unsendable. A code
-block is broken only when it is longer than a message, and then continues in the same language.
+block is broken only when it is longer than a message, between its statements, and continues in the same language.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from relay.channels.telegram.markdown import Span, Styled, clean_telegram, render
+from relay.channels.telegram.code_cuts import best_code_cut
+from relay.channels.telegram.markdown import clean_telegram, render
+from relay.channels.telegram.spans import Span, Styled
 from relay.core.cutting import best_cut, reach, utf16_offsets
 from relay.core.messages import PlannedPart
 from relay.core.text import is_blank
@@ -21,49 +25,71 @@ MAX_ENTITIES = 100  # more are not shown: python-telegram-bot's constants.Messag
 CUT_NOTICE = "\n\n[The answer was longer; the rest was cut.]"
 EMPTY_NOTICE = "(There was nothing in the answer.)"
 
+_SHORTEST_PART = 400  # units; a shorter rest takes more from the part before it
+_FEWEST_NUMBERED = 3  # two messages after each other need no numbers
+_INTRODUCTION = re.compile(r"[^\n]{1,200}[:\uff1a]\Z")
+
 _UNBROKEN = frozenset({"pre", "code", "text_link"})
 
 
 def plan(markdown: str, max_parts: int) -> list[PlannedPart]:
     """A whole reply as messages: at least one, at most `max_parts`; a rest beyond them is replaced by CUT_NOTICE.
 
-    The style of a part is a JSON list of entities as sendMessage wants it, or None when it has none.
+    The style of a part is a JSON list of entities as sendMessage wants it, or None when it has none. Three parts and
+    more are numbered in their text, not in the history.
     """
     shown = markdown[: max_parts * MAX_UNITS * 3]  # more could never be sent
     styled = render(shown)
     if is_blank(styled.text):
-        cleaned = clean_telegram(shown).strip()
-        styled = Styled(EMPTY_NOTICE if is_blank(cleaned) else cleaned)
-    cutter = _Cutter(styled)
-    parts: list[PlannedPart] = []
-    start = 0
-    while start < len(styled.text):
-        end = cutter.end_of_part(start, MAX_UNITS)
-        if len(parts) + 1 == max_parts and (end < len(styled.text) or len(shown) < len(markdown)):
-            end = cutter.end_of_part(start, MAX_UNITS - len(CUT_NOTICE))
-            return [*parts, cutter.part(start, end, CUT_NOTICE)]
-        parts.append(cutter.part(start, end))
-        start = end
-    return [part for part in parts if not is_blank(part.text)]  # blanks alone, however many, are no message
+        plain = clean_telegram(shown).strip()
+        styled = Styled(EMPTY_NOTICE if is_blank(plain) else plain)
+    cutter = _Cutter(styled, is_whole=len(shown) == len(markdown))
+    parts = cutter.parts(MAX_UNITS, max_parts)
+    if len(parts) < _FEWEST_NUMBERED:
+        return parts
+    numbers = "\n\n({}/{})"
+    parts = cutter.parts(MAX_UNITS - len(numbers.format(max_parts, max_parts)), max_parts)
+    return [replace(part, text=part.text + numbers.format(number, len(parts))) for number, part in enumerate(parts, 1)]
 
 
 class _Cutter:
     """One text to be cut. Positions are Python's, lengths are UTF-16 code units."""
 
-    def __init__(self, styled: Styled) -> None:
+    def __init__(self, styled: Styled, *, is_whole: bool) -> None:
+        self._is_whole = is_whole
         self._text = styled.text
         self._spans = styled.spans
+        self._headings = styled.headings
         self._starts = [span.start for span in styled.spans]
         self._offsets = utf16_offsets(styled.text)
 
-    def end_of_part(self, start: int, limit: int) -> int:
+    def parts(self, limit: int, max_parts: int) -> list[PlannedPart]:
+        """The whole text in messages of at most `limit` units."""
+        parts: list[PlannedPart] = []
+        start = 0
+        while start < len(self._text):
+            end = self._end_of_part(start, limit)
+            if len(parts) + 1 == max_parts and (end < len(self._text) or not self._is_whole):
+                end = self._end_of_part(start, limit - len(CUT_NOTICE))
+                return [*parts, self._part(start, end, CUT_NOTICE)]
+            parts.append(self._part(start, end))
+            start = end
+        return [part for part in parts if not is_blank(part.text)]  # blanks alone, however many, are no message
+
+    def _end_of_part(self, start: int, limit: int) -> int:
         """Where the message that begins at `start` ends; always after `start`, and the rest is empty or not blank."""
         end = min(reach(self._offsets, start, limit), self._entity_limit(start))
         if end < len(self._text):
-            end = self._best_end(start, end, limit)
+            end = self._best_end(start, self._leaving_enough(start, end), limit)
         return end if self._text[end:].strip() else len(self._text)
 
-    def part(self, start: int, end: int, notice: str = "") -> PlannedPart:
+    def _leaving_enough(self, start: int, end: int) -> int:
+        """An earlier end if the rest would be a message of a few words."""
+        missing = _SHORTEST_PART - (self._offsets[-1] - self._offsets[end])
+        length = self._offsets[end] - self._offsets[start] - missing
+        return reach(self._offsets, start, length) if missing > 0 and length > _SHORTEST_PART else end
+
+    def _part(self, start: int, end: int, notice: str = "") -> PlannedPart:
         """The message for text[start:end]. Blanks around it, which Telegram strips, are only in its history text."""
         history_text = self._text[start:end] + notice
         verbatim = min((span.start for span in self._overlapping(start, end) if span.type == "pre"), default=end)
@@ -89,19 +115,21 @@ class _Cutter:
         if block and block.start > start and self._text[start : block.start].strip():
             fits = self._offsets[block.end] - self._offsets[block.start] <= limit
             if fits or furthest - block.start < limit // 4:
-                return block.start
+                return self._before_heading(start, block.start)
+        if block and (cut := best_code_cut(self._text, max(block.start, start), furthest)):
+            return cut
         types = {"code"} if block else _UNBROKEN
         unbroken = ((span.start, span.end) for span in self._overlapping(start, furthest) if span.type in types)
         return self._before_heading(start, best_cut(self._text, start, furthest, unbroken))
 
     def _before_heading(self, start: int, end: int) -> int:
-        """A heading belongs to what follows it: a part that would end with one ends before it."""
-        last = end
-        while last > start and self._text[last - 1].isspace():
-            last -= 1
+        """A heading, and a line that ends in a colon, belong to what follows: a part that would end so ends before."""
+        earliest = start + (end - start) // 2
+        last = len(self._text[:end].rstrip())
         line = self._text.rfind("\n", start, last) + 1
-        whole_line = (span for span in self._overlapping(line, last) if span.start <= line and span.end >= last)
-        return line if line > start and any(span.type == "underline" for span in whole_line) else end
+        if any(first <= line < last <= after for first, after in self._headings) and line > start:
+            return self._before_heading(start, line)
+        return line if line > earliest and _INTRODUCTION.fullmatch(self._text, line, last) else end
 
     def _overlapping(self, start: int, end: int) -> Iterator[Span]:
         return (span for span in self._spans if span.start < end and span.end > start)

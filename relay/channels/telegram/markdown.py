@@ -1,79 +1,56 @@
-r"""Converts a model's Markdown to plain text with spans: bold, code, a link ...
+"""Converts a model's Markdown to the text that Telegram shows, with spans: bold, code, a link ...
 
-The conversion is telegramify-markdown's. This module protects characters that CommonMark would remove unexpectedly
-("List<String>", "2*3*4", "__init__.py", "\( x \)"). Cutting the text into messages is left to `entities`.
+Nothing that carries meaning is lost. What Telegram has no style for becomes text: marks of lists, tables, headings
+(bold), addresses that it does not open. Cutting the text into messages is left to `entities`.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import string
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Any, Final
 
-import pyromark
-from telegramify_markdown import MessageEntity, RenderConfig, convert
-from telegramify_markdown.converter import STANDARD_OPTIONS
-
-from relay.core.cutting import utf16_offsets
+from relay.channels.telegram.file_names import file_name_spans
+from relay.channels.telegram.spans import SpanWriter, Styled, nested
+from relay.channels.telegram.tables import write_table
+from relay.core.markdown_source import Event
+from relay.core.markup import parse
 
 log = logging.getLogger("relay.channels.telegram.markdown")
 
-# Unicode noncharacters as placeholders for characters that Markdown must not interpret.
-_LESS, _STAR, _UNDERSCORE = "\ufdd0", "\ufdd1", "\ufdd2"
-_RESTORED = {ord(_LESS): "<", ord(_STAR): "*", ord(_UNDERSCORE): "_"}
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-
-_LESS_THAN = re.compile(r"(?<!\\)((?:\\\\)*)<(?!https?://[^\s<>]{1,2000}>)")
-_BREAK_TAG = re.compile(_LESS + r"br\s{0,3}/?>", re.IGNORECASE)
-_PRODUCT = re.compile(r"(?<=[0-9A-Za-z)\]])\*(?=[0-9A-Za-z(])")
-_POWER = re.compile(r"(?<=[0-9A-Za-z)\]])\*\*(?=[0-9])|(?<=[0-9)\]])\*\*(?=\()")
-_DUNDER = re.compile(
-    r"(?<!\w)__(?:(?:init|main|name|file|all|dict|class|str|repr|call|new|del|len|iter|next|enter|exit|eq|hash|doc"
-    r"|version|slots|future|pycache|getattr|setattr|getitem|setitem|post_init|annotations|module|import)__(?!\w)"
-    r"|[a-z0-9_]{1,40}__(?=[.(/]\w|\(\)))"
+_NO_BLOCKS: Final = frozenset(
+    {"Strong", "Emphasis", "Strikethrough", "Link", "Image", "TableHead", "TableRow", "TableCell"}
 )
-# Bounded, or a text of opening brackets would be searched to its end from each of them.
-_INLINE_MATH = re.compile(r"\\\(((?:(?!\n[ \t]{0,20}\n|\$).){1,300}?)\\\)", re.DOTALL)
-_DISPLAY_MATH = re.compile(r"\\\[((?:(?!\n[ \t]{0,20}\n|\$).){1,1500}?)\\\]", re.DOTALL)
-_LOOKS_LIKE_MATH = re.compile(r"\\[A-Za-z]|[=^_{}+<>" + _LESS + r"]|^\s*[A-Za-z]\s*$")
-
-_KEPT_TYPES = frozenset(
-    {"bold", "italic", "underline", "strikethrough", "spoiler", "blockquote", "code", "pre", "text_link"}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of text with a style, in Python's own character positions; `end` is exclusive."""
-
-    type: str
-    start: int
-    end: int
-    url: str | None = None
-    language: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Styled:
-    """A text and its spans, those that begin earlier or reach further first."""
-
-    text: str
-    spans: tuple[Span, ...] = ()
+_STYLES: Final = {"Strong": "bold", "Emphasis": "italic", "Strikethrough": "strikethrough"}
+_HEADINGS: Final = {"H5": "italic", "H6": "italic"}
+_ALERTS: Final = {
+    "Note": "\u2139\ufe0f Note",
+    "Tip": "\U0001f4a1 Tip",
+    "Important": "\u2757 Important",
+    "Warning": "\u26a0\ufe0f Warning",
+    "Caution": "\U0001f6d1 Caution",
+}
+_RULE = "\u2014" * 8
+_OPENED_SCHEMES = re.compile(r"(?:https?|tg)://[^\s/?#]|(?:https?|tg):(?!/)\S", re.IGNORECASE)
+_SHOWN_SCHEMES = re.compile(r"(?!javascript:|data:|vbscript:)[a-z][a-z0-9+.-]{1,30}:\S", re.IGNORECASE)
+_SCHEME = re.compile(r"^(?:[a-z]+://|mailto:|tel:|sms:)(?:www\.)?", re.IGNORECASE)
+_UNSAID = re.compile("^(?:mailto|tel|sms):", re.IGNORECASE)
+_MAX_PREFIXES = 6  # deeper levels of lists and quotes look like this one, which bounds the text
 
 
 def render(markdown: str) -> Styled:
     """The text and its spans. Never raises: a reply that cannot be converted is sent as plain text."""
     plain = clean_telegram(markdown)
     try:
-        text, entities = convert(_protected(plain), latex_escape=False, config=_plain_symbols())
+        renderer = _Renderer()
+        for event in parse(plain):
+            renderer.handle(event)
+        return renderer.styled()
     except Exception:
         log.exception("the formatting of an answer failed, it is sent as plain text")
         return Styled(plain)
-    spans = tuple(_usable_spans(text, entities))
-    return Styled(text.translate(_RESTORED), spans)
 
 
 def clean_telegram(text: str) -> str:
@@ -81,83 +58,224 @@ def clean_telegram(text: str) -> str:
     return _UNSENDABLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def escape(text: str) -> str:
-    """Escape a text, such as a name, so that it reads the same as Markdown."""
-    return "".join(f"&#{ord(char)};" if char in string.punctuation else char for char in text)
+class _Renderer:
+    """Handles the parser's events in order."""
+
+    def __init__(self) -> None:
+        self._document = self.writer = SpanWriter()
+        self._lists: list[int | None] = []  # of the open lists, the next number; None: bullets
+        self._quotes = 0
+        self._code: list[str] | None = None
+        self._language = ""
+        self._alignments: tuple[str, ...] = ()
+        self._rows: list[list[Styled]] = []
+        self._links: list[tuple[str, int]] = []  # of the open links, the address and the mark where the label begins
+
+    def styled(self) -> Styled:
+        """The whole document."""
+        text = self._document.text()
+        spans = nested(self._document.spans, text)
+        return Styled(
+            text, tuple(nested([*spans, *file_name_spans(text, spans)], text)), tuple(self._document.headings)
+        )
+
+    def handle(self, event: Event) -> None:
+        """Write what one event stands for; text of a code block is kept until its end."""
+        if event.name == "Start":
+            self._start(event)
+        elif event.name == "End":
+            self._end(event)
+        elif event.name == "Text" and self._code is not None:
+            self._code.append(event.value)
+        else:
+            _INLINE_EVENTS[event.name](self, event)
+
+    def _start(self, event: Event) -> None:
+        if event.kind not in _NO_BLOCKS:
+            self.block(event)
+        if event.kind in _STYLES:
+            self.writer.open(_STYLES[event.kind])
+        elif event.kind in _STARTS:
+            _STARTS[event.kind](self, event.value)
+
+    def _end(self, event: Event) -> None:
+        if event.kind in _STYLES:
+            self.writer.close(_STYLES[event.kind])
+        elif event.kind in _ENDS:
+            _ENDS[event.kind](self, event.value)
+        if event.kind not in _NO_BLOCKS:
+            self.writer.separate(1)
+
+    def block(self, event: Event) -> None:
+        """Blocks of a list stand close together; elsewhere an empty line of the source is one here."""
+        self.writer.separate(2 if event.after_blank and not self._lists else 1)
+
+    def line_break(self, _: Event) -> None:
+        self.writer.write(" " if self._in_cell() else "\n")
+
+    def rule(self, event: Event) -> None:
+        self.block(event)
+        self.writer.write(_RULE)
+        self.writer.separate(1)
+
+    def formula(self, event: Event) -> None:
+        if not event.value.display or self._in_cell():
+            self.writer.write_verbatim(event.value.text.replace("\n", " "), "code")
+            return
+        self.writer.separate(1)
+        self.writer.write_verbatim(event.value.text, "pre")
+        self.writer.separate(1)
+
+    def tick(self, event: Event) -> None:
+        label = self.writer.take_label().removesuffix("\u2022 ")
+        self.writer.label(label + ("\u2611 " if event.value else "\u2610 "))
+
+    def _in_cell(self) -> bool:
+        return self.writer is not self._document
+
+    def start_heading(self, heading: dict[str, Any]) -> None:
+        self.writer.open_heading(_HEADINGS.get(heading["level"], "bold"))
+
+    def end_heading(self, level: str) -> None:
+        self.writer.close_heading(_HEADINGS.get(level, "bold"))
+
+    def start_image(self, image: dict[str, str]) -> None:
+        self.open("text_link", image["dest_url"])
+        self.writer.write("\U0001f5bc ")
+
+    def start_list(self, number: int | None) -> None:
+        self._lists.append(number)
+
+    def end_list(self, _: bool) -> None:
+        self._lists.pop()
+
+    def start_item(self, number: int | None) -> None:
+        """A number is kept as it was written, unless it does not rise."""
+        label = "\u2022 "
+        if self._lists[-1] is not None:
+            number = max(number or 0, self._lists[-1])
+            self._lists[-1] = number + 1
+            label = f"{number}. "
+        self.writer.indent("  " if 1 < len(self._lists) <= _MAX_PREFIXES else "")
+        self.writer.label(label)
+
+    def end_item(self, _: None) -> None:
+        self.writer.begin_line()
+        self.writer.outdent()
+
+    def start_quote(self, alert: str | None) -> None:
+        """Quotes within a quote have no style in Telegram, so they are marked by a sign."""
+        self._quotes += 1
+        if self._quotes == 1:
+            self.writer.open("blockquote")
+        self.writer.indent("> " if 1 < self._quotes <= _MAX_PREFIXES else "")
+        if alert:
+            self.writer.open("bold")
+            self.writer.write(_ALERTS[alert])
+            self.writer.close("bold")
+
+    def end_quote(self, _: str | None) -> None:
+        self._quotes -= 1
+        self.writer.outdent()
+        if not self._quotes:
+            self.writer.close("blockquote")
+
+    def start_footnote(self, label: str) -> None:
+        self.writer.label(f"[{label}] ")
+
+    def end_footnote(self, _: None) -> None:
+        self.writer.begin_line()
+
+    def start_code(self, kind: dict[str, str] | str) -> None:
+        self._code = []
+        self._language = kind["Fenced"] if isinstance(kind, dict) else ""
+
+    def end_code(self, _: None) -> None:
+        text, self._code = "".join(self._code or ()).removesuffix("\n"), None
+        language = re.split(r"[\s,{]", self._language, maxsplit=1)[0]
+        self.writer.write_verbatim(text, "pre", language or None)
+
+    def start_table(self, alignments: tuple[str, ...]) -> None:
+        self._alignments, self._rows = alignments, []
+
+    def start_row(self, _: None) -> None:
+        self._rows.append([])
+
+    def start_cell(self, _: None) -> None:
+        self.writer = SpanWriter()
+
+    def end_cell(self, _: None) -> None:
+        text, spans = self.writer.text(), self.writer.spans
+        self._rows[-1].append(Styled(text, tuple(nested(spans, text))))
+        self.writer = self._document
+
+    def end_table(self, _: None) -> None:
+        write_table(self.writer, self._rows, self._alignments)
+
+    def open(self, style: str, address: str | None) -> None:
+        self.writer.open(style, address)
+        if style == "text_link":
+            self._links.append((address or "", self.writer.mark()))
+
+    def close(self, style: str) -> None:
+        """A link that Telegram does not open is followed by its address."""
+        if style != "text_link":
+            self.writer.close(style)
+            return
+        address, mark = self._links.pop()
+        label = self.writer.text_since(mark).strip()
+        url = _opened(address)
+        if url and not label:
+            self.writer.write(address)
+        self.writer.close("text_link", url)
+        if not url and _SHOWN_SCHEMES.match(address) and _bare(address) != _bare(label):
+            self.writer.write(f" ({_UNSAID.sub('', address)})" if label else address)
 
 
-def _plain_symbols() -> RenderConfig:
-    """Headings without pictures, an open task that looks open, quotes that are not folded away."""
-    config = RenderConfig.isolated()  # the shared one is state that any other user of the library may change
-    symbols = config.markdown_symbol
-    symbols.heading_level_1 = symbols.heading_level_2 = symbols.heading_level_3 = symbols.heading_level_4 = ""
-    symbols.task_completed, symbols.task_uncompleted = "\u2611", "\u2610"
-    symbols.unordered_list_item = "\u2022"
-    config.cite_expandable = False
-    return config
+_INLINE_EVENTS: Final[dict[str, Callable[[_Renderer, Event], None]]] = {
+    **dict.fromkeys(("Text", "Html", "InlineHtml"), lambda it, event: it.writer.write(event.value)),
+    "Code": lambda it, event: it.writer.write_verbatim(event.value, "code"),
+    **dict.fromkeys(("SoftBreak", "HardBreak"), _Renderer.line_break),
+    "TaskListMarker": _Renderer.tick,
+    "FootnoteReference": lambda it, event: it.writer.write(f"[{event.value}]"),
+    "Formula": _Renderer.formula,
+    "Rule": _Renderer.rule,
+    "Open": lambda it, event: it.open(event.kind, event.value),
+    "Close": lambda it, event: it.close(event.kind),
+}
+_STARTS: Final[dict[str, Callable[[_Renderer, Any], None]]] = {
+    "Heading": _Renderer.start_heading,
+    "Link": lambda it, link: it.open("text_link", link["dest_url"]),
+    "Image": _Renderer.start_image,
+    "List": _Renderer.start_list,
+    "Item": _Renderer.start_item,
+    "BlockQuote": _Renderer.start_quote,
+    "FootnoteDefinition": _Renderer.start_footnote,
+    "CodeBlock": _Renderer.start_code,
+    "Table": _Renderer.start_table,
+    "TableHead": _Renderer.start_row,
+    "TableRow": _Renderer.start_row,
+    "TableCell": _Renderer.start_cell,
+}
+_ENDS: Final[dict[str, Callable[[_Renderer, Any], None]]] = {
+    "Heading": _Renderer.end_heading,
+    **dict.fromkeys(("Link", "Image"), lambda it, _: it.close("text_link")),
+    "List": _Renderer.end_list,
+    "Item": _Renderer.end_item,
+    "BlockQuote": _Renderer.end_quote,
+    "FootnoteDefinition": _Renderer.end_footnote,
+    "CodeBlock": _Renderer.end_code,
+    "Table": _Renderer.end_table,
+    "TableCell": _Renderer.end_cell,
+}
 
 
-def _protected(markdown: str) -> str:
-    """Placeholders for characters that CommonMark would remove; code is left alone."""
-    # "<" comes first: within what the parser takes for raw HTML it would recognise no code.
-    text = _LESS_THAN.sub(lambda match: match[1] + _LESS, markdown)
-    return _outside_code(text, _protected_prose)
+def _opened(address: str) -> str | None:
+    """The address that Telegram opens, or None where it refuses or forgets the link (#anchor, ./file, tel:)."""
+    if address.lower().startswith("www."):
+        return f"https://{address}"
+    return address if _OPENED_SCHEMES.match(address) else None
 
 
-def _protected_prose(text: str) -> str:
-    text = _with_line_breaks(text)
-    text = _POWER.sub(_STAR * 2, text)
-    text = _PRODUCT.sub(_STAR, text)
-    text = _DUNDER.sub(lambda match: match[0].replace("_", _UNDERSCORE), text)
-    text = _DISPLAY_MATH.sub(lambda match: _dollars(match, "$$"), text)
-    return _INLINE_MATH.sub(lambda match: _dollars(match, "$"), text)
-
-
-def _with_line_breaks(text: str) -> str:
-    """<br> is a line break, but within a row of a table, which must stay on its line, a space."""
-    if not _BREAK_TAG.search(text):
-        return text
-    return "\n".join(_BREAK_TAG.sub(" " if "|" in line else "\n", line) for line in text.split("\n"))
-
-
-def _dollars(match: re.Match[str], fence: str) -> str:
-    """Mathematics between dollars, the only form that the parser reads; other escaped brackets are left alone."""
-    content = match[1].strip()
-    return f"{fence}{content}{fence}" if content and _LOOKS_LIKE_MATH.search(content) else match[0]
-
-
-def _outside_code(text: str, change: Callable[[str], str]) -> str:
-    """Apply `change` to everything that the parser does not read as code."""
-    data = text.encode()
-    pieces: list[str] = []
-    cursor = 0
-    for start, end in _code_ranges(text):
-        pieces += [change(data[cursor:start].decode()), data[start:end].decode()]
-        cursor = end
-    return "".join([*pieces, change(data[cursor:].decode())])
-
-
-def _code_ranges(text: str) -> Iterator[tuple[int, int]]:
-    """Byte ranges of code blocks and code spans, in order."""
-    if not any(sign in text for sign in ("`", "~~~", "    ", "\t")):
-        return
-    for event, place in pyromark.events_with_range(text, options=STANDARD_OPTIONS):
-        start = event.get("Start") if isinstance(event, dict) else None
-        if (isinstance(event, dict) and "Code" in event) or (isinstance(start, dict) and "CodeBlock" in start):
-            yield place["start"], place["end"]
-
-
-def _usable_spans(text: str, entities: list[MessageEntity]) -> Iterator[Span]:
-    """Entities count UTF-16 code units, spans count characters; those that Telegram refuses are left out."""
-    starts = utf16_offsets(text)
-    for entity in sorted(entities, key=lambda entity: (entity.offset, -entity.length)):
-        start = bisect_right(starts, entity.offset) - 1
-        end = bisect_right(starts, entity.offset + entity.length) - 1
-        url = entity.url.translate(_RESTORED) if entity.url else None
-        if entity.type not in _KEPT_TYPES or not text[start:end].strip():
-            continue
-        # A link that leads nowhere on the internet (#anchor, ./file) is refused or forgotten.
-        if entity.type == "text_link" and not (url or "").startswith(("http://", "https://")):
-            continue
-        language = entity.language.translate(_RESTORED) if entity.language else None
-        yield Span(entity.type, start, end, url, language)
+def _bare(address: str) -> str:
+    return _SCHEME.sub("", address).rstrip("/")

@@ -6,8 +6,8 @@ import json
 import time
 from collections.abc import Mapping
 
-from relay.channels.telegram.markdown import escape
 from relay.channels.telegram.rich_text import as_quote
+from relay.core.markdown_source import escape_markdown as escape
 from relay.core.messages import InboundMessage, User
 
 TEXT_ONLY = "I can only read text for now. Please describe it in words."
