@@ -9,7 +9,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
@@ -39,13 +39,15 @@ class Postgresql:
         postmaster = psutil.Process(self._server.get_pid())
         postmaster.suspend()
         for process in postmaster.children():
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):  # that of a connection that was just closed
+                process.suspend()
 
     def thaw(self) -> None:
         """Let its processes go on; nothing happens when they do."""
         postmaster = psutil.Process(self._server.get_pid())
         for process in (*postmaster.children(), postmaster):
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def run(self, *statements: str) -> None:
         """Run statements as its administrator, each in a transaction of its own."""
