@@ -272,10 +272,10 @@ class MessagingDatabase(Database):
         return await self.query(lambda c: queries.find_user(c, platform, user_id))
 
     async def read_context(
-        self, platform: Platform, user_id: UserId, exchanges: int
+        self, platform: Platform, user_id: UserId, exchanges: int, topic: str | None = None
     ) -> tuple[User | None, list[HistoryMessage]]:
         """The user, and the last `exchanges` questions with their answers for the prompt, oldest first."""
-        return await self.query(lambda c: queries.context(c, platform, user_id, exchanges))
+        return await self.query(lambda c: queries.context(c, platform, user_id, exchanges, topic))
 
     async def load_context(self, claim: Claim, most: int) -> InboundContext:
         """Usage of the writer, history of the user of a claimed message, and at most `most` open messages behind it."""

@@ -160,7 +160,8 @@ class TelegramService:
             case "setname":
                 return self._set_name(argument, message, user)
             case "clear":
-                reply = texts.cleared(user.message_count if user else 0)
+                count = user.message_count if user else 0
+                reply = texts.TOPIC_CLEARED if message.topic else texts.cleared(count)
             case "status":
                 since = user.created_at if user else self._clock()
                 exchanges = self._settings.history_exchanges

@@ -163,7 +163,7 @@ class Conversation:
             return
         message = claim.message
         user, history = await self._inbox.read_context(
-            self._platform, message.user_id, self._settings.history_exchanges
+            self._platform, message.user_id, self._settings.history_exchanges, message.topic
         )
         decision = self._channel.decide(message, user)
         context = await self._inbox.load_context(claim, MAX_MERGED)

@@ -66,7 +66,7 @@ class Merger:
         for row, message in context.following if self._settings.merge_messages else ():
             if self._absorb(messages, row, message, user):
                 continue
-            prompt = self._channel.decide(message, user).prompt if message.writer == claim.message.writer else None
+            prompt = self._channel.decide(message, user).prompt if _together(claim.message, message) else None
             if prompt is None:
                 break
             space -= len(prompt) + 1
@@ -126,3 +126,7 @@ class Merger:
         text = self._channel.merge([merged.message for merged in messages])
         whole = replace(claim, message=replace(claim.message, text=text))
         return Question(whole, decision, prompt, tuple(messages))
+
+
+def _together(first: InboundMessage, other: InboundMessage) -> bool:
+    return (first.writer, first.topic) == (other.writer, other.topic)

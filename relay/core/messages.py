@@ -69,7 +69,8 @@ class InboundMessage:
     user_id are answered in order, one at a time. reply_to is the provider's own id of this message, for
     channels whose answers may quote it. attachments holds content types ("image/jpeg"). options holds what the channel
     alone understands (SMS: {"opt_out": "STOP"}; Telegram: {"chat_type": "private"}). sender is the member of a group
-    who wrote, None where user_id is the writer: the limits and the access lists count for the writer.
+    who wrote, None where user_id is the writer: the limits and the access lists count for the writer. topic names a
+    part of a chat that has a history of its own.
     """
 
     platform: Platform
@@ -85,6 +86,7 @@ class InboundMessage:
     attachments: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     sender: UserId | None = None
+    topic: str | None = None
 
     @property
     def writer(self) -> UserId:
@@ -191,11 +193,11 @@ class Decision:
 
     Exactly one of: `reply` (send this Markdown), `prompt` (give this text to the model), or neither (send nothing;
     for a `reason`). `hold` keeps the message unanswered until a decision with `release`; `rest` is the part of its text
-    that is answered next, as a message of its own. `preface` and `postscript` (Markdown) go
-    before and after the model's answer.
-    A message that quotes `reaction_to` is only a reaction, if that is the beginning of a text of ours. from_person: the
-    provider marks machines and this is none, so neither speed nor repetition is taken for one, and a command is carried
-    out beyond every limit. The other fields are changes to the user, committed together with the answer.
+    that is answered next, as a message of its own. `preface` and `postscript` (Markdown) go before and after the
+    model's answer. A message that quotes `reaction_to` is only a reaction, if that is the beginning of a text of ours.
+    from_person: the provider marks machines and this is none, so neither speed nor repetition is taken for one, and a
+    command is carried out beyond every limit. The other fields are changes to the user, committed together with the
+    answer.
     """
 
     reply: str | None = None

@@ -24,6 +24,7 @@ def add_message(
     reply_id: ReplyId | None = None,
     answer: Answer | None = None,
     moment: float | None = None,
+    topic: str | None = None,
 ) -> None:
     """Add one message to the history, and count it."""
     row: dict[str, Any] = {
@@ -31,6 +32,7 @@ def add_message(
         "user_id": user_id,
         "role": role,
         "message": text,
+        "topic": topic,
         "timestamp": tx.now if moment is None else moment,
         "in_context": in_context,
         "reply_id": reply_id,
@@ -48,8 +50,11 @@ def count_answer(tx: Tx, platform: Platform, answer: Answer) -> None:
     tx.count(platform, "answer_tokens", answer.answer_tokens)
 
 
-def clear_messages(tx: Tx, platform: Platform, user_id: UserId) -> int:
-    """Delete the history of a user; the number of messages deleted."""
-    removed = int(tx.run(delete(conversations).where(of_user(conversations, platform, user_id))).rowcount)
+def clear_messages(tx: Tx, platform: Platform, user_id: UserId, topic: str | None = None) -> int:
+    """Delete the history of a user, or of one topic; the number of messages deleted."""
+    chosen = of_user(conversations, platform, user_id)
+    if topic is not None:
+        chosen &= conversations.c.topic == topic
+    removed = int(tx.run(delete(conversations).where(chosen)).rowcount)
     tx.count_messages(platform, user_id, -removed)
     return removed

@@ -169,11 +169,12 @@ def complete(
     if answer is not None:
         count_answer(tx, platform, answer)
     if decision.clear_history:
-        clear_messages(tx, platform, user_id)
+        clear_messages(tx, platform, user_id, message.topic)
         discard(tx, platform, user_id)
     elif message.text and message.kind is Kind.TEXT and state is not None:
         asked = answer is not None
-        add_message(tx, platform, user_id, "user", message.text, moment=message.received_at, in_context=asked)
+        common: dict[str, Any] = {"moment": message.received_at, "topic": message.topic}
+        add_message(tx, platform, user_id, "user", message.text, in_context=asked, **common)
     if state is None or state in SILENT_STATES:
         return None
     retry_now(tx, platform, user_id)

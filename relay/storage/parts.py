@@ -112,7 +112,8 @@ def plan_parts(
     tx.count(platform, f"part:{PartState.PLANNED}", len(rows))
     if remember:
         text, in_context = history_text(parts), origin in {Origin.ANSWER, Origin.OPERATOR}
-        add_message(tx, platform, user_id, "assistant", text, in_context=in_context, reply_id=reply_id, answer=answer)
+        about: dict[str, Any] = {"answer": answer, "topic": claim.message.topic if claim else None}
+        add_message(tx, platform, user_id, "assistant", text, in_context=in_context, reply_id=reply_id, **about)
     return reply_id
 
 

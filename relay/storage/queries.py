@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Connection,
     Double,
     Row,
@@ -58,25 +59,23 @@ from relay.storage.transactions import of_bound_user, of_user, user_parameters
 PAGE_LIMIT = 500
 
 _USER = select(users).where(of_bound_user(users))
-_shown = of_bound_user(conversations) & conversations.c.in_context
 _message_columns = (conversations.c.role, conversations.c.message, conversations.c.timestamp)
-_questions = (
-    select(conversations.c.id)
-    .where(_shown, conversations.c.role == "user")
-    .order_by(conversations.c.id.desc())
-    .limit(bindparam("exchanges"))
-    .subquery()
-)
-_first_question = select(func.min(_questions.c.id)).scalar_subquery()
-# One role at a time: the index of the prompt begins with it, and commands, however many, are not read.
-_CONTEXT = union_all(
-    *(
-        select(conversations.c.id, *_message_columns).where(
-            _shown, conversations.c.role == role, conversations.c.id >= _first_question
-        )
-        for role in ("user", "assistant")
-    )
-).order_by("id")
+
+
+def _context(of_topic: ColumnElement[bool]) -> CompoundSelect[Any]:
+    """The last questions and their answers; one role at a time: the index begins with it, and no command is read."""
+    shown = of_bound_user(conversations) & conversations.c.in_context & of_topic
+    questions = select(conversations.c.id).where(shown, conversations.c.role == "user")
+    newest = questions.order_by(conversations.c.id.desc()).limit(bindparam("exchanges")).subquery()
+    first = select(func.min(newest.c.id)).scalar_subquery()
+    columns = select(conversations.c.id, *_message_columns)
+    roles = (columns.where(shown, conversations.c.role == role, conversations.c.id >= first) for role in _ROLES)
+    return union_all(*roles).order_by("id")
+
+
+_ROLES = ("user", "assistant")
+_CONTEXT = _context(conversations.c.topic.is_(None))
+_TOPIC_CONTEXT = _context(conversations.c.topic == bindparam("of_topic"))
 
 MAX_RECENT_MESSAGES = 40
 _RECENT = (
@@ -122,13 +121,17 @@ def _user(row: Row[Any]) -> User:
 
 
 def context(
-    connection: Connection, platform: Platform, user_id: UserId, exchanges: int
+    connection: Connection, platform: Platform, user_id: UserId, exchanges: int, topic: str | None = None
 ) -> tuple[User | None, list[HistoryMessage]]:
-    """The user, and the last `exchanges` questions with their answers, oldest first."""
+    """The user, and the last `exchanges` questions in a topic with their answers, oldest first."""
     user = find_user(connection, platform, user_id)
     if user is None or exchanges == 0:
         return user, []
-    rows = connection.execute(_CONTEXT, {**user_parameters(platform, user_id), "exchanges": exchanges})
+    values: dict[str, Any] = {**user_parameters(platform, user_id), "exchanges": exchanges}
+    if topic is None:
+        rows = connection.execute(_CONTEXT, values)
+    else:
+        rows = connection.execute(_TOPIC_CONTEXT, {**values, "of_topic": topic})
     return user, [HistoryMessage(row.role, row.message, row.timestamp) for row in rows]
 
 

@@ -93,6 +93,7 @@ conversations = Table(
     Column("platform", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("message", Text, nullable=False),
+    Column("topic", Text),
     Column("timestamp", Double, nullable=False),
     Column("reply_id", Text),
     Column("in_context", Boolean, nullable=False),  # false for commands and notices, which are not part of the prompt

@@ -210,6 +210,21 @@ async def test_messages_of_other_members_are_questions_of_their_own(new_relay: N
     assert relay.channel.to(GROUP)[1:] == ["re: a+b", "re: c"]
 
 
+async def test_each_topic_has_a_history_of_its_own(new_relay: NewRelay) -> None:
+    """What was written in one is not known in another, or outside; /clear in a topic clears that topic only."""
+    relay = await new_relay(merge_messages=True)
+    decide = relay.channel.decide
+    relay.channel.decide = lambda message, user: replace(  # type: ignore[method-assign]
+        decide(message, user), clear_history=message.text == "/clear"
+    )
+    for text, topic in (("code 99", "3"), ("which?", "9"), ("out", None), ("/clear", "9"), ("again", "3")):
+        await relay.receive(text, from_=GROUP, topic=topic)
+        await relay.idle()
+    assert relay.model.prompts == [["code 99"], ["which?"], ["out"], ["code 99", "re: code 99", "again"]]
+    assert "which?" not in [text for _, text in await relay.history()]
+    assert await relay.database.problems() == []
+
+
 async def test_a_person_by_the_providers_word_is_never_taken_for_a_machine(new_relay: NewRelay) -> None:
     """The same text five times is answered five times, and a command is answered beyond the limit."""
     relay = await new_relay(loop_turns=10, messages_per_minute=SAME_TEXTS)

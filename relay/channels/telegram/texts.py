@@ -17,6 +17,7 @@ PRIVATE_NAME = "Please tell me your name in a private chat with me."
 HOW_TO_NAME = "Send it like this: /setname Alice"
 
 
+TOPIC_CLEARED = "Done: I removed our messages in this topic."
 LATE_ANSWER = "I could not be reached when you wrote this, so my answer comes late."
 
 

@@ -209,10 +209,11 @@ class _UpdateParser:
             name=display_name(self._sender if self._private else self._chat) or None,
             username=_text_of(whose, "username"),
             language=_text_of(self._sender, "language_code") if self._private else None,
-            reply_to=self._reply_to(),
+            reply_to=(reply_to := self._reply_to()),
             attachments=attachments,
             options=self._options(),
             sender=self._sender_id(),
+            topic=(reply_to or "").partition("/")[2] or None,
         )
 
     def _options(self) -> dict[str, Any]:

@@ -287,6 +287,7 @@ def test_the_topic_of_a_message_is_remembered() -> None:
     thread = group(8, "/help", message_thread_id=42)
     places = [read_update(update, IDENTITY, 5.0).reply_to for update in (topic, thread)]
     assert places == ["1008/42", "1008"]
+    assert [read_update(update, IDENTITY, 5.0).topic for update in (topic, thread)] == ["42", None]
 
 
 def test_content_types_come_with_the_message() -> None:
