@@ -59,6 +59,9 @@ from relay.core.text import is_blank, strip_controls
 
 MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
 OPERATOR_PARTS = 1000  # how far an operator's text is counted before it is refused
+# https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides; by default a lost callback is not repeated.
+CALLBACK_RETRIES = "#rc=3&rp=all"
+
 ASK_AGAIN_SECONDS = 600.0
 """How long the prompt for a name is not repeated."""
 
@@ -313,6 +316,8 @@ class SmsService:
             raise OutcomeUnknown("answer", f"Twilio's answer cannot be understood: {error}") from None
         if not isinstance(sent.sid, str) or not sent.sid:
             raise OutcomeUnknown("answer", "Twilio's answer names no message")
+        if TWILIO_STATUS.get(str(sent.status)) in {PartState.FAILED, PartState.UNDELIVERED} and sent.error_code:
+            raise refusal(int(sent.error_code), SendFailure.REJECTED, str(sent.error_message or ""))
         return _receipt(sent)
 
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
@@ -339,7 +344,7 @@ class SmsService:
     def status_callback(self, part_id: PartId) -> str | None:
         """Where Twilio reports about this part: its URL carries our id, so a report may overtake Twilio's answer."""
         base = callback_base(self._settings)
-        return f"{base}/sms/delivery?part={part_id}" if base else None
+        return f"{base}/sms/delivery?part={part_id}{CALLBACK_RETRIES}" if base else None
 
 
 def _kind_of_sender(message: InboundMessage) -> SenderKind:

@@ -38,6 +38,7 @@ class SendFailure(StrEnum):
     """What a refused send means for us, whatever the provider calls it."""
 
     CONFIG = "config"  # our account or sender is wrong: every part would fail, pause the channel
+    DESTINATION = "destination"  # our sender is refused for this address, perhaps only for it: others go on
     RECIPIENT = "recipient"  # this address can never be reached
     OPTED_OUT = "opted_out"  # the user opted out at the provider; wait for START or /start
     BLOCKED = "blocked"  # the user blocked our bot; wait until they unblock it

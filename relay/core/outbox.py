@@ -47,6 +47,9 @@ MAX_RESENDS = 1
 PERHAPS_LOST = "My last message may not have reached you whole. If something is missing, please ask me again."
 """Notice to a user when the outcome of two attempts is unknown; a third copy is never risked."""
 
+MAX_DESTINATION_ATTEMPTS = 5
+"""How often a part is tried whose destination is refused while other users are reached."""
+
 MAX_MOVES = 5
 """How often a part follows its user to a new address, in one process, before that counts as any other refusal."""
 
@@ -82,6 +85,7 @@ class Outbox:
         self._claimed: set[PartId] = set()
         self._moves: Counter[PartId] = Counter()
         self.circuit = SendCircuit(self._platform, monotonic)
+        self._accepted_at = 0.0
         self._paused_until = 0.0
         self.paused_reason: str | None = None
         self._pause_is_noted = True  # perhaps by an earlier process: the first success removes it
@@ -176,6 +180,7 @@ class Outbox:
         return True
 
     async def _accepted(self, part: Part, receipt: Receipt) -> None:
+        self._accepted_at = self._clock()
         self._moves.pop(part.id, None)
         self._metrics.sends.labels(self._platform, "accepted").inc()
         await self._record(lambda: self._store.record_accepted(part, receipt))
@@ -265,7 +270,7 @@ class Outbox:
             retry_after=error.retry_after,
             rng=self._rng,
         )
-        if pause is None:
+        if pause is None or self._is_unreachable(error.kind, part.attempts, part.created_at):
             return await self._fail(part, error)
         pause = min(pause, at_most)
         due = self._clock() + pause
@@ -278,6 +283,11 @@ class Outbox:
             await self._pause(error, pause)
         self.workers.notify_later(pause, part.user_id)
         return False
+
+    def _is_unreachable(self, failure: SendFailure, attempts: int, since: float) -> bool:
+        """Whether it is the destination that is refused, not our sender: others were accepted meanwhile."""
+        tried_enough = failure is SendFailure.DESTINATION and attempts >= MAX_DESTINATION_ATTEMPTS
+        return tried_enough and self._accepted_at > since
 
     async def _withdraw(self, part: Part) -> bool:
         return await self._fail(part, SendError(SendFailure.OPTED_OUT, "opted out", "the user has opted out"))
@@ -300,6 +310,8 @@ class Outbox:
         return fresh
 
     def _next_try(self, failure: SendFailure | None, attempts: int, age: float) -> float | None:
+        if failure and self._is_unreachable(failure, attempts, self._clock() - age):
+            return None
         return next_delay(
             SEND_BACKOFF.get(failure) if failure else None,
             attempts=attempts,

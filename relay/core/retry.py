@@ -41,6 +41,7 @@ SEND_BACKOFF: Final = {
     SendFailure.UNKNOWN: Backoff(2.0, 60.0),  # between two lookups; resends are counted elsewhere
     SendFailure.LIMIT: Backoff(3600.0, 3600.0),
     SendFailure.LATER: Backoff(600.0, 3600.0, 2),
+    SendFailure.DESTINATION: Backoff(60.0, 900.0),  # the outbox gives up sooner where others are accepted
     SendFailure.CONFIG: Backoff(60.0, 900.0),  # the channel is paused meanwhile
 }
 """The failures worth another attempt; every other one is final."""

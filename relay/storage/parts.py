@@ -295,12 +295,22 @@ def record_status(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
     row = _row_for_status(tx, part_id, event.state) if part_id is not None else None
     # The status of an attempt that was lost is irrelevant once the part is being sent again, or was.
     is_past = over and row is not None and (row.state in OPEN_PART_STATES or row.provider_id != event.provider_id)
-    if row is not None and not is_past:
+    if row is not None and is_past and _settles(row, event, next_try):
+        _apply_status(tx, row, event.state, event.error_code, event.error, event.user_state)
+    elif row is not None and not is_past:
         if _awaits_acceptance(row):
             row = _note_acceptance(tx, row, event.provider_id, None)
         if not (event.state in _LOST and _plan_again(tx, row, event, next_try)):
             _apply_status(tx, row, event.state, event.error_code, event.error, event.user_state)
     return True
+
+
+def _settles(row: Row[Any], event: DeliveryEvent, next_try: NextTry) -> bool:
+    """Whether a later status of a lost attempt, whose repetition is only planned, is more certain than the loss."""
+    if row.state != PartState.PLANNED or row.provider_id != event.provider_id:
+        return False
+    arrived = event.state in {PartState.DELIVERED, PartState.READ}
+    return arrived or (event.state in _LOST and next_try(1, 0.0) is None)
 
 
 def _is_lost(tx: Tx, platform: Platform, provider_id: str) -> bool:

@@ -568,6 +568,63 @@ async def test_a_sender_that_carriers_refuse_pauses_the_channel_and_burns_nothin
     assert relay.channel.to(BOB) == ["did /b"]
 
 
+NO_ROUTE = SendError(SendFailure.DESTINATION, "21606", "not for this destination")
+
+
+async def test_a_refused_destination_holds_up_nobody_else(relay: RelayHarness) -> None:
+    """One user's part is tried a few times and fails with the provider's words; others are answered meanwhile."""
+    relay.channel.script.append(NO_ROUTE)
+    await relay.receive("/a", from_=ANN)
+    await relay.idle()
+    for number in range(5):
+        await relay.receive(f"/{number}", from_=BOB)
+        await relay.idle()
+        relay.channel.script.append(NO_ROUTE)
+        await relay.advance(1200)
+    assert relay.outbox.paused_reason is None
+    assert relay.channel.to(BOB) == [f"did /{number}" for number in range(5)]
+    assert await relay.rows(outbound, "state", "error_code", "attempts") == [
+        ("failed", "21606", 5),
+        *[("accepted", None, 1)] * 5,
+    ]
+
+
+async def test_destinations_that_are_all_refused_wait_for_the_operator(relay: RelayHarness) -> None:
+    """When nobody is reached it is probably our sender: nothing is given up before its time."""
+    relay.channel.script.extend([NO_ROUTE] * 8)
+    await relay.receive("/a", from_=ANN)
+    await relay.idle()
+    for _ in range(8):
+        await relay.advance(1200)
+    assert relay.channel.to(ANN) == ["did /a"]
+
+
+@pytest.mark.parametrize(
+    ("state", "failure", "end"),
+    [
+        (PartState.DELIVERED, None, "delivered"),
+        (PartState.READ, None, "read"),
+        (PartState.FAILED, SendFailure.RECIPIENT, "failed"),
+        (PartState.SENT, None, "accepted"),
+        (PartState.FAILED, SendFailure.LATER, "accepted"),
+    ],
+)
+async def test_a_later_status_of_a_lost_attempt_decides_about_its_repetition(
+    relay: RelayHarness, state: PartState, failure: SendFailure | None, end: str
+) -> None:
+    """Carriers contradict themselves: a delivery and a final refusal end it, a late "sent" or another loss does not."""
+    await relay.receive("/a")
+    await relay.idle()
+    await _reported(relay, SendFailure.LATER, "P1")
+    ((part_id,),) = await relay.rows(outbound, "part_id")
+    code = "30005" if failure else None
+    event = DeliveryEvent(SMS, "P1", state, relay.clock.now, part_id, code, failure=failure)
+    assert await relay.outbox.record_status(event)
+    await relay.advance(10_000)
+    assert len(relay.channel.to(ANN)) == (2 if end == "accepted" else 1)
+    assert await relay.part_states() == [end]
+
+
 async def test_a_repeated_delivery_status_does_not_pause_the_channel_again(relay: RelayHarness) -> None:
     """A provider repeats its callbacks: one that was recorded before says nothing about the account now."""
     await relay.receive("/a")

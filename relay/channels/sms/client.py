@@ -24,17 +24,20 @@ SEND_SECONDS = 20.0
 
 CONFIG, RECIPIENT, OPTED_OUT = SendFailure.CONFIG, SendFailure.RECIPIENT, SendFailure.OPTED_OUT
 REJECTED, BUSY, LATER = SendFailure.REJECTED, SendFailure.BUSY, SendFailure.LATER
-LIMIT = SendFailure.LIMIT
+LIMIT, DESTINATION = SendFailure.LIMIT, SendFailure.DESTINATION
 
 TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     20003: (CONFIG, "Twilio refused our credentials: check twilio_account_sid and twilio_auth_token"),
+    20005: (CONFIG, "the Twilio account is not active"),
+    20006: (CONFIG, "our credentials may not send texts"),
     20404: (CONFIG, "Twilio does not know this account or service: check twilio_account_sid"),
     20429: (BUSY, "Twilio asks for fewer requests at once"),
     21211: (RECIPIENT, "this is not a phone number"),
+    21212: (CONFIG, "twilio_phone_number is not a number that can send"),
     21408: (REJECTED, "this country is not enabled: Twilio console, Messaging, Geo permissions"),
     21602: (REJECTED, "the text was empty"),
     21603: (CONFIG, "no sender: set twilio_phone_number or twilio_messaging_service_sid"),
-    21606: (CONFIG, "twilio_phone_number is not a number of this account that can send texts"),
+    21606: (DESTINATION, "our number cannot send texts to this destination, or is no number of this account"),
     21608: (REJECTED, "a trial account texts verified numbers only: verify this one, or upgrade the account"),
     21610: (OPTED_OUT, "this person has opted out; only a START from them brings them back"),
     21611: (BUSY, "the queue of our number is full"),
@@ -43,13 +46,18 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     21617: (REJECTED, "the text was longer than 1,600 characters"),
     21619: (REJECTED, "the text was empty"),
     21623: (REJECTED, "too many pictures"),
+    21624: (REJECTED, "the validity period was not allowed"),
     21635: (RECIPIENT, "this is a landline"),
-    21659: (CONFIG, "twilio_phone_number is not a number of this account"),
+    21659: (DESTINATION, "our number cannot be used for this destination, or is no number of this account"),
     21660: (CONFIG, "twilio_phone_number belongs to another account"),
-    21703: (CONFIG, "the Messaging Service has no number in its pool"),
+    21701: (CONFIG, "the Messaging Service does not exist: check twilio_messaging_service_sid"),
+    21702: (CONFIG, "the Messaging Service cannot be used now"),
+    21703: (DESTINATION, "the Messaging Service has no number in its pool for this destination"),
+    21704: (CONFIG, "the Messaging Service contains no phone numbers"),
     21705: (CONFIG, "twilio_messaging_service_sid is not a Messaging Service of this account"),
     21910: (REJECTED, "sender and person are on different channels"),
     14107: (REJECTED, "Twilio stopped a conversation that looks like two machines"),
+    14108: (REJECTED, "sender and person are the same number"),
     14109: (REJECTED, "too many answers to one text"),
     30001: (BUSY, "the queue of our number is full"),
     30002: (CONFIG, "the Twilio account is suspended"),
@@ -59,29 +67,37 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     30006: (RECIPIENT, "this is a landline, or its carrier cannot be reached"),
     30007: (REJECTED, "the carrier treated the text as spam"),
     30008: (LATER, "the carrier gave no reason"),
+    30017: (LATER, "the carrier's network is congested"),
     30019: (LATER, "the text was too large for the carrier"),
     30022: (BUSY, "the registered campaign sends too many texts a minute"),
     30023: (LIMIT, "the carrier's daily limit is reached"),
-    30032: (CONFIG, "our toll-free number is not verified yet"),
-    30034: (CONFIG, "our number is not registered for A2P 10DLC: Twilio console, Messaging, Regulatory compliance"),
+    30027: (LIMIT, "T-Mobile's daily limit for our brand is reached"),
+    30032: (DESTINATION, "our toll-free number is not verified yet"),
+    30034: (
+        DESTINATION,
+        "our number is not registered for A2P 10DLC: Twilio console, Regulatory compliance",
+    ),
     30035: (LATER, "our number is being registered"),
     30036: (REJECTED, "the text expired before it could be delivered"),
     30410: (LATER, "the carrier did not answer in time"),
     30450: (REJECTED, "Twilio blocks this country to protect against SMS pumping"),
     30610: (LATER, "quiet hours of this person"),
+    63017: (BUSY, "the account sends too many messages a second"),
     63018: (BUSY, "too many messages a second"),
     63038: (LIMIT, "the account's daily limit is reached"),
 }
 """The meaning of each code, and advice for the operator. A code takes precedence over the HTTP status.
 
-CONFIG means that every text would be refused. A country or number that our account may not text concerns one user.
+CONFIG means that every text would be refused. DESTINATION may concern one user or country (21606 by its title, 30034
+and 30032 the United States and Canada), so it pauses nobody else. A status callback carries no words for a code.
 """
 
 
 def refusal(code: int, fallback: SendFailure, text: str, retry_after: float | None = None) -> SendError:
-    """The error for a code of Twilio's; for an unknown one with the fallback and Twilio's own text."""
+    """The error for a code of Twilio's; for an unknown one with the fallback, and Twilio's own text or a link."""
     kind, advice = TWILIO_ERRORS.get(code, (fallback, ""))
-    return SendError(kind, str(code), advice or text, retry_after=retry_after)
+    words = advice or text or f"explained at https://www.twilio.com/docs/api/errors/{code}"
+    return SendError(kind, str(code), words, retry_after=retry_after)
 
 
 class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # (the SDK carries no types)

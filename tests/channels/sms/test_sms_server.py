@@ -314,7 +314,7 @@ async def test_our_own_number_is_not_answered(sms: SmsHarness) -> None:
 
 
 def part_id(request: Any) -> str:
-    return str(request.form["StatusCallback"][0].partition("part=")[2])
+    return str(request.form["StatusCallback"][0].partition("part=")[2].partition("#")[0])
 
 
 async def report(sms: SmsHarness, part: str, status: str, **fields: str) -> httpx.Response:

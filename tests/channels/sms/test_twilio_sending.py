@@ -10,7 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from relay.channels.sms.client import TWILIO_ERRORS, TwilioTransport
+from relay.channels.sms.client import TWILIO_ERRORS, TwilioTransport, refusal
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.webhook import Form
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
@@ -82,7 +82,7 @@ async def test_a_part_is_sent_with_our_number_our_callback_and_our_credentials(
         "To": ["+12345678900"],
         "From": ["+15550100000"],
         "Body": ["Hello"],
-        "StatusCallback": [f"https://relay.example.com/sms/delivery?part={PART.id}"],
+        "StatusCallback": [f"https://relay.example.com/sms/delivery?part={PART.id}#rc=3&rp=all"],
     }
     assert request.headers["authorization"] == "Basic " + base64.b64encode(f"{ACCOUNT}:12345".encode()).decode()
     assert (receipt.provider_id, receipt.state, receipt.segments) == ("SM" + "a" * 32, PartState.ACCEPTED, 1)
@@ -112,7 +112,7 @@ async def test_a_callback_is_asked_for_only_where_it_can_arrive(
 ) -> None:
     """The public URL, or ourselves under the simulator; Twilio refuses host names with an underscore."""
     service = SmsService(settings_for("http://127.0.0.1:1", **changes), http)
-    assert service.status_callback(PART.id) == (None if callback is None else callback + PART.id)
+    assert service.status_callback(PART.id) == (None if callback is None else f"{callback}{PART.id}#rc=3&rp=all")
 
 
 async def test_an_edge_in_the_environment_changes_nothing(
@@ -122,6 +122,44 @@ async def test_an_edge_in_the_environment_changes_nothing(
     monkeypatch.setenv("TWILIO_EDGE", "dublin")
     await SmsService(settings_for(twilio.base_url), http).send(PART)
     assert len(twilio.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (20005, SendFailure.CONFIG),
+        (20006, SendFailure.CONFIG),
+        (21212, SendFailure.CONFIG),
+        (21704, SendFailure.CONFIG),
+        (21606, SendFailure.DESTINATION),
+        (21659, SendFailure.DESTINATION),
+        (21703, SendFailure.DESTINATION),
+        (30032, SendFailure.DESTINATION),
+        (30034, SendFailure.DESTINATION),
+        (30017, SendFailure.LATER),
+        (30027, SendFailure.LIMIT),
+        (63017, SendFailure.BUSY),
+    ],
+)
+async def test_codes_that_were_judged_wrongly_or_missing(code: int, kind: SendFailure) -> None:
+    """What concerns one destination does not concern the account; a limit passes, and so does congestion."""
+    assert TWILIO_ERRORS[code][0] is kind
+
+
+async def test_a_message_that_is_created_as_failed_is_refused_with_its_code(
+    service: SmsService, twilio: ScriptedServer
+) -> None:
+    """Twilio answers 201 and says in the body that nothing will be sent."""
+    twilio.script.append(created(status="failed", error_code=30034, error_message=None))
+    with pytest.raises(SendError) as raised:
+        await service.send(PART)
+    assert (raised.value.kind, raised.value.code) == (SendFailure.DESTINATION, "30034")
+    assert "A2P" in raised.value.message
+
+
+async def test_an_unknown_code_without_words_gets_a_link() -> None:
+    """As status callbacks have none, the reason would otherwise be empty."""
+    assert "/errors/39999" in refusal(39999, SendFailure.REJECTED, "").message
 
 
 @pytest.mark.parametrize(("code", "kind"), [(code, kind) for code, (kind, _) in TWILIO_ERRORS.items()])
