@@ -425,9 +425,9 @@ def test_a_sentence_with_a_name_needs_no_prompt() -> None:
 @pytest.mark.parametrize(
     "body", ["name=John, what time is it?", "name=John what time is it?", "name=John\nwhat time is it?"]
 )
-def test_a_question_behind_the_command_is_answered_after_it(separator: str) -> None:
+def test_a_question_behind_the_command_is_answered_after_it(body: str) -> None:
     """The name is the name alone."""
-    decision = SERVICE.decide(text_from(f"name=John{separator}what time is it?"), None)
+    decision = SERVICE.decide(text_from(body), None)
     assert (decision.name, decision.rest) == ("John", "what time is it?")
 
 
