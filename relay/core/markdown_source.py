@@ -31,7 +31,9 @@ _MARK, _JOINER = "\ufdd1", "\ufdd2"
 _MARKS = re.compile(f"{_MARK}(\\d+){_MARK}")
 _RESERVED = dict.fromkeys(map(ord, (LESS, _MARK, _JOINER)))
 _RESTORED = {ord(LESS): "<", ord(_JOINER): None}
-_AUTOLINK_OR_LESS = re.compile(r"<((?:https?|tg|mailto|tel|ftp):[^\s<>]{1,2000}>)|<", re.IGNORECASE)
+_AUTOLINK_OR_LESS = re.compile(
+    r"<((?:https?|tg|mailto|tel|ftp):[^\s<>]{1,2000}>|[\w.+-]{1,64}@[\w.-]{1,255}>)|<", re.IGNORECASE
+)
 _LINE_START = re.compile(r"\n[ \t]*(?:>[ \t]*)*")
 _HREF = re.compile(r"""href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 

@@ -41,7 +41,7 @@ def nested(spans: Iterable[Span], text: str) -> list[Span]:
 
     https://core.telegram.org/bots/api#messageentity. White space at their edges and empty spans are left out.
     """
-    ordered = sorted(spans, key=lambda span: (span.start, -span.end))
+    ordered = sorted(spans, key=lambda span: (span.start, -span.end, span.type in _VERBATIM))
     solid = list(_outermost(span for span in ordered if span.type in _SOLID))
     quotes = _outermost(span for span in ordered if span.type == _QUOTE)
     verbatim = [span for span in solid if span.type in _VERBATIM]
