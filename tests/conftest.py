@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import time
@@ -58,6 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             or "postgresql" in {value for value in parameters if isinstance(value, str)}
         ):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what was imported and collected from garbage collection; each full one would traverse all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 PORT_KEYS = tuple(key for key in Settings.model_fields if key.endswith("_port"))
