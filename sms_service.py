@@ -260,7 +260,7 @@ class SmsService:
             return Decision(reply=texts.EMPTY_TEXT, state=back)
         if len(message.text) > max_length:
             return Decision(reply=texts.too_long(max_length), state=back)
-        return Decision(prompt=message.text, state=back)
+        return Decision(prompt=message.text + texts.unseen(len(message.attachments)), state=back)
 
     def debounce_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (Twilio joins the segments of a text itself)
         return 0.0

@@ -42,6 +42,11 @@ def too_long(max_length: int) -> str:
     return f"That is too long for me: please keep it under {max_length} characters."
 
 
+def unseen(count: int) -> str:
+    """A note for the model about attachments that it is not shown; empty for none."""
+    return f"\n\n[With {count} picture(s) or file(s), which you cannot see.]" if count else ""
+
+
 def system_prompt(name: str | None) -> str:
     """Short and plain, as each 153 characters cost money; and no question whose natural answer is a keyword."""
     person = f"The person's name is {json.dumps(name, ensure_ascii=False)}. " if name else ""
