@@ -22,6 +22,7 @@ from relay.core.text import is_blank
 from relay.llm.chat import ProviderError, RequestTiming
 from relay.llm.providers.json_values import as_amount, as_dict, as_int, as_text
 from relay.llm.providers.markup import cleaned
+from relay.llm.providers.repetition import without_loop
 from relay.llm.providers.upstream import Stream, Upstream
 
 # The LLM server enforces llm_total_seconds itself; this is the margin before the client gives up on a hung server.
@@ -134,7 +135,7 @@ async def _read(stream: Stream, timing: RequestTiming) -> Answer:
 def _answer(text: str, last: Mapping[str, Any], timing: RequestTiming) -> Answer:
     ours = as_dict(last.get("x_relay"))
     cost, unusable = as_amount(ours.get("cost_usd")), _unusable(ours)
-    text = cleaned(text).strip()
+    text = without_loop(cleaned(text)).strip()
     if is_blank(text):
         error = ModelError(ModelFailure.EMPTY, "the model gave an empty answer")
         error.unusable = unusable.and_one(cost or 0.0)

@@ -12,9 +12,11 @@ import pytest
 from relay.core.messages import Platform
 from relay.llm.client import LlmClient
 from relay.llm.providers.markup import AnswerFilter, cleaned
+from relay.llm.providers.repetition import without_loop
 from tests.llm.running_llm_server import ollama, openai, running
 from tests.llm.scripted_upstream import (
     DONE,
+    Call,
     Script,
     Upstream,
     completion,
@@ -139,6 +141,38 @@ async def test_a_channel_gets_the_answer_alone(
     settings = openai(tmp_path, upstream)
     async with running(settings) as server:
         assert await asked_by_a_channel(server.url, settings) == text
+
+
+FISH = "I am a fish. "
+LOOPS = [
+    (FISH * 300, FISH),
+    ("Intro. " + "la " * 2000, "Intro. la "),
+    (("word " * 90 + "end. ") * 10, "word " * 90 + "end. "),
+]
+NO_LOOPS = ["-" * 79, "".join(f"Row {row}: value {row * row}. " for row in range(400)), "ha " * 30, "Refrain.\n" * 7]
+
+
+@pytest.mark.parametrize(("text", "shown"), [*LOOPS, *((text, text) for text in NO_LOOPS)])
+def test_a_loop_is_cut_to_its_first_copy(text: str, shown: str) -> None:
+    """Of any length, and cut anywhere in a copy; what merely repeats a word is no loop."""
+    for cut in (0, 1, 2):
+        whole = text[: len(text) - cut]
+        assert without_loop(whole).strip() == (shown if text != shown else whole).strip()
+
+
+async def test_a_model_that_repeats_itself_without_end_is_stopped(upstream: Upstream, tmp_path: Path) -> None:
+    """The connection to its server is closed long before any limit of length, and the person reads it once."""
+
+    async def endless(call: Call) -> None:
+        await call.begin("text/event-stream")
+        while not call.gone.is_set():
+            await call.send(delta(FISH))
+
+    upstream.on(COMPLETIONS, endless)
+    settings = openai(tmp_path, upstream)
+    async with running(settings) as server:
+        assert await asked_by_a_channel(server.url, settings) == FISH.strip()
+        assert (await server.chat()).json()["done_reason"] == "length"
 
 
 NOTHING: list[tuple[str, Script]] = [

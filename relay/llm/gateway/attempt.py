@@ -13,7 +13,11 @@ from relay.llm.chat import ChatRequest, Chunk, Completion, Provider, ProviderErr
 from relay.llm.gateway.context import tokens_of
 from relay.llm.gateway.response import OnChunk
 from relay.llm.providers.markup import AnswerFilter
+from relay.llm.providers.repetition import loop_chars
 
+_MAX_RECENT_CHARS = 4000
+_CHECK_CHARS = 1000
+"""How many characters come between two checks for a loop."""
 _OVERRIDES = dict.fromkeys(map(ord, "\u202d\u202e"))
 """Characters that turn the direction of everything after them."""
 
@@ -30,6 +34,7 @@ class Attempt:
         self._filter = AnswerFilter(inside=inside_thoughts, tools=tools)
         self._thought = False
         self._length = 0
+        self._recent = ""
         self.started = False
         self._completion: Completion | None = None
 
@@ -82,7 +87,7 @@ class Attempt:
                     await self._emit(chunk, on_chunk, timing)
                 if self.started or event.thinking or event.text:
                     limit.reschedule(loop.time() + self._settings.llm_silence_seconds)
-                if self._length > self._settings.llm_max_answer_chars:
+                if self._length > self._settings.llm_max_answer_chars or self._loops(event.text or event.thinking):
                     completion = Completion("length", self._model, answer_tokens=self._length // 4)
                     break
         if completion is None:
@@ -96,6 +101,15 @@ class Attempt:
             limit.reschedule(None)
             await self._emit(Chunk(rest), on_chunk, timing)
         return completion
+
+    def _loops(self, text: str) -> bool:
+        """Whether the answer has begun to repeat itself without end; a document is checked as a whole."""
+        self._recent += text
+        if len(self._recent) < _MAX_RECENT_CHARS:
+            return False
+        loops = bool(loop_chars(self._recent))
+        self._recent = self._recent[-_MAX_RECENT_CHARS + _CHECK_CHARS :]
+        return loops
 
     def _visible(self, event: StreamEvent, request: ChatRequest) -> Chunk | None:
         """The part of an event that is delivered: reasoning only if requested."""
