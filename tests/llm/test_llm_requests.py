@@ -100,6 +100,22 @@ async def test_a_request_that_is_wrong_is_not_changed(message: str, upstream: Up
     assert len(upstream.asked(COMPLETIONS)) == 1
 
 
+async def test_a_channels_question_that_is_refused_as_a_request_degrades_the_status(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """It is the operator's to mend, not the person's; the next answer ends it, and other callers do not count."""
+    script = refusal("Invalid request")
+    upstream.on(COMPLETIONS, script, script, completion("hello"))
+    async with running(openai(tmp_path, upstream)) as server:
+        states = [(await server.status())["status"]]
+        for extension in ({}, {"channel": "sms", "person": "p"}, {}):
+            await server.chat(x_relay=extension)
+            states.append((await server.status())["status"])
+            problem = (await server.status()).get("problem", "")
+            assert ("Invalid request" in problem) == (states[-1] == "degraded")
+    assert states == ["ok", "ok", "degraded", "ok"]
+
+
 async def test_a_server_that_refuses_one_field_after_the_other_is_left_in_peace(
     upstream: Upstream, tmp_path: Path
 ) -> None:

@@ -44,6 +44,8 @@ class Backend:
         self.quota = FreeQuota(environment.wall) if provider.has_free_quota else None
         self.provider_status: ProviderStatus | None = None
         self.problem: ModelError | None = None
+        self.bad_request: ModelError | None = None
+        """Set when a channel's question was no valid request for this provider; until its next answer."""
         self.unopened: set[str] = set()
         self._clock = environment.clock
         self._wall = environment.wall
@@ -137,7 +139,7 @@ class Backend:
 
     def record_success(self) -> None:
         self._last_success = self._wall()
-        self.problem = None
+        self.problem = self.bad_request = None
 
     def record_failure(self, error: ModelError) -> None:
         self._last_error = (self._wall(), error)

@@ -218,6 +218,8 @@ class FallbackRouter:
         call.breaker.record_failure(failure, call.asker)
         if failure.kind is ModelFailure.FORBIDDEN and call.breaker.state is CircuitState.OPEN:
             failure.kind = ModelFailure.UNAVAILABLE  # other questions are refused as well
+        if failure.kind is ModelFailure.BAD_REQUEST and call.request.channel:
+            call.backend.bad_request = failure
         call.backend.record_failure(failure)
         self._metrics.attempt_failed(call.backend.name, failure)
         call.failures += 1
