@@ -23,7 +23,7 @@ from relay.channels.registry import AllSettings
 from relay.config.errors import SettingsError
 from relay.config.logs import setup_logging
 from relay.config.settings import Settings, load_or_exit, load_settings
-from relay.core.errors import ModelError, ModelFailure
+from relay.core.errors import ModelError
 from relay.core.http_client import open_http_client, open_transport
 from relay.core.messages import Platform
 from relay.knowledge.assistant import Assistant
@@ -240,21 +240,29 @@ async def running(request: Request) -> dict[str, Any]:
 async def show(request: Request) -> Response:
     try:
         name = read_show(await request.body())
-        models = await _gateway(request.app).models()
-        if name not in models:
-            raise ModelError(ModelFailure.NOT_FOUND, f"model {name!r} not found")
+        facts = await _gateway(request.app).model(name)
     except ModelError as error:
         return _refused(OllamaAnswer(""), error)
-    return JSONResponse(shown(models[name]))
+    return JSONResponse(shown(facts))
 
 
 @routes.get("/v1/models", dependencies=[INTERNAL], summary="The models that can be asked for (OpenAI's protocol).")
 async def models(request: Request) -> dict[str, Any]:
     names = await _gateway(request.app).models()
-    return {
-        "object": "list",
-        "data": [{"id": name, "object": "model", "created": 0, "owned_by": "relay"} for name in names],
-    }
+    return {"object": "list", "data": [_model_row(name) for name in names]}
+
+
+@routes.get("/v1/models/{name:path}", dependencies=[INTERNAL], summary="One model (OpenAI's protocol).")
+async def model(request: Request, name: str) -> Response:
+    try:
+        await _gateway(request.app).model(name)
+    except ModelError as error:
+        return _refused(OpenAiAnswer("", with_usage=False), error)
+    return JSONResponse(_model_row(name))
+
+
+def _model_row(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "relay"}
 
 
 def _reread() -> Settings:

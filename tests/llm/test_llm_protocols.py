@@ -102,7 +102,7 @@ async def test_the_synchronous_ollama_client_works_too(server: Running) -> None:
         "Hello there",
         "Hello there",
         {"default", "calm", "scripted", "other"},
-        ["completion"],
+        ["completion", "tools", "vision"],
         1,
     ]
 

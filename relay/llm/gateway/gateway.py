@@ -154,7 +154,7 @@ class Gateway:
     async def models(self) -> dict[str, ModelFacts]:
         """All valid model names: `default`, the aliases, and the models of each provider of the chain."""
         await self._first_probe.wait()
-        found = {name: ModelFacts(name) for name in ("default", *self._settings.llm_aliases)}
+        found = {name: self._chosen(name) for name in ("default", *self._settings.llm_aliases)}
         try:
             targets = self._chain.default()
         except ModelError:
@@ -162,8 +162,29 @@ class Gateway:
         for number, provider in enumerate(dict.fromkeys(target.provider for target in targets)):
             status = self._backends[provider].provider_status
             for facts in status.models if status else ():
+                if "*" in facts.name:  # LiteLLM's wildcard is a pattern, no model
+                    continue
                 found.setdefault(facts.name if number == 0 else f"{provider}:{facts.name}", facts)
         return found
+
+    async def model(self, name: str) -> ModelFacts:
+        """The facts of a model by any name that can be asked for. Raises ModelError(NOT_FOUND)."""
+        models = await self.models()
+        provider, _, own = name.partition(":")
+        names = (name, own) if provider in self._backends and own else (name,)
+        for known in (tagged for short in names for tagged in (short, f"{short}:latest")):
+            if known in models:
+                return models[known]
+        raise ModelError(ModelFailure.NOT_FOUND, f"model {name!r} not found")
+
+    def _chosen(self, name: str) -> ModelFacts:
+        """The facts of the model that answers to `default` or an alias now."""
+        try:
+            target = self._chain.of(name)[0][0]
+        except ModelError:
+            return ModelFacts(name)
+        backend = self._backends[target.provider]
+        return backend.facts(target.model or backend.default_model) or ModelFacts(name)
 
 
 def _problem(error: ModelError | None, with_messages: bool) -> dict[str, str]:

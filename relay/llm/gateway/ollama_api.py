@@ -6,6 +6,7 @@ are always a string, a blank line in a stream kills the client (so keep-alives a
 
 from __future__ import annotations
 
+import hashlib
 import math
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -214,20 +215,23 @@ def read_show(content: bytes) -> str:
 
 
 def listed(name: str, facts: ModelFacts) -> dict[str, Any]:
-    """One row of /api/tags."""
+    """One row of /api/tags. Clients take rows of one digest for names of one model, so each name has its own."""
     known = {key: value for key, value in facts.details.items() if key != "capabilities"}
-    nothing = {"modified_at": "1970-01-01T00:00:00Z", "size": 0, "digest": "", "details": {"family": "relay"}}
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    nothing = {"modified_at": "1970-01-01T00:00:00Z", "size": 0, "digest": digest, "details": {"family": "relay"}}
     return {"name": name, "model": name, **nothing, **known}
 
 
 def shown(facts: ModelFacts) -> dict[str, Any]:
     """The answer of /api/show."""
-    able = facts.details.get("capabilities") or ["completion", *(["vision"] if facts.supports_vision else [])]
+    pictures = [] if facts.supports_vision is False else ["vision"]  # where nothing is known both are passed on
+    able = facts.details.get("capabilities") or ["completion", "tools", *pictures]
+    context = {} if facts.context is None else {"relay.context_length": facts.context}
     return {
         "modelfile": "",
         "parameters": "",
         "template": "",
         "details": facts.details.get("details") or {"family": "relay"},
-        "model_info": {"general.architecture": "relay", "relay.context_length": facts.context},
+        "model_info": {"general.architecture": "relay", **context},
         "capabilities": able,
     }

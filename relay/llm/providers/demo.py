@@ -65,7 +65,9 @@ class DemoProvider(Provider):
         yield Completion("stop", MODEL, asked, len(words), 0.0)
 
     async def fetch_status(self) -> ProviderStatus:
-        return ProviderStatus(MODEL, (ModelFacts(MODEL, supports_vision=False),))
+        return ProviderStatus(
+            MODEL, (ModelFacts(MODEL, supports_vision=False, details={"capabilities": ["completion"]}),)
+        )
 
 
 def reply(faq: Faq, request: ChatRequest) -> str:
