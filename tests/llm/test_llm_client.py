@@ -148,7 +148,8 @@ async def test_cancelling_closes_the_connection(upstream: Upstream) -> None:
 
 async def test_a_huge_answer_is_cut(upstream: Upstream) -> None:
     """The bound holds whatever the server sends."""
-    upstream.on("/api/chat", streams(*[line("x" * 50_000) for _ in range(10)], last_line()))
+    blocks = ["".join(f"{number:05}" for number in range(start, start + 10_000)) for start in range(0, 90_000, 10_000)]
+    upstream.on("/api/chat", streams(*map(line, blocks), last_line()))
     assert len((await ask(upstream.url)).text) == 200_000
 
 

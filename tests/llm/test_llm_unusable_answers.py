@@ -27,6 +27,8 @@ from tests.llm.scripted_upstream import (
 
 COMPLETIONS = "/chat/completions"
 PRICED = {"prompt_tokens": 100, "completion_tokens": 0, "cost": 0.25}
+WORDS = "".join(f"{number:05}" for number in range(800))
+"""4000 characters, and no loop."""
 EMPTY = streams(delta(""), delta(finish="stop", usage=PRICED), DONE)
 
 
@@ -118,7 +120,7 @@ async def test_what_they_cost_is_spent_money(upstream: Upstream, tmp_path: Path)
 
 async def test_without_figures_of_the_source_the_price_table_estimates(upstream: Upstream, tmp_path: Path) -> None:
     """A broken stream has no usage: the length of prompt and answer stand for it."""
-    upstream.on(COMPLETIONS, streams_then_cuts(delta("word " * 800)))
+    upstream.on(COMPLETIONS, streams_then_cuts(delta(WORDS)))
     prices = {"scripted": (0.0, 1_000_000.0)}
     async with running(openai(tmp_path, upstream, llm_prices=prices)) as server:
         _, error = await chat_error(server)
@@ -127,7 +129,7 @@ async def test_without_figures_of_the_source_the_price_table_estimates(upstream:
 
 async def test_a_caller_who_hangs_up_has_cost_what_was_written(upstream: Upstream, tmp_path: Path) -> None:
     """The spending of the month has it, though nobody is there to be told."""
-    upstream.on(COMPLETIONS, streams_then_hangs(delta("word " * 800)))
+    upstream.on(COMPLETIONS, streams_then_hangs(delta(WORDS)))
     prices = {"scripted": (0.0, 1_000_000.0)}
     async with running(openai(tmp_path, upstream, llm_prices=prices)) as server:
         question = {"messages": [{"role": "user", "content": "Hello"}]}
