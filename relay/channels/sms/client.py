@@ -89,7 +89,7 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
 """The meaning of each code, and advice for the operator. A code takes precedence over the HTTP status.
 
 CONFIG means that every text would be refused. DESTINATION may concern one user or country (21606 by its title, 30034
-and 30032 the United States and Canada), so it pauses nobody else. A status callback carries no words for a code.
+and 30032 the United States and Canada), so it pauses no other user. A status callback carries no words for a code.
 """
 
 
