@@ -56,6 +56,11 @@ class SmsHarness:
         """The requests for an answer to the model; its health is asked for at any time."""
         return [request for request in self.model.requests if request.method == "POST"]
 
+    async def wait_for_question(self) -> None:
+        """Wait until the model was asked; a request for its health does not count."""
+        async with asyncio.timeout(PATIENCE), self.model.changed:
+            await self.model.changed.wait_for(self.questions)
+
     async def signed(
         self, path: str, fields: Mapping[str, str], *, url: str | None = None, **how: Any
     ) -> httpx.Response:

@@ -74,7 +74,7 @@ async def test_a_long_answer_is_texted_in_order(sms: SmsHarness) -> None:
     """Part after part, each accepted before the next goes."""
     await sms.text("name=John")
     await sms.twilio.wait_for_requests(1)
-    sms.model.script.append(model_reply("All work and no play. " * 150))
+    sms.model.script.append(model_reply("".join(f"Chapter {number} of the story. " for number in range(150))))
     await sms.text("Tell me a long story")
     await sms.twilio.wait_for_requests(4)
     assert [text[:5] for text in sms.texts()[1:]] == ["(1/3)", "(2/3)", "(3/3)"]
@@ -118,7 +118,7 @@ async def test_stop_ends_a_question_that_the_model_works_on(word: str, confirmat
     answering = asyncio.Event()
     sms.model.script.append(replace(model_reply("Too late."), after=answering))
     await sms.text("Tell me something")
-    await sms.model.wait_for_requests(1)
+    await sms.wait_for_question()
     await sms.text(word)
     assert sms.rows("select state from users") == [("stopped",)]
     await sms.twilio.wait_for_requests(1 + confirmations)
@@ -282,6 +282,7 @@ async def test_a_danger_to_the_database_is_in_status_and_readiness(
     assert "database_warning" not in (await sms.client.get("/ready")).json()
     monkeypatch.setattr(engine, "WAL_WARNING_BYTES", 1)
     await sms.text("name=John")
+    await sms.twilio.wait_for_requests(1)  # by then a transaction began after the first that wrote the log
     ready, status = [(await sms.client.get(path)).json() for path in ("/ready", "/sms/status")]
     assert "write-ahead log" in ready["database_warning"]
     assert (ready["ready"], "write-ahead log" in status["database_warning"]) == (True, True)
