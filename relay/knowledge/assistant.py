@@ -56,7 +56,6 @@ class Assistant:
         self._root = folder or Path.cwd()
         self._clock = clock
         self._documents = self._open(settings)
-        self._passages: Sequence[Passage] = ()
         self._index = PassageIndex(())
         self._next_refresh = 0.0
         self._refreshing: asyncio.Task[None] | None = None
@@ -64,16 +63,17 @@ class Assistant:
     async def __call__(self, prompt: str, question: str) -> SystemPrompt:
         """The system prompt for a question. The first call waits until the documents are read, no later one does."""
         await self._keep_fresh()
-        chosen = await asyncio.to_thread(self.find, question)
-        return self.build(prompt, chosen)
+        fits = self._index.size <= self._settings.knowledge_max_bytes
+        return self.build(prompt, self.find(question) if fits else await asyncio.to_thread(self.find, question))
 
     def find(self, question: str) -> list[Passage]:
         """All passages when they fit into `knowledge_max_bytes`, else the best for the question that do."""
         budget = self._settings.knowledge_max_bytes
-        if sum(passage.size for passage in self._passages) <= budget:
-            return list(self._passages)
+        index = self._index  # another takes its place when documents change
+        if index.size <= budget:
+            return list(index.passages)
         chosen: list[Passage] = []
-        for passage in self._index.find(question, MAX_PASSAGES):
+        for passage in index.find(question, MAX_PASSAGES):
             if passage.size <= budget:
                 chosen.append(passage)
                 budget -= passage.size
@@ -117,9 +117,8 @@ class Assistant:
                     self._documents = self._open(settings)
                 self._settings = settings
             if self._documents.refresh():
-                passages = self._documents.passages
-                self._index, self._passages = PassageIndex(passages), passages
-                log.info("%d passages of knowledge were read", len(passages))
+                self._index = PassageIndex(self._documents.passages)
+                log.info("%d passages of knowledge were read", len(self._index.passages))
         except SettingsError as error:
             log.warning("the settings changed and are wrong, the old ones stay in force: %s", error)
         except OSError as error:

@@ -23,10 +23,11 @@ _WEIGHTS = "0.0, 2.0, 1.0, 0.6, 0.3"
 
 
 class PassageIndex:
-    """An index over `passages`; `find` may be called from any thread, one call at a time."""
+    """An index over `passages`; `find` may be called from any thread, one call at a time. size: of all, in bytes."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
-        self._passages = passages
+        self.passages = passages
+        self.size = sum(passage.size for passage in passages)
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         self._connection.execute(
             "CREATE VIRTUAL TABLE passages USING fts5(number UNINDEXED, title, words, title_grams, grams,"
@@ -38,7 +39,7 @@ class PassageIndex:
     def find(self, question: str, limit: int) -> list[Passage]:
         """The passages that share words with the question, the best first."""
         words = list(dict.fromkeys(tokens(question)))
-        if not words or not self._passages:
+        if not words or not self.passages:
             return []
         query = f"{{title words}} : ({_any(words)})"
         if found := list(dict.fromkeys(grams(words))):
@@ -47,7 +48,7 @@ class PassageIndex:
             f"SELECT number FROM passages WHERE passages MATCH ? ORDER BY bm25(passages, {_WEIGHTS}) LIMIT ?",  # noqa: S608
             (query, limit),
         )
-        return [self._passages[number] for (number,) in rows]
+        return [self.passages[number] for (number,) in rows]
 
 
 def _row(number: int, passage: Passage) -> tuple[int, str, str, str, str]:
