@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install when something is missing)
 
-import asyncio
 import hashlib
 import logging
 import re
@@ -28,12 +27,12 @@ from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
 from relay.channels.sms.webhook import Form, external_id, is_delivery, read_form
 from relay.config.logs import REFUSALS
-from relay.config.settings import load_or_exit, load_settings
+from relay.config.settings import load_settings
 from relay.core.errors import PayloadError
 from relay.core.messages import PlannedPart, User, UserId
 from relay.core.text import strip_controls
 from relay.knowledge.assistant import Assistant
-from relay.knowledge.preview import print_prompt, question_of
+from relay.knowledge.preview import printed_prompt
 from relay.web.access import PUBLIC, why_not_direct
 from relay.web.errors import ApiError
 from sms_service import SmsService, callback_base
@@ -263,12 +262,9 @@ def signed_command(settings: SmsSettings, url: str) -> str:
 
 def main() -> None:
     """Run the server until a signal."""
-    question = question_of("--prompt", "print the system prompt that is sent with a question, and end")
-    if question is not None:
-        assistant = Assistant(load_or_exit(settings_as(SmsSettings)), SMS)
-        asyncio.run(print_prompt(assistant, texts.system_prompt("Alice"), question))
-        return
-    run_channel(CHANNEL, partial(create_app, reread=partial(load_settings, settings_as(SmsSettings))))
+    kind = settings_as(SmsSettings)
+    if not printed_prompt(kind, SMS, texts.system_prompt("Alice")):
+        run_channel(CHANNEL, partial(create_app, reread=partial(load_settings, kind)))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from relay.channels.telegram.polling import LEASE_NAME, Poller
 from relay.channels.telegram.settings import TelegramSettings, bot_token, webhook_secret
 from relay.channels.telegram.spec import CHANNEL, TELEGRAM
 from relay.config.errors import SettingsError
-from relay.config.settings import load_or_exit, load_settings
+from relay.config.settings import load_settings
 from relay.core import shutdown
 from relay.core.errors import SendError
 from relay.core.http_client import open_http_client
@@ -44,7 +44,7 @@ from relay.core.retry import retry_forever
 from relay.core.store import Store
 from relay.core.text import timestamp
 from relay.knowledge.assistant import Assistant
-from relay.knowledge.preview import print_prompt, question_of
+from relay.knowledge.preview import printed_prompt
 from relay.web.access import ADMIN, PUBLIC
 from relay.web.errors import ApiError
 from relay.web.token_guard import same_secret
@@ -288,12 +288,9 @@ async def stop_polling(request: Request) -> dict[str, Any]:
 
 def main() -> None:
     """Run the server until a signal."""
-    question = question_of("--prompt", "print the system prompt that is sent with a question, and end")
-    if question is not None:
-        assistant = Assistant(load_or_exit(settings_as(TelegramSettings)), TELEGRAM)
-        asyncio.run(print_prompt(assistant, texts.system_prompt("Alice", group=False), question))
-        return
-    run_channel(CHANNEL, partial(create_app, reread=partial(load_settings, settings_as(TelegramSettings))))
+    kind = settings_as(TelegramSettings)
+    if not printed_prompt(kind, TELEGRAM, texts.system_prompt("Alice", group=False)):
+        run_channel(CHANNEL, partial(create_app, reread=partial(load_settings, kind)))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from relay.config.settings import Settings, load_or_exit
 from relay.core.errors import ModelError
+from relay.core.messages import Platform
 from relay.knowledge.assistant import Assistant
 
 Ask = Callable[[Sequence[Mapping[str, str]]], Awaitable[str]]
@@ -20,10 +23,15 @@ def question_of(option: str, help_text: str) -> str | None:
     return question
 
 
-async def print_prompt(assistant: Assistant, channel_prompt: str, question: str) -> None:
-    """Print the system prompt exactly as it is sent with this question."""
-    await assistant.refresh()
+def printed_prompt(kind: type[Settings], platform: Platform, channel_prompt: str) -> bool:
+    """With `--prompt QUESTION`, print the system prompt exactly as it is sent with this question; else False."""
+    question = question_of("--prompt", "print the system prompt that is sent with a question, and end")
+    if question is None:
+        return False
+    assistant = Assistant(load_or_exit(kind), platform)
+    asyncio.run(assistant.refresh())
     sys.stdout.write(assistant.build(channel_prompt, assistant.find(question)).text + "\n")
+    return True
 
 
 async def print_answer(assistant: Assistant, question: str, ask: Ask) -> bool:
