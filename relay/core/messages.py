@@ -194,7 +194,7 @@ class Decision:
     Exactly one of: `reply` (send this Markdown), `prompt` (give this text to the model), or neither (send nothing;
     for a `reason`). `hold` keeps the message unanswered until a decision with `release`; `rest` is the part of its text
     that is answered next, as a message of its own. `preface` and `postscript` (Markdown) go before and after the
-    model's answer. A message that quotes `reaction_to` is only a reaction, if that is the beginning of a text of ours.
+    model's answer.
     from_person: the provider marks machines and this is none, so neither speed nor repetition is taken for one, and a
     command is carried out beyond every limit. The other fields are changes to the user, committed together with the
     answer.
@@ -207,7 +207,6 @@ class Decision:
     release: bool = False
     rest: str | None = None
     postscript: str = ""
-    reaction_to: str = ""
     name: str | None = None
     state: UserState | None = None
     clear_history: bool = False
