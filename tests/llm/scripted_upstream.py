@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+COMPLETIONS = "/chat/completions"
 SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
 

@@ -20,6 +20,7 @@ from relay.llm.gateway.environment import Environment
 from tests.config.test_logs import ENCODINGS
 from tests.llm.running_llm_server import made, nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
+    COMPLETIONS,
     DONE,
     NDJSON,
     Call,
@@ -38,17 +39,7 @@ from tests.llm.scripted_upstream import (
     streams_then_hangs,
 )
 
-COMPLETIONS = "/chat/completions"
 HTML = "<!doctype html><html><body>502 Bad Gateway</body></html>"
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    async with scripted_upstream() as found:
-        found.on("/key", responds(200, {"data": {}}))
-        found.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
-        found.on("/api/tags", responds(200, {"models": [{"name": "scripted:latest"}]}))
-        yield found
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -15,6 +14,7 @@ from relay.llm.providers.markup import AnswerFilter, cleaned
 from relay.llm.providers.repetition import without_loop
 from tests.llm.running_llm_server import ollama, openai, running
 from tests.llm.scripted_upstream import (
+    COMPLETIONS,
     DONE,
     Call,
     Script,
@@ -23,21 +23,8 @@ from tests.llm.scripted_upstream import (
     delta,
     last_line,
     line,
-    responds,
-    scripted_upstream,
     streams,
 )
-
-COMPLETIONS = "/chat/completions"
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    async with scripted_upstream() as found:
-        found.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
-        found.on("/api/tags", responds(200, {"models": [{"name": "scripted:latest"}]}))
-        yield found
-
 
 CUT: list[tuple[str, str]] = [
     ("Hello there!<|im_end|>", "Hello there!"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from relay.llm.gateway.openai_api import OpenAiAnswer
 from relay.llm.gateway.response import AnswerResponse, OnChunk
 from tests.llm.running_llm_server import nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
+    COMPLETIONS,
     DONE,
     NDJSON,
     SSE,
@@ -31,23 +31,18 @@ from tests.llm.scripted_upstream import (
     last_line,
     line,
     responds,
-    scripted_upstream,
     streams,
 )
 
-COMPLETIONS = "/chat/completions"
 MAKE = {"openrouter": openrouter, "ollama": ollama, "openai": openai}
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    async with scripted_upstream() as found:
-        found.on("/key", responds(200, {"data": {}}))
-        found.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
-        found.on("/api/tags", responds(200, {"models": [{"name": "scripted:latest"}]}))
-        found.on(COMPLETIONS, completion("hello"))
-        found.on("/api/chat", chat("hello"))
-        yield found
+async def upstream(upstream: Upstream) -> Upstream:
+    """Also answers every question with hello."""
+    upstream.on(COMPLETIONS, completion("hello"))
+    upstream.on("/api/chat", chat("hello"))
+    return upstream
 
 
 # -- what a server says of itself --------------------------------------------------------------------------------------

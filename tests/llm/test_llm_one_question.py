@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.llm.running_llm_server import ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
+    COMPLETIONS,
     DONE,
     Call,
     Script,
@@ -19,24 +19,19 @@ from tests.llm.scripted_upstream import (
     completion,
     delta,
     responds,
-    scripted_upstream,
     streams,
     streams_then_cuts,
 )
 
-COMPLETIONS = "/chat/completions"
 BLOCKED_PAGE = "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>Sorry, you have been blocked"
 UINT64_MAX = 2**64 - 1
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    async with scripted_upstream() as found:
-        found.on("/key", responds(200, {"data": {}}))
-        found.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
-        found.on("/api/tags", responds(200, {"models": [{"name": "scripted:latest"}]}))
-        found.on(COMPLETIONS, completion("hello"))
-        yield found
+async def upstream(upstream: Upstream) -> Upstream:
+    """Also answers every question with hello."""
+    upstream.on(COMPLETIONS, completion("hello"))
+    return upstream
 
 
 def person(name: str, **more: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from relay.core.messages import Platform
 from relay.llm.client import LlmClient
 from tests.llm.running_llm_server import Running, openai, openrouter, running
 from tests.llm.scripted_upstream import (
+    COMPLETIONS,
     DONE,
     Call,
     Script,
@@ -23,19 +23,8 @@ from tests.llm.scripted_upstream import (
     completion,
     delta,
     responds,
-    scripted_upstream,
     streams,
 )
-
-COMPLETIONS = "/chat/completions"
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    async with scripted_upstream() as found:
-        found.on("/key", responds(200, {"data": {}}))
-        found.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
-        yield found
 
 
 def refuses(field: str, script: Script) -> Script:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.llm.running_llm_server import Running, openai, openrouter, running
 from tests.llm.scripted_upstream import (
+    COMPLETIONS,
     DONE,
     Script,
     Upstream,
@@ -19,25 +19,15 @@ from tests.llm.scripted_upstream import (
     delta,
     hangs,
     responds,
-    scripted_upstream,
     streams,
     streams_then_cuts,
     streams_then_hangs,
 )
 
-COMPLETIONS = "/chat/completions"
 PRICED = {"prompt_tokens": 100, "completion_tokens": 0, "cost": 0.25}
 WORDS = "".join(f"{number:05}" for number in range(800))
 """4000 characters, and no loop."""
 EMPTY = streams(delta(""), delta(finish="stop", usage=PRICED), DONE)
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    async with scripted_upstream() as found:
-        found.on("/key", responds(200, {"data": {}}))
-        found.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
-        yield found
 
 
 async def chat_error(server: Running, **more: Any) -> tuple[int, dict[str, Any]]:

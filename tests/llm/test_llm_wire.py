@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.llm.running_llm_server import ollama, openai, running
 from tests.llm.scripted_upstream import (
+    COMPLETIONS,
     DONE,
     NDJSON,
     SSE,
@@ -22,21 +22,10 @@ from tests.llm.scripted_upstream import (
     last_line,
     line,
     responds,
-    scripted_upstream,
     streams,
     streams_then_cuts,
     streams_then_hangs,
 )
-
-COMPLETIONS = "/chat/completions"
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
-    async with scripted_upstream() as found:
-        found.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
-        found.on("/api/tags", responds(200, {"models": [{"name": "scripted:latest"}]}))
-        yield found
 
 
 def event(*, finish: Any = None, index: Any = 0, **content: Any) -> str:
