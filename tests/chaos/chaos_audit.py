@@ -24,7 +24,8 @@ from tests.chaos.chaos_users import ChaosUser
 
 Row = dict[str, Any]
 Bubble = dict[str, Any]
-_NUMBER = re.compile(r"^\(\d+/\d+\) ")
+_NUMBER = re.compile(r"^\(\d+/\d+\) |\n\n\(\d+/\d+\)$")
+"""The number of a part, before a text message and after a Telegram message; the history has none."""
 
 
 @dataclass(slots=True)

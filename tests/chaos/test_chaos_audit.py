@@ -135,6 +135,16 @@ def test_pieces_that_come_late_or_between_others_are_found() -> None:
     assert wrong(audited([long], [*rest, first])) == {"out_of_order"}
 
 
+@pytest.mark.parametrize("form", ["(1/3) {}", "{}\n\n(1/3)"])
+def test_the_number_of_a_part_is_no_difference_to_the_history(form: str) -> None:
+    """A text message begins with it, a Telegram message ends with it; anywhere else it is text."""
+    question = asked(1)
+    answer = answer_to(question.text)
+    assert wrong(audited([question], [form.format(answer)], history=f"Welcome!{answer}")) == set()
+    inside = f"{answer} (1/3) and more"
+    assert wrong(audited([question], [inside], history=f"Welcome!{answer} and more")) == {"history"}
+
+
 def test_a_history_that_differs_from_what_was_seen_is_found() -> None:
     """Both what was answered and what was asked."""
     question = asked(1)
