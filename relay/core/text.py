@@ -31,6 +31,12 @@ def is_blank(text: str) -> bool:
     return all(unicodedata.category(char) in _SHOW_NOTHING or char == "\ufe0f" for char in text)
 
 
+def bare_letters(text: str) -> str:
+    """The text for comparison: lower case, without accents, compatibility forms and characters that show nothing."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(char for char in plain if unicodedata.category(char) not in {"Mn", "Cf"})
+
+
 def timestamp(seconds: float | None) -> str | None:
     """Seconds since the epoch as RFC 3339 in UTC, the way every answer of ours shows a moment."""
     if seconds is None:

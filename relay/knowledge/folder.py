@@ -6,12 +6,12 @@ A file that cannot be used becomes a sentence in `problems`, never an exception.
 from __future__ import annotations
 
 import csv
-import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from relay.core.faq_file import FaqError, read_faq
 from relay.knowledge.extract import ENDINGS, ExtractionError, extract
 from relay.knowledge.passages import Passage, cut
 
@@ -75,9 +75,10 @@ class KnowledgeFolder:
             if version[1] > MAX_FILE_BYTES:
                 raise ExtractionError(f"it is larger than {MAX_FILE_BYTES // 1_000_000} MB")
             passages = tuple(_PASSAGES[path.suffix.lower()](path, self._name(path)))
-        except (ExtractionError, OSError, ValueError, csv.Error) as error:
-            log.warning("%s is not used: %s", self._name(path), error)
-            return Document(version, problem=str(error))
+        except (ExtractionError, FaqError, OSError, ValueError, csv.Error) as error:
+            problem = str(error).removeprefix(path.name).lstrip(" ,")
+            log.warning("%s is not used: %s", self._name(path), problem)
+            return Document(version, problem=problem)
         return Document(version, passages)
 
     def _name(self, path: Path) -> str:
@@ -111,15 +112,9 @@ def _table(path: Path, source: str) -> Iterator[Passage]:
 
 def _faq(path: Path, source: str) -> Iterator[Passage]:
     """The entries of a FAQ; those about the demo itself are for the demo alone."""
-    content = json.loads(_text(path))
-    entries = content.get("entries") if isinstance(content, Mapping) else None
-    if not isinstance(entries, list):
-        raise ExtractionError('it must look like {"entries": [{"questions": ["..."], "answer": "..."}]}')
-    for entry in entries:
-        if isinstance(entry, Mapping) and not entry.get("demo"):
-            questions, answer = entry.get("questions"), entry.get("answer")
-            title = " / ".join(map(str, questions)) if isinstance(questions, list) else ""
-            yield Passage(source, title, "\n".join(map(str, answer)) if isinstance(answer, list) else str(answer))
+    for entry in read_faq(path)[0]:
+        if not entry.for_demo:
+            yield Passage(source, " / ".join(entry.questions), entry.answer)
 
 
 _PASSAGES: dict[str, Callable[[Path, str], Iterator[Passage]]] = {

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import regex
 
+from relay.core.text import bare_letters
 from relay.knowledge.passages import Passage
 
 _SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -62,9 +63,7 @@ def _any(words: Iterable[str]) -> str:
 
 def tokens(text: str) -> Iterator[str]:
     """The words of a text without case and accents; of a script without spaces, each two neighbouring characters."""
-    folded = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(char for char in folded if unicodedata.category(char) != "Mn")
-    for run in _RUN.findall(unicodedata.normalize("NFC", plain)):
+    for run in _RUN.findall(unicodedata.normalize("NFC", bare_letters(text))):
         if len(run) > 1 and _UNSPACED.match(run):
             yield from (run[at : at + 2] for at in range(len(run) - 1))
         else:

@@ -7,9 +7,10 @@ send. Every other spelling is ours to obey and to confirm.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+
+from relay.core.text import bare_letters
 
 
 class Keyword(StrEnum):
@@ -107,9 +108,7 @@ def _kind_of(text: str) -> Keyword | None:
 
 def folded(text: str) -> str:
     """The words of a text for comparison: lower case, without accents, punctuation, emoji and invisible characters."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    letters = (char for char in unicodedata.normalize("NFKD", plain) if unicodedata.category(char) not in {"Mn", "Cf"})
-    return " ".join("".join(char if char.isalnum() else " " for char in letters).split())
+    return " ".join("".join(char if char.isalnum() else " " for char in bare_letters(text)).split())
 
 
 # -- invitations -------------------------------------------------------------------------------------------------------

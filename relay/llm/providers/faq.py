@@ -1,19 +1,20 @@
-"""The demo provider's FAQ: a JSON file of questions and answers, edited by the operator, in any language.
+"""The demo provider's FAQ: finds the entry of the operator's file that is most like a question, in any language.
 
 Reloads a changed file. A missing or invalid file becomes a message in `problem`, never an exception.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from relay.core.faq_file import FaqError, read_faq
+from relay.core.text import bare_letters
 
 log = logging.getLogger("relay.faq")
 
@@ -36,10 +37,6 @@ class Entry:
 
     questions: tuple[_Features, ...]
     answer: str
-
-
-class FaqError(Exception):
-    """The file cannot be used; the message is a sentence with reason and remedy."""
 
 
 class Faq:
@@ -69,7 +66,8 @@ class Faq:
             return
         self._version = version
         try:
-            self._entries, self.default = read(self._path)
+            entries, self.default = read_faq(self._path)
+            self._entries = tuple(Entry(tuple(map(_features, entry.questions)), entry.answer) for entry in entries)
             problem = ""
         except FaqError as error:
             problem = str(error)
@@ -100,44 +98,9 @@ def file_version(path: Path) -> tuple[float, int] | None:
     return stat.st_mtime, stat.st_size
 
 
-def read(path: Path) -> tuple[tuple[Entry, ...], str]:
-    """The entries of a file and its default answer; raises FaqError."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise FaqError(
-            f"{path.name} is missing: put it back, or set demo_faq_file to a file with questions and answers."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise FaqError(f"{path.name} cannot be read: {error}. Make it a readable UTF-8 file.") from None
-    except ValueError as error:
-        raise FaqError(f"{path.name} is not valid JSON: {error}. Look for a missing comma or quote.") from None
-    if not isinstance(content, dict) or not isinstance(content.get("entries"), list):
-        raise FaqError(f'{path.name} must look like {{"entries": [{{"questions": ["..."], "answer": "..."}}]}}.')
-    return tuple(_entry(path, number, row) for number, row in enumerate(content["entries"], 1)), _text(
-        content.get("default", "")
-    )
-
-
-def _entry(path: Path, number: int, row: Any) -> Entry:
-    questions = row.get("questions") if isinstance(row, Mapping) else None
-    answer = _text(row.get("answer")) if isinstance(row, Mapping) else ""
-    if not isinstance(questions, list) or not all(isinstance(text, str) for text in questions) or not answer:
-        raise FaqError(f'{path.name}, entry {number}: it needs "questions" (a list of texts) and "answer" (a text).')
-    return Entry(tuple(_features(text) for text in questions), answer)
-
-
-def _text(value: Any) -> str:
-    """An answer: a text, or a list of lines; "" for anything else and for white space."""
-    if isinstance(value, list):
-        value = "\n".join(str(line) for line in value)
-    return value if isinstance(value, str) and value.strip() else ""
-
-
 def _features(text: str) -> _Features:
     """Normalise a text: no case, accents, punctuation. Trigrams match scripts without spaces."""
-    decomposed = unicodedata.normalize("NFKD", text[:2000].casefold())
-    words = _WORD.findall("".join(char for char in decomposed if not unicodedata.combining(char)))
+    words = _WORD.findall(bare_letters(text[:2000]))
     joined = f" {' '.join(words)} "
     trigrams = frozenset(joined[start : start + 3] for start in range(len(joined) - 2))
     return _Features(joined, frozenset(words), trigrams)
