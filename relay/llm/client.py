@@ -20,6 +20,7 @@ from relay.core.http_client import retry_after_seconds
 from relay.core.messages import Answer, Platform
 from relay.core.text import is_blank
 from relay.llm.chat import ProviderError, RequestTiming
+from relay.llm.html_answers import as_markdown
 from relay.llm.providers.json_values import as_amount, as_dict, as_int, as_text
 from relay.llm.providers.markup import cleaned
 from relay.llm.providers.repetition import without_loop
@@ -46,7 +47,8 @@ class LlmClient:
     """Client of the LLM server (ours or a real Ollama) at `settings.model_url`, over a shared HTTP client."""
 
     def __init__(self, http: httpx.AsyncClient, settings: Settings) -> None:
-        self._options = {"num_predict": tokens} if (tokens := settings.max_answer_tokens) else {}
+        options = {"num_predict": settings.max_answer_tokens, "temperature": settings.temperature}
+        self._options = {key: value for key, value in options.items() if value is not None}
         self._seconds = settings.llm_total_seconds + _GRACE_SECONDS
         self._server = _LlmServer(
             partial(http.send, stream=True),
@@ -135,7 +137,7 @@ async def _read(stream: Stream, timing: RequestTiming) -> Answer:
 def _answer(text: str, last: Mapping[str, Any], timing: RequestTiming) -> Answer:
     ours = as_dict(last.get("x_relay"))
     cost, unusable = as_amount(ours.get("cost_usd")), _unusable(ours)
-    text = without_loop(cleaned(text)).strip()
+    text = as_markdown(without_loop(cleaned(text))).strip()
     if is_blank(text):
         error = ModelError(ModelFailure.EMPTY, "the model gave an empty answer")
         error.unusable = unusable.and_one(cost or 0.0)
