@@ -10,7 +10,7 @@ import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -36,13 +36,15 @@ from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.gateway import Gateway
 from relay.llm.gateway.metrics import LlmMetrics
 from relay.llm.gateway.ollama_api import OllamaAnswer, listed, read_chat, read_show, shown
-from relay.llm.gateway.openai_api import OpenAiAnswer, error_form, read_completion
+from relay.llm.gateway.openai_api import OpenAiAnswer, error_form
+from relay.llm.gateway.openai_request import read_completion
 from relay.llm.gateway.response import AnswerResponse, OnChunk
 from relay.llm.gateway.spend import SpendTracker
+from relay.llm.gateway.unoffered import UNOFFERED
 from relay.llm.providers.faq import file_version
 from relay.web.access import INTERNAL, PUBLIC, PlainRoute, is_trusted
 from relay.web.app import add_common_routes, build_app
-from relay.web.errors import BodyLimit
+from relay.web.errors import ApiError, BodyLimit
 from relay.web.serve import run_server
 
 log = logging.getLogger("relay.llm_server")
@@ -76,12 +78,17 @@ def create_app(
         "or an honest list of answers.",
         body_limits=dict.fromkeys(_CHAT_ROUTES, BodyLimit(settings.llm_max_body_bytes, "llm_max_body_bytes")),
         error_form=error_form,
+        allowed_origins=settings.llm_allowed_origins,
     )
     app.state.reread = reread
     app.state.environment = environment or Environment()
     app.state.llm_metrics = LlmMetrics(app.state.metrics)
     app.include_router(asking)  # first, because routes are matched in order
     app.include_router(routes)
+    for path, (method, remedy) in UNOFFERED.items():
+        app.add_api_route(
+            path, _not_offered(remedy), methods=[method], dependencies=[INTERNAL], include_in_schema=False
+        )
 
     async def ready(request: Request) -> dict[str, Any]:
         status = await _status(request)
@@ -166,10 +173,15 @@ async def chat(request: Request) -> Response:
     """NDJSON unless `stream` is false. The last line has counts, durations, and in `x_relay` source, model and cost.
 
     Fields: model ("default" or absent: the configured one), messages, stream, options, format, tools, think,
-    keep_alive, and x_relay {channel, name, person}. Errors: {"error", "kind", "hint", "retry_after"}.
+    keep_alive, and x_relay {channel, name, person}. An empty list of messages loads the model, or unloads it with
+    keep_alive 0. Errors: {"error", "kind", "hint", "retry_after"}.
     """
     try:
         chat_request, stream = read_chat(await request.body())
+        if not chat_request.messages:
+            await _gateway(request.app).load(chat_request)
+            loaded = OllamaAnswer(chat_request.model or "default").loaded(chat_request.keep_alive)
+            return Response(loaded, media_type="application/json")
     except ModelError as error:
         return _refused(OllamaAnswer(""), error)
     return _answer(request, chat_request, OllamaAnswer(chat_request.model or "default"), stream=stream)
@@ -259,6 +271,13 @@ async def model(request: Request, name: str) -> Response:
     except ModelError as error:
         return _refused(OpenAiAnswer("", with_usage=False), error)
     return JSONResponse(_model_row(name))
+
+
+def _not_offered(remedy: str) -> Callable[[Request], Awaitable[None]]:
+    async def refuse(request: Request) -> None:
+        raise ApiError(501, f"{request.url.path} is not offered by the relay's LLM server", remedy)
+
+    return refuse
 
 
 def _model_row(name: str) -> dict[str, Any]:

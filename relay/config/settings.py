@@ -108,7 +108,7 @@ class Settings(BaseModel):
     openai_base_url: OptionalUrl = None
     """Base URL of an OpenAI-compatible server, including /v1: vLLM, llama.cpp, LM Studio, LiteLLM."""
     openai_api_key: Secret = None
-    """Key of that server, if it needs one."""
+    """Key of that server, if it needs one; a server on this machine without a key costs nothing."""
     openai_model: Text = None
     """Model to use on that server; its first one when empty."""
     openai_max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 16
@@ -155,6 +155,9 @@ class Settings(BaseModel):
     """Timeout for a whole answer."""
     internal_token: Token = None
     """When set, the LLM server's model routes require it as a bearer token; the channels send it."""
+    llm_allowed_origins: Words = ()
+    """Sites whose pages may use the LLM server from a browser on this machine: http://localhost:3000. Takes a
+    restart."""
     demo_faq_file: Annotated[str, Field(min_length=1)] = "faq.json"
     """FAQ that the demo source answers from; edit it freely."""
     history_exchanges: Annotated[int, Field(ge=0, le=50)] = 5
@@ -169,6 +172,9 @@ class Settings(BaseModel):
     """How the AI calls itself."""
     business_name: Text = None
     """For whom the AI speaks."""
+    temperature: Annotated[float | None, Field(ge=0, le=2)] = None
+    """How freely the AI answers people: 0 keeps to what is most likely, 1 and more varies. The model's own when empty.
+    Takes a restart."""
     timezone: Timezone = "UTC"
     """Time zone of the date and time that the AI is told, such as Europe/Berlin."""
     knowledge_folder: Annotated[str, Field(min_length=1)] = "knowledge"
@@ -179,6 +185,8 @@ class Settings(BaseModel):
     best."""
     knowledge_only: bool = False
     """The AI answers from the documents only, else it states that it does not know and offers a person."""
+    knowledge_name_source: bool = False
+    """The AI ends an answer from a document with its topic in parentheses: (opening hours)."""
 
     # People and the relay
     admin_token: Token = None

@@ -50,9 +50,10 @@ class ChatMessage:
 class ChatRequest:
     """A chat request, independent of the wire format.
 
-    options uses Ollama's names (temperature, num_predict ...). `user` is opaque and stable: slots of a queue are shared
-    fairly between users. name and channel are empty for callers other than our channels. unusable: how many answers to
-    the same question were paid for before and could not be used.
+    options uses Ollama's names (temperature, num_predict ...). format is "json", or a schema as OpenAI's json_schema
+    has it: {"name", "schema", "strict" ...}. Without messages the model is only to be loaded, or unloaded. `user` is
+    opaque and stable: slots of a queue are shared fairly between users. name and channel are empty for callers other
+    than our channels. unusable: how many answers to the same question were paid for before and could not be used.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -168,6 +169,9 @@ class Provider(ABC):
     @abstractmethod
     def answer(self, request: ChatRequest, model: str, timing: RequestTiming) -> StreamEvents:
         """Stream the answer as chunks, then exactly one Completion. Raises ModelError; closing it cancels upstream."""
+
+    async def load(self, model: str, keep_alive: str | float | None) -> None:  # noqa: B027 (most have nothing to load)
+        """Load a model into memory, or unload it when keep_alive is 0. Raises ModelError."""
 
     @abstractmethod
     async def fetch_status(self) -> ProviderStatus:

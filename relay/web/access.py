@@ -10,7 +10,7 @@ import functools
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -59,12 +59,12 @@ def is_loopback(host: str | None) -> bool:
     return (mapped or address).is_loopback
 
 
-def why_not_direct(request: Request) -> str | None:
+def why_not_direct(request: Request, allowed_origins: Collection[str] = ()) -> str | None:
     """A sentence on what shows that a request does not come directly from this machine; None when nothing does.
 
     A tunnel's requests come from loopback too, so the address alone proves nothing: the Host must be a loopback name
-    (else DNS rebinding works), an Origin must be our own, and every header must be one that a client on this machine
-    sends. Tunnels and proxies add headers, and no list of those would be complete.
+    (else DNS rebinding works), an Origin must be our own or allowed, and every header must be one that a client on this
+    machine sends. Tunnels and proxies add headers, and no list of those would be complete.
     """
     if not is_loopback(request.client.host if request.client else None):
         return "the request comes from another machine"
@@ -74,7 +74,9 @@ def why_not_direct(request: Request) -> str | None:
     for name in request.headers:
         if name not in _LOCAL_HEADERS and not name.startswith(_LOCAL_PREFIXES):
             return f"the request carries {name[:_SHOWN_HEADER]}, which only proxies and tunnels send"
-    return None if origin_is_ours(request) else "the request comes from another site's page"
+    if origin_is_ours(request) or request.headers["origin"] in allowed_origins:
+        return None
+    return "the request comes from another site's page"
 
 
 def _hostname(host: str) -> str | None:
@@ -127,7 +129,7 @@ async def internal(request: Request) -> None:
     if settings.internal_token is not None:
         if not same_secret(bearer(request), settings.internal_token.get_secret_value()):
             raise ApiError(401, "this route requires the internal token", "send Authorization: Bearer INTERNAL_TOKEN")
-    elif reason := why_not_direct(request):
+    elif reason := why_not_direct(request, request.app.state.allowed_origins):
         raise ApiError(
             403,
             "this route answers only to programs on this machine",

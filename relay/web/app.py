@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from html import escape
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response
 
 from relay.config.settings import Settings
@@ -30,13 +31,14 @@ def build_app(
     description: str = "",
     body_limits: Mapping[str, BodyLimit] | None = None,
     error_form: ErrorForm = unchanged,
+    allowed_origins: Sequence[str] = (),
 ) -> FastAPI:
     """Build an app without routes; `app.state` has `settings`, `metrics` and `token_guard` (None without admin_token).
 
     `app.state.logins` is None: a server with the database sets it at start, others do not accept the console's cookie.
 
     body_limits: paths whose limit differs from max_body_bytes. error_form: changes the body of an error on paths whose
-    protocol requires another one.
+    protocol requires another one. allowed_origins: sites whose pages may call the internal routes from a browser.
     """
     app = FastAPI(
         title=title,
@@ -60,6 +62,9 @@ def build_app(
     app.add_middleware(BodyLimits)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestMetrics, metrics=app.state.metrics)
+    app.state.allowed_origins = origins = [origin.rstrip("/") for origin in allowed_origins]
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=("*",))
     return app
 
 

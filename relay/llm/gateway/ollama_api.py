@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -17,15 +18,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from relay.core.errors import ModelError, ModelFailure, UnusableAnswers
 from relay.llm.chat import ChatMessage, ChatRequest, Chunk, ModelFacts, RequestTiming, ToolCall
 from relay.llm.gateway.api_format import AnswerSummary, hint_of
-from relay.llm.gateway.body import image_from_base64, read
+from relay.llm.gateway.body import Arguments, image_from_base64, read
 from relay.llm.providers.ollama_native import encoded_calls
 
 _NS = 1_000_000_000
+_NO_TIME = re.compile(r"0+(\.0+)?(ms|s|m|h)?")
+"""A `keep_alive` that unloads the model."""
 
 
 class _OllamaFunction(BaseModel):
     name: str
-    arguments: dict[str, Any] = {}
+    arguments: Arguments = {}
 
 
 class _OllamaCall(BaseModel):
@@ -83,20 +86,26 @@ class ChatBody(BaseModel):
     tools: list[dict[str, Any]] | None = None
     think: bool | str | None = None
     keep_alive: str | float | None = None
+    logprobs: bool | None = None
     x_relay: _RelayExtension | None = None
 
 
 def read_chat(content: bytes) -> tuple[ChatRequest, bool]:
-    """Parse a body: the request and whether to stream. Raises ModelError(BAD_REQUEST)."""
+    """Parse a body: the request and whether to stream. An empty list of messages asks to load the model.
+
+    Raises ModelError(BAD_REQUEST).
+    """
     body = read(ChatBody, content)
-    if not body.messages:
+    if body.messages is None:
         raise ModelError(ModelFailure.BAD_REQUEST, "messages: at least one message is needed")
+    if body.logprobs:
+        raise ModelError(ModelFailure.BAD_REQUEST, "logprobs: probabilities of tokens are not passed on")
     who = body.x_relay or _RelayExtension()
     request = ChatRequest(
         messages=tuple(_message(message) for message in body.messages),
         model=(body.model or "").strip(),
         options=body.options.model_dump(exclude_none=True) if body.options else {},
-        format=body.format or None,
+        format=_format(body.format),
         tools=tuple(body.tools or ()),
         think=body.think,
         keep_alive=body.keep_alive,
@@ -106,6 +115,14 @@ def read_chat(content: bytes) -> tuple[ChatRequest, bool]:
         unusable=who.unusable,
     )
     return request, body.stream is not False
+
+
+def _format(wanted: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+    if isinstance(wanted, dict):
+        return {"name": "answer", "strict": True, "schema": wanted} if wanted else None
+    if wanted not in (None, "", "json"):
+        raise ModelError(ModelFailure.BAD_REQUEST, 'format: it must be "json" or a JSON schema')
+    return wanted or None
 
 
 def _message(message: _OllamaMessage) -> ChatMessage:
@@ -152,6 +169,11 @@ class OllamaAnswer:
         wait = {} if error.retry_after is None else {"retry_after": math.ceil(error.retry_after)}
         more = {**wait, **_paid_for(error.unusable)}
         return {"error": error.message, "kind": error.kind.value, "hint": hint_of(error), **more}
+
+    def loaded(self, keep_alive: str | float | None) -> bytes:
+        """The answer to a request without messages, as Ollama's server gives it."""
+        reason = "unload" if _NO_TIME.fullmatch(str(keep_alive)) else "load"
+        return _line({**self._envelope({"role": "assistant", "content": ""}), "done": True, "done_reason": reason})
 
     def _envelope(self, message: dict[str, Any]) -> dict[str, Any]:
         return {"model": self._model, "created_at": datetime.now(UTC), "message": message, "done": False}

@@ -1,138 +1,21 @@
-"""OpenAI's protocol as a server speaks it: POST /v1/chat/completions, SSE, errors as objects.
+"""OpenAI's protocol as a server speaks it: the answers of POST /v1/chat/completions, SSE, errors as objects.
 
-Rules from the API reference and the official Python client: `stream` is false unless asked for, the usage comes in a
-chunk of its own without choices when stream_options.include_usage is set, comments (": ...") are skipped by clients.
+Rules from the API reference and the official Python client: the usage comes in a chunk of its own without choices when
+stream_options.include_usage is set, comments (": ...") are skipped by clients.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from typing import Any, Literal
+from typing import Any
 
 import orjson
-from pydantic import BaseModel, Field
 
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import ChatMessage, ChatRequest, Chunk, Image, RequestTiming, ToolCall
+from relay.llm.chat import Chunk, RequestTiming
 from relay.llm.gateway.api_format import AnswerSummary, hint_of
-from relay.llm.gateway.body import image_from_url, read
-from relay.llm.providers.json_values import as_arguments
-from relay.llm.providers.openai_wire import COMMON_OPTIONS, encoded_calls
-
-
-class _ImageUrl(BaseModel):
-    url: str
-
-
-class _ContentPart(BaseModel):
-    type: Literal["text", "image_url", "refusal"]
-    text: str = ""
-    image_url: _ImageUrl | None = None
-
-
-class _OpenAiFunction(BaseModel):
-    name: str
-    arguments: str = "{}"
-
-
-class _OpenAiCall(BaseModel):
-    id: str = ""
-    function: _OpenAiFunction
-
-
-class _OpenAiMessage(BaseModel):
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[_ContentPart] | None = None
-    tool_calls: list[_OpenAiCall] | None = None
-    tool_call_id: str | None = None
-
-
-class _StreamOptions(BaseModel):
-    include_usage: bool = False
-
-
-class _ResponseFormat(BaseModel):
-    type: Literal["text", "json_object", "json_schema"] = "text"
-    json_schema: dict[str, Any] | None = None
-
-
-class CompletionBody(BaseModel):
-    """The body of POST /v1/chat/completions; unknown fields are ignored."""
-
-    model: str | None = None
-    messages: list[_OpenAiMessage] | None = None
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    seed: int | None = None
-    stop: str | list[str] | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: Any = None
-    response_format: _ResponseFormat | None = None
-    reasoning_effort: str | None = None
-    user: str | None = Field(None, max_length=512)
-
-
-def read_completion(content: bytes) -> tuple[ChatRequest, bool, bool]:
-    """Parse a body: the request, whether to stream, whether to end the stream with usage. Raises ModelError."""
-    body = read(CompletionBody, content)
-    if not body.messages:
-        raise ModelError(ModelFailure.BAD_REQUEST, "messages: at least one message is needed")
-    request = ChatRequest(
-        messages=tuple(_message(message) for message in body.messages),
-        model=(body.model or "").strip(),
-        options=_options(body),
-        format=_format(body.response_format),
-        tools=tuple(body.tools or ()),
-        tool_choice=body.tool_choice,
-        think=False if body.reasoning_effort == "none" else body.reasoning_effort,
-        user=body.user or "",
-    )
-    return request, bool(body.stream), bool(body.stream_options and body.stream_options.include_usage)
-
-
-def _options(body: CompletionBody) -> dict[str, Any]:
-    options = {ours: getattr(body, theirs) for ours, theirs in COMMON_OPTIONS.items()}
-    options["num_predict"] = body.max_completion_tokens or body.max_tokens
-    if isinstance(body.stop, str):
-        options["stop"] = [body.stop]
-    return {key: value for key, value in options.items() if value is not None}
-
-
-def _format(wanted: _ResponseFormat | None) -> str | dict[str, Any] | None:
-    if wanted is None or wanted.type == "text":
-        return None
-    if wanted.type == "json_schema" and wanted.json_schema:
-        schema = wanted.json_schema.get("schema")
-        return schema if isinstance(schema, dict) else "json"
-    return "json"
-
-
-def _message(message: _OpenAiMessage) -> ChatMessage:
-    text, images = _content(message.content)
-    calls = tuple(ToolCall(call.function.name, _arguments(call), call.id) for call in message.tool_calls or ())
-    role = "system" if message.role == "developer" else message.role
-    return ChatMessage(role, text, images, calls, tool_call_id=message.tool_call_id or "")
-
-
-def _content(content: str | list[_ContentPart] | None) -> tuple[str, tuple[Image, ...]]:
-    if content is None or isinstance(content, str):
-        return content or "", ()
-    text = "\n".join(part.text for part in content if part.type == "text")
-    return text, tuple(image_from_url(part.image_url.url) for part in content if part.image_url is not None)
-
-
-def _arguments(call: _OpenAiCall) -> dict[str, Any]:
-    arguments = as_arguments(call.function.arguments)
-    if arguments is None:
-        raise ModelError(ModelFailure.BAD_REQUEST, "messages.tool_calls: arguments must be a JSON object as text")
-    return arguments
+from relay.llm.providers.openai_wire import encoded_calls
 
 
 class OpenAiAnswer:
@@ -201,7 +84,7 @@ def _message_of(chunk: Chunk, *, streamed: bool, first_call: int = 0) -> dict[st
     if chunk.thinking:
         message["reasoning"] = chunk.thinking
     if chunk.tool_calls:
-        calls = encoded_calls(chunk.tool_calls, first_call)
+        calls = encoded_calls(chunk.tool_calls)
         message["tool_calls"] = (
             [{"index": n, **call} for n, call in enumerate(calls, first_call)] if streamed else calls
         )

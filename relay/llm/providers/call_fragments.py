@@ -10,6 +10,7 @@ import orjson
 
 from relay.llm.chat import ToolCall
 from relay.llm.providers.json_values import as_arguments, as_dict, as_dicts, as_text
+from relay.llm.providers.tool_calls import identified
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ class CallFragments:
         found = [(call, _arguments(call.arguments)) for call in self._calls if call.name]
         if any(arguments is None for _, arguments in found):
             return None
-        return tuple(ToolCall(call.name, arguments or {}, call.id) for call, arguments in found)
+        return tuple(identified(ToolCall(call.name, arguments or {}, call.id)) for call, arguments in found)
 
 
 def _extend(call: _Fragments, name: str, arguments: str) -> None:

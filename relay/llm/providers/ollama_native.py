@@ -6,7 +6,10 @@ an error in mid-stream is one line {"error": "..."}; a stream without done:true 
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from relay.core.errors import ModelFailure
@@ -24,11 +27,13 @@ from relay.llm.chat import (
     ToolCall,
 )
 from relay.llm.providers.json_values import as_arguments, as_dict, as_dicts, as_int, as_text
-from relay.llm.providers.tool_calls import linked
+from relay.llm.providers.tool_calls import identified, linked
 from relay.llm.providers.upstream import Stream, Upstream
 
 DEFAULT_CONTEXT = 4096
 """Ollama's default context in tokens on machines with less than 24 GB of video memory."""
+_CONCURRENT_SHOWS = 8
+_LEARN_SECONDS = 2.0
 
 
 class OllamaProvider(Provider):
@@ -41,7 +46,7 @@ class OllamaProvider(Provider):
         self._upstream = upstream
         self.default_model = model
         self._context = context
-        self._known: dict[str, ModelFacts] = {}
+        self._capabilities: dict[str, Any] = {}
 
     async def answer(self, request: ChatRequest, model: str, timing: RequestTiming) -> StreamEvents:
         try:
@@ -66,13 +71,15 @@ class OllamaProvider(Provider):
             raise
 
     def _body(self, request: ChatRequest, model: str) -> dict[str, Any]:
-        options = dict(request.options)
+        options = {key: value for key, value in request.options.items() if key != "parallel_tool_calls"}
+        if "logit_bias" in options:
+            raise ProviderError(ModelFailure.BAD_REQUEST, "logit_bias: ollama cannot weigh single tokens")
         if self._context:
             options.setdefault("num_ctx", self._context)
         optional = {
             "options": options,
-            "format": request.format,
-            "tools": list(request.tools),
+            "format": request.format if isinstance(request.format, str) else (request.format or {}).get("schema"),
+            "tools": [] if request.tool_choice == "none" else list(request.tools),
             "keep_alive": request.keep_alive,
         }
         return {
@@ -82,6 +89,13 @@ class OllamaProvider(Provider):
             "think": request.think or False,
             **{key: value for key, value in optional.items() if value not in (None, {}, [], "")},
         }
+
+    async def load(self, model: str, keep_alive: str | float | None) -> None:
+        """Send a request without messages, which Ollama answers when the model is in memory, or out of it."""
+        body = {"model": model, "messages": [], "stream": False}
+        body |= {} if keep_alive is None else {"keep_alive": keep_alive}
+        async with self._upstream.stream("/api/chat", body, RequestTiming(0.0)) as stream:
+            await stream.document()
 
     async def _missing(self, model: str) -> ProviderError:
         """The error for a model that is not installed; its message lists the installed ones."""
@@ -99,7 +113,9 @@ class OllamaProvider(Provider):
         found = as_dict(listed).get("models")
         if not isinstance(found, list):
             raise self._upstream.broken("is not Ollama; is ollama_host right?")
-        models = tuple([await self._facts(row) for row in as_dicts(found) if as_text(row.get("name"))])
+        rows = [row for row in as_dicts(found) if as_text(row.get("name"))]
+        await self._learn(rows)
+        models = tuple(self._facts(row) for row in rows)
         model = self.default_model or next((facts.name for facts in models if _chats(facts)), "")
         if not model:
             raise ProviderError(
@@ -108,20 +124,35 @@ class OllamaProvider(Provider):
             )
         return ProviderStatus(model, models)
 
-    async def _facts(self, row: dict[str, Any]) -> ModelFacts:
-        """Capabilities of an installed model, requested once per version."""
-        name, mark = row["name"], f"{row['name']} {row.get('digest')}"
-        if mark in self._known:
-            return self._known[mark]
+    async def _learn(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Ask for the capabilities of unknown models for up to 2 s; the next probe asks for the rest."""
+        first = {self.default_model, f"{self.default_model}:latest"}
+        ordered = sorted(rows, key=lambda row: row["name"] not in first)
+        unknown = deque(row for row in ordered if _mark(row) not in self._capabilities)
+
+        async def ask() -> None:
+            while unknown:
+                row = unknown.popleft()
+                with suppress(ProviderError):
+                    shown = as_dict(await self._upstream.fetch("/api/show", {"model": row["name"]}))
+                    self._capabilities[_mark(row)] = shown.get("capabilities")
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LEARN_SECONDS):
+                await asyncio.gather(*(ask() for _ in range(_CONCURRENT_SHOWS)))
+
+    def _facts(self, row: dict[str, Any]) -> ModelFacts:
         details: dict[str, Any] = {key: row[key] for key in ("size", "digest", "modified_at", "details") if key in row}
-        try:
-            able = as_dict(await self._upstream.fetch("/api/show", {"model": name})).get("capabilities")
-        except ProviderError:
-            return ModelFacts(name, self._context or DEFAULT_CONTEXT, None, details)  # the next probe retries
-        details["capabilities"] = able
+        able = self._capabilities.get(_mark(row))
+        if _mark(row) in self._capabilities:
+            details["capabilities"] = able
         supports_vision = "vision" in able if isinstance(able, list) else None
-        self._known[mark] = ModelFacts(name, self._context or DEFAULT_CONTEXT, supports_vision, details)
-        return self._known[mark]
+        return ModelFacts(row["name"], self._context or DEFAULT_CONTEXT, supports_vision, details)
+
+
+def _mark(row: dict[str, Any]) -> str:
+    """A name for one version of an installed model."""
+    return f"{row['name']} {row.get('digest')}"
 
 
 def _chats(facts: ModelFacts) -> bool:
@@ -159,8 +190,6 @@ def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Chunk | None,
     for data in (value for line in lines for value in stream.parsed(line)):
         if data.get("error"):
             raise stream.error(data)
-        if data.get("done_reason") == "load":
-            raise stream.error("the model was loaded and has not answered")
         message = data.get("message")
         if isinstance(message, dict):
             said += as_text(message.get("content"))
@@ -176,9 +205,8 @@ def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Chunk | None,
 
 def _call(call: dict[str, Any]) -> ToolCall:
     function = as_dict(call.get("function"))
-    return ToolCall(
-        as_text(function.get("name")), as_arguments(function.get("arguments")) or {}, as_text(call.get("id"))
-    )
+    arguments = as_arguments(function.get("arguments")) or {}
+    return identified(ToolCall(as_text(function.get("name")), arguments, as_text(call.get("id"))))
 
 
 def _finish(data: dict[str, Any], model: str) -> Completion:

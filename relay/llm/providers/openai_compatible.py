@@ -72,7 +72,10 @@ class OpenAiProvider(Provider):
                 yield event
 
     def _body(self, request: ChatRequest, model: str) -> dict[str, Any]:
-        return request_body(request, model)
+        body = request_body(request, model)
+        if (penalty := body.get("repetition_penalty")) is not None:
+            body["repeat_penalty"] = penalty  # the name of llama.cpp and LM Studio
+        return body
 
     async def fetch_status(self) -> ProviderStatus:
         listed = await self._upstream.fetch("/models")

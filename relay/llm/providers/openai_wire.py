@@ -24,8 +24,7 @@ from relay.llm.providers.json_values import as_amount, as_dict, as_dicts, as_int
 from relay.llm.providers.tool_calls import linked
 from relay.llm.providers.upstream import NotJsonError, Stream
 
-# Ollama's option -> OpenAI's field. Strict servers refuse unknown fields, so the rest is OpenRouter's alone.
-COMMON_OPTIONS = {
+OPTIONS = {
     "temperature": "temperature",
     "top_p": "top_p",
     "num_predict": "max_tokens",
@@ -33,10 +32,17 @@ COMMON_OPTIONS = {
     "stop": "stop",
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
+    "logit_bias": "logit_bias",
+    "parallel_tool_calls": "parallel_tool_calls",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "repeat_penalty": "repetition_penalty",
 }
+"""Ollama's options, and two that Ollama lacks, with their fields. OpenAI has no field for the last three; a server that
+refuses one is asked without it."""
 
 
-def request_body(request: ChatRequest, model: str, options: Mapping[str, str] = COMMON_OPTIONS) -> dict[str, Any]:
+def request_body(request: ChatRequest, model: str) -> dict[str, Any]:
     """The body of POST /chat/completions, streamed and with usage."""
     body: dict[str, Any] = {
         "model": model,
@@ -44,7 +50,7 @@ def request_body(request: ChatRequest, model: str, options: Mapping[str, str] = 
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    for ours, theirs in options.items():
+    for ours, theirs in OPTIONS.items():
         value = request.options.get(ours)
         if value is not None and not (ours == "num_predict" and as_int(value) < 1):  # -1 and -2: as long as it likes
             body[theirs] = value
@@ -59,8 +65,7 @@ def request_body(request: ChatRequest, model: str, options: Mapping[str, str] = 
     if request.format == "json":
         body["response_format"] = {"type": "json_object"}
     elif isinstance(request.format, Mapping):
-        schema = {"name": "answer", "strict": True, "schema": request.format}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": request.format}
     return body
 
 
@@ -76,15 +81,15 @@ def _message(message: ChatMessage) -> dict[str, Any]:
     return fields
 
 
-def encoded_calls(calls: Iterable[ToolCall], first: int = 0) -> list[dict[str, Any]]:
-    """Tool calls as the protocol has them; calls without an id are numbered from `first`."""
+def encoded_calls(calls: Iterable[ToolCall]) -> list[dict[str, Any]]:
+    """Tool calls as the protocol has them."""
     return [
         {
-            "id": call.id or f"call_{number}",
+            "id": call.id,
             "type": "function",
             "function": {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()},
         }
-        for number, call in enumerate(calls, first)
+        for call in calls
     ]
 
 

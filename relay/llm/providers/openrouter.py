@@ -12,11 +12,10 @@ from relay.core.errors import ModelError
 from relay.llm.chat import ChatRequest, ModelFacts, ProviderStatus
 from relay.llm.providers.json_values import as_amount, as_dict, as_dicts
 from relay.llm.providers.openai_compatible import OpenAiProvider
-from relay.llm.providers.openai_wire import COMMON_OPTIONS, request_body
+from relay.llm.providers.openai_wire import request_body
 from relay.llm.providers.upstream import Upstream
 
 TITLE = "SMS and Telegram AI relay"
-_OPTIONS = {**COMMON_OPTIONS, "top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repetition_penalty"}
 
 
 def attribution(app_url: str | None) -> dict[str, str]:
@@ -42,7 +41,7 @@ class OpenRouterProvider(OpenAiProvider):
         return model.endswith(":free") or model == "openrouter/free"
 
     def _body(self, request: ChatRequest, model: str) -> dict[str, Any]:
-        body = request_body(request, model, _OPTIONS)
+        body = request_body(request, model)
         if self._routing:
             body["provider"] = self._routing
         for field in ("reasoning_effort", "chat_template_kwargs"):

@@ -5,10 +5,16 @@ OpenAI's results have an id and no name; Ollama's clients send a name, or rely o
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
 from relay.llm.chat import ChatMessage, ToolCall
+
+
+def identified(call: ToolCall) -> ToolCall:
+    """The call with an id. Some models give none, and Anthropic's refuse a conversation in which two are equal."""
+    return call if call.id else call._replace(id=f"call_{uuid.uuid4().hex[:12]}")
 
 
 def linked(messages: Sequence[ChatMessage]) -> Sequence[ChatMessage]:

@@ -158,9 +158,34 @@ def _json_values(text: str) -> Iterator[Any]:
         position += len(text[position:]) - len(text[position:].lstrip())
 
 
-def _with_whole_characters(value: Any) -> Any:
-    text = json.dumps(value, ensure_ascii=False)
-    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+class _WholeCharacters:
+    r"""Joins the halves of a UTF-16 surrogate pair that come in two values of a stream.
+
+    Servers that escape JSON as \ud83d\ude00 may cut between the two. A first half waits for the next text at the same
+    place of a value, such as choices[0].delta.content; it becomes U+FFFD when that is not its second half.
+    """
+
+    def __init__(self) -> None:
+        self.halves: dict[tuple[str | int, ...], str] = {}
+
+    def of(self, value: Any, *place: str | int) -> Any:
+        """The value with whole characters in all of its texts. Raises RecursionError for one that is nested deeply."""
+        if isinstance(value, dict):
+            return {_joined(key): self.of(item, *place, key) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.of(item, *place, number) for number, item in enumerate(value)]
+        return self._text(value, place) if isinstance(value, str) else value
+
+    def _text(self, text: str, place: tuple[str | int, ...]) -> str:
+        if text:
+            text = self.halves.pop(place, "") + text
+        if "\ud800" <= text[-1:] <= "\udbff":
+            text, self.halves[place] = text[:-1], text[-1]
+        return _joined(text)
+
+
+def _joined(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class Stream:
@@ -179,6 +204,7 @@ class Stream:
         self._rest = response.aiter_bytes() if compressed else aiter(self._body)
         self._ahead = b""
         self._deadline: float | None = None
+        self._characters = _WholeCharacters()
 
     async def close(self) -> None:
         """Return the connection to the pool, or close it when the body was not read to its end."""
@@ -282,7 +308,7 @@ class Stream:
     def parsed(self, line: bytes) -> list[dict[str, Any]]:
         """Parse a line of the stream: one JSON object, or several. Raises ProviderError for a list of errors too."""
         try:
-            values = [orjson.loads(line)]
+            values = self._parsed_leniently(line) if self._characters.halves else [orjson.loads(line)]
         except orjson.JSONDecodeError:
             values = self._parsed_leniently(line)
         for value in values:
@@ -295,7 +321,7 @@ class Stream:
     def _parsed_leniently(self, line: bytes) -> list[Any]:
         """Parse with Python's json, which accepts NaN; what is no character becomes U+FFFD."""
         try:
-            return [_with_whole_characters(value) for value in _json_values(line.decode("utf-8", "replace"))]
+            return [self._characters.of(value) for value in _json_values(line.decode("utf-8", "replace"))]
         except (ValueError, RecursionError):
             if line.startswith(b"<"):
                 raise self.error("<") from None
