@@ -43,6 +43,7 @@ class ConversationEntry:
     source: str | None = None
     cost_usd: float | None = None
     total_seconds: float | None = None
+    sources: Sequence[str] = ()
     failures: int = 0
     error: str | None = None
     due: str | None = None
@@ -92,6 +93,7 @@ def _from_history(message: dict[str, Any], parts: Sequence[dict[str, Any]]) -> C
         source=message["source"],
         cost_usd=message["cost_usd"],
         total_seconds=message["total_seconds"],
+        sources=message["sources"] or (),
     )
 
 

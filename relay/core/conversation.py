@@ -277,8 +277,9 @@ class Conversation:
             return None
         try:
             async with self._channel.typing(claim.message):
+                messages, sources = await self._messages(question.prompt, user, history)
                 answer = await self._model.ask(
-                    await self._messages(question.prompt, user, history),
+                    messages,
                     platform=self._platform,
                     user=_opaque(self._platform, user_id),
                     name=question.decision.name or (user.name if user else None),
@@ -293,7 +294,7 @@ class Conversation:
             return None
         self._metrics.model_calls.labels(self._platform, "answered").inc()
         await self._record_unusable(claim, answer.unusable)
-        return answer
+        return replace(answer, sources=sources)
 
     async def _end_outage(self) -> None:
         """The model works: after an outage, make all postponed questions due for the next sweep."""
@@ -319,14 +320,15 @@ class Conversation:
 
     async def _messages(
         self, prompt: str, user: User | None, history: Sequence[HistoryMessage]
-    ) -> list[dict[str, str]]:
+    ) -> tuple[list[dict[str, str]], tuple[str, ...]]:
+        """What the model is sent, and the passages of documents in it that fit the question."""
         question = prompt
         if len(prompt) < SHORT_QUESTION:
             question = "\n".join((*(one.message for one in history[-2:] if one.role == "user"), prompt))
         built = await self._build_prompt(self._channel.system_prompt(user), question)
         system = {"role": "system", "content": built.text}
         earlier = [{"role": message.role, "content": message.message} for message in history]
-        return [system, *earlier, {"role": "user", "content": prompt}]
+        return [system, *earlier, {"role": "user", "content": prompt}], built.sources
 
     async def _without_answer(self, question: Question, error: ModelError) -> None:
         """Refuse the question when the error is final, else retry later, with one notice to the user when it is late.

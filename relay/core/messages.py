@@ -346,7 +346,8 @@ class Answer:
     """The answer of the model, and its cost.
 
     text is Markdown as the model wrote it. cost_usd is None when it is unknown. degraded is True when the answer came
-    from a fallback instead of the requested provider. unusable: the answers paid for in vain before it.
+    from a fallback instead of the requested provider. unusable: the answers paid for in vain before it. sources: the
+    passages of the operator's documents that it was given for the question.
     """
 
     text: str
@@ -359,6 +360,7 @@ class Answer:
     total_seconds: float = 0.0
     degraded: bool = False
     unusable: UnusableAnswers = NONE_UNUSABLE
+    sources: tuple[str, ...] = ()
 
 
 def db_safe(text: str) -> str:

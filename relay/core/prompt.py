@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class SystemPrompt:
-    """sources: the documents whose text it contains, in the order of their first passage."""
+    """sources: the passages in it that fit the question, the best first, as `file: heading`."""
 
     text: str
     sources: tuple[str, ...] = ()

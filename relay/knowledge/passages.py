@@ -22,6 +22,11 @@ class Passage:
     text: str
 
     @property
+    def label(self) -> str:
+        """Where it stands, for people: `file: heading`."""
+        return f"{self.source}: {self.title}" if self.title else self.source
+
+    @property
     def size(self) -> int:
         """Bytes of UTF-8, a measure of tokens that holds for every script better than characters do."""
         return len(f"{self.source}{self.title}{self.text}".encode()) + 40

@@ -43,7 +43,7 @@ async def print_answer(assistant: Assistant, question: str, ask: Ask) -> bool:
         write(f"not used: {problem}\n")
     write(f"{len(found)} passages go with the question:\n")
     for passage in found:
-        write(f"- {passage.source}{': ' if passage.title else ''}{passage.title}\n")
+        write(f"- {passage.label}\n")
     prompt = assistant.build("", found).text
     try:
         answer = await ask([{"role": "system", "content": prompt}, {"role": "user", "content": question}])

@@ -284,7 +284,7 @@ def conversation(
     rows = connection.execute(chosen.order_by(conversations.c.id.desc()).limit(limit)).all()
     return [
         plain(row, "id", "role", "message", "timestamp", "in_context", "reply_id")
-        | plain(row, "model", "source", "cost_usd", "total_seconds")
+        | plain(row, "model", "source", "cost_usd", "total_seconds", "sources")
         for row in reversed(rows)
     ]
 

@@ -104,6 +104,7 @@ conversations = Table(
     Column("cost_usd", Double),
     Column("first_token_seconds", Double),
     Column("total_seconds", Double),
+    Column("sources", JSON(none_as_null=True)),
     sqlite_autoincrement=True,
 )
 Index("conversations_person", conversations.c.platform, conversations.c.user_id, conversations.c.id)

@@ -99,6 +99,7 @@ class SampleData:
             answer_tokens=96,
             cost_usd=0.00042,
             total_seconds=1.84,
+            sources=("numbers.md: Products <small>", "faq.json"),
         )
         await self.receive(platform, person, question)
         await self.answer(platform, person, *parts, answer=answer)

@@ -48,7 +48,7 @@ class Channel:
 
 
 async def test_a_conversation_reads_as_it_happened(tmp_path: Path) -> None:
-    """Both sides in order, with model, cost, time and what became of the parts."""
+    """Both sides in order, with model, cost, time, the passages behind the answer, and what became of the parts."""
     async with browsing(await settings_after(alice_asks, tmp_path)) as browser:
         page = await browser.get("/person", params=ALICE)
     assert texts(page) == [
@@ -59,6 +59,8 @@ async def test_a_conversation_reads_as_it_happened(tmp_path: Path) -> None:
     ]
     for text in ("openrouter/auto", "$0.00042", "1.8 s", "2 parts", "delivered", "4 messages"):
         assert text in page.text
+    assert "2 passages, best: <bdi>numbers.md: Products &lt;small&gt;</bdi>" in page.text
+    assert page.text.count("passages, best") == 1
 
 
 async def test_what_is_under_way_or_failed_is_in_its_place(tmp_path: Path) -> None:

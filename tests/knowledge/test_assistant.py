@@ -10,7 +10,7 @@ import pytest
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, load_settings
 from relay.core.messages import Platform
-from relay.knowledge.assistant import REFRESH_SECONDS, Assistant
+from relay.knowledge.assistant import MAX_SOURCES, REFRESH_SECONDS, Assistant
 from relay.llm.chat import ChatMessage, ChatRequest
 from relay.llm.providers.demo import reply
 from relay.llm.providers.faq import Faq
@@ -77,13 +77,16 @@ def test_an_unknown_time_zone_is_refused_with_advice(tmp_path: Path) -> None:
         load_settings(Settings, tmp_path, {"TIMEZONE": "Berlin"})
 
 
-async def test_a_small_folder_is_given_whole_and_its_files_are_the_sources(tmp_path: Path, clock: Clock) -> None:
-    """Then no search can miss it, in any language."""
+async def test_a_small_folder_is_given_whole(tmp_path: Path, clock: Clock) -> None:
+    """Then no search can miss it, in any language; the sources are what the search finds for the question."""
     (tmp_path / "knowledge").mkdir()
     (tmp_path / "knowledge" / "a.md").write_text("# Hours\n9-18\n# Parking\nBehind us")
     (tmp_path / "knowledge" / "b.txt").write_text("Tea costs 4.")
-    built = await assistant(tmp_path, clock)("", "¿hola?")
-    assert built.sources == ("a.md", "b.txt")
+    given = assistant(tmp_path, clock)
+    built = await given("", "¿hola?")
+    assert built.sources == ()
+    for question, sources in (("your hours", ("a.md: Hours",)), ("what costs tea", ("b.txt",))):
+        assert (await given("", question)).sources == sources
     for expected in ('<passage source="a.md" title="Hours">\n9-18\n</passage>', "Behind us", "Tea costs 4."):
         assert expected in built.text
 
@@ -97,7 +100,17 @@ async def test_of_a_large_folder_the_fitting_passages_are_given_within_the_budge
     built = await given("", "what about thing77?")
     assert "thing77" in built.text
     assert built.text.count("<passage") < 10
+    assert built.sources[0] == "all.md: Article 77"
+    assert len(built.sources) <= MAX_SOURCES
     assert sum(passage.size for passage in given.find("what about thing77?")) <= 1000
+
+
+async def test_the_model_names_the_topic_of_its_answer_on_request(tmp_path: Path, clock: Clock) -> None:
+    """Only beside documents: without them it would invent one."""
+    assert "in parentheses" not in await prompt(assistant(tmp_path, clock, knowledge_name_source=True))
+    (tmp_path / "faq.json").write_text('{"entries": [{"questions": ["parking"], "answer": "See FAQ"}]}')
+    assert "in parentheses" in await prompt(assistant(tmp_path, clock, knowledge_name_source=True))
+    assert "in parentheses" not in await prompt(assistant(tmp_path, clock))
 
 
 async def test_changed_documents_and_settings_count_from_the_next_question(tmp_path: Path, clock: Clock) -> None:
