@@ -21,7 +21,7 @@ WARM := $(COMPILED) $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
 WARM_DEV := $(COMPILED) $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos abuse fuzz mutants migration bench weight check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos abuse poison fuzz mutants migration bench evals weight check format lock upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ chaos: setup-dev ## Kill and disturb everything under load, then count what went
 abuse: setup-dev ## Do what strangers may do to the real servers, and measure what it costs (10 minutes). ARGS="--only floods"
 	@$(BIN)/python -m tests.abuse.campaign $(ARGS)
 
+poison: setup-dev ## One person's poisonous messages beside a newcomer every 5 s: nobody else may wait (an hour). ARGS="--seconds 60"
+	@$(BIN)/python -m tests.poison.campaign $(ARGS)
+
 # The suite and CI try few stories; the many are tried here, with a new random seed in each round.
 fuzz: setup-dev ## Search with random inputs for stories that break a property; prints the one to add. MINUTES=10
 	@end=$$(( $$(date +%s) + 60 * $(or $(MINUTES),10) )); while [ $$(date +%s) -lt $$end ]; do \
@@ -98,6 +101,9 @@ $(BIN)/uv: $(BIN)/python
 
 bench: setup-dev ## Measure the LLM server's overhead; LiteLLM's too, if it is installed.
 	@$(BIN)/python benchmarks/llm_server.py $(ARGS)
+
+evals: setup-dev ## Ask the configured AI 30 questions about an example shop; the LLM server must run. ARGS="--questions mine.json --knowledge knowledge"
+	@$(BIN)/python -m evals.run $(ARGS)
 
 weight: setup-dev ## Measure startup time and the memory of each idle server.
 	@$(BIN)/python benchmarks/weight.py $(ARGS)
