@@ -106,7 +106,7 @@ def test_every_file_that_is_named_is_there(page: Path) -> None:
     assert missing == set()
 
 
-FOLDERS = {"relay", "tests", "docs", "deploy", "benchmarks"}
+FOLDERS = {"relay", "tests", "docs", "deploy", "benchmarks", "evals"}
 
 
 @pages
