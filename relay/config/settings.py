@@ -25,8 +25,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, c
 from relay.config.errors import SettingsError
 from relay.config.sources import read_sources
 from relay.config.types import (
+    BUILT_IN_SOURCES,
     CHOSEN,
     Aliases,
+    ModelServers,
     OllamaHost,
     OneOf,
     OptionalUrl,
@@ -83,8 +85,13 @@ class Settings(BaseModel):
     """How long a message stays claimed by a server that shows no sign of life."""
 
     # The model
-    llm_source: Annotated[Literal["auto", "openrouter", "ollama", "openai", "demo"], OneOf] = "auto"
-    """Which source answers; auto takes what is configured or found."""
+    llm_source: Annotated[str, OneOf] = "auto"
+    """Which source answers: openrouter, ollama, openai, demo, or a name of llm_sources; auto takes what is configured
+    or found."""
+    llm_sources: ModelServers = {}
+    """Further OpenAI-compatible servers by name: {"groq": {"base_url": "https://api.groq.com/openai/v1", "api_key":
+    "gsk_...", "model": "llama-3.3-70b"}}; also max_concurrent (16), and free (a server on this machine without a key
+    is)."""
     openrouter_api_key: Secret = None
     """Key of openrouter.ai."""
     openrouter_model: Annotated[str, Field(min_length=1)] = "openrouter/auto"
@@ -116,6 +123,8 @@ class Settings(BaseModel):
     llm_fallbacks: Words = ()
     """Sources to try when the first one fails, in this order: ollama, openrouter:openrouter/free, ... With auto, when
     empty: whatever else is configured or found."""
+    llm_fallback_after: Words = ()
+    """Failures after which the next source is asked too, and which are final otherwise: refused, context_too_long."""
     llm_last_resort: bool = False
     """When every source fails, answer from the demo's FAQ, marked as degraded."""
     llm_aliases: Aliases = {}
@@ -239,6 +248,11 @@ class Settings(BaseModel):
     def _consistent(self) -> Self:
         if not self.database_url.startswith(("sqlite:///", "postgresql+psycopg://")):
             raise ValueError("database_url must begin with sqlite:/// or postgresql+psycopg://")
+        sources = ("auto", *BUILT_IN_SOURCES, *self.llm_sources)
+        if self.llm_source not in sources:
+            raise ValueError(f"llm_source must be one of {', '.join(sources)}")
+        if unknown := set(self.llm_fallback_after) - {"refused", "context_too_long"}:
+            raise ValueError(f"llm_fallback_after knows refused and context_too_long, not {', '.join(sorted(unknown))}")
         try:
             urlsplit(self.database_url).port  # noqa: B018 (reading it is the check)
         except ValueError:
@@ -281,7 +295,9 @@ class Settings(BaseModel):
 
     def secrets(self) -> list[str]:
         """All secret values in effect, passwords in URLs included; `Redactor` takes them."""
-        values = [value.get_secret_value() for _, value in self if isinstance(value, SecretStr)]
+        keys = (source.api_key for source in self.llm_sources.values())
+        own = (value for _, value in self)
+        values = [value.get_secret_value() for value in (*own, *keys) if isinstance(value, SecretStr)]
         passwords = [urlsplit(value).password or "" for _, value in self if isinstance(value, str) and "://" in value]
         # A library may print the URL with the password as it is written there, or the password itself.
         return [value for value in (*values, *passwords, *map(unquote, passwords)) if value]
@@ -363,8 +379,8 @@ def _sentence(kind: type[Settings], detail: Any, origin: Mapping[str, str]) -> s
     location, message = detail["loc"], detail["msg"].removeprefix("Value error, ")
     if not location:
         return f"{message}."
-    key = str(location[0])
-    return f"{origin.get(key, 'settings')}: {key} is not valid: {message}. {descriptions(kind).get(key, '')}".strip()
+    key, place = str(location[0]), ".".join(map(str, location))
+    return f"{origin.get(key, 'settings')}: {place} is not valid: {message}. {descriptions(kind).get(key, '')}".strip()
 
 
 def load_or_exit(kind: type[S]) -> S:

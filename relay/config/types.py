@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 
 def _without_trailing_slash(value: Any) -> Any:
@@ -147,6 +147,41 @@ Texts = Annotated[dict[str, str], BeforeValidator(_json_object)]
 Timezone = Annotated[str, AfterValidator(_known_timezone)]
 Table = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 Aliases = Annotated[dict[str, dict[str, Any]], BeforeValidator(_aliases)]
+
+
+class ModelServer(BaseModel):
+    """An OpenAI-compatible server with a name of its own, as an entry of `llm_sources`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    base_url: Url
+    api_key: Secret = None
+    model: Text = None
+    max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 16
+    free: bool | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether its answers cost nothing: as stated, else when it runs on this machine and takes no key."""
+        local = urlsplit(self.base_url).hostname in {"127.0.0.1", "localhost", "::1"}
+        return local and self.api_key is None if self.free is None else self.free
+
+
+BUILT_IN_SOURCES = ("openrouter", "ollama", "openai", "demo")
+
+
+def _sources(value: Any) -> Any:
+    """Names that cannot be taken for another source or for a model."""
+    value = _json_object(value)
+    for name in value if isinstance(value, dict) else ():
+        if name in {*BUILT_IN_SOURCES, "auto", "default"} or not re.fullmatch(r"[a-z][a-z0-9_-]{0,29}", name):
+            others = ", ".join(BUILT_IN_SOURCES)
+            msg = f'"{name}" cannot be the name of a source: take small letters, and none of {others}'
+            raise ValueError(msg)
+    return value
+
+
+ModelServers = Annotated[dict[str, ModelServer], BeforeValidator(_sources)]
 Prices = Annotated[
     dict[str, tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]], BeforeValidator(_json_object)
 ]

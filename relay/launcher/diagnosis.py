@@ -149,6 +149,7 @@ def _reachability(plan: Plan) -> Iterator[Finding]:
         ("llm_server_url", settings.llm_server_url, "llm" not in started),
         ("ollama_host", settings.ollama_host, settings.llm_source == "ollama" or "ollama_host" in named),
         ("openai_base_url", settings.openai_base_url, settings.llm_source in {"auto", "openai"}),
+        *((f"llm_sources.{name}", own.base_url, True) for name, own in settings.llm_sources.items()),
         ("openrouter_base_url", settings.openrouter_base_url, "openrouter_base_url" in named),
     ]
     for key, url, matters in targets:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 _ABOUT_HTML = re.compile(
@@ -113,7 +114,11 @@ def _converted(text: str) -> str:
     for _ in range(_ROUNDS):
         before = text
         for pattern, replace in _PAIRS:
-            text = pattern.sub(lambda tag, replace=replace: replace(tag["inside"], tag["attributes"] or ""), text)
+            text = pattern.sub(partial(_replaced, replace), text)
         if text == before:
             break
     return text
+
+
+def _replaced(replace: Replace, tag: re.Match[str]) -> str:
+    return replace(tag["inside"], tag["attributes"] or "")

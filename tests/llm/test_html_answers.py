@@ -64,4 +64,4 @@ def test_text_stays(text: str) -> None:
 )
 def test_any_amount_of_it_is_read(piece: str) -> None:
     """A model that repeats itself without end holds up nobody: a quadratic reading would take minutes."""
-    assert len(as_markdown(piece * 20_000 + "<b>x</b>")) < 200_000
+    assert len(as_markdown(piece * 20_000 + "<b>x</b>")) <= len(piece) * 20_000 + len("<b>x</b>")

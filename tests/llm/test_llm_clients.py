@@ -258,6 +258,7 @@ async def test_each_call_of_a_model_has_an_id_of_its_own(upstream: Upstream, tmp
 
 async def test_a_model_is_loaded_and_unloaded(upstream: Upstream, tmp_path: Path) -> None:
     """By a request of Ollama's client without messages; the source is asked to, and none is asked for an answer."""
+    upstream.on("/api/chat", responds(200, {"model": "scripted", "done": True, "done_reason": "load"}))
     async with running(ollama(tmp_path, upstream)) as server, ollama_client.AsyncClient(host=server.url) as client:
         loaded = await client.chat("default", [])
         unloaded = await client.chat("scripted", [], keep_alive=0)

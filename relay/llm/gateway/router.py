@@ -89,6 +89,7 @@ class FallbackRouter:
         self._metrics = metrics
         self._environment = environment
         self._backoff = Backoff(0.5, 8.0, settings.llm_attempts)
+        self._final = _FINAL - {ModelFailure(kind) for kind in settings.llm_fallback_after}
         self._reported_truncation: set[str] = set()
 
     async def ask(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> AnswerSummary:
@@ -104,7 +105,7 @@ class FallbackRouter:
                 call = _TargetCall(backend, model, prepared, on_chunk, timing, is_last=not targets)
                 completion = await self._ask(target, call)
             except ModelError as error:
-                if timing.first_token_seconds is not None or error.kind in _FINAL:
+                if timing.first_token_seconds is not None or error.kind in self._final:
                     raise
                 errors.append(error)
                 if error.kind is ModelFailure.UNUSABLE:

@@ -81,7 +81,7 @@ class OpenAiProvider(Provider):
         listed = await self._upstream.fetch("/models")
         found = as_dict(listed).get("data")
         if not isinstance(found, list):
-            raise self._upstream.broken("does not list its models; is openai_base_url right, with its /v1?")
+            raise self._upstream.broken("does not list its models; is its base URL right, with its /v1?")
         models = tuple(ModelFacts(row["id"], _context(row)) for row in as_dicts(found) if as_text(row.get("id")))
         model = self.default_model or next((facts.name for facts in models if "embed" not in facts.name.lower()), "")
         if not model:
