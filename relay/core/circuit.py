@@ -22,6 +22,11 @@ OUTAGES: Final = frozenset({SendFailure.OUTAGE, SendFailure.UNKNOWN})
 SEND_PAUSES: Final = (2.0, 5.0, 15.0)
 """Seconds that the circuit stays open after the first failure, the second in a row, and so on; then the last."""
 
+TOLERATED_FAILURES: Final = 2
+WORKING_SECONDS: Final = 10.0
+"""While a send of these last seconds was accepted, so many failures in a row are those of single calls: a provider that
+fails now and then is not down, and a pause after each of them would hold up everybody."""
+
 UNPROVEN_RESEND_SECONDS: Final = 30.0
 """How long after an error of the provider a resend may be the trial although no probe has shown that it is over."""
 
@@ -82,13 +87,14 @@ class SendCircuit(Circuit):
 
     Calls overlap, so each outcome comes with `began`, what the clock showed when the call began: an older call neither
     opens the circuit again nor closes it. Only an accepted part closes it: a refusal shows that the method answers,
-    not that it sends.
+    not that it sends. While parts are accepted, the circuit opens at the third failure in a row, else at the first.
     """
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
         super().__init__(clock)
         self._name = name
-        self._opened_at = self._failing_since = self._worked_at = -math.inf
+        self._opened_at = self._failed_at = self._failing_since = self._worked_at = -math.inf
+        self._in_a_row = 0
         self._last_was_probe = False
         self.cause: SendError | None = None
 
@@ -98,7 +104,7 @@ class SendCircuit(Circuit):
 
     def has_worked_within(self, seconds: float) -> bool:
         """Whether a call that began in these last seconds sent a part, and none has failed since."""
-        return self._closed and self._worked_at > self._clock() - seconds
+        return self._closed and self._worked_at > max(self._failed_at, self._clock() - seconds)
 
     @property
     def risks_resend(self) -> bool:
@@ -109,11 +115,12 @@ class SendCircuit(Circuit):
         """
         if self._last_was_probe or not (isinstance(self.cause, OutcomeUnknown) and self.cause.answered):
             return True
-        return self._clock() - self._opened_at >= UNPROVEN_RESEND_SECONDS
+        return self._clock() - self._failed_at >= UNPROVEN_RESEND_SECONDS
 
     def record_success(self, began: float) -> None:
         """A part was accepted."""
         self._worked_at = max(self._worked_at, began)
+        self._in_a_row = 0
         if not self._closed and began > self._opened_at:
             log.info("sending on %s works again, after %.0f s", self._name, self._clock() - self._failing_since)
             self.close()
@@ -127,6 +134,10 @@ class SendCircuit(Circuit):
         """A call failed; calls in flight when the circuit opened fail with it: they are one failure, not many."""
         if error.kind not in OUTAGES or began <= self._opened_at:
             return
+        self.cause, self._failed_at, self._last_was_probe = error, self._clock(), probe
+        self._in_a_row += 1
+        if not probe and self._in_a_row <= TOLERATED_FAILURES and self._works():
+            return
         if self._closed:
             self._failing_since = self._clock()
             log.error(
@@ -135,8 +146,11 @@ class SendCircuit(Circuit):
                 error.message,
                 error.code,
             )
-        self.cause, self._opened_at, self._last_was_probe = error, self._clock(), probe
+        self._opened_at = self._clock()
         self.open(SEND_PAUSES[min(self._openings, len(SEND_PAUSES) - 1)])
+
+    def _works(self) -> bool:
+        return self._closed and self._worked_at > self._clock() - WORKING_SECONDS
 
     def status(self) -> dict[str, Any] | None:
         """For the operator: None while closed, else state, reason, seconds since it failed and until the next trial."""

@@ -226,9 +226,11 @@ class Outbox:
         """
         if self.circuit.has_worked_within(self._clock() - (part.attempted_at or 0.0)):
             return True
+        if not self.circuit.risks_resend:
+            return False
         if self.circuit.state is CircuitState.CLOSED:
             return self.circuit.begin_trial(part.user_id) and await self._probe()
-        return self.circuit.risks_resend
+        return True
 
     async def _probe(self) -> bool:
         """Whether the method that sends answers; a failure counts like that of a part, and costs none."""

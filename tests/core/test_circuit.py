@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.circuit import SEND_PAUSES, UNPROVEN_RESEND_SECONDS, CircuitState, SendCircuit
+from relay.core.circuit import (
+    SEND_PAUSES,
+    TOLERATED_FAILURES,
+    UNPROVEN_RESEND_SECONDS,
+    WORKING_SECONDS,
+    CircuitState,
+    SendCircuit,
+)
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 
 GATEWAY = OutcomeUnknown("502", "Bad Gateway", answered=True)
@@ -38,9 +46,46 @@ def test_each_failed_trial_lengthens_the_pause() -> None:
         assert circuit.state is CircuitState.HALF_OPEN
     assert pauses == [*SEND_PAUSES, *[SEND_PAUSES[-1]] * 2]
     circuit.record_success(clock.now)
-    clock.now += 1
+    clock.now += WORKING_SECONDS
     circuit.record_failure(GATEWAY, clock.now)
     assert circuit.open_seconds == SEND_PAUSES[0]
+
+
+def test_failures_between_successes_hold_up_no_other_part() -> None:
+    """A provider that fails now and then sends; only the part that met the failure waits."""
+    circuit, clock = make()
+    for _ in range(20):
+        circuit.record_success(clock.now)
+        for _ in range(TOLERATED_FAILURES):
+            clock.now += 0.2
+            circuit.record_failure(GATEWAY, clock.now)
+            assert circuit.admits("ann")
+            assert not circuit.has_worked_within(60)
+        clock.now += 0.2
+    assert circuit.status() is None
+
+
+@pytest.mark.parametrize(
+    ("pause", "failures"),
+    [(1.0, TOLERATED_FAILURES + 1), (WORKING_SECONDS, 1)],
+    ids=["while it sends", "while it is idle"],
+)
+def test_failures_without_a_success_open_it(pause: float, failures: int) -> None:
+    circuit, clock = make()
+    circuit.record_success(clock.now)
+    for count in range(1, failures + 1):
+        clock.now += pause
+        circuit.record_failure(GATEWAY, clock.now)
+        assert circuit.admits("ann") is (count < failures)
+
+
+def test_a_failed_probe_opens_it_at_once() -> None:
+    """It is made because a send has failed."""
+    circuit, clock = make()
+    circuit.record_success(clock.now)
+    clock.now += 1
+    circuit.record_failure(GATEWAY, clock.now, probe=True)
+    assert circuit.state is CircuitState.OPEN
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SendFailure if kind not in {"outage", "unknown"}])
@@ -143,10 +188,10 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_whatever_happens_one_at_a_time_finds_out(steps: list[tuple[str, str | float]]) -> None:
-    """While it is open nothing starts; half-open, one; it closes only by a send that began after the last failure."""
+    """While it is open nothing starts; half-open, one; it closes only by a send that began after it opened last."""
     circuit, clock = make()
     calls: dict[str, float] = {}
-    trial, last_failure, worked = "", 0.0, 0.0
+    trial, last_failure, opened, worked, in_a_row = "", 0.0, 0.0, -math.inf, 0
     for what, value in steps:
         clock.now += 0.001
         if isinstance(value, float):
@@ -165,15 +210,19 @@ def test_whatever_happens_one_at_a_time_finds_out(steps: list[tuple[str, str | f
             began = calls.pop(value)
             if what == "sent":
                 circuit.record_success(began)
-                worked = max(worked, began)
+                worked, in_a_row = max(worked, began), 0
             else:
                 kind = SendFailure.BLOCKED if what == "refused" else SendFailure.UNKNOWN
                 circuit.record_failure(SendError(kind, "", ""), began, probe=what == "probe failed")
-                if what != "refused" and began > last_failure:
-                    last_failure = clock.now
-                    assert circuit.state is CircuitState.OPEN
+                if what != "refused" and began > opened:
+                    last_failure, in_a_row = clock.now, in_a_row + 1
+                    sends = before is CircuitState.CLOSED and worked > clock.now - WORKING_SECONDS
+                    single = sends and in_a_row <= TOLERATED_FAILURES and what == "failed"
+                    assert circuit.state is (CircuitState.CLOSED if single else CircuitState.OPEN)
+                    opened = opened if single else clock.now
             assert circuit.end_trial(value) == (trial == value)
             trial = "" if trial == value else trial
             if (before, circuit.state) != (CircuitState.CLOSED, CircuitState.CLOSED):
-                assert (circuit.state is CircuitState.CLOSED) == (what == "sent" and began > last_failure)
-        assert circuit.has_worked_within(clock.now - last_failure) == (worked > last_failure)
+                assert (circuit.state is CircuitState.CLOSED) == (what == "sent" and began > opened)
+        proven = worked > last_failure and circuit.state is CircuitState.CLOSED
+        assert circuit.has_worked_within(clock.now - last_failure) == proven

@@ -466,6 +466,23 @@ async def test_a_text_that_the_provider_always_fails_on_ends_alone(new_relay: Ne
     assert relay.outbox.circuit.state is CircuitState.CLOSED
 
 
+async def test_a_single_failure_of_a_provider_that_sends_holds_up_no_other_user(new_relay: NewRelay) -> None:
+    """Its part waits for the next accepted one, because only then is its resend well spent."""
+    relay = await new_relay(supports_lookup=False)
+    await relay.receive("/a", from_=ANN)
+    await relay.idle()
+    relay.channel.script.append(GATEWAY)
+    await relay.receive("/b", from_=BOB)
+    await relay.idle()
+    await relay.advance(2)
+    assert relay.channel.sent == [(ANN, "did /a")]
+    await relay.receive("/c", from_=CAT)
+    await relay.idle()
+    assert relay.channel.sent == [(ANN, "did /a"), (CAT, "did /c")]
+    await relay.advance(2)
+    assert relay.channel.sent[2:] == [(BOB, "did /b")]
+
+
 async def test_a_refusal_of_one_user_delays_no_other_in_a_half_open_circuit(relay: RelayHarness) -> None:
     """It proves nothing, so the next part is tried at once, not after another pause."""
     relay.channel.script.extend([NO_CONNECTION, SendError(SendFailure.BLOCKED, "403", "blocked")])
