@@ -20,6 +20,9 @@ log = logging.getLogger("relay.core.retry")
 JITTER: Final = 0.2
 """Share by which a delay is spread in both directions."""
 
+MAX_EXTRA_SECONDS: Final = 15.0
+"""The longest delay by our own count where the provider named a shorter one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -62,11 +65,13 @@ def next_delay(
 ) -> float | None:
     """Seconds until the next attempt, at least `retry_after`; None to give up, always for a failure without backoff.
 
-    attempts: attempts made so far, at least 1. age, give_up_after, retry_after (from the provider): seconds.
+    attempts: attempts made so far, at least 1. age, give_up_after, retry_after (from the provider): seconds. A provider
+    that names the time is not avoided much longer, however often it did.
     """
     if backoff is None or attempts >= backoff.max_attempts or age >= give_up_after:
         return None
-    return max(backoff.delay(attempts, rng=rng), retry_after or 0.0)
+    delay = backoff.delay(attempts, rng=rng)
+    return delay if retry_after is None else max(min(delay, max(MAX_EXTRA_SECONDS, backoff.first)), retry_after)
 
 
 async def retry_forever(

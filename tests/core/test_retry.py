@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.errors import RelayError, SendError, SendFailure, StorageError
-from relay.core.retry import JITTER, MODEL_BACKOFF, SEND_BACKOFF, Backoff, next_delay, retry_forever
+from relay.core.retry import JITTER, MAX_EXTRA_SECONDS, MODEL_BACKOFF, SEND_BACKOFF, Backoff, next_delay, retry_forever
 
 RNG = st.floats(0, 1)
 SECONDS = st.floats(0, 1e6)
@@ -46,6 +46,16 @@ def test_pauses_double_from_the_first_to_the_longest() -> None:
     backoff = Backoff(1.0, 60.0, 100)
     delays = [next_delay(backoff, attempts=n, age=0, give_up_after=1, rng=lambda: 0.5) for n in range(1, 9)]
     assert delays == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_provider_that_names_the_time_often_is_not_avoided_for_minutes() -> None:
+    """Ten refusals with "retry after 1" are no reason to wait five minutes."""
+    backoff = SEND_BACKOFF[SendFailure.BUSY]
+    delays = [
+        next_delay(backoff, attempts=n, age=0, give_up_after=1, retry_after=after, rng=lambda: 0.5)
+        for n, after in ((1, 1.0), (3, 1.0), (10, 1.0), (10, 300.0), (10, None))
+    ]
+    assert delays == [1, 4, MAX_EXTRA_SECONDS, 300, backoff.longest]
 
 
 @pytest.mark.parametrize(
