@@ -8,17 +8,19 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
 
 from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
 from relay.simulator.faults import Fault
 from relay.simulator.provider_api import picture, read_form, respond
-from relay.simulator.twilio_messages import ACCOUNT_PATH, API_VERSION, paged
+from relay.simulator.twilio_messages import ACCOUNT_PATH, API_VERSION, paged, rfc2822
 from relay.simulator.twilio_network import TwilioNetwork
-from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, check_message, code_for
-from relay.simulator.world import World
+from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, check_message, code_for, send_at
+from relay.simulator.world import SimulatorOptions, World
 from relay.web.access import PUBLIC
 from relay.web.token_guard import same_secret
 
+NUMBER_SID = "PN" + "51" * 16
 _AUTHORIZATION = "Basic " + base64.b64encode(f"{SIMULATED_ACCOUNT_SID}:{SIMULATED_AUTH_TOKEN}".encode()).decode()
 
 Operation = Callable[[Request], Awaitable[Response]]
@@ -57,11 +59,15 @@ class TwilioApi:
         add("POST", "/Messages.json", "messages.create", self.create, "Send a text message.")
         add("GET", "/Messages.json", "messages.list", self.list, "List messages, newest first.")
         add("GET", "/Messages/{sid}.json", "messages.fetch", self.fetch, "Fetch one message.")
-        add("POST", "/Messages/{sid}.json", "messages.update", self.redact, "Redact one message.")
+        add("POST", "/Messages/{sid}.json", "messages.update", self.update, "Redact or cancel one message.")
         add("DELETE", "/Messages/{sid}.json", "messages.delete", self.delete, "Delete one message.")
+        add("POST", "/Messages/{sid}/Feedback.json", "feedback", self.feedback, "Confirm that a message was of use.")
+        add("GET", "/Messages/{sid}/Media.json", "media.list", self.list_media, "The media of one message.")
         add("GET", "/Messages/{sid}/Media/{media}", "media", self.media, "A picture that a person sent.")
         add("GET", ".json", "account", self.account, "The account.")
+        add("GET", "/Balance.json", "balance", self.balance, "The account's balance.")
         add("GET", "/IncomingPhoneNumbers.json", "numbers", self.numbers, "The account's numbers.")
+        add("POST", "/IncomingPhoneNumbers/{sid}.json", "numbers.update", self.update_number, "Set a number's webhook.")
         return routes
 
     async def _answer(self, request: Request, method: str, operation: Operation) -> Response:
@@ -86,6 +92,7 @@ class TwilioApi:
             media=media,
             callback=params.get("StatusCallback", ""),
             service_sid=params.get("MessagingServiceSid") or None,
+            send_at=send_at(params),
         )
         return JSONResponse(message.to_json(), 201)
 
@@ -95,13 +102,43 @@ class TwilioApi:
     async def fetch(self, request: Request) -> Response:
         return JSONResponse(self._network.messages[request.path_params["sid"]].to_json())
 
-    async def redact(self, request: Request) -> Response:
-        """Remove the text from the log, not from the phone. Only an empty Body is allowed."""
+    async def update(self, request: Request) -> Response:
+        """Cancel a scheduled message, or remove the text from the log, not from the phone. No other text is allowed."""
         message = self._network.messages[request.path_params["sid"]]
-        if dict(await read_form(request)).get("Body", "") != "":
+        params = dict(await read_form(request))
+        if params.get("Status") == "canceled":
+            self._network.cancel(message)
+        elif params.get("Body", "") != "":
             raise TwilioRefusal(20001, 400, "A message can be redacted, not changed")
-        message.body, message.updated = "", self._world.clock()
+        else:
+            message.body, message.updated = "", self._world.clock()
         return JSONResponse(message.to_json())
+
+    async def feedback(self, request: Request) -> Response:
+        message = self._network.messages[request.path_params["sid"]]
+        outcome = dict(await read_form(request)).get("Outcome", "confirmed")
+        now = rfc2822(self._world.clock())
+        times = {"date_created": now, "date_updated": now}
+        uri = f"{ACCOUNT_PATH}/Messages/{message.sid}/Feedback.json"
+        about = {"account_sid": SIMULATED_ACCOUNT_SID, "message_sid": message.sid, "outcome": outcome, "uri": uri}
+        return JSONResponse({**about, **times}, 201)
+
+    async def list_media(self, request: Request) -> Response:
+        message = self._network.messages[request.path_params["sid"]]
+        path = f"{ACCOUNT_PATH}/Messages/{message.sid}/Media"
+        items = [
+            {
+                "sid": f"ME{number:032x}",
+                "account_sid": SIMULATED_ACCOUNT_SID,
+                "parent_sid": message.sid,
+                "content_type": content_type,
+                "date_created": rfc2822(message.bubble.at),
+                "date_updated": rfc2822(message.bubble.at),
+                "uri": f"{path}/ME{number:032x}.json",
+            }
+            for number, content_type in enumerate(message.bubble.media)
+        ]
+        return JSONResponse(paged("media_list", items, f"{path}.json", {}, 0, 50, len(items)))
 
     async def delete(self, request: Request) -> Response:
         message = self._network.messages[request.path_params["sid"]]
@@ -122,9 +159,28 @@ class TwilioApi:
         }
         return JSONResponse(about)
 
+    async def balance(self, _: Request) -> Response:
+        return JSONResponse({"account_sid": SIMULATED_ACCOUNT_SID, "balance": "100.00", "currency": "USD"})
+
     async def numbers(self, _: Request) -> Response:
-        number: dict[str, Any] = {
-            "sid": "PN" + "51" * 16,
+        path = f"{ACCOUNT_PATH}/IncomingPhoneNumbers.json"
+        return JSONResponse(paged("incoming_phone_numbers", [self._number()], path, {}, 0, 50, 1))
+
+    async def update_number(self, request: Request) -> Response:
+        """Set where people's texts are posted, its fragment with Twilio's retries included."""
+        if request.path_params["sid"] != NUMBER_SID:
+            raise TwilioRefusal(20404)
+        if url := dict(await read_form(request)).get("SmsUrl"):
+            try:
+                options = SimulatorOptions(**{**self._world.options.model_dump(), "twilio_webhook_url": url})
+            except ValidationError:
+                raise TwilioRefusal(21402) from None
+            self._world.options = options
+        return JSONResponse(self._number())
+
+    def _number(self) -> dict[str, Any]:
+        return {
+            "sid": NUMBER_SID,
             "account_sid": SIMULATED_ACCOUNT_SID,
             "phone_number": SIMULATED_PHONE_NUMBER,
             "friendly_name": "Simulated number",
@@ -136,5 +192,3 @@ class TwilioApi:
             "status": "in-use",
             "api_version": API_VERSION,
         }
-        path = f"{ACCOUNT_PATH}/IncomingPhoneNumbers.json"
-        return JSONResponse(paged("incoming_phone_numbers", [number], path, {}, 0, 50, 1))

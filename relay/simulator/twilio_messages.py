@@ -41,15 +41,15 @@ class TextMessage:
     def to_json(self) -> dict[str, Any]:
         """The JSON of the Message resource."""
         path = f"{ACCOUNT_PATH}/Messages/{self.sid}"
-        unknown_sender = self.service_sid is not None and self.status == "accepted"
+        unknown_sender = self.service_sid is not None and self.status in {"accepted", "scheduled"}
         count = 0 if unknown_sender else segments(self.body)
         return {
             "account_sid": SIMULATED_ACCOUNT_SID,
             "api_version": API_VERSION,
             "body": self.body,
-            "date_created": _rfc2822(self.bubble.at),
-            "date_sent": _rfc2822(self.sent),
-            "date_updated": _rfc2822(self.updated),
+            "date_created": rfc2822(self.bubble.at),
+            "date_sent": rfc2822(self.sent),
+            "date_updated": rfc2822(self.updated),
             "direction": self.direction,
             "error_code": self.error_code,
             "error_message": TEXTS.get(self.error_code) if self.error_code else None,
@@ -67,7 +67,7 @@ class TextMessage:
         }
 
 
-def _rfc2822(moment: float | None) -> str | None:
+def rfc2822(moment: float | None) -> str | None:
     return None if moment is None else format_datetime(datetime.fromtimestamp(int(moment), UTC))
 
 

@@ -81,25 +81,37 @@ class TwilioNetwork:
         callback: str = "",
         service_sid: str | None = None,
         direction: str = "outbound-api",
+        send_at: float | None = None,
     ) -> TextMessage:
-        """Accept a validated message and start its delivery. Raises TwilioRefusal 21610 after an opt-out."""
+        """Accept a validated message and start its delivery, at `send_at` if given.
+
+        Raises TwilioRefusal 21610 after an opt-out.
+        """
         person = self._world.people.with_phone(to)
         if person.opted_out:
             raise TwilioRefusal(21610)
-        status = "accepted" if service_sid else "queued"
+        status = "scheduled" if send_at else "accepted" if service_sid else "queued"
         message = self._add(
             direction, person, body, status, sender="bot", media=media, callback=callback, service_sid=service_sid
         )
-        self._world.spawn(self._run_states(message))
+        self._world.spawn(self._run_states(message, send_at))
         return message
 
-    async def _run_states(self, message: TextMessage) -> None:
+    def cancel(self, message: TextMessage) -> None:
+        """Cancel a scheduled message. Raises TwilioRefusal 30409 for every other one."""
+        if message.status != "scheduled":
+            raise TwilioRefusal(30409)
+        self._advance(message, "canceled", None)
+
+    async def _run_states(self, message: TextMessage, send_at: float | None) -> None:
         """Advance through the states, independently of the callbacks about them."""
+        if send_at is not None:
+            await self._world.pause(max(send_at - self._world.clock(), 0.0))
         failure = later_failure(message.to)
         last = "undelivered" if failure else "delivered"
         for status in (*(("queued",) if message.service_sid else ()), "sending", "sent", last):
             await self._world.pause(self._world.options.status_seconds)
-            if self._world.stopping.is_set():
+            if self._world.stopping.is_set() or message.status == "canceled":
                 return
             self._advance(message, status, failure if status == last else None)
 

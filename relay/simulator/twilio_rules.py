@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import phonenumbers
@@ -37,6 +38,7 @@ TEXTS = {
     20503: "Service is unavailable",
     21211: "The 'To' number is not a valid phone number",
     21266: "'To' and 'From' must not be the same number",
+    21402: "The URL is not valid",
     21408: "Permission to send to the region of the 'To' number is not enabled",
     21602: "A message body is required",
     21603: "A 'From' number or a MessagingServiceSid is required",
@@ -49,7 +51,7 @@ TEXTS = {
     21614: "The 'To' number is not a mobile number",
     21617: "The message body exceeds the limit of 1600 characters",
     21623: "Too many media files",
-    21626: "The validity period is not within 1 to 36000 seconds",
+    21624: "The validity period is not within 1 to 36000 seconds",
     21705: "The Messaging Service SID is not valid",
     30003: "Unreachable destination handset",
     30004: "Message blocked",
@@ -57,6 +59,10 @@ TEXTS = {
     30006: "Landline or unreachable carrier",
     30007: "Message filtered",
     30008: "Unknown error",
+    30409: "This message cannot be canceled",
+    35111: "A SendAt time is required",
+    35114: "The SendAt time is not valid",
+    35118: "A MessagingServiceSid is required to schedule a message",
     63007: "No channel with the 'From' address",
 }
 _STATUS_OF = {20003: 401, 20404: 404, 20429: 429, 20500: 500, 20503: 503, 63038: 429}
@@ -112,7 +118,8 @@ def check_message(params: Mapping[str, str], media: Sequence[str], own_numbers: 
     _check_callback(params.get("StatusCallback", ""))
     validity = params.get("ValidityPeriod", "1")
     if not (validity.isascii() and validity.isdigit() and 1 <= int(validity) <= 36_000):
-        raise TwilioRefusal(21626)
+        raise TwilioRefusal(21624)
+    _check_schedule(params)
 
 
 def _check_to(to: str) -> None:
@@ -122,8 +129,6 @@ def _check_to(to: str) -> None:
         raise TwilioRefusal(63007)
     if to in REFUSED_NUMBERS:
         raise TwilioRefusal(REFUSED_NUMBERS[to])
-    if re.fullmatch(r"\d{3,8}", to):
-        raise TwilioRefusal(21614)
     if not is_phone_number(to):
         raise TwilioRefusal(21211, message=f"{TEXTS[21211]}: {to[:40]}")
 
@@ -139,6 +144,26 @@ def _check_sender(params: Mapping[str, str], own_numbers: Sequence[str]) -> None
         raise TwilioRefusal(21266)
     elif sender not in own_numbers:
         raise TwilioRefusal(21606)
+
+
+def _check_schedule(params: Mapping[str, str]) -> None:
+    """https://www.twilio.com/docs/messaging/features/message-scheduling"""
+    if "ScheduleType" not in params and "SendAt" not in params:
+        return
+    if not params.get("MessagingServiceSid"):
+        raise TwilioRefusal(35118)
+    if not params.get("SendAt"):
+        raise TwilioRefusal(35111)
+    if send_at(params) is None:
+        raise TwilioRefusal(35114)
+
+
+def send_at(params: Mapping[str, str]) -> float | None:
+    """When a scheduled message is to be sent, in epoch seconds; None without a valid time."""
+    try:
+        return datetime.fromisoformat(params.get("SendAt", "")).timestamp()
+    except ValueError:
+        return None
 
 
 def _check_callback(url: str) -> None:

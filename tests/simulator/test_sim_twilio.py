@@ -79,7 +79,8 @@ def test_a_messaging_service_accepts_before_it_queues(sim: RunningSimulator, hoo
         ("12025550101", "x", 400, 21211),
         ("+12", "x", 400, 21211),
         ("nonsense", "x", 400, 21211),
-        ("12345", "x", 400, 21614),
+        ("12345", "x", 400, 21211),
+        ("123", "x", 400, 21211),
         ("whatsapp:+12025550101", "x", 400, 63007),
         (SIMULATED_PHONE_NUMBER, "x", 400, 21266),
         (ADA_PHONE, "", 400, 21602),
@@ -104,7 +105,7 @@ def test_what_twilio_would_refuse_is_refused(sim: RunningSimulator, to: str, bod
         ({"Body": "x", "To": ADA_PHONE, "MessagingServiceSid": "MGx"}, 21705),
         ({"Body": "x", "To": ADA_PHONE, "From": SIMULATED_PHONE_NUMBER, "StatusCallback": "http://a_b.example"}, 21609),
         ({"Body": "x", "To": ADA_PHONE, "From": SIMULATED_PHONE_NUMBER, "StatusCallback": "http://[::1"}, 21609),
-        ({"Body": "x", "To": ADA_PHONE, "From": SIMULATED_PHONE_NUMBER, "ValidityPeriod": "36001"}, 21626),
+        ({"Body": "x", "To": ADA_PHONE, "From": SIMULATED_PHONE_NUMBER, "ValidityPeriod": "36001"}, 21624),
         ({}, 21604),
     ],
 )
@@ -191,6 +192,51 @@ def test_the_account_and_its_number_can_be_read(sim: RunningSimulator) -> None:
     client = sim.twilio()
     assert client.api.accounts(SIMULATED_ACCOUNT_SID).fetch().status == "active"
     assert [one.phone_number for one in client.incoming_phone_numbers.list()] == [SIMULATED_PHONE_NUMBER]
+
+
+def test_the_account_has_a_balance_and_its_number_a_webhook_that_can_be_set(sim: RunningSimulator) -> None:
+    """With the fragment by which Twilio repeats; an address that is none is refused."""
+    client = sim.twilio()
+    assert float(client.api.balance.fetch().balance or 0) > 0
+    [number] = client.incoming_phone_numbers.list()
+    url = "https://relay.example.com/sms/webhook#rc=3&rp=all"
+    assert number.update(sms_url=url).sms_url == url
+    assert client.incoming_phone_numbers.list()[0].sms_url == url
+    with pytest.raises(TwilioRestException) as caught:
+        number.update(sms_url="nonsense")
+    assert caught.value.code == 21402
+
+
+def test_a_message_has_media_and_takes_feedback(sim: RunningSimulator) -> None:
+    """The list of media is empty for a plain text."""
+    client = sim.twilio()
+    urls = ["https://e.org/a.png", "https://e.org/b.png"]
+    made = client.messages.create(to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="x", media_url=urls)
+    assert len(made.media.list()) == 2
+    plain = client.messages.create(to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="y")
+    assert plain.media.list() == []
+    assert plain.feedback.create(outcome="confirmed").message_sid == plain.sid
+
+
+def test_only_a_scheduled_message_can_be_canceled(sim: RunningSimulator) -> None:
+    """It is scheduled through a Messaging Service; one that was sent is not taken back."""
+    client = sim.twilio()
+    when = datetime.now(UTC) + timedelta(hours=1)
+    made = client.messages.create(
+        to=ADA_PHONE, messaging_service_sid="MG" + "a" * 32, body="later", schedule_type="fixed", send_at=when
+    )
+    assert made.status == "scheduled"
+    assert made.update(status="canceled").status == "canceled"
+    sent = client.messages.create(to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="now")
+    for message in (made, sent):
+        with pytest.raises(TwilioRestException) as caught:
+            message.update(status="canceled")
+        assert (caught.value.status, caught.value.code) == (400, 30409)
+    with pytest.raises(TwilioRestException) as caught:
+        client.messages.create(
+            to=ADA_PHONE, from_=SIMULATED_PHONE_NUMBER, body="x", schedule_type="fixed", send_at=when
+        )
+    assert caught.value.code == 35118
 
 
 def test_a_magic_number_fails_after_it_was_accepted(sim: RunningSimulator, hook: Receiver) -> None:
