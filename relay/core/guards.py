@@ -7,12 +7,23 @@ takes the place of an answer, with a reply at the first time and always with a r
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from relay.config.settings import Settings
 from relay.core.messages import Decision, HistoryMessage, Limit, Usage, User, UserState
 
 SAME_TEXTS = 5
 SAME_TEXT_SECONDS = 600.0
+SAME_WORDS = 10
+SAME_WORDS_SECONDS = 3600.0
+"""How many texts that differ only by their numbers, "Ticket #1007", come from a machine that takes its time."""
+
+MIN_NUMBERED_LETTERS = 20
+"""Shorter texts that differ by a number, such as "room 12?" and "5 times 7", are a person's."""
+
+NUMBERED_SECONDS = 5.0
+"""No person reads an answer and writes as many letters faster than this."""
+
 FAST_EXCHANGE_SECONDS = 2.0
 """No human reads an answer and writes the next message faster than this, again and again."""
 
@@ -66,19 +77,41 @@ def looks_like_a_loop(
     recent = all(received_at - past.timestamp < SAME_TEXT_SECONDS for past in same)
     if len(same) == SAME_TEXTS - 1 and recent:
         return f"the same text {SAME_TEXTS} times in a row"
+    if numbered := _numbered_texts(messages, text, received_at):
+        return f"the same text {numbered} times in a row, but for its numbers"
     if _quick_exchanges(messages, received_at) >= max_exchanges:
         return f"{max_exchanges} exchanges, each within {FAST_EXCHANGE_SECONDS:g} s of our answer"
     return None
 
 
-def _quick_exchanges(messages: Sequence[HistoryMessage], received_at: float) -> int:
-    """How many of the latest messages, this one included, came right behind an answer of ours."""
+def _numbered_texts(messages: Sequence[HistoryMessage], text: str, received_at: float) -> int:
+    """How many of the latest messages differ only by their numbers; 0 when a person may have written them."""
+    words = _without_numbers(text)
+    if sum(map(str.isalpha, words)) < MIN_NUMBERED_LETTERS:
+        return 0
+    theirs = [past for past in messages if past.role == "user" and received_at - past.timestamp < SAME_WORDS_SECONDS]
+    same = takewhile(lambda past: _without_numbers(past.message) == words, reversed(theirs))
+    count = 1 + sum(1 for _ in same)
+    quick = _quick_exchanges(messages, received_at, NUMBERED_SECONDS)
+    is_machine = min(count, quick) >= SAME_TEXTS or (count >= SAME_WORDS and "?" not in text)
+    return count if is_machine else 0
+
+
+def _without_numbers(text: str) -> str:
+    """The text for comparison, without its digits and what stands in one word with them, such as "#1007a"."""
+    return " ".join(word for word in _normalized(text).split() if not any(map(str.isdigit, word)))
+
+
+def _quick_exchanges(
+    messages: Sequence[HistoryMessage], received_at: float, seconds: float = FAST_EXCHANGE_SECONDS
+) -> int:
+    """How many of the latest messages, this one included, came within `seconds` behind an answer of ours."""
     moments = [*((past.role, past.timestamp) for past in messages), ("user", received_at)]
     quick = 0
     for (role, moment), (role_before, moment_before) in zip(moments[::-1], moments[-2::-1], strict=False):
         if role != "user":
             continue
-        if role_before != "assistant" or not 0 <= moment - moment_before < FAST_EXCHANGE_SECONDS:
+        if role_before != "assistant" or not 0 <= moment - moment_before < seconds:
             break
         quick += 1
     return quick

@@ -11,7 +11,7 @@ import pytest
 from relay.channels.sms.spec import SMS
 from relay.core.conversation import APOLOGY, LOOP_NOTICE, NOTICE, SENTENCES
 from relay.core.errors import ModelError, ModelFailure
-from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, looks_like_a_loop, not_invited, over_limit
+from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, SAME_WORDS, looks_like_a_loop, not_invited, over_limit
 from relay.core.messages import HistoryMessage, Kind, Limit, Outcome, Usage, UserId, UserState
 from relay.storage.schema import inbound
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
@@ -92,6 +92,29 @@ def test_a_machine_is_known_by_its_speed_or_its_sameness(turns: int, pause: floa
     lines, now = talk(turns, pause, texts="same" if "same" in text.lower() else "different")
     assert (looks_like_a_loop(lines, text, now, 10) is not None) == machine
     assert looks_like_a_loop(lines, text, now, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "turns", "pause", "machine"),
+    [
+        ("Auto-reply {0}: we got your message. Ticket #{1}", SAME_TEXTS - 1, 3.0, True),
+        ("Auto-reply {0}: we got your message. Ticket #{1}", SAME_TEXTS - 2, 3.0, False),
+        ("Auto-reply {0}: we got your message. Ticket #{1}", SAME_WORDS - 1, 60.0, True),
+        ("Auto-reply {0}: we got your message. Ticket #{1}", SAME_WORDS - 1, 3600.0, False),
+        ("what is the square root of {1}", SAME_TEXTS - 1, 8.0, False),
+        ("what is the square root of {1}?", 15, 8.0, False),
+        ("what is 7 times {0}", SAME_TEXTS - 1, 3.0, False),
+        ("{0}", 9, 3.0, False),
+    ],
+)
+def test_a_machine_that_numbers_its_texts_is_known(text: str, turns: int, pause: float, *, machine: bool) -> None:
+    """A person who asks the same about several numbers reads the answers in between."""
+    lines, moment = [], 1000.0
+    for number in range(turns):
+        lines.append(HistoryMessage("user", text.format(number, 1000 + number), moment))
+        lines.append(HistoryMessage("assistant", f"answer {number}", moment + 1))
+        moment += 1 + pause
+    assert (looks_like_a_loop(lines, text.format(turns, 1000 + turns), moment, 10) is not None) == machine
 
 
 async def test_a_user_over_the_limit_is_notified_once_and_answered_again_later(new_relay: NewRelay) -> None:
