@@ -32,7 +32,8 @@ _CODE_TAGS = "code|kbd|samp|tt"
 _ENVIRONMENTS = "align|aligned|alignat|equation|gather|multline|eqnarray|split|cases|array|[pbBvV]?matrix"
 _DUNDER_NAMES = (
     "init|main|name|file|all|dict|class|str|repr|call|new|del|len|iter|next|enter|exit|eq|hash|doc|version|slots|future"
-    "|pycache|getattr|setattr|getitem|setitem|post_init|annotations|module|import"
+    "|pycache|getattr|setattr|getitem|setitem|post_init|annotations|module|import|bool|int|float|bytes|format|contains"
+    "|add|sub|mul|lt|le|gt|ge|ne|set|get|delete|copy|path|package|builtins|debug|author|FILE|LINE|DIR|CLASS|FUNCTION"
 )
 # Chinese, Japanese and Korean, with their punctuation: such text has no spaces around emphasis.
 # https://github.com/commonmark/commonmark-spec/issues/650
@@ -46,6 +47,7 @@ _ESCAPES = rf"""
     | \\\( (?P<paren_math> (?: {_NO_BLANK_LINE} (?!\$|\\\() [\s\S] ){{1,300}}? ) \\\)
     | (?P<environment> \\begin\{{ (?P<name>{_ENVIRONMENTS}) (?P<star>\*?) \}}
         (?: (?!\\begin\{{(?P=name)) [\s\S] ){{1,3000}}? \\end\{{(?P=name)(?P=star)\}} )
+    | (?P<path> (?: \\\\ [\w.$-]+ | (?<=%) ) (?: \\[\w.$-]+ )+ )
     | (?P<escaped> \\ [!-/:-@\[-`{{-~{LESS}] )
 """
 _DOLLARS = rf"""
@@ -80,10 +82,16 @@ _TILDES = rf"""
     | {_EMPHASIS.replace("RUN", "~~")}
 """
 _CARETS = r"(?<=[\w)\]]) \^ (?P<raised> [0-9+-]{1,6} | [A-Za-z]{1,3} ) \^ (?![\w^])"
-_DUNDERS = rf"(?P<dunder> (?<!\w) __ (?: (?:{_DUNDER_NAMES}) __ (?!\w) | [a-z0-9_]{{1,40}} __ (?=[.(/]\w|\(\)) ) )"
+# Names, parts of a path, and addresses of e-mail, whose underscores are no emphasis.
+_UNDERSCORES = rf"""
+      (?P<dunder> (?<!\w) __ (?: (?: {_DUNDER_NAMES} | [a-z0-9]{{1,20}} (?:_[a-z0-9]{{1,20}}){{1,4}} ) __ (?!\w)
+        | [a-z0-9_]{{1,40}} __ (?=[.(/]\w|\(\)) ) )
+    | (?P<step> (?<=[/\\]) _{{1,2}} [\w.-]{{1,80}} _{{1,2}} (?=[/\\]) | (?<!\w) _ [\w-]{{1,80}} _ (?=\.[a-z]{{2,5}}\b) )
+    | (?P<mailbox> _ [\w.+-]{{0,64}} @ [\w-]{{1,63}} \. \w )
+"""
 _PAIRS = r"(?P<pair> (?<!\|) \|\| (?!\|) | (?<!=) == (?!=) )"
 _LETTERS = rf"""
-      (?P<path> [A-Z]: \\ (?:[\w.$-]+\\)* [\w.$-]* )
+      (?P<path> [A-Z]: \\ (?: [\w.$-] [\w.$() -]{{0,60}} \\ )* [\w.$-]* )
     | (?<!<) (?P<address> (?:https?://|www\.|ftp://|tg://) {_IN_ADDRESS}* [{_IN_ADDRESS}--[*_~=)\]}}.,;:!?']] )
 """
 _BLANK_LINES = r"(?P<paragraph> \n [ \t>]* \n )"
@@ -96,7 +104,7 @@ _BY_FIRST: Final = {
     "*": regex.compile(_STARS, _FLAGS),
     "~": regex.compile(_TILDES, _FLAGS),
     "^": regex.compile(_CARETS, _FLAGS),
-    "_": regex.compile(_DUNDERS, _FLAGS),
+    "_": regex.compile(_UNDERSCORES, _FLAGS),
     "|": (_PAIR := regex.compile(_PAIRS, _FLAGS)),
     "=": _PAIR,
     "\n": regex.compile(_BLANK_LINES, _FLAGS),

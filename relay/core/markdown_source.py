@@ -245,6 +245,8 @@ _REPLACED: Final[dict[str, Callable[[str], str]]] = {
     "path": escape_markdown,
     "address": lambda address: re.sub(r"([*_~])", r"\\\1", address),
     "dunder": escape_markdown,
+    "step": escape_markdown,
+    "mailbox": escape_markdown,
     "operator": escape_markdown,
     "tilde": escape_markdown,
     "comment": lambda _: "",
