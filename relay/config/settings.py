@@ -34,6 +34,7 @@ from relay.config.types import (
     OptionalUrl,
     Port,
     Prices,
+    PublicUrl,
     Secret,
     Table,
     Text,
@@ -69,7 +70,7 @@ class Settings(BaseModel):
     """Port of the simulator."""
     llm_server_url: Annotated[OptionalUrl, Field(validate_default=True)] = None
     """Where the channels reach the LLM server; http://127.0.0.1:{llm_server_port} when empty."""
-    public_url: OptionalUrl = None
+    public_url: PublicUrl = None
     """Our address on the internet (https://...); Twilio's signatures are checked against it."""
     max_body_bytes: Annotated[int, Field(ge=10_000, le=100_000_000)] = 1_000_000
     """Largest request body that a server accepts."""

@@ -36,6 +36,14 @@ def _http_url(value: Any) -> Any:
     return value
 
 
+_WEBHOOK = re.compile(r"/[a-z]+/(?:webhook|delivery)/?(?:#[^/]*)?\s*\Z")
+
+
+def _without_webhook(value: Any) -> Any:
+    """What comes before the path of a webhook, whose whole URL is often pasted from the provider's console."""
+    return _http_url(_WEBHOOK.sub("", value) if isinstance(value, str) else value)
+
+
 def _stripped_or_none(value: Any) -> Any:
     """Strip spaces and line breaks, which pasted values often have; None when nothing remains."""
     return (value.strip() or None) if isinstance(value, str) else value
@@ -127,6 +135,7 @@ def weakness(token: str) -> str | None:
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Url = Annotated[str, BeforeValidator(_http_url)]
+PublicUrl = Annotated[str | None, BeforeValidator(_without_webhook)]
 OptionalUrl = Annotated[str | None, BeforeValidator(_http_url)]
 Text = Annotated[str | None, BeforeValidator(_stripped_or_none)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_stripped_or_none)]

@@ -294,6 +294,24 @@ def test_the_guides_have_examples_of_tokens() -> None:
     assert PUBLISHED
 
 
+@pytest.mark.parametrize(
+    ("pasted", "url"),
+    [
+        ("https://host.example/sms/webhook", "https://host.example"),
+        ("https://host.example/sms/webhook#rc=3&rp=all", "https://host.example"),
+        ("https://host.example/base/telegram/webhook/", "https://host.example/base"),
+        ("https://host.example/sms/delivery", "https://host.example"),
+        ("https://host.example/base/", "https://host.example/base"),
+        ("https://host.example/webhook", "https://host.example/webhook"),
+        ("https://host.example/sms", "https://host.example/sms"),
+    ],
+)
+def test_a_webhook_pasted_as_public_url_is_cut_to_its_host(tmp_path: Path, pasted: str, url: str) -> None:
+    """It is what the provider's console shows; the path before it is that of a proxy."""
+    token = "a-token-of-the-tests"
+    assert load(tmp_path, PUBLIC_URL=pasted, ADMIN_TOKEN=token).public_url == url
+
+
 @pytest.mark.parametrize("key", CHOSEN)
 @pytest.mark.parametrize("token", [*WEAK, *(one or other for one, other in PUBLISHED)])
 def test_a_weak_token_is_refused_while_public_url_is_set(tmp_path: Path, key: str, token: str) -> None:
