@@ -208,6 +208,12 @@ class MessagingDatabase(Database):
         """The provider's ids of everything else that was sent to this user lately, which cannot be this part."""
         return await self.query(lambda c: queries.accepted_ids(c, part))
 
+    async def parts_without_status(
+        self, platform: Platform, after: float, before: float
+    ) -> list[tuple[PartId, str, float]]:
+        """Parts accepted between these times of which no status came since: id, the provider's id, acceptance."""
+        return await self.query(lambda c: queries.parts_without_status(c, platform, after, before))
+
     async def record_accepted(self, part: Part, receipt: Receipt) -> None:
         """Record the provider's receipt, committed, whichever server holds the lease now."""
         await self._write(lambda tx: part_rows.accept_part(tx, part, receipt), urgent=True)

@@ -70,7 +70,8 @@ class InboundMessage:
     channels whose answers may quote it. attachments holds content types ("image/jpeg"). options holds what the channel
     alone understands (SMS: {"opt_out": "STOP"}; Telegram: {"chat_type": "private"}). sender is the member of a group
     who wrote, None where user_id is the writer: the limits and the access lists count for the writer. topic names a
-    part of a chat that has a history of its own.
+    part of a chat that has a history of its own. to is our address that it was sent to, where we have several: the
+    reply comes from there.
     """
 
     platform: Platform
@@ -87,6 +88,7 @@ class InboundMessage:
     options: dict[str, Any] = field(default_factory=dict)
     sender: UserId | None = None
     topic: str | None = None
+    to: str | None = None
 
     @property
     def writer(self) -> UserId:
@@ -289,6 +291,7 @@ class Part:
     is when the claim ends. outcome_unknown is True when an earlier attempt (at attempted_at) may have been sent.
     resends counts the repetitions after an unknown outcome. A NOTICE by origin is harmless when it arrives twice.
     withdrawn is True when the user opted out after it was planned: it must not be sent.
+    sender is our address that it is sent from, None for the usual one.
     """
 
     id: PartId
@@ -308,15 +311,20 @@ class Part:
     resends: int = 0
     origin: Origin = Origin.ANSWER
     withdrawn: bool = False
+    sender: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A provider took a part: its own id of the message, and the state it reported."""
+    """A provider took a part: its own id of the message, and the state it reported.
+
+    pause: seconds to wait for the status "sent" before the next part of the reply may follow.
+    """
 
     provider_id: str
     state: PartState = PartState.ACCEPTED
     segments: int | None = None
+    pause: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

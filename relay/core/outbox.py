@@ -186,6 +186,8 @@ class Outbox:
         await self._record(lambda: self._store.record_accepted(part, receipt))
         if self._pause_is_noted:
             await self._resume()
+        if receipt.pause and part.number < part.count:
+            self.workers.notify_later(receipt.pause, part.user_id)
 
     async def _reconcile(self, part: Part) -> bool:
         """Look up an earlier attempt and record it, or send the part again; without a lookup it is resent once.

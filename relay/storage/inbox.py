@@ -91,7 +91,7 @@ def store_opt_out(
     for text, moment in (*waiting, (message.text, message.received_at)):
         add_message(tx, platform, user_id, "user", text, moment=moment, in_context=False)
     if not was_out:
-        plan_parts(tx, platform, user_id, confirmation, Origin.COMMAND, None)
+        plan_parts(tx, platform, user_id, confirmation, Origin.COMMAND, None, sender=message.to)
     return stored
 
 

@@ -46,6 +46,7 @@ _UNDER_WAY = is_open(outbound) & in_states(outbound, PartState.SENDING, PartStat
 
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
 _SEEN_OR_UNDER_WAY = (*_SEEN, PartState.SENDING, PartState.UNKNOWN)
+_ON_ITS_WAY = (PartState.SENT, PartState.DELIVERED, PartState.READ)
 _LOST = (PartState.FAILED, PartState.UNDELIVERED)
 
 _PLAN = outbound.insert()
@@ -83,8 +84,11 @@ def plan_parts(
     answer: Answer | None = None,
     *,
     remember: bool = True,
+    sender: str | None = None,
 ) -> ReplyId | None:
     """Plan the parts of one reply and add it to the history as the user will read it; None when there are no parts.
+
+    They are sent from the address to which the claimed message was written, or from `sender`, or like those before.
 
     The caller must have locked the user's row, so that the parts of two replies do not mix.
     """
@@ -97,6 +101,7 @@ def plan_parts(
         "user_id": user_id,
         "inbound_id": claim.id if claim else None,
         "reply_to": claim.message.reply_to if claim else None,
+        "sender": claim.message.to if claim else sender or _latest_sender(tx, platform, user_id),
         "origin": origin,
         "part_count": len(parts),
         "state": PartState.PLANNED,
@@ -115,6 +120,12 @@ def plan_parts(
         about: dict[str, Any] = {"answer": answer, "topic": claim.message.topic if claim else None}
         add_message(tx, platform, user_id, "assistant", text, in_context=in_context, reply_id=reply_id, **about)
     return reply_id
+
+
+def _latest_sender(tx: Tx, platform: Platform, user_id: UserId) -> str | None:
+    """Our address from which the user got the newest part."""
+    sent = select(outbound.c.sender).where(of_user(outbound, platform, user_id), outbound.c.provider_id.is_not(None))
+    return cast("str | None", tx.run(sent.order_by(outbound.c.id.desc()).limit(1)).scalar())
 
 
 def plan_notice(
@@ -201,6 +212,14 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
     for event in early:
         row = _apply_status(tx, row, PartState(event.state), event.error_code, event.error)
         tx.run(_APPLIED, {"event": event.id})
+    if receipt.pause and row.state == PartState.ACCEPTED:
+        _delay_next(tx, row, tx.now + receipt.pause)
+
+
+def _delay_next(tx: Tx, row: Row[Any], due: float) -> None:
+    """Set when the part behind this one may be sent, unless it was tried already."""
+    following = (outbound.c.reply_id == row.reply_id) & (outbound.c.number == row.number + 1)
+    tx.run(update(outbound).where(following, _PLANNED, outbound.c.attempts == 0).values(due=due))
 
 
 def _lock_provider_id(tx: Tx, platform: Platform, provider_id: str) -> None:
@@ -373,4 +392,6 @@ def _apply_status(
     row = _set_state(tx, row, state, **({"error_code": code, "error": error or ""} if code else {}))
     if state in _LOST:
         _after_failure(tx, row, user_state)
+    elif state in _ON_ITS_WAY and row.number < row.part_count:
+        _delay_next(tx, row, tx.now)
     return row

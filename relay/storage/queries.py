@@ -34,6 +34,7 @@ from relay.core.messages import (
     Limit,
     Outcome,
     Part,
+    PartId,
     PartState,
     Platform,
     ReplyId,
@@ -210,13 +211,6 @@ def _queue(connection: Connection, platform: Platform, counts: dict[str, float],
     }
 
 
-def list_named_users(connection: Connection, platform: Platform, limit: int, offset: int) -> list[dict[str, Any]]:
-    """Users with a name, the latest first."""
-    chosen = select(users).where(users.c.platform == platform, users.c.name.is_not(None))
-    page = chosen.order_by(users.c.last_message_at.desc(), users.c.user_id).limit(limit).offset(offset)
-    return [user_fields(row) for row in connection.execute(page)]
-
-
 def list_all_users(
     connection: Connection, platforms: Sequence[Platform], search: str, limit: int, offset: int
 ) -> list[dict[str, Any]]:
@@ -294,6 +288,17 @@ def accepted_ids(connection: Connection, part: Part) -> frozenset[str]:
     theirs = of_user(outbound, part.platform, part.user_id)
     known = select(outbound.c.provider_id).where(theirs, outbound.c.provider_id.is_not(None))
     return frozenset(connection.execute(known.order_by(outbound.c.id.desc()).limit(PAGE_LIMIT)).scalars())
+
+
+def parts_without_status(
+    connection: Connection, platform: Platform, after: float, before: float
+) -> list[tuple[PartId, str, float]]:
+    """The oldest parts accepted between these times of which nothing was reported: id, provider's id, acceptance."""
+    theirs = (outbound.c.platform == platform) & in_states(outbound, PartState.ACCEPTED)
+    chosen = theirs & outbound.c.accepted_at.between(after, before) & outbound.c.provider_id.is_not(None)
+    columns = (outbound.c.part_id, outbound.c.provider_id, outbound.c.accepted_at)
+    rows = connection.execute(select(*columns).where(chosen).order_by(outbound.c.accepted_at).limit(PAGE_LIMIT))
+    return [(PartId(row.part_id), row.provider_id, row.accepted_at) for row in rows]
 
 
 def parts_of(connection: Connection, reply_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

@@ -162,6 +162,7 @@ outbound = Table(
     Column("style", Text),
     Column("segments", Integer, nullable=False, server_default="1"),
     Column("reply_to", Text),
+    Column("sender", Text),
     Column("state", Text, nullable=False),
     Column("provider_id", Text),
     Column("error_code", Text),
@@ -180,6 +181,8 @@ outbound = Table(
 _is_open_part = text("state IN ('planned', 'sending', 'unknown')")
 _has_left = text("provider_id IS NOT NULL")
 Index("outbound_open", outbound.c.platform, outbound.c.user_id, outbound.c.id, sqlite_where=_is_open_part)
+_is_accepted = text("state = 'accepted'")  # and no status was reported since
+Index("outbound_accepted", outbound.c.platform, outbound.c.accepted_at, sqlite_where=_is_accepted)
 Index("outbound_trouble", outbound.c.platform, outbound.c.id, sqlite_where=text("state IN ('failed', 'undelivered')"))
 Index("outbound_reply", outbound.c.reply_id)
 # Without the condition SQLite uses it for queries of the platform alone, and reads every row.

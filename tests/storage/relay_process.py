@@ -24,6 +24,7 @@ from relay.core.errors import OutcomeUnknown
 from relay.core.messages import (
     Answer,
     Decision,
+    HistoryMessage,
     InboundMessage,
     Part,
     PlannedPart,
@@ -58,6 +59,9 @@ class FileChannel:
 
     def debounce_seconds(self, message: InboundMessage) -> float:
         return 0.0
+
+    def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:
+        return None
 
     def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:
         return False

@@ -17,6 +17,7 @@ from relay.storage import queries
 from relay.storage.schema import conversations, counters, outbound, users
 from tests.storage.fixtures import (
     ANN,
+    ANSWER,
     BOB,
     PAST_LEASE,
     Opener,
@@ -25,6 +26,7 @@ from tests.storage.fixtures import (
     claimed_part,
     counted,
     history,
+    known,
     message,
     parts,
     report,
@@ -435,3 +437,76 @@ async def test_the_failures_of_one_platform_push_out_none_of_the_other(db: Messa
     assert [row["platform"] for row in failed] == [SMS]
     failed = await db.query(lambda c: queries.failed_parts(c, PLATFORMS, 2))
     assert [row["platform"] for row in failed] == [TELEGRAM] * 2
+
+
+async def test_the_next_part_waits_until_the_one_before_is_reported_as_sent(db: MessagingDatabase) -> None:
+    """Or for a short time, so that a telephone shows them in order."""
+    await answered(db, "one", "two", "three")
+    first = await claimed_part(db)
+    await db.record_accepted(first, Receipt("P1", pause=600.0))
+    assert await db.claim_next_part(SMS, ANN) is None
+    await db.record_delivery(report(PartState.SENT, "P1"))
+    second = await claimed_part(db)
+    await db.record_delivery(report(PartState.DELIVERED, "P2", part_id=second.id))
+    await db.record_accepted(second, Receipt("P2", pause=600.0))
+    assert (await claimed_part(db)).text == "three"
+
+
+async def test_another_reply_does_not_wait_for_a_report(db: MessagingDatabase) -> None:
+    """The order is that of one answer."""
+    await answered(db, "one")
+    await answered(db, "two")
+    await db.record_accepted(await claimed_part(db), Receipt("P1", pause=600.0))
+    assert (await claimed_part(db)).text == "two"
+
+
+async def test_parts_are_sent_from_the_address_that_was_written_to(db: MessagingDatabase) -> None:
+    """What has no message of its own goes like the part before it."""
+    await known(db)
+    await db.store_inbound(message(text="a", to="+15005550099"), "")
+    await db.store_inbound(message(text="b"), "")
+    for _ in range(2):
+        await db.complete_inbound(await claimed(db), Decision(prompt="x"), parts("re"), answer=ANSWER)
+    await db.plan_message(SMS, ANN, parts("by hand"))
+    sent = []
+    for number in range(3):
+        part = await claimed_part(db)
+        sent.append(part.sender)
+        await db.record_accepted(part, Receipt(f"P{number}"))
+    assert sent == ["+15005550099", None, None]
+    await db.store_opt_out(message(text="Stop!", to="+15005550099"), "opted out", parts("Bye"))
+    assert (await claimed_part(db)).sender == "+15005550099"
+
+
+async def test_accepted_parts_without_a_report_are_found(db: MessagingDatabase) -> None:
+    """Those of which something was reported are not."""
+    await answered(db, "one")
+    await answered(db, "two")
+    for number in range(2):
+        await db.record_accepted(await claimed_part(db), Receipt(f"P{number}"))
+    await db.record_delivery(report(PartState.SENT, "P0"))
+    now = time.time()
+    found = await db.parts_without_status(SMS, now - 60, now + 60)
+    assert [sid for _, sid, _ in found] == ["P1"]
+    assert await db.parts_without_status(SMS, now - 60, now - 30) == []
+
+
+@pytest.mark.parametrize("end", ["accepted", "reported", "found"])
+async def test_a_part_that_was_under_way_when_its_user_opted_out_stays_in_the_history(
+    db: MessagingDatabase, end: str
+) -> None:
+    """It was accepted, so the user reads it; the others were never sent."""
+    await known(db)
+    await answered(db, "one", "two", "three")
+    part = await claimed_part(db)
+    await db.store_opt_out(message(text="STOP"), "opted out")
+    if end == "found":
+        await db.record_unknown(part, 0.0, OutcomeUnknown("timeout", "no answer"))
+        part = await claimed_part(db)
+        assert part.withdrawn
+    if end == "reported":
+        await db.record_delivery(report(PartState.DELIVERED, "P1", part_id=part.id))
+    await db.record_accepted(part, Receipt("P1"))
+    texts = await rows(db, conversations, "role", "message")
+    assert ("assistant", "one") in texts
+    assert [text for role, text in texts if role == "assistant"] == ["one"]
