@@ -22,7 +22,8 @@ from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
 from relay.channels.sms import texts
-from relay.channels.sms.senders import normal_number
+from relay.channels.sms.reconciliation import Reconciliation
+from relay.channels.sms.senders import addressee
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
 from relay.channels.sms.webhook import Form, external_id, is_delivery, read_form
@@ -59,6 +60,13 @@ class SmsServer(ChannelServer[SmsSettings, SmsService]):
     async def start(self) -> None:
         _warn(self.settings)
         await super().start()
+        record = self.pipeline.outbox.record_status
+        self._reconciliation = Reconciliation(self.database, self.service.fetch_status, record)
+        self._reconciliation.start()
+
+    async def stop(self) -> None:
+        await self._reconciliation.stop()
+        await super().stop()
 
     def links(self) -> dict[str, str]:
         return {"webhook": "/sms/webhook", **super().links()}
@@ -75,10 +83,10 @@ class SmsServer(ChannelServer[SmsSettings, SmsService]):
 
     def address(self, given: str) -> UserId:
         """Short codes and alphanumeric senders have a history too, although they are never answered."""
-        return normal_number(given, self.settings.default_region) or UserId(strip_controls(given).strip())
+        return addressee(given, self.settings.default_region) or UserId(strip_controls(given).strip())
 
     def recipient(self, given: str) -> UserId:
-        number = normal_number(given, self.settings.default_region)
+        number = addressee(given, self.settings.default_region)
         if number is None:
             raise ApiError(422, "phone_number is not a phone number", "write it with + and country code: +12345678900")
         if number == self.settings.twilio_phone_number:
@@ -170,7 +178,7 @@ async def _record_delivery(request: Request, server: SmsServer, form: Form) -> R
     """Store a delivery status; one that cannot be parsed is counted, and answered 200 so that Twilio logs no error."""
     try:
         event = server.service.parse_delivery(form, request.query_params.get("part"))
-        person = normal_number(form.one("To"), server.settings.default_region)
+        person = addressee(form.one("To"), server.settings.default_region)
     except PayloadError as error:
         log.warning("a delivery report cannot be used: %s", error)
         server.metrics.delivery.labels(SMS, "not understood").inc()

@@ -20,7 +20,8 @@ import httpx
 from twilio.base.exceptions import TwilioException
 
 from relay.channels.sms import texts
-from relay.channels.sms.client import open_client, refusal
+from relay.channels.sms.carriers import HALVES_SECONDS, is_repetition, joined, looks_cut
+from relay.channels.sms.client import TwilioTransport, open_client, refusal
 from relay.channels.sms.keywords import (
     RESERVED_WORDS,
     Keyword,
@@ -30,11 +31,13 @@ from relay.channels.sms.keywords import (
     without_invitations,
 )
 from relay.channels.sms.plain_text import to_plain_text
+from relay.channels.sms.reactions import is_reaction
 from relay.channels.sms.registration import StatedName, asks_nothing, name_command, stated_name
-from relay.channels.sms.segments import clean_sms, in_gsm_letters, split
+from relay.channels.sms.segments import split
 from relay.channels.sms.senders import WHY_SILENT, SenderKind, normal_number, own_number, sender_of
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
+from relay.channels.sms.spelling import affordable, clean_sms, in_gsm_letters
 from relay.channels.sms.webhook import Form, Signatures, attachments, external_id, is_delivery, small_number
 from relay.config.logs import Redactor
 from relay.core.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
@@ -43,6 +46,7 @@ from relay.core.messages import (
     USER_STATE_AFTER,
     Decision,
     DeliveryEvent,
+    HistoryMessage,
     InboundMessage,
     Kind,
     Part,
@@ -51,6 +55,7 @@ from relay.core.messages import (
     PlannedPart,
     Receipt,
     User,
+    UserId,
     UserState,
     reachable_again,
 )
@@ -64,6 +69,9 @@ CALLBACK_RETRIES = "#rc=3&rp=all"
 
 ASK_AGAIN_SECONDS = 600.0
 """How long the prompt for a name is not repeated."""
+
+SENDER_REFUSED = frozenset({"14102", "21212", "21606", "21659", "21660"})
+"""Codes by which a number of ours is refused as the sender."""
 
 MAX_CLOCK_SKEW_SECONDS = 10.0
 LOOKUP_PAGE = 100
@@ -108,11 +116,13 @@ class SmsService:
         self._clock = clock
         self._new_id = new_id
         self._redact = Redactor(settings.secrets()).redact
-        self._client = open_client(http, settings.twilio_api_base_url, account_sid, token, self._redact)
+        self._transport = TwilioTransport(http, settings.twilio_api_base_url, redact=self._redact, clock=clock)
+        self._client = open_client(self._transport, account_sid, token)
         self._service_sid = settings.twilio_messaging_service_sid
         self._number = own_number(settings)
         self._handled_words = handled_words(None if self._service_sid else self._number)
-        self._own = frozenset({self._number} if self._number else ())
+        others = (normal_number(number, settings.default_region) for number in settings.twilio_other_numbers)
+        self._own = frozenset(number for number in (self._number, *others) if number)
         secondary, shared = settings.twilio_secondary_auth_token, settings.twilio_shared_key
         self.signatures = Signatures(
             (token, secondary.get_secret_value()) if secondary else (token,),
@@ -145,7 +155,15 @@ class SmsService:
             kind=Kind.MEDIA if found and is_blank(text) else Kind.TEXT,
             attachments=found,
             options=options,
+            to=to if to != self._number and self._is_ours(to, form) else None,
         )
+
+    def _is_ours(self, number: UserId | None, form: Form) -> bool:
+        """Whether a text to this number came to us: it is in the settings, or Twilio signs for our account."""
+        if number is None or self._service_sid:
+            return False
+        signed = self._settings.check_signatures and form.one("AccountSid") == self._settings.twilio_account_sid
+        return number in self._own or (signed and not self._settings.twilio_other_numbers)
 
     def parse_delivery(self, form: Form, part: str | None) -> DeliveryEvent:
         """The status in a callback; `part` is the part's id from our StatusCallback URL. Raises PayloadError."""
@@ -159,7 +177,12 @@ class SmsService:
         if not sid:
             raise PayloadError("a status callback came without a MessageSid")
         code = small_number(form.one("ErrorCode").strip())
-        error = refusal(code, SendFailure.REJECTED, strip_controls(form.one("ErrorMessage"))) if code else None
+        return self._delivery(sid, part_id, state, code, form.one("ErrorMessage"))
+
+    def _delivery(
+        self, sid: str, part_id: PartId | None, state: PartState, code: int | None, text: str
+    ) -> DeliveryEvent:
+        error = refusal(code, SendFailure.REJECTED, strip_controls(text)) if code else None
         if error:
             redact_error(error, self._redact)
         return DeliveryEvent(
@@ -262,8 +285,13 @@ class SmsService:
             return Decision(reply=texts.too_long(max_length), state=back)
         return Decision(prompt=message.text + texts.unseen(len(message.attachments)), state=back)
 
-    def debounce_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (Twilio joins the segments of a text itself)
-        return 0.0
+    def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:
+        if is_repetition(message, history):
+            return "the carrier delivered it twice"
+        return "a reaction to a text" if is_reaction(message.text, history) else None
+
+    def debounce_seconds(self, message: InboundMessage) -> float:
+        return HALVES_SECONDS if looks_cut(message.text) else 0.0
 
     def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:  # noqa: ARG002 (no text does)
         return False
@@ -272,7 +300,7 @@ class SmsService:
         return 0.0
 
     def merge(self, messages: Sequence[InboundMessage]) -> str:
-        return "\n".join(message.text for message in messages)
+        return joined([message.text for message in messages])
 
     def system_prompt(self, user: User | None) -> str:
         return texts.system_prompt(user.name if user else None)
@@ -283,7 +311,11 @@ class SmsService:
         """Plain text in parts of at most 1,600 characters, numbered when there are several; a cut is announced."""
         max_parts = self._settings.sms_max_parts
         readable = markdown[: 4 * MESSAGE_LIMIT * max_parts]  # more could never be sent
-        text = without_invitations(in_gsm_letters(clean_sms(to_plain_text(readable))))
+        settings = self._settings
+        text = affordable(
+            clean_sms(to_plain_text(readable)), keep_emoji=settings.sms_emoji, fold_accents=settings.sms_fold_accents
+        )
+        text = without_invitations(text)
         if is_blank(text):
             text = texts.EMPTY_ANSWER
         elif len(readable) < len(markdown) and len(text) <= MESSAGE_LIMIT * max_parts:
@@ -307,18 +339,37 @@ class SmsService:
         if self._service_sid:
             values["messaging_service_sid"] = self._service_sid
         else:
-            values["from_"] = self._number
+            values["from_"] = part.sender or self._number
         if (callback := self.status_callback(part.id)) is not None:
             values["status_callback"] = callback
+        try:
+            sent = await self._create(values)
+        except SendError as error:
+            if not part.sender or error.code not in SENDER_REFUSED:
+                raise
+            sent = await self._create({**values, "from_": self._number})  # we have that number no longer
+        if TWILIO_STATUS.get(str(sent.status)) in {PartState.FAILED, PartState.UNDELIVERED} and sent.error_code:
+            raise refusal(int(sent.error_code), SendFailure.REJECTED, str(sent.error_message or ""))
+        return replace(_receipt(sent), pause=self._settings.sms_part_seconds)
+
+    async def _create(self, values: dict[str, Any]) -> Any:
         try:
             sent = await self._client.messages.create_async(**values)
         except (TwilioException, ValueError, TypeError, AttributeError) as error:
             raise OutcomeUnknown("answer", f"Twilio's answer cannot be understood: {error}") from None
         if not isinstance(sent.sid, str) or not sent.sid:
             raise OutcomeUnknown("answer", "Twilio's answer names no message")
-        if TWILIO_STATUS.get(str(sent.status)) in {PartState.FAILED, PartState.UNDELIVERED} and sent.error_code:
-            raise refusal(int(sent.error_code), SendFailure.REJECTED, str(sent.error_message or ""))
-        return _receipt(sent)
+        return sent
+
+    async def fetch_status(self, part_id: PartId, sid: str) -> DeliveryEvent | None:
+        """The state of a message at Twilio; None while it is only accepted, or cannot be fetched."""
+        try:
+            sent = await self._client.messages(sid).fetch_async()
+        except (SendError, TwilioException, ValueError, TypeError, AttributeError):
+            return None
+        state = TWILIO_STATUS.get(str(sent.status), PartState.ACCEPTED)
+        code = small_number(str(sent.error_code or ""))
+        return None if state is PartState.ACCEPTED else self._delivery(sid, part_id, state, code, "")
 
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
         """Find the part among the messages to its user: same text, created since the attempt began, not `taken`.
@@ -326,9 +377,8 @@ class SmsService:
         The list is not filtered by date: its filter is by the date of sending, which a queued message lacks.
         Raises OutcomeUnknown when the list cannot be read.
         """
-        since = (part.attempted_at or part.created_at) - MAX_CLOCK_SKEW_SECONDS
         values: dict[str, Any] = {"to": part.user_id}
-        if not self._service_sid:
+        if not self._service_sid and not part.sender:
             values["from_"] = self._number
         try:
             page = await self._client.messages.list_async(**values, limit=LOOKUP_PAGE, page_size=LOOKUP_PAGE)
@@ -336,6 +386,7 @@ class SmsService:
             raise OutcomeUnknown(error.code, f"the list of messages cannot be read: {error.message}") from None
         except (TwilioException, ValueError, TypeError, AttributeError, KeyError) as error:
             raise OutcomeUnknown("answer", f"the list of messages cannot be understood: {error}") from None
+        since = (part.attempted_at or part.created_at) + self._transport.ahead - MAX_CLOCK_SKEW_SECONDS
         return next((_receipt(sent) for sent in page if sent.sid not in taken and _is_attempt(sent, part, since)), None)
 
     async def probe(self) -> None:

@@ -31,6 +31,7 @@ from relay.core.circuit import OUTAGES
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import (
     Decision,
+    HistoryMessage,
     InboundMessage,
     Kind,
     Part,
@@ -187,6 +188,9 @@ class TelegramService:
 
     def debounce_seconds(self, message: InboundMessage) -> float:
         return continuations.debounce_seconds(message)
+
+    def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:  # noqa: ARG002 (none is)
+        return None
 
     def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:
         return continuations.continues(earlier, later)

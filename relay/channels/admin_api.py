@@ -31,7 +31,7 @@ def channel_status(connection: Connection, channel: ChannelSpec, limit: int, off
     dead = queries.dead_letters(connection, own, MAX_SHOWN_FAILURES)
     return {
         **queries.status(connection, channel.platform, PLATFORMS, now),
-        "users": queries.list_named_users(connection, channel.platform, limit, offset),
+        "users": queries.list_all_users(connection, own, "", limit, offset),
         "last_errors": {
             "parts": [{key: row[key] for key in _PART_KEYS} for row in failed],
             "messages": [{key: row[key] for key in _LETTER_KEYS} for row in dead],

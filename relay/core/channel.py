@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from relay.core.messages import Decision, InboundMessage, Part, PlannedPart, Platform, Receipt, User
+from relay.core.messages import Decision, HistoryMessage, InboundMessage, Part, PlannedPart, Platform, Receipt, User
 
 
 class Channel(Protocol):
@@ -24,6 +24,10 @@ class Channel(Protocol):
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         """The decision on commands, keywords and registration. Pure; `user` is None for a first contact."""
+        ...
+
+    def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:
+        """Why a message needs no answer after the latest of the history: a reaction, a repetition; None to answer."""
         ...
 
     def system_prompt(self, user: User | None) -> str:

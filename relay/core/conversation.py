@@ -169,6 +169,8 @@ class Conversation:
         context = await self._inbox.load_context(claim, MAX_MERGED)
         if message.kind is Kind.EDITED:
             claim, decision = _edit(claim, decision, context)
+        if ignored := self._channel.why_ignored(message, context.recent):
+            decision = Decision(reason=ignored, state=decision.state)
         if message.kind is Kind.MEDIA and await self._is_continued(claim, context):
             decision = Decision(reason="it is part of another message")
         refused = self._refusal(claim, decision, user, context)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from relay.config.settings import Settings
 from relay.core.channel import Channel
-from relay.core.messages import Claim, Decision, InboundContext, InboundId, InboundMessage, Kind, User
+from relay.core.messages import Claim, Decision, HistoryMessage, InboundContext, InboundId, InboundMessage, Kind, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,9 @@ class Merger:
         for row, message in context.following if self._settings.merge_messages else ():
             if self._absorb(messages, row, message, user):
                 continue
+            written = (HistoryMessage("user", one.message.text, one.message.received_at) for one in messages)
+            if self._channel.why_ignored(message, (*context.recent, *written)):
+                break
             prompt = self._channel.decide(message, user).prompt if _together(claim.message, message) else None
             if prompt is None:
                 break

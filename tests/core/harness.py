@@ -19,6 +19,7 @@ from relay.core.errors import StorageError
 from relay.core.messages import (
     Answer,
     Decision,
+    HistoryMessage,
     InboundMessage,
     Kind,
     Part,
@@ -151,6 +152,9 @@ class ScriptedChannel:
 
     def debounce_seconds(self, message: InboundMessage) -> float:
         return 0.0
+
+    def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:
+        return None
 
     def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:
         return False

@@ -114,16 +114,30 @@ def folded(text: str) -> str:
 # -- invitations -------------------------------------------------------------------------------------------------------
 
 # The answer to "Reply YES" would be a keyword: Twilio handles it, and no text of ours may follow.
-_VERB = (
-    r"(\b(?i:reply|respond|answer|text|send|say|type|write|press|enter)(?: (?i:back|with|me|us|by|the word|just))* )"
+_OPEN, _CLOSE = r"[\"'(\[\u201c\u2018\u201e\u00ab`*]*", r"[\"')\]\u201d\u2019\u00bb`*]*"
+_CLOSE_ONE = _CLOSE.removesuffix("*")
+_ENGLISH = (
+    r"(?:reply|replying|respond|responding|answer|text|texting|message|send|sending|say|saying|type|typing|write|press"
+    r"|enter)(?: (?:back|with|me|us|by|a|an|in|just|simply|the word|the keyword))*"
 )
+_OTHERS = (
+    r"(?:antworten?|antworte|schreiben?|senden?|tippen?|r[eé]pond(?:s|ez)|envoyez|envoie|[eé]cri(?:s|vez)|tapez"
+    r"|responde[r]?|responda|env[ií]a|env[ií]e|escrib[ea]|manda|rispond[ia]|invi[ai]|scriv[ia]|digite|escreva"
+    r"|antwoord|stuur|typ)(?: (?:sie|einfach|bitte|mit|nur|par|avec|simplement|con|la palabra|com|met|het woord))*"
+)
+_OR = r"\s*(?:,|/|\||\b(?:or|and|oder|und|ou|et|o|y|e|of)\b)\s*(?:\b(?:or|oder|ou)\b\s*)?"
+_VERB = rf"\b(?i:{_ENGLISH}|{_OTHERS})[ :]+(?:{_OPEN}\w{{1,12}}{_CLOSE}{_OR}){{0,4}}?"
 _WORDS = r"(yes|start|unstop|end|quit|cancel|help|info)"
-_INVITATION = re.compile(
-    rf"(?!(?i:say) \w+ to\b){_VERB}([\"'(\[]*)(?:(?-i:{_WORDS.upper()})\b(?!\s[A-Z])|"
-    rf"(?i:{_WORDS})\b(?=[\"')\]]*(?:[.,;:!?/)\]]|\s+(?:or|and|to|for|if|when|now|below)\b|\s*$)))",
-    re.MULTILINE,
+_ASKED_FOR = (
+    rf"({_OPEN})(?:(?-i:{_WORDS.upper()})\b(?!\s[A-Z])|"
+    rf"(?i:{_WORDS})\b(?={_CLOSE_ONE}|[.,;:!?/]|\s+(?:or|and|to|for|if|when|now|below|oder|um|ou|pour|o|para)\b|\s*$))"
 )
-_YES_OR_NO = re.compile(r"[(\[]\s*yes\s*(?:/|or|,)\s*no\s*[)\]]", re.IGNORECASE)
+_INVITATION = re.compile(
+    rf"(?!(?i:say) \w+ to\b|(?:send|sending)(?: me| us)? (?:help|info)\b)({_VERB}){_ASKED_FOR}", re.MULTILINE
+)
+_YES_OR_NO = re.compile(
+    r"[(\[]\s*(?:yes\s*(?:/|or|,|\|)\s*no|no\s*(?:/|or|,|\|)\s*yes)\s*\??\s*[)\]]|\byes ?/ ?no\b", re.IGNORECASE
+)
 _TWO_WORDS = {
     "YES": "YES PLEASE",
     "START": "START IT",
@@ -134,11 +148,16 @@ _TWO_WORDS = {
     "HELP": "HELP ME",
     "INFO": "MORE INFO",
 }
+_MAX_ALTERNATIVES = 5
+_AFTER_TWO_WORDS = re.compile(rf"(\b(?i:{'|'.join({*_TWO_WORDS.values()})}){_CLOSE}{_OR}){_ASKED_FOR}", re.MULTILINE)
 
 
 def without_invitations(text: str) -> str:
     """Replace each keyword that the text asks for by two words, which are no keyword; STOP is left alone."""
-    return _INVITATION.sub(_two_words, _YES_OR_NO.sub("(1 = yes, 2 = no)", text))
+    text = _INVITATION.sub(_two_words, _YES_OR_NO.sub("(1 = yes, 2 = no)", text))
+    for _ in range(_MAX_ALTERNATIVES):
+        text = _AFTER_TWO_WORDS.sub(_two_words, text)
+    return text
 
 
 def _two_words(found: re.Match[str]) -> str:

@@ -1,8 +1,7 @@
 """Converts a model's Markdown to plain text, which is all that a telephone shows.
 
 Nothing that carries meaning is lost: links keep their address, lists their marks, tables become lines, code stays as it
-is. Raw HTML stays visible, because a person who asks about HTML wants to read it. Length and alphabet are left to
-segments.py.
+is. Length and alphabet are left to segments.py.
 """
 
 from __future__ import annotations
@@ -11,26 +10,19 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyromark
+from relay.core.markdown_source import Event
+from relay.core.markup import parse
 
-_OPTIONS = pyromark.Options.ENABLE_TABLES | pyromark.Options.ENABLE_STRIKETHROUGH | pyromark.Options.ENABLE_TASKLISTS
-_BREAK_TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_SPECIAL = re.compile(r"([!-/:-@\[-`{-~])")
 _SHOWN_SCHEMES = ("http://", "https://", "mailto:", "tel:")
 # Deeper levels are shown without their marks, which bounds the cost of deeply nested input.
 _MAX_DEPTH = 6
 
 
-def escaped(text: str) -> str:
-    """Escape a text so that it reads the same as Markdown."""
-    return _SPECIAL.sub(r"\\\1", text)
-
-
 def to_plain_text(markdown: str) -> str:
     """The Markdown as plain text; blocks are separated by an empty line."""
-    renderer = _PlainTextRenderer(markdown.encode("utf-8", "replace"))
-    for event, where in pyromark.events_with_range(renderer.source.decode(), options=_OPTIONS):
-        renderer.handle(event, where["start"])
+    renderer = _PlainTextRenderer()
+    for event in parse(markdown):
+        renderer.handle(event)
     return renderer.frames[0].text
 
 
@@ -40,7 +32,6 @@ class _Frame:
 
     kind: str
     details: Any = None
-    start: int = 0
     text: str = ""
     ended_block: bool = False
     ended_heading: bool = False
@@ -65,45 +56,48 @@ class _Frame:
 class _PlainTextRenderer:
     """Handles the parser's events in order; `frames[0]` is the document."""
 
-    def __init__(self, source: bytes) -> None:
-        self.source = source
+    def __init__(self) -> None:
         self.frames = [_Frame("Document")]
+        self._anchors: list[tuple[_Frame, int, str]] = []  # of open HTML links: where the label begins, the address
 
-    def handle(self, event: Any, start: int) -> None:
-        name, value = _named(event)
+    def handle(self, event: Event) -> None:
         top = self.frames[-1]
-        match name:
+        match event.name:
             case "Start":
-                self.frames.append(_Frame(*_named(value), start))
+                self.frames.append(_Frame(event.kind, event.value))
             case "End":
                 self._end(self.frames.pop())
-            case "Text" | "Code" | "InlineMath" | "DisplayMath":
-                top.inline(value)
-            case "InlineHtml" | "Html":
-                top.inline(_BREAK_TAG.sub("\n", value))
+            case "Text" | "Code" | "InlineHtml" | "Html":
+                top.inline(event.value)
+            case "Formula":
+                top.inline(event.value.text)
             case "SoftBreak" | "HardBreak":
                 top.inline("\n")
             case "TaskListMarker":
-                top.inline("[x] " if value else "[ ] ")
+                top.inline("[x] " if event.value else "[ ] ")
             case "FootnoteReference":
-                top.inline(f"[{value}]")
+                top.inline(f"[{event.value}]")
+            case "Open" if event.kind == "text_link":
+                self._anchors.append((top, len(top.text), event.value))
+            case "Close" if event.kind == "text_link":
+                self._end_anchor(top)
             case _:
-                pass  # a rule between two blocks, which an empty line separates anyway
+                pass  # a style, or a rule between two blocks, which an empty line separates anyway
 
     def _end(self, done: _Frame) -> None:
         top = self.frames[-1]
         match done.kind:
-            case "Emphasis":
-                mark = "*" if self._is_product(done) else ""
-                top.inline(f"{mark}{done.text}{mark}")
-            case "Strong" | "Strikethrough" | "Superscript" | "Subscript":
+            case "Emphasis" | "Strong" | "Strikethrough" | "Superscript" | "Subscript":
                 top.inline(done.text)
             case "Link" | "Image":
                 top.inline(_with_address(done.text, done.details["dest_url"]))
             case "Item":
-                top.inline(self._item(top, done.text))
+                top.inline(self._item(top, done))
             case "BlockQuote":
-                top.block(_prefixed(done.text, "> ") if self._depth("BlockQuote") < _MAX_DEPTH else done.text)
+                text = f"{done.details}: {done.text}" if done.details else done.text
+                top.block(_prefixed(text, "> ") if self._depth("BlockQuote") < _MAX_DEPTH else text)
+            case "FootnoteDefinition":
+                top.block(f"[{done.details}] {done.text}")
             case "TableCell":
                 top.rows.append([done.text.replace("\n", " ").strip()])
             case "TableHead" | "TableRow":
@@ -113,29 +107,24 @@ class _PlainTextRenderer:
             case _:
                 top.block(done.text.rstrip("\n"), heading=done.kind == "Heading")
 
+    def _end_anchor(self, top: _Frame) -> None:
+        frame, start, address = self._anchors.pop()
+        label = top.text[start:] if frame is top else ""
+        top.text = top.text[: len(top.text) - len(label)] + _with_address(label, address)
+
     def _depth(self, kind: str) -> int:
         return sum(frame.kind == kind for frame in self.frames[-2 * _MAX_DEPTH :])
 
-    def _is_product(self, emphasis: _Frame) -> bool:
-        """Whether the asterisks of 2*3*4 were read as emphasis."""
-        before, after = self.source[max(emphasis.start - 1, 0) : emphasis.start], self.source[emphasis.start + 1 :][:1]
-        return before.isdigit() and after.isdigit()
-
-    def _item(self, top: _Frame, text: str) -> str:
-        """One line of a list, further lines indented; the list's own frame counts the numbers."""
+    def _item(self, top: _Frame, item: _Frame) -> str:
+        """One line of a list, further lines indented; a number is kept as written, unless it does not rise."""
         mark = "- "
         if top.details is not None:
-            mark = f"{top.details}. "
-            top.details += 1
-        body = text.strip("\n")
+            number = max(item.details or 0, top.details)
+            top.details, mark = number + 1, f"{number}. "
+        body = item.text.strip("\n")
         if self._depth("Item") < _MAX_DEPTH:
             body = body.replace("\n", "\n  ")
         return f"\n{mark}{body}" if top.text else f"{mark}{body}"
-
-
-def _named(event: Any) -> tuple[str, Any]:
-    """Split an event, a name or {name: value}, into name and value."""
-    return next(iter(event.items())) if isinstance(event, dict) else (event, None)
 
 
 def _prefixed(text: str, prefix: str) -> str:

@@ -23,12 +23,16 @@ class SenderKind(StrEnum):
     SHORT_CODE = "short_code"
     ALPHANUMERIC = "alphanumeric"
     OTHER_CHANNEL = "other_channel"
+    ANONYMOUS = "anonymous"
+    PREMIUM = "premium"
 
 
 WHY_SILENT: Mapping[SenderKind, str] = {
     SenderKind.OWN: "from our own number: answering would be talking to ourselves",
     SenderKind.SHORT_CODE: "from a short code: a machine, not a person",
     SenderKind.ALPHANUMERIC: "from a name instead of a number: it cannot be answered",
+    SenderKind.ANONYMOUS: "from a number that was withheld: it cannot be answered",
+    SenderKind.PREMIUM: "from a premium-rate number: answering would be expensive",
     SenderKind.OTHER_CHANNEL: "not a text message: this relay answers SMS, not WhatsApp, RCS or Messenger",
 }
 """Why a sender that is no telephone gets no answer."""
@@ -42,6 +46,15 @@ class Sender:
 
 _TELEPHONE = re.compile(r"\+?[\d\s().\-/]+")
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
+# "+", and ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN, UNAVAILABLE, PRIVATE on the keys of a telephone:
+# https://help.twilio.com/articles/223179988; or the same digit throughout.
+_WITHHELD = re.compile(r"\+?(?:1?266696687|7378742833|2562533|8656696|86282452253|7748283|(\d)\1{5,})")
+# Mobile numbers of one person in two spellings, by the digits behind the country code.
+_SPELLINGS = (
+    (re.compile(r"\+521(\d{10})"), r"+52\1"),  # Mexico: "1" is left out since 2019
+    (re.compile(r"\+54([1-8]\d{9})"), r"+549\1"),  # Argentina: "9" for mobile numbers
+    (re.compile(r"\+55([1-9]\d)([6-9]\d{7})"), r"+55\g<1>9\2"),  # Brazil: the ninth digit, since 2016 everywhere
+)
 _OTHER_CHANNEL = re.compile(r"[a-z]+:", re.IGNORECASE)
 
 
@@ -57,6 +70,8 @@ def normal_number(text: str, region: str) -> UserId | None:
         return None
     if not compact.startswith("+") and len(re.sub(r"\D", "", compact)) <= 8:
         return None  # a short code: with a region it would turn into a number of another subscriber
+    for spelling, usual in _SPELLINGS:
+        compact = spelling.sub(usual, compact) if spelling.fullmatch(compact) else compact
     try:
         number = phonenumbers.parse(compact, region)
     except phonenumbers.NumberParseException:
@@ -73,13 +88,32 @@ def sender_of(text: str, region: str, own: frozenset[str]) -> Sender:
         raise PayloadError("the field From is missing or empty")
     if _OTHER_CHANNEL.match(bare):
         return Sender(SenderKind.OTHER_CHANNEL, UserId(bare[:64]))
-    number = normal_number(text, region)
-    if number is None and _E164.fullmatch(bare):
-        number = UserId(bare)  # a country that phonenumbers does not know yet: never drop a real text
-    if number is not None:
-        return Sender(SenderKind.OWN if number in own else SenderKind.PHONE, number)
+    if _WITHHELD.fullmatch(bare):
+        return Sender(SenderKind.ANONYMOUS, UserId(bare))
+    if (number := addressee(text, region)) is not None:
+        kind = SenderKind.PREMIUM if _is_premium(number) else SenderKind.PHONE
+        return Sender(SenderKind.OWN if number in own else kind, number)
     digits_only = bare.lstrip("+").isdigit()
     return Sender(SenderKind.SHORT_CODE if digits_only else SenderKind.ALPHANUMERIC, UserId(bare[:64]))
+
+
+def addressee(text: str, region: str) -> UserId | None:
+    """A number that may write to us, and that we may write to; None for every other address."""
+    bare = strip_controls(text).strip()
+    if _WITHHELD.fullmatch(bare):
+        return None
+    number = normal_number(text, region)
+    if number is None and _E164.fullmatch(bare):
+        return UserId(bare)  # a country that phonenumbers does not know yet: never drop a real text
+    return number
+
+
+def _is_premium(number: UserId) -> bool:
+    try:
+        kind = phonenumbers.number_type(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return False
+    return bool(kind == phonenumbers.PhoneNumberType.PREMIUM_RATE)
 
 
 def own_number(settings: SmsSettings) -> UserId | None:

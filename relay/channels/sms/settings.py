@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
-from relay.config.types import AccountSid, PhoneNumber, Port, Secret, ServiceSid, Text, Url
+from relay.config.types import AccountSid, PhoneNumber, Port, Secret, ServiceSid, Text, Url, Words
 
 SIMULATED_ACCOUNT_SID = "AC" + "51" * 16
 SIMULATED_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 (opens nothing but the simulator on this machine)
@@ -30,6 +30,9 @@ class SmsSettings(Settings):
     """Secret of a SharedKey of Twilio's Webhooks API; when set, only its SHA-256 signatures pass."""
     twilio_phone_number: PhoneNumber = None
     """Our number in E.164 format: +12345678900."""
+    twilio_other_numbers: Words = ()
+    """Our further numbers: who texts one of them is answered from it. Without a list every number whose webhook Twilio
+    signs is ours."""
     twilio_messaging_service_sid: ServiceSid = None
     """Messaging Service to send through, MG and 32 hex digits."""
     twilio_api_base_url: Url = "https://api.twilio.com"
@@ -44,10 +47,16 @@ class SmsSettings(Settings):
     """How to reach a person, such as a telephone number or an address: named in the first text."""
     sms_max_parts: Annotated[int, Field(ge=1, le=40)] = 6
     """Maximum number of texts per answer; the rest is cut off, with a note."""
+    sms_emoji: bool = False
+    """Keep emoji in answers; without it they are left out where that saves a segment."""
+    sms_fold_accents: bool = False
+    """Write letters such as á without accents where that saves a segment; it changes the spelling of words."""
     sms_answer_tokens: Annotated[int, Field(ge=32, le=1_000_000)] = 800
     """Maximum number of tokens of an answer; the model is asked for no more."""
     sms_settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
     """How long to look for a text whose outcome at Twilio is unknown before it is sent again."""
+    sms_part_seconds: Annotated[float, Field(ge=0, le=60)] = 3.0
+    """How long a part waits at most until the part before it is reported as sent, so that they arrive in order."""
     sms_segment_usd: Annotated[float, Field(ge=0, le=10)] = 0.012
     """Price of one segment, for the cost estimate in the status."""
 

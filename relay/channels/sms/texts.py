@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from relay.channels.sms.plain_text import escaped
+from relay.core.markdown_source import escape_markdown as escaped
 
 HOW_TO_NAME = "Try again like this: name=John"
 BACK = "Welcome back! Ask me anything."

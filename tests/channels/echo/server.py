@@ -26,6 +26,7 @@ from relay.core.messages import (
     SILENT_STATES,
     Decision,
     DeliveryEvent,
+    HistoryMessage,
     InboundMessage,
     Part,
     PartId,
@@ -67,6 +68,9 @@ class EchoService:
     def debounce_seconds(self, message: InboundMessage) -> float:
         del message
         return 0.0
+
+    def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:  # noqa: ARG002 (none is)
+        return None
 
     def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:  # noqa: ARG002 (no text does)
         return False

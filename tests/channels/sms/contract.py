@@ -85,7 +85,7 @@ class SmsContract(ChannelContract):
 
     def create_app(self, provider_url: str, common: Mapping[str, Any]) -> FastAPI:
         account = {"twilio_account_sid": ACCOUNT, "twilio_auth_token": TOKEN, "twilio_phone_number": NUMBER}
-        return create_app(Settings(**common, **account, twilio_api_base_url=provider_url))
+        return create_app(Settings(**common, **account, twilio_api_base_url=provider_url, sms_part_seconds=0))
 
     def headers(self, path: str, body: bytes) -> dict[str, str]:
         form = Form(tuple(parse_qsl(body.decode(), keep_blank_values=True)))

@@ -78,6 +78,8 @@ async def running_sms_server(folder: Path, **changes: Any) -> AsyncIterator[SmsH
     model_server = ScriptedServer(model_reply("Hello from the model."))
     async with listening(scripted_twilio()) as twilio, listening(model_server) as model:
         simulated = Settings(llm_server_url=model.base_url, database_url=f"sqlite:///{database}").for_simulator()
-        settings = simulated.model_copy(update={"twilio_api_base_url": twilio.base_url, **changes})
+        settings = simulated.model_copy(
+            update={"twilio_api_base_url": twilio.base_url, "sms_part_seconds": 0.0, **changes}
+        )
         async with running_app(create_app(settings)) as client:
             yield SmsHarness(client, twilio, model, database)

@@ -9,16 +9,16 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.channels.sms.plain_text import escaped, to_plain_text
+from relay.channels.sms.plain_text import to_plain_text
 from relay.channels.sms.segments import (
     GSM_BASIC,
     GSM_EXTENDED,
-    clean_sms,
-    in_gsm_letters,
     segments,
     split,
 )
+from relay.channels.sms.spelling import affordable, clean_sms, in_gsm_letters
 from relay.core.cutting import utf16_length
+from relay.core.markdown_source import escape_markdown
 from relay.core.text import is_blank, strip_controls
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=400)
@@ -73,6 +73,9 @@ def test_tidying_twice_changes_nothing_more(text: str) -> None:
         ("20°C, 68 °F", "20 C, 68 F"),
         ("a → b, Acme™", "a -> b, Acme(TM)"),
         ("O\u02bcBrien", "O'Brien"),
+        ("H₂O, CO₂, 10⁻³ m, x⁴, 5 m²", "H2O, CO2, 10^-3 m, x^4, 5 m^2"),
+        ("auf\u200clage \u200eleft\u202c", "auflage left"),
+        ("Ｈｅｌｌｏ！ ‼ ∼5 ∕ 2 ∗ 3", "Hello! !! ~5 / 2 * 3"),  # noqa: RUF001 (likewise)
     ],
 )
 def test_typography_is_spelled_in_gsm_letters(typographic: str, plain: str) -> None:
@@ -89,6 +92,54 @@ def test_a_text_that_needs_more_letters_keeps_its_typography(text: str) -> None:
 def test_backticks_survive_because_they_mean_something_in_code() -> None:
     """A backtick is not in GSM-7, yet another quotation mark would change what the code does."""
     assert in_gsm_letters("run `ls`") == "run `ls`"
+
+
+LINE = "This sentence has about sixty characters, so that it is long. "
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (f"Hi 👋 there! {LINE * 2}🎉", f"Hi there! {LINE * 2}".rstrip()),
+        (f"🍎 Apples\n🍌 Pears\n{LINE}", f"Apples\nPears\n{LINE}".rstrip()),
+        (f"- 🍎 Apples\n- Pears\n{LINE}", f"- Apples\n- Pears\n{LINE}".rstrip()),
+        (f"1️⃣ First\n2️⃣ Second\n{LINE}", f"1. First\n2. Second\n{LINE}".rstrip()),
+        (f"✅ Monday\n❌ Tuesday\n{LINE}", f"(yes) Monday\n(no) Tuesday\n{LINE}".rstrip()),
+        (f"★★★★☆ {LINE * 2}", f"4/5 {LINE * 2}".rstrip()),
+        (f"👩‍👩‍👧‍👦 and 🇩🇪 {LINE * 2}", f"and {LINE * 2}".rstrip()),
+        (f"Use `ls -l` here. {LINE}", f"Use 'ls -l' here. {LINE}".rstrip()),
+        ("Fine 👍", "Fine 👍"),
+        ("run `ls`", "run `ls`"),
+        ("👍" * 80, "👍" * 80),
+        (f"The emoji 🦄 is a unicorn. {LINE}", f"The emoji 🦄 is a unicorn. {LINE}"),
+        (f"日本語 👍 {LINE[:40]}", f"日本語 👍 {LINE[:40]}"),
+    ],
+)  # fmt: skip
+def test_emoji_and_backticks_go_where_that_saves_a_segment(text: str, plain: str) -> None:
+    """A short text keeps them, as does one that is about emoji or is nothing else."""
+    assert affordable(text) == plain
+
+
+def test_accents_go_only_where_that_is_allowed_and_saves_a_segment() -> None:
+    """á is not in GSM-7, but é is; the words are spelled otherwise, so it takes a setting."""
+    text = f"Está aquí, mañana también. Łódź é {LINE}"
+    assert affordable(text) == text
+    assert affordable(text, fold_accents=True).startswith("Esta aqui, mañana también. Lodz é This")
+    assert affordable("Está aquí", fold_accents=True) == "Está aquí"
+
+
+def test_a_setting_keeps_emoji() -> None:
+    """Whatever they cost."""
+    assert affordable(f"Hi 👋 there! {LINE * 2}", keep_emoji=True) == f"Hi 👋 there! {LINE * 2}"
+
+
+@given(ANY_TEXT)
+def test_no_spelling_costs_more(text: str) -> None:
+    """And none is empty that was not."""
+    text = clean_sms(text)
+    spelled = affordable(text, fold_accents=True)
+    assert segments(spelled) <= segments(in_gsm_letters(text))
+    assert is_blank(spelled) <= is_blank(in_gsm_letters(text))
 
 
 # -- segments ----------------------------------------------------------------------------------------------------------
@@ -256,6 +307,26 @@ def test_more_than_nine_parts_leave_room_for_wider_numbers() -> None:
         ("one\ntwo", "one\ntwo"),
         ("2*3*4 snake_case_name C:\\new a < b && c", "2*3*4 snake_case_name C:\\new a < b && c"),
         ("Tom &amp; Jerry", "Tom & Jerry"),
+        ("https://docs.python.org/3/library/__future__.html", "https://docs.python.org/3/library/__future__.html"),
+        (
+            "See https://example.com/_next_/a.js?d=*e*&x=~~y~~ now",
+            "See https://example.com/_next_/a.js?d=*e*&x=~~y~~ now",
+        ),
+        ("www.example.com/*a*/b (https://e.org/x_(y)_z)", "www.example.com/*a*/b (https://e.org/x_(y)_z)"),
+        (
+            "docs.python.org/3/library/__future__.html and example.com/_next_/a.js",
+            "docs.python.org/3/library/__future__.html and example.com/_next_/a.js",
+        ),
+        ("Define __init__ or __my_hook__ in _config_.yml", "Define __init__ or __my_hook__ in _config_.yml"),
+        ("write to _info_@shop.example or a._b_@e.org", "write to _info_@shop.example or a._b_@e.org"),
+        (
+            "C:\\Users\\ann\\_tmp_\\x and C:\\Program Files\\_x_\\y, D:\\_z_",
+            "C:\\Users\\ann\\_tmp_\\x and C:\\Program Files\\_x_\\y, D:\\_z_",
+        ),
+        ("\\\\server\\_share_\\x and %TEMP%\\_a_", "\\\\server\\_share_\\x and %TEMP%\\_a_"),
+        ("__Important:__ _soon_ **bold** snake\\_case and/or _not_", "Important: soon bold snake_case and/or not"),
+        ("[docs](https://e.org/_a_) <https://e.org/_b_>", "docs (https://e.org/_a_) https://e.org/_b_"),
+        ('see <a href="https://e.org/x">here</a> and <b>there</b>', "see here (https://e.org/x) and there"),
         ("a\n\n---\n\nb", "a\n\nb"),
         ("| Day | Hours |\n|---|---|\n| Mon | 9-5 |\n| Sun | |", "Day: Hours\nMon: 9-5\nSun"),
         (
@@ -279,7 +350,7 @@ def test_any_markdown_is_told_without_an_error(markdown: str) -> None:
 @given(st.text(alphabet=st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=50))
 def test_an_escaped_name_reads_as_itself(name: str) -> None:
     """A name that looks like Markdown is shown as the person wrote it."""
-    assert to_plain_text(f"Hi {escaped(name)}!") == f"Hi {name}!"
+    assert to_plain_text(f"Hi {escape_markdown(name)}!") == f"Hi {name}!"
 
 
 @pytest.mark.parametrize("markdown", ["> " * 20_000 + "x", "- " * 20_000 + "x", "*" * 40_000, "[a](" * 10_000])

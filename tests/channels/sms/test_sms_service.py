@@ -189,6 +189,8 @@ def test_numbers_are_normalised_or_refused(written: str, number: str | None) -> 
         ("12345", "short code"),
         ("+12345", "short code"),
         ("ACME", "name instead of a number"),
+        ("+266696687", "withheld"),
+        ("+19005550100", "premium"),
         ("whatsapp:+12345678900", "WhatsApp"),
         ("messenger:1234", "WhatsApp"),
         ("+15550100000", "ourselves"),
@@ -209,6 +211,19 @@ def test_machines_and_other_channels_get_silence_with_a_reason(sender: str, reas
         ("+15005550006", SenderKind.OWN, "+15005550006"),
         ("whatsapp:+14155552671", SenderKind.OTHER_CHANNEL, "whatsapp:+14155552671"),
         ("729725", SenderKind.SHORT_CODE, "729725"),
+        ("+266696687", SenderKind.ANONYMOUS, "+266696687"),
+        ("+7378742833", SenderKind.ANONYMOUS, "+7378742833"),
+        ("+2562533", SenderKind.ANONYMOUS, "+2562533"),
+        ("+8656696", SenderKind.ANONYMOUS, "+8656696"),
+        ("+86282452253", SenderKind.ANONYMOUS, "+86282452253"),
+        ("+19005550100", SenderKind.PREMIUM, "+19005550100"),
+        ("+5215512345678", SenderKind.PHONE, "+525512345678"),
+        ("+525512345678", SenderKind.PHONE, "+525512345678"),
+        ("+554188881234", SenderKind.PHONE, "+5541988881234"),
+        ("+554133331234", SenderKind.PHONE, "+554133331234"),
+        ("+541112345678", SenderKind.PHONE, "+5491112345678"),
+        ("+5491112345678", SenderKind.PHONE, "+5491112345678"),
+        ("+26622123456", SenderKind.PHONE, "+26622123456"),
         ("MYBANK", SenderKind.ALPHANUMERIC, "MYBANK"),
     ],
 )
@@ -225,6 +240,32 @@ def test_a_country_that_the_library_does_not_know_is_answered() -> None:
 def test_the_number_that_was_texted_counts_as_ours() -> None:
     """With a Messaging Service we may not know our numbers, but To is one of them."""
     assert "ourselves" in SERVICE.decide(text_from("hi", From="+12345678900", To="+12345678900"), None).reason
+
+
+ACCOUNT = "AC" + "1" * 32
+
+
+@pytest.mark.parametrize(
+    ("to", "changes", "sender"),
+    [
+        ("+15005550099", {}, "+15005550099"),
+        ("+15550100000", {}, None),
+        ("+15005550099", {"twilio_other_numbers": ("+15005550099",)}, "+15005550099"),
+        ("+15005550088", {"twilio_other_numbers": ("+15005550099",)}, None),
+        ("+15005550099", {"validate_twilio_signature": False}, None),
+        ("+15005550099", {"twilio_messaging_service_sid": "MG" + "2" * 32}, None),
+        ("", {}, None),
+    ],
+)
+def test_the_number_that_was_texted_answers_if_it_is_ours(
+    to: str, changes: dict[str, object], sender: str | None
+) -> None:
+    """By the list, or because Twilio signed it for our account; a Messaging Service chooses by itself."""
+    assert service_with(**changes).parse_inbound(form(To=to, AccountSid=ACCOUNT)).to == sender
+    assert service_with(**changes).parse_inbound(form(To=to, AccountSid="AC" + "2" * 32)).to in {
+        None,
+        *changes.get("twilio_other_numbers", ()),  # type: ignore[misc]
+    }
 
 
 # -- keywords ----------------------------------------------------------------------------------------------------------
@@ -598,6 +639,17 @@ def test_an_empty_answer_becomes_a_friendly_sentence(markdown: str) -> None:
         ("Shall I go on? (YES/NO)", "Shall I go on? (1 = yes, 2 = no)"),
         ("Go on [yes or no]?", "Go on (1 = yes, 2 = no)?"),
         ("Text info@e.org for help.", "Text info@e.org for help."),
+        ("Reply “yes” or “cancel” – für später ж", "Reply “yes please” or “cancel it” – für später ж"),  # noqa: RUF001
+        ("Reply NO or YES", "Reply NO or YES PLEASE"),
+        ("Reply END/QUIT/CANCEL", "Reply END IT/QUIT IT/CANCEL IT"),
+        ("Text 1, 2 or HELP", "Text 1, 2 or HELP ME"),
+        ("Confirm by replying 'yes'.", "Confirm by replying 'yes please'."),
+        ("Just reply (cancel)", "Just reply (cancel it)"),
+        ("Antworte mit START, um zu beginnen.", "Antworte mit START IT, um zu beginnen."),
+        ("Responde CANCEL o HELP.", "Responde CANCEL IT o HELP ME."),
+        ("I will send help to you.", "I will send help to you."),
+        ("Press the end key twice", "Press the end key twice"),
+        ("Enter info about yourself", "Enter info about yourself"),
         ("END OF STORY", "END OF STORY"),
     ],
 )

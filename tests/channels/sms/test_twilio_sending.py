@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from email.utils import formatdate
 
 import httpx
 import pytest
 import pytest_asyncio
 
-from relay.channels.sms.client import TWILIO_ERRORS, TwilioTransport, refusal
+from relay.channels.sms.client import TwilioTransport, refusal
+from relay.channels.sms.error_codes import TWILIO_ERRORS
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.webhook import Form
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
@@ -162,6 +166,26 @@ async def test_an_unknown_code_without_words_gets_a_link() -> None:
     assert "/errors/39999" in refusal(39999, SendFailure.REJECTED, "").message
 
 
+PUBLIC_CODES = """
+10001 10002 14101 14102 14103 14107 14108 14109 14110 14111 20001 20003 20004 20005 20006 20008 20010 20403 20404 20409
+20422 20423 20429 20500 20503 21210 21211 21212 21214 21215 21216 21217 21219 21401 21407 21408 21601 21602 21603 21604
+21605 21606 21607 21608 21609 21610 21611 21612 21613 21614 21615 21616 21617 21618 21619 21620 21621 21622 21623 21624
+21626 21627 21631 21649 21650 21651 21652 21653 21654 21655 21656 21701 21702 21703 21704 21705 21709 21900 21901 21910
+30001 30002 30003 30004 30005 30006 30007 30008 30009 30010 30011 30012 30013 30014 30015 30016 30017 30018 30019 30020
+30021 30022 30023 30024 30025 30026 30027 30028 30029 30030 30031 30032 30400 30404 30409 30410 63001 63002 63003 63005
+63006 63007 63008 63009 63010 63011 63012 63013 63014 63015 63016 63017 63018 63019 63020 63021 63022 63023 63024 63025
+63026 63027 63028 63029 63030 63031 63032 63033 63034 63035 63036 63037 63038 63039 63040 63041
+"""
+"""The codes of Twilio's public list that concern the sending of a message, or the account."""
+
+
+async def test_each_public_code_has_a_class_and_words() -> None:
+    """But 20500 and 20503: they leave it open whether the message was sent."""
+    listed_codes = {int(code) for code in PUBLIC_CODES.split()}
+    assert listed_codes - TWILIO_ERRORS.keys() == {20500, 20503}
+    assert all(words and not words.endswith(".") for _, words in TWILIO_ERRORS.values())
+
+
 @pytest.mark.parametrize(("code", "kind"), [(code, kind) for code, (kind, _) in TWILIO_ERRORS.items()])
 async def test_each_code_of_the_table_has_its_meaning_whatever_the_status(
     code: int, kind: SendFailure, service: SmsService, twilio: ScriptedServer
@@ -300,6 +324,36 @@ async def test_nobody_listening_means_that_nothing_was_sent(
     assert "12345" not in str(caught.value)
 
 
+# -- the sender --------------------------------------------------------------------------------------------------------
+
+
+OTHER = "+15005550099"
+FROM_OTHER = replace(PART, sender=OTHER)
+
+
+async def test_an_answer_comes_from_the_number_that_was_texted(service: SmsService, twilio: ScriptedServer) -> None:
+    """And is looked up whatever number it went out from."""
+    await service.send(FROM_OTHER)
+    twilio.script.append(listed())
+    await service.lookup(FROM_OTHER, ())
+    assert twilio.requests[0].form["From"] == [OTHER]
+    assert "From" not in twilio.requests[1].query
+
+
+async def test_a_number_that_we_gave_away_is_replaced_by_the_usual_one(
+    service: SmsService, twilio: ScriptedServer
+) -> None:
+    """Nothing was sent at the first attempt, so this is no repetition; another refusal is none of the sender's."""
+    twilio.script.append(refused(400, 21606))
+    assert (await service.send(FROM_OTHER)).provider_id
+    assert [request.form["From"] for request in twilio.requests] == [[OTHER], ["+15550100000"]]
+    for part, code in ((FROM_OTHER, 21610), (PART, 21606)):
+        twilio.script.append(refused(400, code))
+        with pytest.raises(SendError):
+            await service.send(part)
+    assert len(twilio.requests) == 4
+
+
 # -- settling ----------------------------------------------------------------------------------------------------------
 
 
@@ -338,6 +392,44 @@ async def test_another_message_is_not_taken_for_the_part(
     """Another text, the person's own, or the same text of an hour ago prove nothing."""
     twilio.script.append(listed(other))
     assert await service.lookup(PART, ()) is None
+
+
+@pytest.mark.parametrize("ahead", [-600.0, -60.0, 0.0, 60.0])
+async def test_a_clock_that_is_wrong_finds_the_part_all_the_same(
+    ahead: float, twilio: ScriptedServer, http: httpx.AsyncClient
+) -> None:
+    """The Date of Twilio's answer tells how far its clock is ahead of ours."""
+    attempt = replace(PART, attempted_at=time.time() - ahead)
+    made = message(date_created=formatdate(time.time(), usegmt=True))
+    older = message(sid="SM" + "c" * 32, date_created=formatdate(time.time() - 60, usegmt=True))
+    service = SmsService(settings_for(twilio.base_url), http, clock=lambda: time.time() - ahead)
+    for found, sid in ((listed(made, older), "SM" + "a" * 32), (listed(older), None)):
+        twilio.script.append(replace(found, headers={"Date": formatdate(time.time(), usegmt=True)}))
+        receipt = await service.lookup(attempt, ())
+        assert (receipt.provider_id if receipt else None) == sid
+
+
+@pytest.mark.parametrize(
+    ("reply", "state", "code"),
+    [
+        (message(status="delivered"), PartState.DELIVERED, None),
+        (message(status="undelivered", error_code=30003), PartState.UNDELIVERED, "30003"),
+        (message(status="queued"), None, None),
+        (None, None, None),
+    ],
+)
+async def test_the_state_of_a_text_can_be_fetched(
+    reply: dict[str, object] | None,
+    state: PartState | None,
+    code: str | None,
+    service: SmsService,
+    twilio: ScriptedServer,
+) -> None:
+    """For a callback that was lost; what is not known yet, or any more, changes nothing."""
+    twilio.script.append(refused(404, 20404) if reply is None else Reply(200, json.dumps(reply).encode()))
+    event = await service.fetch_status(PART.id, "SM" + "a" * 32)
+    assert (event and (event.state, event.error_code, event.part_id)) == (state and (state, code, PART.id))
+    assert twilio.requests[0].path.endswith(f"/Messages/SM{'a' * 32}.json")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,80 @@
+"""Fetches the state of texts of which Twilio reported nothing: a status callback is sent at best three times.
+
+Slow on purpose. A text is looked at again when it is twice as old, so one that stays queued costs few requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from relay.channels.sms.spec import SMS
+from relay.core.errors import StorageError
+from relay.core.messages import DeliveryEvent, PartId
+from relay.core.store import Store
+
+log = logging.getLogger("relay.sms.reconciliation")
+
+ROUND_SECONDS = 300.0
+YOUNGEST_SECONDS = 900.0
+"""Reports take minutes when carriers are busy."""
+
+OLDEST_SECONDS = 2 * 86_400.0
+MAX_FETCHED = 50
+"""Texts of one round."""
+
+Fetch = Callable[[PartId, str], Awaitable[DeliveryEvent | None]]
+Record = Callable[[DeliveryEvent], Awaitable[bool]]
+
+
+class Reconciliation:
+    """Periodic task: `fetch` returns the state of a text at Twilio, `record` takes it like a status callback."""
+
+    def __init__(
+        self,
+        store: Store,
+        fetch: Fetch,
+        record: Record,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._fetch = fetch
+        self._record = record
+        self._clock = clock
+        self._sleep = sleep
+        self._due_age: dict[PartId, float] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="sms-reconciliation")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await self._sleep(ROUND_SECONDS)
+            try:
+                await self.once()
+            except StorageError as error:
+                log.warning("texts without a report cannot be looked up now: %s", error)
+            except Exception:
+                log.exception("unforeseen error while looking up texts without a report")
+
+    async def once(self) -> None:
+        """Fetch the state of the oldest texts without a report that are due, and record it, committed on return."""
+        now = self._clock()
+        waiting = await self._store.parts_without_status(SMS, now - OLDEST_SECONDS, now - YOUNGEST_SECONDS)
+        ages = {part_id: now - accepted_at for part_id, _, accepted_at in waiting}
+        self._due_age = {part_id: age for part_id, age in self._due_age.items() if part_id in ages}
+        due = [one for one in waiting if ages[one[0]] >= self._due_age.get(one[0], 0.0)]
+        for part_id, sid, _ in due[:MAX_FETCHED]:
+            self._due_age[part_id] = 2 * ages[part_id]
+            if (event := await self._fetch(part_id, sid)) is not None:
+                await self._record(event)
