@@ -41,6 +41,12 @@ ServiceT = TypeVar("ServiceT", bound=Channel)
 
 AnyServer: TypeAlias = "ChannelServer[Any, Any]"
 
+CONNECTIONS_PER_ANSWER = 4
+"""Connections for each of max_concurrent_answers: a request to the model, its typing indicator, a part, one to spare.
+
+With fewer, parts would wait for a model that is slow, and fail.
+"""
+
 
 class ChannelServer(Generic[SettingsT, ServiceT]):
     """The running channel: database, service and pipeline, for its routes. The constructor opens nothing.
@@ -213,6 +219,11 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         return {self.channel.address_key: user_id, "released": True}
 
 
+def connections_for(settings: Settings) -> int:
+    """How many connections a channel may need at the same time."""
+    return max(100, CONNECTIONS_PER_ANSWER * settings.max_concurrent_answers)
+
+
 def create_channel_app(
     kind: type[ChannelServer[SettingsT, ServiceT]],
     settings: SettingsT,
@@ -231,7 +242,7 @@ def create_channel_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_http_client() as http:
+        async with open_http_client(max_connections=connections_for(settings)) as http:
             database = open_database(settings, f"{kind.channel.platform}_server")
             app.state.logins = database
             host = kind(settings, database, open_service(settings, http), http, app.state.metrics, build_prompt)

@@ -24,7 +24,7 @@ from relay.config.errors import SettingsError
 from relay.storage import engine
 from sms_server import EMPTY_TWIML, create_app
 from tests.channels.harness import model_reply
-from tests.channels.scripted_server import Reply
+from tests.channels.scripted_server import HANG, Reply
 from tests.channels.sms.sms_harness import PERSON, TOKEN, SmsHarness, running_sms_server
 from tests.settings import Settings
 
@@ -78,6 +78,18 @@ async def test_a_long_answer_is_texted_in_order(sms: SmsHarness) -> None:
     await sms.text("Tell me a long story")
     await sms.twilio.wait_for_requests(4)
     assert [text[:5] for text in sms.texts()[1:]] == ["(1/3)", "(2/3)", "(3/3)"]
+
+
+async def test_a_model_that_hangs_for_many_keeps_no_part_from_being_sent(tmp_path: Path) -> None:
+    """Each of them holds a connection; a text of the operator's goes out at once."""
+    async with running_sms_server(tmp_path, sms_registration="off", stop_seconds=0.5) as sms:
+        sms.model.script.extend([HANG] * 300)
+        await asyncio.gather(*(sms.text("hello", From=f"+1415555{number:04}") for number in range(130)))
+        await sms.model.wait_for_requests(130)
+        body = {"phone_number": PERSON, "message": "We are busy."}
+        assert (await sms.client.post("/sms/send", json=body)).status_code == 202
+        await sms.twilio.wait_for_requests(1)
+        assert sms.texts() == ["We are busy."]
 
 
 async def test_a_question_before_registration_is_answered_behind_the_confirmation(sms: SmsHarness) -> None:
