@@ -255,7 +255,7 @@ class SmsService:
         ask = texts.ask_for_name(self._settings.sms_program_name, self._settings.sms_contact)
         if mode == "required":
             hold = message.kind is Kind.TEXT and not asks_nothing(message.text)
-            if now - asked_at < ASK_AGAIN_SECONDS:
+            if 0 <= now - asked_at < ASK_AGAIN_SECONDS:
                 return Decision(reason="the person has not given a name yet", hold=hold, state=back)
             return Decision(reply=ask, hold=hold, state=back, settings={"name_asked_at": now})
         decision = self._prompted(message, back)

@@ -53,6 +53,9 @@ MAX_MERGED = 20
 MAX_DEBOUNCES = 20
 """Maximum number of waits for further messages; a user who never stops writing is answered in between."""
 
+MAX_WAIT_SECONDS = 60.0
+"""The maximum of the setting merge_window_seconds; a longer wait comes from a clock that was set back."""
+
 MAX_REPEATS = 4
 """Maximum number of times that a question is put to the model because more of it came meanwhile."""
 
@@ -227,9 +230,9 @@ class Conversation:
         return any(self._channel.continues(claim.message, later) for _, later in context.following)
 
     async def _wait_until(self, moment: float) -> bool:
-        """Wait, without a slot, until this time (epoch seconds); False when it has passed already."""
+        """Wait, without a slot, until this time (epoch seconds); False when it has passed or the clock was set back."""
         wait = moment - self._clock()
-        if wait <= 0:
+        if not 0 < wait <= MAX_WAIT_SECONDS:
             return False
         async with self.workers.without_slot():
             await self._sleep(wait)

@@ -74,7 +74,7 @@ def looks_like_a_loop(
     messages = [past for past in history if past.role in {"user", "assistant"}]
     theirs = [past for past in messages if past.role == "user"]
     same = [past for past in theirs[-(SAME_TEXTS - 1) :] if _normalized(past.message) == _normalized(text)]
-    recent = all(received_at - past.timestamp < SAME_TEXT_SECONDS for past in same)
+    recent = all(abs(received_at - past.timestamp) < SAME_TEXT_SECONDS for past in same)
     if len(same) == SAME_TEXTS - 1 and recent:
         return f"the same text {SAME_TEXTS} times in a row"
     if numbered := _numbered_texts(messages, text, received_at):

@@ -104,7 +104,7 @@ class Outbox:
         While there is none, and trying another would only risk its resend, a probe checks whether anything changed.
         When nothing waits at all, no trial will come, so a probe closes the circuit.
         """
-        if self._clock() < self._paused_until or self.circuit.state is CircuitState.OPEN:
+        if self._monotonic() < self._paused_until or self.circuit.state is CircuitState.OPEN:
             return []
         half_open = self.circuit.state is CircuitState.HALF_OPEN
         users = await self._store.users_with_parts(self._platform, unsent=half_open)
@@ -123,7 +123,7 @@ class Outbox:
 
     async def _step(self, user_id: UserId) -> bool:
         """Send or look up this user's next part, if it is due; True when the next one may follow."""
-        if self._clock() < self._paused_until:
+        if self._monotonic() < self._paused_until:
             return False
         try:
             admitted = self.circuit.admits(user_id) or (self.circuit.begin_trial(user_id) and await self._probe())
@@ -196,6 +196,7 @@ class Outbox:
         """
         wait = (part.attempted_at or 0.0) + LOOKUP_AFTER_SECONDS - self._clock()
         if wait > 0:
+            wait = min(wait, LOOKUP_AFTER_SECONDS)  # the clock may have been set back
             error = OutcomeUnknown("waiting", "a report on the last attempt may still come")
             await self._record(lambda: self._store.record_unknown(part, self._clock() + wait, error))
             self.workers.notify_later(wait, part.user_id)
@@ -328,10 +329,10 @@ class Outbox:
         """Stop sending for a while, because the error concerns our account and every part would fail alike."""
         if self.paused_reason is None:
             log.error("sending on %s is PAUSED: %s (%s). Nothing is lost.", self._platform, error.message, error.code)
-        self._paused_until = self._clock() + seconds
+        self._paused_until = self._monotonic() + seconds
         self.paused_reason = f"{error.message} ({error.code})"
         self._pause_is_noted = True
-        await self._note({"reason": self.paused_reason, "until": self._paused_until})
+        await self._note({"reason": self.paused_reason, "until": self._clock() + seconds})
 
     async def _resume(self) -> None:
         if self.paused_reason is not None:

@@ -252,6 +252,8 @@ def postpone_part(tx: Tx, part: Part, state: PartState, due: float, error: SendE
     """
     row = _claimed(tx, part)
     changes = {"due": due, "lease_until": 0, "accepted_at": None, "error_code": error.code, "error": error.message}
+    if row.attempted_at is not None:  # an attempt in the future was made before the clock was set back
+        changes["attempted_at"] = min(row.attempted_at, tx.now)
     _set_state(tx, row, state, **changes)
 
 

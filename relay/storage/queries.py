@@ -94,7 +94,7 @@ _USAGE = select(
     func.sum(case((_answered, 1), else_=0)).label("day"),
     func.sum(case((_told & (inbound.c.reason == Limit.MINUTE) & _since_a_minute, 1), else_=0)).label("notified_minute"),
     func.sum(case((_told & (inbound.c.reason == Limit.DAY), 1), else_=0)).label("notified_day"),
-).where(inbound.c.received_at > bindparam("day"))
+).where(inbound.c.received_at.between(bindparam("day"), bindparam("now")))  # not from before the clock was set back
 _in_groups = (inbound.c.platform == bindparam("of_platform")) & (inbound.c.sender == bindparam("of_user"))
 _USAGES = union_all(
     _USAGE.where(of_bound_user(inbound), inbound.c.sender.is_(None)),
@@ -138,8 +138,8 @@ def context(
 
 def usage(connection: Connection, platform: Platform, writer: UserId, now: float) -> Usage:
     """How many messages of a writer were answered lately, in all chats, and whether a notice about a limit was sent."""
-    since = {"minute": now - 60, "day": now - 86_400}
-    rows = connection.execute(_USAGES, {**user_parameters(platform, writer), **since}).all()
+    moments = {"minute": now - 60, "day": now - 86_400, "now": now}
+    rows = connection.execute(_USAGES, {**user_parameters(platform, writer), **moments}).all()
     minute, day, *notified = (sum(value or 0 for value in column) for column in zip(*rows, strict=True))
     return Usage(minute, day, *map(bool, notified))
 

@@ -42,16 +42,26 @@ ANN, BOB, CAT = UserId("ann"), UserId("bob"), UserId("cat")
 
 
 class FakeClock:
-    """A clock that only `advance` moves, and the sleeps that wait for it. `on_change` is called with each new time."""
+    """A clock that only `advance` moves, and the sleeps that wait for it. `on_change` is called with each new time.
+
+    `time` differs from `monotonic` after `set_back`, as on a machine whose clock is corrected.
+    """
 
     def __init__(self, on_change: Callable[[float], None] = lambda _now: None) -> None:
         self.now = 1_000_000.0
+        self._set_back = 0.0
         self._on_change = on_change
         on_change(self.now)
         self._sleepers: list[tuple[float, float, asyncio.Future[None]]] = []
 
     def time(self) -> float:
+        return self.now - self._set_back
+
+    def monotonic(self) -> float:
         return self.now
+
+    def set_back(self, seconds: float) -> None:
+        self._set_back += seconds
 
     async def sleep(self, seconds: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -245,7 +255,7 @@ class RelayHarness:
         """Create the services anew, as a restart of the server does; only the database stays."""
         store: Store = self.flaky_database
         faked: dict[str, Any] = {"clock": self.clock.time, "sleep": self.clock.sleep, "rng": lambda: 0.5}
-        self.outbox = Outbox(store, self.provider, self.settings, self.metrics, monotonic=self.clock.time, **faked)
+        self.outbox = Outbox(store, self.provider, self.settings, self.metrics, monotonic=self.clock.monotonic, **faked)
         self.conversation = Conversation(
             store,
             self.provider,
@@ -272,7 +282,7 @@ class RelayHarness:
         """Store messages of a user and notify the workers, as a server does."""
         for text in texts:
             external_id = changes.pop("external_id", f"SM-{id(text)}-{len(await self.rows(inbound))}")
-            message = InboundMessage(self.platform, external_id, from_, text, self.clock.now, **changes)
+            message = InboundMessage(self.platform, external_id, from_, text, self.clock.time(), **changes)
             await self.database.store_inbound(message, "")
             self.conversation.workers.notify(from_)
 
