@@ -41,10 +41,10 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Why a server does not run, and the seconds until its next start; None: it is not started again."""
+    """Why a server does not run, and the seconds until its next start."""
 
     reason: str
-    restart_in: float | None
+    restart_in: float
 
 
 Event = Exited | Health | Ready | StopRequested

@@ -33,9 +33,8 @@ class OutageFile:
         """Note or end the outage of a server. A file that cannot be written is left out."""
         self._outages.pop(name, None)
         if outage is not None:
-            at = time.gmtime(self._clock() + (outage.restart_in or 0.0))
-            next_start = "does not start it again" if outage.restart_in is None else "starts it again at %H:%M:%S UTC"
-            self._outages[name] = f"{outage.reason}; the launcher {time.strftime(next_start, at)}"
+            at = time.strftime("%H:%M:%S", time.gmtime(self._clock() + outage.restart_in))
+            self._outages[name] = f"{outage.reason}; the launcher starts it again at {at} UTC"
         self.write()
 
     def write(self) -> None:

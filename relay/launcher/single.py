@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import IO
@@ -12,6 +13,7 @@ else:
     import fcntl
 
 FILE = "launcher.lock"
+_HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}  # as Linux, macOS and Windows report a lock that is held
 
 
 class AnotherLauncherError(Exception):
@@ -21,7 +23,7 @@ class AnotherLauncherError(Exception):
 def lock_folder(folder: Path) -> IO[bytes]:
     """Take the lock; it is held until the returned file is closed.
 
-    Raises AnotherLauncherError, and OSError when the file cannot be opened.
+    Raises AnotherLauncherError, and OSError when the file cannot be opened or its file system has no locks.
     """
     file = (folder / FILE).open("ab")
     try:
@@ -29,7 +31,9 @@ def lock_folder(folder: Path) -> IO[bytes]:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         file.close()
-        raise AnotherLauncherError from None
+        if error.errno in _HELD:
+            raise AnotherLauncherError from None
+        raise
     return file

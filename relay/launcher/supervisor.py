@@ -19,7 +19,7 @@ from relay.launcher.events import Event, Exited, Health, Outage, Ready, StopRequ
 from relay.launcher.plan import Program
 
 BAD_SETTINGS = 2
-"""Exit status of a server whose settings are refused: starting it again would change nothing."""
+"""Exit status of a server whose settings are refused: only their correction would change anything."""
 
 
 class Process(Protocol):
@@ -54,6 +54,7 @@ class Timeouts:
     crash_loop_delay: float = 300  # between two starts after `max_crashes` crashes in a row
     health: float = 20  # an unhealthy process is reported after this time
     hang: float = 60  # one that was healthy before is killed after this time
+    startup: float = 600  # and one that never was; even during a migration /health answers after seconds
     second_signal: float = 1  # make and timeout forward one signal twice; only a later one kills
     readiness: float = 5  # healthy for this long: announced, ready or not
     dependency: float = 30  # then a program is started without its dependencies
@@ -65,7 +66,12 @@ class State(Enum):
 
     WAITING = auto()  # for dependencies, or for the restart delay
     RUNNING = auto()
-    ENDED = auto()  # refused or stopped; final
+    REFUSED = auto()  # its settings were refused; tried again while other servers run
+    ENDED = auto()  # stopped; final
+
+
+OVER = frozenset({State.REFUSED, State.ENDED})
+"""States of a server that has no process and for which nothing waits."""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,7 +118,7 @@ class SupervisedServer:
 
 
 class Supervisor:
-    """Runs the programs of a plan until a stop is requested or all have refused their settings."""
+    """Runs the programs of a plan until a stop is requested or the settings of all are refused."""
 
     def __init__(
         self,
@@ -135,7 +141,6 @@ class Supervisor:
         self._started_at = clock()
         self._announced = False
         self._unready: set[str] = set()
-        self._refused = False
         self._stopping_since: float | None = None
         self._waves = stop_waves(programs)
 
@@ -151,7 +156,7 @@ class Supervisor:
 
     @property
     def done(self) -> bool:
-        if all(server.state is State.ENDED for server in self._servers.values()):
+        if all(server.state in OVER for server in self._servers.values()):
             return True
         # A process that even SIGKILL does not end (a dead disk) must not hold up the machine's shutdown.
         return self._stopping_since is not None and self._clock() > self._stopping_since + self._timeouts.stop[-1] + 0.5
@@ -159,9 +164,10 @@ class Supervisor:
     @property
     def exit_status(self) -> int:
         """BAD_SETTINGS when no server is left to run; 1 after a stop with one refused or killed; else 0."""
-        if self._refused and self._stopping_since is None:
+        refused = any(server.state is State.REFUSED for server in self._servers.values())
+        if refused and self._stopping_since is None:
             return BAD_SETTINGS
-        return 1 if self._refused or any(server.killed for server in self._servers.values()) else 0
+        return 1 if refused or any(server.killed for server in self._servers.values()) else 0
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -202,9 +208,10 @@ class Supervisor:
             server.state = State.ENDED
             self._note(server.name, "stopped" if server.stop_requested else f"ended: {how}")
         elif status == BAD_SETTINGS:
-            server.state, self._refused = State.ENDED, True
-            self._alarm(server.name, "its settings were refused, see its message above; it will not be restarted")
-            self._on_outage(server.name, Outage("its settings were refused", None))
+            delay, reason = self._timeouts.crash_loop_delay, "its settings were refused"
+            server.state, server.start_after = State.REFUSED, self._clock() + delay
+            self._alarm(server.name, f"{reason}, see its message above; starting it again in {delay:g} s")
+            self._on_outage(server.name, Outage(reason, delay))
         else:
             self._restart_later(server, "hung and was killed" if server.hung else how)
 
@@ -251,12 +258,12 @@ class Supervisor:
         self._announce_once(now)
 
     def _is_due(self, server: SupervisedServer, now: float) -> bool:
-        if server.state is not State.WAITING or now < server.start_after:
+        if server.state not in {State.WAITING, State.REFUSED} or now < server.start_after:
             return False
         if server.run > 0 or now - self._started_at > self._timeouts.dependency:
             return True
         needed = [self._servers[name] for name in server.program.waits_for]
-        return all(other.was_ever_healthy or other.state is State.ENDED for other in needed)
+        return all(other.was_ever_healthy or other.state in OVER for other in needed)
 
     def _start_run(self, server: SupervisedServer, now: float) -> None:
         server.run += 1
@@ -267,23 +274,23 @@ class Supervisor:
             self._restart_later(server, f"cannot be started: {error}")
 
     def _watch_health(self, server: SupervisedServer, now: float) -> None:
-        """Report a server without health; kill it when it hangs. A slow start or a migration is no hang."""
+        """Report a server without health; kill it when it hangs. A slow start may take long, a migration longer."""
         if server.healthy or server.hung or server.process is None:
             return
         limits, silent = self._timeouts, now - server.health_changed_at
         what = f"runs (process {server.process.pid}) but has not answered GET /health for"
-        if server.healthy_in_run and silent >= limits.hang:
+        limit = limits.hang if server.healthy_in_run else limits.startup
+        if silent >= limit:
             server.hung = True
-            self._alarm(server.name, f"{what} {limits.hang:g} s; it is being killed and started again")
+            self._alarm(server.name, f"{what} {limit:g} s; it is being killed and started again")
             server.process.kill()
         elif not server.reported and silent >= limits.health:
             server.reported = True
-            fate = f"killed after {limits.hang:g} s" if server.healthy_in_run else "left running, it may be slow"
-            self._alarm(server.name, f"{what} {limits.health:g} s; it is {fate}")
+            self._alarm(server.name, f"{what} {limits.health:g} s; it is killed after {limit:g} s")
 
     def _announce_once(self, now: float) -> None:
         """Announce when all are ready or healthy for the readiness timeout, or at the end of the health timeout."""
-        living = [server for server in self._servers.values() if server.state is not State.ENDED]
+        living = [server for server in self._servers.values() if server.state not in OVER]
         all_up = all(
             server.healthy and (server.ready or now - server.health_changed_at >= self._timeouts.readiness)
             for server in living

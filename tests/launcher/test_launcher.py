@@ -306,11 +306,11 @@ def test_a_process_that_is_stopped_with_sigstop_is_killed_and_started_again(
     finally:
         processes.kill_all()
         screen.close()
-    assert outages == [None, Outage("hung and was killed", outages[1].restart_in if outages[1] else None), None]
+    assert outages == [None, Outage("hung and was killed", outages[1].restart_in if outages[1] else 0.0), None]
     assert len(started) == 2
 
 
-def test_a_server_that_refuses_its_settings_is_not_started_again_and_the_rest_runs(
+def test_a_server_that_refuses_its_settings_is_not_started_again_soon_and_the_rest_runs(
     launch: Callable[..., Run], project: Path
 ) -> None:
     """Its own sentence is shown, and the exit status of the launcher tells in the end."""

@@ -17,15 +17,15 @@ from tests.ports import Ports
 
 
 def test_an_outage_is_noted_with_the_time_of_the_next_start_until_it_ends(tmp_path: Path) -> None:
-    """Refused settings have no next start."""
+    """Whatever the reason is."""
     noted = OutageFile(tmp_path, lambda: 1_800_000_000)
     noted.set("sms", Outage("was ended by SIGKILL", 300))
-    noted.set("llm", Outage("its settings were refused", None))
+    noted.set("llm", Outage("its settings were refused", 240))
     launcher = read_launcher(tmp_path)
     assert launcher is not None
     assert launcher[1] == {
         "sms": "was ended by SIGKILL; the launcher starts it again at 08:05:00 UTC",
-        "llm": "its settings were refused; the launcher does not start it again",
+        "llm": "its settings were refused; the launcher starts it again at 08:04:00 UTC",
     }
     assert noted.summary.startswith("sms: was ended by SIGKILL; ")
     noted.set("sms", None)

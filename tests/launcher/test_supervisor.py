@@ -250,16 +250,39 @@ def test_an_outage_is_reported_with_the_next_start_until_the_server_is_healthy()
     harness.healthy("llm", at=72)
     assert harness.outages[1:] == [("llm", None)]
     harness.exit("llm", status=2, at=73)
-    assert harness.outages[2:] == [("llm", Outage("its settings were refused", None))]
+    assert harness.outages[2:] == [("llm", Outage("its settings were refused", 300))]
 
 
-def test_refused_settings_are_not_tried_again() -> None:
-    """Status 2 says that nothing will change by itself; alone, the launcher ends."""
+def test_refused_settings_of_all_servers_end_the_launcher() -> None:
+    """Status 2 says that nothing will change by itself."""
     harness = SupervisorHarness(LLM_ALONE)
     harness.exit("llm", status=2, at=0.3)
     assert "its settings were refused" in harness.lines[-1]
     assert harness.supervisor.done
     assert harness.supervisor.exit_status == 2
+
+
+def test_refused_settings_of_one_server_are_tried_again_while_the_rest_runs() -> None:
+    """They may be corrected, or a file that was away is back; until then an alarm every five minutes."""
+    harness = SupervisorHarness()
+    harness.all_up()
+    harness.exit("sms", status=2, at=100)
+    assert harness.lines[-1].endswith("settings were refused, see its message above; starting it again in 300 s")
+    harness.exit("llm", status=-9, at=150)
+    harness.send(at=151)
+    assert harness.take() == ["start llm"]
+    harness.send(at=399.9)
+    assert harness.take() == []
+    harness.send(at=400)
+    assert harness.take() == ["start sms"]
+    harness.exit("sms", status=2, at=401)
+    harness.send(at=701)
+    harness.healthy("sms", at=702)
+    assert harness.lines[-1] == "sms: is healthy again"
+    harness.send(StopRequested("SIGTERM"))
+    for name in ("sms", "telegram", "admin", "simulator", "llm"):
+        harness.exit(name, status=-15)
+    assert harness.supervisor.exit_status == 0
 
 
 def test_refused_settings_of_one_server_leave_the_rest_running() -> None:
@@ -366,19 +389,26 @@ def test_events_of_an_earlier_run_are_ignored() -> None:
     assert harness.announced == []
 
 
-def test_a_server_that_never_was_healthy_is_reported_once_and_left_running() -> None:
-    """A migration of a large database takes as long as it takes."""
+def test_a_server_that_never_was_healthy_is_reported_once_and_has_ten_minutes() -> None:
+    """A start may be slow, or may have been stopped; a migration of hours answers /health meanwhile."""
     harness = SupervisorHarness(LLM_ALONE)
     harness.take()
     harness.send(at=19)
     assert harness.lines == []
-    for second in (20, 25, 60, 61, 3600):
+    for second in (20, 25, 60, 61, 599.9):
         harness.send(Health("llm", 1, ok=False), at=second)
     assert len(harness.lines) == 1
-    assert harness.lines[0].endswith("has not answered GET /health for 20 s; it is left running, it may be slow")
-    harness.healthy("llm", at=3601)
-    assert harness.lines[-1] == "llm: is healthy again"
+    assert harness.lines[0].endswith("has not answered GET /health for 20 s; it is killed after 600 s")
     assert harness.take() == []
+    harness.send(at=600)
+    assert harness.take() == ["kill llm"]
+    harness.exit("llm", status=-9, at=600.1)
+    harness.send(at=601.1)
+    assert harness.take() == ["start llm"]
+    harness.healthy("llm", at=1200)
+    harness.send(Health("llm", 2, ok=False), at=1300)
+    harness.send(at=1360)
+    assert harness.take() == ["kill llm"]
 
 
 def test_a_server_that_stops_answering_is_killed_after_a_minute_and_started_again() -> None:
