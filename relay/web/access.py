@@ -62,12 +62,14 @@ def is_loopback(host: str | None) -> bool:
 def why_not_direct(request: Request, allowed_origins: Collection[str] = ()) -> str | None:
     """A sentence on what shows that a request does not come directly from this machine; None when nothing does.
 
-    A tunnel's requests come from loopback too, so the address alone proves nothing: the Host must be a loopback name
-    (else DNS rebinding works), an Origin must be our own or allowed, and every header must be one that a client on this
-    machine sends. Tunnels and proxies add headers, and no list of those would be complete.
+        A tunnel's requests come from loopback too, so the address alone proves nothing: the Host must be a loopback name
+        (else DNS rebinding works), an Origin must be our own or allowed, and version and headers must be those of clients
+    on this machine. Tunnels and proxies add headers, and no list of those would be complete.
     """
     if not is_loopback(request.client.host if request.client else None):
         return "the request comes from another machine"
+    if request.scope["http_version"] == "1.0":
+        return "the request is one of HTTP/1.0, which proxies send"  # nginx by default, with no header of its own
     hosts = request.headers.getlist("host")
     if len(hosts) != 1 or not is_loopback(_hostname(hosts[0])):
         return "the request's Host is not a loopback name"

@@ -1,8 +1,9 @@
 """HTTP/1.1 of every server: uvicorn's protocol, with limits for requests that are not complete yet.
 
 uvicorn bounds neither the size of headers (`h11_max_incomplete_event_size` is of its slower protocol) nor the time in
-which a request has to arrive; `limit_concurrency` counts idle connections too. A complete request is not limited here,
-however long its answer takes, nor is an idle connection: uvicorn closes it after `timeout_keep_alive`.
+which a request has to arrive, nor what a client sends or leaves unread while its first answer is made;
+`limit_concurrency` counts idle connections too. A complete request is not limited here, however long its answer takes,
+nor is an idle connection: uvicorn closes it after `timeout_keep_alive`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ MAX_UNFINISHED = 4096
 """Unfinished requests of one server: more than its backlog, so that connections made at once are all read first."""
 MAX_PER_PEER = 512
 """Connections from one address that is not loopback; an IPv6 peer is its network (/64), from which it can choose."""
+MAX_PIPELINED = 16
+"""Requests that wait for the answer to an earlier one of their connection; one read may hold thousands."""
+UNREAD_SECONDS = 60.0
+"""How long a client may leave unread what its connection and 64 kB of ours cannot hold."""
 _SWEEP_SECONDS = 1.0
 
 
@@ -103,6 +108,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._chunk = 0
         self._delivered = 0  # bytes of bodies in this call
         self._peer: str | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # (as uvicorn's)
         super().connection_made(transport)
@@ -114,8 +120,21 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._note(None)
+        self._is_read()
         self._unfinished.leave(self._peer)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._is_read()
+
+    def _is_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._chunk, self._delivered = len(data), 0
@@ -148,6 +167,8 @@ class LimitedProtocol(HttpToolsProtocol):
             if size > MAX_HEAD_BYTES:
                 self._buffered = size
                 raise ValueError("head too large")  # stops the parser; then uvicorn calls send_400_response
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError("too many requests without waiting for an answer")
         super().on_headers_complete()
         self._stage = Stage.BODY
 

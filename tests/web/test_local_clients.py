@@ -18,6 +18,7 @@ import ollama
 import openai
 import pytest
 import requests
+from starlette.requests import Request
 from telegram import Bot
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client as TwilioClient
@@ -26,6 +27,7 @@ from relay.core.http_client import open_http_client
 from relay.launcher.plan import Program
 from relay.launcher.processes import returns_200
 from relay.simulator.webhooks import WebhookCaller
+from relay.web.access import why_not_direct
 from tests.web.test_web import client, small_app
 
 PLAIN = "Host: 127.0.0.1\nUser-Agent: x\nAccept: */*\n"
@@ -102,6 +104,14 @@ async def test_a_refusal_names_the_header(name: str) -> None:
         assert len(refused.content) < 500
 
 
+@pytest.mark.parametrize(("version", "is_local"), [("1.1", True), ("1.0", False)])
+def test_http_1_0_is_what_a_proxy_speaks(version: str, *, is_local: bool) -> None:
+    """Nginx by default: it names the local address as Host and adds no header, whoever calls it."""
+    headers = [(b"host", b"127.0.0.1:8042"), (b"connection", b"close")]
+    scope = {"type": "http", "http_version": version, "client": ("127.0.0.1", 40_000), "headers": headers}
+    assert (why_not_direct(Request(scope)) is None) == is_local
+
+
 # -- clients that are installed here -----------------------------------------------------------------------------------
 
 ANSWER = (
@@ -111,12 +121,15 @@ ANSWER = (
 
 
 class Capture(BaseHTTPRequestHandler):
-    """Answers everything, and keeps the headers of each request."""
+    """Answers every request of HTTP/1.1, and keeps its headers."""
 
     protocol_version = "HTTP/1.1"
     seen: list[dict[str, str]]
 
     def _answer(self) -> None:
+        if self.request_version != "HTTP/1.1":
+            self.send_error(505)
+            return
         self.seen.append(dict(self.headers.items()))
         self.rfile.read(int(self.headers.get("content-length", 0)))
         self.close_connection = "transfer-encoding" in self.headers

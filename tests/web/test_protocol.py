@@ -17,7 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from relay.web.protocol import FIELD_BYTES, MAX_HEAD_BYTES, MAX_PER_PEER, LimitedProtocol, Stage, UnfinishedRequests
+from relay.web.protocol import (
+    FIELD_BYTES,
+    MAX_HEAD_BYTES,
+    MAX_PER_PEER,
+    MAX_PIPELINED,
+    UNREAD_SECONDS,
+    LimitedProtocol,
+    Stage,
+    UnfinishedRequests,
+)
 from tests.web.test_web import real_server
 
 KEEP_ALIVE = 75
@@ -87,6 +96,9 @@ class FakeTransport(asyncio.Transport):
             asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
         self.closed = True
 
+    def abort(self) -> None:
+        self.close()
+
     def pause_reading(self) -> None:
         """The tests feed no more than one request at a time, unless they say so."""
 
@@ -131,6 +143,13 @@ class Client:
             if not self._transport.closed:
                 self._protocol.data_received(piece)
             await settled()
+
+    def stop_reading(self) -> None:
+        """Leave answers unread until the server can write no more."""
+        self._protocol.pause_writing()
+
+    def read_on(self) -> None:
+        self._protocol.resume_writing()
 
     @property
     def closed(self) -> bool:
@@ -315,6 +334,37 @@ async def test_the_time_of_a_body_begins_after_its_headers() -> None:
     await client.send(b"abcd")
     assert client.statuses == [200]
     assert not client.closed
+
+
+async def test_a_client_that_sends_requests_without_end_and_waits_for_no_answer_is_cut() -> None:
+    """A block of a few thousand would make as many requests; a few that wait are answered in their order."""
+    listener = Listener(echo)
+    client = listener.connect()
+    await client.send(GET * (1 + MAX_PIPELINED))
+    assert client.statuses == [200] * (1 + MAX_PIPELINED)
+    assert not client.closed
+    await client.send(GET * 2000)
+    assert client.closed
+    assert len(client.statuses) <= 2 * (1 + MAX_PIPELINED)
+
+
+async def test_a_client_that_leaves_its_answer_unread_is_cut() -> None:
+    """After a minute in which nothing was read; one that reads in between, however slowly, is not."""
+    listener = Listener(streams)
+    client = listener.connect()
+    await client.send(GET)
+    for _ in range(3):
+        client.stop_reading()
+        await listener.loop.advance(UNREAD_SECONDS - 1)
+        client.read_on()
+        await listener.loop.advance(UNREAD_SECONDS + 1)
+    assert not client.closed
+    client.stop_reading()
+    await listener.loop.advance(UNREAD_SECONDS - 1)
+    assert not client.closed
+    await listener.loop.advance(2)
+    assert client.closed
+    assert listener.loop.is_idle
 
 
 async def test_an_idle_connection_stays_until_its_own_limit() -> None:
