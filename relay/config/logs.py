@@ -12,7 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from relay.config.settings import Settings
 
@@ -20,6 +20,10 @@ from relay.config.settings import Settings
 _BOT_TOKEN = re.compile(r"(?<!\d)\d{6,12}(?::|%3A)[A-Za-z0-9_-]{30,}", re.IGNORECASE)
 _REDACTED = "[secret]"
 _MIN_SECRET_LENGTH = 4
+_MIN_WRAPPED_LENGTH = 12  # shorter ones could be found across ordinary words
+_BREAK = r"[=\\]?(?:\s|\\[rn])+"
+"""What may stand inside an encoded secret: a line break, also escaped or of quoted-printable."""
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|\\(.)", re.DOTALL)
 _URL_SAFE = str.maketrans("+/", "-_")
 _VISIBLE = {code: repr(chr(code))[1:-1] for code in (*range(9), *range(10, 32), *range(127, 160), 0x2028, 0x2029)}
 _OURS = ("relay", "simulator", "uvicorn")
@@ -43,9 +47,21 @@ class Redactor(logging.Filter):
         self._forms = sorted(forms, key=len, reverse=True)
 
     def redact(self, text: str) -> str:
+        text = decoded = self._without_forms(text)
+        for decode in (unquote, unquote, html.unescape, _unescaped):
+            before, decoded = decoded, decode(decoded)
+            if decoded != before and (redacted := self._without_forms(decoded)) != decoded:
+                text = decoded = redacted
+        joined = re.sub(_BREAK, "", text)
+        for form in self._forms:
+            if len(form) >= _MIN_WRAPPED_LENGTH and form in joined:
+                text = re.sub(f"(?:{_BREAK})?".join(map(re.escape, form)), _REDACTED, text)
+        return _BOT_TOKEN.sub(_REDACTED, text)
+
+    def _without_forms(self, text: str) -> str:
         for form in self._forms:
             text = text.replace(form, _REDACTED)
-        return _BOT_TOKEN.sub(_REDACTED, text)
+        return text
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
@@ -62,8 +78,20 @@ class Redactor(logging.Filter):
         return True
 
 
+def _unescaped(text: str) -> str:
+    """Text with the escapes of JSON strings undone, and those of bytes as programs print them."""
+
+    def character(escape: re.Match[str]) -> str:
+        return chr(int(escape[1] or escape[2], 16)) if escape[1] or escape[2] else escape[3]
+
+    return _ESCAPE.sub(character, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _forms(secret: str) -> Iterator[str]:
-    """A secret as it is, in URLs, in JSON, in HTML, and inside longer text that was encoded with base64."""
+    """A secret as it is, in URLs, in JSON, in HTML, in hexadecimal, and inside longer text in base64.
+
+    Other spellings of URLs, HTML and JSON are found by decoding; these are found whatever surrounds them.
+    """
     yield secret
     for safe in ("", "/", "-_.!~*'()"):  # of quote(), of its default, of JavaScript's encodeURIComponent
         quoted = quote(secret, safe)
@@ -73,6 +101,7 @@ def _forms(secret: str) -> Iterator[str]:
         yield from (escaped, escaped.replace("/", "\\/"))
     yield html.escape(secret)
     raw = secret.encode("utf-8", "surrogateescape")
+    yield from (raw.hex(), raw.hex().upper())
     for before in range(3):  # a Basic header encodes "user:password", so the secret may begin at any of three places
         # The first and last characters depend on the neighbours too.
         encoded = b64encode(bytes(before) + raw + bytes(-(before + len(raw)) % 3)).decode()

@@ -45,8 +45,21 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "JSON in UTF-8": lambda secret: json.dumps(secret, ensure_ascii=False),
     "JSON of PHP": lambda secret: json.dumps(secret).replace("/", "\\/"),
     "HTML": html.escape,
+    "hexadecimal": lambda secret: secret.encode().hex(),
+    "hexadecimal, upper case": lambda secret: secret.encode().hex().upper(),
+    "URL, every character": lambda secret: "".join(f"%{byte:02X}" for byte in secret.encode()),
+    "URL, twice": lambda secret: quote(quote(secret, safe=""), safe=""),
+    "HTML, every character": lambda secret: "".join(f"&#{ord(character)};" for character in secret),
+    "JSON, every character": lambda secret: "".join(
+        f"\\u{unit[0]:02x}{unit[1]:02x}" for unit in batched(secret.encode("utf-16-be"))
+    ),
 }
 """Ways in which another program may repeat a secret."""
+
+
+def batched(data: bytes) -> Iterator[tuple[int, int]]:
+    """Pairs of bytes."""
+    return zip(data[::2], data[1::2], strict=True)
 
 
 @pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
@@ -62,6 +75,25 @@ def test_a_secret_is_redacted_however_it_is_encoded(encode: Callable[[str], str]
     assert redacted.endswith("> here, and no [secret]") or secret in "> here, and no another-secret"
     assert repeated.strip('"=') not in redacted
     assert secret not in redacted.replace("[secret]", "") or len(set(secret)) < 3
+
+
+@pytest.mark.parametrize("encode", ["plain", "base64", "in a Basic header", "hexadecimal"])
+@pytest.mark.parametrize("between", ["\n", "\r\n    ", "\\n", "\\r\\n", "=\n", "\\\n"])
+@pytest.mark.parametrize("width", [5, 16])
+def test_a_secret_in_several_lines_is_redacted(encode: str, between: str, width: int) -> None:
+    """As in mail and in PEM, and as JSON and shells write line ends."""
+    repeated = ENCODINGS[encode]("Xk8/v2+mQ9-pLw3zRt7y")
+    wrapped = between.join(repeated[at : at + width] for at in range(0, len(repeated), width))
+    redacted = Redactor(["Xk8/v2+mQ9-pLw3zRt7y"]).redact(f"it was: {wrapped}.")
+    left = redacted.removeprefix("it was: ").replace(between, "")
+    assert "[secret]" in left
+    assert len(left) < len("[secret]") + (12 if "Basic" in encode else 6)
+
+
+@pytest.mark.parametrize("text", ["50%25 of 100%", "a\\nb", "&lt;p&gt; \\u00e9", "C:\\users\\new", "per%20cent"])
+def test_text_without_a_secret_stays_as_it_is(text: str) -> None:
+    """Escapes are undone only where they hide a secret."""
+    assert Redactor(["Xk8/v2+mQ9-pLw3zRt7y"]).redact(text) == text
 
 
 @pytest.fixture
