@@ -17,7 +17,8 @@ import phonenumbers
 
 from relay.core.errors import StorageError
 from relay.core.messages import UserId, db_safe
-from relay.storage.maintenance import OldUser
+from relay.storage.engine import SqliteFile
+from relay.storage.maintenance import OldUser, missing
 from relay.storage.revisions import revisions
 
 _YEAR_5138 = 1e11
@@ -57,23 +58,45 @@ def backup(source: Path, target: Path) -> int:
 def restore(source: Path, target: Path, now: datetime) -> Path | None:
     """Replace the content of the database by that of a backup; the file with the former content, if there was any.
 
-    One transaction of SQLite's replaces it, so running servers see the old or the new content.
+    A copy is migrated first, which finds out what would fail. Then one transaction of SQLite's replaces the content, so
+    running servers see the old or the new one, both complete.
     """
     if not source.exists():
         raise StorageError(f"{source} does not exist")
-    saved = None
+    saved, copy = None, target.with_name(f"{target.name}.restoring")
     try:
         with closing(_connect(source, "ro")) as backup_file:
             _must_be_whole(backup_file, source)
             _must_be_ours(backup_file, source)
-            if target.exists():
-                saved = target.with_name(f"{target.name}.before-restore-{now:%Y%m%d-%H%M%S}")
-                backup(target, saved)
-            with closing(_connect(target, "rwc")) as live:
-                backup_file.backup(live)
+        copy.unlink(missing_ok=True)
+        backup(source, copy)
+        _migrate(copy, source)
+        if target.exists():
+            saved = target.with_name(f"{target.name}.before-restore-{now:%Y%m%d-%H%M%S}")
+            backup(target, saved)
+        with closing(_connect(copy, "ro")) as restored, closing(_connect(target, "rwc")) as live:
+            restored.backup(live)
     except sqlite3.Error as error:
         raise StorageError(f"restoring {source} failed: {error}") from error
+    finally:
+        for suffix in ("", "-wal", "-shm"):
+            copy.with_name(copy.name + suffix).unlink(missing_ok=True)
     return saved
+
+
+def _migrate(copy: Path, source: Path) -> None:
+    """Bring the tables of a copy to the newest revision. Raises StorageError, also when something is missing then."""
+    file = SqliteFile(copy, timeout=30)
+    try:
+        file.prepare()
+    except StorageError as error:
+        raise StorageError(f"{source} cannot be brought to the newest revision: {error}") from error
+    engine = file.engine("BEGIN")
+    with engine.connect() as connection:
+        gaps = missing(connection)
+    engine.dispose()
+    if gaps:
+        raise StorageError(f"{source} cannot be used: {gaps[0]}")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -143,8 +143,8 @@ def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
 
 def problems(connection: Connection) -> list[str]:
     """A sentence for each inconsistency; reads every row once."""
-    if missing := _missing(connection):
-        return missing
+    if gaps := missing(connection):
+        return gaps
     found: list[str] = []
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("PRAGMA integrity_check")).scalars().all()
@@ -166,7 +166,7 @@ def problems(connection: Connection) -> list[str]:
     return found
 
 
-def _missing(connection: Connection) -> list[str]:
+def missing(connection: Connection) -> list[str]:
     """Tables and columns that the newest revision has and this database has not."""
     found, inspector = [], inspect(connection)
     for table in metadata.sorted_tables:

@@ -152,6 +152,29 @@ def test_a_backup_of_an_unknown_revision_is_refused(cli: CommandRunner, revision
     assert list(cli.folder.glob("people.db.before-restore-*")) == []
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP TABLE delivery_events",
+        "ALTER TABLE users DROP COLUMN language",
+        "DROP TABLE logins",
+        "UPDATE alembic_version SET version_num = '0001'",  # what later revisions add is there already
+    ],
+)
+def test_a_backup_that_is_not_complete_is_refused(cli: CommandRunner, damage: str) -> None:
+    """Its revision is right and its file intact, yet no server could use it. Nothing is changed."""
+    assert cli.run("backup", "holes.db")[0] == 0
+    with closing(sqlite3.connect(cli.folder / "holes.db")) as holes:
+        holes.execute(damage)
+        holes.commit()
+    assert cli.run("forget-user", "sms", ANN, "--yes")[0] == 0
+    before = sorted(path.name for path in cli.folder.iterdir())
+    status, text = cli.run("restore", "holes.db", "--yes")
+    assert (status, "holes.db cannot be" in text, cli.count("users", ANN)) == (1, True, 0)
+    assert sorted(path.name for path in cli.folder.iterdir()) == before
+    assert cli.run("check") == (0, "all is well\n")
+
+
 def test_a_backup_of_an_older_version_is_migrated(cli: CommandRunner) -> None:
     """Servers that run would not do it: to them it is the same file."""
     older = cli.folder / "older.db"
