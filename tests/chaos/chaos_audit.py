@@ -16,6 +16,8 @@ from typing import Any
 from sqlalchemy import Connection, Table, create_engine, select
 
 from relay.channels.telegram.spec import TELEGRAM
+from relay.config.settings import Settings
+from relay.core.errors import ModelFailure
 from relay.core.messages import Platform
 from relay.storage.schema import conversations, inbound, outbound
 from tests.chaos.chaos_fairness import MAX_ROUNDS, ModelLog, Served, waits
@@ -24,6 +26,7 @@ from tests.chaos.chaos_users import ChaosUser
 
 Row = dict[str, Any]
 Bubble = dict[str, Any]
+_MAX_UNUSABLE: int = Settings.model_fields["max_unusable_answers"].default
 _NUMBER = re.compile(r"^\(\d+/\d+\) |\n\n\(\d+/\d+\)$")
 """The number of a part, before a text message and after a Telegram message; the history has none."""
 
@@ -34,7 +37,8 @@ class Findings:
 
     resent: Telegram messages that came twice after an unknown outcome. given_up: questions whose answer has a Telegram
     part that failed, with the reason for the operator, because its outcome was unknown twice; unseen: those of them
-    whose answer the user did not get whole. unfair: waits of more than MAX_ROUNDS; most_rounds: the longest of all.
+    whose answer the user did not get whole. unusable: questions that were refused after as many unusable answers as the
+    setting allows, with a sentence to the user. unfair: waits of more than MAX_ROUNDS; most_rounds: the longest of all.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -46,6 +50,7 @@ class Findings:
     resent: list[str] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
     unfair: list[str] = field(default_factory=list)
     waits: int = 0
     most_rounds: int = 0
@@ -70,6 +75,11 @@ class StoredRows:
     def row_of(self, platform: Platform, external_id: str) -> Row | None:
         """The inbound row with this provider's id; Telegram's are stored with the bot's id before them."""
         return self.inbound.get((platform, external_id))
+
+    def head_of(self, row: Row) -> Row:
+        """The row of the question with which this one was merged; the row itself when it was not."""
+        merged = re.fullmatch(r"with (\d+)", row.get("reason") or "")
+        return next(one for one in self.inbound.values() if one["id"] == int(merged[1])) if merged else row
 
     def as_json(self) -> dict[str, list[Row]]:
         """All rows by their table: a PostgreSQL of a campaign ends with it."""
@@ -221,8 +231,16 @@ class _UserAudit:
                 self._findings.answered += 1
             elif marker in self._unknown:
                 self._findings.unseen.append(f"{self._name}: {marker}")
+            elif self._was_unusable(question):
+                self._findings.unusable.append(f"{self._name}: {marker}")
             else:
                 self._missing(question, sorted(got[marker]))
+
+    def _was_unusable(self, question: Question) -> bool:
+        """Whether it ended after as many unusable answers as allowed; the history shows what the user was told."""
+        row = self._rows.row_of(self._person.platform, question.external_id)
+        head = self._rows.head_of(row) if row else {}
+        return head.get("reason") == ModelFailure.UNUSABLE and head["unusable"] >= _MAX_UNUSABLE
 
     def _missing(self, question: Question, got: list[int]) -> None:
         row = self._rows.row_of(self._person.platform, question.external_id)

@@ -64,7 +64,6 @@ class ChaosProduct(RunningProduct):
             "LLM_SPENDING_FILE": str(folder / "spending.json"),
             **({} if database_url else {"DATABASE_TIMEOUT_SECONDS": "3"}),
             "MAX_CONCURRENT_ANSWERS": str(CONCURRENT_ANSWERS),
-            "MAX_UNUSABLE_ANSWERS": "100",  # the model's storms are not to end a question
             "LOOP_TURNS": "0",  # those who never stop writing are no machines
             "MESSAGES_PER_MINUTE": "1000",
             "MESSAGES_PER_DAY": "100000",

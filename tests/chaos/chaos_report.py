@@ -87,6 +87,7 @@ def rows(report: Report) -> list[tuple[str, str]]:
         ("Telegram: sent again, seen twice", str(len(findings.resent))),
         ("Telegram: given up after two unknown outcomes", str(len(findings.given_up))),
         ("... of which the answer was not seen", str(len(findings.unseen))),
+        ("refused after three unusable answers", str(len(findings.unusable))),
         *(
             (f"{name}: resends by its status", str(status["resends_after_unknown_outcome"]))
             for name, status in report.statuses.items()

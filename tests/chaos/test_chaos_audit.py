@@ -172,6 +172,24 @@ def test_two_notices_that_read_alike_are_no_resend() -> None:
     assert len(findings.resent) == 1
 
 
+@pytest.mark.parametrize(("count", "expected"), [(3, set()), (2, {"unanswered"}), (0, {"unanswered"})])
+def test_a_question_that_ended_with_unusable_answers_is_counted_apart(count: int, expected: set[str]) -> None:
+    """Together with one that was merged with it; only after as many as the setting allows."""
+    first, second = asked(1), asked(2)
+    row = {"platform": "sms", "state": "done", "outcome": "unanswerable", "error": None, "unusable": count}
+    rows = StoredRows(
+        {
+            ("sms", "SM1"): {**row, "id": 1, "external_id": "SM1", "reason": "unusable"},
+            ("sms", "SM2"): {**row, "id": 2, "external_id": "SM2", "reason": "with 1", "unusable": 0},
+        },
+        {},
+        {WHO: [{"role": "user", "message": f"{first.text}\n{second.text}"}, {"role": "assistant", "message": "No."}]},
+    )
+    findings = audit([ChaosUser(0, SMS, WHO[1], [first, second])], {"sms +12025550101": [bubble(1, "No.")]}, rows)
+    assert wrong(findings) == expected
+    assert len(findings.unusable) == (0 if expected else 2)
+
+
 @pytest.mark.parametrize(("copies", "unseen"), [(0, 1), (1, 0), (2, 0)])
 def test_a_part_on_telegram_that_was_given_up_is_counted_apart(copies: int, unseen: int) -> None:
     """Its outcome was unknown twice, and the operator sees it; three copies would be one too many."""
