@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from relay.config.logs import JsonLines, OncePerMinute, Redactor, TextLines
@@ -69,6 +69,7 @@ def batched(data: bytes) -> Iterator[tuple[int, int]]:
 @example("sécret")
 def test_a_secret_is_redacted_however_it_is_encoded(encode: Callable[[str], str], secret: str) -> None:
     """In every form that a provider's text may repeat it in."""
+    assume(secret not in "[secret]")  # what stands for it could not be told from it
     repeated = encode(secret)
     redacted = Redactor([secret, "another-secret"]).redact(f"no <{repeated}> here, and no another-secret")
     assert redacted.startswith("no <")
