@@ -62,8 +62,8 @@ def is_loopback(host: str | None) -> bool:
 def why_not_direct(request: Request, allowed_origins: Collection[str] = ()) -> str | None:
     """A sentence on what shows that a request does not come directly from this machine; None when nothing does.
 
-        A tunnel's requests come from loopback too, so the address alone proves nothing: the Host must be a loopback name
-        (else DNS rebinding works), an Origin must be our own or allowed, and version and headers must be those of clients
+    A tunnel's requests come from loopback too, so the address alone proves nothing: the Host must be a loopback name
+    (else DNS rebinding works), an Origin must be our own or allowed, and version and headers must be those of clients
     on this machine. Tunnels and proxies add headers, and no list of those would be complete.
     """
     if not is_loopback(request.client.host if request.client else None):
