@@ -45,7 +45,10 @@ from relay.config.types import (
     Words,
     weakness,
 )
+from relay.config.wording import mistake
 
+NEW_TOKEN_LINE = """python3 -c "import secrets; print('\\n{key}=' + secrets.token_urlsafe(32))" >> .env"""  # noqa: S105 (makes one)
+"""A command that makes a token and adds it to .env, also when the last line there has no end."""
 SIMULATED_DATABASE_URL = "sqlite:///messaging_users.simulated.db"
 
 S = TypeVar("S", bound="Settings")
@@ -71,7 +74,7 @@ class Settings(BaseModel):
     llm_server_url: Annotated[OptionalUrl, Field(validate_default=True)] = None
     """Where the channels reach the LLM server; http://127.0.0.1:{llm_server_port} when empty."""
     public_url: PublicUrl = None
-    """Our address on the internet (https://...); Twilio's signatures are checked against it."""
+    """Our address on the internet, such as https://relay.example.com; Twilio's signatures are checked against it."""
     max_body_bytes: Annotated[int, Field(ge=10_000, le=100_000_000)] = 1_000_000
     """Largest request body that a server accepts."""
 
@@ -376,7 +379,7 @@ def _weak_tokens(settings: Settings, origin: Mapping[str, str]) -> Iterator[str]
 
 def _sentence(kind: type[Settings], detail: Any, origin: Mapping[str, str]) -> str:
     """One mistake in words; the value itself is not repeated, it may be a secret."""
-    location, message = detail["loc"], detail["msg"].removeprefix("Value error, ")
+    location, message = detail["loc"], mistake(detail)
     if not location:
         return f"{message}."
     key, place = str(location[0]), ".".join(map(str, location))

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
+from dotenv.parser import Binding, parse_stream
 
 from relay.config.errors import SettingsError
 
@@ -20,7 +23,10 @@ Values = dict[str, Any]
 
 def read_sources(folder: Path, environ: Mapping[str, str], known: Collection[str]) -> list[tuple[str, Values]]:
     """Name and values of each source, lowest precedence first; empty values count as not set."""
-    config, dotenv = _read(folder / "config.json", _parse_json), _read(folder / ".env", _parse_dotenv)
+    config, dotenv = (
+        _read(folder / "config.json", _parse_json),
+        _read(folder / ".env", partial(_parse_dotenv, known=known)),
+    )
     _refuse_unknown_keys(config, "config.json", known, str)
     _refuse_unknown_keys(dotenv, ".env", known, str.upper)
     ours = {key.lower(): value for key, value in environ.items() if key == key.upper()}
@@ -51,8 +57,29 @@ def _parse_json(path: Path) -> Values:
     return values
 
 
-def _parse_dotenv(path: Path) -> Values:
+def _parse_dotenv(path: Path, known: Collection[str]) -> Values:
+    with path.open(encoding="utf-8-sig") as lines:
+        mistakes = [_line_mistake(line, known) for line in parse_stream(lines) if line.error or _has_no_value(line)]
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
     return {key.lower(): value for key, value in dotenv_values(path, encoding="utf-8-sig").items() if value}
+
+
+def _has_no_value(line: Binding) -> bool:
+    return line.key is not None and line.value is None
+
+
+def _line_mistake(line: Binding, known: Collection[str]) -> str:
+    """A sentence about a line that is no NAME=value; the line itself is not repeated, it may hold a secret."""
+    text = line.original.string
+    number = line.original.line + text[: len(text) - len(text.lstrip())].count(
+        "\n"
+    )  # blank lines before it belong to it
+    if "=" in text:
+        return f".env, line {number} cannot be read. Look for a quote that is not closed, or a space in the name."
+    name = re.split(r"\W", text.strip().removeprefix("export ").lstrip(), maxsplit=1)[0]
+    example = name.upper() if name.lower() in known else "NAME"
+    return f".env, line {number} has no =. Write {example}=value, or put a # before it if it is a remark."
 
 
 def _refuse_unknown_keys(values: Values, source: str, known: Collection[str], shown: Callable[[str], str]) -> None:

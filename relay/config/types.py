@@ -32,7 +32,42 @@ def _http_url(value: Any) -> Any:
         except ValueError:
             broken = True
         if broken:
-            raise ValueError("must be a full URL such as http://127.0.0.1:8033")
+            raise ValueError("must be a full URL that begins with http:// or https://")
+    return value
+
+
+_EXAMPLE = re.compile(
+    r"""(?:\.\.\.|…)$ | <.+> | x{6,} | (?<![a-z0-9]) (?: your[-_ .] | (?:change|replace)[-_ ]?(?:me|this)$ )
+    | the-string-from""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What examples of guides have in place of a value: three dots, brackets, "your-..."; random keys have none of it."""
+_EXAMPLE_HOST = re.compile(
+    r"""(?:^|\.) (?: x{3,} | your[-_.]? (?:name|domain|host|hostname|app|tunnel|server|site|sub-?domain|address|url) )
+    (?:$|[.:]) | [<>{}…] | \.\.\.""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def _public_url(value: Any) -> Any:
+    """Accept https://NAME, with what comes before the path of a webhook; on this machine, for stand-ins, http too."""
+    if isinstance(value, str) and _EXAMPLE_HOST.search(value.partition("://")[2].partition("/")[0]):
+        raise ValueError("is the example of a guide: put in the address that your tunnel or proxy shows")
+    value = _without_webhook(value)
+    if not isinstance(value, str):
+        return value
+    parts = urlsplit(value)
+    root = f"https://{parts.netloc.rpartition('@')[2]}"
+    if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+        raise ValueError(f"must begin with https://, as in {root}")
+    return value
+
+
+def _no_example(value: Any) -> Any:
+    """Refuse a key that was copied from a guide as it stands there."""
+    value = _stripped_or_none(value)
+    if isinstance(value, str) and _EXAMPLE.search(value):
+        raise ValueError("is the example of a guide: put in your own")
     return value
 
 
@@ -90,8 +125,7 @@ def _json_object(value: Any) -> Any:
     try:
         return json.loads(value or "{}")
     except json.JSONDecodeError:
-        msg = 'must be a JSON object such as {"fast": {"model": "ollama:llama3.2"}}'
-        raise ValueError(msg) from None
+        raise ValueError("must be a JSON object") from None
 
 
 def _known_timezone(value: str) -> str:
@@ -138,10 +172,10 @@ def weakness(token: str, *, chosen: bool = True) -> str | None:
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Url = Annotated[str, BeforeValidator(_http_url)]
-PublicUrl = Annotated[str | None, BeforeValidator(_without_webhook)]
 OptionalUrl = Annotated[str | None, BeforeValidator(_http_url)]
+PublicUrl = Annotated[str | None, BeforeValidator(_public_url)]
 Text = Annotated[str | None, BeforeValidator(_stripped_or_none)]
-Secret = Annotated[SecretStr | None, BeforeValidator(_stripped_or_none)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_no_example)]
 Token = Annotated[SecretStr | None, BeforeValidator(_stripped_or_none), CHOSEN]
 OllamaHost = Annotated[str, BeforeValidator(_ollama_host)]
 OneOf = BeforeValidator(_lower)
@@ -150,7 +184,11 @@ ServiceSid = Annotated[str | None, _shaped(r"MG[0-9a-fA-F]{32}", "MG and 32 hex 
 PhoneNumber = Annotated[
     str | None, _shaped(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}", "+, country code and number, like +12345678900")
 ]
-BotToken = Annotated[SecretStr | None, _shaped(r"[0-9]+:[A-Za-z0-9_-]+", "like 123456789:AA..., as @BotFather gave it")]
+BotToken = Annotated[
+    SecretStr | None,
+    BeforeValidator(_no_example),
+    _shaped(r"[0-9]+:[A-Za-z0-9_-]+", "digits, a colon and about 35 characters, as @BotFather gave it"),
+]
 WebhookSecret = Annotated[
     SecretStr | None, _shaped(r"[A-Za-z0-9_-]{1,256}", "1 to 256 characters of A-Z a-z 0-9 _ -"), CHOSEN
 ]

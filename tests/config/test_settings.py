@@ -113,6 +113,25 @@ REFUSALS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("a URL with a query", {"PUBLIC_URL": "https://example.org/?a=1"}, ["full URL"]),
     ("a URL with an impossible port", {"PUBLIC_URL": "https://example.org:99999"}, ["full URL"]),
     ("a URL with a broken host", {"PUBLIC_URL": "https://[::1"}, ["full URL"]),
+    ("a public URL by http", {"PUBLIC_URL": "http://x.ngrok-free.dev"}, ["https://x.ngrok-free.dev"]),
+    ("a webhook by http", {"PUBLIC_URL": "http://x.ngrok-free.dev/sms/webhook"}, ["https://, as in https://x.ngrok"]),
+    ("a guide's public URL", {"PUBLIC_URL": "https://YOUR-NAME.ngrok-free.dev"}, ["example of a guide"]),
+    ("another guide's public URL", {"PUBLIC_URL": "https://your.name"}, ["example of a guide"]),
+    ("a public URL in brackets", {"PUBLIC_URL": "https://<your tunnel>"}, ["example of a guide"]),
+    ("a guide's bot token", {"TELEGRAM_BOT_TOKEN": "123456789:the-string-from-BotFather"}, ["example of a guide"]),
+    ("a guide's auth token", {"TWILIO_AUTH_TOKEN": "your-auth-token"}, ["twilio_auth_token", "example of a guide"]),
+    ("a guide's key", {"OPENROUTER_API_KEY": "sk-or-..."}, ["openrouter_api_key", "example of a guide"]),
+    ("a key in brackets", {"OPENAI_API_KEY": "<key>"}, ["example of a guide"]),
+    ("a line without =", {"dotenv": "# bot\n\nTELEGRAM_BOT_TOKEN\n"},
+     [".env, line 3 has no =", "TELEGRAM_BOT_TOKEN=value"]),
+    ("a sentence among the settings", {"dotenv": "LOG_LEVEL=info\njust text"}, [".env, line 2 has no =", "NAME=value"]),
+    ("a setting as in YAML", {"dotenv": "log_level: info"}, [".env, line 1 has no =", "LOG_LEVEL=value"]),
+    ("an exported name without a value", {"dotenv": "export LOG_LEVEL"}, ["line 1", "LOG_LEVEL=value"]),
+    ("a quote that is not closed", {"dotenv": 'LOG_LEVEL="info\nLOG_FORMAT=text'}, ["line 1", "quote"]),
+    ("half a number", {"SMS_SERVER_PORT": "80.5"}, ["must be a whole number"]),
+    ("a number below the least", {"HISTORY_EXCHANGES": "-1"}, ["must be 0 or more"]),
+    ("a price list of words", {"LLM_PRICES": "cheap"}, ["must be a JSON object", '{"gpt-x": [0.15, 0.6]}']),
+    ("a price without its half", {"LLM_PRICES": '{"gpt-y": [1]}'}, ["gpt-y", '{"gpt-x": [0.15, 0.6]}']),
     ("an unknown mode", {"TELEGRAM_MODE": "pigeon"}, ["telegram_mode", "'polling' or 'webhook'"]),
     ("an API key's SID", {"TWILIO_ACCOUNT_SID": "SK" + "0" * 32}, ["twilio_account_sid", "AC and 32 hex digits"]),
     ("a service that is none", {"TWILIO_MESSAGING_SERVICE_SID": "MG1"}, ["MG and 32 hex digits"]),
@@ -134,6 +153,48 @@ def test_a_mistake_is_refused_with_words_that_help(
     sentence = refusal(tmp_path, **sources)
     for text in expected:
         assert text in sentence
+
+
+@pytest.mark.parametrize("sources", [row[1] for row in REFUSALS], ids=[row[0] for row in REFUSALS])
+def test_no_refusal_has_the_words_of_a_library(tmp_path: Path, sources: dict[str, Any]) -> None:
+    """Such as pydantic's "Input should be a valid integer, unable to parse string as an integer"."""
+    assert not re.search(r"[Ii]nput|unable to|Field required|python-dotenv|parse", refusal(tmp_path, **sources))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("PUBLIC_URL", "https://yourbakery.example"),
+        ("PUBLIC_URL", "https://your-pizza.example:8443/"),
+        ("PUBLIC_URL", "https://namely.yours.example"),
+        ("PUBLIC_URL", "https://xxl-shop.example"),
+        ("PUBLIC_URL", "http://127.0.0.1:8040"),
+        ("OPENAI_API_KEY", "EMPTY"),
+        ("OPENAI_API_KEY", "sk-no-key-required"),
+        ("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef"),
+        ("OPENROUTER_API_KEY", "sk-or-v1-yourselfxxx..a"),
+        ("TELEGRAM_BOT_TOKEN", "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"),
+    ],
+)
+def test_what_only_resembles_an_example_is_taken(tmp_path: Path, key: str, value: str) -> None:
+    """Names that begin like those of the guides, and keys of servers that want any."""
+    settings = load(tmp_path, **{key: value})
+    assert getattr(settings, key.lower()) is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# a remark\n\n", "LOG_LEVEL=\n", "export LOG_LEVEL=info\r\n", "LOG_LEVEL = 'info' # x"]
+)
+def test_lines_that_are_settings_remarks_or_blank_are_taken(tmp_path: Path, text: str) -> None:
+    """A name with = and nothing behind it counts as not set."""
+    assert load(tmp_path, dotenv=text).log_level == "info"
+
+
+def test_every_line_without_a_value_is_named(tmp_path: Path) -> None:
+    """By its number alone: it may hold a secret."""
+    message = refusal(tmp_path, dotenv="hunter2\nLOG_LEVEL=info\nhunter3")
+    assert [line[:12] for line in message.splitlines()] == [".env, line 1", ".env, line 3"]
+    assert "hunter" not in message
 
 
 def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
