@@ -28,6 +28,8 @@ help: ## List these commands.
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer was found. Install one, or specify it: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	@test ! -e $(VENV) || { echo "There is a $(VENV) here without a Python that this user can run. If it may go, remove it, then try again."; exit 1; }
+	@test -w . || { echo "This folder cannot be written by $$(id -un). Give it to that user, or run make as its owner."; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV) || { echo "The virtual environment could not be created. On Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
 	@$(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes -r requirements-setup.lock || echo "(no uv for this system, using pip)"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -52,6 +53,11 @@ def test_a_setting_has_a_description_and_is_used(key: str) -> None:
     assert readers
 
 
-def test_the_config_file_in_the_repository_changes_nothing() -> None:
-    """A fresh clone starts in try-out mode."""
-    assert (ROOT / "config.json").read_text(encoding="utf-8").strip() == "{}"
+def test_the_config_file_in_the_repository_changes_nothing(tmp_path: Path) -> None:
+    """It shows the settings that owners look for first, at their defaults: a fresh clone starts in try-out mode."""
+    text = (ROOT / "config.json").read_text(encoding="utf-8")
+    (tmp_path / "config.json").write_text(text, encoding="utf-8")
+    assert load_settings(AllSettings, tmp_path, {}).model_dump() == AllSettings().model_dump()
+    ports = {"llm_server_port", "sms_server_port", "telegram_server_port"}
+    credentials = {"twilio_account_sid", "twilio_auth_token", "twilio_phone_number", "telegram_bot_token"}
+    assert set(json.loads(text)) >= {*ports, *credentials, "llm_source", "openrouter_model", "openrouter_api_key"}
