@@ -102,7 +102,8 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
         try:
             await app.state.console.database.check()
         except StorageError:
-            return {"ready": False, "database": "cannot be written now", "simulated": settings.simulated}
+            why = "the database cannot be written now"
+            return {"ready": False, "reason": why, "database": "cannot be written now", "simulated": settings.simulated}
         return {"ready": True, "simulated": settings.simulated}
 
     app = build_app(

@@ -92,7 +92,10 @@ def create_app(
 
     async def ready(request: Request) -> dict[str, Any]:
         status = await _status(request)
-        return {"ready": status["status"] in {"ok", "degraded"}, **status}
+        if status["status"] in {"ok", "degraded"}:
+            return {"ready": True, **status}
+        known = (status[key] for key in ("problem", "hint") if key in status)
+        return {"ready": False, "reason": ": ".join(known) or status["status"], **status}
 
     add_common_routes(app, ready)
     return app

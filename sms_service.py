@@ -36,7 +36,7 @@ from relay.channels.sms.registration import StatedName, asks_nothing, name_comma
 from relay.channels.sms.segments import split
 from relay.channels.sms.senders import WHY_SILENT, SenderKind, normal_number, own_number, sender_of
 from relay.channels.sms.settings import SmsSettings, credentials
-from relay.channels.sms.spec import CHANNEL, SMS
+from relay.channels.sms.spec import CHANNEL, RETRIES, SMS
 from relay.channels.sms.spelling import affordable, clean_sms, in_gsm_letters
 from relay.channels.sms.webhook import Form, Signatures, attachments, external_id, is_delivery, small_number
 from relay.config.logs import Redactor
@@ -64,8 +64,6 @@ from relay.core.text import is_blank, strip_controls
 
 MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
 OPERATOR_PARTS = 1000  # how far an operator's text is counted before it is refused
-# https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides; by default a lost callback is not repeated.
-CALLBACK_RETRIES = "#rc=3&rp=all"
 
 ASK_AGAIN_SECONDS = 600.0
 """How long the prompt for a name is not repeated."""
@@ -395,7 +393,7 @@ class SmsService:
     def status_callback(self, part_id: PartId) -> str | None:
         """Where Twilio reports about this part: its URL carries our id, so a report may overtake Twilio's answer."""
         base = callback_base(self._settings)
-        return f"{base}/sms/delivery?part={part_id}{CALLBACK_RETRIES}" if base else None
+        return f"{base}/sms/delivery?part={part_id}{RETRIES}" if base else None
 
 
 def _kind_of_sender(message: InboundMessage) -> SenderKind:

@@ -31,7 +31,7 @@ from relay.launcher.events import Event, Outage, StopRequested
 from relay.launcher.outages import OutageFile, read_launcher
 from relay.launcher.plan import CHANNEL_SERVERS, SERVERS, SIMULATED_CHANNELS, Plan, Selection, make_plan
 from relay.launcher.ports import PORT_WAIT_SECONDS, port_problems, wait_for_ports
-from relay.launcher.processes import Processes
+from relay.launcher.processes import Processes, why_not_ready
 from relay.launcher.screen import Screen
 from relay.launcher.single import AnotherLauncherError, lock_folder
 from relay.launcher.supervisor import BAD_SETTINGS, Supervisor
@@ -112,7 +112,8 @@ def _run(plan: Plan, folder: Path) -> int:
     processes = Processes(folder, environ, events.put, screen.line)
 
     def announce(up: frozenset[str], unready: frozenset[str]) -> None:
-        screen.table(title(plan, up, unready), address_rows(plan, up, unready))
+        named = {one.name: reason for one in plan.programs if one.name in unready and (reason := why_not_ready(one))}
+        screen.table(title(plan, up, unready), address_rows(plan, up, unready, named))
         screen.note("launcher", "Ctrl-C stops everything")
         manager.notify("READY=1")
 

@@ -149,10 +149,11 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
         """Ready also means that the bot's identity is known. An outage of Telegram is reported only."""
         known = bool(self.service.me.username)
         if self.webhook is None:
-            updates = str(self.poller.state)
+            updates, error = str(self.poller.state), self.poller.last_error
         else:
-            updates = "webhook" if self.webhook.registered else "registering"
-        return {"ready": known, "bot_known": known, "updates": updates}
+            updates, error = "webhook" if self.webhook.registered else "registering", self.webhook.error
+        why = {} if known else {"reason": error or "Telegram has not said yet which bot this is"}
+        return {**why, "ready": known, "bot_known": known, "updates": updates}
 
     async def own_status(self, common: Mapping[str, Any]) -> dict[str, Any]:
         del common

@@ -168,6 +168,7 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
             database = "cannot be written now"
         own = await self.own_readiness()
         return {
+            **({} if database == "ok" else {"reason": f"the database {database}"}),
             "database": database,
             **self._database_warning(),
             "sending_paused": self.pipeline.outbox.paused_reason is not None,

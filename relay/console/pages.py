@@ -137,6 +137,8 @@ class Pages:
             if response.status_code == 403 and settings.admin_token is not None and request.method == "GET":
                 path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
                 return RedirectResponse("/login?" + urlencode({"next": path}), 303, headers=HEADERS)
+            if response.status_code == 403 and settings.admin_token is None and settings.public_url is not None:
+                return self.show("closed.html", status=403, token=secrets.token_urlsafe(32))
             body = orjson.loads(response.body)
             return self.show("error.html", status=response.status_code, error=body["error"], hint=body.get("hint", ""))
 

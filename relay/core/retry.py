@@ -52,6 +52,8 @@ SEND_BACKOFF: Final = {
 MODEL_BACKOFF: Final = Backoff(1.0, 60.0)
 ACCOUNT_BACKOFF: Final = Backoff(1.0, 60.0)
 """Of calls about our account at a provider, such as registering a webhook."""
+REFUSED_BACKOFF: Final = Backoff(60.0, 900.0)
+"""Of such a call while the provider refuses our credentials."""
 
 
 def next_delay(
@@ -90,7 +92,8 @@ async def retry_forever(
             await call()
         except RelayError as error:
             retry_after = error.retry_after if isinstance(error, SendError) else None
-            delay = max(ACCOUNT_BACKOFF.delay(failures), retry_after or 0.0)
+            refused = isinstance(error, SendError) and error.kind is SendFailure.CONFIG  # repeating seldom helps
+            delay = max((REFUSED_BACKOFF if refused else ACCOUNT_BACKOFF).delay(failures), retry_after or 0.0)
             log.warning("%s failed: %s; next try in %.0f s", what, error, delay)
             on_failure(str(error))
             await sleep(delay)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from relay.channels.registry import CHANNELS
 from relay.channels.spec import Row
+from relay.config.settings import NEW_TOKEN_LINE, Settings
 from relay.launcher.plan import SIMULATED_CHANNELS, Plan
+
+CONSOLE_CLOSED = (
+    "closed, because public_url is set and admin_token is not: add a line ADMIN_TOKEN=... to .env and restart; "
+    f"this makes one and adds it: {NEW_TOKEN_LINE.format(key='ADMIN_TOKEN')}"
+)
+
+
+def console_is_closed(settings: Settings) -> bool:
+    return settings.public_url is not None and settings.admin_token is None
 
 
 def title(plan: Plan, up: frozenset[str], unready: frozenset[str]) -> str:
@@ -16,11 +27,22 @@ def title(plan: Plan, up: frozenset[str], unready: frozenset[str]) -> str:
     return "Everything is running, but not everything is ready yet." if unready else "Everything is up."
 
 
-def address_rows(plan: Plan, up: frozenset[str], unready: frozenset[str] = frozenset()) -> list[Row]:
-    """Labels and addresses of the servers that are up, the most useful first; then those not up or left out."""
+def address_rows(
+    plan: Plan,
+    up: frozenset[str],
+    unready: frozenset[str] = frozenset(),
+    reasons: Mapping[str, str] = MappingProxyType({}),
+) -> list[Row]:
+    """Labels and addresses of the servers that are up, the most useful first; then those not up or left out.
+
+    reasons: why a server is not ready, by its name.
+    """
     rows = [row for server, row in _rows(plan) if server in up]
     rows += [
-        ("not ready", f"{program.name}: http://{program.host}:{program.port}/ready says why")
+        (
+            "not ready",
+            f"{program.name}: " + reasons.get(program.name, f"http://{program.host}:{program.port}/ready says why"),
+        )
         for program in plan.programs
         if program.name in unready
     ]
@@ -36,6 +58,8 @@ def _rows(plan: Plan) -> Iterator[tuple[str, Row]]:
     text = f"{settings.simulator_url}  ({phones} in the browser; everything there is simulated)"
     yield "simulator", ("try it", text)
     yield "admin", ("console", settings.server_url(settings.admin_server_port))
+    if console_is_closed(settings):
+        yield "admin", ("", CONSOLE_CLOSED)
     for channel in CHANNELS:
         status = (f"{channel.title} status", f"{channel.url(settings)}/{channel.platform}/status")
         for row in [status] if plan.simulated else [*channel.addresses(settings), status]:

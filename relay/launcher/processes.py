@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from relay.launcher.plan import Program
 
 PROGRAM_FOLDER = Path(__file__).resolve().parents[2]
 MAX_LINE_BYTES = 16_384
+_MAX_BODY_BYTES = 100_000
 WINDOWS = sys.platform == "win32"  # no sessions, process groups or signals there, but groups of consoles
 Show = Callable[[str, str], None]
 
@@ -134,10 +136,27 @@ class ServerProcess:
 
 def returns_200(program: Program, path: str, timeout: float = 2) -> bool:
     """Whether GET `path` returns 200 within `timeout` seconds."""
+    status, _ = _get(program, path, timeout)
+    return status == 200
+
+
+def why_not_ready(program: Program) -> str | None:
+    """The reason in the program's /ready; None when it names none or is ready."""
+    _, body = _get(program, "/ready", 2)
+    try:
+        reason = json.loads(body).get("reason")
+    except (ValueError, AttributeError):
+        return None
+    return reason if isinstance(reason, str) else None
+
+
+def _get(program: Program, path: str, timeout: float) -> tuple[int, bytes]:
+    """Status and body of a response; (0, b"") when there is none within `timeout` seconds."""
     # The standard library's client is enough for one call, and ignores proxies of the environment.
     with contextlib.closing(http.client.HTTPConnection(program.host, program.port, timeout=timeout)) as connection:
         try:
             connection.request("GET", path, headers={"Connection": "close"})
-            return connection.getresponse().status == 200
+            response = connection.getresponse()
+            return response.status, response.read(_MAX_BODY_BYTES)
         except (OSError, http.client.HTTPException):
-            return False
+            return 0, b""

@@ -142,7 +142,7 @@ def test_the_table_of_a_real_start_names_number_webhook_and_what_was_left_out() 
     plan = make_plan(Settings(**TWILIO, public_url="https://example.org/"), asked())
     rows = address_rows(plan, frozenset({"sms", "llm", "admin"}))
     assert ("text to", "+12345678900") in rows
-    assert ("Twilio's webhook", "https://example.org/sms/webhook") in rows
+    assert ("Twilio's webhook", "https://example.org/sms/webhook#rc=3&rp=all") in rows
     assert ("left out", "telegram: not set: telegram_bot_token") in rows
 
 

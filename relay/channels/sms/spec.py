@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from relay.channels.sms.settings import SmsSettings, missing_credentials
 from relay.channels.spec import ChannelSpec, Row
-from relay.config.checks import local_connection
+from relay.config.checks import Finding
 from relay.core.messages import Platform
 
 SMS = Platform("sms")
+WEBHOOK_PATH = "/sms/webhook"
+RETRIES = "#rc=3&rp=all"
+"""Makes Twilio repeat a webhook or callback after every failure; by default a lost one is not repeated:
+https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
 
 
 def _addresses(settings: SmsSettings) -> list[Row]:
     number = settings.twilio_phone_number or f"a number of {settings.twilio_messaging_service_sid}"
     if settings.public_url:
-        webhook = f"{settings.public_url}/sms/webhook"
+        webhook = f"{settings.public_url}{WEBHOOK_PATH}{RETRIES}"
     else:
         here = CHANNEL.url(settings)
-        webhook = f"{here}/sms/webhook, which Twilio cannot reach: set public_url to your tunnel's address"
+        webhook = f"{here}{WEBHOOK_PATH}, which Twilio cannot reach: set public_url to your tunnel's address"
     return [("text to", number), ("Twilio's webhook", webhook)]
+
+
+async def _check(settings: SmsSettings) -> list[Finding]:
+    from relay.channels.sms.checks import check_sms  # noqa: PLC0415 (Twilio's SDK is for servers and the doctor)
+
+    return await check_sms(settings)
 
 
 CHANNEL = ChannelSpec(
@@ -37,7 +47,7 @@ CHANNEL = ChannelSpec(
     module="sms_server",
     port_key="sms_server_port",
     addresses=_addresses,
-    check=lambda settings: local_connection("twilio_api_base_url", settings.twilio_api_base_url),
+    check=_check,
     simulated_as="an SMS phone",
     receipt_keys=("id", "state", "segments"),
 )
