@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from relay.config.checks import Finding
@@ -11,6 +12,17 @@ from relay.config.settings import Settings
 from relay.core.messages import Platform
 
 Row = tuple[str, str]
+Check = Callable[[Any], Awaitable[list[Finding]]]
+
+
+def checks_in(module: str) -> Check:
+    """The function `check` of a module, which is loaded when it is called: providers' SDKs are not for the launcher."""
+
+    def check(settings: Any) -> Awaitable[list[Finding]]:
+        found: Awaitable[list[Finding]] = import_module(module).check(settings)
+        return found
+
+    return check
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +38,7 @@ class ChannelSpec:
     program and no port: the module has `routes` and `open_server`, and the program of the host serves it
     (relay.channels.server).
     addresses: rows of the launcher's table for a real account, most important first.
-    check: findings of `--check` about its configuration.
+    check: findings of `--check` about its account, asked of its provider by requests that cost and change nothing.
     simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
     receipt_keys: what /send shows of each part. address_type: of an address in the body of /send.
     """
@@ -45,7 +57,7 @@ class ChannelSpec:
     port_key: str | None = None
     host: ChannelSpec | None = None
     addresses: Callable[[Any], list[Row]] = lambda _: []
-    check: Callable[[Any], Iterable[Finding]] = lambda _: ()
+    check: Check | None = None
     simulated_as: str = ""
     receipt_keys: tuple[str, ...] = ("id", "state")
     address_type: Any = str

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
-
-_LOOPBACK_NAMES = {"127.0.0.1", "localhost", "::1"}
 
 
 class Severity(StrEnum):
@@ -21,11 +18,15 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check. what: its subject; text: one sentence, with the remedy of a problem."""
+    """The result of one check. what: its subject; text: one sentence, with the remedy of a problem.
+
+    channel: the title of the only channel that it concerns; empty: it concerns everything.
+    """
 
     severity: Severity
     what: str
     text: str
+    channel: str = ""
 
 
 def connection(what: str, url: str, default_port: int, otherwise: Severity) -> Finding:
@@ -38,9 +39,3 @@ def connection(what: str, url: str, default_port: int, otherwise: Severity) -> F
         reason = error.strerror or str(error)
         return Finding(otherwise, what, f"nothing answers at {host}:{port} ({reason}). Is it running?")
     return Finding(Severity.FINE, what, f"something answers at {host}:{port}")
-
-
-def local_connection(what: str, url: str | None) -> Iterator[Finding]:
-    """The same for a URL on this machine; servers on the internet are checked by /ready only."""
-    if url and urlsplit(url).hostname in _LOOPBACK_NAMES:
-        yield connection(what, url, 80, Severity.NOTE)

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import re
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from importlib import metadata
+from dataclasses import replace
+from functools import cache
+from importlib import import_module, metadata
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from relay.channels.registry import CHANNELS, AllSettings
-from relay.config.checks import Finding, Severity, connection, local_connection
+from relay.channels.spec import ChannelSpec
+from relay.config.checks import Finding, Severity, connection
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, load_settings
+from relay.launcher.addresses import CONSOLE_CLOSED, console_is_closed
 from relay.launcher.plan import Plan, Selection, make_plan
 from relay.launcher.ports import why_closed
 from relay.launcher.processes import returns_200
 
 LOCK_FILE = Path(__file__).resolve().parents[2] / "requirements.lock"
+SUMMARY = "Would work"
 _STYLE = {Severity.FINE: "green", Severity.NOTE: "yellow", Severity.PROBLEM: "bold red"}
 
 
@@ -33,14 +39,18 @@ def diagnose(folder: Path, selection: Selection, environ: Mapping[str, str], con
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
         mark = (f"{finding.severity:<8}", _STYLE[finding.severity])
-        console.print(Text.assemble(mark, f"{finding.what:<{width}}  {finding.text}"), soft_wrap=True)
+        label = "" if finding.what == SUMMARY else f"{finding.what:<{width}}  "
+        console.print(Text.assemble(mark, f"{label}{finding.text}"), soft_wrap=True)
     problems = sum(finding.severity is Severity.PROBLEM for finding in findings)
     console.print(Text(f"Problems to solve first: {problems}." if problems else "No problems found."))
     return 1 if problems else 0
 
 
 def examine(folder: Path, selection: Selection, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Run all checks in order; those that need valid settings are left out when the settings are refused."""
+    """Run all checks in order, then sum up which channels would work.
+
+    The settings come first: when they are refused, their findings are the last.
+    """
     # An older Python does not get here: relay.core.bootstrap ends it with a sentence.
     yield Finding(Severity.FINE, "python", f"{platform.python_version()} ({sys.executable})")
     yield _requirements(LOCK_FILE)
@@ -52,17 +62,73 @@ def examine(folder: Path, selection: Selection, environ: Mapping[str, str]) -> I
         return
     files = "".join(f", {name}" for name in (".env", "config.json") if (folder / name).exists())
     yield Finding(Severity.FINE, "settings", f"valid; read from the environment{files}")
+    found = [*_this_machine(plan, folder), *asyncio.run(_providers(plan, folder))]
+    yield from found
+    yield from _summary(plan, found)
+
+
+def _this_machine(plan: Plan, folder: Path) -> Iterator[Finding]:
     yield from _plan(plan)
     yield from _ports(plan)
     yield _database(folder, plan.settings)
     yield from _log_folder(folder, plan.settings)
-    yield from _reachability(plan)
-    started = {program.name for program in plan.programs}
-    for channel in () if plan.simulated else CHANNELS:
-        if (channel.host or channel).platform in started:
-            yield from channel.check(plan.settings)
+    if console_is_closed(plan.settings):
+        yield Finding(Severity.NOTE, "console", CONSOLE_CLOSED)
 
 
+async def _providers(plan: Plan, folder: Path) -> list[Finding]:
+    """What the providers of the model and of the channels answer, all asked at the same time."""
+    model = _model(plan, folder) if _starts(plan, "llm") else _llm_server(plan)
+    channels = () if plan.simulated else (channel for channel in CHANNELS if _starts(plan, _program(channel)))
+    found = await asyncio.gather(model, *(_checked(channel, plan.settings) for channel in channels))
+    return [finding for findings in found for finding in findings]
+
+
+async def _model(plan: Plan, folder: Path) -> list[Finding]:
+    # Loaded here, because the gateway is not for a launcher that only starts.
+    found: list[Finding] = await import_module("relay.llm.checks").check_model(plan.settings, folder)
+    return found
+
+
+async def _checked(channel: ChannelSpec, settings: Settings) -> list[Finding]:
+    if channel.check is None:
+        return []
+    return [replace(finding, channel=channel.title) for finding in await channel.check(settings)]
+
+
+async def _llm_server(plan: Plan) -> list[Finding]:
+    """Whether the LLM server, which this launcher would not start, runs; one that was not asked for may start later."""
+    expected = "llm" in dict(plan.left_out)
+    severity = Severity.PROBLEM if expected else Severity.NOTE
+    return [connection("llm_server_url", plan.settings.model_url, 80, severity)]
+
+
+def _program(channel: ChannelSpec) -> str:
+    return (channel.host or channel).platform
+
+
+def _starts(plan: Plan, name: str) -> bool:
+    return any(program.name == name for program in plan.programs)
+
+
+def _summary(plan: Plan, found: Sequence[Finding]) -> Iterator[Finding]:
+    """Which channels would work, and the first reason why one would not."""
+    left_out = dict(plan.left_out)
+    verdicts = []
+    for channel in CHANNELS:
+        problems = (one for one in found if one.severity is Severity.PROBLEM and one.channel in ("", channel.title))
+        problem = next(problems, None)
+        if (reason := left_out.get(_program(channel))) is not None:
+            verdicts.append(f"{channel.title} no because {reason}")
+        elif _starts(plan, _program(channel)):
+            yes = "in the simulator only" if plan.simulated else "yes"
+            verdicts.append(f"{channel.title} " + (f"no because {problem.what}: {problem.text}" if problem else yes))
+    if verdicts:
+        works = all(" no because " not in verdict for verdict in verdicts)
+        yield Finding(Severity.FINE if works else Severity.NOTE, SUMMARY, f"{SUMMARY}: {', '.join(verdicts)}")
+
+
+@cache
 def _requirements(lock: Path) -> Finding:
     """Compare the installed versions with the lock file."""
     try:
@@ -138,20 +204,3 @@ def _log_folder(folder: Path, settings: Settings) -> Iterator[Finding]:
         yield Finding(Severity.FINE, "log_dir", f"{path} can be written")
     else:
         yield Finding(Severity.PROBLEM, "log_dir", f"{path} cannot be written")
-
-
-def _reachability(plan: Plan) -> Iterator[Finding]:
-    """Connect to configured servers on this machine; servers on the internet are checked by /ready only."""
-    settings = plan.settings
-    named = settings.model_fields_set
-    started = {program.name for program in plan.programs}
-    targets: list[tuple[str, str | None, bool]] = [
-        ("llm_server_url", settings.llm_server_url, "llm" not in started),
-        ("ollama_host", settings.ollama_host, settings.llm_source == "ollama" or "ollama_host" in named),
-        ("openai_base_url", settings.openai_base_url, settings.llm_source in {"auto", "openai"}),
-        *((f"llm_sources.{name}", own.base_url, True) for name, own in settings.llm_sources.items()),
-        ("openrouter_base_url", settings.openrouter_base_url, "openrouter_base_url" in named),
-    ]
-    for key, url, matters in targets:
-        if matters:
-            yield from local_connection(key, url)

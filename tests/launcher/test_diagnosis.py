@@ -144,17 +144,37 @@ def test_a_postgresql_that_does_not_answer_is_a_problem_and_its_password_stays_u
     assert "hunter2" not in found.text
 
 
-def test_a_configured_server_on_this_machine_is_knocked_at(
+def test_a_model_that_does_not_answer_is_a_problem_although_the_demo_would(
     tmp_path: Path, environ: dict[str, str], free_port: Callable[[], int]
 ) -> None:
-    """One that answers and one that does not."""
-    with socket.create_server(("127.0.0.1", 0)) as model:
-        environ["OPENAI_BASE_URL"] = f"http://127.0.0.1:{model.getsockname()[1]}/v1"
-        environ["OLLAMA_HOST"] = f"http://127.0.0.1:{free_port()}"
-        found = findings(tmp_path, environ)
-    assert found["openai_base_url"].severity is Severity.FINE
-    assert found["ollama_host"].severity is Severity.NOTE
-    assert "Is it running?" in found["ollama_host"].text
+    """Whoever names a server wants its answers."""
+    environ["OLLAMA_HOST"] = f"http://127.0.0.1:{free_port()}"
+    found = findings(tmp_path, environ)["model"]
+    assert found.severity is Severity.PROBLEM
+    assert f"{environ['OLLAMA_HOST']} cannot be reached" in found.text
+
+
+def test_without_a_model_the_demo_is_named(tmp_path: Path, environ: dict[str, str]) -> None:
+    """Nothing is wrong with trying it out."""
+    found = findings(tmp_path, {**environ, "LLM_SOURCE": "demo"})
+    assert found["model"].severity is Severity.NOTE
+    assert "faq.json" in found["model"].text
+    assert found["Would work"].text == "Would work: SMS in the simulator only, Telegram in the simulator only"
+
+
+@pytest.mark.parametrize(("selection", "severity"), [(frozenset(), Severity.PROBLEM), ({"sms"}, Severity.NOTE)])
+def test_an_llm_server_elsewhere_must_run_unless_it_may_start_later(
+    tmp_path: Path,
+    environ: dict[str, str],
+    free_port: Callable[[], int],
+    selection: set[str],
+    severity: Severity,
+) -> None:
+    """With a server named on the command line, the LLM server is somebody else's business."""
+    environ["LLM_SERVER_URL"] = f"http://127.0.0.1:{free_port()}"
+    found = findings(tmp_path, environ, Selection(frozenset(selection)))["llm_server_url"]
+    assert found.severity is severity
+    assert "Is it running?" in found.text
 
 
 def test_a_log_folder_that_cannot_be_made_is_a_problem(tmp_path: Path, environ: dict[str, str]) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from relay.channels.sms.settings import SmsSettings, missing_credentials
-from relay.channels.spec import ChannelSpec, Row
-from relay.config.checks import Finding
+from relay.channels.spec import ChannelSpec, Row, checks_in
 from relay.core.messages import Platform
 
 SMS = Platform("sms")
@@ -24,12 +23,6 @@ def _addresses(settings: SmsSettings) -> list[Row]:
     return [("text to", number), ("Twilio's webhook", webhook)]
 
 
-async def _check(settings: SmsSettings) -> list[Finding]:
-    from relay.channels.sms.checks import check_sms  # noqa: PLC0415 (Twilio's SDK is for servers and the doctor)
-
-    return await check_sms(settings)
-
-
 CHANNEL = ChannelSpec(
     platform=SMS,
     title="SMS",
@@ -47,7 +40,7 @@ CHANNEL = ChannelSpec(
     module="sms_server",
     port_key="sms_server_port",
     addresses=_addresses,
-    check=_check,
+    check=checks_in("relay.channels.sms.checks"),
     simulated_as="an SMS phone",
     receipt_keys=("id", "state", "segments"),
 )

@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from relay.channels.spec import ChannelSpec
+from relay.channels.spec import ChannelSpec, checks_in
 from relay.channels.telegram.settings import TelegramSettings, missing_credentials
-from relay.config.checks import local_connection
 from relay.core.messages import Platform
 
 TELEGRAM = Platform("telegram")
@@ -39,6 +38,6 @@ CHANNEL = ChannelSpec(
     module="telegram_server",
     port_key="telegram_server_port",
     addresses=lambda _: [("Telegram", "write to your bot")],
-    check=lambda settings: local_connection("telegram_api_base_url", settings.telegram_api_base_url),
+    check=checks_in("relay.channels.telegram.checks"),
     simulated_as="a Telegram chat",
 )

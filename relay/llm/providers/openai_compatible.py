@@ -78,7 +78,12 @@ class OpenAiProvider(Provider):
         return body
 
     async def fetch_status(self) -> ProviderStatus:
-        listed = await self._upstream.fetch("/models")
+        try:
+            listed = await self._upstream.fetch("/models")
+        except ProviderError as error:
+            if error.kind is ModelFailure.NOT_FOUND:
+                error.hint = f"check the address {self._upstream.base_url}; most servers need a /v1 at its end"
+            raise
         found = as_dict(listed).get("data")
         if not isinstance(found, list):
             raise self._upstream.broken("does not list its models; is its base URL right, with its /v1?")

@@ -59,6 +59,7 @@ class Upstream:
         self.provider = provider
         parts = urlsplit(base_url)
         self.address = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        self.base_url = self.address + parts.path
         self.is_on_this_machine = parts.hostname in {"127.0.0.1", "localhost", "::1"}
         self._redact = redact
         # Proxies buffer compressed streams; chunks must arrive as they are written.
