@@ -43,6 +43,7 @@ UNUSABLE: list[tuple[str, Script]] = [
     ("broken off in its thoughts", streams_then_cuts(delta("<think>hm"))),
     ("a line without end", streams(b"data: " + b"x" * 4_100_000)),
     ("silence in its thoughts", streams_then_hangs(delta("<think>hm"))),
+    ("an error right behind its first words", streams(delta("Hel") + 'data: {"error": {"code": 502}}\n\n')),
 ]
 
 

@@ -189,7 +189,9 @@ def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Chunk | None,
     calls: tuple[ToolCall, ...] = ()
     for data in (value for line in lines for value in stream.parsed(line)):
         if data.get("error"):
-            raise stream.error(data)
+            error = stream.error(data)
+            error.billed = bool(said or thinking)  # the beginning of the answer came in the same read
+            raise error
         message = data.get("message")
         if isinstance(message, dict):
             said += as_text(message.get("content"))

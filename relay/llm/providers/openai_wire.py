@@ -5,7 +5,7 @@ What differs between those servers (headers, extra fields, model lists) is in th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import orjson
@@ -16,6 +16,7 @@ from relay.llm.chat import (
     Chunk,
     Completion,
     FinishReason,
+    ProviderError,
     StreamEvent,
     ToolCall,
 )
@@ -128,20 +129,27 @@ class AnswerReader:
         return self._reason is not None
 
     def read(self, lines: list[bytes]) -> Chunk | None:
-        """Merge the lines of one read into one chunk."""
+        """Merge the lines of one read into one chunk; an error behind the beginning of an answer is billed."""
         said, thinking = "", ""
+        try:
+            for event in self._of_lines(lines):
+                if (chunk := self.take(event)) is not None:
+                    said, thinking = said + chunk.text, thinking + chunk.thinking
+        except ProviderError as error:
+            error.billed = error.billed or bool(said or thinking)
+            raise
+        return Chunk(said, thinking) if said or thinking else None
+
+    def _of_lines(self, lines: list[bytes]) -> Iterator[dict[str, Any]]:
         for line in lines:
             if line.startswith(b"data:"):
                 data = line[5:].strip()
                 if data == b"[DONE]":
                     self.done = True
-                    break
-                for event in self._events(data):
-                    if (chunk := self.take(event)) is not None:
-                        said, thinking = said + chunk.text, thinking + chunk.thinking
+                    return
+                yield from self._events(data)
             elif line.startswith((b"{", b"<")):
                 raise self._stream.error(self._stream.parsed(line)[0])
-        return Chunk(said, thinking) if said or thinking else None
 
     def _events(self, data: bytes) -> list[dict[str, Any]]:
         """The events that a data line completes: the JSON of one may be spread over several lines."""
