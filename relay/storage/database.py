@@ -59,7 +59,7 @@ class Database:
         self.owner = owner
         self._lease = lease_seconds
         self._monotonic = monotonic
-        self._written_at = self._refused_at = float("-inf")
+        self._written_at = self._refused_at = self._passed_at = float("-inf")
         self._checking: asyncio.Task[StorageError | None] | None = None
         self._complaint = ""
         self._clock = transactions.clock = clock
@@ -138,13 +138,15 @@ class Database:
         """
         if self._monotonic() - self._refused_at < REFUSAL_SECONDS:
             raise StorageError("the database refused to write a moment ago")
-        if self._monotonic() - self._written_at < CHECK_SECONDS:
+        if self._monotonic() - self._passed_at < CHECK_SECONDS:
             return
         if self._checking is None:
             self._checking = asyncio.create_task(self._check())
         checking = self._checking
         await asyncio.wait({checking}, timeout=CHECK_SECONDS)
         if not checking.done():
+            if self._monotonic() - self._written_at < CHECK_SECONDS:
+                return  # it is busy, and works
             raise StorageError(f"the database has not answered for {CHECK_SECONDS:g} s")
         if error := checking.result():
             raise error
@@ -163,6 +165,7 @@ class Database:
             return error
         finally:
             self._checking = None
+        self._passed_at = self._monotonic()
         return None
 
     # -- logins of the console -----------------------------------------------------------------------------------------
