@@ -182,7 +182,7 @@ class ProviderError(ModelError):
     """A provider refused or broke off. fallback_models are its suggestions instead of a removed model.
 
     billed: the model has answered, although nothing of it could be read. max_tokens: what the account can still pay for
-    in one answer, when the provider names it.
+    in one answer, when the provider names it. by_words: the kind was read from a text that may quote the question.
     """
 
     def __init__(
@@ -194,8 +194,10 @@ class ProviderError(ModelError):
         fallback_models: tuple[str, ...] = (),
         billed: bool = False,
         max_tokens: int | None = None,
+        by_words: bool = False,
     ) -> None:
         super().__init__(kind, message, retry_after=retry_after)
         self.fallback_models = fallback_models
         self.billed = billed
         self.max_tokens = max_tokens
+        self.by_words = by_words

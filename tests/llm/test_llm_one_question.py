@@ -55,6 +55,8 @@ EMPTY = streams(delta(""), delta(finish="stop"), DONE)
 POISONS: list[tuple[str, Script, str]] = [
     ("a firewall's page", responds(403, BLOCKED_PAGE, "text/html"), "forbidden"),
     ("a region", refusal(403, "Country, region, or territory not supported"), "forbidden"),
+    ("words on keys", refusal(403, "Blocked: your prompt mentions an api key rotation"), "forbidden"),
+    ("a quoted sentence on keys", refusal(400, "Invalid value: 'your api key is not valid'"), "auth"),
     ("moderation", refusal(403, "flagged", metadata={"reasons": ["violence"]}), "refused"),
     ("a bad request", refusal(400, "Invalid value"), "bad_request"),
     ("missing credits", refusal(402, "This request requires more credits, or fewer max_tokens"), "credits"),
@@ -100,23 +102,26 @@ async def test_what_a_second_person_is_refused_as_well_is_an_outage(
 
 
 @pytest.mark.parametrize(
-    ("status", "message"),
+    ("status", "message", "code", "asked"),
     [
-        (401, "No auth credentials found"),
-        (403, "Invalid API key"),
-        (403, "You do not have permission to use this model"),
-        (400, "API key not valid. Please pass a valid API key."),
+        (401, "No auth credentials found", 401, 1),
+        (400, "Incorrect", "invalid_api_key", 1),
+        (403, "Invalid API key", 403, 2),
+        (403, "You do not have permission to use this model", 403, 2),
+        (403, "The token has expired", 403, 2),
+        (403, "You didn't provide an API key.", 403, 2),
+        (400, "API key not valid. Please pass a valid API key.", 400, 2),
     ],
 )
-async def test_a_wrong_key_closes_the_source_at_once(
-    status: int, message: str, upstream: Upstream, tmp_path: Path
+async def test_a_wrong_key_closes_the_source(
+    status: int, message: str, code: Any, asked: int, upstream: Upstream, tmp_path: Path
 ) -> None:
-    """It is nobody's question: the second person is not asked for."""
-    upstream.on(COMPLETIONS, refusal(status, message))
+    """At once by status or code; read from words, which may quote a question, when a second person met it too."""
+    upstream.on(COMPLETIONS, refusal(status, message, code=code))
     async with running(openai(tmp_path, upstream)) as server:
-        kinds = [(await server.chat("hi", **person(name))).json()["kind"] for name in "ab"]
-    assert kinds == ["auth", "auth"]
-    assert len(upstream.asked(COMPLETIONS)) == 1
+        kinds = [(await server.chat("hi", **person(name))).json()["kind"] for name in "abc"]
+    assert kinds == ["auth"] * 3
+    assert len(upstream.asked(COMPLETIONS)) == asked
 
 
 async def test_a_question_that_one_source_forbids_is_asked_of_the_next(upstream: Upstream, tmp_path: Path) -> None:
@@ -233,6 +238,11 @@ WORDS: list[tuple[str, Script, str, int | None, str]] = [
     ),
     ("a wait in words", refusal(429, "Rate limit reached. Please try again in 1.5s."), "rate_limit", 2, "try again"),
     ("a wait in milliseconds", refusal(429, "Please try again in 1500ms."), "rate_limit", 2, "try again"),
+    ("a wait in minutes", refusal(429, "Please try again in 1m30.5s."), "rate_limit", 91, "try again"),
+    ("a wait in hours", refusal(429, "try again in 2h5m"), "rate_limit", 7500, "try again"),
+    ("a wait in a sentence", refusal(429, "Please retry after 20 seconds, or pay 5 USD"), "rate_limit", 20, "retry"),
+    ("a range behind a sign", refusal(400, "<400> Range of input length"), "context_too_long", None, "<400>"),
+    ("a model of others", refusal(403, "Project p does not have access to model m"), "not_found", None, "access"),
     ("a body that is too large", responds(413, "<html>413", "text/html"), "context_too_long", None, "with status 413"),
     ("vLLM's error as a success", responds(200, VLLM_ERROR), "not_found", None, "does not exist"),
     ("vLLM's error in a stream", streams(f"data: {json.dumps(VLLM_ERROR)}\n\n"), "not_found", None, "does not exist"),

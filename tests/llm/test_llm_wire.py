@@ -71,6 +71,7 @@ READ_AS_MEANT: list[tuple[str, Script]] = [
     ("a second choice", streams(*CHOICES, STOP, DONE)),
     ("a second choice that comes first", streams(event(content=""), TWO_AT_ONCE + "\n\n", STOP, DONE)),
     ("an index that is none", streams(event(content="hello you", index=7), event(finish="stop", index=7), DONE)),
+    ("an index that is text", streams(event(content="hello you", index="0"), STOP, DONE)),
     ("the whole text in each event", streams(*texts("hello", "hello y", "hello you"), STOP, DONE)),
     ("the whole text in the last event", streams(*texts("hello ", "you"), event(content="hello you", finish="stop"))),
     ("the whole message at the end", streams(*texts("hello ", "you"), f"data: {WHOLE}\n\n", DONE)),
@@ -224,6 +225,11 @@ CALLS: list[tuple[str, Script, list[tuple[str, dict[str, Any]]]]] = [
         "all at index 0 without ids",
         calling(call('{"a":1}', index=0, name="f"), call('{"b":2}', index=0, name="g")),
         [F1, ("g", {"b": 2})],
+    ),
+    (
+        "one function twice at index 0 without ids",
+        calling(call('{"a":1}', index=0, name="f"), call('{"b":2}', index=0, name="f")),
+        [F1, ("f", {"b": 2})],
     ),
     ("no index, in pieces", calling(call("", id="x", name="f"), call('{"a"'), call(":1}")), [F1]),
     (

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable
 from relay.core.circuit import Circuit
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.retry import Backoff
+from relay.llm.chat import ProviderError
 
 _FAILURES_TO_OPEN = 4
 _FAILURE_BACKOFF = Backoff(5.0, 300.0)
@@ -55,8 +56,10 @@ class Breaker(Circuit):
             self.admit(target, asker)
 
     def _concerns(self, asker: Hashable) -> bool:
-        """Whether the circuit holds this asker off; a wrong key concerns everyone."""
-        certain = self._cause is not None and self._cause.kind is ModelFailure.AUTH
+        """Whether the circuit holds this asker off; a wrong key concerns everyone, unless a question may be quoted."""
+        cause = self._cause
+        quoted = isinstance(cause, ProviderError) and cause.by_words
+        certain = cause is not None and cause.kind is ModelFailure.AUTH and not quoted
         return certain or len(self._failed) > 1 or asker in self._failed
 
     def on_recovered(self) -> None:

@@ -26,6 +26,11 @@ class _Fragments:
     def is_whole(self) -> bool:
         return bool(self.arguments) and as_arguments(self.arguments) is not None
 
+    def differs(self, name: str, arguments: str) -> bool:
+        """Whether this is another function, or the same one with other whole arguments."""
+        is_whole = bool(arguments) and as_arguments(arguments) is not None
+        return name != self.name or (is_whole and arguments != self.arguments)
+
 
 @dataclass(slots=True)
 class CallFragments:
@@ -39,17 +44,17 @@ class CallFragments:
             function = as_dict(row.get("function"))
             index, name, given = row.get("index"), as_text(function.get("name")), function.get("arguments")
             text = orjson.dumps(given).decode() if isinstance(given, dict) else as_text(given)
-            call = self._call_of(index if isinstance(index, int) else None, as_text(row.get("id")), name)
+            call = self._call_of(index if isinstance(index, int) else None, as_text(row.get("id")), name, text)
             _extend(call, name, text)
 
-    def _call_of(self, index: int | None, call_id: str, name: str) -> _Fragments:
+    def _call_of(self, index: int | None, call_id: str, name: str, arguments: str) -> _Fragments:
         """The call that a fragment continues, or a new one: an id says more than an index."""
         same_id = [call for call in self._calls if call_id and call.id == call_id]
         same_index = [call for call in self._calls if index is not None and call.index == index]
         last = next(reversed(same_id or same_index or (self._calls if index is None else [])), None)
         other_id = last is not None and bool(call_id) and bool(last.id) and last.id != call_id
-        other_name = last is not None and not same_id and bool(name) and last.is_whole and name != last.name
-        if last is None or other_id or other_name:
+        other = last is not None and not same_id and bool(name) and last.is_whole and last.differs(name, arguments)
+        if last is None or other_id or other:
             last = _Fragments(index)
             self._calls.append(last)
         last.id = last.id or call_id

@@ -63,17 +63,28 @@ _TOO_LONG = re.compile(
 _TOO_LONG_AT_ONCE = re.compile(r"request too large|prompt tokens? limit exceeded", re.IGNORECASE)
 """Called a rate limit or missing credits by some, although a shorter request would pass."""
 _BLIND = re.compile(r"\b(images?|vision|multimodal|mmproj|image_url)\b", re.IGNORECASE)
+_KEYS = r"(api.?key|(access |auth )?token|credentials?|authentication)"
 _KEY = re.compile(
-    r"api.?key|(invalid|expired|missing|wrong) (access )?token|credential|authenticat|authoriz|authoris|permission"
+    rf"(in(valid|correct)|expired|missing|wrong|revoked|disabled|unknown|bad|no|provide) (an? |your |valid )*{_KEYS}"
+    rf"|{_KEYS} ('[^']*' |is |was |has |have |been |not )*"
+    r"(in(valid|correct)|valid|expired|missing|revoked|disabled|found|required)"
+    r"|authenticat\w+ (failed|required|error)|unauthori[sz]ed|not authori[sz]ed|permission"
     r"|account .{0,40}(deactivated|suspended|disabled)",
     re.IGNORECASE,
 )
+"""What a refused key is called. A firewall may quote a question that only speaks of keys."""
 _WRONG_KEY = re.compile(r"api.?key (is )?(not valid|invalid|expired|not found)|invalid api.?key", re.IGNORECASE)
 _AFFORDABLE = re.compile(r"can only afford (\d{1,9})\b", re.IGNORECASE)
-_WAIT = re.compile(r"\b(?:try again|retry) (?:in|after) (\d{1,6}(?:\.\d{1,6})?) ?(ms|s|m)?", re.IGNORECASE)
-_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,9})?) ?(ms|s|m)?$", re.IGNORECASE)
+_AMOUNT = r"(\d{1,6}(?:\.\d{1,9})?) ?(ms|h|m|s)?"
+_WAIT = re.compile(rf"\b(?:try again|retry) (?:in|after) ((?:{_AMOUNT}){{1,4}})", re.IGNORECASE)
+_DURATION = re.compile(_AMOUNT, re.IGNORECASE)
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001}
 _MIN_ANSWER_TOKENS = 16
-_NO_MODEL = re.compile(r"not a valid model|model .{0,80}(not found|does not exist)|no endpoints found", re.IGNORECASE)
+_NO_MODEL = re.compile(
+    r"not a valid model|model .{0,80}(not found|does not exist)|no endpoints found|not have access to (the )?model",
+    re.IGNORECASE,
+)
+_WEB_PAGE = re.compile(r"<[!?a-z]", re.IGNORECASE)
 _MAX_MESSAGE_CHARS = 10_000
 _OLDEST_UNIX_TIME = 1_000_000_000
 _IN_FLIGHT_BUDGET = "openrouter_in_flight_budget"
@@ -96,6 +107,7 @@ def failure_of(
         f"{provider}: {text}" if text else f"{provider} answered with status {status}",
         retry_after=_retry_after(headers, facts, text),
         max_tokens=_affordable(text) if kind is ModelFailure.CREDITS else None,
+        by_words=kind is ModelFailure.AUTH and 401 not in {status, facts.get("code")} and _named_kind(facts) is None,
         fallback_models=tuple(name for name in offered if isinstance(name, str)) if isinstance(offered, list) else (),
     )
 
@@ -108,13 +120,18 @@ def _kind(status: int, facts: dict[str, Any], text: str, *, with_images: bool) -
         return ModelFailure.RATE_LIMIT
     if _TOO_LONG_AT_ONCE.search(text) or (code in {400, 413, 422, 500} and _TOO_LONG.search(text)):
         return ModelFailure.CONTEXT_TOO_LONG
-    words = (metadata.get("error_type"), as_dict(facts.get("availability")).get("code"), facts.get("code"))
-    named = next((_BY_CODE[word] for word in words if isinstance(word, str) and word in _BY_CODE), None)
-    if named is not None:
+    if (named := _named_kind(facts)) is not None:
         return named
-    if code == 403:
+    if code == 403 and not _NO_MODEL.search(text):
         return _forbidden(metadata, text)
     return _kind_by_text(code, text, with_images=with_images) or KIND_BY_STATUS.get(code, ModelFailure.UNAVAILABLE)
+
+
+def _named_kind(facts: Mapping[str, Any]) -> ModelFailure | None:
+    """The kind by one of the words that providers have for it, in fields of their own."""
+    places = as_dict(facts.get("metadata")).get("error_type"), as_dict(facts.get("availability")).get("code")
+    words = (*places, facts.get("code"))
+    return next((_BY_CODE[word] for word in words if isinstance(word, str) and word in _BY_CODE), None)
 
 
 def _forbidden(metadata: Mapping[str, Any], text: str) -> ModelFailure:
@@ -132,7 +149,7 @@ def _kind_by_text(code: int, text: str, *, with_images: bool) -> ModelFailure | 
         return ModelFailure.AUTH
     if with_images and code in {400, 404, 422, 500, 501} and _BLIND.search(text):
         return ModelFailure.IMAGES_UNSUPPORTED
-    if code in {400, 404} and _NO_MODEL.search(text):
+    if code in {200, 400, 403, 404} and _NO_MODEL.search(text):
         return ModelFailure.NOT_FOUND
     return None
 
@@ -146,7 +163,7 @@ def _message(error: Any, status: int) -> str:
         field = f"{where[-1]}: " if isinstance(where, list) and where else ""
         error = f"{field}{as_text(problems[0].get('msg'))}"
     text = one_line(error, _MAX_MESSAGE_CHARS) if isinstance(error, str) else ""
-    if text.startswith("<"):
+    if _WEB_PAGE.match(text):
         doubt = " (is the address right?)" if status in {200, 404, 405} else f", with status {status}"
         return f"it answered with a web page instead of an answer{doubt}"
     return text
@@ -170,7 +187,7 @@ def _retry_after(headers: Mapping[str, str], facts: Mapping[str, Any], text: str
         retry_after_seconds(metadata.get("resets_at")),
         *(_quota_reset(found) for found in (headers, passed_on)),
         *(_in_words(as_text(detail.get("retryDelay"))) for detail in as_dicts(facts.get("details"))),
-        _in_words(found[0]) if (found := _WAIT.search(text)) else None,
+        _in_words(found[1]) if (found := _WAIT.search(text)) else None,
     )
     return next((seconds for seconds in places if seconds is not None), None)
 
@@ -184,10 +201,9 @@ def _in_headers(headers: Mapping[str, Any]) -> float | None:
 
 
 def _in_words(text: str) -> float | None:
-    """The last number of a text with its unit: "2s" in Google's RetryInfo, "try again in 1.5s"."""
-    found = _DURATION.search(text)
-    unit = {"ms": 0.001, "m": 60.0}.get(found[2].lower() if found and found[2] else "s", 1.0)
-    return retry_after_seconds(float(found[1]) * unit) if found else None
+    """The sum of the numbers with their units: "2s" in Google's RetryInfo, "1m30.5s" behind "try again in"."""
+    found = _DURATION.findall(text)
+    return retry_after_seconds(sum(float(number) * _UNITS[unit.lower()] for number, unit in found)) if found else None
 
 
 def _quota_reset(headers: Mapping[str, Any]) -> float | None:

@@ -18,15 +18,16 @@ _MARK = re.compile(
     rf"|<(?P<xml>{_XML})>|(?P<close_xml></(?:{_XML})>)"
     rf"|(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*(?P<channel>\w+)[^<]{{0,80}}"
     rf"(?:<\|constrain\|>[^<]{{0,40}})?<\|message\|>"
+    rf"|(?P<echo>\[INST\]|<<SYS>>)"
     rf"|(?P<role><\|start\|>\s*assistant(?=<)|<\|assistant\|>|<s>)"
     rf"|(?P<tool><tool_call>|<function_calls?>|<function=[\w.]+>|<\|tool_calls?(?:_begin)?\|>|<\uff5ctool▁calls▁begin\uff5c>"
     rf"|\[TOOL_CALLS\]|<\|python_tag\|>)"
     rf"|(?P<turn><\|(?:{_END_TOKENS})\|>|<\|start\|>\s*(?:user|system|developer)|</s>|<eos>|<(?:start|end)_of_turn>"
-    rf"|<\uff5c(?:end▁of▁sentence|User|Assistant)\uff5c>|\[/?INST\])",
+    rf"|<\uff5c(?:end▁of▁sentence|User|Assistant)\uff5c>|\[/INST\])",
     re.IGNORECASE,
 )
 _PARTIAL = re.compile(
-    r"(?:<\|(?:start|channel)\|>[^<]*(?:<\|constrain\|>[^<]*)?(?:<\|?[a-z]*\|?)?|<[^<>\s]{0,40}|<[a-z:]{5,20}\s[^<>]{0,80}"
+    r"(?:<\|(?:start|channel)\|>[^<]*(?:<\|constrain\|>[^<]*)?(?:<\|?[a-z]*\|?)?|<<[a-z]{0,3}>?|<[^<>\s]{0,40}|<[a-z:]{5,20}\s[^<>]{0,80}"
     r"|\[/?[A-Z_]{0,12}|◁/?\w{0,6}|`+)\Z",
     re.IGNORECASE,
 )
@@ -36,6 +37,8 @@ _CHANNEL_END = re.compile(r"<\|(?:end|call|return)\|>|(?=<\|(?:start|channel)\|>
 _TOOL_END = re.compile(
     r"</(?:tool_call|function_calls?|function)>|<\|tool_calls?_end\|>|<\uff5ctool▁calls▁end\uff5c>", re.IGNORECASE
 )
+_ECHO_ENDS = {"[inst]": re.compile(r"\[/INST\]", re.IGNORECASE), "<<sys>>": re.compile("<</SYS>>", re.IGNORECASE)}
+"""Parts of Llama 2's template, which models trained on it write before their answer."""
 _ROLES = ("assistant<|end_header_id|>", "model")
 _ROLE = re.compile(r"\s*(?:assistant|model)?(?:<\|end_header_id\|>)?\s*", re.IGNORECASE)
 _LAST_TOKENS = re.compile(r"\s*(?:<\|(?:im_end|eot_id|endoftext|end_of_text|end|return)\|>|</s>|<end_of_turn>|\s)+\Z")
@@ -190,6 +193,8 @@ class AnswerFilter:
             self._hide(_THOUGHT_END, thinks=True)
         elif kind in {"close", "close_xml"}:
             self._end_unopened(token, texts)
+        elif kind == "echo" and at_start:
+            self._hide(_ECHO_ENDS[token.lower()], thinks=True)
         elif kind == "tool":
             self._hide(_TOOL_END, thinks=False)
         elif kind == "role" or at_start:

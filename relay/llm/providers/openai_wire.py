@@ -21,7 +21,7 @@ from relay.llm.chat import (
     ToolCall,
 )
 from relay.llm.providers.call_fragments import CallFragments
-from relay.llm.providers.json_values import as_amount, as_dict, as_dicts, as_int, as_text
+from relay.llm.providers.json_values import as_amount, as_dict, as_dicts, as_int, as_number, as_text
 from relay.llm.providers.tool_calls import linked
 from relay.llm.providers.upstream import NotJsonError, Stream
 
@@ -117,7 +117,7 @@ class AnswerReader:
         self._reason: FinishReason | None = None
         self._usage: Mapping[str, Any] = {}
         self._calls = CallFragments()
-        self._choice: Any = None
+        self._choice: int | None = None
         self._text = ""
         self._cumulative = False
         self._half = b""
@@ -191,7 +191,7 @@ class AnswerReader:
     def _first_choice(self, choices: Any) -> dict[str, Any]:
         """The choice with the index of the first one that came; a provider may send several."""
         for choice in as_dicts(choices):
-            index = choice.get("index") or 0
+            index = int(as_number(choice.get("index")) or 0)
             if self._choice is None:
                 self._choice = index
             if index == self._choice:
