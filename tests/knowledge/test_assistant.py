@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,11 @@ def test_the_demo_answers_from_the_documents_in_the_prompt(tmp_path: Path, clock
     """What is not in its FAQ, and only what is like the question."""
     (tmp_path / "knowledge").mkdir()
     (tmp_path / "knowledge" / "a.md").write_text("# Opening hours\n9 to 18\n# Parking\nBehind the house {name}")
-    (tmp_path / "faq.json").write_text('{"entries": [{"questions": ["parking"], "answer": "See FAQ"}]}')
+    entries = [
+        {"questions": ["parking"], "answer": "See FAQ"},
+        {"questions": ["hours", "hello"], "answer": "I am a demo", "demo": True},
+    ]
+    (tmp_path / "faq.json").write_text(json.dumps({"entries": entries}))
     given = assistant(tmp_path, clock)
     given._refresh()
     system = ChatMessage("system", given.build("", given.find("")).text)
@@ -149,4 +154,7 @@ def test_the_demo_answers_from_the_documents_in_the_prompt(tmp_path: Path, clock
     assert answer("your opening hours") == "From *Opening hours*:\n\n9 to 18"
     assert answer("Are you open, what are your hours?") == "From *Opening hours*:\n\n9 to 18"
     assert answer("parking") == "See FAQ"
+    assert answer("is there parking") == "See FAQ"
+    assert answer("hello there") == "I am a demo"
+    assert answer("hours") == "I am a demo"
     assert "not an AI" in answer("quantum mechanics")

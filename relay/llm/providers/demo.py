@@ -77,11 +77,10 @@ def reply(faq: Faq, request: ChatRequest) -> str:
     found = faq.find(asked)
     if faq.problem:
         return f"{_greeting(request.name)}{_HOW_TO_CONNECT}\n\nMy answers are missing, too: {faq.problem}"
-    if found is None and (quoted := _quoted(request)):
+    if (found is None or found.yields) and (quoted := _quoted(request)):
         return quoted
-    if found is None:
-        found = faq.default or f"{{greeting}}{_HOW_TO_CONNECT}"
-    return _filled(found, request.name, earlier)
+    answer = found.answer if found else faq.default or f"{{greeting}}{_HOW_TO_CONNECT}"
+    return _filled(answer, request.name, earlier)
 
 
 def _quoted(request: ChatRequest) -> str | None:

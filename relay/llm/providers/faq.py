@@ -19,6 +19,7 @@ from relay.core.text import bare_letters
 log = logging.getLogger("relay.faq")
 
 _MIN_SIMILARITY = 0.7
+_ALMOST_EQUAL = 0.95
 _MIN_SHARE = 0.29
 _WORD = re.compile(r"\w+")
 
@@ -33,10 +34,18 @@ class _Features(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One answer and its normalised questions."""
+    """One answer and its normalised questions. for_demo: it is about the demo itself."""
 
     questions: tuple[_Features, ...]
     answer: str
+    for_demo: bool
+
+
+class Match(NamedTuple):
+    """The answer of an entry. yields: it is about the demo, and the question holds more than the entry's."""
+
+    answer: str
+    yields: bool
 
 
 class Faq:
@@ -49,16 +58,16 @@ class Faq:
         self.default = ""
         self.problem = ""
 
-    def find(self, question: str) -> str | None:
-        """The answer of the most similar entry; None below the similarity threshold."""
+    def find(self, question: str) -> Match | None:
+        """The most similar entry; None below the similarity threshold."""
         self._refresh()
         asked = _features(question)
-        best, answer = 0.0, None
-        for entry in self._entries:
-            score = max((_similarity(asked, known) for known in entry.questions), default=0.0)
-            if score > best:
-                best, answer = score, entry.answer
-        return answer if best >= _MIN_SIMILARITY else None
+        scores = [max((_similarity(asked, known) for known in entry.questions), default=0.0) for entry in self._entries]
+        best = max(range(len(scores)), key=scores.__getitem__, default=None)
+        if best is None or scores[best] < _MIN_SIMILARITY:
+            return None
+        entry = self._entries[best]
+        return Match(entry.answer, entry.for_demo and scores[best] < _ALMOST_EQUAL)
 
     def _refresh(self) -> None:
         version = file_version(self._path)
@@ -67,7 +76,9 @@ class Faq:
         self._version = version
         try:
             entries, self.default = read_faq(self._path)
-            self._entries = tuple(Entry(tuple(map(_features, entry.questions)), entry.answer) for entry in entries)
+            self._entries = tuple(
+                Entry(tuple(map(_features, entry.questions)), entry.answer, entry.for_demo) for entry in entries
+            )
             problem = ""
         except FaqError as error:
             problem = str(error)
