@@ -38,7 +38,7 @@ BETWEEN_NEWCOMERS = 5.0
 BETWEEN_POISONS = 10.0
 TOLERANCE_SECONDS = 2.0
 """How much longer than without poison a newcomer may wait; one pause of a source would take 5 s or more."""
-GIVE_UP_SECONDS = 120.0
+GIVE_UP_SECONDS = 80.0
 CHANNELS = ("telegram", "sms")
 NO_POISON = "no poison"
 
