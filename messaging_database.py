@@ -26,9 +26,9 @@ from relay.core.errors import SendError, UnusableAnswers
 from relay.core.messages import (
     Answer,
     Claim,
+    CompletedMessage,
     Decision,
     DeliveryEvent,
-    HistoryMessage,
     InboundContext,
     InboundId,
     InboundMessage,
@@ -122,14 +122,23 @@ class MessagingDatabase(Database):
         outcome: Outcome = Outcome.ANSWERED,
         reason: str | None = None,
         merged: Sequence[InboundId] = (),
-    ) -> ReplyId | None:
+        claim_part: bool = False,
+        mark: bool = True,
+    ) -> CompletedMessage:
         """Finish the message, change the user as decided, extend the history and plan the parts, committed together.
 
-        merged: messages behind it that were answered with it; they are finished as well. Raises LeaseLost, without a
-        change, when the claim is no longer ours. None when nothing is to be sent.
+        merged: messages behind it that were answered with it; they are finished as well. claim_part: the first part is
+        claimed as by `claim_next_part`, unless another part of the user is open. Raises LeaseLost, without a change,
+        when the claim is no longer ours.
         """
-        complete = partial(inbox.complete, answer=answer, reason=reason, merged=merged)
-        return await self._write(lambda tx: complete(tx, claim, decision, parts, outcome))
+        lease = part_rows.PartLease(self.owner, self._lease, mark) if claim_part else None
+        complete = partial(inbox.complete, answer=answer, reason=reason, merged=merged, lease=lease)
+
+        def work(tx: Tx) -> CompletedMessage:
+            done = complete(tx, claim, decision, parts, outcome)
+            return replace(done, first=self._in_our_time(tx, done.first)) if done.first else done
+
+        return await self._write(work)
 
     async def record_unusable(self, claim: Claim, unusable: UnusableAnswers) -> None:
         """Count answers of the model that were paid for and could not be used, committed."""
@@ -161,7 +170,7 @@ class MessagingDatabase(Database):
         def work(tx: Tx) -> ReplyId:
             user_rows.touch_user(tx, platform, user_id)
             tx.locked_user(platform, user_id)
-            reply_id = part_rows.plan_parts(tx, platform, user_id, parts, Origin.OPERATOR, None)
+            reply_id = part_rows.plan_parts(tx, platform, user_id, parts, Origin.OPERATOR, None).reply_id
             assert reply_id is not None  # noqa: S101 (there is at least one part)
             return reply_id
 
@@ -184,7 +193,7 @@ class MessagingDatabase(Database):
         """
 
         def work(tx: Tx) -> Part | None:
-            part = part_rows.claim_part(tx, platform, user_id, self.owner, self._lease, mark=mark)
+            part = part_rows.claim_part(tx, platform, user_id, part_rows.PartLease(self.owner, self._lease, mark))
             return self._in_our_time(tx, part) if part else None
 
         return await self._write(work)
@@ -214,9 +223,12 @@ class MessagingDatabase(Database):
         """Parts accepted between these times of which no status came since: id, the provider's id, acceptance."""
         return await self.query(lambda c: queries.parts_without_status(c, platform, after, before))
 
-    async def record_accepted(self, part: Part, receipt: Receipt) -> None:
-        """Record the provider's receipt, committed, whichever server holds the lease now."""
-        await self._write(lambda tx: part_rows.accept_part(tx, part, receipt), urgent=True)
+    async def record_accepted(self, part: Part, receipt: Receipt) -> bool:
+        """Record the provider's receipt, committed, whichever server holds the lease now.
+
+        False when no other part of the user is open.
+        """
+        return await self._write(lambda tx: part_rows.accept_part(tx, part, receipt), urgent=True)
 
     async def record_retry(self, part: Part, due: float, error: SendError) -> None:
         """Record that nothing was sent and plan the part for `due`, committed. Raises LeaseLost."""
@@ -277,25 +289,27 @@ class MessagingDatabase(Database):
     async def find_user(self, platform: Platform, user_id: UserId) -> User | None:
         return await self.query(lambda c: queries.find_user(c, platform, user_id))
 
-    async def read_context(
-        self, platform: Platform, user_id: UserId, exchanges: int, topic: str | None = None
-    ) -> tuple[User | None, list[HistoryMessage]]:
-        """The user, and the last `exchanges` questions with their answers for the prompt, oldest first."""
-        return await self.query(lambda c: queries.context(c, platform, user_id, exchanges, topic))
-
-    async def load_context(self, claim: Claim, most: int) -> InboundContext:
-        """Usage of the writer, history of the user of a claimed message, and at most `most` open messages behind it."""
-        platform, user_id = claim.message.platform, claim.message.user_id
+    async def load_context(self, claim: Claim, exchanges: int, most: int) -> InboundContext:
+        """All that an answer to a claimed message depends on: `exchanges` for the prompt, `most` messages behind it."""
+        message = claim.message
+        platform, user_id = message.platform, message.user_id
 
         def work(connection: Connection) -> InboundContext:
+            recent, shown = queries.recent_messages(connection, platform, user_id, exchanges, message.topic)
             return InboundContext(
-                queries.usage(connection, platform, claim.message.writer, self._clock()),
-                queries.recent_messages(connection, platform, user_id),
+                queries.find_user(connection, platform, user_id),
+                shown,
+                queries.usage(connection, platform, message.writer, self._clock()),
+                recent,
                 inbox.following(connection, claim, most),
-                claim.message.kind is Kind.EDITED and queries.has_reply(connection, claim.message),
+                message.kind is Kind.EDITED and queries.has_reply(connection, message),
             )
 
         return await self.query(work)
+
+    async def messages_behind(self, claim: Claim, most: int) -> tuple[tuple[InboundId, InboundMessage], ...]:
+        """At most `most` open messages behind a claimed one, oldest first."""
+        return await self.query(lambda c: inbox.following(c, claim, most))
 
     async def move_user(self, platform: Platform, old: UserId, new: UserId) -> None:
         """Give a user with all rows a new address, committed; a Telegram group that becomes a supergroup gets one."""

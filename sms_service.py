@@ -97,6 +97,7 @@ class SmsService:
 
     platform = SMS
     supports_lookup = True
+    joins_messages = False
     rate_limited = False
     """Twilio queues messages that are sent too fast."""
 

@@ -80,6 +80,7 @@ class TelegramService:
     supports_lookup = False
     """The Bot API lists no sent messages."""
     lookup_seconds = 0.0
+    joins_messages = True
     rate_limited = True
 
     def __init__(

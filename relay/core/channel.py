@@ -19,6 +19,9 @@ class Channel(Protocol):
     lookup_seconds: float
     """How long after an attempt began `lookup` may still find it; a part that is not found by then was not sent."""
 
+    joins_messages: bool
+    """Whether `continues` may ever be true: then a question is checked for more of it while the model works."""
+
     rate_limited: bool
     """Whether `wait_for_rate_limit` may wait: then a part is marked as being sent only after it."""
 

@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from relay.config.settings import Settings
 from relay.core.channel import Channel
@@ -30,6 +30,8 @@ from relay.core.messages import (
     InboundMessage,
     Kind,
     Outcome,
+    Part,
+    PlannedPart,
     Platform,
     User,
     UserId,
@@ -94,8 +96,15 @@ class Model(Protocol):
     async def is_usable(self) -> bool: ...
 
 
+class PartSender(Protocol):
+    """The outbox, as far as a conversation needs it."""
+
+    def is_ready_for(self, user_id: UserId) -> bool: ...
+    def notify(self, user_id: UserId, part: Part | None = None) -> None: ...
+
+
 class Conversation:
-    """Answers the messages of one channel. `planned` is called with each user for whom parts may have been planned.
+    """Answers the messages of one channel, and notifies its outbox of what is planned.
 
     build_prompt: makes the system prompt of a question from that of the channel.
     """
@@ -108,7 +117,7 @@ class Conversation:
         settings: Settings,
         metrics: Metrics,
         *,
-        planned: Callable[[UserId], None],
+        outbox: PartSender,
         build_prompt: PromptBuilder = channel_prompt,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -121,7 +130,7 @@ class Conversation:
         self._settings = settings
         self._merger = Merger(channel, settings)
         self._metrics = metrics
-        self._planned = planned
+        self._outbox = outbox
         self._build_prompt = build_prompt
         self._clock = clock
         self._sleep = sleep
@@ -144,57 +153,66 @@ class Conversation:
             self._outage.end()
 
     async def _step(self, user_id: UserId) -> bool:
-        """Answer this user's next message; False when none is due."""
+        """Answer this user's next message; False when no other one is due."""
         claim = await self._inbox.claim_next_inbound(self._platform, user_id)
         if claim is None:
             return False
         self._claimed.add(claim.id)
         try:
-            await self._answer(claim)
+            return await self._answer(claim)
         except LeaseLost as error:
             log.warning("%s", error)
+            return True
         finally:
             self._claimed.discard(claim.id)
-        self._planned(user_id)
-        return True
 
-    async def _answer(self, claim: Claim) -> None:
-        """Complete, postpone or dead-letter a claimed message; committed on return. Raises LeaseLost, StorageError."""
+    async def _answer(self, claim: Claim) -> bool:
+        """Complete, postpone or dead-letter a claimed message; committed on return. Raises LeaseLost, StorageError.
+
+        False when no other message of the user waits.
+        """
         crashes = claim.attempts - 1 - claim.failures
         if crashes >= MAX_ATTEMPTS:
-            await self._give_up(claim, f"was claimed {crashes} times without an end")
-            return
+            return await self._give_up(claim, f"was claimed {crashes} times without an end")
         message = claim.message
-        user, history = await self._inbox.read_context(
-            self._platform, message.user_id, self._settings.history_exchanges, message.topic
-        )
+        context = await self._inbox.load_context(claim, self._settings.history_exchanges, MAX_MERGED)
+        user = context.user
         decision = self._channel.decide(message, user)
-        context = await self._inbox.load_context(claim, MAX_MERGED)
         if message.kind is Kind.EDITED:
             claim, decision = _edit(claim, decision, context)
         if ignored := self._channel.why_ignored(message, context.recent):
             decision = Decision(reason=ignored, state=decision.state)
         if message.kind is Kind.MEDIA and await self._is_continued(claim, context):
             decision = Decision(reason="it is part of another message")
-        refused = self._refusal(claim, decision, user, context)
+        refused = self._refusal(claim, decision, context)
         if refused is None and decision.prompt is not None:
             if user is not None and user.state is UserState.PAUSED:
                 decision = replace(decision, state=UserState.ACTIVE)
-            question = await self._debounced(claim, decision, user, context)
-            await self._ask(question, user, history)
-            return
+            question = await self._debounced(claim, decision, context)
+            return await self._ask(question, context)
         decision = refused or decision
         parts = [] if decision.reply is None else self._channel.plan(decision.reply)
         outcome = Outcome.SILENT if decision.reply is None else Outcome.TOLD if refused else Outcome.ANSWERED
         reason = None if outcome is Outcome.ANSWERED else decision.reason
-        await self._inbox.complete_inbound(claim, decision, parts, outcome=outcome, reason=reason)
+        return await self._complete(claim, decision, parts, outcome=outcome, reason=reason)
 
-    def _refusal(self, claim: Claim, decision: Decision, user: User | None, context: InboundContext) -> Decision | None:
+    async def _complete(self, claim: Claim, decision: Decision, parts: Sequence[PlannedPart], **how: Any) -> bool:
+        """Commit the end of a message; the outbox gets the first part. False when no other message of the user waits.
+
+        `how`: further arguments of `complete_inbound`.
+        """
+        user_id = claim.message.user_id
+        ready, mark = self._outbox.is_ready_for(user_id), not self._channel.rate_limited
+        done = await self._inbox.complete_inbound(claim, decision, parts, claim_part=ready, mark=mark, **how)
+        self._outbox.notify(done.first.user_id if done.first else user_id, done.first)
+        return done.more
+
+    def _refusal(self, claim: Claim, decision: Decision, context: InboundContext) -> Decision | None:
         """The decision that replaces an answer: not invited, paused, over a limit, or a machine; None to go on."""
         if decision.reply is None and decision.prompt is None:
             return None
+        message, user = claim.message, context.user
         known = user is not None and user.message_count > 0
-        message = claim.message
         refusal = not_invited(message.user_id, self._settings, known=known, writer=message.writer)
         if not decision.from_person:
             refusal = refusal or paused(user, self._clock()) or self._machine(message, context)
@@ -211,22 +229,24 @@ class Conversation:
         log.warning("%s looks like a machine (%s): not answered for a while", self._platform, loop)
         return Decision(reply=LOOP_NOTICE, reason=loop, state=UserState.PAUSED, paused_until=until)
 
-    async def _debounced(
-        self, claim: Claim, decision: Decision, user: User | None, context: InboundContext
-    ) -> Question:
+    async def _debounced(self, claim: Claim, decision: Decision, context: InboundContext) -> Question:
         """Wait, without a slot, for messages that continue the claimed one; merge them. The lease is renewed."""
-        messages = self._merger.mergeable(claim, decision, user, context)
+        messages = self._merger.mergeable(claim, decision, context)
         for _ in range(MAX_DEBOUNCES):
             if not await self._wait_until(self._merger.wait_until(messages)):
                 break
-            context = await self._inbox.load_context(claim, MAX_MERGED)
-            messages = self._merger.mergeable(claim, decision, user, context)
+            context = await self._read_again(claim, context)
+            messages = self._merger.mergeable(claim, decision, context)
         return self._merger.merge(claim, decision, messages)
+
+    async def _read_again(self, claim: Claim, context: InboundContext) -> InboundContext:
+        """The context with what waits behind the message now; nothing else of it changes while the claim is held."""
+        return replace(context, following=await self._inbox.messages_behind(claim, MAX_MERGED))
 
     async def _is_continued(self, claim: Claim, context: InboundContext) -> bool:
         """Whether a message behind a picture belongs to it, such as the picture of its album that has the caption."""
         if await self._wait_until(claim.message.received_at + self._channel.debounce_seconds(claim.message)):
-            context = await self._inbox.load_context(claim, MAX_MERGED)
+            context = await self._read_again(claim, context)
         return any(self._channel.continues(claim.message, later) for _, later in context.following)
 
     async def _wait_until(self, moment: float) -> bool:
@@ -238,36 +258,38 @@ class Conversation:
             await self._sleep(wait)
         return True
 
-    async def _continued(self, question: Question, user: User | None) -> Question | None:
+    async def _continued(self, question: Question, context: InboundContext) -> Question | None:
         """The question with messages that belong to it and came while the model worked; None when there are none."""
+        if not self._channel.joins_messages:
+            return None
         await self._wait_until(self._merger.hold_until(question))
-        context = await self._inbox.load_context(question.claim, MAX_MERGED)
+        context = await self._read_again(question.claim, context)
         first = question.messages[0].message
         claim = replace(question.claim, message=first)
-        messages = self._merger.mergeable(claim, question.decision, user, context)
+        messages = self._merger.mergeable(claim, question.decision, context)
         more = self._merger.continued(question, messages)
         return self._merger.merge(claim, question.decision, messages) if more else None
 
-    async def _ask(self, question: Question, user: User | None, history: Sequence[HistoryMessage]) -> None:
+    async def _ask(self, question: Question, context: InboundContext) -> bool:
         """Ask the model, and store its answer. Only the lease is held in the database meanwhile.
 
-        A question that was continued meanwhile is asked once more, as a whole.
+        A question that was continued meanwhile is asked once more, as a whole. False when no other message of the user
+        waits.
         """
-        answer = await self._answer_of_model(question, user, history)
+        answer = await self._answer_of_model(question, context.user, context.history)
         for _ in range(MAX_REPEATS):
-            if answer is None or (continued := await self._continued(question, user)) is None:
+            if answer is None or (continued := await self._continued(question, context)) is None:
                 break
             await self._record_unusable(question.claim, UnusableAnswers(1, answer.cost_usd or 0.0))
             question = continued
-            answer = await self._answer_of_model(question, user, history)
+            answer = await self._answer_of_model(question, context.user, context.history)
         if answer is None:
-            return
+            return True
         preface, postscript = question.decision.preface, question.decision.postscript
         parts = self._channel.plan((f"{preface}\n\n" if preface else "") + answer.text + postscript)
-        await self._inbox.complete_inbound(
-            question.claim, question.decision, parts, answer=answer, merged=question.merged
-        )
+        more = await self._complete(question.claim, question.decision, parts, answer=answer, merged=question.merged)
         await self._end_outage()
+        return more
 
     async def _answer_of_model(
         self, question: Question, user: User | None, history: Sequence[HistoryMessage]
@@ -314,14 +336,9 @@ class Conversation:
 
     async def _refuse(self, question: Question, failure: ModelFailure) -> None:
         """Complete a question that the model can never answer, with a reply that gives the reason."""
-        await self._inbox.complete_inbound(
-            question.claim,
-            question.decision,
-            self._channel.plan(SENTENCES[failure]),
-            outcome=Outcome.UNANSWERABLE,
-            reason=failure,
-            merged=question.merged,
-        )
+        parts, outcome = self._channel.plan(SENTENCES[failure]), Outcome.UNANSWERABLE
+        how: dict[str, Any] = {"outcome": outcome, "reason": failure, "merged": question.merged}
+        await self._complete(question.claim, question.decision, parts, **how)
 
     async def _messages(
         self, prompt: str, user: User | None, history: Sequence[HistoryMessage]
@@ -363,12 +380,16 @@ class Conversation:
         log.warning("no answer from the model (%s: %s); next try in %.0f s", error.kind, error, pause)
         notice = self._channel.plan(NOTICE) if late else []
         await self._inbox.postpone_inbound(claim, self._clock() + pause, f"{error.kind}: {error}", notice)
+        self._outbox.notify(claim.message.user_id)
         self.workers.notify_later(pause, claim.message.user_id)
         self._outage.begin()
 
-    async def _give_up(self, claim: Claim, reason: str, merged: Sequence[InboundId] = ()) -> None:
+    async def _give_up(self, claim: Claim, reason: str, merged: Sequence[InboundId] = ()) -> bool:
+        """Make a message a dead letter; True, because others may wait."""
         log.error("message %s of %s is given up: %s", claim.id, self._platform, reason)
         await self._inbox.dead_letter_inbound(claim, reason, self._channel.plan(APOLOGY), merged)
+        self._outbox.notify(claim.message.user_id)
+        return True
 
 
 def _edit(claim: Claim, decision: Decision, context: InboundContext) -> tuple[Claim, Decision]:

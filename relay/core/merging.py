@@ -54,15 +54,14 @@ class Merger:
         self._channel = channel
         self._settings = settings
 
-    def mergeable(
-        self, claim: Claim, decision: Decision, user: User | None, context: InboundContext
-    ) -> list[MergedMessage]:
+    def mergeable(self, claim: Claim, decision: Decision, context: InboundContext) -> list[MergedMessage]:
         """The claimed message and the writer's prompts directly behind it, up to the maximum length of one message.
 
         A message of which more was to come is merged whatever its length, so that it is refused as a whole.
         """
         messages = [MergedMessage(claim.id, claim.message, decision.prompt or "")]
         space = self._settings.max_message_length - len(messages[0].prompt)
+        user = context.user
         for row, message in context.following if self._settings.merge_messages else ():
             if self._absorb(messages, row, message, user):
                 continue

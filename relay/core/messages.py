@@ -178,11 +178,15 @@ class HistoryMessage:
 
 @dataclass(frozen=True, slots=True)
 class InboundContext:
-    """What stands around a claimed message: how much was answered, the latest lines of both, what waits behind it.
+    """What stands around a claimed message, at one moment.
 
-    replied_before: whether a reply to this very message was sent, which an edit of it finds.
+    history: the last exchanges, for the prompt. recent: the latest messages of both roles, commands included.
+    following: the open messages behind it. replied_before: whether a reply to this very message was sent, which an edit
+    of it finds.
     """
 
+    user: User | None
+    history: tuple[HistoryMessage, ...]
     usage: Usage
     recent: tuple[HistoryMessage, ...]
     following: tuple[tuple[InboundId, InboundMessage], ...]
@@ -312,6 +316,18 @@ class Part:
     origin: Origin = Origin.ANSWER
     withdrawn: bool = False
     sender: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedMessage:
+    """What follows from the end of an inbound message: its reply, if any, and whether more messages of the user wait.
+
+    first: the first part of the reply, when it was claimed in the same transaction.
+    """
+
+    reply_id: ReplyId | None
+    first: Part | None
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from relay.config.settings import Settings
 from relay.core.channel import Channel
@@ -38,6 +38,8 @@ from relay.core.user_workers import UserWorkers
 
 log = logging.getLogger("relay.core.outbox")
 
+T = TypeVar("T")
+
 LOOKUP_AFTER_SECONDS = 2.0
 """How long to wait for a status callback with the outcome of a send before it is looked up."""
 
@@ -46,6 +48,9 @@ MAX_RESENDS = 1
 
 PERHAPS_LOST = "My last message may not have reached you whole. If something is missing, please ask me again."
 """Notice to a user when the outcome of two attempts is unknown; a third copy is never risked."""
+
+GIVEN_SECONDS = 1.0
+"""How long a part that was claimed as it was planned may wait for its send."""
 
 MAX_DESTINATION_ATTEMPTS = 5
 """How often a part is tried whose destination is refused while other users are reached."""
@@ -83,6 +88,7 @@ class Outbox:
         self._sleep = sleep
         self._rng = rng
         self._claimed: set[PartId] = set()
+        self._given: dict[UserId, Part] = {}
         self._moves: Counter[PartId] = Counter()
         self.circuit = SendCircuit(self._platform, monotonic)
         self._accepted_at = 0.0
@@ -97,6 +103,18 @@ class Outbox:
             renew=self._renew,
             sleep=sleep,
         )
+
+    def is_ready_for(self, user_id: UserId) -> bool:
+        """Whether a part of this user would be sent at once."""
+        paused = self._monotonic() < self._paused_until
+        return not paused and self.circuit.admits(user_id) and self.workers.has_free_slot
+
+    def notify(self, user_id: UserId, part: Part | None = None) -> None:
+        """Parts of this user were planned; `part`, the first of them, may be claimed already. Never waits."""
+        if part is not None:
+            self._given[user_id] = part
+            self._claimed.add(part.id)
+        self.workers.notify(user_id)
 
     async def _due(self) -> list[UserId]:
         """Users with due parts. A half-open circuit should try a part that was surely not sent yet.
@@ -123,24 +141,39 @@ class Outbox:
 
     async def _step(self, user_id: UserId) -> bool:
         """Send or look up this user's next part, if it is due; True when the next one may follow."""
-        if self._monotonic() < self._paused_until:
-            return False
+        given = self._given.pop(user_id, None)
         try:
-            admitted = self.circuit.admits(user_id) or (self.circuit.begin_trial(user_id) and await self._probe())
-            more = admitted and await self._next_part(user_id)
+            more = await self._next_part(user_id, given, admitted=await self._admits(user_id))
         finally:
+            if given is not None:
+                self._claimed.discard(given.id)
             was_trial = self.circuit.end_trial(user_id)
         if was_trial:
             for waiting in await self._due():
                 self.workers.notify(waiting)
         return more
 
-    async def _next_part(self, user_id: UserId) -> bool:
-        part = await self._store.claim_next_part(self._platform, user_id, mark=not self._channel.rate_limited)
+    async def _admits(self, user_id: UserId) -> bool:
+        if self._monotonic() < self._paused_until:
+            return False
+        return self.circuit.admits(user_id) or (self.circuit.begin_trial(user_id) and await self._probe())
+
+    async def _next_part(self, user_id: UserId, given: Part | None, *, admitted: bool) -> bool:
+        """Send the part that is given, or else the user's next one.
+
+        A given part is held instead when it is not admitted any more, or late: the user may have opted out meanwhile,
+        which the next claim checks.
+        """
+        part = given
+        if part is None and admitted:
+            mark = not self._channel.rate_limited
+            part = await self._store.claim_next_part(self._platform, user_id, mark=mark)
         if part is None:
             return False
         self._claimed.add(part.id)
         try:
+            if given is not None and (not admitted or self._is_late(given)):
+                return await self._hold(given) or admitted
             if part.withdrawn and not (part.outcome_unknown and self._channel.supports_lookup):
                 return await self._withdraw(part)
             if part.outcome_unknown:
@@ -151,6 +184,9 @@ class Outbox:
             return True
         finally:
             self._claimed.discard(part.id)
+
+    def _is_late(self, given: Part) -> bool:
+        return self._clock() > given.lease_until - self._settings.lease_seconds + GIVEN_SECONDS
 
     async def _begin(self, part: Part) -> bool:
         """Send a leased part when the rate limit allows, and mark it only then: a stop before leaves no doubt."""
@@ -176,18 +212,19 @@ class Outbox:
             log.exception("part %s: unforeseen error in a send", part.id)
             return await self._refused(part, OutcomeUnknown("unforeseen", f"unforeseen {type(error).__name__}"), began)
         self.circuit.record_success(began)
-        await self._accepted(part, receipt)
-        return True
+        return await self._accepted(part, receipt)
 
-    async def _accepted(self, part: Part, receipt: Receipt) -> None:
+    async def _accepted(self, part: Part, receipt: Receipt) -> bool:
+        """Record an acceptance; False when no other part of the user is open."""
         self._accepted_at = self._clock()
         self._moves.pop(part.id, None)
         self._metrics.sends.labels(self._platform, "accepted").inc()
-        await self._record(lambda: self._store.record_accepted(part, receipt))
+        more = await self._record(lambda: self._store.record_accepted(part, receipt))
         if self._pause_is_noted:
             await self._resume()
         if receipt.pause and part.number < part.count:
             self.workers.notify_later(receipt.pause, part.user_id)
+        return more
 
     async def _reconcile(self, part: Part) -> bool:
         """Look up an earlier attempt and record it, or send the part again; without a lookup it is resent once.
@@ -215,8 +252,7 @@ class Outbox:
         except SendError as error:
             return await self._put_off(part, OutcomeUnknown(error.code, error.message))
         if receipt is not None:
-            await self._accepted(part, receipt)
-            return True
+            return await self._accepted(part, receipt)
         late = (part.attempted_at or 0.0) + self._channel.lookup_seconds - self._clock()
         if late > 0:
             return await self._put_off(part, OutcomeUnknown("not found", "it may still turn up"), at_most=late)
@@ -349,16 +385,14 @@ class Outbox:
             return False
         return True
 
-    async def _record(self, verb: Callable[[], Awaitable[None]]) -> None:
+    async def _record(self, verb: Callable[[], Awaitable[T]]) -> T:
         """Record the outcome of a send; while the database is unavailable, retry until it is back or the server stops.
 
         Shielded: a stop cancels the waiting, not the record.
         """
         while True:
             try:
-                await asyncio.shield(asyncio.ensure_future(verb()))
+                return await asyncio.shield(asyncio.ensure_future(verb()))
             except StorageError as error:
                 log.warning("cannot record the outcome of a send yet: %s", error)
                 await self._sleep(_RECORD_PAUSE_SECONDS)
-            else:
-                return

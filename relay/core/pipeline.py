@@ -44,7 +44,7 @@ class Pipeline:
             model,
             settings,
             metrics,
-            planned=self.outbox.workers.notify,
+            outbox=self.outbox,
             build_prompt=build_prompt,
         )
 
@@ -60,7 +60,7 @@ class Pipeline:
 
     def notify_outbox(self, user_id: UserId) -> None:
         """A part was planned for this user."""
-        self.outbox.workers.notify(user_id)
+        self.outbox.notify(user_id)
 
     async def stop(self) -> None:
         """Let running steps end within their share of the shutdown budget; the others resume after the next start."""

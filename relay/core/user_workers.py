@@ -60,6 +60,11 @@ class UserWorkers:
         """Number of users being served or waiting for a slot."""
         return len(self._workers)
 
+    @property
+    def has_free_slot(self) -> bool:
+        """Whether a step of one more user would begin at once."""
+        return not self._stopping and not self._slots.locked()
+
     def start(self) -> None:
         """Start the sweep; the first one resumes the work of an earlier process."""
         self._sweeper = asyncio.create_task(self._sweep(), name=f"{self._name}-sweep")

@@ -13,6 +13,7 @@ from relay.core.messages import (
     SILENT_STATES,
     Answer,
     Claim,
+    CompletedMessage,
     Decision,
     InboundId,
     InboundMessage,
@@ -21,7 +22,6 @@ from relay.core.messages import (
     Outcome,
     PlannedPart,
     Platform,
-    ReplyId,
     UserId,
     UserState,
     db_safe_value,
@@ -29,8 +29,8 @@ from relay.core.messages import (
 from relay.storage.held import as_held, discard, hold_open, release
 from relay.storage.history import add_message, clear_messages, count_answer
 from relay.storage.leases import is_claimable
-from relay.storage.parts import plan_notice, plan_parts, retry_now
-from relay.storage.schema import inbound, is_open
+from relay.storage.parts import PartLease, plan_notice, plan_parts, retry_now
+from relay.storage.schema import inbound, is_open, outbound
 from relay.storage.transactions import Tx, Upsert, of_bound_user, user_parameters
 from relay.storage.users import change_user, touch_user
 
@@ -54,6 +54,9 @@ _FOLLOWING = (
     .order_by(inbound.c.id)
     .limit(bindparam("most"))
 )
+
+_open_rows = (select(table.c.id).where(of_bound_user(table), is_open(table)).exists() for table in (inbound, outbound))
+_WAITING = select(*(found.label(name) for name, found in zip(("messages", "parts"), _open_rows, strict=True)))
 
 
 def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None:
@@ -156,10 +159,12 @@ def complete(
     reason: str | None = None,
     error: str | None = None,
     merged: Sequence[InboundId] = (),
-) -> ReplyId | None:
+    lease: PartLease | None = None,
+) -> CompletedMessage:
     """Finish a claimed message and those merged with it: change the user, the history and the outbox.
 
-    The reply is a notice when the messages are dead letters. Raises LeaseLost. None when nothing is to be sent.
+    The reply is a notice when the messages are dead letters. With a lease, its first part is claimed unless other parts
+    of the user are open. Raises LeaseLost.
     """
     user_id = _finish(tx, claim, decision, merged, outcome, reason, error)
     message, platform = claim.message, claim.message.platform
@@ -175,11 +180,15 @@ def complete(
         asked = answer is not None
         common: dict[str, Any] = {"moment": message.received_at, "topic": message.topic}
         add_message(tx, platform, user_id, "user", message.text, in_context=asked, **common)
+    waiting = tx.run(_WAITING, user_parameters(platform, user_id)).one()
     if state is None or state in SILENT_STATES:
-        return None
-    retry_now(tx, platform, user_id)
+        return CompletedMessage(None, None, waiting.messages)
+    if waiting.parts:
+        retry_now(tx, platform, user_id)
     origin = Origin.NOTICE if outcome is Outcome.GAVE_UP else Origin.ANSWER if answer else Origin.COMMAND
-    return plan_parts(tx, platform, user_id, parts, origin, claim, answer, remember=not decision.clear_history)
+    how: dict[str, Any] = {"remember": not decision.clear_history, "lease": None if waiting.parts else lease}
+    planned = plan_parts(tx, platform, user_id, parts, origin, claim, answer, **how)
+    return CompletedMessage(planned.reply_id, planned.first, waiting.messages)
 
 
 def _finish(

@@ -7,8 +7,8 @@ history what could not be sent.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
 from sqlalchemy import Row, bindparam, delete, func, select, update
@@ -34,6 +34,7 @@ from relay.core.messages import (
     UserState,
     advance,
     db_safe,
+    db_safe_value,
 )
 from relay.storage.history import add_message
 from relay.storage.leases import is_claimable
@@ -68,10 +69,35 @@ _statuses = (
     .where(delivery_events.c.provider_id == bindparam("provider"))
     .order_by(delivery_events.c.id)
 )
-_EARLY = _statuses.where(delivery_events.c.applied.is_(False))
+_other = outbound.alias()
+_of_same_user = (_other.c.platform == outbound.c.platform) & (_other.c.user_id == outbound.c.user_id)
+_TO_ACCEPT = _LOCKED.add_columns(
+    _statuses.order_by(None).exists().label("has_statuses"),
+    select(_other.c.id).where(_of_same_user, _other.c.id != outbound.c.id, is_open(_other)).exists().label("more"),
+)
 _LOSSES = _statuses.where(delivery_events.c.applied.is_(True), in_states(delivery_events, *_LOST))
 _APPLIED = update(delivery_events).where(delivery_events.c.id == bindparam("event")).values(applied=True)
 _KEEP = Upsert(delivery_events, lambda row: row.on_conflict_do_nothing().returning(delivery_events.c.id))
+
+_UNCLAIMED = {"owner": None, "lease_until": 0.0, "attempts": 0, "attempted_at": None, "resends": 0}
+_COPIED = [field.name for field in fields(Part) if field.name in outbound.c and field.name != "id"]
+
+
+@dataclass(frozen=True, slots=True)
+class PartLease:
+    """How a part is claimed: by whom, for how many seconds, and whether it is marked as being sent at once."""
+
+    owner: str
+    seconds: float
+    mark: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedReply:
+    """The id of a planned reply, None without parts, and its first part if that was claimed."""
+
+    reply_id: ReplyId | None = None
+    first: Part | None = None
 
 
 def plan_parts(
@@ -85,15 +111,17 @@ def plan_parts(
     *,
     remember: bool = True,
     sender: str | None = None,
-) -> ReplyId | None:
-    """Plan the parts of one reply and add it to the history as the user will read it; None when there are no parts.
+    lease: PartLease | None = None,
+) -> PlannedReply:
+    """Plan the parts of one reply, if it has any, and add it to the history as the user will read it.
 
     They are sent from the address to which the claimed message was written, or from `sender`, or like those before.
 
-    The caller must have locked the user's row, so that the parts of two replies do not mix.
+    The caller must have locked the user's row, so that the parts of two replies do not mix. With a lease, which is
+    given only when no other part of the user is open, the first part is claimed.
     """
     if not parts:
-        return None
+        return PlannedReply()
     reply_id = ReplyId(uuid.uuid4().hex)
     common = {
         "reply_id": reply_id,
@@ -108,18 +136,30 @@ def plan_parts(
         "due": tx.now,
         "created_at": tx.now,
         "updated_at": tx.now,
+        **_UNCLAIMED,
     }
     rows = [
         {**common, **as_columns(outbound, part), "part_id": uuid.uuid4().hex, "number": n, "source": part.history_text}
         for n, part in enumerate(parts, 1)
     ]
+    if lease is not None:
+        rows[0] |= _claiming(tx, lease, PartState.PLANNED, attempts=1)
     tx.run(_PLAN, rows)
-    tx.count(platform, f"part:{PartState.PLANNED}", len(rows))
+    for row in rows:
+        tx.count(platform, f"part:{row['state']}")
     if remember:
         text, in_context = history_text(parts), origin in {Origin.ANSWER, Origin.OPERATOR}
         about: dict[str, Any] = {"answer": answer, "topic": claim.message.topic if claim else None}
         add_message(tx, platform, user_id, "assistant", text, in_context=in_context, reply_id=reply_id, **about)
-    return reply_id
+    return PlannedReply(reply_id, _part(db_safe_value(rows[0]), outcome_unknown=False) if lease else None)
+
+
+def _claiming(tx: Tx, lease: PartLease, state: str, *, attempts: int) -> dict[str, Any]:
+    """The changes by which a part is claimed, and marked if it was not sent before."""
+    changes = {"owner": lease.owner, "lease_until": tx.now + lease.seconds, "attempts": attempts}
+    if state != PartState.PLANNED:
+        return {**changes, "state": PartState.UNKNOWN}
+    return {**changes, "state": PartState.SENDING, "attempted_at": tx.now} if lease.mark else changes
 
 
 def _latest_sender(tx: Tx, platform: Platform, user_id: UserId) -> str | None:
@@ -137,17 +177,14 @@ def plan_notice(
         plan_parts(tx, platform, user_id, notice, Origin.NOTICE, claim)
 
 
-def claim_part(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: float, *, mark: bool) -> Part | None:
-    """Lease the oldest open part of a user for `lease` seconds, and mark it as being sent with `mark`."""
+def claim_part(tx: Tx, platform: Platform, user_id: UserId, lease: PartLease) -> Part | None:
+    """Claim the oldest open part of a user; None when there is none, or it is not due or leased."""
     head = tx.run(_HEAD, user_parameters(platform, user_id)).first()
     if head is None or not is_claimable(head, tx.now):
         return None
-    outcome_unknown = head.state != PartState.PLANNED
-    changes: dict[str, Any] = {"owner": owner, "lease_until": tx.now + lease, "attempts": head.attempts + 1}
-    state = PartState.UNKNOWN if outcome_unknown else PartState.PLANNED
-    if mark and not outcome_unknown:
-        state, changes["attempted_at"] = PartState.SENDING, tx.now
-    part = _part(_set_state(tx, head, state, **changes), outcome_unknown=outcome_unknown)
+    changes = {"state": head.state, **_claiming(tx, lease, head.state, attempts=head.attempts + 1)}
+    row = _set_state(tx, head, **changes)
+    part = _part(row._asdict(), outcome_unknown=head.state != PartState.PLANNED)
     # An opt-out cancels what is planned; only a part that was under way then can still be open.
     return replace(part, withdrawn=True) if head.attempts and _opted_out_since(tx, head) else part
 
@@ -160,10 +197,9 @@ def _opted_out_since(tx: Tx, row: Row[Any]) -> bool:
     return bool(row.created_at < (user.settings or {}).get("opted_out_at", 0.0))
 
 
-def _part(row: Row[Any], *, outcome_unknown: bool) -> Part:
-    same = {field.name: getattr(row, field.name) for field in fields(Part) if field.name in outbound.c}
-    own = {"id": row.part_id, "count": row.part_count, "origin": Origin(row.origin), "outcome_unknown": outcome_unknown}
-    return Part(**{**same, **own})
+def _part(row: Mapping[str, Any], *, outcome_unknown: bool) -> Part:
+    own = {"id": row["part_id"], "count": row["part_count"], "origin": Origin(row["origin"])}
+    return Part(**{**{name: row[name] for name in _COPIED}, **own, "outcome_unknown": outcome_unknown})
 
 
 def _set_state(tx: Tx, row: Row[Any], state: PartState, **changes: Any) -> Row[Any]:
@@ -195,25 +231,33 @@ def begin_part(tx: Tx, part: Part, lease: float) -> Part:
     if part.outcome_unknown:
         changes |= {"resends": row.resends + 1, "attempts": row.attempts + 1}
         tx.count(part.platform, "resends")
-    return _part(_set_state(tx, row, PartState.SENDING, **changes), outcome_unknown=False)
+    return _part(_set_state(tx, row, PartState.SENDING, **changes)._asdict(), outcome_unknown=False)
 
 
-def accept_part(tx: Tx, part: Part, receipt: Receipt) -> None:
-    """Record the acceptance, then the delivery statuses that came before it under the provider's id."""
+def accept_part(tx: Tx, part: Part, receipt: Receipt) -> bool:
+    """Record the acceptance, then the delivery statuses that came before it under the provider's id.
+
+    Whether another part of the user may be open.
+    """
     _lock_provider_id(tx, part.platform, receipt.provider_id)
-    row = _locked(tx, part.id)
-    if row is None:
-        return  # deleted meanwhile, together with the user
-    if row.state in OPEN_PART_STATES and _is_lost(tx, part.platform, receipt.provider_id):
-        return  # the status of its loss came first, and the part is planned again
-    row = _note_acceptance(tx, row, receipt.provider_id, receipt.segments)
+    named = {"of_platform": part.platform, "provider": receipt.provider_id}
+    found = tx.run(_TO_ACCEPT, {"part": part.id, **named}).first()
+    if found is None:
+        return True  # deleted meanwhile, together with the user
+    # On PostgreSQL a status that found the part was perhaps recorded while we waited for the row: it left the id there.
+    came_early = found.has_statuses or found.provider_id is not None
+    statuses = tx.run(_statuses, named).all() if came_early else []
+    if found.state in OPEN_PART_STATES and any(status.applied and status.state in _LOST for status in statuses):
+        return True  # the status of its loss came first, and the part is planned again
+    row = _note_acceptance(tx, found, receipt.provider_id, receipt.segments)
     row = _apply_status(tx, row, receipt.state)
-    early = tx.run(_EARLY, {"of_platform": part.platform, "provider": receipt.provider_id}).all()
-    for event in early:
-        row = _apply_status(tx, row, PartState(event.state), event.error_code, event.error)
-        tx.run(_APPLIED, {"event": event.id})
+    for status in statuses:
+        if not status.applied:
+            row = _apply_status(tx, row, PartState(status.state), status.error_code, status.error)
+            tx.run(_APPLIED, {"event": status.id})
     if receipt.pause and row.state == PartState.ACCEPTED:
         _delay_next(tx, row, tx.now + receipt.pause)
+    return bool(found.more)
 
 
 def _delay_next(tx: Tx, row: Row[Any], due: float) -> None:

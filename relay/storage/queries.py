@@ -63,7 +63,7 @@ _USER = select(users).where(of_bound_user(users))
 _message_columns = (conversations.c.role, conversations.c.message, conversations.c.timestamp)
 
 
-def _context(of_topic: ColumnElement[bool]) -> CompoundSelect[Any]:
+def _exchanges(of_topic: ColumnElement[bool]) -> CompoundSelect[Any]:
     """The last questions and their answers; one role at a time: the index begins with it, and no command is read."""
     shown = of_bound_user(conversations) & conversations.c.in_context & of_topic
     questions = select(conversations.c.id).where(shown, conversations.c.role == "user")
@@ -75,12 +75,12 @@ def _context(of_topic: ColumnElement[bool]) -> CompoundSelect[Any]:
 
 
 _ROLES = ("user", "assistant")
-_CONTEXT = _context(conversations.c.topic.is_(None))
-_TOPIC_CONTEXT = _context(conversations.c.topic == bindparam("of_topic"))
+_EXCHANGES = _exchanges(conversations.c.topic.is_(None))
+_TOPIC_EXCHANGES = _exchanges(conversations.c.topic == bindparam("of_topic"))
 
 MAX_RECENT_MESSAGES = 40
 _RECENT = (
-    select(*_message_columns)
+    select(*_message_columns, conversations.c.topic, conversations.c.in_context)
     .where(of_bound_user(conversations))
     .order_by(conversations.c.id.desc())
     .limit(MAX_RECENT_MESSAGES)
@@ -121,19 +121,32 @@ def _user(row: Row[Any]) -> User:
     return User(**{field.name: getattr(row, field.name) for field in fields(User)} | {"state": UserState(row.state)})
 
 
-def context(
+Messages = tuple[HistoryMessage, ...]
+
+
+def recent_messages(
     connection: Connection, platform: Platform, user_id: UserId, exchanges: int, topic: str | None = None
-) -> tuple[User | None, list[HistoryMessage]]:
-    """The user, and the last `exchanges` questions in a topic with their answers, oldest first."""
-    user = find_user(connection, platform, user_id)
-    if user is None or exchanges == 0:
-        return user, []
-    values: dict[str, Any] = {**user_parameters(platform, user_id), "exchanges": exchanges}
-    if topic is None:
-        rows = connection.execute(_CONTEXT, values)
+) -> tuple[Messages, Messages]:
+    """The latest messages of a history, those outside the prompt included, and those of the prompt; oldest first.
+
+    The prompt has the last `exchanges` questions of a topic with their answers. It is read by itself only where the
+    latest messages, most of them commands or of other topics, do not contain it.
+    """
+    key = user_parameters(platform, user_id)
+    rows: Sequence[Any] = connection.execute(_RECENT, key).all()[::-1]
+    shown: Sequence[Any] = [row for row in rows if row.in_context and row.topic == topic]
+    questions = [place for place, row in enumerate(shown) if row.role == "user"][-exchanges:] if exchanges else []
+    if len(questions) < exchanges and len(rows) == MAX_RECENT_MESSAGES:
+        of_topic = {} if topic is None else {"of_topic": topic}
+        statement = _EXCHANGES if topic is None else _TOPIC_EXCHANGES
+        shown = connection.execute(statement, {**key, "exchanges": exchanges, **of_topic}).all()
     else:
-        rows = connection.execute(_TOPIC_CONTEXT, {**values, "of_topic": topic})
-    return user, [HistoryMessage(row.role, row.message, row.timestamp) for row in rows]
+        shown = shown[questions[0] :] if questions else ()
+    return _messages(rows), _messages(shown)
+
+
+def _messages(rows: Iterable[Any]) -> Messages:
+    return tuple(HistoryMessage(row.role, row.message, row.timestamp) for row in rows)
 
 
 def usage(connection: Connection, platform: Platform, writer: UserId, now: float) -> Usage:
@@ -149,12 +162,6 @@ def has_reply(connection: Connection, message: InboundMessage) -> bool:
     own = of_user(outbound, message.platform, message.user_id) & outbound.c.provider_id.is_not(None)
     latest = select(outbound.c.reply_to).where(own).order_by(outbound.c.id.desc()).limit(MAX_RECENT_MESSAGES)
     return message.reply_to in set(connection.execute(latest).scalars())
-
-
-def recent_messages(connection: Connection, platform: Platform, user_id: UserId) -> tuple[HistoryMessage, ...]:
-    """The latest messages of a history, those outside the prompt included, oldest first."""
-    rows = connection.execute(_RECENT, user_parameters(platform, user_id)).all()
-    return tuple(HistoryMessage(row.role, row.message, row.timestamp) for row in reversed(rows))
 
 
 def read_state(connection: Connection, platform: Platform, name: str) -> Any:

@@ -67,7 +67,7 @@ class SampleData:
         state = UserState.ACTIVE if name else None
         decision = Decision(reply="".join(parts), name=name, state=state)
         claim = await self.claim(platform, person)
-        return await self.database.complete_inbound(claim, decision, planned, answer=answer)
+        return (await self.database.complete_inbound(claim, decision, planned, answer=answer)).reply_id
 
     async def register(self, platform: Platform, person: str, name: str, *, username: str = "") -> None:
         await self.receive(platform, person, f"name={name}", username=username)

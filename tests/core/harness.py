@@ -134,6 +134,7 @@ class ScriptedChannel:
 
     platform = SMS
     lookup_seconds = 0.0
+    joins_messages = True
 
     def __init__(self, *, supports_lookup: bool = True, rate_limited: bool = False) -> None:
         self.supports_lookup = supports_lookup
@@ -262,7 +263,7 @@ class RelayHarness:
             self.model,
             self.settings,
             self.metrics,
-            planned=self.outbox.workers.notify,
+            outbox=self.outbox,
             **faked,
         )
 

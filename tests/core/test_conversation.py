@@ -334,7 +334,7 @@ async def test_a_user_who_left_meanwhile_gets_no_answer(relay: RelayHarness) -> 
     assert await relay.history() == [("user", "hello")]
 
 
-VERBS = ["claim_next_inbound", "read_context", "complete_inbound", "users_waiting", "postpone_inbound", "renew_leases"]
+VERBS = ["claim_next_inbound", "load_context", "complete_inbound", "users_waiting", "postpone_inbound", "renew_leases"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -756,16 +756,16 @@ async def test_trouble_after_a_failed_send_is_outlasted(
 async def test_a_stop_cuts_off_the_waiting_but_not_the_record(relay: RelayHarness) -> None:
     """The provider took the part; a stop at that very moment does not lose the receipt."""
     holding, recording = asyncio.Event(), asyncio.Event()
-    record: Callable[..., Awaitable[None]] = relay.database.record_accepted
+    record: Callable[..., Awaitable[bool]] = relay.database.record_accepted
 
     class Slow:
         def __getattr__(self, name: str) -> object:
             return self.slowly if name == "record_accepted" else getattr(relay.database, name)
 
-        async def slowly(self, *args: object) -> None:
+        async def slowly(self, *args: object) -> bool:
             recording.set()
             await holding.wait()
-            await record(*args)
+            return await record(*args)
 
     relay.outbox._store = Slow()  # type: ignore[assignment]
     await relay.receive("/a")
@@ -791,8 +791,9 @@ async def test_a_lease_that_ended_before_the_send_is_not_used(relay: RelayHarnes
             return part
 
     relay.outbox._store = Asleep()  # type: ignore[assignment]
-    await relay.receive("/a")
+    relay.model.script.append("a|b")
+    await relay.receive("x")
     await relay.idle()
     await relay.advance(20)
-    assert relay.channel.lookups == ["did /a"]
-    assert relay.channel.to(ANN) == ["did /a"]
+    assert relay.channel.lookups == ["b"]
+    assert relay.channel.to(ANN) == ["a", "b"]

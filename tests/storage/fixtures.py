@@ -21,8 +21,10 @@ from relay.core.messages import (
     Part,
     PartState,
     PlannedPart,
+    Platform,
     UserId,
 )
+from relay.storage import queries
 from relay.storage.engine import open_transactions
 from relay.storage.schema import conversations, counters, delivery_events, inbound, outbound, users
 
@@ -116,6 +118,14 @@ async def rows(db: MessagingDatabase, table: Any, *columns: str) -> list[Any]:
         return [tuple(row) if columns else row for row in connection.execute(select(*chosen).order_by(order))]
 
     return await db.query(query)
+
+
+async def prompted(
+    db: MessagingDatabase, exchanges: int, platform: Platform = SMS, user_id: UserId = ANN
+) -> list[tuple[str, str]]:
+    """The role and text of the messages that the model sees of a history."""
+    _, shown = await db.query(lambda c: queries.recent_messages(c, platform, user_id, exchanges))
+    return [(message.role, message.message) for message in shown]
 
 
 async def states(db: MessagingDatabase) -> list[str]:

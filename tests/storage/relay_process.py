@@ -49,6 +49,7 @@ class FileChannel:
     platform = SMS
     supports_lookup = True
     lookup_seconds = 0.0
+    joins_messages = False
     rate_limited = False
 
     def __init__(self, transcript: Path) -> None:
@@ -129,9 +130,7 @@ async def main(url: str, owner: str, transcript: str) -> None:
     await database.start()
     channel, settings, metrics = FileChannel(Path(transcript)), UNMERGED, Metrics()
     outbox = Outbox(database, channel, settings, metrics, sleep=_sleep)
-    conversation = Conversation(
-        database, channel, Echo(), settings, metrics, planned=outbox.workers.notify, sleep=_sleep
-    )
+    conversation = Conversation(database, channel, Echo(), settings, metrics, outbox=outbox, sleep=_sleep)
     await database.release_leases(SMS)
     outbox.workers.start()
     conversation.workers.start()

@@ -19,7 +19,19 @@ from relay.storage import queries
 from relay.storage.schema import conversations, delivery_events, inbound, outbound
 from relay.storage.transactions import GroupCommit
 from tests.conftest import empty
-from tests.storage.fixtures import ANN, ANSWER, BOB, Opener, claimed, claimed_part, known, message, parts, report
+from tests.storage.fixtures import (
+    ANN,
+    ANSWER,
+    BOB,
+    Opener,
+    claimed,
+    claimed_part,
+    known,
+    message,
+    parts,
+    prompted,
+    report,
+)
 
 FEW, MANY = 1500, 12_000
 OTHERS = 50
@@ -123,8 +135,8 @@ async def _work_of_the_verbs(db: MessagingDatabase) -> tuple[dict[str, int], lis
         await measure("store_inbound", db.store_inbound(message(), ""))
         await measure("users_waiting", db.users_waiting(SMS))
         claimed_now: Claim = await measure("claim_next_inbound", claimed(db))
-        await measure("load_context", db.load_context(claimed_now, 5))
-        await measure("read_context", db.read_context(SMS, ANN, 10))
+        await measure("load_context", db.load_context(claimed_now, 10, 5))
+        await measure("messages_behind", db.messages_behind(claimed_now, 5))
         return claimed_now
 
     async def sending(*texts: str) -> Part:
@@ -157,7 +169,7 @@ async def _work_of_the_verbs(db: MessagingDatabase) -> tuple[dict[str, int], lis
     await measure("a user who stops", db.record_failed(await part(), BUSY, UserState.STOPPED))
     await measure("store_batch", db.store_batch([(message(), "")], [("odd", "raw", "odd")], SMS, ("offset", 1)))
     for user_id in (COMMANDS_ONLY, ASKED_ONCE):
-        await measure(f"read_context of {user_id}", db.read_context(SMS, user_id, 10))
+        await measure(f"history of {user_id}", prompted(db, 10, user_id=user_id))
     await measure("find_user", db.find_user(SMS, UserId("+13035550000")))
     await measure("status", db.query(lambda c: queries.status(c, SMS, PLATFORMS, 0)))
     plans += meter.plans

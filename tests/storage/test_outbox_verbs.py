@@ -202,7 +202,7 @@ async def test_a_user_who_blocked_us_is_sent_nothing(db: MessagingDatabase) -> N
     assert await states(db) == ["failed", "canceled", "planned"]
     assert await rows(db, users, "state") == [("blocked",), ("new",)]
     await db.store_inbound(message(), "")
-    assert await db.complete_inbound(await claimed(db), Decision(prompt="x"), parts("never")) is None
+    assert (await db.complete_inbound(await claimed(db), Decision(prompt="x"), parts("never"))).reply_id is None
     assert await db.users_with_parts(SMS) == [BOB]
 
 

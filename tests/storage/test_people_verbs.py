@@ -25,6 +25,7 @@ from tests.storage.fixtures import (
     message,
     miscounted_users,
     parts,
+    prompted,
     rows,
     states,
 )
@@ -62,10 +63,9 @@ async def test_platforms_never_mix(db: MessagingDatabase) -> None:
     claim = await db.claim_next_inbound(TELEGRAM, ANN)
     assert claim is not None
     await db.complete_inbound(claim, Decision(prompt="x"), parts("by telegram"), answer=ANSWER)
-    _, lines = await db.read_context(TELEGRAM, ANN, 5)
-    assert [line.message for line in lines] == ["hello", "by telegram"]
+    assert await prompted(db, 5, TELEGRAM) == [("user", "hello"), ("assistant", "by telegram")]
     assert await db.clear_history(SMS, ANN) == 2
-    assert len((await db.read_context(TELEGRAM, ANN, 5))[1]) == 2
+    assert len(await prompted(db, 5, TELEGRAM)) == 2
 
 
 async def test_the_model_sees_the_last_exchanges_oldest_first(db: MessagingDatabase) -> None:
@@ -74,13 +74,25 @@ async def test_the_model_sees_the_last_exchanges_oldest_first(db: MessagingDatab
         await answered(db, f"a{number}", question=f"q{number}")
     await known(db)
     await db.plan_message(SMS, ANN, parts("operator"))
-    user, lines = await db.read_context(SMS, ANN, 3)
-    assert user is not None
-    assert user.name == "Ann"
-    assert [line.message for line in lines] == ["q4", "a4", "q5", "a5", "q6", "a6", "operator"]
-    assert [line.role for line in lines][:2] == ["user", "assistant"]
-    assert (await db.read_context(SMS, ANN, 0))[1] == []
-    assert await db.read_context(SMS, BOB, 3) == (None, [])
+    shown = await prompted(db, 3)
+    assert [text for _, text in shown] == ["q4", "a4", "q5", "a5", "q6", "a6", "operator"]
+    assert [role for role, _ in shown][:2] == ["user", "assistant"]
+    assert await prompted(db, 0) == []
+    assert await prompted(db, 3, user_id=BOB) == []
+
+
+async def test_the_model_sees_the_last_exchanges_behind_many_commands(db: MessagingDatabase) -> None:
+    """Also when the latest messages of a history are commands, or not enough of them are questions."""
+    for number in range(3):
+        await answered(db, f"a{number}", question=f"q{number}")
+    for _ in range(queries.MAX_RECENT_MESSAGES):
+        await known(db)
+    asked = [text for number in range(3) for text in (f"q{number}", f"a{number}")]
+    assert [text for _, text in await prompted(db, 5)] == asked
+    assert [text for _, text in await prompted(db, 2)] == asked[2:]
+    await answered(db, "a3", question="q3")
+    assert [text for _, text in await prompted(db, 1)] == ["q3", "a3"]
+    assert [text for _, text in await prompted(db, 2)] == ["q2", "a2", "q3", "a3"]
 
 
 async def test_clearing_says_how_many_lines_went(db: MessagingDatabase) -> None:

@@ -18,10 +18,9 @@ import psutil
 import pytest
 
 from messaging_database import MessagingDatabase
-from relay.channels.sms.spec import SMS
 from relay.core.messages import UserId
 from tests.conftest import ROOT
-from tests.storage.fixtures import Opener, counted, history, message, miscounted_users, recounted
+from tests.storage.fixtures import Opener, counted, history, message, miscounted_users, prompted, recounted
 
 PEOPLE = [UserId(f"+1202555030{n}") for n in range(5)]
 EXCHANGES = 4
@@ -104,9 +103,8 @@ async def _all_is_well(relays: RelayProcesses) -> None:
     assert relays.by_person() == dict.fromkeys(PEOPLE, EXPECTED)
     assert len(await history(relays.db)) == 2 * EXCHANGES * len(PEOPLE)
     for person in PEOPLE:
-        _, lines = await relays.db.read_context(SMS, person, EXCHANGES)
         texts = [text for exchange in range(EXCHANGES) for text in (str(exchange), f"{exchange} a{exchange} b")]
-        assert [line.message for line in lines] == texts
+        assert [text for _, text in await prompted(relays.db, EXCHANGES, user_id=person)] == texts
     assert {**await recounted(relays.db)}.items() <= (await counted(relays.db)).items()
     assert await miscounted_users(relays.db) == []
 

@@ -415,7 +415,7 @@ async def test_postgresql_gets_no_pipeline_in_which_a_frozen_process_would_keep_
         for text in ("one", "two", "three"):
             await db.store_inbound(message(text=text), "")
         claim = await claimed(db)
-        behind = [row for row, _ in (await db.load_context(claim, 10)).following]
+        behind = [row for row, _ in (await db.load_context(claim, 5, 10)).following]
         planned = parts("first", "second")
         await db.complete_inbound(claim, Decision(prompt="x"), planned, answer=ANSWER, merged=behind)
     finally:

@@ -51,6 +51,7 @@ class EchoService:
     platform = ECHO
     supports_lookup = False
     lookup_seconds = 0.0
+    joins_messages = False
     rate_limited = False
 
     def __init__(self, settings: EchoSettings, client: httpx.AsyncClient) -> None:
