@@ -24,6 +24,7 @@ _MAX_RETRY_AFTER = 86_400.0
 _CONNECT_SECONDS = 5.0
 _TIMEOUT = httpx.Timeout(20.0, connect=_CONNECT_SECONDS)
 MAX_ERROR_CHARS = 400
+_MAX_REDACTED_CHARS = 20_000  # of a message of megabytes only the beginning is shown
 # Raised while a connection was still being made, so no byte of the request was written.
 _BEFORE_THE_REQUEST = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientProxyConnectionError)
 
@@ -79,7 +80,7 @@ def redacted_errors(redact: Callable[[str], str]) -> Iterator[None]:
 
 def redact_error(error: SendError | ModelError, redact: Callable[[str], str]) -> None:
     """Redact the message of an error, then cut it: half a secret could not be recognized."""
-    error.message = redact(error.message)[:MAX_ERROR_CHARS]
+    error.message = redact(error.message[:_MAX_REDACTED_CHARS])[:MAX_ERROR_CHARS]
     error.args = (error.message,)
 
 
