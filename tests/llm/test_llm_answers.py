@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from relay.llm.chat import ChatMessage, ChatRequest
+from relay.llm.providers import demo
+from relay.llm.providers.faq import Faq
 from tests.llm.running_llm_server import nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
     DONE,
@@ -170,6 +174,35 @@ async def test_the_demo_answers_when_nothing_else_is_there(tmp_path: Path) -> No
         answer = (await server.http.post("/api/chat", json=body)).json()
     assert "Alice" in answer["message"]["content"]
     assert "My cat is called Tom" in answer["message"]["content"]
+
+
+FAQ = Faq(Path(__file__).resolve().parents[2] / "faq.json")
+SUGGESTED = ("What can you do?", "Tell me something long", "What did I say before?", "How do I connect a real AI?")
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("How long do I boil an egg?", "Six minutes"),
+        ("how much does it cost", "costs nothing"),
+        ("what does it cost?", "costs nothing"),
+        ("What did I say before?", "first message"),
+        ("Do you deliver to the moon?", "no AI"),
+    ],
+)
+def test_the_demo_answers_what_newcomers_ask_first(asked: str, expected: str) -> None:
+    """Also without an earlier message; questions to copy are in quotation marks, for phones without formatting."""
+    answer = demo.reply(FAQ, ChatRequest((ChatMessage("user", asked),), name="Nora"))
+    assert expected in answer
+    assert "(nothing yet)" not in answer
+    assert not re.search(r"\*[A-Z][^*]*\?\*", answer)
+
+
+@pytest.mark.parametrize("asked", SUGGESTED)
+def test_the_demo_answers_what_the_simulator_suggests(asked: str) -> None:
+    """The chips of an empty chat lead to an answer."""
+    assert asked in (Path(demo.__file__).parents[2] / "simulator" / "page" / "phones.js").read_text()
+    assert FAQ.find(asked) is not None
 
 
 async def test_without_anything_the_error_is_honest(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ _HOW_TO_CONNECT = (
     "I am **not an AI**, only a demo that answers from a short FAQ. To connect a real one, set `OPENROUTER_API_KEY` in "
     "the file `.env`, or start Ollama on this machine."
 )
+_NOTHING_EARLIER = 'This is the first message from you that I can see. Ask me "What did I say before?" again later.'
 _PASSAGE = re.compile(r'<passage source="([^\n]*?)" title="([^\n]*?)">\n(.*?)\n</passage>', re.DOTALL)
 _TOKEN = re.compile(r"\s*\S+\s*")
 
@@ -80,6 +81,8 @@ def reply(faq: Faq, request: ChatRequest) -> str:
     if (found is None or found.yields) and (quoted := _quoted(request)):
         return quoted
     answer = found.answer if found else faq.default or f"{{greeting}}{_HOW_TO_CONNECT}"
+    if "{earlier}" in answer and not earlier:
+        return f"{_greeting(request.name)}{_NOTHING_EARLIER}"
     return _filled(answer, request.name, earlier)
 
 
@@ -103,7 +106,7 @@ def _filled(text: str, name: str, earlier: list[str]) -> str:
         "greeting": _greeting(name),
         "name": name or "nameless friend",
         "count": numbers.get(len(earlier), f"{len(earlier)} earlier messages"),
-        "earlier": "\n".join(lines) or "(nothing yet)",
+        "earlier": "\n".join(lines) or _NOTHING_EARLIER,
         "how_to_connect": _HOW_TO_CONNECT,
     }
     return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text)
