@@ -52,6 +52,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
             "simulated": True,
             "number": SIMULATED_PHONE_NUMBER,
             "bot": simulator.bot.about(),
+            "console_url": f"http://127.0.0.1:{world.settings.admin_server_port}",
             "people": [asdict(person) for person in world.people.all],
             "groups": [asdict(group) for group in world.people.groups.values()],
         }
@@ -196,9 +197,9 @@ def _unassigned(address: str) -> dict[str, Any]:
 def _add_faults(routes: APIRouter, simulator: Simulator) -> None:
     faults, transcripts = simulator.world.faults, simulator.world.transcripts
 
-    @routes.get("/faults", summary="Faults that are switched on.")
+    @routes.get("/faults", summary="Faults that are switched on, and what the latest ones struck.")
     async def show() -> dict[str, Any]:
-        return {"faults": faults.faults}
+        return {"faults": faults.faults, "strikes": list(faults.strikes)}
 
     @routes.post("/faults", status_code=201, summary="Switch a fault on.")
     async def add(body: FaultSpec) -> dict[str, Any]:

@@ -6,7 +6,10 @@ Selects only; the simulated providers apply the effect.
 from __future__ import annotations
 
 import random
-from typing import Annotated, Literal
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -15,6 +18,8 @@ Effect = Literal["status", "slow", "cut", "broken", "lose", "duplicate", "disord
 When = Literal["before", "after"]
 Seconds = Annotated[float, Field(ge=0, le=600)]
 
+MAX_STRIKES = 50
+MAX_TEXT_SHOWN = 80
 API_EFFECTS = frozenset({"status", "slow", "cut", "broken"})
 DELIVERY_EFFECTS = frozenset({"lose", "duplicate", "disorder", "slow"})
 
@@ -60,11 +65,22 @@ class Fault(FaultSpec):
 
 
 class ActiveFaults:
-    """All active faults, in the order in which they were added."""
+    """All active faults, in the order in which they were added, and what the latest of them struck.
 
-    def __init__(self, rng: random.Random) -> None:
+    strikes: newest last, each with the fault, the text and, once the same request came again, the seconds until then.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        clock: Callable[[], float] = time.time,
+        on_strike: Callable[[], None] = lambda: None,
+    ) -> None:
         self.faults: list[Fault] = []
+        self.strikes: deque[dict[str, Any]] = deque(maxlen=MAX_STRIKES)
         self._rng = rng
+        self._clock = clock
+        self._on_strike = on_strike
         self._last_id = 0
 
     def add(self, spec: FaultSpec) -> Fault:
@@ -81,11 +97,28 @@ class ActiveFaults:
 
     def match(self, target: Target, method: str = "*", text: str = "") -> Fault | None:
         """The first fault that applies to this request, counted as used; one with no uses left is removed."""
+        self._note_repetition(target, method, text)
         for fault in self.faults:
             if fault.matches(target, method, text) and self._rng.random() < fault.chance:
                 fault.used += 1
                 if fault.count is not None:
                     fault.count -= 1
                     self.faults = [kept for kept in self.faults if kept.count != 0]
+                self._note_strike(fault, target, method, text)
                 return fault
         return None
+
+    def _note_strike(self, fault: Fault, target: Target, method: str, text: str) -> None:
+        shown = {"id": fault.id, "effect": fault.effect, "status": fault.status, "when": fault.when}
+        key = {"target": target, "method": method, "text": text[:MAX_TEXT_SHOWN]}
+        self.strikes.append({"at": self._clock(), **shown, **key, "again_after": None})
+        self._on_strike()
+
+    def _note_repetition(self, target: Target, method: str, text: str) -> None:
+        """Record that a request came which was struck before: the relay tries again."""
+        key = (target, method, text[:MAX_TEXT_SHOWN])
+        for strike in reversed(self.strikes):
+            if (strike["target"], strike["method"], strike["text"]) == key and strike["again_after"] is None:
+                strike["again_after"] = round(self._clock() - strike["at"], 1)
+                self._on_strike()
+                return

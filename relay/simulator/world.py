@@ -45,7 +45,7 @@ class World:
         self.rng = rng
         self.stopping = asyncio.Event()
         self.transcripts = Transcripts(clock)
-        self.faults = ActiveFaults(rng)
+        self.faults = ActiveFaults(rng, clock, functools.partial(self.transcripts.announce, "faults"))
         sms_port = settings.group(SmsSettings).sms_server_port
         self.options = SimulatorOptions(twilio_webhook_url=f"http://127.0.0.1:{sms_port}/sms/webhook")
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -62,6 +62,7 @@ class World:
         if seed is not None:
             self.rng.seed(seed)
         self.faults.remove()
+        self.faults.strikes.clear()
         self._renew()
         self.transcripts.clear()
 

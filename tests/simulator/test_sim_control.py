@@ -213,6 +213,21 @@ def test_telegram_faults_have_telegrams_shape(sim: RunningSimulator) -> None:
     assert sim.bot("getMe")["parameters"] == {"retry_after": 9}
 
 
+def test_a_fault_leaves_a_trace_of_what_it_struck_and_of_the_next_try(sim: RunningSimulator) -> None:
+    """The page shows it: that nothing is lost can be seen."""
+    sim.fault(target="twilio", method="messages.create", effect="status", status=500, count=1)
+    assert sms(sim, "hello", ADA_PHONE).status_code == 500
+    (struck,) = sim.sim("GET", "faults")["strikes"]
+    assert (struck["target"], struck["method"], struck["text"]) == ("twilio", "messages.create", "hello")
+    assert (struck["status"], struck["again_after"]) == (500, None)
+    assert sms(sim, "another", ADA_PHONE).status_code == 201
+    assert sim.sim("GET", "faults")["strikes"][0]["again_after"] is None
+    assert sms(sim, "hello", ADA_PHONE).status_code == 201
+    assert sim.sim("GET", "faults")["strikes"][0]["again_after"] >= 0
+    sim.sim("POST", "reset")
+    assert sim.sim("GET", "faults") == {"faults": [], "strikes": []}
+
+
 def test_repetitions_are_counted(sim: RunningSimulator) -> None:
     """The same text, and the same part, twice to the same person."""
     callback = "http://127.0.0.1:9/d?part=p7"

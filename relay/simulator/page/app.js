@@ -7,6 +7,23 @@ import { element } from "/page/render.js";
 
 const byId = (id) => document.getElementById(id);
 const state = { people: [], groups: [], number: "", bot: {}, person: null, chat: null, editing: null, unread: new Map() };
+const SHOWN_PEOPLE = 10;
+
+// The chosen person and the unfinished texts of each survive a reload of this tab.
+const memory = {
+  get: (key) => sessionStorage.getItem(key) || "",
+  set: (key, text) => (text ? sessionStorage.setItem(key, text) : sessionStorage.removeItem(key)),
+};
+const draftKey = (platform) => `draft ${platform} ${state.person.id}`;
+
+function keepDrafts() {
+  if (!state.person) return;
+  for (const platform of ["sms", "telegram"]) memory.set(draftKey(platform), byId(`${platform}-input`).value);
+}
+
+function showDrafts() {
+  for (const platform of ["sms", "telegram"]) byId(`${platform}-input`).value = memory.get(draftKey(platform));
+}
 
 function report(problem) {
   const notice = byId("notice");
@@ -16,9 +33,10 @@ function report(problem) {
   if (problem) report.timer = setTimeout(() => report(null), 12000);
 }
 
-const sms = new Phone("sms", { emptyText: "No messages yet. Say hello!" });
+const sms = new Phone("sms", { emptyText: "No messages yet. Say hello, or ask:", ask: (text) => sendSms(text) });
 const telegram = new Phone("telegram", {
-  emptyText: "Nothing here yet. Press Start.",
+  emptyText: "Nothing here yet. Press Start, or ask:",
+  ask: (text) => sendTelegram({ text }),
   press: (bubble, data) => post("telegram/press", { chat_id: state.chat, message_id: bubble.message_id, data }).catch(report),
   stop: () => post("telegram/stop", { chat_id: state.chat }).catch(report),
   edit: (bubble) => startEditing(bubble),
@@ -26,15 +44,26 @@ const telegram = new Phone("telegram", {
 
 // -- people --------------------------------------------------------------------------------------------------------
 
+// The chosen person, those with news and the first few; the rest is found by name or number.
+function shownPeople() {
+  const words = byId("find-person").value.trim().toLowerCase();
+  const fits = (one) => `${one.name} ${one.phone_number} ${one.chat_id}`.toLowerCase().includes(words);
+  const rank = (one) => (one.id === state.person?.id ? 0 : state.unread.has(one.id) ? 1 : 2);
+  const found = state.people.filter((one) => fits(one) || (!words && rank(one) === 0));
+  if (state.people.length <= SHOWN_PEOPLE) return found;
+  return [...found].sort((a, b) => rank(a) - rank(b)).slice(0, SHOWN_PEOPLE);
+}
+
 function drawPeople() {
-  byId("people").replaceChildren(...state.people.map((person) => {
+  byId("find-person").hidden = state.people.length <= SHOWN_PEOPLE;
+  byId("people").replaceChildren(...shownPeople().map((person) => {
     const marks = [person.opted_out ? "said STOP" : "", person.blocked ? "blocked the bot" : ""].filter(Boolean).join(", ");
     const unread = state.unread.get(person.id) || 0;
     return element("li", {}, element("button", {
       type: "button", class: "person", "aria-pressed": String(person.id === state.person?.id),
       "data-testid": "person", "data-person": person.id, onclick: () => choose(person.id),
       title: marks || `${person.phone_number}, chat ${person.chat_id}`,
-    }, person.name, marks ? element("small", {}, marks) : "",
+    }, element("span", { class: "name" }, person.name), marks ? element("small", {}, marks) : "",
       unread ? element("span", { class: "count" }, element("span", { class: "hidden" }, "unread: "), String(unread)) : ""));
   }));
 }
@@ -55,12 +84,20 @@ function drawAbout() {
   block.textContent = person.blocked ? "Unblock" : "Block";
   block.setAttribute("aria-pressed", String(person.blocked));
   byId("telegram-start-row").hidden = person.started || state.chat !== person.chat_id;
+  byId("sms-stopped").hidden = !person.opted_out;
+  byId("telegram-stopped").hidden = !person.blocked;
 }
 
 async function loadPeople() {
   const data = await get("people");
   Object.assign(state, { people: data.people, groups: data.groups, number: data.number, bot: data.bot });
-  state.person = state.people.find((one) => one.id === state.person?.id) || state.people[0];
+  const first = !state.person;
+  const wanted = first ? memory.get("person") : state.person.id;
+  state.person = state.people.find((one) => one.id === wanted) || state.people[0];
+  if (first) showDrafts();
+  const link = byId("console-link");
+  link.href = data.console_url;
+  link.hidden = false;
   const chats = [state.person.chat_id, ...state.groups.map((group) => group.chat_id)];
   if (!chats.includes(state.chat)) state.chat = state.person.chat_id;
   drawPeople();
@@ -78,10 +115,13 @@ async function loadTranscripts() {
 }
 
 async function choose(id) {
+  keepDrafts();
   state.person = state.people.find((one) => one.id === id);
+  memory.set("person", id);
   state.chat = state.person.chat_id;
   state.unread.delete(id);
   stopEditing();
+  showDrafts();
   drawPeople();
   drawChats();
   drawAbout();
@@ -89,6 +129,9 @@ async function choose(id) {
 }
 
 function setUpPeople() {
+  byId("find-person").addEventListener("input", drawPeople);
+  byId("open-connect").addEventListener("click", () => byId("connect-dialog").showModal());
+  window.addEventListener("pagehide", keepDrafts);
   const dialog = byId("person-dialog");
   byId("add-person").addEventListener("click", () => {
     byId("person-form").reset();
@@ -116,6 +159,7 @@ async function sendSms(body, media = []) {
     const result = await post("sms/send", { from: state.person.phone_number, body, media });
     if (result.error) report(new Error(`The text was not taken: ${result.error}. Is the SMS server running?`));
     else if (result.webhook_status >= 400) report(new Error(`The webhook answered ${result.webhook_status}.`));
+    await loadPeople();  // a STOP or START has changed what may be sent
   } catch (problem) {
     report(problem);
   }

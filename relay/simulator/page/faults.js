@@ -37,10 +37,17 @@ function drawChoices(report) {
   for (const [title, faults] of CHOICES) {
     place.append(element("h3", {}, title), element("div", { class: "buttons" }, ...faults.map(([label, fault]) =>
       element("button", {
-        type: "button", class: "quiet",
-        onclick: () => post("faults", { ...fault, count: times() }).catch(report),
+        type: "button", class: "quiet", "aria-pressed": "false", "data-label": `${title}: ${label}`,
+        onclick: () => toggle(`${title}: ${label}`, fault).catch(report),
       }, label))));
   }
+}
+
+async function toggle(label, fault) {
+  const { faults } = await get("faults");
+  const active = faults.filter((one) => describe(one) === label);
+  if (active.length) await Promise.all(active.map((one) => remove(`faults/${one.id}`)));
+  else await post("faults", { ...fault, count: times() });
 }
 
 function describe(fault) {
@@ -49,8 +56,38 @@ function describe(fault) {
   return match ? match[0] : `${fault.target} ${fault.method}: ${fault.effect} ${fault.when}`;
 }
 
+const EFFECTS = {
+  status: (one) => `answered ${one.status}`,
+  slow: () => "answered late",
+  cut: (one) => (one.when === "after" ? "took it and cut the line" : "cut the line"),
+  broken: () => "sent half an answer",
+  lose: () => "was lost",
+  duplicate: () => "came twice",
+  disorder: () => "came late",
+};
+const NAMES = {
+  twilio: "Twilio", telegram: "Telegram", twilio_webhook: "A text", twilio_callback: "A delivery report",
+  telegram_update: "An update",
+};
+
+function strikeLine(one) {
+  const api = ["twilio", "telegram"].includes(one.target);
+  const after = one.again_after === null ? (api ? "not tried again yet" : "") : `tried again after ${one.again_after} s`;
+  const time = new Date(one.at * 1000).toLocaleTimeString();
+  return element("li", {},
+    element("span", { dir: "auto" }, `${NAMES[one.target]} ${EFFECTS[one.effect](one)}${api ? ` to ${one.method}` : ""}`),
+    element("small", {}, [time, after].filter(Boolean).join(", ")));
+}
+
 export async function showFaults(report) {
-  const { faults } = await get("faults");
+  const { faults, strikes } = await get("faults");
+  const labels = new Set(faults.map(describe));
+  for (const button of document.querySelectorAll("#fault-choices button")) {
+    button.setAttribute("aria-pressed", String(labels.has(button.dataset.label)));
+  }
+  const struck = [...strikes].reverse().map(strikeLine);
+  document.getElementById("strikes").replaceChildren(
+    ...(struck.length ? struck : [element("li", { class: "nothing" }, "No fault has struck yet.")]));
   const count = document.getElementById("fault-count");
   count.hidden = faults.length === 0;
   count.textContent = String(faults.length);
@@ -70,7 +107,7 @@ async function showStats() {
     ...Object.entries(stats.answers),
     ...Object.entries(stats.webhooks).map(([status, count]) => [`webhook ${status}`, count]),
     ...Object.entries(stats.callbacks).map(([status, count]) => [`delivery report ${status}`, count]),
-    ["the same text twice", stats.duplicate_texts.length],
+    ["the same part twice", stats.duplicate_parts.length],
   ];
   document.getElementById("stats").replaceChildren(...rows.flatMap(([name, count]) => [
     element("dt", {}, name), element("dd", {}, String(count)),

@@ -2,6 +2,9 @@
 
 import { bubbleElement, element, formatted } from "/page/render.js";
 
+// What the demo can answer; a connected AI answers them as well.
+const SUGGESTIONS = ["What can you do?", "Tell me something long", "What did I say before?", "How do I connect a real AI?"];
+
 export class Phone {
   constructor(platform, actions) {
     this.platform = platform;
@@ -15,9 +18,15 @@ export class Phone {
   show(transcript) {
     this.bubbles = transcript.bubbles.map((bubble) => ({ ...bubble, platform: this.platform }));
     this.log.replaceChildren(...this.bubbles.map((bubble) => this.make(bubble)));
-    if (!this.bubbles.length) this.log.append(element("p", { class: "empty" }, this.actions.emptyText));
+    if (!this.bubbles.length) this.log.append(this.emptyPage());
     this.showLive(transcript.typing, transcript.draft);
     this.toEnd();
+  }
+
+  emptyPage() {
+    const ask = (text) => element("button", { type: "button", onclick: () => this.actions.ask(text) }, text);
+    return element("div", { class: "empty" }, element("p", {}, this.actions.emptyText),
+      element("div", { class: "chips", "data-testid": "chips" }, ...SUGGESTIONS.map(ask)));
   }
 
   toEnd() {
