@@ -47,7 +47,7 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
-from relay.storage import inbox, leases, queries, saved_state
+from relay.storage import audit, failures, handover, inbox, leases, queries, repairs, saved_state
 from relay.storage import parts as part_rows
 from relay.storage import users as user_rows
 from relay.storage.database import Database
@@ -164,12 +164,24 @@ class MessagingDatabase(Database):
 
     # -- the outbox ----------------------------------------------------------------------------------------------------
 
-    async def plan_message(self, platform: Platform, user_id: UserId, parts: Sequence[PlannedPart]) -> ReplyId:
-        """Plan an operator's message and add it to the history, committed; the user is created if necessary."""
+    async def plan_message(
+        self,
+        platform: Platform,
+        user_id: UserId,
+        parts: Sequence[PlannedPart],
+        *,
+        takeover_seconds: float | None = None,
+    ) -> ReplyId:
+        """Plan an operator's message and add it to the history, committed; the user is created if necessary.
+
+        With `takeover_seconds` its writer takes over from the AI in the same transaction.
+        """
 
         def work(tx: Tx) -> ReplyId:
             user_rows.touch_user(tx, platform, user_id)
             tx.locked_user(platform, user_id)
+            if takeover_seconds is not None:
+                handover.take_over(tx, platform, user_id, takeover_seconds)
             reply_id = part_rows.plan_parts(tx, platform, user_id, parts, Origin.OPERATOR, None).reply_id
             assert reply_id is not None  # noqa: S101 (there is at least one part)
             return reply_id
@@ -318,6 +330,60 @@ class MessagingDatabase(Database):
     async def release_user(self, platform: Platform, user_id: UserId) -> bool:
         """End the pause of a user taken for a machine, committed; False when the user was not paused."""
         return await self._write(lambda tx: user_rows.release_user(tx, platform, user_id))
+
+    # -- operators -----------------------------------------------------------------------------------------------------
+
+    async def take_over(self, platform: Platform, user_id: UserId, seconds: float, who: str = "") -> bool:
+        """Let a person answer a user instead of the AI, committed; False for an unknown user.
+
+        The AI is silent from then on: its planned parts are canceled, and an answer under way is dropped.
+        """
+        take = partial(handover.take_over, platform=platform, user_id=user_id, seconds=seconds)
+        return await self._recorded(take, who, "take over", platform, user_id)
+
+    async def hand_back(self, platform: Platform, user_id: UserId, who: str = "") -> bool:
+        """Let the AI answer a user again, committed; False when it did already."""
+        give = partial(handover.hand_back, platform=platform, user_id=user_id)
+        return await self._recorded(give, who, "back to the AI", platform, user_id)
+
+    async def bar_user(self, platform: Platform, user_id: UserId, *, barred: bool, who: str = "") -> bool:
+        """Stop answering a user at all, or answer again, committed; False for an unknown user."""
+        bar = partial(user_rows.bar_user, platform=platform, user_id=user_id, barred=barred)
+        return await self._recorded(bar, who, "block" if barred else "unblock", platform, user_id)
+
+    async def _recorded(
+        self, act: Callable[[Tx], bool], who: str, action: str, platform: Platform, user_id: UserId
+    ) -> bool:
+        """Run an act of the operator `who` and record it if it changed anything, committed together."""
+
+        def work(tx: Tx) -> bool:
+            if done := act(tx):
+                audit.record(tx, who, action, platform, user_id)
+            return done
+
+        return await self._write(work, urgent=True)
+
+    async def repair(self, act: str, row_id: str, who: str) -> tuple[Platform, UserId | None]:
+        """Do one of repairs.REPAIRS about a failure and record it, committed; whom it concerned.
+
+        Raises NotRepaired, without a change, when there is nothing to do.
+        """
+        return await self._write(lambda tx: repairs.repair(tx, act, row_id, who))
+
+    async def find_failures(self, kind: str, platforms: Sequence[Platform], limit: int, **chosen: Any) -> Any:
+        """A page of one of the lists of relay.storage.failures, which has the names of `chosen`."""
+        return await self.query(lambda c: failures.find(c, kind, platforms, limit, **chosen))
+
+    async def failure_codes(self) -> list[str]:
+        return await self.query(lambda c: failures.codes(c, PLATFORMS))
+
+    async def newest_actions(self, limit: int, before: int | None = None) -> list[dict[str, Any]]:
+        """What operators did, the newest first; `before` is the id of an entry to page back from."""
+        return await self.query(lambda c: audit.newest(c, limit, before))
+
+    async def record_action(self, who: str, action: str, platform: Platform, user_id: UserId, detail: str = "") -> None:
+        """Record what an operator did through another server, committed."""
+        await self._write(lambda tx: audit.record(tx, who, action, platform, user_id, detail))
 
     async def clear_history(self, platform: Platform, user_id: UserId) -> int | None:
         """Delete the history of a user and what is held, committed; how many messages, None for an unknown user."""

@@ -144,3 +144,7 @@ class ModelError(RelayError):
             ModelFailure.FORBIDDEN,
             ModelFailure.UNUSABLE,
         }
+
+
+class NotRepaired(RelayError):
+    """An operator's act on a failure changed nothing; the text is the reason."""

@@ -50,6 +50,9 @@ class UserState(StrEnum):
     UNREACHABLE = "unreachable"  # by the provider's error; any message brings back
 
 
+BARRED = "barred"
+"""Key in the settings of a user whose messages the operator does not want answered."""
+
 SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREACHABLE})
 """States in which nothing is sent to a user."""
 
@@ -122,6 +125,7 @@ class Outcome(StrEnum):
     TOLD = "told"  # not answered, and the user was sent the reason
     SILENT = "silent"  # not answered, without a word
     IGNORED = "ignored"  # nothing to answer
+    LEFT_TO_PERSON = "left to a person"  # a person has taken over; the message is in the history
     GAVE_UP = "gave up"  # a dead letter: no answer in time
     NOT_UNDERSTOOD = "not understood"  # a dead letter: the payload could not be parsed
 
@@ -145,7 +149,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of one platform. message_count counts the rows of the history, both roles."""
+    """A user of one platform. message_count counts the rows of the history, both roles.
+
+    human_since, human_until: when a person took over from the AI, and until when without a further message of theirs.
+    """
 
     platform: Platform
     user_id: UserId
@@ -158,6 +165,12 @@ class User:
     last_message_at: float | None = None
     language: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    human_since: float | None = None
+    human_until: float | None = None
+
+    def is_with_person(self, now: float) -> bool:
+        """Whether a person answers this user now, and the AI does not."""
+        return self.human_until is not None and self.human_until > now
 
 
 def reachable_again(user: User | None) -> UserState | None:

@@ -177,7 +177,7 @@ def complete(
         clear_messages(tx, platform, user_id, message.topic)
         discard(tx, platform, user_id)
     elif message.text and message.kind is Kind.TEXT and state is not None:
-        asked = answer is not None
+        asked = answer is not None or outcome is Outcome.LEFT_TO_PERSON
         common: dict[str, Any] = {"moment": message.received_at, "topic": message.topic}
         add_message(tx, platform, user_id, "user", message.text, in_context=asked, **common)
     waiting = tx.run(_WAITING, user_parameters(platform, user_id)).one()

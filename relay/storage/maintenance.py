@@ -13,7 +13,17 @@ from sqlalchemy import Connection, Select, Table, delete, func, inspect, literal
 
 from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
 from relay.storage.queries import plain
-from relay.storage.schema import conversations, counters, delivery_events, inbound, is_open, metadata, outbound, users
+from relay.storage.schema import (
+    audit,
+    conversations,
+    counters,
+    delivery_events,
+    inbound,
+    is_open,
+    metadata,
+    outbound,
+    users,
+)
 from relay.storage.transactions import Tx, Upsert, of_user
 
 DAY = 86_400.0
@@ -55,6 +65,7 @@ def export_user(connection: Connection, platform: Platform, user_id: UserId) -> 
         "conversations": conversations,
         "inbound": inbound,
         "outbound": outbound,
+        "audit": audit,
     }
     found: dict[str, Any] = {
         name: _rows(connection, select(table).where(of_user(table, platform, user_id)))
@@ -78,7 +89,7 @@ def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
     if parts:
         theirs = delivery_events.c.part_id.in_([part.part_id for part in parts])
         removed["delivery_events"] = tx.run(delete(delivery_events).where(theirs)).rowcount
-    for table in (outbound, inbound, conversations, users):
+    for table in (outbound, inbound, conversations, audit, users):
         removed[table.name] = tx.run(delete(table).where(of_user(table, platform, user_id))).rowcount
     for part in parts:
         if part.state in OPEN_PART_STATES:

@@ -186,6 +186,7 @@ def status(connection: Connection, platform: Platform, platforms: Sequence[Platf
         "dead_letters": int(own.get("dead_letters", 0)),
         **_queue(connection, platform, own, now),
         "delivery": {state: int(own.get(f"part:{state}", 0)) for state in PartState},
+        "dismissed_parts": int(own.get("dismissed_parts", 0)),
         "resends_after_unknown_outcome": int(own.get("resends", 0)),
         "cost": {
             "model_usd": round(own.get("model_cost_usd", 0.0), 6),
@@ -225,19 +226,19 @@ def list_all_users(
 
     search: part of a name or an address, in any case; empty for all users.
     """
-    matching = _matching(search) if search else None
+    found_by = matching(search) if search else None
     found: list[Row[Any]] = []
     for platform in platforms:  # one at a time: the index of the latest users begins with the platform
         chosen = select(users).where(users.c.platform == platform)
-        if matching is not None:
-            chosen = chosen.where(matching)
+        if found_by is not None:
+            chosen = chosen.where(found_by)
         newest = users.c.last_message_at.desc().nulls_last()
         found += connection.execute(chosen.order_by(newest, users.c.user_id).limit(offset + limit)).all()
     found.sort(key=lambda row: -(row.last_message_at or 0))
     return [user_fields(row) for row in found[offset : offset + limit]]
 
 
-def _matching(search: str) -> ColumnElement[bool]:
+def matching(search: str) -> ColumnElement[bool]:
     """Users whose name or address contains `search`; SQLite ignores the case of ASCII only, so others are listed."""
     spellings = {search} if search.isascii() else {search, search.lower(), search.upper(), search.title()}
     named = [
@@ -245,6 +246,30 @@ def _matching(search: str) -> ColumnElement[bool]:
     ]
     address = "".join(char for char in search if char not in " ()-./")
     return or_(*named, users.c.user_id.contains(address or search, autoescape=True))
+
+
+def with_persons(connection: Connection, platforms: Sequence[Platform], now: float, limit: int) -> list[dict[str, Any]]:
+    """Users whom a person answers instead of the AI; `waiting_since` is the first message without an answer, or None.
+
+    Those who wait come first, the longest wait at the top.
+    """
+    answered_by_person = users.c.human_until.is_not(None) & (users.c.human_until > now)
+    chosen = select(users).where(users.c.platform.in_(platforms), answered_by_person).limit(limit)
+    found = [
+        {**user_fields(row), **plain(row, "human_since", "human_until"), "waiting_since": _unanswered(connection, row)}
+        for row in connection.execute(chosen).all()
+    ]
+    return sorted(found, key=lambda user: (user["waiting_since"] is None, user["waiting_since"] or user["human_since"]))
+
+
+def _unanswered(connection: Connection, user: Row[Any]) -> str | None:
+    """When a user wrote the first message behind our last one."""
+    theirs = of_user(conversations, user.platform, user.user_id)
+    ours = select(func.max(conversations.c.id)).where(theirs, conversations.c.role == "assistant").scalar_subquery()
+    later = select(func.min(conversations.c.timestamp)).where(
+        theirs, conversations.c.role == "user", conversations.c.id > func.coalesce(ours, 0)
+    )
+    return timestamp(connection.execute(later).scalar())
 
 
 def names_of(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -319,7 +344,7 @@ def parts_of(connection: Connection, reply_ids: Sequence[str]) -> dict[str, list
 
 def waiting_messages(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Inbound messages not answered yet, oldest first."""
-    return [_message(row) for row in _first_rows(connection, inbound, is_open(inbound), limit, platforms)]
+    return [message(row) for row in _first_rows(connection, inbound, is_open(inbound), limit, platforms)]
 
 
 def waiting_messages_of(
@@ -328,13 +353,13 @@ def waiting_messages_of(
     """One user's messages that are not answered yet, oldest first."""
     waiting = select(inbound).where(of_user(inbound, platform, user_id), is_open(inbound))
     rows = connection.execute(waiting.order_by(inbound.c.id).limit(limit))
-    return [_message(row) for row in rows]
+    return [message(row) for row in rows]
 
 
 def dead_letters(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Inbound messages that were given up or could not be parsed, newest first."""
     dead = in_states(inbound, "dead")
-    return [_message(row) for row in _first_rows(connection, inbound, dead, limit, platforms, newest_first=True)]
+    return [message(row) for row in _first_rows(connection, inbound, dead, limit, platforms, newest_first=True)]
 
 
 def _first_rows(
@@ -355,7 +380,8 @@ def _first_rows(
     return sorted(found, key=lambda row: int(row.id), reverse=newest_first)[:limit]
 
 
-def _message(row: Row[Any]) -> dict[str, Any]:
+def message(row: Row[Any]) -> dict[str, Any]:
+    """One inbound message in the form for operators."""
     stored = plain(row, "id", "platform", "external_id", "user_id", "raw", "received_at")
     state = plain(row, "due", "failures", "outcome", "error")
     return {"text": (row.body or {}).get("text"), **stored, **state}
@@ -368,9 +394,14 @@ def unsent_parts(connection: Connection, platforms: Sequence[Platform], limit: i
     return [part(row) for row in _first_rows(connection, outbound, waiting, limit, platforms)]
 
 
+def in_trouble(table: Table) -> ColumnElement[bool]:
+    """Parts that could not be sent or delivered and that no operator has dismissed: the condition of their index."""
+    return in_states(table, PartState.FAILED, PartState.UNDELIVERED) & table.c.dismissed_at.is_(None)
+
+
 def failed_parts(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Parts that could not be sent or delivered, newest first."""
-    trouble = in_states(outbound, PartState.FAILED, PartState.UNDELIVERED)
+    trouble = in_trouble(outbound)
     return [part(row) for row in _first_rows(connection, outbound, trouble, limit, platforms, newest_first=True)]
 
 
@@ -380,7 +411,7 @@ def troubled_parts_of(connection: Connection, platform: Platform, user_id: UserI
     waiting = connection.execute(
         select(outbound).where(mine, is_open(outbound)).order_by(outbound.c.id).limit(limit)
     ).all()
-    trouble = in_states(outbound, PartState.FAILED, PartState.UNDELIVERED)
+    trouble = in_trouble(outbound)
     # Among the newest of the platform: otherwise a user without failures costs a scan of all failed parts.
     lately = (
         select(outbound)

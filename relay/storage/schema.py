@@ -81,9 +81,12 @@ users = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("last_message_at", Double),
+    Column("human_since", Double),  # a person answers since then, and until then, instead of the AI
+    Column("human_until", Double),
     PrimaryKeyConstraint("platform", "user_id", name="users_pk"),
 )
 Index("users_recent", users.c.platform, users.c.last_message_at)
+Index("users_human", users.c.platform, users.c.human_until, sqlite_where=text("human_until IS NOT NULL"))
 
 conversations = Table(
     "conversations",
@@ -176,6 +179,7 @@ outbound = Table(
     Column("created_at", Double, nullable=False),
     Column("accepted_at", Double),
     Column("updated_at", Double, nullable=False),
+    Column("dismissed_at", Double),  # by an operator, so that a failure leaves the lists
     sqlite_autoincrement=True,
 )
 _is_open_part = text("state IN ('planned', 'sending', 'unknown')")
@@ -183,7 +187,8 @@ _has_left = text("provider_id IS NOT NULL")
 Index("outbound_open", outbound.c.platform, outbound.c.user_id, outbound.c.id, sqlite_where=_is_open_part)
 _is_accepted = text("state = 'accepted'")  # and no status was reported since
 Index("outbound_accepted", outbound.c.platform, outbound.c.accepted_at, sqlite_where=_is_accepted)
-Index("outbound_trouble", outbound.c.platform, outbound.c.id, sqlite_where=text("state IN ('failed', 'undelivered')"))
+_in_trouble = text("state IN ('failed', 'undelivered') AND dismissed_at IS NULL")
+Index("outbound_trouble", outbound.c.platform, outbound.c.id, sqlite_where=_in_trouble)
 Index("outbound_reply", outbound.c.reply_id)
 # Without the condition SQLite uses it for queries of the platform alone, and reads every row.
 Index("outbound_provider_id", outbound.c.platform, outbound.c.provider_id, sqlite_where=_has_left)
@@ -233,3 +238,17 @@ logins = Table(
     Column("used_at", Double, nullable=False),
     PrimaryKeyConstraint("login_id", name="logins_pk"),
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("platform", Text),
+    Column("user_id", Text),
+    Column("detail", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("audit_person", audit.c.platform, audit.c.user_id)

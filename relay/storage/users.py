@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Row, delete, func, update
 
-from relay.core.messages import SILENT_STATES, Decision, Platform, UserId, UserState
+from relay.core.messages import BARRED, SILENT_STATES, Decision, Platform, UserId, UserState
 from relay.storage.parts import cancel_parts
-from relay.storage.schema import conversations, inbound, outbound, users
+from relay.storage.schema import audit, conversations, inbound, outbound, users
 from relay.storage.transactions import Tx, Upsert, of_user
 
 _KEY = ["platform", "user_id"]
@@ -70,6 +70,17 @@ def _new_settings(decision: Decision) -> dict[str, Any]:
     return {**decision.settings, "paused_until": decision.paused_until, "paused": decision.reason}
 
 
+def bar_user(tx: Tx, platform: Platform, user_id: UserId, *, barred: bool) -> bool:
+    """Record in the settings of a user that no message is answered, or remove that; False for an unknown user."""
+    row = tx.locked_user(platform, user_id)
+    if row is None:
+        return False
+    settings = {key: value for key, value in (row.settings or {}).items() if key != BARRED}
+    changes: dict[str, Any] = {"settings": settings | ({BARRED: True} if barred else {}), "updated_at": tx.now}
+    tx.run(update(users).where(of_user(users, platform, user_id)).values(**changes))
+    return True
+
+
 def release_user(tx: Tx, platform: Platform, user_id: UserId) -> bool:
     """End a pause; False when the user was not paused."""
     row = tx.locked_user(platform, user_id)
@@ -92,7 +103,7 @@ def move_user(tx: Tx, platform: Platform, old: UserId, new: UserId) -> None:
         tx.run(update(users).where(of_user(users, platform, old)).values(user_id=new, updated_at=tx.now))
     elif old_row is not None and new_row is not None:
         _merge(tx, old_row, new_row)
-    for table in (conversations, outbound):
+    for table in (conversations, outbound, audit):
         tx.run(update(table).where(of_user(table, platform, old)).values(user_id=new))
 
 

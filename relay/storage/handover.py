@@ -1,0 +1,59 @@
+"""Who answers a user: the AI, or for a time a person. Rows inside a transaction.
+
+From the commit of a takeover the AI is silent: what is open enters the history unanswered, before the person's first
+message, so the claim of an answer under way ends (LeaseLost); and the AI's planned parts are canceled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, update
+
+from relay.core.messages import Kind, Origin, Outcome, Platform, UserId
+from relay.storage.history import add_message
+from relay.storage.parts import cancel_parts
+from relay.storage.schema import inbound, is_open, outbound, users
+from relay.storage.transactions import Tx, of_user
+
+
+def take_over(tx: Tx, platform: Platform, user_id: UserId, seconds: float) -> bool:
+    """Let a person answer for the next `seconds`, again from now on if one does already; False for an unknown user."""
+    row = tx.locked_user(platform, user_id)
+    if row is None:
+        return False
+    since = row.human_since if _is_with_person(row, tx.now) else tx.now
+    changes = {"human_since": since, "human_until": tx.now + seconds, "updated_at": tx.now}
+    tx.run(update(users).where(of_user(users, platform, user_id)).values(**changes))
+    cancel_parts(tx, of_user(outbound, platform, user_id) & (outbound.c.origin == Origin.ANSWER), "a person took over")
+    _leave_open_messages(tx, platform, user_id)
+    return True
+
+
+def _leave_open_messages(tx: Tx, platform: Platform, user_id: UserId) -> None:
+    """Finish what waits for an answer; its texts enter the history, where the person and later the model read them."""
+    finished = {"state": "done", "outcome": Outcome.LEFT_TO_PERSON, "reason": "a person took over", "lease_until": 0}
+    theirs = of_user(inbound, platform, user_id) & is_open(inbound)
+    changes = {**finished, "finished_at": tx.now, "updated_at": tx.now}
+    rows = tx.run(update(inbound).where(theirs).values(**changes).returning(inbound)).all()
+    for row in sorted(rows, key=lambda row: int(row.id)):
+        body: dict[str, Any] = row.body
+        if body["text"] and body["kind"] == Kind.TEXT:
+            about = {"moment": row.received_at, "topic": body["topic"]}
+            add_message(tx, platform, user_id, "user", body["text"], in_context=True, **about)
+    tx.run(update(inbound).where(inbound.c.id.in_([row.id for row in rows])).values(body=None, raw=None))
+
+
+def hand_back(tx: Tx, platform: Platform, user_id: UserId) -> bool:
+    """Let the AI answer again; False when it did already."""
+    row = tx.locked_user(platform, user_id)
+    if row is None or row.human_until is None:
+        return False
+    changes: dict[str, Any] = {"human_since": None, "human_until": None, "updated_at": tx.now}
+    tx.run(update(users).where(of_user(users, platform, user_id)).values(**changes))
+    return _is_with_person(row, tx.now)
+
+
+def _is_with_person(row: Row[Any], now: float) -> bool:
+    """Whether a person answers the user of this row; the time of the last takeover may have run out."""
+    return bool(row.human_until is not None and row.human_until > now)

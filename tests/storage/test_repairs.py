@@ -1,0 +1,154 @@
+"""What operators do about failures: each act once, recorded, with counters, lists and history in step."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from messaging_database import MessagingDatabase
+from relay.channels.registry import PLATFORMS
+from relay.channels.sms.spec import SMS
+from relay.channels.telegram.spec import TELEGRAM
+from relay.core.errors import NotRepaired, SendError, SendFailure
+from relay.core.messages import Decision, PartState, UserState
+from relay.storage.maintenance import problems
+from relay.storage.schema import conversations, inbound, outbound
+from tests.storage.fixtures import ANN, BOB, answered, claimed, claimed_part, known, message, rows
+
+REFUSED = SendError(SendFailure.REJECTED, "30007", "the carrier treated the text as spam")
+WHO = "login 12345678"
+
+
+async def failed_reply(db: MessagingDatabase) -> str:
+    """An answer of three parts, whose second could not be sent; the id of that part."""
+    await known(db)
+    await answered(db, "one ", "two ", "three")
+    first = await claimed_part(db)
+    await db.record_failed(first, REFUSED)
+    ((part_id,),) = [row for row in await rows(db, outbound, "part_id") if row[0] == first.id]
+    return str(part_id)
+
+
+async def listed(db: MessagingDatabase, kind: str, **chosen: object) -> list[str]:
+    return [row["text"] for row in await db.find_failures(kind, PLATFORMS, 50, **chosen)]
+
+
+async def test_a_failed_part_is_sent_again_with_what_was_canceled_behind_it(db: MessagingDatabase) -> None:
+    """As a new reply: the old rows keep what happened, the history has the text again, and it cannot be done twice."""
+    part_id = await failed_reply(db)
+    await db.repair("send-again", part_id, WHO)
+    states = [state for (state,) in await rows(db, outbound, "state")]
+    assert states == [PartState.FAILED, *[PartState.CANCELED] * 2, *[PartState.PLANNED] * 3]
+    assert (await rows(db, conversations, "message"))[-1] == ("one two three",)
+    assert await listed(db, "failed") == []
+    assert await listed(db, "unsent") == ["one ", "two ", "three"]
+    assert await db.query(problems) == []
+    with pytest.raises(NotRepaired, match="dealt with already"):
+        await db.repair("send-again", part_id, WHO)
+    (entry,) = await db.newest_actions(10)
+    assert (entry["who"], entry["action"], entry["user_id"]) == (WHO, "send-again", ANN)
+
+
+async def test_nothing_is_sent_again_to_a_person_who_opted_out(db: MessagingDatabase) -> None:
+    """The reason is for the operator, and nothing is recorded."""
+    part_id = await failed_reply(db)
+    await db.store_opt_out(message(), "STOP")
+    with pytest.raises(NotRepaired, match="stopped"):
+        await db.repair("send-again", part_id, WHO)
+    assert await db.newest_actions(10) == []
+    assert await listed(db, "failed") == ["one "]
+
+
+async def test_a_dismissed_failure_leaves_the_list_only(db: MessagingDatabase) -> None:
+    """The row keeps its state and code."""
+    part_id = await failed_reply(db)
+    await db.repair("dismiss", part_id, WHO)
+    assert await listed(db, "failed") == []
+    assert (await rows(db, outbound, "state", "error_code"))[0] == (PartState.FAILED, "30007")
+    with pytest.raises(NotRepaired):
+        await db.repair("dismiss", part_id, WHO)
+
+
+async def test_what_is_not_sent_yet_can_be_canceled(db: MessagingDatabase) -> None:
+    """The whole rest of the reply, and its text leaves the history."""
+    await known(db)
+    await answered(db, "one", "two")
+    ((part_id,), _) = await rows(db, outbound, "part_id")
+    await db.repair("cancel", part_id, WHO)
+    assert [state for (state,) in await rows(db, outbound, "state")] == [PartState.CANCELED] * 2
+    assert await rows(db, conversations, "message") == [("name=Ann",), ("hello",)]
+    with pytest.raises(NotRepaired, match="is being sent, or was sent"):
+        await db.repair("cancel", part_id, WHO)
+
+
+async def given_up(db: MessagingDatabase) -> str:
+    await known(db)
+    await db.store_inbound(message(text="lost"), "raw")
+    claim = await claimed(db)
+    await db.dead_letter_inbound(claim, "no answer from the model", [])
+    return str(claim.id)
+
+
+async def test_a_dead_letter_is_answered_as_if_it_had_come_now(db: MessagingDatabase) -> None:
+    """It is claimed again, without the time that had run out, and stands once in the history."""
+    letter = await given_up(db)
+    assert await listed(db, "dead") == ["lost"]
+    before = time.time()
+    await db.repair("answer-again", letter, WHO)
+    claim = await claimed(db)
+    assert (claim.message.text, claim.failures, claim.attempts) == ("lost", 0, 1)
+    assert claim.message.received_at >= before - 1
+    await db.complete_inbound(claim, Decision(prompt="lost"), [])
+    assert await rows(db, conversations, "message") == [("name=Ann",), ("lost",)]
+    assert await listed(db, "dead") == []
+    assert await db.query(problems) == []
+
+
+async def test_a_dead_letter_is_dismissed_once(db: MessagingDatabase) -> None:
+    """Its outcome stays; nothing can be done with it again."""
+    letter = await given_up(db)
+    await db.repair("dismiss-letter", letter, WHO)
+    assert await listed(db, "dead") == []
+    for act in ("dismiss-letter", "answer-again"):
+        with pytest.raises(NotRepaired, match="no such dead letter"):
+            await db.repair(act, letter, WHO)
+    assert (await rows(db, inbound, "outcome"))[-1] == ("gave up",)
+
+
+async def test_what_could_not_be_read_can_only_be_dismissed(db: MessagingDatabase) -> None:
+    """There is no text that could be answered."""
+    await db.store_dead_letter(SMS, "SM-x", "garbage", "no sender")
+    ((letter,),) = await rows(db, inbound, "id")
+    with pytest.raises(NotRepaired, match="could not be read"):
+        await db.repair("answer-again", str(letter), WHO)
+    await db.repair("dismiss-letter", str(letter), WHO)
+
+
+@pytest.mark.parametrize("act", ["send-again", "dismiss", "cancel", "answer-again", "dismiss-letter"])
+@pytest.mark.parametrize("row_id", ["", "no-such-row", "99999999999999999999999", "-1", "²"])
+async def test_an_unknown_row_is_refused_in_words(sqlite_url: str, opener: object, act: str, row_id: str) -> None:
+    """Whatever a form may hold."""
+    db: MessagingDatabase = await opener(sqlite_url)  # type: ignore[operator]
+    with pytest.raises(NotRepaired, match="any more"):
+        await db.repair(act, row_id, WHO)
+
+
+async def test_failures_are_filtered_and_paged(db: MessagingDatabase) -> None:
+    """By code, person, time and channel; a page goes on behind the last row of the one before."""
+    await failed_reply(db)
+    await known(db, BOB, "Bob")
+    await answered(db, "to Bob", user_id=BOB)
+    await db.record_failed(await claimed_part(db, BOB), SendError(SendFailure.RECIPIENT, "30005", "no such number"))
+    assert await listed(db, "failed") == ["to Bob", "one "]
+    assert await listed(db, "failed", code="30007") == ["one "]
+    assert await listed(db, "failed", person="bo") == ["to Bob"]
+    assert await listed(db, "failed", person=ANN[-4:]) == ["one "]
+    assert await listed(db, "failed", since=time.time() + 60) == []
+    assert [row["text"] for row in await db.find_failures("failed", [TELEGRAM], 50)] == []
+    (newest,) = await db.find_failures("failed", PLATFORMS, 1)
+    assert await listed(db, "failed", beyond=newest["row"]) == ["one "]
+    assert sorted(await db.failure_codes()) == ["30005", "30007"]
+    user = await db.find_user(SMS, BOB)
+    assert user is not None
+    assert user.state is UserState.ACTIVE
