@@ -81,7 +81,9 @@ def admin_routes(channel: ChannelSpec) -> APIRouter:
     )
     async def send(request: Request, message: body) -> Any:  # type: ignore[valid-type]
         values = message.model_dump()  # type: ignore[attr-defined]
-        return await server_of(request).send(values[channel.address_key], values["message"])
+        return await server_of(request).send(
+            values[channel.address_key], values["message"], takeover=values["takeover"]
+        )
 
     @routes.delete(
         f"{user_path}/history", dependencies=[ADMIN], summary="Forget a conversation.", openapi_extra=path_parameter
@@ -106,5 +108,6 @@ def _body_of(channel: ChannelSpec) -> type[BaseModel]:
     fields: dict[str, Any] = {
         channel.address_key: (channel.address_type, Field(description=channel.address_help)),
         "message": (str, Field(description=channel.message_help)),
+        "takeover": (bool, Field(default=False, description="A person answers from now on; the AI is silent.")),
     }
     return create_model("Message", **fields)

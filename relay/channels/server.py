@@ -196,11 +196,15 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         }
         return {**common, **await self.own_status(common)}
 
-    async def send(self, given: str, text: str) -> dict[str, Any]:
-        """Give an operator's message to the outbox, committed on return. Raises ApiError when it cannot be sent."""
+    async def send(self, given: str, text: str, *, takeover: bool = False) -> dict[str, Any]:
+        """Give an operator's message to the outbox, committed on return. Raises ApiError when it cannot be sent.
+
+        takeover: a person answers this user from now on, and the AI is silent for takeover_hours.
+        """
         user_id, parts = self.recipient(given), self.plan(text)
         self.require_reachable(user_id, await self.database.find_user(self.channel.platform, user_id))
-        reply_id = await self.database.plan_message(self.channel.platform, user_id, parts)
+        seconds = self.settings.takeover_hours * 3600 if takeover else None
+        reply_id = await self.database.plan_message(self.channel.platform, user_id, parts, takeover_seconds=seconds)
         self.pipeline.notify_outbox(user_id)
         sent = await self.database.query(lambda c: sent_parts(c, self.channel, reply_id))
         return {**sent, self.channel.address_key: user_id, "simulated": self.settings.simulated}

@@ -217,6 +217,8 @@ class Settings(BaseModel):
     """Numbers and chat ids that are answered; everybody when empty: +12345678900, 700000001."""
     blocklist: Words = ()
     """Numbers and chat ids that are never answered."""
+    takeover_hours: Annotated[float, Field(gt=0, le=720)] = 12.0
+    """How long the AI stays silent towards a person whom an operator answers, after the operator's last message."""
     loop_turns: Annotated[int, Field(ge=0, le=20)] = 10
     """After this many turns at machine speed, a sender is treated as a machine; 0: never."""
     loop_pause_seconds: Annotated[float, Field(ge=60, le=604_800)] = 3600.0

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from relay.config.settings import Settings
 from relay.core.channel import Channel
 from relay.core.errors import LeaseLost, ModelError, ModelFailure, UnusableAnswers
-from relay.core.guards import looks_like_a_loop, not_invited, over_limit, paused
+from relay.core.guards import barred, looks_like_a_loop, not_invited, over_limit, paused
 from relay.core.merging import Merger, Question
 from relay.core.messages import (
     Answer,
@@ -184,6 +184,9 @@ class Conversation:
             decision = Decision(reason=ignored, state=decision.state)
         if message.kind is Kind.MEDIA and await self._is_continued(claim, context):
             decision = Decision(reason="it is part of another message")
+        if user is not None and user.is_with_person(self._clock()) and _is_for_the_ai(decision):
+            left = Decision(reason="a person answers", state=decision.state)
+            return await self._complete(claim, left, [], outcome=Outcome.LEFT_TO_PERSON, reason=left.reason)
         refused = self._refusal(claim, decision, context)
         if refused is None and decision.prompt is not None:
             if user is not None and user.state is UserState.PAUSED:
@@ -213,7 +216,7 @@ class Conversation:
             return None
         message, user = claim.message, context.user
         known = user is not None and user.message_count > 0
-        refusal = not_invited(message.user_id, self._settings, known=known, writer=message.writer)
+        refusal = barred(user) or not_invited(message.user_id, self._settings, known=known, writer=message.writer)
         if not decision.from_person:
             refusal = refusal or paused(user, self._clock()) or self._machine(message, context)
         if not decision.from_person or decision.prompt is not None:
@@ -390,6 +393,11 @@ class Conversation:
         await self._inbox.dead_letter_inbound(claim, reason, self._channel.plan(APOLOGY), merged)
         self._outbox.notify(claim.message.user_id)
         return True
+
+
+def _is_for_the_ai(decision: Decision) -> bool:
+    """Whether a person who has taken over answers this instead; commands and keywords are carried out all the same."""
+    return decision.prompt is not None or decision.hold
 
 
 def _edit(claim: Claim, decision: Decision, context: InboundContext) -> tuple[Claim, Decision]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from relay.config.settings import Settings
-from relay.core.messages import Decision, HistoryMessage, Limit, Usage, User, UserState
+from relay.core.messages import BARRED, Decision, HistoryMessage, Limit, Usage, User, UserState
 
 SAME_TEXTS = 5
 SAME_TEXT_SECONDS = 600.0
@@ -51,6 +51,11 @@ def not_invited(user_id: str, settings: Settings, *, known: bool, writer: str | 
         text = "This is a private line, so I cannot answer. Please ask its owner to add you."
         return Decision(reply=None if known else text, reason="not on the allowlist")
     return None
+
+
+def barred(user: User | None) -> Decision | None:
+    """A refusal while the operator does not want this user answered."""
+    return Decision(reason="blocked by the operator") if user is not None and user.settings.get(BARRED) else None
 
 
 def paused(user: User | None, now: float) -> Decision | None:

@@ -256,10 +256,10 @@ class RunningChannel:
     async def _post(self, path: str, body: bytes) -> httpx.Response:
         return await self.client.post(path, content=body, headers=self.contract.headers(path, body))
 
-    async def send_by_hand(self, text: str) -> httpx.Response:
+    async def send_by_hand(self, text: str, **more: Any) -> httpx.Response:
         """A message of the operator to the user."""
         channel = self.contract.channel
-        body = {channel.address_key: self.contract.user, "message": text}
+        body = {channel.address_key: self.contract.user, "message": text, **more}
         return await self.client.post(f"/{channel.platform}/send", json=body)
 
     # -- time ----------------------------------------------------------------------------------------------------------

@@ -124,6 +124,17 @@ async def ask(running: RunningChannel) -> None:
     await running.until(lambda: len(running.provider.sends) > 0)
 
 
+@pytest.mark.parametrize("takeover", [False, True])
+@rows(Row.TEXT)
+async def test_a_message_by_hand_silences_the_ai_when_it_takes_over(running: RunningChannel, takeover: bool) -> None:
+    """A script's notice changes nothing; an operator who takes over is not talked over."""
+    assert (await running.send_by_hand("by hand", takeover=takeover)).status_code == 202
+    assert (await running.post(running.contract.payloads[Row.TEXT].body)).status_code == 200
+    await running.idle()
+    assert [send.text for send in running.provider.sends] == ["by hand", *([] if takeover else [MODEL_TEXT])]
+    assert len(running.questions()) == (0 if takeover else 1)
+
+
 @rows(Row.BLOCKED)
 async def test_a_user_who_blocked_us_is_not_written_to(running: RunningChannel) -> None:
     """The part fails at once, the user's state changes, and an operator's message is refused."""
