@@ -10,9 +10,9 @@ import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import httpx
@@ -22,10 +22,11 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from messaging_database import MessagingDatabase, open_database
-from relay.channels.registry import AllSettings, KnownPlatform
+from relay.channels.registry import PLATFORMS, AllSettings, KnownPlatform
 from relay.config.settings import Settings, load_settings
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
-from relay.console.login import log_in, log_out, own_path
+from relay.console.failures import ACTS, MAX_AT_ONCE, ROWS_PER_PAGE, TITLES, Filter, Kind, repair_all
+from relay.console.login import log_in, log_out, operator_of, own_path
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
 from relay.console.pages import HEADERS, Pages, person_url
 from relay.console.person import Address, read_person
@@ -35,6 +36,7 @@ from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
 from relay.core.messages import UserId, db_safe
 from relay.core.text import timestamp
+from relay.storage import queries
 from relay.web.access import ADMIN, PUBLIC, origin_is_ours
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
@@ -47,6 +49,7 @@ PROBE_SECONDS = 1.0
 
 MAX_OFFSET = 10_000
 MAX_ID = 2**63 - 1
+FAILURE_PAGE: dict[str, Any] = {"kinds": TITLES, "acts": ACTS, "most": MAX_AT_ONCE, "page_size": ROWS_PER_PAGE}
 
 routes = APIRouter()
 
@@ -71,10 +74,29 @@ class Console:
 
     async def person(self, address: Address, before: int | None = None) -> dict[str, Any]:
         """The values of a user's page. Raises ApiError(404) for an unknown address."""
-        found = await self.database.query(lambda connection: read_person(connection, address, before))
+        now = time.time()
+        found = await self.database.query(lambda connection: read_person(connection, address, before, now))
         if found is None:
-            raise ApiError(404, "nobody is known under this address", "go back to the first page and search")
-        return {"address": address, "time": timestamp(time.time()), **found}
+            raise _unknown()
+        return {"address": address, "time": timestamp(now), **found}
+
+    async def failures(self, chosen: Filter, limit: int) -> list[dict[str, Any]]:
+        platforms = chosen.platforms(PLATFORMS)
+        rows: list[dict[str, Any]] = await self.database.find_failures(
+            chosen.kind, platforms, limit, **chosen.arguments(time.time())
+        )
+        return rows
+
+    async def names(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """The names of the users of these rows, by "platform address"."""
+        keys = {(row["platform"], row["user_id"]) for row in rows if row["user_id"]}
+        found = await self.database.query(lambda connection: queries.names_of(connection, keys))
+        return {" ".join(key): name for key, name in found.items()}
+
+    def operator(self, request: Request) -> str:
+        """Who acts, for the audit log."""
+        token = self.settings.admin_token
+        return operator_of(request, token.get_secret_value() if token else None)
 
 
 def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE_SECONDS) -> FastAPI:
@@ -116,6 +138,10 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
     return app
 
 
+def _unknown() -> ApiError:
+    return ApiError(404, "nobody is known under this address", "go back to the first page and search")
+
+
 async def _console(request: Request) -> Console:
     console: Console = request.app.state.console
     return console
@@ -141,7 +167,19 @@ async def _search(
     return Search(q, offset)
 
 
+async def _filter(
+    kind: Kind = "failed",
+    platform: Annotated[str, Query(max_length=40)] = "",
+    code: Annotated[str, Query(max_length=40)] = "",
+    person: Annotated[str, Query(max_length=100)] = "",
+    days: Annotated[int, Query(ge=0, le=3660)] = 0,
+    beyond: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
+) -> Filter:
+    return Filter(kind, platform, db_safe(code), db_safe(person).strip(), days, beyond)
+
+
 Here = Annotated[Console, Depends(_console)]
+Filtered = Annotated[Filter, Depends(_filter)]
 InQuery = Annotated[Address, Depends(_address_in_query)]
 InForm = Annotated[Address, Depends(_address_in_form)]
 Searched = Annotated[Search, Depends(_search)]
@@ -175,6 +213,29 @@ async def person_page(
     )
 
 
+@routes.get("/failures", dependencies=[ADMIN], summary="What waits and what failed: filtered, in pages.")
+async def failures_page(console: Here, chosen: Filtered, done: Annotated[str, Query(max_length=300)] = "") -> Response:
+    rows = await console.failures(chosen, ROWS_PER_PAGE + 1)
+    names = await console.names(rows)
+    codes = await console.database.failure_codes()
+    now = timestamp(time.time())
+    shown: dict[str, Any] = {
+        "rows": rows[:ROWS_PER_PAGE],
+        "more": len(rows) > ROWS_PER_PAGE,
+        "names": names,
+        "codes": codes,
+    }
+    return console.pages.show("failures.html", chosen=chosen, done=done, time=now, **shown, **FAILURE_PAGE)
+
+
+@routes.get("/audit", dependencies=[ADMIN], summary="What operators did, when, and by which login.")
+async def audit_page(console: Here, before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None) -> Response:
+    entries = await console.database.newest_actions(ROWS_PER_PAGE + 1, before)
+    names = await console.names(entries)
+    more = entries[ROWS_PER_PAGE - 1]["id"] if len(entries) > ROWS_PER_PAGE else None
+    return console.pages.show("audit.html", entries=entries[:ROWS_PER_PAGE], names=names, more=more)
+
+
 @routes.get("/static/{name}", dependencies=[PUBLIC], summary="Style, script and icon of the pages.")
 async def static_file(name: str, console: Here) -> Response:
     found = console.pages.file(name)
@@ -188,7 +249,11 @@ async def static_file(name: str, console: Here) -> Response:
 
 @routes.post("/person/send", dependencies=[ADMIN], summary="Send a message by hand, through the channel's server.")
 async def send(
-    console: Here, address: InForm, message: Annotated[str, Form()] = "", form: Annotated[str, Form()] = ""
+    request: Request,
+    console: Here,
+    address: InForm,
+    message: Annotated[str, Form()] = "",
+    form: Annotated[str, Form()] = "",
 ) -> Response:
     if console.forms.is_new(form[:64]):
         try:
@@ -196,12 +261,63 @@ async def send(
         except NotSent as problem:
             values = await console.person(address)
             return console.pages.show("person.html", status=502, **values, done="", written=message, problem=problem)
+        await console.database.record_action(console.operator(request), "send and take over", *address.key)
     return _redirect(person_url(address.platform, address.user_id, done="sent") + "#newest")
 
 
+@routes.post("/person/takeover", dependencies=[ADMIN], summary="Answer by hand: the AI is silent from now on.")
+async def take_over(request: Request, console: Here, address: InForm) -> Response:
+    seconds = console.settings.takeover_hours * 3600
+    if not await console.database.take_over(*address.key, seconds, console.operator(request)):
+        raise _unknown()
+    return _redirect(person_url(address.platform, address.user_id, done="taken") + "#newest")
+
+
+@routes.post("/person/handback", dependencies=[ADMIN], summary="Let the AI answer again.")
+async def hand_back(request: Request, console: Here, address: InForm) -> Response:
+    await console.database.hand_back(*address.key, console.operator(request))
+    return _redirect(person_url(address.platform, address.user_id, done="handed-back") + "#newest")
+
+
+@routes.post("/person/block", dependencies=[ADMIN], summary="Answer a person no more.")
+async def block(request: Request, console: Here, address: InForm) -> Response:
+    return await _bar(request, console, address, barred=True)
+
+
+@routes.post("/person/unblock", dependencies=[ADMIN], summary="Answer a blocked person again.")
+async def unblock(request: Request, console: Here, address: InForm) -> Response:
+    return await _bar(request, console, address, barred=False)
+
+
+async def _bar(request: Request, console: Console, address: Address, *, barred: bool) -> Response:
+    if not await console.database.bar_user(*address.key, barred=barred, who=console.operator(request)):
+        raise _unknown()
+    return _redirect(person_url(address.platform, address.user_id, done="barred" if barred else "unbarred"))
+
+
+@routes.post("/failures", dependencies=[ADMIN], summary="Send again, answer again, cancel or dismiss chosen rows.")
+async def repair(
+    request: Request,
+    console: Here,
+    chosen: Filtered,
+    act: Annotated[str, Form(max_length=20)],
+    row: Annotated[list[str], Form(max_length=MAX_AT_ONCE)] = [],  # noqa: B006 (FastAPI copies it)
+    everything: Annotated[bool, Form()] = False,
+) -> Response:
+    if act not in ACTS[chosen.kind]:
+        raise ApiError(422, "this list has no such act", f"choose one of {', '.join(ACTS[chosen.kind]) or 'none'}")
+    if everything:
+        matching = replace(chosen, beyond=None)
+        row = [str(found["id"]) for found in await console.failures(matching, MAX_AT_ONCE)]
+    who = console.operator(request)
+    done = await repair_all(lambda row_id: console.database.repair(act, row_id[:64], who), row)
+    return _redirect(chosen.url(done=done))
+
+
 @routes.post("/person/release", dependencies=[ADMIN], summary="Resume answering somebody who was taken for a machine.")
-async def release(console: Here, address: InForm) -> Response:
+async def release(request: Request, console: Here, address: InForm) -> Response:
     await console.database.release_user(address.platform, address.user_id)
+    await console.database.record_action(console.operator(request), "release", *address.key)
     return _redirect(person_url(address.platform, address.user_id, done="released"))
 
 
@@ -211,10 +327,11 @@ async def ask_before_clearing(console: Here, address: InQuery) -> Response:
 
 
 @routes.post("/person/clear", dependencies=[ADMIN], summary="Remove a person's history for good.")
-async def clear(console: Here, address: InForm) -> Response:
+async def clear(request: Request, console: Here, address: InForm) -> Response:
     removed = await console.database.clear_history(address.platform, address.user_id)
     if removed is None:
-        raise ApiError(404, "nobody is known under this address", "go back to the first page and search")
+        raise _unknown()
+    await console.database.record_action(console.operator(request), "clear the history", *address.key)
     return _redirect(person_url(address.platform, address.user_id, done=f"cleared-{removed}"))
 
 

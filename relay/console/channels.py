@@ -37,10 +37,10 @@ class SubmittedForms:
 
 
 async def send_manual_message(http: httpx.AsyncClient, settings: Settings, address: Address, message: str) -> None:
-    """Send a message to a user; it is in the outbox when this returns. Raises NotSent."""
+    """Send a message to a user and take over from the AI; it is in the outbox when this returns. Raises NotSent."""
     channel, token = BY_PLATFORM[address.platform], settings.admin_token
     name, url = channel.title, f"{channel.url(settings)}/{channel.platform}/send"
-    body = {channel.address_key: address.user_id, "message": message}
+    body = {channel.address_key: address.user_id, "message": message, "takeover": True}
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token is not None else {}
     try:
         response = await http.post(url, json=body, headers=headers)

@@ -36,6 +36,14 @@ async def _end(request: Request, logins: Logins, admin_token: str) -> None:
         await logins.end_login(login_id(cookie, admin_token))
 
 
+def operator_of(request: Request, admin_token: str | None) -> str:
+    """Who acts, for the audit log: the beginning of the login's stored name, the token itself, or this machine."""
+    if admin_token is None:
+        return "this machine"
+    cookie = request.cookies.get(COOKIE)
+    return f"login {login_id(cookie, admin_token)[:8]}" if cookie else "admin token"
+
+
 def own_path(path: str) -> str:
     """`path` when it is a path of this console, else "/": the target of the redirect after a login."""
     try:

@@ -17,9 +17,13 @@ from relay.core.errors import StorageError
 from relay.core.messages import PartState, Platform, db_safe
 from relay.core.text import timestamp
 from relay.storage import queries
+from relay.storage.search import find_messages
 
 USERS_PER_PAGE = 25
 ROWS_PER_LIST = 20
+MIN_SEARCHED = 2
+"""A shorter text is searched in names and addresses only."""
+
 PAUSED = "paused"
 
 QueryRunner = Callable[[Callable[[Connection], dict[str, Any]]], Awaitable[dict[str, Any]]]
@@ -60,7 +64,10 @@ def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
         "failed": queries.failed_parts(connection, PLATFORMS, ROWS_PER_LIST),
         "dead_letters": queries.dead_letters(connection, PLATFORMS, ROWS_PER_LIST),
     }
-    mentioned = {(row["platform"], row["user_id"]) for rows in lists.values() for row in rows if row["user_id"]}
+    found = find_messages(connection, PLATFORMS, words, ROWS_PER_LIST) if len(words) >= MIN_SEARCHED else []
+    mentioned = {
+        (row["platform"], row["user_id"]) for rows in (*lists.values(), found) for row in rows if row["user_id"]
+    }
     return {
         "platforms": {platform: _figures(connection, platform, now) for platform in PLATFORMS},
         "paused": [
@@ -68,8 +75,10 @@ def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
             for platform in PLATFORMS
             if (value := queries.read_state(connection, platform, PAUSED))
         ],
+        "with_persons": queries.with_persons(connection, PLATFORMS, now, ROWS_PER_LIST),
         "people": people[:USERS_PER_PAGE],
         "more_people": len(people) > USERS_PER_PAGE,
+        "found_messages": found,
         "names": {" ".join(who): name for who, name in queries.names_of(connection, mentioned).items()},
         **lists,
     }
@@ -78,4 +87,5 @@ def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
 def _figures(connection: Connection, platform: Platform, now: float) -> dict[str, Any]:
     figures = queries.status(connection, platform, PLATFORMS, now)
     delivery = figures["delivery"]
-    return {**figures, "failed_parts": delivery[PartState.FAILED] + delivery[PartState.UNDELIVERED]}
+    lost = delivery[PartState.FAILED] + delivery[PartState.UNDELIVERED]
+    return {**figures, "failed_parts": lost - figures["dismissed_parts"]}

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from relay.core.messages import Platform, UserId
+from relay.core.messages import BARRED, Platform, UserId
 from relay.core.text import timestamp
 from relay.storage import queries
 
@@ -22,6 +22,10 @@ class Address:
 
     platform: Platform
     user_id: UserId
+
+    @property
+    def key(self) -> tuple[Platform, UserId]:
+        return self.platform, self.user_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class ConversationEntry:
     due: str | None = None
 
 
-def read_person(connection: Connection, address: Address, before: int | None) -> dict[str, Any] | None:
+def read_person(connection: Connection, address: Address, before: int | None, now: float) -> dict[str, Any] | None:
     """The user and a page of the conversation, oldest first; None for an unknown address.
 
     before: id of a history message to page back from; without it the newest page, waiting messages included.
@@ -70,6 +74,9 @@ def read_person(connection: Connection, address: Address, before: int | None) ->
         "person": {
             **queries.user_fields(user),
             "language": user.language,
+            "with_person": user.is_with_person(now),
+            "human_until": timestamp(user.human_until),
+            "barred": bool(user.settings.get(BARRED)),
             "paused": user.settings.get("paused"),
             "paused_until": timestamp(user.settings.get("paused_until")),
         },

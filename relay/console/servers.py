@@ -16,6 +16,7 @@ import httpx
 
 from relay.channels.registry import CHANNELS
 from relay.config.settings import Settings
+from relay.console.pages import money as money_text
 from relay.core.http_client import json_object, never_left
 from relay.launcher.outages import read_launcher
 
@@ -120,6 +121,6 @@ def _formatted(value: str | float, *, money: bool) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"${value:,.2f}" if money else f"{value:.4g}"
+            return money_text(value) if money else f"{value:.4g}"
         case _:
             return str(value)[:MAX_FACT_CHARS]

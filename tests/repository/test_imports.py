@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.config",
         "relay.web",
         "relay.storage.queries",
+        "relay.storage.search",
         "relay.channels.registry",
         "relay.launcher.outages",
         "relay.llm.checks",

@@ -1,0 +1,73 @@
+"""The page of what waits and what failed: one list at a time, filtered, in pages, with acts on chosen rows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from relay.core.errors import NotRepaired
+from relay.core.messages import Platform
+
+ROWS_PER_PAGE = 50
+MAX_AT_ONCE = 500
+"""How many rows one act on everything that matches deals with; the page says so, and it can be repeated."""
+
+DAY = 86_400.0
+Kind = Literal["failed", "dead", "waiting", "unsent"]
+TITLES: dict[Kind, str] = {
+    "failed": "Parts that failed",
+    "dead": "Dead letters",
+    "waiting": "Waiting for an answer",
+    "unsent": "Parts not sent yet",
+}
+ACTS: dict[Kind, dict[str, str]] = {
+    "failed": {"send-again": "Send again", "dismiss": "Dismiss"},
+    "dead": {"answer-again": "Answer again", "dismiss-letter": "Dismiss"},
+    "waiting": {},
+    "unsent": {"cancel": "Cancel"},
+}
+"""The acts that each list offers, by their name in relay.storage.repairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows of one list are shown. days: at most this old; 0: all. beyond: the last row of the page before."""
+
+    kind: Kind = "failed"
+    platform: str = ""
+    code: str = ""
+    person: str = ""
+    days: int = 0
+    beyond: int | None = None
+
+    def url(self, **changes: Any) -> str:
+        """The address of the page with these choices, changed as given."""
+        chosen = {**asdict(self), **changes}
+        return "/failures?" + urlencode({key: value for key, value in chosen.items() if value})
+
+    def arguments(self, now: float) -> dict[str, Any]:
+        """The same for the query."""
+        since = now - self.days * DAY if self.days else 0.0
+        return {"code": self.code, "person": self.person, "since": since, "beyond": self.beyond}
+
+    def platforms(self, known: Iterable[Platform]) -> list[Platform]:
+        return [platform for platform in known if self.platform in ("", platform)]
+
+
+Repair = Callable[[str], Awaitable[Any]]
+"""Does the act on the row with this id. Raises NotRepaired."""
+
+
+async def repair_all(repair: Repair, row_ids: Iterable[str]) -> str:
+    """Do one act on several rows, each in a transaction of its own; what became of them, as a sentence."""
+    done, refused = 0, list[str]()
+    for row_id in row_ids:
+        try:
+            await repair(row_id)
+            done += 1
+        except NotRepaired as error:
+            refused.append(str(error))
+    sentence = f"Done: {done}."
+    return f"{sentence} Not done: {len(refused)} ({refused[0]})." if refused else sentence

@@ -1,0 +1,129 @@
+"""The page of failures with its acts, taking over, blocking, the audit log, and the way into a closed console."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from messaging_database import MessagingDatabase
+from relay.channels.registry import PLATFORMS
+from relay.channels.sms.spec import SMS
+from relay.core.messages import UserId
+from tests.console.running import browsing, opened, settings_after, settings_for
+from tests.console.sample_data import ALICE, SampleData, alice_asks
+
+PERSON = {"platform": "sms", "id": ALICE}
+
+
+async def much_fails(database: MessagingDatabase) -> None:
+    """Sixty answers to Alice that could not be sent, for two reasons, and a message that was given up."""
+    sample = SampleData(database)
+    await sample.register(SMS, ALICE, "Alice")
+    for number in range(60):
+        await sample.receive(SMS, ALICE, f"question {number}")
+        await sample.answer(SMS, ALICE, f"answer {number}")
+        await sample.fail(SMS, ALICE, "30007" if number % 2 else "30006", "the carrier did not take it")
+    await sample.receive(SMS, ALICE, "lost for good")
+    await database.dead_letter_inbound(await sample.claim(SMS, ALICE), "no answer from the model", ())
+
+
+def rows_of(page: str) -> list[str]:
+    return re.findall(r'<li id="row-([0-9a-f]+)">', page)
+
+
+async def test_figures_lead_to_their_rows_with_filters_and_pages(tmp_path: Path) -> None:
+    """Nothing is out of reach behind the first twenty, and each page goes on where the one before ended."""
+    async with browsing(await settings_after(much_fails, tmp_path)) as browser:
+        home = (await browser.get("/")).text
+        for kind in ("failed", "dead", "waiting", "unsent"):
+            assert f'href="/failures?kind={kind}"' in home
+        first = (await browser.get("/failures?kind=failed")).text
+        (following,) = re.findall(r'href="([^"]*)">Next page', first)
+        second = (await browser.get(following.replace("&amp;", "&"))).text
+        assert (len(rows_of(first)), len(rows_of(second))) == (50, 10)
+        assert not set(rows_of(first)) & set(rows_of(second))
+        assert len(rows_of((await browser.get("/failures?code=30007&person=ali&days=1")).text)) == 30
+        assert "Nothing here that matches" in (await browser.get("/failures?platform=telegram")).text
+        assert "lost for good" in (await browser.get("/failures?kind=dead")).text
+        assert (await browser.get("/failures?kind=nonsense")).status_code == 422
+
+
+async def test_chosen_rows_are_dealt_with_and_the_log_has_it(tmp_path: Path) -> None:
+    """One by one, then all that match; a repeated form is told that there is nothing left to do."""
+    settings = await settings_after(much_fails, tmp_path)
+    async with browsing(settings) as browser:
+        rows = rows_of((await browser.get("/failures?code=30006")).text)[:2]
+        for sentence in ("Done: 2.", "Done: 0. Not done: 2 (it did not fail, or was dealt with already)."):
+            done = await browser.post("/failures?code=30006", data={"act": "send-again", "row": rows})
+            page = (await browser.get(done.headers["Location"])).text
+            assert sentence in page
+            assert not set(rows) & set(rows_of(page))
+        everything = await browser.post("/failures?code=30007", data={"act": "dismiss", "everything": "true"})
+        assert "Done: 30." in (await browser.get(everything.headers["Location"])).text
+        assert (await browser.get("/api/overview")).json()["platforms"]["sms"]["failed_parts"] == 28
+        wrong = await browser.post("/failures?kind=waiting", data={"act": "dismiss", "row": "1"})
+        assert wrong.status_code == 422
+        log = (await browser.get("/audit")).text
+        assert (log.count("<td>dismiss</td>"), "this machine" in log, "Alice" in log) == (30, True, True)
+    async with opened(settings) as database:
+        unsent = await database.find_failures("unsent", PLATFORMS, 50)
+    assert len(unsent) == 2
+
+
+async def test_a_person_is_taken_over_and_given_back(tmp_path: Path) -> None:
+    """By a button; the home page lists who waits, and the page of the person says whose turn it is."""
+    settings = await settings_after(alice_asks, tmp_path)
+    async with browsing(settings) as browser:
+        taken = await browser.post("/person/takeover", data=PERSON)
+        page = (await browser.get(taken.headers["Location"].partition("#")[0])).text
+        assert "You have taken over. The AI is silent." in page
+        assert "Back to the AI" in page
+        async with opened(settings) as database:
+            await SampleData(database).receive(SMS, ALICE, "hello?")
+            assert (await database.find_user(SMS, UserId(ALICE))) is not None
+        assert 'id="humans"' in (await browser.get("/")).text
+        back = await browser.post("/person/handback", data=PERSON)
+        assert "The AI answers again" in (await browser.get(back.headers["Location"].partition("#")[0])).text
+        assert 'id="humans"' not in (await browser.get("/")).text
+        log = (await browser.get("/audit")).text
+        assert log.index("back to the AI") < log.index("take over")
+
+
+async def test_a_person_is_blocked_and_unblocked(tmp_path: Path) -> None:
+    """Both are said on the person's page."""
+    async with browsing(await settings_after(alice_asks, tmp_path)) as browser:
+        blocked = await browser.post("/person/block", data=PERSON)
+        assert "stored and not answered" in (await browser.get(blocked.headers["Location"])).text
+        unblocked = await browser.post("/person/unblock", data=PERSON)
+        assert "Block this person" in (await browser.get(unblocked.headers["Location"])).text
+
+
+@pytest.mark.parametrize("act", ["takeover", "block", "unblock"])
+async def test_an_unknown_person_is_neither_taken_over_nor_blocked(tmp_path: Path, act: str) -> None:
+    """Nor is it recorded."""
+    async with browsing(settings_for(tmp_path)) as browser:
+        assert (await browser.post(f"/person/{act}", data=PERSON)).status_code == 404
+        assert "No operator has done anything yet" in (await browser.get("/audit")).text
+
+
+async def test_the_search_finds_what_people_wrote(tmp_path: Path) -> None:
+    """In any case of the letters, as text, with a link to its place; a percent sign is no wildcard."""
+    async with browsing(await settings_after(alice_asks, tmp_path)) as browser:
+        found = (await browser.get("/", params={"q": "6 TIMES 7"})).text
+        assert "What is 6 times 7?" in found
+        assert re.search(r"#line-\d+", found)
+        assert "We: It is 42." in (await browser.get("/", params={"q": "is 42"})).text
+        assert "6 times 7" not in (await browser.get("/", params={"q": "6%7"})).text
+
+
+async def test_a_closed_console_shows_the_way_in(tmp_path: Path) -> None:
+    """With a line for .env, made anew each time; programs get the error as before."""
+    async with browsing(settings_for(tmp_path, public_url="https://relay.example.com")) as browser:
+        page = await browser.get("/")
+        again = await browser.get("/person?platform=sms&id=1")
+        tokens = [re.findall(r"ADMIN_TOKEN=([\w-]{43})<", one.text) for one in (page, again)]
+        assert (page.status_code, len(tokens[0]), tokens[0] != tokens[1]) == (403, 1, True)
+        program = await browser.get("/", headers={"Accept": "application/json"})
+        assert program.json()["error"].startswith("admin routes are closed")
