@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from relay.core.messages import Decision, HistoryMessage, InboundMessage, Part, PlannedPart, Platform, Receipt, User
+from relay.core.progress import Progress
 
 
 class Channel(Protocol):
@@ -57,8 +58,11 @@ class Channel(Protocol):
         """Cut and format a whole reply into parts that the provider takes; never empty, whatever the text."""
         ...
 
-    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[None]:
-        """Show a typing indicator where this message was written while the context lasts; never raises."""
+    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[Progress | None]:
+        """Show a typing indicator where this message was written while the context lasts; never raises.
+
+        It returns the Progress that shows the answer as it grows, or None where only whole answers are shown.
+        """
         ...
 
     async def wait_for_rate_limit(self, part: Part) -> None:

@@ -39,6 +39,7 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.model_outage import ModelOutage
+from relay.core.progress import Progress
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.retry import MODEL_BACKOFF, next_delay
 from relay.core.store import Store
@@ -70,6 +71,7 @@ LOOP_NOTICE = (
 )
 NOTICE = "I cannot answer right now. I have your message and will answer as soon as I can."
 APOLOGY = "I am sorry, I could not answer your last message. Please send it again later."
+STOPPED_NOTICE = '\n\n_(stopped here; write "continue" and I go on)_'
 SENTENCES = {
     ModelFailure.CONTEXT_TOO_LONG: "That message is too long for me. Please send a shorter one.",
     ModelFailure.REFUSED: "I cannot answer that. Please try asking in a different way.",
@@ -92,6 +94,7 @@ class Model(Protocol):
         user: str,
         name: str | None,
         unusable: int = 0,
+        progress: Progress | None = None,
     ) -> Answer: ...
     async def is_usable(self) -> bool: ...
 
@@ -178,6 +181,8 @@ class Conversation:
         context = await self._inbox.load_context(claim, self._settings.history_exchanges, MAX_MERGED)
         user = context.user
         decision = self._channel.decide(message, user)
+        if decision.permitted is not None:
+            decision = await decision.permitted()
         if message.kind is Kind.EDITED:
             claim, decision = _edit(claim, decision, context)
         if ignored := self._channel.why_ignored(message, context.recent):
@@ -305,16 +310,19 @@ class Conversation:
         if claim.unusable >= self._settings.max_unusable_answers:
             await self._refuse(question, ModelFailure.UNUSABLE)
             return None
+        messages, sources = await self._messages(question.prompt, user, history)
         try:
-            async with self._channel.typing(claim.message):
-                messages, sources = await self._messages(question.prompt, user, history)
-                answer = await self._model.ask(
+            async with self._channel.typing(claim.message) as shown:
+                progress = shown or Progress()
+                asking = self._model.ask(
                     messages,
                     platform=self._platform,
                     user=_opaque(self._platform, user_id),
                     name=question.decision.name or (user.name if user else None),
                     unusable=claim.unusable,
+                    progress=progress,
                 )
+                answer = await progress.until_stopped(asking)
         except ModelError as error:
             self._metrics.model_calls.labels(self._platform, error.kind).inc()
             await self._record_unusable(claim, error.unusable)
@@ -322,9 +330,27 @@ class Conversation:
                 error.kind = ModelFailure.UNUSABLE
             await self._without_answer(question, error)
             return None
+        if answer is None:
+            await self._complete_stopped(question, progress.text.strip())
+            return None
         self._metrics.model_calls.labels(self._platform, "answered").inc()
         await self._record_unusable(claim, answer.unusable)
         return replace(answer, sources=sources)
+
+    async def _complete_stopped(self, question: Question, text: str) -> None:
+        """Complete a question whose answer the user stopped: the beginning that was written is the answer."""
+        self._metrics.model_calls.labels(self._platform, "stopped").inc()
+        parts = self._channel.plan(text + STOPPED_NOTICE) if text else []
+        outcome = Outcome.ANSWERED if text else Outcome.SILENT
+        await self._inbox.complete_inbound(
+            question.claim,
+            question.decision,
+            parts,
+            answer=Answer(text) if text else None,
+            outcome=outcome,
+            reason="stopped by the user",
+            merged=question.merged,
+        )
 
     async def _end_outage(self) -> None:
         """The model works: after an outage, make all postponed questions due for the next sweep."""

@@ -5,7 +5,7 @@ All of them are frozen; ids and states have types of their own. Times are second
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
@@ -215,8 +215,9 @@ class Decision:
     that is answered next, as a message of its own. `preface` and `postscript` (Markdown) go before and after the
     model's answer.
     from_person: the provider marks machines and this is none, so neither speed nor repetition is taken for one, and a
-    command is carried out beyond every limit. The other fields are changes to the user, committed together with the
-    answer.
+    command is carried out beyond every limit. permitted: awaited for the decision that replaces this one, where it
+    depends on what the provider says of the sender. The other fields are changes to the user, committed together with
+    the answer.
     """
 
     reply: str | None = None
@@ -232,6 +233,7 @@ class Decision:
     paused_until: float | None = None
     from_person: bool = False
     preface: str = ""
+    permitted: Callable[[], Awaitable[Decision]] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
 

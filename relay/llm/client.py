@@ -18,11 +18,12 @@ from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure, UnusableAnswers
 from relay.core.http_client import retry_after_seconds
 from relay.core.messages import Answer, Platform
+from relay.core.progress import Progress
 from relay.core.text import is_blank
 from relay.llm.chat import ProviderError, RequestTiming
 from relay.llm.html_answers import as_markdown
 from relay.llm.providers.json_values import as_amount, as_dict, as_int, as_text
-from relay.llm.providers.markup import cleaned
+from relay.llm.providers.markup import AnswerFilter, cleaned
 from relay.llm.providers.repetition import without_loop
 from relay.llm.providers.upstream import Stream, Upstream
 
@@ -67,11 +68,13 @@ class LlmClient:
         user: str,
         name: str | None,
         unusable: int = 0,
+        progress: Progress | None = None,
     ) -> Answer:
         """The whole answer to a conversation (`role` and `content` of each message, oldest first).
 
         `user` is any stable id, different for each user. unusable: answers to this question that were paid for before
-        and could not be used. Raises ModelError; cancelling it stops the model's work.
+        and could not be used. progress: gets the answer while it comes. Raises ModelError; cancelling it stops the
+        model's work.
         """
         body = {
             "model": "default",
@@ -91,7 +94,7 @@ class LlmClient:
                 asyncio.timeout(self._seconds),
                 self._server.stream("/api/chat", body, timing) as stream,
             ):
-                return await _read(stream, timing)
+                return await _read(stream, timing, progress or Progress())
         except TimeoutError:
             raise ModelError(ModelFailure.TIMEOUT, "the LLM server did not answer in time") from None
         except ProviderError as error:
@@ -115,10 +118,11 @@ class LlmClient:
         return status if isinstance(status, dict) else {"status": "unreachable", "problem": "not our LLM server"}
 
 
-async def _read(stream: Stream, timing: RequestTiming) -> Answer:
+async def _read(stream: Stream, timing: RequestTiming, progress: Progress) -> Answer:
     """The streamed answer without reasoning. Raises ModelError when it is empty or broken off."""
     texts: list[str] = []
     length = 0
+    grows = _Growing(progress)
     async for lines in stream.lines():
         for line in lines:
             for last in stream.parsed(line):
@@ -129,9 +133,26 @@ async def _read(stream: Stream, timing: RequestTiming) -> Answer:
                         timing.first_token_seconds = time.monotonic() - timing.started
                     texts.append(text)
                     length += len(text)
+                    grows.add(text)
                 if last.get("done") or length >= _MAX_ANSWER_CHARS:
                     return _answer("".join(texts)[:_MAX_ANSWER_CHARS], last, timing)
     raise stream.broke_off()
+
+
+class _Growing:
+    """Gives the text of a stream to a Progress, without markup of the model."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._filter = AnswerFilter()
+
+    def add(self, text: str) -> None:
+        known = self._filter.found_unopened
+        shown, _ = self._filter.feed(text)
+        if self._filter.found_unopened and not known:
+            self._progress.restart()
+            shown = shown.partition("\n")[2]  # the line before it is the tag that ended the reasoning
+        self._progress.add(shown)
 
 
 def _answer(text: str, last: Mapping[str, Any], timing: RequestTiming) -> Answer:

@@ -32,6 +32,7 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
+from relay.core.progress import Progress
 from relay.core.store import Store
 from relay.core.user_workers import SWEEP_SECONDS
 from relay.storage.engine import open_transactions
@@ -116,6 +117,7 @@ class ScriptedModel:
         user: str,
         name: str | None,
         unusable: int = 0,
+        progress: Progress | None = None,
     ) -> Answer:
         self.prompts.append([message["content"] for message in messages[1:]])
         self.names.append(name)

@@ -34,6 +34,7 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
+from relay.core.progress import Progress
 from relay.storage.engine import open_transactions
 from tests.settings import Settings
 
@@ -113,6 +114,7 @@ class Echo:
         user: str,
         name: str | None,
         unusable: int = 0,
+        progress: Progress | None = None,
     ) -> Answer:
         await asyncio.sleep(0.004)
         return Answer(messages[-1]["content"])

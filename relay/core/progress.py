@@ -1,0 +1,54 @@
+"""An answer while it is written: its text so far, and whether the user wants it to end there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Progress:
+    """The text of one answer as it grows, without markup of the model. A channel that shows it overrides `changed`."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._stop = asyncio.Event()
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the user wanted no more of it."""
+        return self._stop.is_set()
+
+    def add(self, text: str) -> None:
+        """The answer goes on with this text."""
+        if text:
+            self._pieces.append(text)
+            self.changed()
+
+    def restart(self) -> None:
+        """What came so far was no answer, but reasoning."""
+        self._pieces.clear()
+
+    def changed(self) -> None:
+        """Called after each addition; must not wait."""
+
+    def stop(self) -> None:
+        """End the answer here, at the user's request."""
+        self._stop.set()
+
+    async def until_stopped(self, asking: Coroutine[Any, Any, T]) -> T | None:
+        """The result, or None when the answer was stopped before; `asking` has ended then."""
+        ask, stop = asyncio.create_task(asking), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((ask, stop), return_when=asyncio.FIRST_COMPLETED)
+            return ask.result() if ask.done() else None
+        finally:
+            ask.cancel()
+            stop.cancel()
+            await asyncio.wait((ask, stop))
