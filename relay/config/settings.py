@@ -299,6 +299,11 @@ class Settings(BaseModel):
         """The limit of tokens that a channel asks for; None for none."""
         return None
 
+    @property
+    def proxied(self) -> dict[str, str]:
+        """Base URLs of a channel's provider, each with the proxy through which it is reached."""
+        return {}
+
     def secrets(self) -> list[str]:
         """All secret values in effect, passwords in URLs included; `Redactor` takes them."""
         keys = (source.api_key for source in self.llm_sources.values())

@@ -79,6 +79,22 @@ def _without_webhook(value: Any) -> Any:
     return _http_url(_WEBHOOK.sub("", value) if isinstance(value, str) else value)
 
 
+def _proxy_url(value: Any) -> Any:
+    """Accept the URL of an HTTP or SOCKS5 proxy with host and port, and perhaps a user and a password."""
+    value = _without_trailing_slash(value)
+    if not isinstance(value, str):
+        return value
+    try:
+        parts = urlsplit(value)
+        broken = parts.scheme not in {"http", "https", "socks5", "socks5h"} or not parts.hostname or not parts.port
+        broken = broken or bool(parts.path or parts.query or parts.fragment)
+    except ValueError:
+        broken = True
+    if value and broken:
+        raise ValueError("must be the full URL of a proxy, such as socks5://127.0.0.1:1080 or http://127.0.0.1:3128")
+    return value or None
+
+
 def _stripped_or_none(value: Any) -> Any:
     """Strip spaces and line breaks, which pasted values often have; None when nothing remains."""
     return (value.strip() or None) if isinstance(value, str) else value
@@ -176,6 +192,8 @@ OptionalUrl = Annotated[str | None, BeforeValidator(_http_url)]
 PublicUrl = Annotated[str | None, BeforeValidator(_public_url)]
 Text = Annotated[str | None, BeforeValidator(_stripped_or_none)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_no_example)]
+ProxyUrl = Annotated[str | None, BeforeValidator(_proxy_url)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_stripped_or_none)]
 Token = Annotated[SecretStr | None, BeforeValidator(_stripped_or_none), CHOSEN]
 OllamaHost = Annotated[str, BeforeValidator(_ollama_host)]
 OneOf = BeforeValidator(_lower)

@@ -7,12 +7,13 @@ import json
 import math
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -27,6 +28,13 @@ MAX_ERROR_CHARS = 400
 _MAX_REDACTED_CHARS = 20_000  # of a message of megabytes only the beginning is shown
 # Raised while a connection was still being made, so no byte of the request was written.
 _BEFORE_THE_REQUEST = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientProxyConnectionError)
+_NEVER_CONNECTED = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,  # the proxy refused, before it passed anything on
+    httpx.UnsupportedProtocol,
+)
 
 
 def open_transport(max_connections: int) -> httpx.AsyncBaseTransport:
@@ -41,10 +49,26 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def open_http_client(*, timeout: httpx.Timeout | None = None, max_connections: int = 100) -> httpx.AsyncClient:
-    """A client to be shared by all of a process and closed at its end; proxies of the environment are not used."""
+def open_http_client(
+    *, timeout: httpx.Timeout | None = None, max_connections: int = 100, proxied: Mapping[str, str] | None = None
+) -> httpx.AsyncClient:
+    """A client to be shared by all of a process and closed at its end; proxies of the environment are not used.
+
+    proxied: base URLs, each with the URL of the proxy (http, https, socks5, socks5h) for requests to its host.
+    """
     transport = open_transport(max_connections)
-    return httpx.AsyncClient(transport=transport, timeout=timeout or _TIMEOUT, trust_env=False)
+    mounts = {_pattern(url): _proxied_transport(proxy, max_connections) for url, proxy in (proxied or {}).items()}
+    return httpx.AsyncClient(transport=transport, timeout=timeout or _TIMEOUT, trust_env=False, mounts=mounts)
+
+
+def _pattern(base_url: str) -> str:
+    return f"all://{urlsplit(base_url).netloc.rpartition('@')[2]}"
+
+
+def _proxied_transport(proxy: str, max_connections: int) -> httpx.AsyncBaseTransport:
+    """Httpx's own transport: that of aiohttp has no SOCKS."""
+    limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
+    return httpx.AsyncHTTPTransport(verify=_tls(), limits=limits, trust_env=False, proxy=proxy)
 
 
 async def request_once(
@@ -103,7 +127,7 @@ def never_left(error: Exception) -> bool:
     origin = error if isinstance(error, aiohttp.ClientError) else error.__cause__
     if isinstance(origin, aiohttp.ClientError):
         return isinstance(origin, _BEFORE_THE_REQUEST)
-    return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol))
+    return isinstance(error, _NEVER_CONNECTED)
 
 
 def retry_after_seconds(value: object) -> float | None:
