@@ -375,13 +375,14 @@ def load_settings(kind: type[S], folder: Path | None = None, environ: Mapping[st
 
 
 def _weak_tokens(settings: Settings, origin: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each secret that is too weak for the internet; webhooks are checked with those of providers."""
+    """A sentence for each token of the operator's choice that is too weak for the internet."""
     for key, info in type(settings).model_fields.items():
-        token, chosen = getattr(settings, key), CHOSEN in info.metadata
-        if isinstance(token, SecretStr) and (why := weakness(token.get_secret_value(), chosen=chosen)):
-            new = 'Make a new one with: python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
-            real = "Put there what the provider gave you."
-            yield f"{origin[key]}: {key} {why}, too weak while public_url is set. {new if chosen else real}"
+        token = getattr(settings, key)
+        if CHOSEN in info.metadata and token and (why := weakness(token.get_secret_value())):
+            yield (
+                f"{origin[key]}: {key} {why}, too weak while public_url is set. Make a new one with: "
+                'python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
+            )
 
 
 def _sentence(kind: type[Settings], detail: Any, origin: Mapping[str, str]) -> str:

@@ -169,21 +169,18 @@ MIN_TOKEN_LENGTH = 16
 CHOSEN = "chosen by the operator"
 """Marks the type of a token that the operator makes up; those of providers are as strong as the provider makes them."""
 _PLACEHOLDER = re.compile(
-    r"""(?:\d+:)? (?: (?:an?|the|my|our|your|this|that|some|any|very|long|random|secure?|secret|safe|strong|string|key
+    r"""(?: (?:an?|the|my|our|your|this|that|some|any|very|long|random|secure?|secret|safe|strong|string|key
     |value|here|token|auth|pass|word|phrase|admin|internal|web|hook|telegram|twilio|bot|father|relay|bearer|change
     |replace|please|put|enter|insert|with|from|me|it|example|sample|demo|default|test|todo|x) [\W\d_]* )+""",
     re.IGNORECASE | re.VERBOSE,
 )
 
 
-def weakness(token: str, *, chosen: bool = True) -> str | None:
-    """What makes a token too weak for a server on the internet; None when nothing does. Does not repeat the token.
-
-    chosen: whether the operator made it up; else only a placeholder is weak.
-    """
+def weakness(token: str) -> str | None:
+    """What makes a token too weak for a server on the internet; None when nothing does. Does not repeat the token."""
     if _PLACEHOLDER.fullmatch(token):
         return "is a placeholder as in our guides"
-    return f"has fewer than {MIN_TOKEN_LENGTH} characters" if chosen and len(token) < MIN_TOKEN_LENGTH else None
+    return f"has fewer than {MIN_TOKEN_LENGTH} characters" if len(token) < MIN_TOKEN_LENGTH else None
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
