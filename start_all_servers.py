@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # an old console may lack characters of a message
     options = _parse(arguments)
     folder: Path = options.folder.resolve()
+    if not folder.is_dir():
+        return _refuse(f"--folder: there is no folder {folder}. Create it, or name another.")
     servers = SERVERS if options.all else [name for name in SERVERS if getattr(options, name)]
     selection = Selection(frozenset(servers), options.demo)
     if options.check:

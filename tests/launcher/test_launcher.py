@@ -21,6 +21,7 @@ import psutil
 import pytest
 from rich.console import Console
 
+import start_all_servers
 from relay.launcher.events import Event, Exited, Outage, StopRequested
 from relay.launcher.plan import Program
 from relay.launcher.processes import Processes, ServerProcess
@@ -226,6 +227,13 @@ def test_a_launcher_with_another_folder_runs_beside_the_first(
     second = launch("--llm", "--folder", str(other), LLM_SERVER_PORT="")
     second.until(f"LLM server +http://127.0.0.1:{port}$")
     assert psutil.Process(second.pid_of("llm")).cwd() == str(other)
+
+
+@pytest.mark.parametrize("flags", [["--llm"], ["--check"]])
+def test_a_folder_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str], flags: list[str]) -> None:
+    """No server could start in it, however often it is tried."""
+    assert start_all_servers.main([*flags, "--folder", "/no/such/folder"]) == 2
+    assert capsys.readouterr().err == "--folder: there is no folder /no/such/folder. Create it, or name another.\n"
 
 
 def test_a_folder_that_cannot_be_locked_is_no_reason_not_to_run(launch: Callable[..., Run], project: Path) -> None:
