@@ -169,12 +169,14 @@ class MessagingDatabase(Database):
         platform: Platform,
         user_id: UserId,
         parts: Sequence[PlannedPart],
+        topic: str | None = None,
         *,
         takeover_seconds: float | None = None,
     ) -> ReplyId:
         """Plan an operator's message and add it to the history, committed; the user is created if necessary.
 
-        With `takeover_seconds` its writer takes over from the AI in the same transaction.
+        topic: of the chat, for a channel that has topics. With `takeover_seconds` its writer takes over from the AI in
+        the same transaction.
         """
 
         def work(tx: Tx) -> ReplyId:
@@ -182,7 +184,8 @@ class MessagingDatabase(Database):
             tx.locked_user(platform, user_id)
             if takeover_seconds is not None:
                 handover.take_over(tx, platform, user_id, takeover_seconds)
-            reply_id = part_rows.plan_parts(tx, platform, user_id, parts, Origin.OPERATOR, None).reply_id
+            planned = part_rows.plan_parts(tx, platform, user_id, parts, Origin.OPERATOR, None, topic=topic)
+            reply_id = planned.reply_id
             assert reply_id is not None  # noqa: S101 (there is at least one part)
             return reply_id
 

@@ -81,8 +81,9 @@ def admin_routes(channel: ChannelSpec) -> APIRouter:
     )
     async def send(request: Request, message: body) -> Any:  # type: ignore[valid-type]
         values = message.model_dump()  # type: ignore[attr-defined]
+        topic = values.get(channel.topic_key) if channel.topic_key else None
         return await server_of(request).send(
-            values[channel.address_key], values["message"], takeover=values["takeover"]
+            values[channel.address_key], values["message"], topic and str(topic), takeover=values["takeover"]
         )
 
     @routes.delete(
@@ -104,10 +105,15 @@ def admin_routes(channel: ChannelSpec) -> APIRouter:
 
 
 def _body_of(channel: ChannelSpec) -> type[BaseModel]:
-    """The body of /send: the user's address and the text."""
+    """The body of /send: the user's address, the text, and the topic of the chat where the channel has topics."""
     fields: dict[str, Any] = {
         channel.address_key: (channel.address_type, Field(description=channel.address_help)),
         "message": (str, Field(description=channel.message_help)),
         "takeover": (bool, Field(default=False, description="A person answers from now on; the AI is silent.")),
     }
+    if channel.topic_key:
+        fields[channel.topic_key] = (
+            Annotated[int, Field(ge=1, lt=1 << 53, strict=True)] | None,
+            Field(None, description="Topic."),
+        )
     return create_model("Message", **fields)

@@ -196,15 +196,20 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         }
         return {**common, **await self.own_status(common)}
 
-    async def send(self, given: str, text: str, *, takeover: bool = False) -> dict[str, Any]:
+    async def send(
+        self, given: str, text: str, topic: str | None = None, *, takeover: bool = False
+    ) -> dict[str, Any]:
         """Give an operator's message to the outbox, committed on return. Raises ApiError when it cannot be sent.
 
-        takeover: a person answers this user from now on, and the AI is silent for takeover_hours.
+        topic: of the chat; None where it has none. takeover: a person answers this user from now on, and the AI is
+        silent for takeover_hours.
         """
         user_id, parts = self.recipient(given), self.plan(text)
         self.require_reachable(user_id, await self.database.find_user(self.channel.platform, user_id))
         seconds = self.settings.takeover_hours * 3600 if takeover else None
-        reply_id = await self.database.plan_message(self.channel.platform, user_id, parts, takeover_seconds=seconds)
+        reply_id = await self.database.plan_message(
+            self.channel.platform, user_id, parts, topic, takeover_seconds=seconds
+        )
         self.pipeline.notify_outbox(user_id)
         sent = await self.database.query(lambda c: sent_parts(c, self.channel, reply_id))
         return {**sent, self.channel.address_key: user_id, "simulated": self.settings.simulated}
@@ -247,7 +252,7 @@ def create_channel_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_http_client(max_connections=connections_for(settings)) as http:
+        async with open_http_client(max_connections=connections_for(settings), proxied=settings.proxied) as http:
             database = open_database(settings, f"{kind.channel.platform}_server")
             app.state.logins = database
             host = kind(settings, database, open_service(settings, http), http, app.state.metrics, build_prompt)

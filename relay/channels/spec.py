@@ -40,7 +40,8 @@ class ChannelSpec:
     addresses: rows of the launcher's table for a real account, most important first.
     check: findings of `--check` about its account, asked of its provider by requests that cost and change nothing.
     simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
-    receipt_keys: what /send shows of each part. address_type: of an address in the body of /send.
+    receipt_keys: what /send shows of each part. address_type: of an address in the body of /send; topic_key: what it
+    calls a topic within a chat, empty when there are none.
     """
 
     platform: Platform
@@ -61,6 +62,7 @@ class ChannelSpec:
     simulated_as: str = ""
     receipt_keys: tuple[str, ...] = ("id", "state")
     address_type: Any = str
+    topic_key: str = ""
 
     def url(self, settings: Settings) -> str:
         """Where programs on this machine reach the server that serves this channel."""

@@ -96,6 +96,7 @@ class Store(Protocol):
         platform: Platform,
         user_id: UserId,
         parts: Sequence[PlannedPart],
+        topic: str | None = None,
         *,
         takeover_seconds: float | None = None,
     ) -> ReplyId: ...

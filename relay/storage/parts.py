@@ -109,6 +109,7 @@ def plan_parts(
     claim: Claim | None,
     answer: Answer | None = None,
     *,
+    topic: str | None = None,
     remember: bool = True,
     sender: str | None = None,
     lease: PartLease | None = None,
@@ -116,6 +117,7 @@ def plan_parts(
     """Plan the parts of one reply, if it has any, and add it to the history as the user will read it.
 
     They are sent from the address to which the claimed message was written, or from `sender`, or like those before.
+    topic: of a message that replies to none.
 
     The caller must have locked the user's row, so that the parts of two replies do not mix. With a lease, which is
     given only when no other part of the user is open, the first part is claimed.
@@ -128,7 +130,7 @@ def plan_parts(
         "platform": platform,
         "user_id": user_id,
         "inbound_id": claim.id if claim else None,
-        "reply_to": claim.message.reply_to if claim else None,
+        "reply_to": claim.message.reply_to if claim else (topic and f"/{topic}"),
         "sender": claim.message.to if claim else sender or _latest_sender(tx, platform, user_id),
         "origin": origin,
         "part_count": len(parts),
@@ -149,7 +151,7 @@ def plan_parts(
         tx.count(platform, f"part:{row['state']}")
     if remember:
         text, in_context = history_text(parts), origin in {Origin.ANSWER, Origin.OPERATOR}
-        about: dict[str, Any] = {"answer": answer, "topic": claim.message.topic if claim else None}
+        about: dict[str, Any] = {"answer": answer, "topic": claim.message.topic if claim else topic}
         add_message(tx, platform, user_id, "assistant", text, in_context=in_context, reply_id=reply_id, **about)
     return PlannedReply(reply_id, _part(db_safe_value(rows[0]), outcome_unknown=False) if lease else None)
 
