@@ -14,7 +14,6 @@ import logging
 import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,10 +30,10 @@ from relay.channels.telegram.ingest import UpdateIngest
 from relay.channels.telegram.polling import LEASE_NAME, Poller
 from relay.channels.telegram.settings import TelegramSettings, bot_token, webhook_secret
 from relay.channels.telegram.spec import CHANNEL, TELEGRAM
+from relay.channels.telegram.webhook import Webhook
 from relay.config.errors import SettingsError
 from relay.config.settings import load_settings
 from relay.core import shutdown
-from relay.core.errors import SendError
 from relay.core.http_client import open_http_client
 from relay.core.lease import Lease
 from relay.core.messages import PlannedPart, User, UserId
@@ -53,19 +52,8 @@ from telegram_service import ALLOWED_UPDATES, TelegramService
 log = logging.getLogger("relay.telegram.server")
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 (the name of a header)
-PENDING_SECONDS = 15.0
-STATUS_TIMEOUT_SECONDS = 1.5
 
 routes = APIRouter()
-
-
-@dataclass(slots=True)
-class Webhook:
-    """Our webhook, and whether it is registered at Telegram."""
-
-    url: str
-    registered: bool = False
-    error: str | None = None
 
 
 class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
@@ -85,29 +73,42 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
         build_prompt: PromptBuilder = channel_prompt,
     ) -> None:
         super().__init__(settings, database, service, http, metrics, build_prompt)
-        self.ingest = UpdateIngest(service.parse_update, database, service.me.id, metrics, self.pipeline.notify)
+        self.ingest = UpdateIngest(
+            service.parse_update,
+            database,
+            service.me.id,
+            metrics,
+            self.pipeline.notify,
+            prepare=service.notice_rename,
+            stop=service.stop_answer,
+        )
         self.poller = Poller(
             self.ingest,
             database,
             self._prepare_polling,
             partial(bot_calls, settings),
-            lambda: open_http_client(max_connections=2),
+            lambda: open_http_client(max_connections=2, proxied=settings.proxied),
             Lease(database, TELEGRAM, LEASE_NAME, settings.lease_seconds),
             bot_id=service.me.id,
             poll_seconds=settings.telegram_poll_seconds,
             allowed_updates=ALLOWED_UPDATES,
         )
-        self.webhook = Webhook(url) if (url := _webhook_url(settings)) else None
+        self.webhook = Webhook(
+            service,
+            database,
+            _webhook_url(settings),
+            webhook_secret(settings),
+            former_url=_public_webhook_url(settings),
+        )
         self._background: set[asyncio.Task[None]] = set()
-        self._pending: tuple[float, int | None] = (0.0, None)
 
     async def start(self) -> None:
         """Start the pipeline, then the updates; registrations that Telegram refuses are repeated in the background."""
         await super().start()
-        if self.webhook is None:
+        if self.webhook.url is None:
             await self.poller.start()
         else:
-            self._in_background(self._register(self.webhook))
+            self._in_background(self.webhook.run())
         self._in_background(retry_forever("registering the menu of commands", self.service.register_commands))
 
     async def stop(self) -> None:
@@ -125,45 +126,34 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
 
     async def _prepare_polling(self) -> None:
         await self.service.learn_identity()
-        await self.service.delete_webhook()
-
-    async def _register(self, webhook: Webhook) -> None:
-        async def register() -> None:
-            await self.service.learn_identity()
-            await self.service.set_webhook(webhook.url, webhook_secret(self.settings))
-
-        def on_failure(error: str) -> None:
-            webhook.error = error
-
-        await retry_forever("registering the webhook", register, on_failure=on_failure)
-        webhook.registered, webhook.error = True, None
-        log.info("Telegram pushes updates to %s", webhook.url)
+        await self.webhook.release()
 
     # -- for the operator ----------------------------------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:
         username = self.service.me.username
-        return {"bot": f"@{username}" if username else None, "mode": self.settings.telegram_mode}
+        mode = self.settings.telegram_mode
+        return {"bot": f"@{username}" if username else None, "mode": mode, "updates": self.updates()}
+
+    def updates(self) -> str:
+        """Whether updates arrive, in one word: the state of the long poll or of the webhook."""
+        return self.poller.state if self.webhook.url is None else self.webhook.state
 
     async def own_readiness(self) -> dict[str, Any]:
         """Ready also means that the bot's identity is known. An outage of Telegram is reported only."""
         known = bool(self.service.me.username)
-        if self.webhook is None:
-            updates, error = str(self.poller.state), self.poller.last_error
-        else:
-            updates, error = "webhook" if self.webhook.registered else "registering", self.webhook.error
+        error = self.poller.last_error if self.webhook.url is None else self.webhook.error
         why = {} if known else {"reason": error or "Telegram has not said yet which bot this is"}
-        return {**why, "ready": known, "bot_known": known, "updates": updates}
+        return {**why, "ready": known, "bot_known": known, "updates": self.updates()}
 
     async def own_status(self, common: Mapping[str, Any]) -> dict[str, Any]:
         del common
-        hook = self.webhook
         return {
             **self.facts(),
             "polling": self.polling(),
-            "webhook": {"url": hook.url, "registered": hook.registered, "last_error": hook.error} if hook else None,
+            "webhook": self.webhook.report(),
             "sent_without": dict(self.service.left_out),
-            "pending_update_count": await self._pending_updates(),
+            "pending_update_count": await self.webhook.pending_updates(),
         }
 
     def polling(self) -> dict[str, Any]:
@@ -177,19 +167,6 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             "last_success_seconds_ago": None if last is None else round(max(0.0, time.time() - last), 1),
             "last_error": self.poller.last_error,
         }
-
-    async def _pending_updates(self) -> int | None:
-        """Number of updates pending at Telegram, cached for PENDING_SECONDS; None when it does not answer in time."""
-        asked_at, count = self._pending
-        if time.monotonic() - asked_at < PENDING_SECONDS and asked_at > 0:
-            return count
-        try:
-            async with asyncio.timeout(STATUS_TIMEOUT_SECONDS):
-                count = (await self.service.webhook_info()).get("pending_update_count")
-        except (SendError, TimeoutError):
-            count = None
-        self._pending = (time.monotonic(), count)
-        return count
 
     def address(self, given: str) -> UserId:
         text = given.strip()
@@ -233,12 +210,17 @@ def _webhook_url(settings: TelegramSettings) -> str | None:
     """The address to which Telegram pushes updates; None in polling mode. Raises SettingsError when it has none."""
     if settings.telegram_mode == "polling":
         return None
-    if (base := CHANNEL.public_url(settings)) is None:
+    if (url := _public_webhook_url(settings)) is None:
         raise SettingsError(
             "TELEGRAM_MODE=webhook needs PUBLIC_URL, the https:// address under which the internet reaches this "
             "server. Set it, or leave TELEGRAM_MODE at polling, which works everywhere."
         )
-    return f"{base}/telegram/webhook"
+    return url
+
+
+def _public_webhook_url(settings: TelegramSettings) -> str | None:
+    base = CHANNEL.public_url(settings)
+    return f"{base}/telegram/webhook" if base else None
 
 
 @routes.post(
@@ -267,15 +249,16 @@ async def webhook(request: Request) -> dict[str, Any]:
     return {"ok": True}
 
 
-@routes.post("/telegram/polling/start", dependencies=[ADMIN], summary="Start polling for updates.")
+@routes.post("/telegram/polling/start", dependencies=[ADMIN], summary="Start polling, without any webhook.")
 async def start_polling(request: Request) -> dict[str, Any]:
     server = TelegramServer.of(request)
-    if server.webhook is not None:
+    if server.webhook.url is not None:
         raise ApiError(
             409,
             "this server receives updates by webhook, and Telegram allows only one of the two",
             "set TELEGRAM_MODE=polling and start the server again",
         )
+    server.webhook.claim()
     await server.poller.start()
     return server.polling()
 

@@ -11,22 +11,33 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, assert_never
 
 import httpx
-from telegram import BotCommand, LinkPreviewOptions, MessageEntity, ReplyParameters
+from telegram import LinkPreviewOptions, MessageEntity, ReplyParameters
 
 from relay.channels.telegram import continuations, texts
 from relay.channels.telegram.bot_api import bot_calls, bot_errors, typed_bot
+from relay.channels.telegram.commands import ADMINS_ONLY, COMMANDS, is_admin, register_menus
 from relay.channels.telegram.entities import plan
+from relay.channels.telegram.live_answer import LiveAnswer, draft_limiter
 from relay.channels.telegram.message_form import MessageForm
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.typing_indicator import TypingIndicator
-from relay.channels.telegram.updates import COMMAND, Identity, is_group, read_update, typing_thread
+from relay.channels.telegram.updates import (
+    COMMAND,
+    STOP_PRESSED,
+    Identity,
+    is_group,
+    mentions_another_bot,
+    read_update,
+    typing_thread,
+)
 from relay.core.circuit import OUTAGES
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import (
@@ -39,22 +50,15 @@ from relay.core.messages import (
     PlannedPart,
     Receipt,
     User,
+    UserId,
     UserState,
     reachable_again,
 )
 from relay.core.names import NameRefused, valid_name
+from relay.core.progress import Progress
 from relay.core.rate_limit import RateLimit, RateLimiter
 
 log = logging.getLogger("relay.telegram")
-
-COMMANDS: Final = {
-    "start": "Say hello",
-    "help": "What I can do",
-    "setname": "Tell me your name: /setname Alice",
-    "clear": "Forget our conversation",
-    "status": "What I know about you",
-}
-"""The menu, in the order in which Telegram shows it."""
 
 # https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this: 30 messages a second in all, 1 in a
 # chat, 20 a minute in a group; each a little longer, because requests do not all travel equally fast.
@@ -68,9 +72,13 @@ BACKLOG_SECONDS: Final = (6 * 3600.0, 48 * 3600.0)
 greater age comes from a wrong clock."""
 MAX_WAIT_SECONDS: Final = 3.0
 PROBE_SECONDS: Final = 5.0
+NAME_SECONDS: Final = 10.0
+"""A bot can be renamed at any time; mentions of other names lead to one call of getMe in this time."""
+NAME_TIMEOUT_SECONDS: Final = 3.0
+ADMIN_SECONDS: Final = 5.0
 
 # The updates that are parsed. Telegram remembers the last list when none is given, so it is given every time.
-ALLOWED_UPDATES: Final = ("message", "edited_message", "my_chat_member")
+ALLOWED_UPDATES: Final = ("message", "edited_message", "my_chat_member", STOP_PRESSED)
 
 
 class TelegramService:
@@ -94,10 +102,16 @@ class TelegramService:
     ) -> None:
         self._settings = settings
         self._clock = clock
+        self._monotonic = monotonic
         self._sleep = sleep
+        self._name_usable_until = 0.0
         self._limiter = RateLimiter(OVERALL, lambda chat: GROUP if is_group(chat) else PRIVATE, monotonic)
         self._calls = bot_calls(settings, client)
         self._bot = typed_bot(self._calls)
+        self._drafts = draft_limiter(monotonic)
+        self._answering: dict[UserId, Progress] = {}
+        self._stopped_at: dict[UserId, float] = {}
+        self._stopped: set[UserId] = set()
         self._typing = TypingIndicator(self._bot, self._limiter, sleep, monotonic)
         self.left_out: Counter[str] = Counter()
         """How often Telegram refused the style, the reply or the thread of a message, which was then sent without."""
@@ -110,6 +124,18 @@ class TelegramService:
         with bot_errors():
             user = await self._bot.get_me()
             self.me = Identity(user.id, user.username or "", frozenset(COMMANDS))
+
+    async def notice_rename(self, updates: Sequence[Any]) -> None:
+        """Ask for the bot's name when a group mentions one that may be its new one; a failure changes nothing."""
+        now = self._monotonic()
+        if now < self._name_usable_until or not any(mentions_another_bot(update, self.me) for update in updates):
+            return
+        self._name_usable_until = now + NAME_SECONDS
+        try:
+            async with asyncio.timeout(NAME_TIMEOUT_SECONDS):
+                await self.learn_identity()
+        except (SendError, TimeoutError) as error:
+            log.info("the bot's name could not be read again: %s", error)
 
     def parse_update(self, update: Any) -> InboundMessage:
         """One raw update as a message. Raises PayloadError when it cannot be understood."""
@@ -153,12 +179,17 @@ class TelegramService:
     def _command(self, command: str, argument: str, message: InboundMessage, user: User | None) -> Decision:
         name, state = _first_name(message, user), reachable_again(user)
         known_as = (user.name if user else None) or name or ""
+        if command == "stop" and message.user_id in self._stopped:
+            self._stopped.discard(message.user_id)
+            return Decision(reason="the answer was stopped", name=name, state=state)
         match command:
             case "start":
                 known_as = "" if is_group(message.user_id) else known_as
                 reply = texts.welcome(known_as, again=user is not None and user.name is not None)
             case "help":
                 reply = texts.help_text(COMMANDS)
+            case "stop":
+                reply = texts.NOTHING_TO_STOP
             case "setname":
                 return self._set_name(argument, message, user)
             case "clear":
@@ -171,7 +202,20 @@ class TelegramService:
             case _:
                 reply = texts.unknown_command(command)
         settings = {"start": argument[:MAX_START]} if command == "start" and argument else {}
-        return Decision(reply=reply, name=name, state=state, clear_history=command == "clear", settings=settings)
+        decision = Decision(reply=reply, name=name, state=state, clear_history=command == "clear", settings=settings)
+        if command in ADMINS_ONLY and is_group(message.user_id):
+            return replace(decision, permitted=partial(self._if_admin, message, decision))
+        return decision
+
+    async def _if_admin(self, message: InboundMessage, decision: Decision) -> Decision:
+        """The decision, or a refusal when the sender is no administrator of the group; never raises."""
+        try:
+            async with asyncio.timeout(ADMIN_SECONDS):
+                reply = None if await is_admin(self._calls, message) else texts.ADMINS_ONLY
+        except (SendError, TimeoutError) as error:
+            log.warning("the administrators of a group could not be read: %s", error)
+            reply = texts.ADMINS_UNKNOWN
+        return Decision(reply=reply, name=decision.name, state=decision.state, from_person=True) if reply else decision
 
     def _set_name(self, argument: str, message: InboundMessage, user: User | None) -> Decision:
         state, first = reachable_again(user), _first_name(message, user)
@@ -210,8 +254,51 @@ class TelegramService:
         """Cut and format a whole reply into messages of Telegram; the style is a JSON list of entities."""
         return plan(markdown, self._settings.telegram_max_parts)
 
-    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[None]:
-        return self._typing.shown(message.user_id, typing_thread(message))
+    @asynccontextmanager
+    async def typing(self, message: InboundMessage) -> AsyncIterator[Progress]:
+        """Show that an answer is being written, and in a private chat the answer itself; never raises."""
+        progress = self._live_answer(message)
+        live = progress if isinstance(progress, LiveAnswer) else None
+        self._answering[message.user_id] = progress
+        self._stopped.discard(message.user_id)
+        if message.received_at <= self._stopped_at.get(message.user_id, 0.0):
+            self._stop(message.user_id, progress)
+        try:
+            async with self._typing.shown(message.user_id, typing_thread(message), live):
+                yield progress
+        finally:
+            self._answering.pop(message.user_id, None)
+            if live is not None:
+                await live.end()
+
+    def _live_answer(self, message: InboundMessage) -> Progress:
+        number, _, thread = (message.reply_to or "").partition("/")
+        wanted = self._settings.telegram_streaming != "off" and not is_group(message.user_id)
+        if not (wanted and number.isdecimal() and self._typing.allowed(message.user_id)):
+            return Progress()
+        return LiveAnswer(
+            self._calls,
+            self._drafts,
+            message.user_id,
+            int(thread) if thread.isdecimal() else None,
+            int(number),
+            self.plan,
+            self._sleep,
+            self._typing.pause,
+        )
+
+    def stop_answer(self, message: InboundMessage) -> None:
+        """End answers to what was written in this chat before this message with what there is of them.
+
+        Only those of this process: another server on the same database does not learn of it.
+        """
+        self._stopped_at[message.user_id] = message.received_at
+        if (progress := self._answering.get(message.user_id)) is not None:
+            self._stop(message.user_id, progress)
+
+    def _stop(self, user_id: UserId, progress: Progress) -> None:
+        progress.stop()
+        self._stopped.add(user_id)
 
     async def wait_for_rate_limit(self, part: Part) -> None:
         """Wait until this chat's own limits allow a message, then for its slot among all chats.
@@ -272,9 +359,8 @@ class TelegramService:
     # -- the account ---------------------------------------------------------------------------------------------------
 
     async def register_commands(self) -> None:
-        """Put our commands into Telegram's menu. Raises SendError."""
-        with bot_errors():
-            await self._bot.set_my_commands([BotCommand(name, text) for name, text in COMMANDS.items()])
+        """Put our commands into Telegram's menus. Raises SendError."""
+        await register_menus(self._calls)
 
     async def set_webhook(self, url: str, secret: str) -> None:
         """Have updates pushed to `url`. Raises SendError."""

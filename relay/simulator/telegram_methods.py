@@ -49,6 +49,7 @@ class BotApi:
             "getmycommands": self.get_commands,
             "deletemycommands": self.delete_commands,
             "getchat": self.get_chat,
+            "getchatmember": self.get_chat_member,
             "getfile": self.get_file,
             "answercallbackquery": self.answer_callback_query,
             "logout": self.log_out,
@@ -183,6 +184,17 @@ class BotApi:
         if self._world.people.with_chat(chat_id) is None and chat_id not in self._world.people.groups:
             raise bad_request("chat not found")
         return {**self._chats.chat(chat_id), "accent_color_id": 0, "max_reaction_count": 11}
+
+    def get_chat_member(self, params: Params) -> Result:
+        """The first person of the simulation owns every group."""
+        chat_id, person = params.chat_id(), self._world.people.with_chat(params.integer("user_id"))
+        if chat_id not in self._world.people.groups:
+            raise bad_request("chat not found")
+        if person is None:
+            raise bad_request("user not found")
+        is_owner = person is self._world.people.all[0]
+        extra = {"is_anonymous": False} if is_owner else {}
+        return {"user": self._chats.user(person), "status": "creator" if is_owner else "member", **extra}
 
     def get_file(self, params: Params) -> Result:
         file_id = params.text("file_id")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +38,15 @@ class ParsedBatch:
     offset: int | None
 
 
+async def _no_preparation(_: Sequence[Any]) -> None:
+    pass
+
+
 class UpdateIngest:
     """Parses updates with `parse`, which raises PayloadError, and stores them.
 
-    `notify` is called, after the commit, for every user with a new message.
+    `notify` is called, after the commit, for every user with a new message; `prepare` before updates are parsed; `stop`
+    with a message that ends the answer being written, as soon as it is stored.
     """
 
     def __init__(
@@ -51,16 +56,20 @@ class UpdateIngest:
         bot_id: int,
         metrics: Metrics,
         notify: Callable[[UserId], None],
+        prepare: Callable[[Sequence[Any]], Awaitable[None]] = _no_preparation,
+        stop: Callable[[InboundMessage], None] = lambda _: None,
     ) -> None:
         self._parse = parse
         self._store = store
         self._bot_id = bot_id
         self._metrics = metrics
         self._notify = notify
+        self._prepare = prepare
+        self._stop = stop
 
     async def store_pushed(self, update: Any) -> None:
         """Store one update of the webhook; it is committed on return. Raises StorageError."""
-        batch = self.parse_batch([update])
+        batch = await self.parse([update])
         await self._move_groups(batch)
         for message, raw in batch.messages:
             await self._store_message(message, raw)
@@ -81,6 +90,9 @@ class UpdateIngest:
         await self._move_groups(batch)
         users = await self._store.store_batch(batch.messages, batch.dead_letters, TELEGRAM, state)
         self._count(batch)
+        for message, _ in batch.messages:
+            if message.user_id in users and message.options.get("stops"):
+                self._stop(message)
         for user_id in dict.fromkeys(users):
             self._notify(user_id)
 
@@ -106,11 +118,18 @@ class UpdateIngest:
 
     async def _store_message(self, message: InboundMessage, raw: str) -> None:
         if await self._store.store_inbound(message, raw) is not None:
+            if message.options.get("stops"):
+                self._stop(message)
             self._notify(message.user_id)
 
     async def _dead_letter(self, external_id: str, raw: str, reason: object) -> None:
         log.error("update %s cannot be stored as it is, it is kept as a dead letter: %s", external_id, reason)
         await self._store.store_dead_letter(TELEGRAM, external_id, ascii(raw), str(reason))
+
+    async def parse(self, updates: Sequence[Any]) -> ParsedBatch:
+        """Parse updates after `prepare`; never raises."""
+        await self._prepare(updates)
+        return self.parse_batch(updates)
 
     def parse_batch(self, updates: Sequence[Any]) -> ParsedBatch:
         """Never raises: each update is a message or a dead letter."""

@@ -195,7 +195,7 @@ class Poller:
 
     async def _store_updates(self, updates: Sequence[Any], confirmed: int | None) -> None:
         """Commit the updates together with the new offset; the next poll confirms them."""
-        batch = self._ingest.parse_batch(updates)
+        batch = await self._ingest.parse(updates)
         now = self._clock()
         offset = confirmed if batch.offset is None else batch.offset
         state = (OFFSET_STATE, {"bot": self._bot_id, "offset": offset, "at": now})
@@ -217,7 +217,7 @@ class Poller:
     def _refused(self, error: SendError) -> float:
         text = f"{error.message} ({error.code})"
         if error.code == "409":
-            if not self._lease.held:
+            if self._prepared and not self._lease.held:
                 return 0.0  # another of our servers took over
             self._prepared = False  # a webhook may have been set meanwhile
             return self._failed(PollingState.CONFLICT, f"another program uses this bot: {text}")

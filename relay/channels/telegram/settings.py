@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
-from relay.config.types import BotToken, OneOf, Port, Url, WebhookSecret
+from relay.config.types import BotToken, OneOf, Port, ProxyUrl, Url, WebhookSecret
 
 SIMULATED_BOT_TOKEN = "5150000000:SIMULATED-bot-token-of-the-try-out-mode"  # noqa: S105 (as above)
 
@@ -28,10 +28,15 @@ class TelegramSettings(Settings):
     """Secret token of the webhook, 1 to 256 of A-Z a-z 0-9 _ -; derived from the bot token when empty."""
     telegram_api_base_url: Url = "https://api.telegram.org"
     """Base URL of the Bot API; requests go to {base}/bot{token}/{method}."""
+    telegram_proxy: ProxyUrl = None
+    """Proxy through which Telegram is reached where it is blocked, such as socks5://127.0.0.1:1080."""
     telegram_poll_seconds: Annotated[int, Field(ge=0, le=50)] = 30
     """Timeout of one long poll."""
     telegram_max_parts: Annotated[int, Field(ge=1, le=40)] = 10
     """Maximum number of messages per answer; the rest is cut off, with a note."""
+
+    telegram_streaming: Annotated[Literal["auto", "draft", "off"], OneOf] = "auto"
+    """Whether an answer is shown while it is written: auto and draft, as a draft in private chats; off, never."""
 
     telegram_answer_tokens: Annotated[int, Field(ge=32, le=1_000_000)] = 2000
     """Maximum number of tokens of an answer; the model is asked for no more."""
@@ -39,6 +44,12 @@ class TelegramSettings(Settings):
     @property
     def max_answer_tokens(self) -> int:
         return self.telegram_answer_tokens
+
+    @property
+    def proxied(self) -> dict[str, str]:
+        if not self.telegram_proxy or self.simulated:
+            return {}
+        return {self.telegram_api_base_url: self.telegram_proxy}
 
     def secrets(self) -> list[str]:
         derived = [webhook_secret(self)] if self.telegram_bot_token else []

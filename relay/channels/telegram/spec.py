@@ -35,6 +35,7 @@ CHANNEL = ChannelSpec(
     address_help="A chat that the bot knows: a number, as JSON number or text.",
     message_help="Markdown; formatted and split like the answers of the model.",
     address_type=Annotated[str, BeforeValidator(_as_text)],
+    topic_key="message_thread_id",
     module="telegram_server",
     port_key="telegram_server_port",
     addresses=lambda _: [("Telegram", "write to your bot")],

@@ -14,6 +14,9 @@ TEXT_ONLY = "I can only read text for now. Please describe it in words."
 EDITED_HINT = "I saw that you edited a message. I only answer new messages, so please send it again."
 EMPTY_TEXT = "Yes? Write your question and I will answer it."
 PRIVATE_NAME = "Please tell me your name in a private chat with me."
+NOTHING_TO_STOP = "I am not writing anything now."
+ADMINS_ONLY = "Only administrators of this group can do that."
+ADMINS_UNKNOWN = "I could not find out whether you are an administrator here. Please try again."
 HOW_TO_NAME = "Send it like this: /setname Alice"
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from telegram import Bot
 
 from relay.channels.telegram.bot_api import bot_errors
+from relay.channels.telegram.live_answer import LiveAnswer
 from relay.channels.telegram.updates import is_group
 from relay.core.errors import SendError
 from relay.core.messages import UserId
@@ -39,9 +40,14 @@ class TypingIndicator:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
-    async def shown(self, user_id: UserId, thread: int | None = None) -> AsyncIterator[None]:
-        """Show it, in this topic of the chat, while the context lasts. Never raises and is never waited for."""
-        task = asyncio.create_task(self._keep_showing(user_id, thread), name="telegram-typing")
+    async def shown(
+        self, user_id: UserId, thread: int | None = None, live: LiveAnswer | None = None
+    ) -> AsyncIterator[None]:
+        """Show it, in this topic of the chat, while the context lasts, but not over a draft of the answer.
+
+        Never raises and is never waited for.
+        """
+        task = asyncio.create_task(self._keep_showing(user_id, thread, live), name="telegram-typing")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
@@ -49,25 +55,25 @@ class TypingIndicator:
         finally:
             task.cancel()
 
-    async def _keep_showing(self, user_id: UserId, thread: int | None) -> None:
+    async def _keep_showing(self, user_id: UserId, thread: int | None, live: LiveAnswer | None) -> None:
         try:
             while True:
-                if self._allowed(user_id):
+                if not (live and live.shown) and self.allowed(user_id):
                     with bot_errors():
                         await self._bot.send_chat_action(int(user_id), "typing", message_thread_id=thread)
                 await self._sleep(TYPING_SECONDS)
         except SendError as error:
             log.debug("no typing indicator: %s", error)
             if error.retry_after:
-                self._pause(user_id, error.retry_after)
+                self.pause(user_id, error.retry_after)
 
-    def _pause(self, user_id: UserId, seconds: float) -> None:
-        """Show no indicator in this chat for a while. Its messages go on: Telegram counts them apart."""
+    def pause(self, user_id: UserId, seconds: float) -> None:
+        """Show no indicator and no draft in this chat for a while. Its messages go on: Telegram counts them apart."""
         now = self._monotonic()
         self._refused_until = {user: until for user, until in self._refused_until.items() if until > now}
         self._refused_until[user_id] = now + seconds
 
-    def _allowed(self, user_id: UserId) -> bool:
+    def allowed(self, user_id: UserId) -> bool:
         """In a group, where every call may count, only while the limit is far from used up."""
         if self._refused_until.get(user_id, 0.0) > self._monotonic():
             return False

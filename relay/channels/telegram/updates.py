@@ -14,7 +14,7 @@ from typing import Any, Final
 from telegram import Message
 
 from relay.channels.telegram.entity_text import read_entity_text, read_plain_text
-from relay.channels.telegram.json_fields import is_integer, optional, required
+from relay.channels.telegram.json_fields import is_integer, object_at, optional, required, text_at
 from relay.channels.telegram.markdown import clean_telegram
 from relay.channels.telegram.quoted import display_name, forwarded_from, replied_to
 from relay.channels.telegram.rich_text import as_quote, rich_markdown
@@ -43,6 +43,9 @@ MEDIA: Final = {
 }
 """Fields of a message besides text, each with its content type where the message gives none."""
 
+STOP_PRESSED: Final = "stopped_message_generation"
+"""The update about a person who pressed Stop on a draft: https://core.telegram.org/bots/api#sendmessagedraft"""
+
 MOVES: Final = ("migrate_to_chat_id", "migrate_from_chat_id")
 """Fields of the notes in the old and in the new chat when a group becomes a supergroup."""
 
@@ -52,6 +55,8 @@ MAX_EDIT_AGE = 600
 _KNOWN_FIELDS: Final = {name for kind in Message.__mro__ for name in getattr(kind, "__slots__", ())} | {"from"}
 
 COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?=\s|$)")
+
+_NAME = re.compile(r"(?<![\w.@])(?:/\w+)?@(\w{4,32})(?!\w)", re.ASCII)
 
 _GONE = frozenset({"kicked", "left"})
 _HERE = frozenset({"member", "administrator", "creator", "restricted"})
@@ -78,6 +83,15 @@ def read_update(update: Any, me: Identity, received_at: float) -> InboundMessage
     if "my_chat_member" in update:
         return _UpdateParser(required(update, "my_chat_member", dict), me, external_id, received_at).membership()
     return _unanswered(update, me, external_id, received_at)
+
+
+def mentions_another_bot(update: Any, me: Identity) -> bool:
+    """Whether a message in a group is addressed to a name that is not ours: we may have got a new one."""
+    message = object_at(update, "message") if isinstance(update, dict) else {}
+    if object_at(message, "chat").get("type", "private") == "private":
+        return False
+    text = text_at(message, "text") or text_at(message, "caption")
+    return any(name.casefold() != me.username.casefold() for name in _NAME.findall(text))
 
 
 class _UpdateParser:
@@ -162,6 +176,10 @@ class _UpdateParser:
         """A command in the sender's own words: one in a forward is another person's."""
         return None if self._foreign else COMMAND.match(self._words.text)
 
+    def _is_stop(self) -> bool:
+        command = self._command()
+        return command is not None and command[1].lower() == "stop" and self._is_for_us()
+
     def _is_for_us(self) -> bool:
         """In a group only messages that mention us, reply to us, or are a command of ours."""
         if self._private:
@@ -225,6 +243,7 @@ class _UpdateParser:
             **({"sent_at": sent_at} if is_integer(sent_at) else {}),
             **{key: str(moved) for key in MOVES if is_integer(moved := self._source.get(key))},
             **({"forwarded": True} if self._foreign else {}),
+            **({"stops": True} if self._is_stop() else {}),
             **({"album": album} if (album := self._album()) else {}),
             **({"quoted": asdict(self._quoted)} if self._quoted else {}),
         }
@@ -264,7 +283,7 @@ def _unanswered(update: Mapping[str, Any], me: Identity, external_id: str, recei
         "",
         received_at,
         Kind.SERVICE,
-        options={"chat_type": "other"},
+        options={"chat_type": "other", **({"stops": True} if STOP_PRESSED in update else {})},
     )
 
 

@@ -59,6 +59,7 @@ class ScriptedBotApi(ScriptedServer):
         self.scripts: dict[str, deque[Step]] = defaultdict(deque)
         self.calls: list[Call] = []
         self._waiting: list[dict[str, Any]] = []
+        self.webhook_url = ""
 
     def made(self, method: str) -> list[dict[str, Any]]:
         return [call.parameters for call in self.calls if call.method == method]
@@ -101,7 +102,11 @@ class ScriptedBotApi(ScriptedServer):
             case "sendMessage":
                 return sent(int(parameters["chat_id"]), parameters["text"])
             case "getWebhookInfo":
-                return {"url": "", "has_custom_certificate": False, "pending_update_count": len(self._waiting)}
+                count = len(self._waiting)
+                return {"url": self.webhook_url, "has_custom_certificate": False, "pending_update_count": count}
+            case "setWebhook" | "deleteWebhook":
+                self.webhook_url = parameters.get("url", "")
+                return True
             case _:
                 return True
 

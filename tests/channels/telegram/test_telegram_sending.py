@@ -10,12 +10,13 @@ import httpx
 import pytest
 
 from relay.channels.telegram.bot_api import refusal
+from relay.channels.telegram.commands import COMMANDS
 from relay.channels.telegram.settings import webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
 from relay.core.messages import InboundMessage, Part, PartId, PartState, UserId
-from telegram_service import COMMANDS, TelegramService
+from telegram_service import TelegramService
 from tests.channels.scripted_server import CUT, Reply, listening
 from tests.channels.telegram.scripted_bot_api import TOKEN, USERNAME, ScriptedBotApi, ok, refused
 from tests.config.test_logs import ENCODINGS
@@ -267,7 +268,7 @@ async def test_a_pause_of_the_indicator_holds_up_no_message(
     async with service.typing(ASKED):
         [task] = service._typing._tasks
         await asyncio.wait({task})
-    assert not service._typing._allowed(ASKED.user_id)
+    assert not service._typing.allowed(ASKED.user_id)
     await service.wait_for_rate_limit(part())
     assert time.slept == []
     assert (await service.send(part())).provider_id == "77"
@@ -362,10 +363,13 @@ async def test_a_probe_tells_whether_sending_works(
 
 
 async def test_the_menu_shows_every_command(service: TelegramService, api: ScriptedBotApi) -> None:
-    """Name and description, in our order."""
+    """Name and description, in our order; a group is offered what works there, its administrators /clear too."""
     await service.register_commands()
-    [asked] = api.made("setMyCommands")
-    assert [(command["command"], command["description"]) for command in asked["commands"]] == list(COMMANDS.items())
+    asked = {call["scope"]["type"]: call["commands"] for call in api.made("setMyCommands")}
+    assert [(one["command"], one["description"]) for one in asked["default"]] == list(COMMANDS.items())
+    names = {scope: {one["command"] for one in commands} for scope, commands in asked.items()}
+    assert names["all_chat_administrators"] == COMMANDS.keys() - {"setname"}
+    assert names["all_group_chats"] == COMMANDS.keys() - {"setname", "clear"}
 
 
 async def test_the_webhook_is_set_with_its_secret_and_removed_without_losing_updates(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from relay.channels.telegram.commands import COMMANDS
 from relay.channels.telegram.texts import LATE_ANSWER
 from relay.config.errors import SettingsError
 from telegram_server import create_app
@@ -114,7 +115,7 @@ async def test_typing_is_shown_while_the_model_works(telegram: TelegramHarness) 
 
 async def test_the_menu_of_commands_is_registered(telegram: TelegramHarness) -> None:
     """At the start, by itself."""
-    assert len((await telegram.api.until("setMyCommands"))[0]["commands"]) == 5
+    assert len((await telegram.api.until("setMyCommands"))[0]["commands"]) == len(COMMANDS)
 
 
 # -- the webhook -------------------------------------------------------------------------------------------------------
@@ -189,7 +190,13 @@ async def test_a_webhook_that_telegram_refuses_is_shown_and_tried_again(tmp_path
         await telegram.api.until("setWebhook")
         while (report := (await telegram.status())["webhook"])["last_error"] is None:
             pass
-        assert report == {"url": "https://relay.example/telegram/webhook", "registered": False, "last_error": words}
+        assert report == {
+            "url": "https://relay.example/telegram/webhook",
+            "registered": False,
+            "state": "registering",
+            "last_error": words,
+            "last_error_at": None,
+        }
         await telegram.api.until("setWebhook", 2)
         while (await telegram.status())["webhook"]["last_error"] is not None:
             pass

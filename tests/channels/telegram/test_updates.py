@@ -8,10 +8,10 @@ import telegram
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.channels.telegram.commands import COMMANDS
 from relay.channels.telegram.updates import Identity, read_update
 from relay.core.errors import PayloadError
 from relay.core.messages import InboundMessage, Kind
-from telegram_service import COMMANDS
 from tests.channels.telegram.scripted_bot_api import BOT_ID, ME, USERNAME, group, private
 
 IDENTITY = Identity(BOT_ID, USERNAME, frozenset(COMMANDS))

@@ -1,0 +1,50 @@
+"""The commands of the bot, the menus that offer them, and who may use those that concern a whole group."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from relay.channels.telegram.bot_api import BotCalls
+from relay.core.messages import InboundMessage
+
+COMMANDS: Final = {
+    "start": "Say hello",
+    "help": "What I can do",
+    "stop": "Stop the answer that I am writing",
+    "setname": "Tell me your name: /setname Alice",
+    "clear": "Forget our conversation",
+    "status": "What I know about you",
+}
+"""The menu, in the order in which Telegram shows it."""
+
+PRIVATE_ONLY: Final = frozenset({"setname"})
+ADMINS_ONLY: Final = frozenset({"clear"})
+"""In a group, whose whole history it concerns."""
+
+_ADMINS: Final = frozenset({"creator", "administrator"})
+
+
+def menus() -> dict[str, dict[str, str]]:
+    """The commands of each scope that differs: https://core.telegram.org/bots/api#botcommandscope"""
+    group = {name: text for name, text in COMMANDS.items() if name not in PRIVATE_ONLY | ADMINS_ONLY}
+    admins = {name: text for name, text in COMMANDS.items() if name not in PRIVATE_ONLY}
+    return {"default": COMMANDS, "all_group_chats": group, "all_chat_administrators": admins}
+
+
+async def register_menus(calls: BotCalls) -> None:
+    """Put the commands into Telegram's menus. Raises SendError."""
+    for scope, commands in menus().items():
+        listed = [{"command": name, "description": text} for name, text in commands.items()]
+        await calls.call("setMyCommands", {"commands": listed, "scope": {"type": scope}})
+
+
+async def is_admin(calls: BotCalls, message: InboundMessage) -> bool:
+    """Whether an administrator of a group wrote this. Raises SendError.
+
+    An anonymous one writes as the group: https://core.telegram.org/bots/api#message (sender_chat).
+    """
+    if message.sender == message.user_id:
+        return True
+    who = {"chat_id": int(message.user_id), "user_id": int(message.sender or 0)}
+    member: Any = await calls.call("getChatMember", who)
+    return isinstance(member, dict) and member.get("status") in _ADMINS

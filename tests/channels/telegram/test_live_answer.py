@@ -1,0 +1,251 @@
+"""An answer while it is written: drafts in private chats, and its end at the person's request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.channels.telegram.live_answer import closed
+from tests.channels.scripted_server import PATIENCE
+from tests.channels.telegram.scripted_bot_api import private, refused
+from tests.channels.telegram.telegram_harness import TelegramHarness, running_telegram_server
+
+
+def chunk(text: str, **more: Any) -> bytes:
+    return json.dumps({"message": {"role": "assistant", "content": text}, "done": False, **more}).encode() + b"\n"
+
+
+END = json.dumps({"message": {"content": ""}, "done": True}).encode() + b"\n"
+
+
+class WritingModel:
+    """A model server whose answer grows piece by piece, as the test lets it; `gone` is set when its client leaves."""
+
+    def __init__(self) -> None:
+        self.pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.asked = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.bodies: list[dict[str, Any]] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"POST /api/chat"):
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}")
+            writer.close()
+            return
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
+        self.bodies.append(json.loads(await reader.readexactly(length) or b"{}"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n")
+        self.asked.set()
+        left = asyncio.create_task(reader.read())
+        while not left.done():
+            piece = asyncio.create_task(self.pieces.get())
+            await asyncio.wait((left, piece), return_when=asyncio.FIRST_COMPLETED)
+            if not piece.done():
+                piece.cancel()
+                break
+            if (content := piece.result()) is None:
+                break
+            writer.write(content)
+            await writer.drain()
+        self.gone.set()
+        left.cancel()
+        writer.close()
+
+    def write(self, *texts: str) -> None:
+        for text in texts:
+            self.pieces.put_nowait(chunk(text))
+
+    def finish(self) -> None:
+        self.pieces.put_nowait(END)
+        self.pieces.put_nowait(None)
+
+
+class Scene:
+    def __init__(self, telegram: TelegramHarness, model: WritingModel) -> None:
+        self.telegram = telegram
+        self.api = telegram.api
+        self.model = model
+
+    async def drafts(self, count: int = 1) -> list[dict[str, Any]]:
+        return await self.api.until("sendMessageDraft", count)
+
+    async def until_left(self) -> None:
+        await asyncio.wait_for(self.model.gone.wait(), PATIENCE)
+
+
+@asynccontextmanager
+async def writing(folder: Path, script: dict[str, Any] | None = None, **changes: Any) -> AsyncIterator[Scene]:
+    model = WritingModel()
+    server = await asyncio.start_server(model.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        running_telegram_server(folder, script, llm_server_url=f"http://127.0.0.1:{port}", **changes) as telegram,
+    ):
+        yield Scene(telegram, model)
+
+
+async def test_a_draft_shows_what_is_written_so_far_and_the_message_follows(tmp_path: Path) -> None:
+    """Formatted like the message, without the model's reasoning; the id stays, so that the draft grows in place."""
+    async with writing(tmp_path) as scene:
+        await scene.api.bring(private(1, "hello"))
+        scene.model.write("<think>what do they want</think>A **bold")
+        first = (await scene.drafts())[-1]
+        assert (first["text"], first["chat_id"], first["can_stop"]) == ("A bold", 700000001, True)
+        assert [entity["type"] for entity in first["entities"]] == ["bold"]
+        scene.model.write("** start and more")
+        second = (await scene.drafts(2))[-1]
+        assert (second["text"], second["draft_id"]) == ("A bold start and more", first["draft_id"])
+        scene.model.finish()
+        assert await scene.telegram.texts(1) == ["A bold start and more"]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("a **b", "a **b**"),
+        ("a **", "a "),
+        ("a **b** c", "a **b** c"),
+        ("a `b", "a `b`"),
+        ("a **b `c", "a **b `c`**"),
+        ("see [the page](https://exam", "see the page"),
+        ("see [the pa", "see the pa"),
+        ("[a](https://a.example) b", "[a](https://a.example) b"),
+        ("x\n\n```python\na = b**c", "x\n\n```python\na = b**c"),
+        ("2 ** 3\n\nnext", "2 ** 3\n\nnext"),
+    ],
+)
+def test_what_is_open_at_the_end_is_closed(written: str, shown: str) -> None:
+    """A draft shows no sign of Markdown that is not finished yet."""
+    assert closed(written) == shown
+
+
+async def test_reasoning_that_turns_out_to_be_some_is_taken_back(tmp_path: Path) -> None:
+    async with writing(tmp_path) as scene:
+        await scene.api.bring(private(1, "hello"))
+        scene.model.write("They want a greeting. ")
+        await scene.drafts()
+        scene.model.write("</think>\n", "Good ", "day. ")
+        while not (drafts := await scene.drafts(2))[-1]["text"].startswith("Good"):
+            await scene.drafts(len(drafts) + 1)
+        scene.model.finish()
+        assert await scene.telegram.texts(1) == ["Good day."]
+
+
+@pytest.mark.parametrize("setting", ["off", "group"])
+async def test_no_draft_is_sent_where_none_belongs(tmp_path: Path, setting: str) -> None:
+    """Telegram has drafts in private chats only."""
+    changes: dict[str, Any] = {"telegram_streaming": "off"} if setting == "off" else {}
+    async with writing(tmp_path, **changes) as scene:
+        update = private(1, "hello")
+        if setting == "group":
+            message = update["message"] | {
+                "chat": {"id": -5, "type": "group", "title": "G"},
+                "text": "@relay_test_bot hello",
+            }
+            update = update | {"message": message}
+        await scene.api.bring(update)
+        scene.model.write("Some ", "answer")
+        scene.model.finish()
+        assert await scene.telegram.texts(1) == ["Some answer"]
+        assert scene.api.made("sendMessageDraft") == []
+
+
+@pytest.mark.parametrize("reply", [refused(429, "Too Many Requests", retry_after=300), refused(400, "METHOD_INVALID")])
+async def test_a_refused_draft_neither_delays_nor_loses_the_answer(tmp_path: Path, reply: Any) -> None:
+    """A flood wait on it stops drafts and the typing indicator of this chat, nothing else."""
+    async with writing(tmp_path, {"sendMessageDraft": [reply]}) as scene:
+        await scene.api.bring(private(1, "hello"))
+        scene.model.write("Some ")
+        await scene.drafts()
+        scene.model.write("answer")
+        scene.model.finish()
+        assert await scene.telegram.texts(1) == ["Some answer"]
+        assert len(scene.api.made("sendMessageDraft")) == 1
+
+
+async def test_a_draft_under_way_arrives_before_the_message(tmp_path: Path) -> None:
+    """One that came after it would stay above it as a ghost."""
+    late = asyncio.Event()
+    async with writing(tmp_path, {"sendMessageDraft": [late]}) as scene:
+        await scene.api.bring(private(1, "hello"))
+        scene.model.write("Some answer")
+        await scene.drafts()
+        scene.model.finish()
+        late.set()
+        assert await scene.telegram.texts(1) == ["Some answer"]
+        assert [call.method for call in scene.api.calls if call.method.startswith("sendM")] == [
+            "sendMessageDraft",
+            "sendMessage",
+        ]
+
+
+def stop_command(number: int) -> dict[str, Any]:
+    return private(number, "/stop")
+
+
+def stop_button(number: int) -> dict[str, Any]:
+    chat = {"id": 700000001, "type": "private", "first_name": "Ada"}
+    return {"update_id": number, "stopped_message_generation": {"chat": chat, "draft_id": 1}}
+
+
+@pytest.mark.parametrize("stop", [stop_command, stop_button])
+async def test_a_person_stops_an_answer_and_keeps_what_was_written(
+    tmp_path: Path, stop: Callable[[int], dict[str, Any]]
+) -> None:
+    """The model's work ends at once; the part that was written is sent, marked, and is context of the next question."""
+    async with writing(tmp_path) as scene:
+        await scene.api.bring(private(1, "tell me a story"))
+        scene.model.write("Once upon a time")
+        await scene.drafts()
+        await scene.api.bring(stop(2))
+        await scene.until_left()
+        [text] = await scene.telegram.texts(1)
+        assert text.startswith("Once upon a time\n\n(stopped here")
+        scene.model.asked.clear()
+        await scene.api.bring(private(3, "continue"))
+        await asyncio.wait_for(scene.model.asked.wait(), PATIENCE)
+        told = [message["content"] for message in scene.model.bodies[-1]["messages"][1:]]
+        assert told[0] == "tell me a story"
+        assert told[1].startswith("Once upon a time")
+        assert told[-1] == "continue"
+        scene.model.finish()
+
+
+async def test_an_answer_that_is_stopped_before_its_first_word_stays_unsaid(tmp_path: Path) -> None:
+    async with writing(tmp_path) as scene:
+        await scene.api.bring(private(1, "tell me a story"))
+        await asyncio.wait_for(scene.model.asked.wait(), PATIENCE)
+        await scene.api.bring(stop_command(2))
+        await scene.until_left()
+        await scene.api.bring(private(3, "/stop"))
+        assert await scene.telegram.texts(1) == ["I am not writing anything now."]
+
+
+async def test_stop_without_an_answer_is_answered(tmp_path: Path) -> None:
+    async with writing(tmp_path) as scene:
+        await scene.api.bring(private(1, "/stop"))
+        assert await scene.telegram.texts(1) == ["I am not writing anything now."]
+
+
+async def test_a_forwarded_stop_stops_nothing(tmp_path: Path) -> None:
+    """It is another person's."""
+    forward = {"type": "hidden_user", "date": 1, "sender_user_name": "B"}
+    async with writing(tmp_path) as scene:
+        await scene.api.bring(private(1, "tell me a story"))
+        scene.model.write("Once upon")
+        await scene.drafts()
+        update = private(2, "/stop")
+        await scene.api.bring(update | {"message": update["message"] | {"forward_origin": forward}})
+        scene.model.write(" a time.")
+        await scene.drafts(2)
+        assert not scene.model.gone.is_set()
+        scene.model.finish()
+        scene.model.finish()
