@@ -193,6 +193,8 @@ class _Renderer:
     def end_code(self, _: None) -> None:
         text, self._code = "".join(self._code or ()).removesuffix("\n"), None
         language = re.split(r"[\s,{]", self._language, maxsplit=1)[0]
+        if not text:  # a block without a line: what stands behind its sign is no language
+            text, language = self._language, ""
         self.writer.write_verbatim(text, "pre", language or None)
 
     def start_table(self, alignments: tuple[str, ...]) -> None:

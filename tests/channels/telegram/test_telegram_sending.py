@@ -392,7 +392,7 @@ async def test_the_bot_learns_its_name(service: TelegramService) -> None:
 
 async def test_a_refused_token_is_told_apart_from_trouble(api: ScriptedBotApi) -> None:
     """CONFIG pauses the channel; trouble is tried again."""
-    settings = Settings(telegram_bot_token="1:" + "x" * 35, telegram_api_base_url=api.base_url)
+    settings = Settings(telegram_bot_token="1:" + "wrong" * 7, telegram_api_base_url=api.base_url)
     async with open_http_client() as client:
         with pytest.raises(SendError) as caught:
             await TelegramService(settings, client).learn_identity()

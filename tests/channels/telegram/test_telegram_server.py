@@ -250,7 +250,7 @@ async def test_people_come_in_pages(telegram: TelegramHarness) -> None:
 
 async def test_the_status_tells_of_a_refused_token(tmp_path: Path) -> None:
     """A dead poller never looks alive, and the server stays up to say so."""
-    async with running_telegram_server(tmp_path, telegram_bot_token=f"{BOT_ID}:" + "x" * 35) as telegram:
+    async with running_telegram_server(tmp_path, telegram_bot_token=f"{BOT_ID}:" + "wrong" * 7) as telegram:
         await telegram.api.until("getMe")
         ready = await telegram.until("/ready", 503)
         assert ready["bot_known"] is False
