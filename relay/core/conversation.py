@@ -341,16 +341,9 @@ class Conversation:
         """Complete a question whose answer the user stopped: the beginning that was written is the answer."""
         self._metrics.model_calls.labels(self._platform, "stopped").inc()
         parts = self._channel.plan(text + STOPPED_NOTICE) if text else []
-        outcome = Outcome.ANSWERED if text else Outcome.SILENT
-        await self._inbox.complete_inbound(
-            question.claim,
-            question.decision,
-            parts,
-            answer=Answer(text) if text else None,
-            outcome=outcome,
-            reason="stopped by the user",
-            merged=question.merged,
-        )
+        outcome, answer = (Outcome.ANSWERED, Answer(text)) if text else (Outcome.SILENT, None)
+        how: dict[str, Any] = {"outcome": outcome, "reason": "stopped by the user", "merged": question.merged}
+        await self._complete(question.claim, question.decision, parts, answer=answer, **how)
 
     async def _end_outage(self) -> None:
         """The model works: after an outage, make all postponed questions due for the next sweep."""

@@ -71,7 +71,7 @@ def test_failures_between_successes_hold_up_no_other_part() -> None:
     ids=["while it sends", "while it is idle"],
 )
 def test_failures_without_a_success_open_it(pause: float, failures: int) -> None:
-    """So many in a row, or within so long, as the pause between them makes it."""
+    """The third in a row while parts are accepted, the first when none was for a while."""
     circuit, clock = make()
     circuit.record_success(clock.now)
     for count in range(1, failures + 1):

@@ -30,6 +30,7 @@ OWNER = ok({"user": {"id": 7, "is_bot": False, "first_name": "Ann"}, "status": "
     ],
 )
 async def test_only_administrators_clear_the_history_of_a_group(tmp_path: Path, member: Reply, reply: str) -> None:
+    """It is the history of all its members; when Telegram does not answer, nothing is deleted."""
     async with running_telegram_server(tmp_path, {"getChatMember": [member]}) as telegram:
         await telegram.api.bring(group(1, "/clear"))
         assert await telegram.texts(1) == [reply]

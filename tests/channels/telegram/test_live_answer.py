@@ -128,6 +128,7 @@ def test_what_is_open_at_the_end_is_closed(written: str, shown: str) -> None:
 
 
 async def test_reasoning_that_turns_out_to_be_some_is_taken_back(tmp_path: Path) -> None:
+    """A closing tag alone shows that what came before it was no answer."""
     async with writing(tmp_path) as scene:
         await scene.api.bring(private(1, "hello"))
         scene.model.write("They want a greeting. ")
@@ -220,6 +221,7 @@ async def test_a_person_stops_an_answer_and_keeps_what_was_written(
 
 
 async def test_an_answer_that_is_stopped_before_its_first_word_stays_unsaid(tmp_path: Path) -> None:
+    """There is nothing to send; a second stop has nothing to end."""
     async with writing(tmp_path) as scene:
         await scene.api.bring(private(1, "tell me a story"))
         await asyncio.wait_for(scene.model.asked.wait(), PATIENCE)
@@ -230,6 +232,7 @@ async def test_an_answer_that_is_stopped_before_its_first_word_stays_unsaid(tmp_
 
 
 async def test_stop_without_an_answer_is_answered(tmp_path: Path) -> None:
+    """The person sees that the command arrived."""
     async with writing(tmp_path) as scene:
         await scene.api.bring(private(1, "/stop"))
         assert await scene.telegram.texts(1) == ["I am not writing anything now."]

@@ -110,10 +110,12 @@ async def test_other_hosts_are_reached_directly() -> None:
 
 @pytest.mark.parametrize("url", ["127.0.0.1:1080", "ftp://a:1", "socks5://a", "socks4://a:1080", "http://a:3128/path"])
 def test_what_is_no_proxy_is_refused_at_the_start(url: str) -> None:
+    """With an example of what is one."""
     with pytest.raises(ValueError, match="socks5://127"):
         Settings(telegram_bot_token=TOKEN, telegram_proxy=url)
 
 
 def test_the_password_of_a_proxy_is_a_secret() -> None:
+    """As it is written in the address, and decoded."""
     settings = Settings(telegram_bot_token=TOKEN, telegram_proxy="socks5://ann:hunter2%21@127.0.0.1:1080")
     assert {"hunter2%21", "hunter2!"} <= set(settings.secrets())

@@ -73,6 +73,7 @@ class Scene:
 
 
 async def test_a_foreign_address_is_replaced_once() -> None:
+    """It may be what a test has left behind; ours is noted as the address that this database registered."""
     scene = Scene(Bot(OURS))
     scene.bot.others = [OTHER]
     assert await scene.look() is WebhookState.REGISTERED
@@ -84,6 +85,7 @@ async def test_a_foreign_address_is_replaced_once() -> None:
 
 @pytest.mark.parametrize("again", [OTHER, "", "https://third.example/"])
 async def test_an_address_that_comes_again_within_an_hour_is_explained_and_left(again: str) -> None:
+    """Two copies would take the bot from each other for ever."""
     scene = Scene(Bot(OURS))
     scene.bot.others = [OTHER, again]
     await scene.look()
@@ -106,6 +108,7 @@ async def test_an_address_that_stays_is_left_for_ever() -> None:
 
 
 async def test_an_address_that_comes_hours_later_is_replaced_again() -> None:
+    """It has nothing to do with the first one."""
     scene = Scene(Bot(OURS))
     scene.bot.others = [OTHER]
     await scene.look()
@@ -116,6 +119,7 @@ async def test_an_address_that_comes_hours_later_is_replaced_again() -> None:
 
 
 async def test_when_the_other_copy_is_gone_ours_is_set_again() -> None:
+    """No restart is needed."""
     scene = Scene(Bot(OURS))
     scene.bot.others = [OTHER, OTHER]
     await scene.look()
@@ -125,6 +129,7 @@ async def test_when_the_other_copy_is_gone_ours_is_set_again() -> None:
 
 
 async def test_deliveries_that_fail_are_shown_with_their_time() -> None:
+    """In the words of Telegram, until five minutes after the last one."""
     bot = Bot(OURS, last_error_date=int(NOW), last_error_message="Wrong response from the webhook: 502 Bad Gateway")
     scene = Scene(bot)
     assert await scene.look() is WebhookState.FAILING
@@ -137,6 +142,7 @@ async def test_deliveries_that_fail_are_shown_with_their_time() -> None:
 
 @pytest.mark.parametrize("broken", [{"url": 5}, {"url": None}, {}, {"url": OURS, "last_error_date": "soon"}])
 async def test_an_answer_of_another_shape_breaks_nothing(broken: dict[str, Any]) -> None:
+    """Telegram is not trusted to keep its types."""
     scene = Scene(Bot())
     scene.bot.info = broken
     await scene.look()
@@ -182,6 +188,7 @@ async def test_polling_removes_a_webhook_behind_which_updates_wait_for_ten_minut
 
 
 async def test_a_webhook_that_recovers_is_not_taken_for_abandoned() -> None:
+    """Each delivery that succeeds begins the ten minutes anew."""
     scene = Scene(Bot(OTHER, pending_update_count=1, last_error_date=int(NOW)), None)
     for count in (1, 0, 1):
         scene.bot.info["pending_update_count"] = count
