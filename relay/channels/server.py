@@ -196,9 +196,7 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         }
         return {**common, **await self.own_status(common)}
 
-    async def send(
-        self, given: str, text: str, topic: str | None = None, *, takeover: bool = False
-    ) -> dict[str, Any]:
+    async def send(self, given: str, text: str, topic: str | None = None, *, takeover: bool = False) -> dict[str, Any]:
         """Give an operator's message to the outbox, committed on return. Raises ApiError when it cannot be sent.
 
         topic: of the chat; None where it has none. takeover: a person answers this user from now on, and the AI is
