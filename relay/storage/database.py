@@ -28,7 +28,8 @@ log = logging.getLogger("relay.database")
 T = TypeVar("T")
 
 PREPARE_PAUSE_SECONDS = 2.0
-CHECK_SECONDS = 1.0
+CHECK_SECONDS = 0.45
+"""Age at which a check is made anew, and the longest wait for one: together /ready shows a failure within a second."""
 REFUSAL_SECONDS = 5.0
 """How long the database counts as unavailable after a refused write: a full disk may have room for the check alone."""
 
