@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+EXAMPLE = "This is an example"
+"""How the answers begin that are shipped to be replaced; they state nothing about the operator's business."""
+
 
 class FaqError(Exception):
     """The file cannot be used; the message is a sentence with reason and remedy."""
@@ -20,6 +23,11 @@ class FaqEntry:
     questions: tuple[str, ...]
     answer: str
     for_demo: bool
+
+    @property
+    def is_knowledge(self) -> bool:
+        """Whether it tells something about the operator's business."""
+        return not self.for_demo and not self.answer.startswith(EXAMPLE)
 
 
 def read_faq(path: Path) -> tuple[tuple[FaqEntry, ...], str]:

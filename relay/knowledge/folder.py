@@ -111,9 +111,9 @@ def _table(path: Path, source: str) -> Iterator[Passage]:
 
 
 def _faq(path: Path, source: str) -> Iterator[Passage]:
-    """The entries of a FAQ; those about the demo itself are for the demo alone."""
+    """The entries of a FAQ that are about the business."""
     for entry in read_faq(path)[0]:
-        if not entry.for_demo:
+        if entry.is_knowledge:
             yield Passage(source, " / ".join(entry.questions), entry.answer)
 
 

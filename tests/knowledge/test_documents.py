@@ -12,6 +12,7 @@ import pytest
 
 from relay.knowledge.folder import KnowledgeFolder
 from relay.knowledge.passages import MAX_PASSAGE_CHARS, Passage, cut
+from tests.conftest import ROOT
 
 HTML = (
     "<html><head><title>x</title><style>p{}</style></head><body><nav>Home</nav><h1>Hours</h1>"
@@ -151,6 +152,14 @@ def test_the_faq_beside_the_settings_is_knowledge_without_what_is_about_the_demo
     folder = KnowledgeFolder(tmp_path / "missing", faq)
     folder.refresh()
     assert folder.passages == [Passage("faq.json", "open", "9 to 18")]
+
+
+def test_the_answers_that_are_shipped_are_no_knowledge() -> None:
+    """They are examples, or about the demo: a connected model would give customers an invented address."""
+    folder = KnowledgeFolder(Path("missing"), ROOT / "faq.json")
+    folder.refresh()
+    assert folder.passages == []
+    assert folder.problems == []
 
 
 def test_headings_in_code_are_text_and_a_skipped_level_is_no_heading() -> None:

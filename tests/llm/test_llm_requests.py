@@ -147,13 +147,17 @@ THOUGHT = [delta(None, choices=[{"index": 0, "delta": {"reasoning_content": "hm"
 async def test_a_model_that_only_thought_is_asked_without_thinking(
     reason: str, upstream: Upstream, tmp_path: Path
 ) -> None:
-    """At once, with more room for the answer."""
+    """At once, with more room for the answer; from then on it is asked so first, unless a caller wants its thoughts."""
     upstream.on(COMPLETIONS, streams(*THOUGHT, delta(finish=reason), DONE), completion("hello"))
     async with running(openai(tmp_path, upstream)) as server:
         answer = (await server.chat(options={"num_predict": 300})).json()
         assert server.clock.slept == []
+        await server.chat()
+        await server.chat(think="low")
     assert answer["message"]["content"] == "hello"
-    first, second = upstream.asked(COMPLETIONS)
+    first, second, next_one, thinking = upstream.asked(COMPLETIONS)
+    assert next_one["chat_template_kwargs"] == {"enable_thinking": False}
+    assert (thinking["reasoning_effort"], "chat_template_kwargs" in thinking) == ("low", False)
     assert (first["max_tokens"], second["max_tokens"]) == (300, 1200)
     assert "chat_template_kwargs" not in first
     assert second["chat_template_kwargs"] == {"enable_thinking": False}

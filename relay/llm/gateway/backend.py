@@ -47,6 +47,9 @@ class Backend:
         self.bad_request: ModelError | None = None
         """Set when a channel's question was no valid request for this provider; until its next answer."""
         self.unopened: set[str] = set()
+        """Models whose reasoning has no opening tag."""
+        self.overthinking: set[str] = set()
+        """Models that have used an answer for reasoning alone."""
         self._clock = environment.clock
         self._wall = environment.wall
         self._breakers: dict[str, Breaker] = {}

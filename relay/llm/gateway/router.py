@@ -137,6 +137,8 @@ class FallbackRouter:
             raise ModelError(ModelFailure.IMAGES_UNSUPPORTED, f"{backend.name}: the model {model} cannot see pictures")
         if target.options:
             request = replace(request, options={**target.options, **request.options})
+        if request.think is None and model in backend.overthinking:
+            request = replace(request, think=False)
         known = facts.context if facts is not None else None
         window = request.options.get("num_ctx") or known or self._settings.llm_context_tokens
         window = window if isinstance(window, int) else None
@@ -212,6 +214,7 @@ class FallbackRouter:
             return None
         if paid >= self._settings.max_unusable_answers:
             return None
+        call.backend.overthinking.add(call.model)
         options = {**request.options, "num_predict": limit * _MORE_FOR_THINKING} if limit else request.options
         return replace(request, think=False, options=options)
 
