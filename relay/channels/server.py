@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from importlib import import_module
 from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
@@ -166,13 +167,15 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
             database = "ok"
         except StorageError:
             database = "cannot be written now"
-        own = await self.own_readiness()
+        own, knowledge = await self.own_readiness(), await self.build_prompt.knowledge()
         return {
             **({} if database == "ok" else {"reason": f"the database {database}"}),
             "database": database,
             **self._database_warning(),
             "sending_paused": self.pipeline.outbox.paused_reason is not None,
             "sending_outage": self.pipeline.outbox.circuit.status() is not None,
+            **({"passages_of_documents": knowledge.passages} if knowledge.passages else {}),
+            **({"documents_not_used": len(knowledge.problems)} if knowledge.problems else {}),
             **own,
             "ready": database == "ok" and own.get("ready", True),
             "simulated": self.settings.simulated,
@@ -192,6 +195,7 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
             "sending_paused": self.pipeline.outbox.paused_reason,
             "sending_outage": self.pipeline.outbox.circuit.status(),
             "model": await self.model.health(),
+            "knowledge": asdict(await self.build_prompt.knowledge()),
             "simulated": self.settings.simulated,
         }
         return {**common, **await self.own_status(common)}

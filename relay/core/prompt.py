@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +14,32 @@ class SystemPrompt:
     sources: tuple[str, ...] = ()
 
 
-PromptBuilder: TypeAlias = Callable[[str, str], Awaitable[SystemPrompt]]
-"""Builds the system prompt from that of the channel and from the question; never raises."""
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """How much of the operator's documents is in use; problems: a sentence for each that is not, and for settings."""
+
+    passages: int = 0
+    problems: tuple[str, ...] = ()
 
 
-async def channel_prompt(prompt: str, question: str) -> SystemPrompt:
+class PromptBuilder(Protocol):
+    """Builds the system prompt from that of the channel and from the question; never raises."""
+
+    async def __call__(self, prompt: str, question: str) -> SystemPrompt: ...
+
+    async def knowledge(self) -> Knowledge:
+        """What it builds prompts from now; reading documents is started, not waited for."""
+        ...
+
+
+class _ChannelPrompt:
     """The PromptBuilder of a server without instructions and knowledge."""
-    del question
-    return SystemPrompt(prompt)
+
+    async def __call__(self, prompt: str, question: str) -> SystemPrompt:  # noqa: ARG002 (nothing is looked up)
+        return SystemPrompt(prompt)
+
+    async def knowledge(self) -> Knowledge:
+        return Knowledge()
+
+
+channel_prompt = _ChannelPrompt()

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
 from relay.core.messages import Platform
-from relay.core.prompt import SystemPrompt
+from relay.core.prompt import Knowledge, SystemPrompt
 from relay.knowledge.folder import KnowledgeFolder
 from relay.knowledge.passages import Passage
 from relay.knowledge.search import PassageIndex
@@ -64,9 +64,11 @@ class Assistant:
         self._index = PassageIndex(())
         self._next_refresh = 0.0
         self._refreshing: asyncio.Task[None] | None = None
+        self._was_read = False
+        self._trouble = ""
 
     async def __call__(self, prompt: str, question: str) -> SystemPrompt:
-        """The system prompt for a question. The first call waits until the documents are read, no later one does."""
+        """The system prompt for a question. Until the documents were read once it waits, later it does not."""
         await self._keep_fresh()
         if self._index.size <= self._settings.knowledge_max_bytes:
             return self._prompt(prompt, question)
@@ -110,15 +112,22 @@ class Assistant:
 
     @property
     def problems(self) -> list[str]:
-        """A sentence for each document that is not used."""
-        return self._documents.problems
+        """A sentence for each document that is not used, and for settings that are wrong."""
+        return [*self._documents.problems, *([self._trouble] if self._trouble else [])]
+
+    async def knowledge(self) -> Knowledge:
+        self._start_refresh()
+        return Knowledge(len(self._index.passages), tuple(self.problems))
 
     async def _keep_fresh(self) -> None:
-        first = self._refreshing is None
+        running = self._start_refresh()
+        if not self._was_read:
+            await asyncio.shield(running)
+
+    def _start_refresh(self) -> asyncio.Task[None]:
         if self._refreshing is None or (self._refreshing.done() and self._clock() >= self._next_refresh):
             self._refreshing = asyncio.create_task(self.refresh())
-        if first:
-            await asyncio.shield(self._refreshing)
+        return self._refreshing
 
     def _refresh(self) -> None:
         try:
@@ -129,10 +138,14 @@ class Assistant:
             if self._documents.refresh():
                 self._index = PassageIndex(self._documents.passages)
                 log.info("%d passages of knowledge were read", len(self._index.passages))
+            trouble = ""
         except SettingsError as error:
-            log.warning("the settings changed and are wrong, the old ones stay in force: %s", error)
+            trouble = f"the settings changed and are wrong, the old ones stay in force: {error}"
         except OSError as error:
-            log.warning("the knowledge cannot be read, the old one stays in force: %s", error)
+            trouble = f"the knowledge cannot be read, the old one stays in force: {error}"
+        if trouble and trouble != self._trouble:
+            log.warning("%s", trouble)
+        self._trouble, self._was_read = trouble, True
         self._next_refresh = self._clock() + REFRESH_SECONDS
 
     def _open(self, settings: Settings) -> KnowledgeFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, load_settings
 from relay.core.messages import Platform
+from relay.core.prompt import Knowledge
 from relay.knowledge.assistant import MAX_SOURCES, REFRESH_SECONDS, Assistant
 from relay.llm.chat import ChatMessage, ChatRequest
 from relay.llm.providers.demo import reply
@@ -104,6 +106,38 @@ async def test_of_a_large_folder_the_fitting_passages_are_given_within_the_budge
     assert built.sources[0] == "all.md: Article 77"
     assert len(built.sources) <= MAX_SOURCES
     assert sum(passage.size for passage in given.find("what about thing77?")) <= 1000
+
+
+async def test_what_is_not_used_is_known_to_the_operator(tmp_path: Path, clock: Clock) -> None:
+    """How many passages there are, and a sentence for each file that is not used and for wrong settings."""
+    (tmp_path / "knowledge").mkdir()
+    (tmp_path / "knowledge" / "a.md").write_text("# Hours\n9-18")
+    (tmp_path / "knowledge" / "scan.pdf").write_bytes(b"no pdf")
+    (tmp_path / ".env").write_text("")
+
+    def reread() -> Settings:
+        return load_settings(Settings, tmp_path, {})
+
+    given = Assistant(reread(), SMS, reread=reread, folder=tmp_path, clock=clock)
+    assert await given.knowledge() == Knowledge()
+    assert "9-18" in await prompt(given)
+    assert (await given.knowledge()).passages == 1
+    (tmp_path / ".env").write_text("ASSISTANT_NAM=Eve\n")
+    await given.refresh()
+    scan, settings = (await given.knowledge()).problems
+    assert scan.startswith("scan.pdf: it cannot be read")
+    assert "assistant_nam" in settings.lower()
+    (tmp_path / ".env").write_text("")
+    (tmp_path / "knowledge" / "scan.pdf").unlink()
+    await given.refresh()
+    assert await given.knowledge() == Knowledge(1)
+
+
+async def test_every_question_waits_until_the_documents_were_read_once(tmp_path: Path, clock: Clock) -> None:
+    """Also the second one, which comes while they are read for the first."""
+    (tmp_path / "faq.json").write_text('{"entries": [{"questions": ["parking"], "answer": "Behind us"}]}')
+    given = assistant(tmp_path, clock)
+    assert ["Behind us" in text for text in await asyncio.gather(prompt(given), prompt(given))] == [True, True]
 
 
 async def test_the_model_names_the_topic_of_its_answer_on_request(tmp_path: Path, clock: Clock) -> None:
