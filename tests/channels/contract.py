@@ -360,7 +360,7 @@ async def running_channel(
         listening(ScriptedServer(model_reply(MODEL_TEXT))) as model,
     ):
 
-        def open_client() -> httpx.AsyncClient:
+        def open_client(**_: object) -> httpx.AsyncClient:
             return httpx.AsyncClient(transport=ImpatientTransport(provider.hung), timeout=PATIENCE)
 
         monkeypatch.setattr("relay.channels.server.open_http_client", open_client)
