@@ -65,7 +65,7 @@ class MessagingDatabase(Database):
 
     async def store_inbound(self, message: InboundMessage, raw: str) -> InboundId | None:
         """Store one message, committed; None, and no change, when (platform, external_id) is stored already."""
-        return await self._write(lambda tx: inbox.store_message(tx, message, raw))
+        return await self._store(lambda tx: inbox.store_message(tx, message, raw))
 
     async def store_opt_out(
         self, message: InboundMessage, reason: str, confirmation: Sequence[PlannedPart] = ()
@@ -75,11 +75,11 @@ class MessagingDatabase(Database):
         The user is stopped, planned parts are canceled, and open messages held: an answer under way finds its claim
         ended. The confirmation is planned at the first time. None, and no change, for a repeated message.
         """
-        return await self._write(lambda tx: inbox.store_opt_out(tx, message, reason, confirmation), urgent=True)
+        return await self._store(lambda tx: inbox.store_opt_out(tx, message, reason, confirmation), urgent=True)
 
     async def store_dead_letter(self, platform: Platform, external_id: str, raw: str, reason: str) -> InboundId | None:
         """Store a payload that could not be parsed, committed; None, and no change, when it is stored already."""
-        return await self._write(lambda tx: inbox.store_dead_letter(tx, platform, external_id, raw, reason))
+        return await self._store(lambda tx: inbox.store_dead_letter(tx, platform, external_id, raw, reason))
 
     async def store_batch(
         self,
@@ -100,7 +100,7 @@ class MessagingDatabase(Database):
             saved_state.set_state(tx, platform, *state)
             return new
 
-        return await self._write(work)
+        return await self._store(work)
 
     # -- the inbox -----------------------------------------------------------------------------------------------------
 

@@ -146,6 +146,7 @@ class Conversation:
             lambda: inbox.users_waiting(self._platform),
             concurrency=settings.max_concurrent_answers,
             renew=self._before_sweep,
+            priority=inbox.priority,
             sleep=sleep,
         )
 
@@ -322,7 +323,8 @@ class Conversation:
                     unusable=claim.unusable,
                     progress=progress,
                 )
-                answer = await progress.until_stopped(asking)
+                with self.workers.waiting():
+                    answer = await progress.until_stopped(asking)
         except ModelError as error:
             self._metrics.model_calls.labels(self._platform, error.kind).inc()
             await self._record_unusable(claim, error.unusable)

@@ -101,6 +101,8 @@ class Outbox:
             self._due,
             concurrency=settings.max_concurrent_answers,
             renew=self._renew,
+            priority=store.priority,
+            urgent=True,
             sleep=sleep,
         )
 
@@ -205,7 +207,8 @@ class Outbox:
             raise LeaseLost(f"the lease on part {part.id} ended before it was sent")
         began = self._monotonic()
         try:
-            receipt = await self._channel.send(part)
+            with self.workers.waiting():
+                receipt = await self._channel.send(part)
         except SendError as error:
             return await self._refused(part, error, began)
         except Exception as error:
@@ -248,7 +251,9 @@ class Outbox:
     async def _lookup(self, part: Part) -> bool:
         """Record what the provider did with an earlier attempt, or send the part again when it will not turn up."""
         try:
-            receipt = await self._channel.lookup(part, await self._store.accepted_ids(part))
+            taken = await self._store.accepted_ids(part)
+            with self.workers.waiting():
+                receipt = await self._channel.lookup(part, taken)
         except SendError as error:
             return await self._put_off(part, OutcomeUnknown(error.code, error.message))
         if receipt is not None:
@@ -275,7 +280,8 @@ class Outbox:
         """Whether the method that sends answers; a failure counts like that of a part, and costs none."""
         began = self._monotonic()
         try:
-            await self._channel.probe()
+            with self.workers.waiting():
+                await self._channel.probe()
         except SendError as error:
             self.circuit.record_failure(error, began, probe=True)
             return False

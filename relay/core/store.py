@@ -31,6 +31,7 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
+from relay.core.priority import Priority
 
 T = TypeVar("T")
 
@@ -42,6 +43,9 @@ class Store(Protocol):
     def owner(self) -> str: ...
     @property
     def warning(self) -> str | None: ...
+
+    @property
+    def priority(self) -> Priority: ...
 
     async def start(self) -> None: ...
     async def stop(self, seconds: float) -> None: ...

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 
 from relay.core.errors import StorageError
 from relay.core.messages import UserId
+from relay.core.priority import Priority
 
 log = logging.getLogger("relay.core.user_workers")
 
@@ -29,7 +30,8 @@ class UserWorkers:
     """Runs `step` for each notified user until it returns False; `due` lists the users whose work is due now.
 
     step processes one item of a user's queue and returns whether the next may follow at once. At most `concurrency`
-    steps run at the same time; the slots go round robin over users. renew is called before every sweep.
+    steps run at the same time; the slots go round robin over users. renew is called before every sweep. priority:
+    shared by all workers of a process, it delays steps while messages are being stored, urgent ones least.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class UserWorkers:
         *,
         concurrency: int,
         renew: Callable[[], Awaitable[None]],
+        priority: Priority | None = None,
+        urgent: bool = False,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._name = name
@@ -48,6 +52,8 @@ class UserWorkers:
         self._renew = renew
         self._sleep = sleep
         self._slots = asyncio.Semaphore(concurrency)
+        self._priority = priority or Priority()
+        self._urgent = urgent
         self._workers: dict[UserId, asyncio.Task[None]] = {}
         self._again: set[UserId] = set()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -115,7 +121,7 @@ class UserWorkers:
         """Take a slot for one step at a time: they go round, so a user who never stops delays others by one round."""
         try:
             while not self._stopping:
-                async with self._slots:
+                async with self._slots, self._priority.step(urgent=self._urgent):
                     if self._stopping:
                         break
                     self._again.discard(user_id)
@@ -134,11 +140,16 @@ class UserWorkers:
 
         A cancellation while it is taken again leaves one slot too many; workers are cancelled only when they stop.
         """
-        self._slots.release()
-        try:
-            yield
-        finally:
-            await self._slots.acquire()
+        with self.waiting():
+            self._slots.release()
+            try:
+                yield
+            finally:
+                await self._slots.acquire()
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """For a call of the model or of the provider, during which the step keeps its slot but delays no other."""
+        return self._priority.paused()
 
     async def _one_step(self, user_id: UserId) -> tuple[bool, bool]:
         """Run one step: whether it failed, and whether the next may follow. The sweep retries a user after an error."""

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, false, select
 
 from relay.core.errors import StorageError
 from relay.core.messages import Platform, UserId
+from relay.core.priority import Priority
 from relay.storage import logins, maintenance
 from relay.storage.maintenance import OldUser
 from relay.storage.saved_state import set_state
@@ -64,6 +65,7 @@ class Database:
         self._checking: asyncio.Task[StorageError | None] | None = None
         self._complaint = ""
         self._clock = transactions.clock = clock
+        self.priority = Priority()
 
     async def start(self) -> None:
         """Create or migrate the tables; when that fails, or takes long, it goes on in the background.
@@ -102,6 +104,11 @@ class Database:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         await asyncio.get_running_loop().run_in_executor(None, self._transactions.close, seconds)
+
+    async def _store(self, work: Callable[[Tx], T], *, urgent: bool = False) -> T:
+        """Write what came in, before any step of answering that has not begun."""
+        with self.priority.storing():
+            return await self._write(work, urgent=urgent)
 
     async def _write(self, work: Callable[[Tx], T], *, urgent: bool = False) -> T:
         self._must_be_ready()

@@ -214,6 +214,7 @@ class FlakyDatabase:
 
     def __init__(self, database: MessagingDatabase, verb: str = "", times: int = 0) -> None:
         self._database = database
+        self.priority = database.priority
         self.verb, self.times = verb, times
         self.calls: dict[str, int] = defaultdict(int)
 

@@ -1,0 +1,152 @@
+"""While messages are being stored few steps run, in the order in which they asked; nothing starves, nothing leaks."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+
+from relay.core.messages import UserId
+from relay.core.priority import MAX_STEPS, MAX_STEPS_WHILE_STORING, Priority
+from tests.core.harness import NewRelay
+
+MANY = 3 * MAX_STEPS
+
+
+class Steps:
+    """Steps that run until `finish`; each notes when it began."""
+
+    def __init__(self, priority: Priority, count: int) -> None:
+        self.priority = priority
+        self.begun: list[int] = []
+        self.ends = [asyncio.Event() for _ in range(count)]
+        self.tasks = [asyncio.create_task(self._step(number)) for number in range(count)]
+
+    async def _step(self, number: int) -> None:
+        async with self.priority.step():
+            self.begun.append(number)
+            await self.ends[number].wait()
+
+    async def finish(self, *numbers: int) -> None:
+        for number in numbers:
+            self.ends[number].set()
+        await settle()
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_few_steps_begin_while_a_message_is_stored() -> None:
+    """Those that run go on; when it is stored, as many begin as otherwise, in order."""
+    priority = Priority()
+    with priority.storing():
+        steps = Steps(priority, MANY)
+        await settle()
+        assert steps.begun == list(range(MAX_STEPS_WHILE_STORING))
+        await steps.finish(0)
+        assert steps.begun == list(range(MAX_STEPS_WHILE_STORING + 1))
+    await settle()
+    assert steps.begun == list(range(MAX_STEPS + 1))
+    await steps.finish(*range(MANY))
+    assert steps.begun == list(range(MANY))
+    await asyncio.gather(*steps.tasks)
+
+
+async def test_urgent_steps_begin_first() -> None:
+    """What is answered is sent before another question is begun."""
+    priority, begun = Priority(), list[str]()
+
+    async def step(name: str, *, urgent: bool) -> None:
+        async with priority.step(urgent=urgent):
+            begun.append(name)
+
+    with priority.storing():
+        running = Steps(priority, MAX_STEPS_WHILE_STORING)
+        await settle()
+        tasks = [asyncio.create_task(step(name, urgent=name.startswith("send"))) for name in ("ask", "send", "send 2")]
+        await settle()
+        await running.finish(*range(MAX_STEPS_WHILE_STORING))
+    await asyncio.gather(*tasks)
+    assert begun == ["send", "send 2", "ask"]
+
+
+async def test_a_flood_of_messages_stops_no_step() -> None:
+    """However many are being stored, steps begin one after the other."""
+    priority = Priority()
+    with ExitStack() as stack:
+        for _ in range(1000):
+            stack.enter_context(priority.storing())
+        steps = Steps(priority, MANY)
+        for number in range(MANY):
+            await settle()
+            await steps.finish(number)
+        assert steps.begun == list(range(MANY))
+
+
+async def test_a_step_that_waits_lets_another_begin() -> None:
+    """A call of the model takes no place; after it the step goes on at once, though all places are taken."""
+    priority = Priority()
+    model = asyncio.Event()
+    answered = asyncio.Event()
+
+    async def asks() -> None:
+        async with priority.step():
+            with priority.paused():
+                await model.wait()
+            answered.set()
+
+    asking = [asyncio.create_task(asks()) for _ in range(MANY)]
+    await settle()
+    steps = Steps(priority, MANY)
+    await settle()
+    assert len(steps.begun) == MAX_STEPS
+    model.set()
+    await asyncio.gather(*asking)
+    assert answered.is_set()
+    await steps.finish(*range(MANY))
+    assert len(steps.begun) == MANY
+
+
+async def test_a_cancelled_step_gives_its_place_back() -> None:
+    """Whether it was waiting, running or just admitted."""
+    priority = Priority()
+    for _ in range(3):
+        steps = Steps(priority, MANY)
+        await settle()
+        for task in steps.tasks:
+            task.cancel()
+        await asyncio.gather(*steps.tasks, return_exceptions=True)
+    steps = Steps(priority, MAX_STEPS)
+    await settle()
+    assert len(steps.begun) == MAX_STEPS
+    await steps.finish(*range(MAX_STEPS))
+
+
+async def test_a_step_that_is_cancelled_as_it_is_admitted_gives_its_place_back() -> None:
+    """The place was given, but the step has not run since."""
+    priority = Priority()
+    first = Steps(priority, MAX_STEPS)
+    await settle()
+    second = Steps(priority, 1)
+    await settle()
+    first.ends[0].set()
+    await asyncio.sleep(0)  # the first step ends and admits the second, which has not begun
+    second.tasks[0].cancel()
+    await settle()
+    third = Steps(priority, 1)
+    await settle()
+    assert third.begun == [0]
+    await first.finish(*range(MAX_STEPS))
+    await third.finish(0)
+
+
+async def test_messages_that_keep_coming_delay_answers_and_lose_none(new_relay: NewRelay) -> None:
+    """Each of many people gets an answer although a message is being stored all the time."""
+    relay = await new_relay()
+    people = [f"+1202555{number:04}" for number in range(MANY)]
+    with relay.database.priority.storing():
+        for person in people:
+            await relay.receive("hello", from_=UserId(person))
+        await relay.idle()
+    assert sorted(user for user, _ in relay.channel.sent) == people
