@@ -60,9 +60,11 @@ from relay.core.rate_limit import RateLimit, RateLimiter
 
 log = logging.getLogger("relay.telegram")
 
-# https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this: 30 messages a second in all, 1 in a
+FREE_PER_SECOND: Final = 30
+"""Messages a second to all chats above which Telegram wants paid broadcasts, up to 1,000:
+https://core.telegram.org/bots/faq#how-can-i-message-all-of-my-bot-39s-subscribers-at-once"""
+# https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this: 1 message a second in a
 # chat, 20 a minute in a group; each a little longer, because requests do not all travel equally fast.
-OVERALL: Final = RateLimit(30, 1.05)
 PRIVATE: Final = (RateLimit(1, 1.05),)
 GROUP: Final = (RateLimit(20, 60.5),)
 MAX_START: Final = 64
@@ -105,7 +107,9 @@ class TelegramService:
         self._monotonic = monotonic
         self._sleep = sleep
         self._name_usable_until = 0.0
-        self._limiter = RateLimiter(OVERALL, lambda chat: GROUP if is_group(chat) else PRIVATE, monotonic)
+        self._per_second = settings.telegram_messages_per_second
+        overall = RateLimit(self._per_second, 1.05)
+        self._limiter = RateLimiter(overall, lambda chat: GROUP if is_group(chat) else PRIVATE, monotonic)
         self._calls = bot_calls(settings, client)
         self._bot = typed_bot(self._calls)
         self._drafts = draft_limiter(monotonic)
@@ -341,6 +345,7 @@ class TelegramService:
                 message_thread_id=form.thread,
                 reply_parameters=reply,
                 link_preview_options=LinkPreviewOptions(is_disabled=True),
+                allow_paid_broadcast=True if self._per_second > FREE_PER_SECOND else None,
             )
             return sent.message_id
 

@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+MIN_CHATS = 1000
+"""Chats of which the calls are remembered before idle ones are forgotten."""
+
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
@@ -55,6 +58,7 @@ class RateLimiter:
         self._clock = clock
         self._chats: dict[str, list[_SlidingWindow]] = {}
         self._paused: dict[str, float] = {}
+        self._most_chats = MIN_CHATS
 
     def chat_wait(self, chat: str) -> float:
         """Seconds until this chat's own limits and pause allow a call, 0 when they do now."""
@@ -95,10 +99,12 @@ class RateLimiter:
         return self._chats[chat]
 
     def _forget_idle_chats(self) -> None:
-        if len(self._chats) < 1000:
+        """Whenever the chats are twice as many as were left the last time, so that each costs the same on average."""
+        if len(self._chats) < self._most_chats:
             return
         now = self._clock()
         self._paused = {chat: until for chat, until in self._paused.items() if until > now}
         self._chats = {
             chat: windows for chat, windows in self._chats.items() if any(window.used(now) for window in windows)
         }
+        self._most_chats = max(MIN_CHATS, 2 * len(self._chats))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.rate_limit import RateLimit, RateLimiter
+from relay.core.rate_limit import MIN_CHATS, RateLimit, RateLimiter
 
 
 class Clock:
@@ -126,3 +126,33 @@ def test_no_window_of_a_minute_ever_holds_more_than_allowed(pauses: list[float])
         clock.now += pause
         made.append(clock.now + limiter.acquire("a"))
     assert all(later - earlier >= 5.0 - 1e-6 for earlier, later in zip(made, made[3:], strict=False))
+
+
+def test_many_waiting_chats_are_looked_through_seldom() -> None:
+    """None of them is idle, so none can be forgotten; each new one must not cost a look at all of them."""
+    limiter, looked = make(Clock(), overall=1), 0
+    forget = limiter._forget_idle_chats
+
+    def counted() -> None:
+        nonlocal looked
+        before = limiter._most_chats
+        forget()
+        looked += limiter._most_chats != before
+
+    limiter._forget_idle_chats = counted  # type: ignore[method-assign]
+    for number in range(20_000):
+        limiter.acquire(str(number))
+    assert looked <= 5
+
+
+def test_idle_chats_are_forgotten() -> None:
+    """Among them those of a rush that is over."""
+    clock = Clock()
+    limiter = make(clock, overall=100_000)
+    for number in range(5000):
+        limiter.acquire(str(number))
+    clock.now += 10
+    for number in range(5000, 5000 + MIN_CHATS * 8):
+        limiter.acquire(str(number))
+        clock.now += 10
+    assert len(limiter._chats) <= MIN_CHATS * 8

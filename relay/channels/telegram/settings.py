@@ -32,6 +32,9 @@ class TelegramSettings(Settings):
     """Proxy through which Telegram is reached where it is blocked, such as socks5://127.0.0.1:1080."""
     telegram_poll_seconds: Annotated[int, Field(ge=0, le=50)] = 30
     """Timeout of one long poll."""
+    telegram_messages_per_second: Annotated[int, Field(ge=1, le=1000)] = 30
+    """Maximum number of messages a second to all chats together. Above 30 they are sent as paid broadcasts, which the
+    bot must be allowed to make: Telegram charges 0.1 Stars for each message above 30 a second."""
     telegram_max_parts: Annotated[int, Field(ge=1, le=40)] = 10
     """Maximum number of messages per answer; the rest is cut off, with a note."""
 

@@ -305,6 +305,25 @@ async def test_a_chat_waits_for_its_slot_however_many_wait_already(
     assert slept[-1] == pytest.approx(10.5)
 
 
+@pytest.mark.parametrize(("per_second", "paid"), [(1, False), (30, False), (31, True), (1000, True)])
+async def test_the_limit_of_all_chats_together_is_a_setting(
+    api: ScriptedBotApi, time: Time, *, per_second: int, paid: bool
+) -> None:
+    """The message after as many waits for the window; above Telegram's own limit they are sent as paid broadcasts."""
+    settings = Settings(
+        telegram_bot_token=TOKEN, telegram_api_base_url=api.base_url, telegram_messages_per_second=per_second
+    )
+    async with open_http_client() as client:
+        service = TelegramService(settings, client, clock=time.clock, monotonic=time.clock, sleep=time.sleep)
+        for number in range(1, per_second + 2):
+            assert time.slept == []
+            await service.wait_for_rate_limit(part(user_id=str(number)))
+        await service.send(part())
+        await service.stop()
+    assert len(time.slept) == 1
+    assert [asked.get("allow_paid_broadcast") for asked in api.made("sendMessage")] == [True if paid else None]
+
+
 async def test_a_full_group_puts_the_part_off_instead_of_waiting(service: TelegramService, api: ScriptedBotApi) -> None:
     """After twenty messages in a minute the next one is told when to come again; nothing is sent."""
     for _ in range(20):
