@@ -30,6 +30,7 @@ from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserSt
 from relay.core.metrics import Metrics
 from relay.core.pipeline import Pipeline
 from relay.core.prompt import PromptBuilder, channel_prompt
+from relay.core.retention import Retention
 from relay.core.store import Store
 from relay.core.text import is_blank
 from relay.llm.client import LlmClient
@@ -263,7 +264,10 @@ def create_channel_app(
             await host.database.start()
             for server in servers:
                 await server.start()
+            retention = Retention(host.database, settings.keep_days)
+            retention.start()
             yield
+            await retention.stop()
             await asyncio.gather(*(server.stop() for server in servers))
             await host.database.stop(settings.stop_seconds * shutdown.DATABASE)
 

@@ -87,6 +87,9 @@ class Settings(BaseModel):
     """Stable name of this machine when several share one database; the host name when empty."""
     lease_seconds: Annotated[float, Field(ge=6, le=600)] = 15.0
     """How long a message stays claimed by a server that shows no sign of life."""
+    keep_days: Annotated[int | None, Field(ge=2, le=36_500)] = None
+    """Age in days at which finished messages are deleted, history included; people, consent, totals and costs stay.
+    Nothing is deleted when empty."""
 
     # The model
     llm_source: Annotated[str, OneOf] = "auto"

@@ -6,7 +6,7 @@ database cannot be used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from relay.core.errors import SendError, UnusableAnswers
@@ -122,6 +122,10 @@ class Store(Protocol):
     async def move_user(self, platform: Platform, old: UserId, new: UserId) -> None: ...
     async def release_user(self, platform: Platform, user_id: UserId) -> bool: ...
     async def clear_history(self, platform: Platform, user_id: UserId) -> int | None: ...
+
+    async def prune_oldest(
+        self, older_than_days: float, at_once: int, pause: Callable[[], Awaitable[None]]
+    ) -> None: ...
 
     async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None: ...
     async def release_leases(self, platform: Platform) -> None: ...

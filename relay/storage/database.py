@@ -217,11 +217,35 @@ class Database:
         tables = [name for name in maintenance.PRUNED if with_conversations or name != "conversations"]
         return {name: await self._prune(name, before) for name in tables}
 
-    async def _prune(self, name: str, before: float) -> int:
+    async def prune_oldest(self, older_than_days: float, at_once: int, pause: Callable[[], Awaitable[None]]) -> None:
+        """Delete old finished rows of all tables, at most `at_once` in one transaction, with a pause after each.
+
+        A table is read from its oldest row up to `at_once` rows in a row that stay, so the cost is that of the rows
+        that go, whatever the number of those that stay.
+        """
+        before = await self.query(lambda c: maintenance.oldest_kept(self._transactions.now(c), older_than_days))
+        for name in maintenance.PRUNED:
+            await self._prune(name, before, at_once, pause)
+
+    async def _prune(
+        self,
+        name: str,
+        before: float,
+        at_once: int = maintenance.PRUNED_AT_ONCE,
+        pause: Callable[[], Awaitable[None]] | None = None,
+    ) -> int:
+        """Delete the old rows of a table in the order of its rows; with a pause, up to the first that all stay."""
         removed, last = 0, 0
-        while rows := await self.query(partial(maintenance.old_rows, name=name, before=before, after_row=last)):
-            removed += await self._write(partial(maintenance.delete_rows, name=name, before=before, rows=rows))
-            last = rows[-1]
+        look = partial(maintenance.next_rows, name=name, before=before, most=at_once)
+        while rows := await self.query(partial(look, after_row=last)):
+            old = [row for row, is_old in rows if is_old]
+            if old:
+                removed += await self._write(partial(maintenance.delete_rows, name=name, before=before, rows=old))
+            if pause is not None:
+                if not old:
+                    break
+                await pause()
+            last = rows[-1][0]
         return removed
 
     async def import_users(self, people: Sequence[OldUser]) -> dict[str, int]:

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, delete, func, inspect, literal, select, text, true
+from sqlalchemy import Connection, Select, Table, delete, false, func, inspect, literal, select, text, true
 
 from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
-from relay.storage.queries import plain
+from relay.storage.queries import PRUNED_MESSAGES, plain
 from relay.storage.schema import (
     audit,
     conversations,
@@ -34,7 +35,7 @@ MIN_DAYS_KEPT = 2.0
 """Finished rows are needed to recognise repeated deliveries; Telegram repeats for a day."""
 
 PRUNED_AT_ONCE = 1000
-"""Rows deleted in one transaction, during which SQLite can store no message."""
+"""Rows looked through, and at most deleted, in one transaction, during which SQLite can store no message."""
 
 PRUNED: Final[dict[str, tuple[Table, Any, Any]]] = {
     "inbound": (inbound, inbound.c.state.in_(("done", "dead", "held")), inbound.c.finished_at),
@@ -105,22 +106,26 @@ def oldest_kept(now: float, older_than_days: float) -> float:
     return now - max(older_than_days, MIN_DAYS_KEPT) * DAY
 
 
-def old_rows(connection: Connection, name: str, before: float, after_row: int) -> list[int]:
-    """The ids of the next finished rows older than `before`; open rows are never among them."""
+def next_rows(connection: Connection, name: str, before: float, after_row: int, most: int) -> list[tuple[int, bool]]:
+    """The ids of the next `most` rows, and whether each is finished and older than `before`; open rows never are."""
     table, is_finished, moment = PRUNED[name]
-    chosen = select(table.c.id).where(table.c.id > after_row, is_finished, moment < before)
-    return list(connection.execute(chosen.order_by(table.c.id).limit(PRUNED_AT_ONCE)).scalars())
+    is_old = func.coalesce(is_finished & (moment < before), false())
+    chosen = select(table.c.id, is_old).where(table.c.id > after_row).order_by(table.c.id).limit(most)
+    return [(row, bool(old)) for row, old in connection.execute(chosen)]
 
 
 def delete_rows(tx: Tx, name: str, before: float, rows: Sequence[int]) -> int:
     """Delete those of these rows that are still old and finished; their number."""
     table, is_finished, moment = PRUNED[name]
-    chosen = table.c.id.in_(rows) & is_finished & (moment < before)
-    if table is conversations:
-        key = (conversations.c.platform, conversations.c.user_id)
-        for platform, user_id, count in tx.run(select(*key, func.count()).where(chosen).group_by(*key)).all():
-            tx.count_messages(platform, user_id, -count)
-    return int(tx.run(delete(table).where(chosen)).rowcount)
+    chosen = delete(table).where(table.c.id.in_(rows), is_finished, moment < before)
+    if table is not conversations:
+        return int(tx.run(chosen).rowcount)
+    # Counted as they are deleted: on PostgreSQL two servers may prune the same rows.
+    deleted = tx.run(chosen.returning(conversations.c.platform, conversations.c.user_id)).all()
+    for (platform, user_id), count in Counter(map(tuple, deleted)).items():
+        tx.count_messages(platform, user_id, -count)
+        tx.count(platform, PRUNED_MESSAGES, count)
+    return len(deleted)
 
 
 def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:

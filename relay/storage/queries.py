@@ -59,6 +59,9 @@ from relay.storage.transactions import of_bound_user, of_user, user_parameters
 
 PAGE_LIMIT = 500
 
+PRUNED_MESSAGES = "pruned_messages"
+"""The counter of history messages that were deleted because of their age; totals include them."""
+
 _USER = select(users).where(of_bound_user(users))
 _message_columns = (conversations.c.role, conversations.c.message, conversations.c.timestamp)
 
@@ -175,7 +178,7 @@ def status(connection: Connection, platform: Platform, platforms: Sequence[Platf
     counts = _counts(connection, platforms)
     own = counts[platform]
     users_by = {name: int(counts[name].get("users", 0)) for name in platforms}
-    messages_by = {name: int(counts[name].get("messages", 0)) for name in platforms}
+    messages_by = {name: int(sum(counts[name].get(key, 0) for key in _ALL_MESSAGES)) for name in platforms}
     return {
         "platform": platform,
         "total_users": sum(users_by.values()),
@@ -197,6 +200,9 @@ def status(connection: Connection, platform: Platform, platforms: Sequence[Platf
             "segments": int(own.get("segments", 0)),
         },
     }
+
+
+_ALL_MESSAGES = ("messages", PRUNED_MESSAGES)
 
 
 def _counts(connection: Connection, platforms: Sequence[Platform]) -> dict[str, dict[str, float]]:

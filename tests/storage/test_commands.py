@@ -25,7 +25,7 @@ from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
 from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, Receipt, UserId
 from relay.storage import commands
-from relay.storage.maintenance import PRUNED_AT_ONCE, old_rows
+from relay.storage.maintenance import PRUNED_AT_ONCE, next_rows
 from relay.storage.revisions import alembic_config, revisions
 from tests.settings import Settings
 
@@ -303,9 +303,9 @@ def test_prune_takes_many_rows_in_small_bites(cli: CommandRunner) -> None:
     async def bite() -> list[int]:
         database = open_database(cli.settings, "sms")
         await database.start()
-        found = await database.query(lambda c: old_rows(c, "inbound", 1000.0, 0))
+        found = await database.query(lambda c: next_rows(c, "inbound", 1000.0, 0, PRUNED_AT_ONCE))
         await database.stop()
-        return found
+        return [row for row, _ in found]
 
     assert len(asyncio.run(bite())) == PRUNED_AT_ONCE
     assert f"{count} inbound" in cli.run("prune", "--older-than", "30d")[1]
