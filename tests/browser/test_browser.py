@@ -98,6 +98,27 @@ def test_a_formatted_answer_is_rendered_in_the_telegram_chat(page: Page, product
     assert "**" not in "".join(bubble_texts(page, "telegram"))
 
 
+def test_an_answer_is_watched_while_it_grows_and_stopped(page: Page, product: RunningProduct) -> None:
+    """What was written when Stop is pressed stays, marked; the conversation goes on."""
+    page.goto(product.url("simulator"))
+    answers = page.locator("#telegram-log .bubble[data-direction=out]")
+    before = answers.count()
+    page.fill("#telegram-input", "Tell me something long")
+    page.press("#telegram-input", "Enter")
+    draft = page.get_by_test_id("draft")
+    expect(draft).to_contain_text("something long")
+    first = draft.inner_text()
+    page.wait_for_function(
+        "text => document.querySelector('[data-testid=draft]')?.innerText.length > text.length", arg=first
+    )
+    draft.get_by_role("button", name="Stop").click()
+    expect(answers).to_have_count(before + 1)
+    expect(answers.last).to_contain_text("stopped here")
+    page.fill("#telegram-input", "What can you do?")
+    page.press("#telegram-input", "Enter")
+    expect(answers).to_have_count(before + 2)
+
+
 def test_the_console_shows_the_person_the_servers_and_the_conversation(page: Page, product: RunningProduct) -> None:
     """What the two tests above left behind is found in the console, readable on a phone as well."""
     page.goto(product.url("admin_server"))

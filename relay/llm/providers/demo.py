@@ -25,7 +25,9 @@ from relay.llm.chat import (
 from relay.llm.providers.faq import Faq, closest
 
 MODEL = "demo"
-_MAX_STREAM_SECONDS = 0.4
+_STREAM_SECONDS = 0.4
+_WORD_SECONDS = 0.008
+"""The least time of a word: a long answer is to be watched while it is written."""
 _HOW_TO_CONNECT = (
     "I am **not an AI**, only a demo that answers from a short FAQ. To connect a real one, set `OPENROUTER_API_KEY` in "
     "the file `.env`, or start Ollama on this machine."
@@ -56,9 +58,9 @@ class DemoProvider(Provider):
                 ModelFailure.IMAGES_UNSUPPORTED, "the demo source cannot see pictures; no AI is connected"
             )
         words = _TOKEN.findall(reply(self._faq, request))
-        pause = min(0.02, _MAX_STREAM_SECONDS / len(words))
+        pause = min(0.02, max(_STREAM_SECONDS / len(words), _WORD_SECONDS))
         for number, word in enumerate(words):
-            if number and (pause >= 0.001 or number % 20 == 0):
+            if number:
                 await self._sleep(pause)
                 timing.upstream_seconds += pause
             yield Chunk(word)
