@@ -114,7 +114,7 @@ async def test_a_check_does_not_wait_for_it(postgresql_url: str, server: Postgre
     now += 2
     server.freeze()
     for _ in range(2):
-        with pytest.raises(StorageError, match="not answered for 0.45 s"):
+        with pytest.raises(StorageError, match=r"not answered for 0\.45 s"):
             await db.check()
     server.thaw()
     await db.set_state(SMS, "written", 1)
