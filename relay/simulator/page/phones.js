@@ -63,8 +63,10 @@ export class Phone {
     if (!this.live) return;
     clearTimeout(this.timer);
     this.live.replaceChildren();
-    if (draft) this.live.append(this.draft(draft));
-    else if (typing) this.live.append(this.dots());
+    if (draft) {
+      this.live.append(this.draft(draft));
+      this.live.lastChild.scrollTop = this.live.lastChild.scrollHeight; // the newest words, and Stop
+    } else if (typing) this.live.append(this.dots());
     if (draft || typing) {
       this.timer = setTimeout(() => this.showLive(false, null), seconds * 1000);
       this.toEnd();
