@@ -22,6 +22,7 @@ from relay.core.store import Store
 
 log = logging.getLogger("relay.channels.telegram.ingest")
 
+_COUNTED_AS = {Kind.SERVICE: "ignored", Kind.MEDIA: "not readable"}
 MAX_RAW = 200_000  # characters of an update that are kept
 
 
@@ -157,8 +158,7 @@ class UpdateIngest:
 
     def _count(self, batch: ParsedBatch) -> None:
         for message, _ in batch.messages:
-            outcome = "ignored" if message.kind is Kind.SERVICE else "stored"
-            self._metrics.inbound.labels(TELEGRAM, outcome).inc()
+            self._metrics.inbound.labels(TELEGRAM, _COUNTED_AS.get(message.kind, "stored")).inc()
         if batch.dead_letters:
             self._metrics.inbound.labels(TELEGRAM, "not understood").inc(len(batch.dead_letters))
 

@@ -9,7 +9,7 @@ import pytest
 
 from relay.channels.telegram import texts
 from tests.channels.scripted_server import Reply
-from tests.channels.telegram.scripted_bot_api import ME, group, ok, refused
+from tests.channels.telegram.scripted_bot_api import ME, group, ok, private, refused
 from tests.channels.telegram.telegram_harness import running_telegram_server
 
 MEMBER = ok({"user": {"id": 7, "is_bot": False, "first_name": "Ann"}, "status": "member"})
@@ -75,3 +75,12 @@ async def test_an_operator_writes_into_a_topic(tmp_path: Path) -> None:
         for wrong in (0, -1, "x", 1.5, True):
             response = await telegram.client.post("/telegram/send", json={**body, "message_thread_id": wrong})
             assert response.status_code == 422, wrong
+
+
+async def test_content_that_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    """Its sender is asked for words, and the operator sees how often that happens."""
+    async with running_telegram_server(tmp_path) as telegram:
+        await telegram.api.bring(private(1, None, voice={"duration": 3}), private(2, None, invented={"blocks": 1}))
+        assert await telegram.texts(2) == [texts.TEXT_ONLY] * 2
+        metrics = (await telegram.client.get("/metrics")).text
+        assert 'relay_inbound_total{outcome="not readable",platform="telegram"} 2.0' in metrics
