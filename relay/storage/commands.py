@@ -39,9 +39,7 @@ class _Call:
     def run(self, verb: Callable[[Database], Awaitable[int]], *, must_exist: bool = True) -> int:
         """Run `verb` on the database, migrated to the newest revision. A missing file is an error if `must_exist`."""
         if must_exist and self.settings.database_url.startswith("sqlite:"):
-            path = sqlite_path(self.settings.database_url, "this")
-            if not path.exists():
-                raise StorageError(f"the database file {path} does not exist")
+            self.existing_file("this")
 
         async def work() -> int:
             database = self.opened(self.settings)
@@ -52,6 +50,15 @@ class _Call:
                 await database.stop()
 
         return asyncio.run(work())
+
+    def existing_file(self, verb: str) -> Path:
+        """The file of the database. Raises StorageError when there is none, with that of try-out mode if it exists."""
+        path = sqlite_path(self.settings.database_url, verb)
+        if path.exists():
+            return path
+        tried = sqlite_path(self.settings.for_simulator().database_url, verb)
+        hint = f"; the data of try-out mode is in {tried.name}: set SIMULATED=true for this command"
+        raise StorageError(f"the database file {path} does not exist" + (hint if tried.exists() else ""))
 
 
 def run(
@@ -126,7 +133,7 @@ def _migrate(call: _Call) -> int:
 
 def _backup(call: _Call) -> int:
     file: Path = call.options.file
-    size = backup(sqlite_path(call.settings.database_url, "backup"), file.absolute())
+    size = backup(call.existing_file("backup"), file.absolute())
     call.print(f"wrote {file}, {size:,} bytes, checked")
     return 0
 

@@ -256,6 +256,23 @@ def test_a_missing_database_is_not_made_by_looking_at_it(tmp_path: Path, command
     assert not (tmp_path / "people.db").exists()
 
 
+@pytest.mark.parametrize("command", ["check", "backup safe.db", "export-user sms +1"])
+def test_a_missing_database_is_looked_for_among_those_of_try_out_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Whoever tried the product out finds its data by the sentence."""
+    monkeypatch.chdir(tmp_path)
+    runner = CommandRunner(tmp_path)
+    runner.settings = Settings()
+    status, text = runner.run(*command.split())
+    assert (status, "try-out" in text) == (1, False)
+    (tmp_path / "messaging_users.simulated.db").touch()
+    status, text = runner.run(*command.split())
+    assert status == 1
+    assert "messaging_users.db does not exist" in text
+    assert "messaging_users.simulated.db: set SIMULATED=true" in text
+
+
 def test_everything_about_a_person_is_exported_and_forgotten(cli: CommandRunner) -> None:
     """The export holds what they said; afterwards no table knows them, and the counters are right."""
     status, text = cli.run("export-user", "sms", ANN)
