@@ -10,6 +10,7 @@ import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install
 
 import argparse
 import io
+import logging
 import os
 import queue
 import signal
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     servers = SERVERS if options.all else [name for name in SERVERS if getattr(options, name)]
     selection = Selection(frozenset(servers), options.demo)
     if options.check:
+        logging.getLogger("relay").addHandler(logging.NullHandler())  # what the gateway logs is a finding as well
         return diagnose(folder, selection, os.environ, Console(highlight=False))
     try:
         plan = make_plan(load_settings(AllSettings, folder), selection)

@@ -116,8 +116,8 @@ def _summary(plan: Plan, found: Sequence[Finding]) -> Iterator[Finding]:
     left_out = dict(plan.left_out)
     verdicts = []
     for channel in CHANNELS:
-        problems = (one for one in found if one.severity is Severity.PROBLEM and one.channel in ("", channel.title))
-        problem = next(problems, None)
+        problems = [one for one in found if one.severity is Severity.PROBLEM and one.channel in ("", channel.title)]
+        problem = max(problems, key=lambda one: one.channel, default=None)  # its own first
         if (reason := left_out.get(_program(channel))) is not None:
             verdicts.append(f"{channel.title} no because {reason}")
         elif _starts(plan, _program(channel)):
