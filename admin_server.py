@@ -68,9 +68,7 @@ class Console:
 
     async def overview(self, search: Search) -> dict[str, Any]:
         servers = await probe_servers(self.http, known_servers(self.settings), self.probe_seconds)
-        return await read_overview(
-            self.database.query, servers, search, now=time.time(), simulated=self.settings.simulated
-        )
+        return await read_overview(self.database.query, servers, search, now=time.time(), settings=self.settings)
 
     async def person(self, address: Address, before: int | None = None) -> dict[str, Any]:
         """The values of a user's page. Raises ApiError(404) for an unknown address."""

@@ -40,6 +40,7 @@ class ChannelSpec:
     addresses: rows of the launcher's table for a real account, most important first.
     check: findings of `--check` about its account, asked of its provider by requests that cost and change nothing.
     simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
+    segment_usd: the estimated price of one segment.
     receipt_keys: what /send shows of each part. address_type: of an address in the body of /send; topic_key: what it
     calls a topic within a chat, empty when there are none.
     """
@@ -61,6 +62,7 @@ class ChannelSpec:
     check: Check | None = None
     simulated_as: str = ""
     receipt_keys: tuple[str, ...] = ("id", "state")
+    segment_usd: Callable[[Any], float] = lambda _: 0.0
     address_type: Any = str
     topic_key: str = ""
 

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from relay.channels.registry import PLATFORMS
+from relay.channels.registry import CHANNELS, PLATFORMS
+from relay.config.settings import Settings
 from relay.console.servers import ServerState
 from relay.core.errors import StorageError
 from relay.core.messages import PartState, Platform, db_safe
 from relay.core.text import timestamp
 from relay.storage import queries
+from relay.storage.daily_totals import day_totals
 from relay.storage.search import find_messages
 
 USERS_PER_PAGE = 25
@@ -39,23 +43,23 @@ class Search:
 
 
 async def read_overview(
-    query: QueryRunner, servers: list[ServerState], search: Search, *, now: float, simulated: bool
+    query: QueryRunner, servers: list[ServerState], search: Search, *, now: float, settings: Settings
 ) -> dict[str, Any]:
     """The values of the home page, ready for JSON; a StorageError becomes a part of them."""
     page: dict[str, Any] = {
         "time": timestamp(now),
-        "simulated": simulated,
+        "simulated": settings.simulated,
         "servers": [asdict(state) for state in servers],
         "search": asdict(search),
     }
     try:
-        found = await query(lambda connection: _read(connection, search, now))
+        found = await query(lambda connection: _read(connection, search, now, settings))
     except StorageError as error:
         return {**page, "database": {"reachable": False, "error": str(error)}}
     return {**page, "database": {"reachable": True, "error": None}, **found}
 
 
-def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
+def _read(connection: Connection, search: Search, now: float, settings: Settings) -> dict[str, Any]:
     words = db_safe(search.words).strip()
     people = queries.list_all_users(connection, PLATFORMS, words, USERS_PER_PAGE + 1, search.offset)
     lists = {
@@ -75,6 +79,7 @@ def _read(connection: Connection, search: Search, now: float) -> dict[str, Any]:
             for platform in PLATFORMS
             if (value := queries.read_state(connection, platform, PAUSED))
         ],
+        "days": _days(connection, now, settings),
         "with_persons": queries.with_persons(connection, PLATFORMS, now, ROWS_PER_LIST),
         "people": people[:USERS_PER_PAGE],
         "more_people": len(people) > USERS_PER_PAGE,
@@ -89,3 +94,18 @@ def _figures(connection: Connection, platform: Platform, now: float) -> dict[str
     delivery = figures["delivery"]
     lost = delivery[PartState.FAILED] + delivery[PartState.UNDELIVERED]
     return {**figures, "failed_parts": lost - figures["dismissed_parts"]}
+
+
+def _days(connection: Connection, now: float, settings: Settings) -> dict[str, dict[str, dict[str, Any]]]:
+    """The figures of today and of yesterday by platform, with midnight in the time zone of the settings."""
+    today = datetime.fromtimestamp(now, ZoneInfo(settings.timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    begin, before = today.timestamp(), (today - timedelta(days=1)).timestamp()
+    days = {
+        "today": day_totals(connection, PLATFORMS, begin, now + 1),
+        "yesterday": day_totals(connection, PLATFORMS, before, begin),
+    }
+    for figures in days.values():
+        for channel in CHANNELS:
+            own = figures[channel.platform]
+            own["sent_usd"] = round(own["segments"] * channel.segment_usd(settings), 6)
+    return days

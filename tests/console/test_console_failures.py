@@ -118,6 +118,18 @@ async def test_the_search_finds_what_people_wrote(tmp_path: Path) -> None:
         assert "6 times 7" not in (await browser.get("/", params={"q": "6%7"})).text
 
 
+async def test_today_stands_beside_yesterday(tmp_path: Path) -> None:
+    """Messages, time to an answer and money by channel, in the page and in the JSON."""
+    async with browsing(await settings_after(alice_asks, tmp_path)) as browser:
+        days = (await browser.get("/api/overview")).json()["days"]
+        assert sum(day["sms"]["messages"] for day in days.values()) == 4
+        assert sum(day["sms"]["sent_usd"] for day in days.values()) == pytest.approx(3 * 0.012)
+        assert {day["telegram"]["messages"] for day in days.values()} == {0}
+        page = (await browser.get("/")).text
+    assert "Time to an answer" in page
+    assert "Yesterday" in page
+
+
 async def test_a_closed_console_shows_the_way_in(tmp_path: Path) -> None:
     """With a line for .env, made anew each time; programs get the error as before."""
     async with browsing(settings_for(tmp_path, public_url="https://relay.example.com")) as browser:

@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.web",
         "relay.storage.queries",
         "relay.storage.search",
+        "relay.storage.daily_totals",
         "relay.channels.registry",
         "relay.launcher.outages",
         "relay.llm.checks",

@@ -43,4 +43,5 @@ CHANNEL = ChannelSpec(
     check=checks_in("relay.channels.sms.checks"),
     simulated_as="an SMS phone",
     receipt_keys=("id", "state", "segments"),
+    segment_usd=lambda settings: settings.sms_segment_usd,
 )
