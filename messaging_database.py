@@ -13,17 +13,18 @@ import relay.core.bootstrap  # isort: skip  # noqa: F401 (first of all: prints i
 import io
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from relay.channels.registry import PLATFORMS, AllSettings
 from relay.config.settings import Settings, load_or_exit
 from relay.core.errors import SendError, UnusableAnswers
 from relay.core.messages import (
+    REST,
     Answer,
     Claim,
     CompletedMessage,
@@ -47,15 +48,15 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
-from relay.storage import audit, failures, handover, inbox, leases, queries, repairs, saved_state
+from relay.storage import audit, charges, failures, handover, inbox, leases, queries, repairs, saved_state
 from relay.storage import parts as part_rows
 from relay.storage import users as user_rows
 from relay.storage.database import Database
 from relay.storage.engine import open_transactions
 from relay.storage.held import discard
 from relay.storage.history import clear_messages
-from relay.storage.schema import in_states, inbound, outbound, users
-from relay.storage.transactions import Tx, of_user
+from relay.storage.schema import in_states, inbound, outbound
+from relay.storage.transactions import Tx
 
 
 class MessagingDatabase(Database):
@@ -277,6 +278,14 @@ class MessagingDatabase(Database):
         """
         return await self._write(lambda tx: part_rows.record_status(tx, event, next_try), urgent=True)
 
+    async def record_bill(self, platform: Platform, day: str, billed: Mapping[UserId, float]) -> None:
+        """Store what the provider billed for the messages of a day (UTC, as 2026-11-27), by user, committed."""
+        await self._write(lambda tx: charges.record_bill(tx, platform, day, billed))
+
+    async def read_spending(self, platform: Platform, most: int) -> dict[str, Any]:
+        """What messages cost today and this month, and the `most` users who cost most today."""
+        return await self.query(lambda c: charges.spending_report(c, platform, self._clock(), most))
+
     # -- leases --------------------------------------------------------------------------------------------------------
 
     async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None:
@@ -304,8 +313,11 @@ class MessagingDatabase(Database):
     async def find_user(self, platform: Platform, user_id: UserId) -> User | None:
         return await self.query(lambda c: queries.find_user(c, platform, user_id))
 
-    async def load_context(self, claim: Claim, exchanges: int, most: int) -> InboundContext:
-        """All that an answer to a claimed message depends on: `exchanges` for the prompt, `most` messages behind it."""
+    async def load_context(self, claim: Claim, exchanges: int, most: int, *, spending: bool = False) -> InboundContext:
+        """All that an answer to a claimed message depends on: `exchanges` for the prompt, `most` messages behind it.
+
+        `spending`: also what messages have cost so far.
+        """
         message = claim.message
         platform, user_id = message.platform, message.user_id
 
@@ -318,6 +330,7 @@ class MessagingDatabase(Database):
                 recent,
                 inbox.following(connection, claim, most),
                 message.kind is Kind.EDITED and queries.has_reply(connection, message),
+                charges.spending(connection, platform, user_id, self._clock()) if spending else None,
             )
 
         return await self.query(work)
@@ -393,7 +406,7 @@ class MessagingDatabase(Database):
 
         def work(tx: Tx) -> int | None:
             discard(tx, platform, user_id)
-            known = tx.run(select(users.c.user_id).where(of_user(users, platform, user_id))).first()
+            known = user_rows.change_user(tx, platform, user_id, Decision(settings={REST: ""}))
             return clear_messages(tx, platform, user_id) if known else None
 
         return await self._write(work)

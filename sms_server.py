@@ -12,6 +12,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,9 @@ from httpx import AsyncClient
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
-from relay.channels.sms import texts
+from relay.channels.sms import reconciliation, texts
+from relay.channels.sms.bills import ROUND_SECONDS, Bills
+from relay.channels.sms.periodic import Periodic
 from relay.channels.sms.reconciliation import Reconciliation
 from relay.channels.sms.senders import addressee
 from relay.channels.sms.settings import SmsSettings, credentials
@@ -36,7 +39,7 @@ from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
 from relay.web.access import PUBLIC, why_not_direct
 from relay.web.errors import ApiError
-from sms_service import SmsService, callback_base
+from sms_service import SmsService, callback_base, max_characters
 
 log = logging.getLogger("relay.sms.server")
 refusals = logging.getLogger(REFUSALS)
@@ -44,6 +47,7 @@ refusals = logging.getLogger(REFUSALS)
 # An empty document: the answer goes by the REST API, because a model may need longer than Twilio's 15 seconds.
 EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
+MAX_SHOWN_SPENDERS = 10
 MAX_SHOWN_URL = 200
 """Characters of the URL of a refused webhook that are logged and shown."""
 
@@ -60,21 +64,32 @@ class SmsServer(ChannelServer[SmsSettings, SmsService]):
     async def start(self) -> None:
         _warn(self.settings)
         await super().start()
-        record = self.pipeline.outbox.record_status
-        self._reconciliation = Reconciliation(self.database, self.service.fetch_status, record)
-        self._reconciliation.start()
+        self._periodic = self._periodic_tasks()
+        for task in self._periodic:
+            task.start()
 
     async def stop(self) -> None:
-        await self._reconciliation.stop()
+        for task in self._periodic:
+            await task.stop()
         await super().stop()
+
+    def _periodic_tasks(self) -> tuple[Periodic, ...]:
+        lost = Reconciliation(self.database, self.service.fetch_status, self.pipeline.outbox.record_status)
+        bills = Bills(self.database, self.service.fetch_bill)
+        return (
+            Periodic("reconciliation", reconciliation.ROUND_SECONDS, lost.once),
+            Periodic("bills", ROUND_SECONDS, bills.once),
+        )
 
     def links(self) -> dict[str, str]:
         return {"webhook": "/sms/webhook", **super().links()}
 
     async def own_status(self, common: Mapping[str, Any]) -> dict[str, Any]:
         cost, settings = common["cost"], self.settings
+        report = await self.database.read_spending(SMS, MAX_SHOWN_SPENDERS)
         return {
             "cost": {**cost, "sms_usd_estimate": round(cost["segments"] * settings.sms_segment_usd, 4)},
+            "spending": {**report, **_caps(report, settings)},
             "phone_number": settings.twilio_phone_number,
             "messaging_service_sid": settings.twilio_messaging_service_sid,
             "signatures_checked": settings.check_signatures,
@@ -120,6 +135,17 @@ def create_app(
     credentials(settings)
     assistant = Assistant(settings, SMS, reread=reread)
     return create_channel_app(SmsServer, settings, routes, open_database, open_service, assistant)
+
+
+def _caps(report: Mapping[str, Any], settings: SmsSettings) -> dict[str, Any]:
+    """The caps on spending, and the setting by which no one is answered now, or None."""
+    caps = settings.spending_caps
+    spent = (
+        ("sms_daily_usd", report["today"], caps.day),
+        ("sms_monthly_usd", report["month"], caps.month),
+    )
+    reached = next((name for name, sums, cap in spent if cap is not None and sums["usd"] >= cap), None)
+    return {"caps_usd": asdict(caps), "cap_reached": reached}
 
 
 def _warn(settings: SmsSettings) -> None:
@@ -271,7 +297,7 @@ def signed_command(settings: SmsSettings, url: str) -> str:
 def main() -> None:
     """Run the server until a signal."""
     kind = settings_as(SmsSettings)
-    if not printed_prompt(kind, SMS, texts.system_prompt("Alice")):
+    if not printed_prompt(kind, SMS, lambda settings: texts.system_prompt("Alice", max_characters(settings))):
         run_channel(CHANNEL, partial(create_app, reread=partial(load_settings, kind)))
 
 

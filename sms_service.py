@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ import httpx
 from twilio.base.exceptions import TwilioException
 
 from relay.channels.sms import texts
+from relay.channels.sms.budget import asks_for_more, plan_within, verbatim
 from relay.channels.sms.carriers import HALVES_SECONDS, is_repetition, joined, looks_cut
 from relay.channels.sms.client import TwilioTransport, open_client, refusal
 from relay.channels.sms.keywords import (
@@ -31,10 +32,11 @@ from relay.channels.sms.keywords import (
     without_invitations,
 )
 from relay.channels.sms.plain_text import to_plain_text
+from relay.channels.sms.prices import price_for
 from relay.channels.sms.reactions import is_reaction
 from relay.channels.sms.registration import StatedName, asks_nothing, name_command, stated_name
-from relay.channels.sms.segments import split
-from relay.channels.sms.senders import WHY_SILENT, SenderKind, normal_number, own_number, sender_of
+from relay.channels.sms.segments import segments, split
+from relay.channels.sms.senders import WHY_SILENT, Sender, SenderKind, addressee, normal_number, own_number, sender_of
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, RETRIES, SMS
 from relay.channels.sms.spelling import affordable, clean_sms, in_gsm_letters
@@ -43,6 +45,7 @@ from relay.config.logs import Redactor
 from relay.core.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
 from relay.core.http_client import redact_error
 from relay.core.messages import (
+    REST,
     USER_STATE_AFTER,
     Decision,
     DeliveryEvent,
@@ -63,7 +66,8 @@ from relay.core.names import NameRefused, valid_name
 from relay.core.text import is_blank, strip_controls
 
 MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
-OPERATOR_PARTS = 1000  # how far an operator's text is counted before it is refused
+MAX_READABLE = 40_000
+"""Characters of a reply that are read; more could only be asked for by many texts."""
 
 ASK_AGAIN_SECONDS = 600.0
 """How long the prompt for a name is not repeated."""
@@ -73,6 +77,7 @@ SENDER_REFUSED = frozenset({"14102", "21212", "21606", "21659", "21660"})
 
 MAX_CLOCK_SKEW_SECONDS = 10.0
 LOOKUP_PAGE = 100
+BILL_PAGE = 1000
 
 # https://www.twilio.com/docs/messaging/api/message-resource#message-status-values
 TWILIO_STATUS = {
@@ -98,6 +103,7 @@ class SmsService:
     platform = SMS
     supports_lookup = True
     joins_messages = False
+    is_billed = True
     rate_limited = False
     """Twilio queues messages that are sent too fast."""
 
@@ -154,8 +160,14 @@ class SmsService:
             kind=Kind.MEDIA if found and is_blank(text) else Kind.TEXT,
             attachments=found,
             options=options,
+            segments=(count := small_number(form.one("NumSegments").strip()) or 1),
+            cost_usd=self._inbound_cost(sender, count, len(found)),
             to=to if to != self._number and self._is_ours(to, form) else None,
         )
+
+    def _inbound_cost(self, sender: Sender, count: int, media: int) -> float:
+        price = price_for(sender.user_id, self._settings.sms_segment_usd)
+        return price.media_in if media else price.text_in * count
 
     def _is_ours(self, number: UserId | None, form: Form) -> bool:
         """Whether a text to this number came to us: it is in the settings, or Twilio signs for our account."""
@@ -217,6 +229,8 @@ class SmsService:
         if is_out:
             return Decision(reason="the person has opted out; START brings them back")
         back = reachable_again(user)
+        if user is not None and (rest := user.settings.get(REST)) and asks_for_more(message.text):
+            return Decision(reply=verbatim(rest), more=True, state=back)
         if user is not None and user.name is not None:
             command = name_command(message.text)
             renames = command is not None and "\n" not in message.text.strip()
@@ -302,14 +316,16 @@ class SmsService:
         return joined([message.text for message in messages])
 
     def system_prompt(self, user: User | None) -> str:
-        return texts.system_prompt(user.name if user else None)
+        return texts.system_prompt(user.name if user else None, max_characters(self._settings))
 
     # -- replies -------------------------------------------------------------------------------------------------------
 
     def plan(self, markdown: str) -> list[PlannedPart]:
-        """Plain text in parts of at most 1,600 characters, numbered when there are several; a cut is announced."""
-        max_parts = self._settings.sms_max_parts
-        readable = markdown[: 4 * MESSAGE_LIMIT * max_parts]  # more could never be sent
+        """Plain text in parts of at most 1,600 characters, numbered when there are several, within the budget.
+
+        The last part tells how to get the rest, and has it.
+        """
+        readable = markdown[:MAX_READABLE]
         settings = self._settings
         text = affordable(
             clean_sms(to_plain_text(readable)), keep_emoji=settings.sms_emoji, fold_accents=settings.sms_fold_accents
@@ -317,14 +333,14 @@ class SmsService:
         text = without_invitations(text)
         if is_blank(text):
             text = texts.EMPTY_ANSWER
-        elif len(readable) < len(markdown) and len(text) <= MESSAGE_LIMIT * max_parts:
+        elif len(readable) < len(markdown):
             text += texts.CLOSING
-        return split(text, MESSAGE_LIMIT, max_parts, texts.CLOSING)
+        return plan_within(text, settings.sms_max_segments, settings.sms_max_parts, MESSAGE_LIMIT)
 
     def plan_text(self, text: str) -> list[PlannedPart]:
         """An operator's text without rendering, in as many parts as needed; an empty list when it is blank."""
         text = in_gsm_letters(clean_sms(text))
-        return [] if is_blank(text) else split(text, MESSAGE_LIMIT, OPERATOR_PARTS, texts.CLOSING)
+        return [] if is_blank(text) else split(text, MESSAGE_LIMIT)
 
     def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (a text message has no such sign)
         return nullcontext()
@@ -349,7 +365,14 @@ class SmsService:
             sent = await self._create({**values, "from_": self._number})  # we have that number no longer
         if TWILIO_STATUS.get(str(sent.status)) in {PartState.FAILED, PartState.UNDELIVERED} and sent.error_code:
             raise refusal(int(sent.error_code), SendFailure.REJECTED, str(sent.error_message or ""))
-        return replace(_receipt(sent), pause=self._settings.sms_part_seconds)
+        return replace(self._receipt(sent, part), pause=self._settings.sms_part_seconds)
+
+    def _receipt(self, sent: Any, part: Part) -> Receipt:
+        """From the SDK's message; a Messaging Service has not counted the segments yet and gives 0, here None."""
+        state = TWILIO_STATUS.get(str(sent.status), PartState.ACCEPTED)
+        count = small_number(str(sent.num_segments or ""))
+        price = price_for(part.user_id, self._settings.sms_segment_usd)
+        return Receipt(sent.sid, state, count, cost_usd=price.text * (count or segments(part.text)))
 
     async def _create(self, values: dict[str, Any]) -> Any:
         try:
@@ -370,6 +393,25 @@ class SmsService:
         code = small_number(str(sent.error_code or ""))
         return None if state is PartState.ACCEPTED else self._delivery(sid, part_id, state, code, "")
 
+    async def fetch_bill(self, day: str) -> dict[UserId, float]:
+        """What Twilio billed for the messages of a day (UTC, as 2026-11-27) by person, in USD.
+
+        Raises SendError when the list of messages cannot be read.
+        """
+        billed: dict[UserId, float] = {}
+        try:
+            start = datetime.fromisoformat(f"{day}T00:00:00+00:00")
+            bounds = {"date_sent_after": start, "date_sent_before": start + timedelta(seconds=86_399)}
+            pages = await self._client.messages.stream_async(**bounds, page_size=BILL_PAGE)
+            async for sent in pages:
+                person = sent.from_ if sent.direction == "inbound" else sent.to
+                number = addressee(str(person), self._settings.default_region)
+                if number is not None and sent.price and str(sent.price_unit).upper() == "USD":
+                    billed[number] = billed.get(number, 0.0) + abs(float(sent.price))
+        except (TwilioException, ValueError, TypeError, AttributeError, KeyError) as error:
+            raise OutcomeUnknown("answer", f"the list of messages cannot be understood: {error}") from None
+        return billed
+
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
         """Find the part among the messages to its user: same text, created since the attempt began, not `taken`.
 
@@ -386,7 +428,10 @@ class SmsService:
         except (TwilioException, ValueError, TypeError, AttributeError, KeyError) as error:
             raise OutcomeUnknown("answer", f"the list of messages cannot be understood: {error}") from None
         since = (part.attempted_at or part.created_at) + self._transport.ahead - MAX_CLOCK_SKEW_SECONDS
-        return next((_receipt(sent) for sent in page if sent.sid not in taken and _is_attempt(sent, part, since)), None)
+        return next(
+            (self._receipt(sent, part) for sent in page if sent.sid not in taken and _is_attempt(sent, part, since)),
+            None,
+        )
 
     async def probe(self) -> None:
         """Return at once: the list of messages tells what was sent, so any part may be the trial."""
@@ -404,17 +449,16 @@ def _kind_of_sender(message: InboundMessage) -> SenderKind:
 # -- parts -------------------------------------------------------------------------------------------------------------
 
 
+def max_characters(settings: SmsSettings) -> int:
+    """How long an answer may be within its budget, in characters of GSM-7, with room for the note about the rest."""
+    return settings.sms_max_segments * 153 - len(texts.MORE)
+
+
 def callback_base(settings: SmsSettings) -> str | None:
     """The beginning of all URLs that status callbacks are sent to; None when Twilio could not reach them."""
     base = CHANNEL.public_url(settings)
     # Twilio refuses host names with an underscore (21609), and the message with them.
     return None if base is None or "_" in (urlsplit(base).hostname or "") else base
-
-
-def _receipt(sent: Any) -> Receipt:
-    """From the SDK's message; a Messaging Service has not counted the segments yet and gives 0, here None."""
-    state = TWILIO_STATUS.get(str(sent.status), PartState.ACCEPTED)
-    return Receipt(sent.sid, state, small_number(str(sent.num_segments or "")))
 
 
 def _is_attempt(sent: Any, part: Part, since: float) -> bool:

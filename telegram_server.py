@@ -273,7 +273,7 @@ async def stop_polling(request: Request) -> dict[str, Any]:
 def main() -> None:
     """Run the server until a signal."""
     kind = settings_as(TelegramSettings)
-    if not printed_prompt(kind, TELEGRAM, texts.system_prompt("Alice", group=False)):
+    if not printed_prompt(kind, TELEGRAM, lambda _: texts.system_prompt("Alice", group=False)):
         run_channel(CHANNEL, partial(create_app, reread=partial(load_settings, kind)))
 
 

@@ -91,6 +91,7 @@ class TelegramService:
     """The Bot API lists no sent messages."""
     lookup_seconds = 0.0
     joins_messages = True
+    is_billed = False
     rate_limited = True
 
     def __init__(

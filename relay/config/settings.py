@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -52,6 +53,15 @@ NEW_TOKEN_LINE = """python3 -c "import secrets; print('\\n{key}=' + secrets.toke
 SIMULATED_DATABASE_URL = "sqlite:///messaging_users.simulated.db"
 
 S = TypeVar("S", bound="Settings")
+
+
+@dataclass(frozen=True, slots=True)
+class SpendingCaps:
+    """The most that the messages of a channel may cost, in USD: of one user and of all in a day, of all in a month."""
+
+    user_day: float | None = None
+    day: float | None = None
+    month: float | None = None
 
 
 class Settings(BaseModel):
@@ -268,6 +278,10 @@ class Settings(BaseModel):
             msg = "database_url is not a URL: sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
             raise ValueError(msg) from None
         return self
+
+    @property
+    def spending_caps(self) -> SpendingCaps:
+        return SpendingCaps()
 
     @property
     def model_url(self) -> str:

@@ -23,6 +23,9 @@ class Channel(Protocol):
     joins_messages: bool
     """Whether `continues` may ever be true: then a question is checked for more of it while the model works."""
 
+    is_billed: bool
+    """Whether the provider bills each message, so that caps on spending count."""
+
     rate_limited: bool
     """Whether `wait_for_rate_limit` may wait: then a part is marked as being sent only after it."""
 

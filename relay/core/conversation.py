@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from relay.config.settings import Settings
 from relay.core.channel import Channel
 from relay.core.errors import LeaseLost, ModelError, ModelFailure, UnusableAnswers
-from relay.core.guards import barred, looks_like_a_loop, not_invited, over_limit, paused
+from relay.core.guards import barred, looks_like_a_loop, not_invited, over_cap, over_limit, paused
 from relay.core.merging import Merger, Question
 from relay.core.messages import (
     Answer,
@@ -29,6 +29,7 @@ from relay.core.messages import (
     InboundId,
     InboundMessage,
     Kind,
+    Limit,
     Outcome,
     Part,
     PlannedPart,
@@ -179,7 +180,8 @@ class Conversation:
         if crashes >= MAX_ATTEMPTS:
             return await self._give_up(claim, f"was claimed {crashes} times without an end")
         message = claim.message
-        context = await self._inbox.load_context(claim, self._settings.history_exchanges, MAX_MERGED)
+        exchanges, is_billed = self._settings.history_exchanges, self._channel.is_billed
+        context = await self._inbox.load_context(claim, exchanges, MAX_MERGED, spending=is_billed)
         user = context.user
         decision = self._channel.decide(message, user)
         if decision.permitted is not None:
@@ -227,6 +229,12 @@ class Conversation:
             refusal = refusal or paused(user, self._clock()) or self._machine(message, context)
         if not decision.from_person or decision.prompt is not None:
             refusal = refusal or over_limit(context.usage, self._settings)
+            if context.spending is not None:
+                refusal = refusal or over_cap(context.spending, context.usage, self._settings.spending_caps)
+        if refusal and refusal.reply and refusal.reason in {Limit.SPENDING, Limit.USER_SPENDING}:
+            log.error(
+                "%s: a cap on spending is reached (%s), so questions are not answered", self._platform, refusal.reason
+            )
         return replace(refusal, state=refusal.state or decision.state) if refusal else None
 
     def _machine(self, message: InboundMessage, context: InboundContext) -> Decision | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 
-from relay.config.settings import Settings
-from relay.core.messages import BARRED, Decision, HistoryMessage, Limit, Usage, User, UserState
+from relay.config.settings import Settings, SpendingCaps
+from relay.core.messages import BARRED, Decision, HistoryMessage, Limit, Spending, Usage, User, UserState
 
 SAME_TEXTS = 5
 SAME_TEXT_SECONDS = 600.0
@@ -37,6 +37,21 @@ def over_limit(usage: Usage, settings: Settings) -> Decision | None:
         text = "That was a lot of messages at once! Please wait a minute before you write again."
         return Decision(reply=None if usage.notified_minute or usage.notified_day else text, reason=Limit.MINUTE)
     return None
+
+
+def over_cap(spending: Spending, usage: Usage, caps: SpendingCaps) -> Decision | None:
+    """A refusal when messages have cost as much as they may; the user is notified once a day."""
+    if _reached(spending.day, caps.day) or _reached(spending.month, caps.month):
+        text = "I cannot answer any more for now. Please try again another day."
+        return Decision(reply=None if usage.notified_spending else text, reason=Limit.SPENDING)
+    if _reached(spending.user_day, caps.user_day):
+        text = "That is all that I can send you today. Please write again tomorrow."
+        return Decision(reply=None if usage.notified_spending else text, reason=Limit.USER_SPENDING)
+    return None
+
+
+def _reached(usd: float, cap: float | None) -> bool:
+    return cap is not None and usd >= cap
 
 
 def not_invited(user_id: str, settings: Settings, *, known: bool, writer: str | None = None) -> Decision | None:
@@ -97,7 +112,7 @@ def _numbered_texts(messages: Sequence[HistoryMessage], text: str, received_at: 
     theirs = [past for past in messages if past.role == "user" and received_at - past.timestamp < SAME_WORDS_SECONDS]
     same = takewhile(lambda past: _without_numbers(past.message) == words, reversed(theirs))
     count = 1 + sum(1 for _ in same)
-    quick = _quick_exchanges(messages, received_at, NUMBERED_SECONDS)
+    quick = _quick_exchanges(messages, received_at, NUMBERED_SECONDS) + 1  # the first one came behind no answer
     is_machine = min(count, quick) >= SAME_TEXTS or (count >= SAME_WORDS and "?" not in text)
     return count if is_machine else 0
 

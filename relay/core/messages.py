@@ -56,6 +56,9 @@ BARRED = "barred"
 SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREACHABLE})
 """States in which nothing is sent to a user."""
 
+REST = "rest"
+"""Name among a user's settings: the end of the last reply, which was left out."""
+
 USER_STATE_AFTER = {
     SendFailure.OPTED_OUT: UserState.STOPPED,
     SendFailure.BLOCKED: UserState.BLOCKED,
@@ -74,7 +77,7 @@ class InboundMessage:
     alone understands (SMS: {"opt_out": "STOP"}; Telegram: {"chat_type": "private"}). sender is the member of a group
     who wrote, None where user_id is the writer: the limits and the access lists count for the writer. topic names a
     part of a chat that has a history of its own. to is our address that it was sent to, where we have several: the
-    reply comes from there.
+    reply comes from there. segments and cost_usd are what the provider bills for it, as estimated.
     """
 
     platform: Platform
@@ -92,6 +95,8 @@ class InboundMessage:
     sender: UserId | None = None
     topic: str | None = None
     to: str | None = None
+    segments: int = 0
+    cost_usd: float = 0.0
 
     @property
     def writer(self) -> UserId:
@@ -135,6 +140,17 @@ class Limit(StrEnum):
 
     MINUTE = "over_minute"
     DAY = "over_day"
+    USER_SPENDING = "over_user_spending"
+    SPENDING = "over_spending"
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What the messages of one user and of all users have cost today, and of all users this month (UTC), in USD."""
+
+    user_day: float = 0.0
+    day: float = 0.0
+    month: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +161,7 @@ class Usage:
     day: int = 0
     notified_minute: bool = False
     notified_day: bool = False
+    notified_spending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +212,7 @@ class InboundContext:
 
     history: the last exchanges, for the prompt. recent: the latest messages of both roles, commands included.
     following: the open messages behind it. replied_before: whether a reply to this very message was sent, which an edit
-    of it finds.
+    of it finds. spending: None for a channel whose messages cost nothing.
     """
 
     user: User | None
@@ -204,6 +221,7 @@ class InboundContext:
     recent: tuple[HistoryMessage, ...]
     following: tuple[tuple[InboundId, InboundMessage], ...]
     replied_before: bool = False
+    spending: Spending | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +232,7 @@ class Decision:
     for a `reason`). `hold` keeps the message unanswered until a decision with `release`; `rest` is the part of its text
     that is answered next, as a message of its own. `preface` and `postscript` (Markdown) go before and after the
     model's answer.
+    more: the reply is the rest of the last answer, of which the model should know.
     from_person: the provider marks machines and this is none, so neither speed nor repetition is taken for one, and a
     command is carried out beyond every limit. permitted: awaited for the decision that replaces this one, where it
     depends on what the provider says of the sender. The other fields are changes to the user, committed together with
@@ -234,6 +253,7 @@ class Decision:
     from_person: bool = False
     preface: str = ""
     permitted: Callable[[], Awaitable[Decision]] | None = None
+    more: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -244,13 +264,15 @@ class PlannedPart:
     text is sent. history_text is its share of the history, without numbers like "(1/3)": joined without a
     separator, the history texts of all parts are the whole reply as the user reads it.
     style is the channel's own formatting as JSON text (Telegram: the entities), None for plain text.
-    segments is what the part will be billed as (SMS); 1 elsewhere.
+    segments is what the part will be billed as (SMS); 1 elsewhere. rest, of the last part, is the end of the reply that
+    was left out, and that the user may ask for.
     """
 
     text: str
     history_text: str
     style: str | None = None
     segments: int = 1
+    rest: str = ""
 
 
 class Origin(StrEnum):
@@ -349,13 +371,15 @@ class CompletedMessage:
 class Receipt:
     """A provider took a part: its own id of the message, and the state it reported.
 
-    pause: seconds to wait for the status "sent" before the next part of the reply may follow.
+    pause: seconds to wait for the status "sent" before the next part of the reply may follow. cost_usd: what the
+    provider bills for it, as estimated.
     """
 
     provider_id: str
     state: PartState = PartState.ACCEPTED
     segments: int | None = None
     pause: float = 0.0
+    cost_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from relay.config.settings import Settings, load_or_exit
+from relay.config.settings import S, load_or_exit
 from relay.core.errors import ModelError
 from relay.core.messages import Platform
 from relay.knowledge.assistant import Assistant
@@ -23,14 +23,15 @@ def question_of(option: str, help_text: str) -> str | None:
     return question
 
 
-def printed_prompt(kind: type[Settings], platform: Platform, channel_prompt: str) -> bool:
+def printed_prompt(kind: type[S], platform: Platform, channel_prompt: Callable[[S], str]) -> bool:
     """With `--prompt QUESTION`, print the system prompt exactly as it is sent with this question; else False."""
     question = question_of("--prompt", "print the system prompt that is sent with a question, and end")
     if question is None:
         return False
-    assistant = Assistant(load_or_exit(kind), platform)
+    settings = load_or_exit(kind)
+    assistant = Assistant(settings, platform)
     asyncio.run(assistant.refresh())
-    sys.stdout.write(assistant.build(channel_prompt, assistant.find(question)).text + "\n")
+    sys.stdout.write(assistant.build(channel_prompt(settings), assistant.find(question)).text + "\n")
     return True
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Double, bindparam, func, select, update
 
 from relay.core.errors import LeaseLost, UnusableAnswers
 from relay.core.messages import (
+    REST,
     SILENT_STATES,
     Answer,
     Claim,
@@ -26,6 +27,7 @@ from relay.core.messages import (
     UserState,
     db_safe_value,
 )
+from relay.storage.charges import charge
 from relay.storage.held import as_held, discard, hold_open, release
 from relay.storage.history import add_message, clear_messages, count_answer
 from relay.storage.leases import is_claimable
@@ -68,6 +70,8 @@ def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None
     stored = _store(tx, message.platform, message.external_id, **content)
     if stored is not None and message.kind in {Kind.TEXT, Kind.MEDIA, Kind.EDITED}:
         touch_user(tx, message.platform, message.user_id, username=message.username, language=message.language)
+    if stored is not None:
+        _charge(tx, message)
     return stored
 
 
@@ -88,6 +92,7 @@ def store_opt_out(
     waiting = hold_open(tx, platform, user_id, stored, reason)
     touch_user(tx, platform, user_id, username=message.username, language=message.language)
     user = tx.locked_user(platform, user_id)
+    _charge(tx, message)
     was_out = user is not None and user.state == UserState.STOPPED
     settings = {} if was_out else {"opted_out_at": tx.now, "opt_out_confirmed": bool(confirmation)}
     change_user(tx, platform, user_id, Decision(state=UserState.STOPPED, settings=settings))
@@ -105,6 +110,12 @@ def store_dead_letter(tx: Tx, platform: Platform, external_id: str, raw: str, re
     if stored is not None:
         tx.count(platform, "dead_letters")
     return stored
+
+
+def _charge(tx: Tx, message: InboundMessage) -> None:
+    if message.cost_usd:
+        costs = {"segments_in": message.segments, "media": len(message.attachments)}
+        charge(tx, message.platform, message.user_id, message.cost_usd, **costs)
 
 
 def _store(tx: Tx, platform: Platform, external_id: str, **values: Any) -> InboundId | None:
@@ -170,6 +181,7 @@ def complete(
     message, platform = claim.message, claim.message.platform
     if decision.release:
         release(tx, platform, user_id)
+    decision = _with_rest(decision, parts, is_answer=answer is not None)
     state = change_user(tx, platform, user_id, decision)
     if answer is not None:
         count_answer(tx, platform, answer)
@@ -185,10 +197,19 @@ def complete(
         return CompletedMessage(None, None, waiting.messages)
     if waiting.parts:
         retry_now(tx, platform, user_id)
-    origin = Origin.NOTICE if outcome is Outcome.GAVE_UP else Origin.ANSWER if answer else Origin.COMMAND
+    is_answer = answer is not None or decision.more
+    origin = Origin.NOTICE if outcome is Outcome.GAVE_UP else Origin.ANSWER if is_answer else Origin.COMMAND
     how: dict[str, Any] = {"remember": not decision.clear_history, "lease": None if waiting.parts else lease}
     planned = plan_parts(tx, platform, user_id, parts, origin, claim, answer, **how)
     return CompletedMessage(planned.reply_id, planned.first, waiting.messages)
+
+
+def _with_rest(decision: Decision, parts: Sequence[PlannedPart], *, is_answer: bool) -> Decision:
+    """The decision with what is left of the reply among the user's settings; a new answer replaces an old rest."""
+    rest = parts[-1].rest if parts else ""
+    if not (is_answer or rest or decision.more or decision.clear_history):
+        return decision
+    return replace(decision, settings={**decision.settings, REST: rest})
 
 
 def _finish(

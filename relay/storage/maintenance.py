@@ -16,6 +16,7 @@ from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
 from relay.storage.queries import PRUNED_MESSAGES, plain
 from relay.storage.schema import (
     audit,
+    charges,
     conversations,
     counters,
     delivery_events,
@@ -67,6 +68,7 @@ def export_user(connection: Connection, platform: Platform, user_id: UserId) -> 
         "inbound": inbound,
         "outbound": outbound,
         "audit": audit,
+        "charges": charges,
     }
     found: dict[str, Any] = {
         name: _rows(connection, select(table).where(of_user(table, platform, user_id)))
@@ -90,7 +92,7 @@ def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
     if parts:
         theirs = delivery_events.c.part_id.in_([part.part_id for part in parts])
         removed["delivery_events"] = tx.run(delete(delivery_events).where(theirs)).rowcount
-    for table in (outbound, inbound, conversations, audit, users):
+    for table in (outbound, inbound, conversations, audit, charges, users):
         removed[table.name] = tx.run(delete(table).where(of_user(table, platform, user_id))).rowcount
     for part in parts:
         if part.state in OPEN_PART_STATES:

@@ -36,6 +36,7 @@ from relay.core.messages import (
     db_safe,
     db_safe_value,
 )
+from relay.storage.charges import charge
 from relay.storage.history import add_message
 from relay.storage.leases import is_claimable
 from relay.storage.schema import as_columns, conversations, delivery_events, in_states, is_open, outbound, users
@@ -251,7 +252,10 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> bool:
     statuses = tx.run(_statuses, named).all() if came_early else []
     if found.state in OPEN_PART_STATES and any(status.applied and status.state in _LOST for status in statuses):
         return True  # the status of its loss came first, and the part is planned again
+    is_charged = found.cost_usd is not None and found.provider_id == receipt.provider_id
     row = _note_acceptance(tx, found, receipt.provider_id, receipt.segments)
+    if receipt.cost_usd and not is_charged:
+        row = _charge(tx, row, receipt.cost_usd)
     row = _apply_status(tx, row, receipt.state)
     for status in statuses:
         if not status.applied:
@@ -260,6 +264,12 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> bool:
     if receipt.pause and row.state == PartState.ACCEPTED:
         _delay_next(tx, row, tx.now + receipt.pause)
     return bool(found.more)
+
+
+def _charge(tx: Tx, row: Row[Any], usd: float) -> Row[Any]:
+    """Add the cost of an accepted attempt to the part and to what its user costs; the changed row."""
+    charge(tx, Platform(row.platform), UserId(row.user_id), usd, segments_out=row.segments)
+    return _set_state(tx, row, PartState(row.state), cost_usd=(row.cost_usd or 0.0) + usd)
 
 
 def _delay_next(tx: Tx, row: Row[Any], due: float) -> None:

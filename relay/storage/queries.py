@@ -91,12 +91,14 @@ _RECENT = (
 # An answer that could not be used was paid for as well, so it counts for the limits.
 _answered = (inbound.c.outcome == Outcome.ANSWERED) | (inbound.c.reason == ModelFailure.UNUSABLE)
 _told = inbound.c.outcome == Outcome.TOLD
+_SPENT = (Limit.USER_SPENDING, Limit.SPENDING)
 _since_a_minute = inbound.c.received_at > bindparam("minute")
 _USAGE = select(
     func.sum(case((_answered & _since_a_minute, 1), else_=0)).label("minute"),
     func.sum(case((_answered, 1), else_=0)).label("day"),
     func.sum(case((_told & (inbound.c.reason == Limit.MINUTE) & _since_a_minute, 1), else_=0)).label("notified_minute"),
     func.sum(case((_told & (inbound.c.reason == Limit.DAY), 1), else_=0)).label("notified_day"),
+    func.sum(case((_told & inbound.c.reason.in_(_SPENT), 1), else_=0)).label("notified_spending"),
 ).where(inbound.c.received_at.between(bindparam("day"), bindparam("now")))  # not from before the clock was set back
 _in_groups = (inbound.c.platform == bindparam("of_platform")) & (inbound.c.sender == bindparam("of_user"))
 _USAGES = union_all(
@@ -157,7 +159,8 @@ def usage(connection: Connection, platform: Platform, writer: UserId, now: float
     moments = {"minute": now - 60, "day": now - 86_400, "now": now}
     rows = connection.execute(_USAGES, {**user_parameters(platform, writer), **moments}).all()
     minute, day, *notified = (sum(value or 0 for value in column) for column in zip(*rows, strict=True))
-    return Usage(minute, day, *map(bool, notified))
+    of_minute, of_day, of_spending = map(bool, notified)
+    return Usage(minute, day, of_minute, of_day, of_spending)
 
 
 def has_reply(connection: Connection, message: InboundMessage) -> bool:

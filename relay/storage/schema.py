@@ -164,6 +164,7 @@ outbound = Table(
     Column("source", Text, nullable=False),
     Column("style", Text),
     Column("segments", Integer, nullable=False, server_default="1"),
+    Column("cost_usd", Double),
     Column("reply_to", Text),
     Column("sender", Text),
     Column("state", Text, nullable=False),
@@ -217,6 +218,20 @@ counters = Table(
     Column("name", Text, nullable=False),
     Column("value", Double, nullable=False),
     PrimaryKeyConstraint("platform", "name", name="counters_pk"),
+)
+
+charges = Table(
+    "charges",
+    metadata,
+    Column("platform", Text, nullable=False),
+    Column("day", Text, nullable=False),  # of UTC, as 2026-11-27
+    Column("user_id", Text, nullable=False),
+    Column("segments_in", Integer, nullable=False),
+    Column("segments_out", Integer, nullable=False),
+    Column("media", Integer, nullable=False),
+    Column("usd", Double, nullable=False),
+    Column("billed_usd", Double),
+    PrimaryKeyConstraint("platform", "day", "user_id", name="charges_pk"),
 )
 
 saved_state = Table(

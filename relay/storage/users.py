@@ -53,8 +53,9 @@ def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision)
             tx.count(platform, "users")
         if row.state == UserState.NEW:
             state = state or UserState.ACTIVE
-    if settings := _new_settings(decision):
-        changes["settings"] = {**(row.settings or {}), **settings}
+    old = row.settings or {}
+    if settings := {name: value for name, value in _new_settings(decision).items() if old.get(name, "") != value}:
+        changes["settings"] = {**old, **settings}
     if state is not None:
         changes["state"] = state
         if state in SILENT_STATES:

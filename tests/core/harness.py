@@ -141,6 +141,7 @@ class ScriptedChannel:
     def __init__(self, *, supports_lookup: bool = True, rate_limited: bool = False) -> None:
         self.supports_lookup = supports_lookup
         self.rate_limited = rate_limited
+        self.is_billed = False
         self.rate_limits: deque[Outcome] = deque()
         self.probes: deque[Outcome] = deque()
         self.script: deque[Outcome] = deque()

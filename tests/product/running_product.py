@@ -35,6 +35,7 @@ class RunningProduct:
             "DATABASE_URL": f"sqlite:///{folder / 'product.db'}",
             "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
+            "SMS_MAX_SEGMENTS": "400",
             **settings,
         }
         self.http = httpx.Client(timeout=90)

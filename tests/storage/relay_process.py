@@ -51,6 +51,7 @@ class FileChannel:
     supports_lookup = True
     lookup_seconds = 0.0
     joins_messages = False
+    is_billed = False
     rate_limited = False
 
     def __init__(self, transcript: Path) -> None:

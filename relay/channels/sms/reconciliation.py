@@ -5,17 +5,12 @@ Slow on purpose. A text is looked at again when it is twice as old, so one that 
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 
 from relay.channels.sms.spec import SMS
-from relay.core.errors import StorageError
 from relay.core.messages import DeliveryEvent, PartId
 from relay.core.store import Store
-
-log = logging.getLogger("relay.sms.reconciliation")
 
 ROUND_SECONDS = 300.0
 YOUNGEST_SECONDS = 900.0
@@ -30,7 +25,7 @@ Record = Callable[[DeliveryEvent], Awaitable[bool]]
 
 
 class Reconciliation:
-    """Periodic task: `fetch` returns the state of a text at Twilio, `record` takes it like a status callback."""
+    """`fetch` returns the state of a text at Twilio, `record` takes it like a status callback."""
 
     def __init__(
         self,
@@ -39,33 +34,12 @@ class Reconciliation:
         record: Record,
         *,
         clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
         self._fetch = fetch
         self._record = record
         self._clock = clock
-        self._sleep = sleep
         self._due_age: dict[PartId, float] = {}
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="sms-reconciliation")
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            await self._sleep(ROUND_SECONDS)
-            try:
-                await self.once()
-            except StorageError as error:
-                log.warning("texts without a report cannot be looked up now: %s", error)
-            except Exception:
-                log.exception("unforeseen error while looking up texts without a report")
 
     async def once(self) -> None:
         """Fetch the state of the oldest texts without a report that are due, and record it, committed on return."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from relay.core.cutting import best_cut, reach, utf16_length, utf16_offsets
 from relay.core.messages import PlannedPart
 
@@ -48,14 +50,11 @@ def _widths(text: str) -> tuple[list[int], int, int]:
 # -- cutting -----------------------------------------------------------------------------------------------------------
 
 
-def split(text: str, limit: int, max_parts: int, closing: str) -> list[PlannedPart]:
-    """Cut a clean_sms text into parts of at most `limit` UTF-16 units, numbered "(1/3) " when there are several.
-
-    When it would take more than `max_parts` parts, the last one ends with `closing` and the rest is dropped.
-    """
+def split(text: str, limit: int) -> list[PlannedPart]:
+    """Cut a clean_sms text into parts of at most `limit` UTF-16 units, numbered "(1/3) " when there are several."""
     if utf16_length(text) <= limit:
         return [_part(text, text)]
-    texts = [_shortened(text, limit, closing)] if max_parts == 1 else _numbered_texts(text, limit, max_parts, closing)
+    texts = _numbered_texts(text, limit)
     if len(texts) == 1:
         return [_part(texts[0].rstrip(), texts[0])]
     count = len(texts)
@@ -66,26 +65,19 @@ def _part(text: str, history_text: str) -> PlannedPart:
     return PlannedPart(text, history_text, segments=segments(text))
 
 
-def _numbered_texts(text: str, limit: int, max_parts: int, closing: str) -> list[str]:
+def _numbered_texts(text: str, limit: int) -> list[str]:
     """The widest number decides the length of all: few parts need few digits."""
-    offsets = utf16_offsets(text)
-    for count in sorted({min(9, max_parts), max_parts}):
-        room = limit - len(f"({count}/{count}) ")
-        texts: list[str] = []
-        start = 0
-        while start < len(text) and len(texts) < count:
+    offsets, texts = utf16_offsets(text), list[str]()
+    for digits in itertools.count(1):
+        room = limit - len(f"({'9' * digits}/{'9' * digits}) ")
+        texts, start = [], 0
+        while start < len(text) and len(texts) < 10**digits - 1:
             end = _end_of_part(text, offsets, start, room)
             texts.append(text[start:end])
             start = end
         if start >= len(text):
-            return texts
-    last = sum(map(len, texts[:-1]))
-    return [*texts[:-1], _shortened(text[last : last + limit], room, closing)]
-
-
-def _shortened(text: str, room: int, closing: str) -> str:
-    end = _end_of_part(text, utf16_offsets(text), 0, room - utf16_length(closing))
-    return text[:end].rstrip() + closing
+            break
+    return texts
 
 
 def _end_of_part(text: str, offsets: list[int], start: int, room: int) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr
 
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings
+from relay.config.settings import Settings, SpendingCaps
 from relay.config.types import AccountSid, PhoneNumber, Port, Secret, ServiceSid, Text, Url, Words
 
 SIMULATED_ACCOUNT_SID = "AC" + "51" * 16
@@ -46,7 +46,16 @@ class SmsSettings(Settings):
     sms_contact: Text = None
     """How to reach a person, such as a telephone number or an address: named in the first text."""
     sms_max_parts: Annotated[int, Field(ge=1, le=40)] = 6
-    """Maximum number of texts per answer; the rest is cut off, with a note."""
+    """Maximum number of texts per answer; the person may ask for the rest."""
+    sms_max_segments: Annotated[int, Field(ge=1, le=400)] = 4
+    """Maximum number of segments per answer, which are what a text costs; who texts MORE gets the rest, without the
+    model."""
+    sms_user_daily_usd: Annotated[float | None, Field(ge=0)] = 1.0
+    """How much the texts from and to one person may cost in a day (UTC), as estimated; then the person is told so."""
+    sms_daily_usd: Annotated[float | None, Field(ge=0)] = 50.0
+    """How much all texts may cost in a day (UTC), as estimated; then no one is answered until the next day."""
+    sms_monthly_usd: Annotated[float | None, Field(ge=0)] = 500.0
+    """How much all texts may cost in a calendar month (UTC), as estimated."""
     sms_emoji: bool = False
     """Keep emoji in answers; without it they are left out where that saves a segment."""
     sms_fold_accents: bool = False
@@ -58,11 +67,15 @@ class SmsSettings(Settings):
     sms_part_seconds: Annotated[float, Field(ge=0, le=60)] = 3.0
     """How long a part waits at most until the part before it is reported as sent, so that they arrive in order."""
     sms_segment_usd: Annotated[float, Field(ge=0, le=10)] = 0.012
-    """Price of one segment, for the cost estimate in the status."""
+    """Price of one segment to the United States and Canada, with all fees; others: relay/channels/sms/prices.csv."""
 
     @property
     def max_answer_tokens(self) -> int:
         return self.sms_answer_tokens
+
+    @property
+    def spending_caps(self) -> SpendingCaps:
+        return SpendingCaps(self.sms_user_daily_usd, self.sms_daily_usd, self.sms_monthly_usd)
 
     @property
     def check_signatures(self) -> bool:

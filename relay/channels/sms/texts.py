@@ -14,6 +14,7 @@ ONLY_TEXT = "Sorry, I can only read text for now. Please describe it in words."
 EMPTY_TEXT = "Your text arrived empty. Please send it again."
 EMPTY_ANSWER = "Sorry, I have no answer to that. Please put it another way."
 CLOSING = "\n\n[Cut here: too long for texts. Ask me to go on.]"
+MORE = "\n\n(Text MORE for the rest.)"
 
 
 def ask_for_name(program: str | None, contact: str | None) -> str:
@@ -47,14 +48,15 @@ def unseen(count: int) -> str:
     return f"\n\n[With {count} picture(s) or file(s), which you cannot see.]" if count else ""
 
 
-def system_prompt(name: str | None) -> str:
+def system_prompt(name: str | None, max_chars: int = 4 * 153 - len(MORE)) -> str:
     """Short and plain, as each 153 characters cost money; and no question whose natural answer is a keyword."""
     person = f"The person's name is {json.dumps(name, ensure_ascii=False)}. " if name else ""
     return (
         "You answer text messages (SMS) as a friendly, honest assistant. "
         f"{person}"
         "Write plain text: no Markdown, no headings, no tables, no emoji. "
-        "Be brief: one to three short sentences, under 300 characters, unless the person asks for more. "
+        "Be brief: one to three short sentences, under 300 characters, unless the person asks for more; "
+        f"never more than {max_chars} characters in one answer. "
         "Answer in the language of the person. "
         "Never ask for a one-word reply and never ask a yes-or-no question; to offer a choice, number the options."
     )

@@ -52,6 +52,7 @@ class EchoService:
     supports_lookup = False
     lookup_seconds = 0.0
     joins_messages = False
+    is_billed = False
     rate_limited = False
 
     def __init__(self, settings: EchoSettings, client: httpx.AsyncClient) -> None:

@@ -22,7 +22,6 @@ from relay.core.markdown_source import escape_markdown
 from relay.core.text import is_blank, strip_controls
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=400)
-CLOSING = " [cut]"
 
 
 @pytest.mark.parametrize(
@@ -202,13 +201,13 @@ def test_segments_agree_with_an_independent_count(text: str) -> None:
 
 def test_a_short_text_is_one_piece_without_a_number() -> None:
     """Nothing is added to what fits."""
-    [piece] = split("Hello", 20, 3, CLOSING)
+    [piece] = split("Hello", 20)
     assert (piece.text, piece.history_text) == ("Hello", "Hello")
 
 
 def test_a_long_text_is_numbered_and_the_numbers_count_within_the_limit() -> None:
     """Each part says which it is of how many, and is not longer for it."""
-    pieces = split("word " * 100, 100, 9, CLOSING)
+    pieces = split("word " * 100, 100)
     assert [piece.text[:6] for piece in pieces] == [f"({n}/{len(pieces)}) " for n in range(1, len(pieces) + 1)]
     assert all(len(piece.text) <= 100 for piece in pieces)
 
@@ -217,7 +216,7 @@ def test_a_long_text_is_numbered_and_the_numbers_count_within_the_limit() -> Non
 def test_the_pieces_joined_are_the_whole_text(text: str, limit: int) -> None:
     """Nothing is lost or doubled between two parts, and no part is over the limit."""
     text = clean_sms(text) or "x"
-    pieces = split(text, limit, 100, CLOSING)
+    pieces = split(text, limit)
     assert "".join(piece.history_text for piece in pieces) == text
     assert all(utf16_length(piece.text) <= limit for piece in pieces)
 
@@ -227,7 +226,7 @@ def test_no_grapheme_is_cut(graphemes: list[str]) -> None:
     """Families, flags, accents and syllables stay whole, although there is no space to cut at."""
     text = "".join(graphemes)
     ends = set(itertools.accumulate(len(one) for one in regex.findall(r"\X", text)))
-    cuts = list(itertools.accumulate(len(piece.history_text) for piece in split(text, 60, 100, CLOSING)))
+    cuts = list(itertools.accumulate(len(piece.history_text) for piece in split(text, 60)))
     assert ends >= set(cuts)
 
 
@@ -235,50 +234,35 @@ def test_no_grapheme_is_cut(graphemes: list[str]) -> None:
 def test_a_web_address_is_not_cut(before: int, joint: str) -> None:
     """An address that fits into a part is in one part, wherever it stands."""
     url = "https://example.com/a/rather/long/path?with=a&query=too"
-    pieces = split("x" * before + joint + url + " and more " * 8, 100, 100, CLOSING)
+    pieces = split("x" * before + joint + url + " and more " * 8, 100)
     assert any(url in piece.text for piece in pieces)
 
 
 @pytest.mark.parametrize("text", ["https://example.com/" + "a" * 300, "z\u0301" + "\u0301" * 300, "x" * 500])
 def test_what_is_longer_than_a_part_is_cut_all_the_same(text: str) -> None:
     """One endless address, one endless letter: cut hard instead of looping or losing."""
-    pieces = split(text, 100, 20, CLOSING)
+    pieces = split(text, 100)
     assert "".join(piece.history_text for piece in pieces) == text
 
 
 def test_a_paragraph_is_preferred_to_a_line_and_a_sentence_to_a_word() -> None:
     """The cut falls where a reader would take breath."""
     text = "First one. " * 7 + "\n\n" + "Second one. " * 7
-    first, *_ = split(text, 100, 9, CLOSING)
+    first, *_ = split(text, 100)
     assert first.history_text.endswith("\n\n")
-    first, *_ = split("One two three. " * 20, 100, 9, CLOSING)
+    first, *_ = split("One two three. " * 20, 100)
     assert first.text.endswith("three.")
 
 
 def test_indentation_of_code_survives_a_cut() -> None:
     """The next part begins with the spaces its first line of code has."""
-    _, second, *_ = split("\n".join(["def f():"] + ["    return 1 + 1"] * 12), 100, 9, CLOSING)
+    _, second, *_ = split("\n".join(["def f():"] + ["    return 1 + 1"] * 12), 100)
     assert second.text.split(") ", 1)[1].startswith("    return")
-
-
-def test_a_text_over_the_ceiling_ends_with_an_honest_word() -> None:
-    """No more than the ceiling is sent, and the last part says that it was cut."""
-    pieces = split("word " * 1000, 100, 3, CLOSING)
-    assert len(pieces) == 3
-    assert pieces[-1].text.endswith(CLOSING)
-    assert len(pieces[-1].text) <= 100
-
-
-def test_with_a_ceiling_of_one_there_is_no_number() -> None:
-    """One part is not "(1/1)"."""
-    [piece] = split("word " * 100, 100, 1, CLOSING)
-    assert piece.text.startswith("word")
-    assert piece.text.endswith(CLOSING)
 
 
 def test_more_than_nine_parts_leave_room_for_wider_numbers() -> None:
     """(10/12) is two characters wider than (1/9), and still fits."""
-    pieces = split("word " * 200, 90, 40, CLOSING)
+    pieces = split("word " * 200, 90)
     assert len(pieces) > 9
     assert max(len(piece.text) for piece in pieces) <= 90
 

@@ -70,14 +70,67 @@ async def test_a_person_registers_asks_and_is_answered(sms: SmsHarness) -> None:
     assert question[-1] == {"role": "user", "content": "What is up?"}
 
 
-async def test_a_long_answer_is_texted_in_order(sms: SmsHarness) -> None:
+STORY = "".join(f"Chapter {number} of the story. " for number in range(150))
+
+
+async def test_a_long_answer_is_texted_in_order(tmp_path: Path) -> None:
     """Part after part, each accepted before the next goes."""
+    async with running_sms_server(tmp_path, sms_max_segments=100) as sms:
+        await sms.text("name=John")
+        await sms.twilio.wait_for_requests(1)
+        sms.model.script.append(model_reply(STORY))
+        await sms.text("Tell me a long story")
+        await sms.twilio.wait_for_requests(4)
+        assert [text[:5] for text in sms.texts()[1:]] == ["(1/3)", "(2/3)", "(3/3)"]
+
+
+async def test_more_brings_the_rest_without_the_model_and_the_model_knows_it(sms: SmsHarness) -> None:
+    """It is part of the answer in the history; a new answer makes an end of the old rest."""
     await sms.text("name=John")
     await sms.twilio.wait_for_requests(1)
-    sms.model.script.append(model_reply("".join(f"Chapter {number} of the story. " for number in range(150))))
-    await sms.text("Tell me a long story")
-    await sms.twilio.wait_for_requests(4)
-    assert [text[:5] for text in sms.texts()[1:]] == ["(1/3)", "(2/3)", "(3/3)"]
+    sms.model.script.append(model_reply(STORY))
+    for number, body in enumerate(("Tell me a long story", "MORE", "Thanks a lot", "More"), 2):
+        await sms.text(body)
+        await sms.twilio.wait_for_requests(number)
+    first, second, third, fourth = sms.texts()[1:]
+    assert first.endswith("(Text MORE for the rest.)")
+    assert second.startswith(f"Chapter {first.count('Chapter')} of")
+    assert third == fourth == "Hello from the model."
+    assert len(sms.questions()) == 3
+    known = [one["content"] for one in json.loads(sms.questions()[1].body)["messages"] if one["role"] == "assistant"]
+    assert known == [first, second]
+
+
+async def test_spending_is_shown_and_ends_at_its_cap_with_one_sentence(tmp_path: Path) -> None:
+    """The first texts cost 2 * 0.0083 in and 2 * 0.012 out; what comes then is kept unanswered. STOP still counts."""
+    async with running_sms_server(tmp_path, sms_user_daily_usd=0.04) as sms:
+        for number, body in enumerate(("name=John", "What is up?", "And now?"), 1):
+            await sms.text(body)
+            await sms.twilio.wait_for_requests(number)
+        await sms.text("And so?")
+        await sms.until("select count(*) from inbound where state = 'done'", (4,))
+        spending = (await sms.client.get("/sms/status")).json()["spending"]
+        assert sms.texts()[2] == "That is all that I can send you today. Please write again tomorrow."
+        assert len(sms.texts()) == 3
+        assert spending["caps_usd"] == {"user_day": 0.04, "day": 50.0, "month": 500.0}
+        assert (spending["today"]["segments_in"], spending["today"]["segments_out"]) == (4, 3)
+        assert spending["today"]["usd"] == spending["month"]["usd"] == pytest.approx(4 * 0.0083 + 3 * 0.012)
+        assert [one["user_id"] for one in spending["users_today"]] == [PERSON]
+        await sms.text("Stop.")
+        await sms.twilio.wait_for_requests(4)
+        assert sms.texts()[3] == STOPPED
+
+
+@pytest.mark.parametrize("cap", ["sms_daily_usd", "sms_monthly_usd"])
+async def test_a_cap_of_all_is_one_of_each(cap: str, tmp_path: Path) -> None:
+    """Nobody is answered, each person gets one sentence, and the operator sees why."""
+    async with running_sms_server(tmp_path, **{cap: 0.02}) as sms:
+        await sms.text("name=John")
+        await sms.twilio.wait_for_requests(1)
+        await sms.text("name=Ann", From="+12345678901")
+        await sms.twilio.wait_for_requests(2)
+        assert "any more for now" in sms.texts()[1]
+        assert (await sms.client.get("/sms/status")).json()["spending"]["cap_reached"] == cap
 
 
 async def test_a_model_that_hangs_for_many_keeps_no_part_from_being_sent(tmp_path: Path) -> None:

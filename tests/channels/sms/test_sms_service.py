@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from twilio.request_validator import RequestValidator
 
 from relay.channels.sms import texts
 from relay.channels.sms.keywords import RESERVED_WORDS
+from relay.channels.sms.prices import price_for
 from relay.channels.sms.segments import segments
 from relay.channels.sms.senders import Sender, SenderKind, normal_number, sender_of
 from relay.channels.sms.spec import SMS
@@ -73,6 +75,8 @@ def test_a_recorded_webhook_becomes_a_message() -> None:
         text="Hello there",
         received_at=1000.0,
         options={"sender": "phone"},
+        segments=1,
+        cost_usd=0.0083,
     )
 
 
@@ -594,8 +598,9 @@ def test_an_answer_is_plain_cheap_and_counted() -> None:
 
 def test_a_long_answer_goes_in_numbered_parts_of_1600() -> None:
     """The history gets the whole, without the numbers."""
+    service = service_with(sms_max_segments=100)
     answer = "\n\n".join(f"Paragraph {number}. " + "All work and no play. " * 20 for number in range(10)).strip()
-    parts = SERVICE.plan(answer)
+    parts = service.plan(answer)
     assert [part.text[:6] for part in parts] == ["(1/4) ", "(2/4) ", "(3/4) ", "(4/4) "]
     assert all(len(part.text) <= 1600 for part in parts)
     assert all(part.segments == segments(part.text) for part in parts)
@@ -605,15 +610,53 @@ def test_a_long_answer_goes_in_numbered_parts_of_1600() -> None:
 @pytest.mark.parametrize("length", [20_000, 3_000_000])
 def test_a_huge_answer_ends_at_the_ceiling_and_says_so(length: int) -> None:
     """No bill without end, and no pretence that this was all."""
-    parts = service_with(sms_max_parts=3).plan("word " * (length // 5))
+    parts = service_with(sms_max_parts=3, sms_max_segments=400).plan("word " * (length // 5))
     assert len(parts) == 3
-    assert parts[-1].text.endswith("Ask me to go on.]")
+    assert parts[-1].text.endswith("Text MORE for the rest.)")
     assert max(len(part.text) for part in parts) <= 1600
+
+
+def test_an_answer_over_the_budget_is_continued_by_more_without_the_model() -> None:
+    """As it was: with its indentation, and cut again where it is long; without a rest MORE is a question."""
+    answer = "Do this:\n\n```\n" + "\n".join(f"    step {number} of *many*" for number in range(60)) + "\n```"
+    [part] = SERVICE.plan(answer)
+    assert part.segments <= 4
+    shown, parts = part.text, 1
+    while part.rest:
+        user = replace(person(), settings={"rest": part.rest})
+        assert SERVICE.decide(text_from("more info"), user).prompt == "more info"
+        decision = SERVICE.decide(text_from("More!"), user)
+        assert decision.more
+        [part] = SERVICE.plan(decision.reply or "")
+        shown, parts = shown.removesuffix(texts.MORE) + "\n" + part.text, parts + 1
+    assert parts > 1
+    assert shown.split("\n\n", 1)[1].splitlines() == [f"    step {number} of *many*" for number in range(60)]
+    assert SERVICE.decide(text_from("More!"), person()).prompt == "More!"
+
+
+def test_the_model_is_told_the_budget() -> None:
+    """In characters, with room for the note about the rest."""
+    assert "never more than 585 characters" in SERVICE.system_prompt(None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "segments", "usd"),
+    [
+        ({"NumSegments": "3"}, 3, 3 * 0.0083),
+        ({"NumSegments": "", "From": "+447911123456"}, 1, 0.0083),
+        ({"NumMedia": "2", "MediaContentType0": "image/png"}, 1, 0.0165),
+    ],
+)
+def test_what_a_text_costs_us_is_known_when_it_comes(fields: dict[str, str], segments: int, usd: float) -> None:
+    """Twilio bills what people send, too: each segment, or one message with pictures."""
+    message = text_from("hi", **fields)
+    assert message.segments == segments
+    assert message.cost_usd == pytest.approx(usd)
 
 
 def test_an_answer_that_shrinks_below_the_ceiling_still_says_that_it_was_cut() -> None:
     """Most of a huge text may be marks; what was never read is not passed over in silence."""
-    [part] = service_with(sms_max_parts=1).plan("word" + "\n" * 10_000 + "the end")
+    [part] = SERVICE.plan("word" + "\n" * 50_000 + "the end")
     assert part.text == "word" + texts.CLOSING
 
 
@@ -672,6 +715,22 @@ def test_an_operators_text_is_sent_as_it_stands() -> None:
     assert part.text == "Sale: **50%** off, reply STOP to opt out"
     assert SERVICE.plan_text(" \n ") == []
     assert len(SERVICE.plan_text("word " * 10_000)) > 30
+
+
+@pytest.mark.parametrize(
+    ("number", "price"),
+    [
+        ("+12345678900", 0.5),
+        ("+14165550100", 0.5),
+        ("+15550100000", 0.5),
+        ("+447911123456", 0.053),
+        ("+998901234567", 0.12),
+        ("68849", 0.12),
+    ],
+)
+def test_a_segment_has_the_price_of_its_country(number: str, price: float) -> None:
+    """That of the settings at home, that of the table elsewhere, and a high one for countries it does not have."""
+    assert price_for(number, 0.5).text == price
 
 
 # -- delivery reports --------------------------------------------------------------------------------------------------

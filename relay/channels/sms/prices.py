@@ -1,0 +1,52 @@
+"""What texts cost, by country: estimates in USD from prices.csv, which is there to be edited.
+
+text: one segment out, carriers' fees included; text_in: one segment in; media, media_in: one message with pictures.
+The row * is for all other countries. Twilio's own list: https://www.twilio.com/en-us/sms/pricing
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import phonenumbers
+
+PRICES_FILE = Path(__file__).with_name("prices.csv")
+OTHERS = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The prices of one country, in USD."""
+
+    text: float
+    text_in: float
+    media: float
+    media_in: float
+
+
+@cache
+def read_prices(path: Path = PRICES_FILE) -> dict[str, Price]:
+    """The prices by ISO country code. Raises ValueError or KeyError when the file is not as described."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {
+            row.pop("country"): Price(**{key: float(value) for key, value in row.items()})
+            for row in csv.DictReader(file)
+        }
+
+
+def price_for(number: str, usual: float) -> Price:
+    """The prices for texts to and from a number; `usual` is that of a segment to the United States and Canada."""
+    prices = read_prices()
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return prices[OTHERS]
+    country = phonenumbers.region_code_for_number(parsed)
+    if parsed.country_code == 1 and country in {None, "US", "CA"}:
+        home = prices["US"]
+        return Price(usual, home.text_in, home.media, home.media_in)
+    mother = phonenumbers.region_code_for_country_code(parsed.country_code or 0)  # of an island, as Guernsey is
+    return prices.get(country or mother) or prices.get(mother) or prices[OTHERS]

@@ -1,0 +1,105 @@
+"""What messages cost, by user and day, and in all: written together with what caused it.
+
+`usd` is an estimate, made when a message is stored or accepted; `billed_usd` is what the provider reports later.
+Days and months are those of UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from relay.core.messages import Platform, Spending, UserId
+from relay.storage.schema import charges, counters
+from relay.storage.transactions import Tx, Upsert
+
+_SUMS = ("segments_in", "segments_out", "media", "usd")
+_KEY = ["platform", "day", "user_id"]
+_ADD = Upsert(
+    charges,
+    lambda row: row.on_conflict_do_update(
+        index_elements=_KEY, set_={name: charges.c[name] + row.excluded[name] for name in _SUMS}
+    ),
+)
+_BILL = Upsert(
+    charges,
+    lambda row: row.on_conflict_do_update(index_elements=_KEY, set_={"billed_usd": row.excluded.billed_usd}),
+)
+_OF_USER = select(charges.c.usd).where(
+    charges.c.platform == bindparam("of_platform"),
+    charges.c.day == bindparam("today"),
+    charges.c.user_id == bindparam("of_user"),
+)
+_TOTALS = select(counters.c.name, counters.c.value).where(
+    counters.c.platform == bindparam("of_platform"), counters.c.name.in_(bindparam("names", expanding=True))
+)
+
+
+def day_of(moment: float) -> str:
+    """The day of a time, as 2026-11-27; its first seven characters are the month."""
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
+
+
+def charge(
+    tx: Tx,
+    platform: Platform,
+    user_id: UserId,
+    usd: float,
+    *,
+    segments_in: int = 0,
+    segments_out: int = 0,
+    media: int = 0,
+) -> None:
+    """Add an estimated cost to those of the user and of all."""
+    day = day_of(tx.now)
+    sums = {"segments_in": segments_in, "segments_out": segments_out, "media": media, "usd": usd}
+    tx.run(_ADD, {"platform": platform, "day": day, "user_id": user_id, **sums})
+    for period in (day, day[:7]):
+        tx.count(platform, f"usd:{period}", usd)
+
+
+def record_bill(tx: Tx, platform: Platform, day: str, billed: Mapping[UserId, float]) -> None:
+    """Store what the provider billed for the messages of a day, by user."""
+    nothing = dict.fromkeys(_SUMS, 0)
+    for user_id, usd in sorted(billed.items()):
+        tx.run(_BILL, {"platform": platform, "day": day, "user_id": user_id, "billed_usd": usd, **nothing})
+
+
+def spending(connection: Connection, platform: Platform, user_id: UserId, now: float) -> Spending:
+    """What has been spent so far, as estimated."""
+    day = day_of(now)
+    of_user = connection.execute(_OF_USER, {"of_platform": platform, "today": day, "of_user": user_id}).scalar()
+    names = [f"usd:{day}", f"usd:{day[:7]}"]
+    rows = connection.execute(_TOTALS, {"of_platform": platform, "names": names})
+    totals = {row.name: row.value for row in rows}
+    return Spending(of_user or 0.0, *(totals.get(name, 0.0) for name in names))
+
+
+def spending_report(connection: Connection, platform: Platform, now: float, most: int) -> dict[str, Any]:
+    """The costs of today and of this month, estimated and billed, and the users who cost most today."""
+    day = day_of(now)
+    today = (charges.c.platform == platform) & (charges.c.day == day)
+    month = (charges.c.platform == platform) & charges.c.day.between(f"{day[:7]}-01", day)
+    dearest = select(charges).where(today).order_by(charges.c.usd.desc(), charges.c.user_id).limit(most)
+    rows = connection.execute(dearest).all()
+    return {
+        "today": _totals(connection, today),
+        "month": _totals(connection, month),
+        "users_today": [
+            {"user_id": row.user_id, **{name: _rounded(getattr(row, name)) for name in _SUMS}} for row in rows
+        ],
+    }
+
+
+def _totals(connection: Connection, chosen: Any) -> dict[str, Any]:
+    columns = [func.coalesce(func.sum(charges.c[name]), 0).label(name) for name in _SUMS]
+    row = connection.execute(select(*columns, func.sum(charges.c.billed_usd).label("billed_usd")).where(chosen)).one()
+    billed = None if row.billed_usd is None else _rounded(row.billed_usd)
+    return {**{name: _rounded(getattr(row, name)) for name in _SUMS}, "billed_usd": billed}
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
