@@ -71,6 +71,6 @@ def tokens(text: str) -> Iterator[str]:
 
 
 def grams(words: Iterable[str]) -> Iterator[str]:
-    """Each four neighbouring letters of the words that have more."""
+    """Each four neighbouring letters of the words: "open" is in "opening"."""
     for word in words:
-        yield from (word[at : at + _GRAM] for at in range(len(word) - _GRAM + 1) if len(word) > _GRAM)
+        yield from (word[at : at + _GRAM] for at in range(len(word) - _GRAM + 1))

@@ -113,6 +113,13 @@ def test_case_accents_and_punctuation_make_no_difference() -> None:
     assert list(tokens("营业时间 ok")) == ["营业", "业时", "时间", "ok"]
 
 
+@pytest.mark.parametrize("question", ["When do you open?", "open", "are you opened", "opening"])
+def test_a_word_is_found_in_its_other_forms(question: str) -> None:
+    """Also one of four letters, which is a 4-gram itself."""
+    shop = [Passage("a.md", "Opening hours", "From 9 to 18."), Passage("a.md", "Parking", "Behind us.")]
+    assert PassageIndex(shop).find(question, 1) == shop[:1]
+
+
 @pytest.mark.parametrize("question", ["", "?!", "🙂", '" OR words : "x', "NOT AND NEAR(a b)", "a*", "^b", "\x00"])
 def test_no_question_is_a_query_of_its_own(question: str) -> None:
     """Operators of the query language are words like others."""
