@@ -188,6 +188,8 @@ class Settings(BaseModel):
     """FAQ that the demo source answers from; edit it freely."""
     history_exchanges: Annotated[int, Field(ge=0, le=50)] = 5
     """How many earlier exchanges the model sees."""
+    history_days: Annotated[float, Field(gt=0, le=3650)] = 7.0
+    """Exchanges older than this are not shown to the model: what was asked last month is not meant today."""
 
     # Who the AI is, and what it knows
     instructions: Text = None

@@ -63,6 +63,8 @@ MAX_WAIT_SECONDS = 60.0
 MAX_REPEATS = 4
 """Maximum number of times that a question is put to the model because more of it came meanwhile."""
 
+SECONDS_A_DAY = 86_400
+
 SHORT_QUESTION = 60
 """A shorter question may have its subject in the one before ("And on Sunday?"), so documents are searched for both."""
 
@@ -376,6 +378,8 @@ class Conversation:
         self, prompt: str, user: User | None, history: Sequence[HistoryMessage]
     ) -> tuple[list[dict[str, str]], tuple[str, ...]]:
         """What the model is sent, and the passages of documents in it that fit the question."""
+        oldest = self._clock() - self._settings.history_days * SECONDS_A_DAY
+        history = [one for one in history if one.timestamp >= oldest]
         question = prompt
         if len(prompt) < SHORT_QUESTION:
             question = "\n".join((*(one.message for one in history[-2:] if one.role == "user"), prompt))

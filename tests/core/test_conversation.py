@@ -35,6 +35,20 @@ async def test_only_as_many_exchanges_are_shown_as_the_setting_says(new_relay: N
     assert relay.model.prompts[-1] == ["b", "re: b", "c", "re: c", "d"]
 
 
+async def test_what_was_said_long_ago_is_no_part_of_a_question(new_relay: NewRelay) -> None:
+    """A week later the model starts anew; what is younger stays."""
+    relay = await new_relay(history_days=7)
+    await relay.receive("a")
+    await relay.idle()
+    await relay.advance(6 * 86_400)
+    await relay.receive("b")
+    await relay.idle()
+    await relay.advance(2 * 86_400)
+    await relay.receive("c")
+    await relay.idle()
+    assert relay.model.prompts == [["a"], ["a", "re: a", "b"], ["b", "re: b", "c"]]
+
+
 async def test_one_persons_messages_are_answered_in_order_one_at_a_time(relay: RelayHarness) -> None:
     """However slow the first answer is, the second question waits, and no other user does."""
     slow = asyncio.Event()
