@@ -23,6 +23,7 @@ from relay.channels.sms import texts
 from relay.channels.sms.budget import asks_for_more, plan_within, verbatim
 from relay.channels.sms.carriers import HALVES_SECONDS, is_repetition, joined, looks_cut
 from relay.channels.sms.client import TwilioTransport, open_client, refusal
+from relay.channels.sms.forgetting import Forgetting, forgetting
 from relay.channels.sms.keywords import (
     RESERVED_WORDS,
     Keyword,
@@ -229,8 +230,8 @@ class SmsService:
         if is_out:
             return Decision(reason="the person has opted out; START brings them back")
         back = reachable_again(user)
-        if user is not None and (rest := user.settings.get(REST)) and asks_for_more(message.text):
-            return Decision(reply=verbatim(rest), more=True, state=back)
+        if user is not None and (decision := _command(message.text, user, back)):
+            return decision
         if user is not None and user.name is not None:
             command = name_command(message.text)
             renames = command is not None and "\n" not in message.text.strip()
@@ -440,6 +441,17 @@ class SmsService:
         """Where Twilio reports about this part: its URL carries our id, so a report may overtake Twilio's answer."""
         base = callback_base(self._settings)
         return f"{base}/sms/delivery?part={part_id}{RETRIES}" if base else None
+
+
+def _command(text: str, user: User, back: UserState | None) -> Decision | None:
+    """What a text that is a command of its own does: it forgets, or brings the rest of the last answer."""
+    match forgetting(text):
+        case Forgetting.CONVERSATION:
+            return Decision(reply=texts.CLEARED, state=back, clear_history=True)
+        case Forgetting.PERSON:
+            return Decision(reply=texts.FORGOTTEN, state=UserState.NEW, clear_history=True, forget=True)
+    rest = user.settings.get(REST)
+    return Decision(reply=verbatim(rest), more=True, state=back) if rest and asks_for_more(text) else None
 
 
 def _kind_of_sender(message: InboundMessage) -> SenderKind:

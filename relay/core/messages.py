@@ -232,7 +232,8 @@ class Decision:
     for a `reason`). `hold` keeps the message unanswered until a decision with `release`; `rest` is the part of its text
     that is answered next, as a message of its own. `preface` and `postscript` (Markdown) go before and after the
     model's answer.
-    more: the reply is the rest of the last answer, of which the model should know.
+    more: the reply is the rest of the last answer, of which the model should know. forget: name and settings of the
+    user are deleted.
     from_person: the provider marks machines and this is none, so neither speed nor repetition is taken for one, and a
     command is carried out beyond every limit. permitted: awaited for the decision that replaces this one, where it
     depends on what the provider says of the sender. The other fields are changes to the user, committed together with
@@ -249,6 +250,7 @@ class Decision:
     name: str | None = None
     state: UserState | None = None
     clear_history: bool = False
+    forget: bool = False
     paused_until: float | None = None
     from_person: bool = False
     preface: str = ""

@@ -45,17 +45,9 @@ def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision)
         touch_user(tx, platform, user_id)
         row = tx.locked_user(platform, user_id)
         assert row is not None  # noqa: S101 (created by touch_user)
-    state = decision.state
-    changes: dict[str, Any] = {}
-    if decision.name is not None:
-        changes["name"] = decision.name
-        if row.name is None:
-            tx.count(platform, "users")
-        if row.state == UserState.NEW:
-            state = state or UserState.ACTIVE
-    old = row.settings or {}
-    if settings := {name: value for name, value in _new_settings(decision).items() if old.get(name, "") != value}:
-        changes["settings"] = {**old, **settings}
+    state, changes = decision.state, _profile_changes(tx, platform, row, decision)
+    if decision.name is not None and row.state == UserState.NEW:
+        state = state or UserState.ACTIVE
     if state is not None:
         changes["state"] = state
         if state in SILENT_STATES:
@@ -63,6 +55,19 @@ def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision)
     if changes:
         tx.run(update(users).where(of_user(users, platform, user_id)).values(**changes, updated_at=tx.now))
     return state or UserState(row.state)
+
+
+def _profile_changes(tx: Tx, platform: Platform, row: Row[Any], decision: Decision) -> dict[str, Any]:
+    """The columns of name and settings that a decision changes; users with a name are counted."""
+    changes: dict[str, Any] = {"name": None, "settings": {}} if decision.forget else {}
+    if decision.name is not None:
+        changes["name"] = decision.name
+    if "name" in changes:
+        tx.count(platform, "users", (changes["name"] is not None) - (row.name is not None))
+    old = changes.get("settings", row.settings or {})
+    if settings := {name: value for name, value in _new_settings(decision).items() if old.get(name, "") != value}:
+        changes["settings"] = {**old, **settings}
+    return changes
 
 
 def _new_settings(decision: Decision) -> dict[str, Any]:

@@ -18,7 +18,7 @@ REPEATED_SECONDS = 3.0
 UNREAD_SECONDS = 10.0
 """The same for a text that was sent before there was an answer to read."""
 
-_LONG_SHARE = 0.6
+_LONG_SHARE = 0.8
 _ENDS = frozenset(".!?:;\u2026\u3002\uff01\uff1f\u061f\u0964)]}\"'\u201d\u2019\u00bb\u300d")
 # No sentence ends with these words.
 _WORDS = """

@@ -9,7 +9,12 @@ from relay.core.markdown_source import escape_markdown as escaped
 HOW_TO_NAME = "Try again like this: name=John"
 BACK = "Welcome back! Ask me anything."
 STOPPED = "You will get no more texts from this number. Text START to come back."
-HELP = "This is an automated assistant: text a question and it answers. Text STOP to get no more texts."
+HELP = (
+    "This is an automated assistant: text a question and it answers. Text CLEAR and it forgets what you wrote, "
+    "FORGET ME and your name too. Text STOP to get no more texts."
+)
+CLEARED = "Done: I have forgotten what we wrote. Text FORGET ME and I forget your name too."
+FORGOTTEN = "Done: I have forgotten you and what we wrote."
 ONLY_TEXT = "Sorry, I can only read text for now. Please describe it in words."
 EMPTY_TEXT = "Your text arrived empty. Please send it again."
 EMPTY_ANSWER = "Sorry, I have no answer to that. Please put it another way."

@@ -19,7 +19,7 @@ import pytest
 from pydantic import SecretStr
 
 from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN
-from relay.channels.sms.texts import BACK, STOPPED
+from relay.channels.sms.texts import BACK, FORGOTTEN, STOPPED
 from relay.config.errors import SettingsError
 from relay.storage import engine
 from sms_server import EMPTY_TWIML, create_app
@@ -99,6 +99,23 @@ async def test_more_brings_the_rest_without_the_model_and_the_model_knows_it(sms
     assert len(sms.questions()) == 3
     known = [one["content"] for one in json.loads(sms.questions()[1].body)["messages"] if one["role"] == "assistant"]
     assert known == [first, second]
+
+
+async def test_a_new_owner_of_a_number_inherits_nothing(sms: SmsHarness) -> None:
+    """Neither history nor name nor a rest; the next text is the first one of somebody unknown."""
+    await sms.text("name=John")
+    await sms.twilio.wait_for_requests(1)
+    sms.model.script.append(model_reply(STORY))
+    for number, body in enumerate(("Tell me a long story", "Forget me", "What did I say?"), 2):
+        await sms.text(body)
+        await sms.twilio.wait_for_requests(number)
+    assert FORGOTTEN in sms.texts()
+    assert "name=" in sms.texts()[-1]
+    assert sms.rows("select name, state from users") == [(None, "new")]
+    assert "rest" not in sms.rows("select settings from users")[0][0]
+    assert [role for (role,) in sms.rows("select role from conversations order by id")] == ["user", "assistant"]
+    status = (await sms.client.get("/sms/status")).json()
+    assert (status["total_users"], status["total_messages"]) == (0, 2)
 
 
 async def test_spending_is_shown_and_ends_at_its_cap_with_one_sentence(tmp_path: Path) -> None:

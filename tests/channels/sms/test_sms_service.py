@@ -634,6 +634,34 @@ def test_an_answer_over_the_budget_is_continued_by_more_without_the_model() -> N
     assert SERVICE.decide(text_from("More!"), person()).prompt == "More!"
 
 
+@pytest.mark.parametrize(
+    ("body", "forget"),
+    [
+        ("CLEAR", False),
+        ("clear!", False),
+        ("/clear", False),
+        ("Clear our conversation.", False),
+        ("Forget me", True),
+        ("please forget me!", True),
+        ("delete my data", True),
+        ("Vergiss mich", True),
+        ("Olvídame", True),
+    ],
+)
+def test_a_person_has_the_conversation_forgotten_by_text(body: str, *, forget: bool) -> None:
+    """Or the name with it: a number may have a new owner, who must not inherit what the old one wrote."""
+    decision = SERVICE.decide(text_from(body), person())
+    assert (decision.clear_history, decision.forget, decision.prompt) == (True, forget, None)
+    assert decision.state is (UserState.NEW if forget else None)
+    assert SERVICE.decide(text_from(body), None).clear_history is False
+
+
+@pytest.mark.parametrize("body", ["forget it", "Is it clear?", "clear skies today", "forget me not, the flower", "new"])
+def test_other_texts_forget_nothing(body: str) -> None:
+    """They go to the model."""
+    assert SERVICE.decide(text_from(body), person()).prompt == body
+
+
 def test_the_model_is_told_the_budget() -> None:
     """In characters, with room for the note about the rest."""
     assert "never more than 585 characters" in SERVICE.system_prompt(None)
