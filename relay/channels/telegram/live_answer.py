@@ -19,6 +19,7 @@ from relay.core.errors import SendError
 from relay.core.messages import PlannedPart, UserId
 from relay.core.progress import Progress
 from relay.core.rate_limit import RateLimit, RateLimiter
+from relay.core.text import is_blank
 
 log = logging.getLogger("relay.telegram")
 
@@ -110,8 +111,9 @@ class LiveAnswer(Progress):
             while not self._over:
                 self._grown.clear()
                 text = self.text.strip()
-                if text and len(text) <= MAX_CHARS and self._limiter.try_acquire(self._chat):
-                    await self._send(self._plan(closed(text))[-1])
+                text = closed(text) if len(text) <= MAX_CHARS else ""
+                if not is_blank(text) and self._limiter.try_acquire(self._chat):
+                    await self._send(self._plan(text)[-1])
                 if not self._over:
                     await self._pause()
         except SendError as error:

@@ -140,6 +140,19 @@ async def test_reasoning_that_turns_out_to_be_some_is_taken_back(tmp_path: Path)
         assert await scene.telegram.texts(1) == ["Good day."]
 
 
+async def test_a_sign_of_markdown_without_text_is_not_shown(tmp_path: Path) -> None:
+    """Models often write the sign alone first; alone it would be shown as an empty answer."""
+    async with writing(tmp_path) as scene:
+        await scene.api.bring(private(1, "hello"))
+        scene.model.write("**")
+        await scene.api.until("sendChatAction", 1)
+        scene.model.write("Good day")
+        assert (await scene.drafts())[0]["text"] == "Good day"
+        scene.model.write("**")
+        scene.model.finish()
+        assert await scene.telegram.texts(1) == ["Good day"]
+
+
 @pytest.mark.parametrize("setting", ["off", "group"])
 async def test_no_draft_is_sent_where_none_belongs(tmp_path: Path, setting: str) -> None:
     """Telegram has drafts in private chats only."""
