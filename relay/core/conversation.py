@@ -187,7 +187,8 @@ class Conversation:
         user = context.user
         decision = self._channel.decide(message, user)
         if decision.permitted is not None:
-            decision = await decision.permitted()
+            with self.workers.waiting():
+                decision = await decision.permitted()
         if message.kind is Kind.EDITED:
             claim, decision = _edit(claim, decision, context)
         if ignored := self._channel.why_ignored(message, context.recent):
@@ -323,17 +324,17 @@ class Conversation:
             return None
         messages, sources = await self._messages(question.prompt, user, history)
         try:
-            async with self._channel.typing(claim.message) as shown:
-                progress = shown or Progress()
-                asking = self._model.ask(
-                    messages,
-                    platform=self._platform,
-                    user=_opaque(self._platform, user_id),
-                    name=question.decision.name or (user.name if user else None),
-                    unusable=claim.unusable,
-                    progress=progress,
-                )
-                with self.workers.waiting():
+            with self.workers.waiting():
+                async with self._channel.typing(claim.message) as shown:
+                    progress = shown or Progress()
+                    asking = self._model.ask(
+                        messages,
+                        platform=self._platform,
+                        user=_opaque(self._platform, user_id),
+                        name=question.decision.name or (user.name if user else None),
+                        unusable=claim.unusable,
+                        progress=progress,
+                    )
                     answer = await progress.until_stopped(asking)
         except ModelError as error:
             self._metrics.model_calls.labels(self._platform, error.kind).inc()

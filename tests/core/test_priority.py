@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 
-from relay.core.messages import UserId
+import pytest
+
+from relay.core.messages import Decision, InboundMessage, User, UserId
 from relay.core.priority import MAX_STEPS, MAX_STEPS_WHILE_STORING, Priority
-from tests.core.harness import NewRelay
+from tests.core.harness import BOB, NewRelay, ScriptedChannel
 
 MANY = 3 * MAX_STEPS
 
@@ -150,3 +154,49 @@ async def test_messages_that_keep_coming_delay_answers_and_lose_none(new_relay: 
             await relay.receive("hello", from_=UserId(person))
         await relay.idle()
     assert sorted(user for user, _ in relay.channel.sent) == people
+
+
+class HangingChannel(ScriptedChannel):
+    """A call about a sender's rights, or of a draft, hangs until `answers` is set."""
+
+    def __init__(self, hangs: str) -> None:
+        super().__init__()
+        self.hangs = hangs
+        self.answers = asyncio.Event()
+        self.waiting = 0
+
+    async def _hang(self) -> None:
+        self.waiting += 1
+        await self.answers.wait()
+
+    def decide(self, message: InboundMessage, user: User | None) -> Decision:
+        decision = super().decide(message, user)
+
+        async def permitted() -> Decision:
+            await self._hang()
+            return decision
+
+        return replace(decision, permitted=permitted) if message.text == self.hangs == "rights" else decision
+
+    @asynccontextmanager
+    async def typing(self, message: InboundMessage) -> AsyncIterator[None]:
+        yield
+        if message.text == self.hangs == "draft":
+            await self._hang()
+
+
+@pytest.mark.parametrize("hangs", ["rights", "draft"])
+async def test_a_provider_that_does_not_answer_delays_only_those_it_concerns(new_relay: NewRelay, hangs: str) -> None:
+    """However many steps wait for it, others begin while messages are being stored."""
+    channel = HangingChannel(hangs)
+    relay = await new_relay(channel=channel)
+    waiting = [UserId(f"+1202555{number:04}") for number in range(MAX_STEPS_WHILE_STORING)]
+    with relay.database.priority.storing():
+        for person in waiting:
+            await relay.receive(hangs, from_=person)
+        await relay.until(lambda: channel.waiting == len(waiting))
+        await relay.receive("hello", from_=BOB)
+        await relay.until(lambda: channel.to(BOB) == ["re: hello"])
+        channel.answers.set()
+        await relay.idle()
+    assert sorted(user for user, _ in channel.sent) == sorted([*waiting, BOB])
