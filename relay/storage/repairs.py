@@ -43,7 +43,8 @@ def send_again(tx: Tx, part_id: str) -> Row[Any]:
     lost = [one for one in reply if one.state in LOST and one.dismissed_at is None]
     again = [one for one in reply if one in lost or (one.state == PartState.CANCELED and one.number > lost[0].number)]
     parts = [PlannedPart(one.text, one.source, one.style, one.segments) for one in again]
-    plan_parts(tx, platform, user_id, parts, Origin(row.origin), None, sender=row.sender)
+    topic = (row.reply_to or "").partition("/")[2] or None
+    plan_parts(tx, platform, user_id, parts, Origin(row.origin), None, topic=topic, sender=row.sender)
     for one in lost:
         _dismiss(tx, one)
     return row
@@ -80,7 +81,7 @@ def answer_again(tx: Tx, inbound_id: str) -> Row[Any]:
     tx.run(update(inbound).where(inbound.c.id == row.id).values(**again, **cleared, updated_at=tx.now))
     tx.count(platform, "dead_letters", -1)
     # Its text enters the history again together with its answer.
-    same = (conversations.c.timestamp == row.received_at) & (conversations.c.message == row.body["text"])
+    same = (conversations.c.timestamp == row.body["received_at"]) & (conversations.c.message == row.body["text"])
     theirs = of_user(conversations, platform, user_id) & (conversations.c.role == "user")
     shown = theirs & same & conversations.c.in_context.is_(False)
     tx.count_messages(platform, user_id, -int(tx.run(delete(conversations).where(shown)).rowcount))

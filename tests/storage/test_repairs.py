@@ -14,7 +14,7 @@ from relay.core.errors import NotRepaired, SendError, SendFailure
 from relay.core.messages import Decision, PartState, UserState
 from relay.storage.maintenance import problems
 from relay.storage.schema import conversations, inbound, outbound
-from tests.storage.fixtures import ANN, BOB, answered, claimed, claimed_part, known, message, rows
+from tests.storage.fixtures import ANN, ANSWER, BOB, answered, claimed, claimed_part, known, message, parts, rows
 
 REFUSED = SendError(SendFailure.REJECTED, "30007", "the carrier treated the text as spam")
 WHO = "login 12345678"
@@ -48,6 +48,21 @@ async def test_a_failed_part_is_sent_again_with_what_was_canceled_behind_it(db: 
         await db.repair("send-again", part_id, WHO)
     (entry,) = await db.newest_actions(10)
     assert (entry["who"], entry["action"], entry["user_id"]) == (WHO, "send-again", ANN)
+
+
+async def test_a_part_is_sent_again_into_the_topic_of_the_chat(db: MessagingDatabase) -> None:
+    """Without the reply to a message, which may be gone; the text is in the history of that topic."""
+    question = message(platform=TELEGRAM, reply_to="5/17", topic="17")
+    await db.store_inbound(question, "")
+    claim = await db.claim_next_inbound(TELEGRAM, ANN)
+    assert claim is not None
+    await db.complete_inbound(claim, Decision(prompt="hello"), parts("an answer"), answer=ANSWER)
+    part = await db.claim_next_part(TELEGRAM, ANN)
+    assert part is not None
+    await db.record_failed(part, REFUSED)
+    await db.repair("send-again", part.id, WHO)
+    assert await rows(db, outbound, "reply_to") == [("5/17",), ("/17",)]
+    assert (await rows(db, conversations, "message", "topic"))[-1] == ("an answer", "17")
 
 
 async def test_nothing_is_sent_again_to_a_person_who_opted_out(db: MessagingDatabase) -> None:
@@ -102,6 +117,17 @@ async def test_a_dead_letter_is_answered_as_if_it_had_come_now(db: MessagingData
     await db.complete_inbound(claim, Decision(prompt="lost"), [])
     assert await rows(db, conversations, "message") == [("name=Ann",), ("lost",)]
     assert await listed(db, "dead") == []
+    assert await db.query(problems) == []
+
+
+async def test_a_letter_that_is_given_up_twice_stands_once_in_the_history(db: MessagingDatabase) -> None:
+    """The text of the second time has another moment than the letter."""
+    letter = await given_up(db)
+    await db.repair("answer-again", letter, WHO)
+    await db.dead_letter_inbound(await claimed(db), "no answer again", [])
+    await db.repair("answer-again", letter, WHO)
+    await db.complete_inbound(await claimed(db), Decision(prompt="lost"), [])
+    assert await rows(db, conversations, "message") == [("name=Ann",), ("lost",)]
     assert await db.query(problems) == []
 
 
