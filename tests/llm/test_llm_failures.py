@@ -291,7 +291,7 @@ async def test_the_last_resort_is_marked(upstream: Upstream, tmp_path: Path) -> 
     async with running(openai(tmp_path, upstream, llm_last_resort=True)) as server:
         answer = (await server.chat("something nobody knows")).json()
     assert answer["x_relay"]["degraded"] is True
-    assert "not an AI" in answer["message"]["content"]
+    assert "only a demo with a short FAQ, no AI" in answer["message"]["content"]
 
 
 async def test_a_source_that_keeps_failing_is_left_alone_and_tried_again(upstream: Upstream, tmp_path: Path) -> None:
