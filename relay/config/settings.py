@@ -126,7 +126,8 @@ class Settings(BaseModel):
     ollama_model: Text = None
     """Model to use in Ollama; the first one installed when empty."""
     ollama_context_tokens: Annotated[int | None, Field(ge=512, le=2_000_000)] = None
-    """Context length to request from Ollama; Ollama's own default when empty (4096 is assumed)."""
+    """Context length to request from Ollama. When empty, Ollama's own default (4096 is assumed), and 8192 from the
+    first conversation on that needs more."""
     ollama_max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 4
     """Maximum number of concurrent answers from Ollama; more questions wait."""
     openai_base_url: OptionalUrl = None

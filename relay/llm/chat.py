@@ -145,7 +145,8 @@ class Provider(ABC):
 
     default_model: the model that the settings name, "" when the provider decides. has_free_quota: requests to its free
     models are limited. auto_models always exist there and choose a model themselves: the fallback when configured
-    models were removed.
+    models were removed. larger_context: the tokens of context that it can be asked for when a conversation does not fit
+    into the usual ones; None when it has no such option.
     """
 
     name: str
@@ -156,6 +157,7 @@ class Provider(ABC):
     truncates_silently: ClassVar[bool] = False
     has_free_quota: ClassVar[bool] = False
     auto_models: ClassVar[tuple[str, ...]] = ()
+    larger_context: int | None = None
 
     @property
     def refused_fields(self) -> Mapping[str, Collection[str]]:

@@ -12,7 +12,7 @@ from relay.channels.telegram.settings import TelegramSettings
 from relay.core.http_client import open_http_client
 from relay.core.messages import Platform
 from relay.llm.client import LlmClient
-from tests.llm.running_llm_server import Running, openai, openrouter, running
+from tests.llm.running_llm_server import Running, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
     COMPLETIONS,
     DONE,
@@ -138,6 +138,42 @@ async def test_each_channel_limits_the_tokens_of_an_answer(
         client = LlmClient(http, settings.model_copy(update={"llm_server_url": server.url}))
         await client.ask([{"role": "user", "content": "hi"}], platform=Platform("x"), user="u", name=None)
     assert upstream.asked(COMPLETIONS)[0]["max_tokens"] == tokens
+
+
+def prompted(system: int, *, history: int = 0, **more: Any) -> dict[str, Any]:
+    """A question of a channel with a system prompt of so many bytes and so many earlier exchanges."""
+    earlier = [{"role": role, "content": "x" * 600} for _ in range(history) for role in ("user", "assistant")]
+    messages = [{"role": "system", "content": "s" * system}, *earlier, {"role": "user", "content": "When do you open?"}]
+    return {"messages": messages, "stream": False, "x_relay": {"channel": "sms", "person": "p"}, **more}
+
+
+async def test_ollama_is_asked_for_the_context_that_the_documents_need(upstream: Upstream, tmp_path: Path) -> None:
+    """From the first conversation on that needs it: each change loads the model anew. A size that is set stays."""
+    upstream.on("/api/chat", chat("hello"))
+    async with running(ollama(tmp_path, upstream)) as server:
+        for body in (prompted(1000), prompted(10_000), prompted(1000), prompted(9000, options={"num_ctx": 30_000})):
+            assert (await server.http.post("/api/chat", json=body)).status_code == 200
+    sizes = [asked.get("options", {}).get("num_ctx") for asked in upstream.asked("/api/chat")]
+    assert sizes == [None, 8192, 8192, 30_000]
+    async with running(ollama(tmp_path, upstream, ollama_context_tokens=16_000)) as server:
+        await server.http.post("/api/chat", json=prompted(10_000, history=3))
+    assert upstream.asked("/api/chat")[-1]["options"]["num_ctx"] == 16_000
+    assert len(upstream.asked("/api/chat")[-1]["messages"]) == 8
+
+
+async def test_documents_that_fit_into_no_context_are_the_operators_problem(upstream: Upstream, tmp_path: Path) -> None:
+    """Not the person's, whose message is short; the status says what to change. A long message is too long."""
+    upstream.on(COMPLETIONS, completion("hello"))
+    async with running(openai(tmp_path, upstream, llm_context_tokens=2048)) as server:
+        error = (await server.http.post("/api/chat", json=prompted(6000))).json()
+        status = await server.status()
+        body = prompted(100)
+        body["messages"][-1]["content"] = "x" * 9000
+        too_long = (await server.http.post("/api/chat", json=body)).json()
+    assert (error["kind"], too_long["kind"]) == ("bad_request", "context_too_long")
+    assert "lower knowledge_max_bytes" in error["error"]
+    assert (status["status"], status["problem"]) == ("degraded", error["error"])
+    assert upstream.asked(COMPLETIONS) == []
 
 
 THOUGHT = [delta(None, choices=[{"index": 0, "delta": {"reasoning_content": "hm"}}])]

@@ -50,6 +50,8 @@ class Backend:
         """Models whose reasoning has no opening tag."""
         self.overthinking: set[str] = set()
         """Models that have used an answer for reasoning alone."""
+        self.enlarged: set[str] = set()
+        """Models that are asked for the provider's larger context."""
         self._clock = environment.clock
         self._wall = environment.wall
         self._breakers: dict[str, Breaker] = {}

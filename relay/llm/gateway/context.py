@@ -43,18 +43,32 @@ def was_truncated(request: ChatRequest, counted: int) -> bool:
     return 0 < counted < text // _SPARSEST_BYTES_A_TOKEN
 
 
-def fitted(request: ChatRequest, window: int | None, reserve: int) -> ChatRequest:
-    """The request with as much history as fits. Raises ModelError(CONTEXT_TOO_LONG) when the rest does not fit.
+def fits(request: ChatRequest, window: int, reserve: int) -> bool:
+    """Whether the whole conversation fits into a context of so many tokens, beside the answer."""
+    return tokens_of(request.messages) <= _room(window, reserve)
 
-    window: the model's context in tokens, None when unknown. reserve: tokens kept free for the answer.
+
+def _room(window: int, reserve: int) -> int:
+    return window - min(reserve, window // 2)
+
+
+def fitted(request: ChatRequest, window: int | None, reserve: int) -> ChatRequest:
+    """The request with as much history as fits. Raises ModelError when the rest does not fit.
+
+    The kind is BAD_REQUEST when the system messages alone are to blame, which no question can mend. window: the model's
+    context in tokens, None when unknown. reserve: tokens kept free for the answer.
     """
-    if window is None:
+    if window is None or fits(request, window, reserve):
         return request
-    room = window - min(reserve, window // 2)
-    if tokens_of(request.messages) <= room:
-        return request
+    room = _room(window, reserve)
     system, exchanges, last = _split(request.messages)
     needed = tokens_of((*system, *last))
+    if needed > room and tokens_of(last) <= room // 2:
+        raise ModelError(
+            ModelFailure.BAD_REQUEST,
+            f"the instructions and documents take about {tokens_of(system)} tokens, and {room} fit with a question: "
+            "shorten them, lower knowledge_max_bytes, or give the model a larger context",
+        )
     if needed > room:
         raise ModelError(
             ModelFailure.CONTEXT_TOO_LONG,

@@ -22,7 +22,7 @@ from relay.llm.gateway.attempt import Attempt
 from relay.llm.gateway.backend import Backend
 from relay.llm.gateway.breaker import Breaker
 from relay.llm.gateway.chain import Chain, Target
-from relay.llm.gateway.context import fitted, halved, refuse_flood, was_truncated
+from relay.llm.gateway.context import fits, fitted, halved, refuse_flood, was_truncated
 from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.metrics import LlmMetrics
 from relay.llm.gateway.quota import FreeQuota
@@ -140,9 +140,25 @@ class FallbackRouter:
         if request.think is None and model in backend.overthinking:
             request = replace(request, think=False)
         known = facts.context if facts is not None else None
+        request = self._enlarged(backend, model, request, known)
         window = request.options.get("num_ctx") or known or self._settings.llm_context_tokens
-        window = window if isinstance(window, int) else None
-        return backend, model, fitted(request, window, self._settings.llm_answer_tokens)
+        try:
+            fitting = fitted(request, window if isinstance(window, int) else None, self._settings.llm_answer_tokens)
+        except ModelError as error:
+            if error.kind is ModelFailure.BAD_REQUEST and request.channel:
+                backend.bad_request = error
+            raise
+        return backend, model, fitting
+
+    def _enlarged(self, backend: Backend, model: str, request: ChatRequest, known: int | None) -> ChatRequest:
+        """Ask for a larger context once a conversation needs it, and always from then on: a change loads the model."""
+        larger = backend.provider.larger_context
+        if larger is None or known is None or "num_ctx" in request.options:
+            return request
+        if model not in backend.enlarged and fits(request, known, self._settings.llm_answer_tokens):
+            return request
+        backend.enlarged.add(model)
+        return replace(request, options={**request.options, "num_ctx": larger})
 
     async def _ask(self, target: Target, call: _TargetCall) -> Completion:
         breaker = call.breaker

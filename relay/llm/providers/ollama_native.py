@@ -32,6 +32,8 @@ from relay.llm.providers.upstream import Stream, Upstream
 
 DEFAULT_CONTEXT = 4096
 """Ollama's default context in tokens on machines with less than 24 GB of video memory."""
+LARGER_CONTEXT = 8192
+"""What instructions and documents of the usual size need, with a conversation; its memory is a few hundred MB."""
 _CONCURRENT_SHOWS = 8
 _LEARN_SECONDS = 2.0
 
@@ -46,6 +48,7 @@ class OllamaProvider(Provider):
         self._upstream = upstream
         self.default_model = model
         self._context = context
+        self.larger_context = None if context else LARGER_CONTEXT
         self._capabilities: dict[str, Any] = {}
 
     async def answer(self, request: ChatRequest, model: str, timing: RequestTiming) -> StreamEvents:
