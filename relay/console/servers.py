@@ -30,6 +30,8 @@ class Condition(StrEnum):
 
     READY = "ready"
     NOT_READY = "not ready"
+    PAUSED = "sending paused"
+    FAILING = "sending fails"
     SILENT = "does not answer"
     DOWN = "not running"
     FOREIGN = "something else listens there"
@@ -98,8 +100,16 @@ async def _probe(
     body = json_object(response.content) or {}
     if not isinstance(body.get("ready"), bool):
         return ServerState(server.name, server.url, Condition.FOREIGN, {})
-    condition = Condition.READY if body["ready"] else Condition.NOT_READY
-    return ServerState(server.name, server.url, condition, _facts(body))
+    return ServerState(server.name, server.url, _condition(body), _facts(body))
+
+
+def _condition(body: dict[str, Any]) -> Condition:
+    """What /ready states; a channel that stores messages and cannot send is ready, but no good news."""
+    if not body["ready"]:
+        return Condition.NOT_READY
+    if body.get("sending_paused") is True:
+        return Condition.PAUSED
+    return Condition.FAILING if body.get("sending_outage") is True else Condition.READY
 
 
 def _facts(body: dict[str, Any]) -> dict[str, str]:

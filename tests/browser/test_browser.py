@@ -129,6 +129,56 @@ def test_the_console_shows_the_person_the_servers_and_the_conversation(page: Pag
     assert page.evaluate(overflow) <= 0
 
 
+def test_a_person_is_taken_over_and_given_back_while_the_phone_watches(page: Page, product: RunningProduct) -> None:
+    """A suggested question is answered by the AI, the next one by hand, and the AI again when it is given back."""
+    page.goto(product.url("simulator"))
+    page.locator("[data-testid=person]", has_text="Ben").click()
+    answers = page.locator("#telegram-log .bubble[data-direction=out]")
+    page.locator("#telegram-log").get_by_role("button", name="What can you do?").click()
+    expect(answers.last).to_contain_text("Without an AI I can answer")
+    page.fill("#sms-input", "half a text")
+    page.reload()
+    expect(page.locator("[data-testid=person][aria-pressed=true]")).to_contain_text("Ben")
+    expect(page.locator("#sms-input")).to_have_value("half a text")
+    console = page.context.new_page()
+    console.goto(product.url("admin_server"))
+    console.locator("a[href*='platform=telegram']", has_text="Ben").first.click()
+    console.fill("#message", "A person here, one moment.")
+    console.get_by_role("button", name="Send").click()
+    expect(answers.last).to_contain_text("A person here")
+    count = answers.count()
+    page.fill("#telegram-input", "Are you still there?")
+    page.press("#telegram-input", "Enter")
+    console.goto(product.url("admin_server"))
+    expect(console.locator("#humans")).to_contain_text("waits for you")
+    expect(answers).to_have_count(count)
+    console.locator("#humans a", has_text="Ben").click()
+    console.get_by_role("button", name="Back to the AI").click()
+    expect(console.get_by_text("The AI answers again")).to_be_visible()
+    page.fill("#telegram-input", "How do I connect a real AI?")
+    page.press("#telegram-input", "Enter")
+    expect(answers.last).to_contain_text("OpenRouter")
+
+
+def test_a_fault_shows_what_it_struck(page: Page, product: RunningProduct) -> None:
+    """Its button stays pressed until it has struck; the relay tries again, and the list has both."""
+    page.goto(product.url("simulator"))
+    page.click("#open-faults")
+    fault = page.locator("#fault-choices button[data-label='Telegram: Bad gateway (502)']")
+    fault.click()
+    expect(fault).to_have_attribute("aria-pressed", "true")
+    page.locator("#faults-dialog [data-close]").click()
+    answers = page.locator("#telegram-log .bubble[data-direction=out]")
+    before = answers.count()
+    page.fill("#telegram-input", "What can you do?")
+    page.press("#telegram-input", "Enter")
+    expect(answers).to_have_count(before + 1)
+    page.click("#open-faults")
+    expect(page.get_by_test_id("strikes")).to_contain_text("Telegram answered 502 to sendMessage")
+    expect(page.get_by_test_id("strikes")).to_contain_text("tried again after")
+    expect(fault).to_have_attribute("aria-pressed", "false")
+
+
 SCREENSHOT = Path(__file__).resolve().parents[2] / "docs" / "images" / "simulator.png"
 
 
