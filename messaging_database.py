@@ -349,6 +349,15 @@ class MessagingDatabase(Database):
 
     # -- operators -----------------------------------------------------------------------------------------------------
 
+    async def notify_operator(self, platform: Platform, user_id: UserId, parts: Sequence[PlannedPart]) -> None:
+        """Plan a notice to an operator, who is a user as others are, committed; nothing to one who opted out."""
+
+        def work(tx: Tx) -> None:
+            user_rows.touch_user(tx, platform, user_id)
+            part_rows.plan_notice(tx, platform, user_id, parts)
+
+        await self._write(work)
+
     async def take_over(self, platform: Platform, user_id: UserId, seconds: float, who: str = "") -> bool:
         """Let a person answer a user instead of the AI, committed; False for an unknown user.
 

@@ -32,6 +32,7 @@ from relay.config.types import (
     ModelServers,
     OllamaHost,
     OneOf,
+    Operators,
     OptionalUrl,
     Port,
     Prices,
@@ -233,6 +234,9 @@ class Settings(BaseModel):
     """Numbers and chat ids that are answered; everybody when empty: +12345678900, 700000001."""
     blocklist: Words = ()
     """Numbers and chat ids that are never answered."""
+    operators: Operators = ()
+    """Who answers by hand, as channel and address: telegram:700000001, sms:+12345678900. Each must have written to the
+    relay once. A user who asks for a person, in one word such as "human", is left to them, and they are told."""
     takeover_hours: Annotated[float, Field(gt=0, le=720)] = 12.0
     """How long the AI stays silent towards a person whom an operator answers, after the operator's last message."""
     loop_turns: Annotated[int, Field(ge=0, le=20)] = 10

@@ -127,6 +127,12 @@ def _shaped(pattern: str, description: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def _channel_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(re.fullmatch(r"[a-z]+:\S+", value) for value in values):
+        raise ValueError("must be channel:address, such as telegram:700000001")
+    return values
+
+
 def _list_of_words(value: Any) -> Any:
     """Lists may be written as JSON in config.json and with commas in the environment."""
     if isinstance(value, str):
@@ -207,6 +213,7 @@ WebhookSecret = Annotated[
     SecretStr | None, _shaped(r"[A-Za-z0-9_-]{1,256}", "1 to 256 characters of A-Z a-z 0-9 _ -"), CHOSEN
 ]
 Words = Annotated[tuple[str, ...], BeforeValidator(_list_of_words)]
+Operators = Annotated[Words, AfterValidator(_channel_addresses)]
 Texts = Annotated[dict[str, str], BeforeValidator(_json_object)]
 Timezone = Annotated[str, AfterValidator(_known_timezone)]
 Table = Annotated[dict[str, Any], BeforeValidator(_json_object)]

@@ -40,6 +40,7 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.model_outage import ModelOutage
+from relay.core.person_requests import HANDED_OVER, asks_for_person, who_waits
 from relay.core.progress import Progress
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.retry import MODEL_BACKOFF, next_delay
@@ -197,8 +198,16 @@ class Conversation:
             decision = Decision(reason="it is part of another message")
         if user is not None and user.is_with_person(self._clock()) and _is_for_the_ai(decision):
             left = Decision(reason="a person answers", state=decision.state)
-            return await self._complete(claim, left, [], outcome=Outcome.LEFT_TO_PERSON, reason=left.reason)
+            more = await self._complete(claim, left, [], outcome=Outcome.LEFT_TO_PERSON, reason=left.reason)
+            await self._tell_operators(message, user)
+            return more
         refused = self._refusal(claim, decision, context)
+        if refused is None and _is_for_the_ai(decision) and self._asks_for_person(message):
+            seconds = self._settings.takeover_hours * 3600
+            handed = Decision(reply=HANDED_OVER, left_for_seconds=seconds, state=decision.state)
+            more = await self._complete(claim, handed, self._channel.plan(HANDED_OVER))
+            await self._tell_operators(message, user)
+            return more
         if refused is None and decision.prompt is not None:
             if user is not None and user.state is UserState.PAUSED:
                 decision = replace(decision, state=UserState.ACTIVE)
@@ -209,6 +218,18 @@ class Conversation:
         outcome = Outcome.SILENT if decision.reply is None else Outcome.TOLD if refused else Outcome.ANSWERED
         reason = None if outcome is Outcome.ANSWERED else decision.reason
         return await self._complete(claim, decision, parts, outcome=outcome, reason=reason)
+
+    def _asks_for_person(self, message: InboundMessage) -> bool:
+        """Whether a person is asked for, and there is one."""
+        return bool(self._settings.operators) and asks_for_person(message.text)
+
+    async def _tell_operators(self, message: InboundMessage, user: User | None) -> None:
+        """Plan a notice to every operator about a message that is left to a person, committed."""
+        text = who_waits(message, user)
+        for operator in self._settings.operators:
+            platform, _, address = operator.partition(":")
+            notice = [PlannedPart(text, text)]
+            await self._inbox.notify_operator(Platform(platform), UserId(address), notice)
 
     async def _complete(self, claim: Claim, decision: Decision, parts: Sequence[PlannedPart], **how: Any) -> bool:
         """Commit the end of a message; the outbox gets the first part. False when no other message of the user waits.

@@ -231,7 +231,7 @@ class Decision:
     Exactly one of: `reply` (send this Markdown), `prompt` (give this text to the model), or neither (send nothing;
     for a `reason`). `hold` keeps the message unanswered until a decision with `release`; `rest` is the part of its text
     that is answered next, as a message of its own. `preface` and `postscript` (Markdown) go before and after the
-    model's answer.
+    model's answer. left_for_seconds: a person answers the user from now on, for so long.
     more: the reply is the rest of the last answer, of which the model should know. forget: name and settings of the
     user are deleted.
     from_person: the provider marks machines and this is none, so neither speed nor repetition is taken for one, and a
@@ -252,6 +252,7 @@ class Decision:
     clear_history: bool = False
     forget: bool = False
     paused_until: float | None = None
+    left_for_seconds: float | None = None
     from_person: bool = False
     preface: str = ""
     permitted: Callable[[], Awaitable[Decision]] | None = None

@@ -58,7 +58,7 @@ def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision)
 
 
 def _profile_changes(tx: Tx, platform: Platform, row: Row[Any], decision: Decision) -> dict[str, Any]:
-    """The columns of name and settings that a decision changes; users with a name are counted."""
+    """The columns of name, settings and takeover that a decision changes; users with a name are counted."""
     changes: dict[str, Any] = {"name": None, "settings": {}} if decision.forget else {}
     if decision.name is not None:
         changes["name"] = decision.name
@@ -67,6 +67,8 @@ def _profile_changes(tx: Tx, platform: Platform, row: Row[Any], decision: Decisi
     old = changes.get("settings", row.settings or {})
     if settings := {name: value for name, value in _new_settings(decision).items() if old.get(name, "") != value}:
         changes["settings"] = {**old, **settings}
+    if decision.left_for_seconds is not None:
+        changes |= {"human_since": tx.now, "human_until": tx.now + decision.left_for_seconds}
     return changes
 
 

@@ -1,0 +1,46 @@
+"""Recognizes a message that asks for a person instead of the AI, and words what operators are told."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from relay.core.messages import InboundMessage, User
+
+HANDED_OVER = "I have told a person. They will answer you here."
+_MAX_QUOTED = 300
+_ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
+_PHRASES = (
+    *("human", "agent", "person", "operator", "representative", "real person", "live agent", "human agent"),
+    *("a human", "a person", "a real person", "talk to a human", "talk to a person", "speak to a human"),
+    *("speak to a person", "human please", "agent please", "customer service"),
+    *("mensch", "mitarbeiter", "ein mensch", "echter mensch", "bitte ein mensch", "mit einem menschen sprechen"),
+    *("humano", "agente", "persona", "una persona", "hablar con una persona", "operador", "humana", "atendente"),
+    *("humain", "un humain", "conseiller", "parler a un humain", "parler a une personne"),
+    *("umano", "una persona reale", "operatore", "mens", "medewerker", "czlowiek", "konsultant", "insan", "temsilci"),
+    *("человек", "оператор", "позовите человека", "людина"),
+    *("真人", "人工", "转人工", "人工客服", "人間", "オペレーター"),
+    *("상담원", "사람", "انسان", "موظف", "נציג", "इंसान", "मनुष्य", "manusia", "orang"),
+)
+"""Whole messages. Longer sentences are questions: "Are you human?" is for the AI."""
+
+
+def _folded(text: str) -> str:
+    """Without case, Latin accents, punctuation and repeated spaces."""
+    decomposed = unicodedata.normalize("NFKD", text[:200].casefold())
+    kept = (" " if unicodedata.category(char)[0] in "PSZC" else char for char in decomposed if char not in _ACCENTS)
+    return " ".join("".join(kept).split())
+
+
+_WORDS = frozenset(map(_folded, _PHRASES))
+
+
+def asks_for_person(text: str) -> bool:
+    """Whether the whole text asks for a person."""
+    return _folded(text) in _WORDS
+
+
+def who_waits(message: InboundMessage, user: User | None) -> str:
+    """What an operator is told about a message that is left to a person."""
+    name = f"{user.name}, " if user is not None and user.name else ""
+    quoted = message.text if len(message.text) <= _MAX_QUOTED else f"{message.text[:_MAX_QUOTED]}..."
+    return f"Waits for you: {name}{message.platform} {message.user_id}\n\n{quoted}"
