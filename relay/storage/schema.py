@@ -147,6 +147,7 @@ _in_group = text("sender IS NOT NULL")
 Index("inbound_sender", inbound.c.platform, inbound.c.sender, inbound.c.received_at, sqlite_where=_in_group)
 Index("inbound_open", inbound.c.platform, inbound.c.user_id, inbound.c.id, sqlite_where=text("state = 'received'"))
 Index("inbound_dead", inbound.c.platform, inbound.c.id, sqlite_where=text("state = 'dead'"))
+Index("inbound_held", inbound.c.platform, inbound.c.user_id, inbound.c.id, sqlite_where=text("state = 'held'"))
 
 outbound = Table(
     "outbound",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -13,8 +14,8 @@ from sqlalchemy import Connection, Engine, event
 from messaging_database import MessagingDatabase
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
-from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.messages import Claim, Decision, Part, PartState, Receipt, UserId, UserState
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure, UnusableAnswers
+from relay.core.messages import Claim, Decision, Kind, Part, PartState, Receipt, UserId, UserState
 from relay.storage import queries
 from relay.storage.schema import conversations, delivery_events, inbound, outbound
 from relay.storage.transactions import GroupCommit
@@ -168,12 +169,36 @@ async def _work_of_the_verbs(db: MessagingDatabase) -> tuple[dict[str, int], lis
     await measure("release_leases", db.release_leases(SMS))
     await measure("a user who stops", db.record_failed(await part(), BUSY, UserState.STOPPED))
     await measure("store_batch", db.store_batch([(message(), "")], [("odd", "raw", "odd")], SMS, ("offset", 1)))
+    await _work_of_rare_verbs(db, measure, await claim())
     for user_id in (COMMANDS_ONLY, ASKED_ONCE):
         await measure(f"history of {user_id}", prompted(db, 10, user_id=user_id))
     await measure("find_user", db.find_user(SMS, UserId("+13035550000")))
     await measure("status", db.query(lambda c: queries.status(c, SMS, PLATFORMS, 0)))
     plans += meter.plans
     return work, plans
+
+
+async def _work_of_rare_verbs(db: MessagingDatabase, measure: Callable[..., Awaitable[Any]], claim: Claim) -> None:
+    """What happens to few messages, or by the clock."""
+    edit = replace(claim, message=replace(claim.message, kind=Kind.EDITED, reply_to="x"))
+    await measure("load_context of an edit", db.load_context(edit, 10, 5))
+    await measure("record_unusable", db.record_unusable(claim, UnusableAnswers(1, 0.1)))
+    await db.postpone_inbound(claim, time.time() + 60, "x")
+    await measure("retry_postponed", db.retry_postponed(SMS))
+    again = await claimed(db)
+    back = Decision(reply="back", name="Ann", state=UserState.ACTIVE, release=True)
+    await measure("a user who comes back", db.complete_inbound(again, back, parts("back")))
+    now = time.time()
+    await measure("parts_without_status", db.parts_without_status(SMS, now - 3600, now))
+    await measure("set_state", db.set_state(SMS, "x", 1))
+    await measure("read_state", db.read_state(SMS, "x"))
+    await measure("hold_lease", db.hold_lease(SMS, "y", 1))
+    await measure("release_lease", db.release_lease(SMS, "y"))
+    await measure("release_user", db.release_user(SMS, ANN))
+    await measure("store_dead_letter", db.store_dead_letter(SMS, "unread", "raw", "odd"))
+    await measure("store_opt_out", db.store_opt_out(message(text="STOP"), "opted out", parts("bye")))
+    nothing_old = db.prune_oldest(365 * 200, 100, lambda: asyncio.sleep(0))
+    await measure("prune_oldest without anything old", nothing_old)
 
 
 def _grown(few: dict[str, int], many: dict[str, int], allowed: int) -> dict[str, tuple[int, int]]:
