@@ -69,6 +69,7 @@ class ChaosProduct(RunningProduct):
             "MESSAGES_PER_DAY": "100000",
             "SMS_MAX_PARTS": "40",
             "SMS_MAX_SEGMENTS": "400",
+            "SMS_PART_SECONDS": "1",  # many reports are lost
             **dict.fromkeys(("SMS_USER_DAILY_USD", "SMS_DAILY_USD", "SMS_MONTHLY_USD"), "1000000"),
             "SMS_SETTLE_SECONDS": "22",  # a little longer than we wait for an answer
             "TELEGRAM_MAX_PARTS": "40",

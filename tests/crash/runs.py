@@ -64,6 +64,8 @@ class ServerRuns:
             "DATABASE_URL": f"sqlite:///{self.database}",
             "STOP_SECONDS": str(STOP_SECONDS),
             "SMS_SETTLE_SECONDS": "2",
+            "SMS_MAX_SEGMENTS": "400",
+            "SMS_PART_SECONDS": "0.2",  # a kill loses the report that the next part would wait for
         }
         options = {"status_seconds": 0.01, "telegram_limits": False, "telegram_retry_seconds": 0.1}
         webhook = f"http://127.0.0.1:{ports[0]}/sms/webhook"

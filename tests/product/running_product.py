@@ -36,6 +36,7 @@ class RunningProduct:
             "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
             "SMS_MAX_SEGMENTS": "400",
+            **dict.fromkeys(("SMS_USER_DAILY_USD", "SMS_DAILY_USD", "SMS_MONTHLY_USD"), "1000000"),
             **settings,
         }
         self.http = httpx.Client(timeout=90)
