@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.product.running_product import RunningProduct
+from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
+from tests.product.running_product import Phone, RunningProduct
 
 pytestmark = [pytest.mark.processes, pytest.mark.browser]
 
@@ -188,3 +190,37 @@ def test_the_picture_of_the_readme(page: Page, product: RunningProduct) -> None:
     page.goto(product.url("simulator"))
     page.screenshot(path=SCREENSHOT)
     assert SCREENSHOT.stat().st_size > 10_000
+
+
+GALLERY = Path(__file__).resolve().parents[1] / "channels" / "telegram" / "gallery" / "answers.json"
+UNROLL = """() => {
+  document.querySelector("#telegram-log").style.width = "390px";
+  for (let one = document.querySelector("#telegram-log"); one; one = one.parentElement) {
+    Object.assign(one.style, { height: "auto", maxHeight: "none", overflow: "visible" });
+  }
+}"""
+ANSWERS_A_PICTURE = 20
+
+
+@pytest.mark.skipif("MAKE_SCREENSHOT" not in os.environ, reason="only for renewing the pictures of the gallery")
+def test_the_pictures_of_the_gallery(page: Page, product: RunningProduct) -> None:
+    """Show the gallery of answers on a telephone, 390 pixels wide: `MAKE_SCREENSHOT=1 make test ARGS='-k gallery'`."""
+    phone = Phone(product, "telegram", "Gallery")
+    phone.send("/start")
+    phone.next_reply()
+    product.sim("POST", "options", json={"telegram_limits": False})
+    send = f"{product.url('simulator')}/bot{SIMULATED_BOT_TOKEN}/sendMessage"
+    answers = [part for answer in json.loads(GALLERY.read_text("utf-8")) for part in answer["parts"]]
+    for part in answers:
+        product.call("POST", send, json={"chat_id": phone.address, **part})
+    page.goto(product.url("simulator"))
+    page.get_by_role("button", name="Gallery").click()
+    bubbles = page.locator("#telegram-log .bubble[data-direction=out]")
+    expect(bubbles.nth(len(answers))).to_be_attached()
+    page.evaluate(UNROLL)
+    show = "(all, [from, to]) => all.forEach((one, n) => { one.style.display = n >= from && n < to ? '' : 'none' })"
+    for number, start in enumerate(range(0, len(answers), ANSWERS_A_PICTURE), 1):
+        bubbles.evaluate_all(show, [start, start + ANSWERS_A_PICTURE])
+        page.locator("#telegram-log").screenshot(
+            path=SCREENSHOT.with_name(f"telegram-gallery-{number}.png"), animations="disabled"
+        )
