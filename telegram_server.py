@@ -143,7 +143,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
         """Ready also means that the bot's identity is known. An outage of Telegram is reported only."""
         known = bool(self.service.me.username)
         error = self.poller.last_error if self.webhook.url is None else self.webhook.error
-        why = {} if known else {"reason": error or "Telegram has not said yet which bot this is"}
+        why = {} if known else {"reason": "Telegram has not named this bot yet", "error": error}
         return {**why, "ready": known, "bot_known": known, "updates": self.updates()}
 
     async def own_status(self, common: Mapping[str, Any]) -> dict[str, Any]:

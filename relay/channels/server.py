@@ -34,6 +34,7 @@ from relay.core.retention import Retention
 from relay.core.store import Store
 from relay.core.text import is_blank
 from relay.llm.client import LlmClient
+from relay.web.access import is_trusted
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
@@ -102,7 +103,10 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         return {"status": f"/{self.channel.platform}/status", "health": "/health", "routes": "/docs"}
 
     async def own_readiness(self) -> dict[str, Any]:
-        """Further facts for /ready; a false "ready" makes the server not ready."""
+        """Further facts for /ready; a false "ready" makes the server not ready.
+
+        error: in the words of the provider, which are added to "reason" for our own programs and the operator alone.
+        """
         return {}
 
     async def own_status(self, common: Mapping[str, Any]) -> dict[str, Any]:
@@ -275,12 +279,17 @@ def create_channel_app(
     for router in (routes, *(module.routes for module in modules), *map(admin_routes, (kind.channel, *hosted))):
         app.include_router(router)
 
-    async def ready() -> dict[str, Any]:
-        found = [await server.readiness() for server in app.state.servers.values()]
-        return {**found[0], "ready": all(one["ready"] for one in found)}
-
-    add_common_routes(app, ready)
+    add_common_routes(app, _ready)
     return app
+
+
+async def _ready(request: Request) -> dict[str, Any]:
+    """The facts of /ready: those of the host; ready when all channels of the program are."""
+    found = [await server.readiness() for server in request.app.state.servers.values()]
+    state = {**found[0], "ready": all(one["ready"] for one in found)}
+    if (error := state.pop("error", None)) and await is_trusted(request):
+        state["reason"] += f": {error}"
+    return state
 
 
 def run_channel(channel: ChannelSpec, create_app: Callable[[Any], FastAPI]) -> None:

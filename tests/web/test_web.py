@@ -24,7 +24,7 @@ from pydantic import BaseModel, SecretStr
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.launcher.supervisor import Timeouts
-from relay.web.access import ADMIN, COOKIE, INTERNAL, PUBLIC, login_id
+from relay.web.access import ADMIN, COOKIE, INTERNAL, PUBLIC, is_trusted, login_id
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
 from relay.web.serve import NOT_STARTED
@@ -56,6 +56,10 @@ def small_app(settings: Settings | None = None, *, ready: bool = True) -> FastAP
     @app.get("/admin", dependencies=[ADMIN])
     async def fine() -> dict[str, bool]:
         return {"fine": True}
+
+    @app.get("/trusted", dependencies=[PUBLIC])
+    async def trusted(request: Request) -> bool:
+        return await is_trusted(request)
 
     @app.post("/echo", dependencies=[PUBLIC], summary="Say <b>it</b> again.")
     async def echo(request: Request) -> dict[str, int]:
@@ -341,7 +345,7 @@ async def test_a_server_without_the_database_accepts_no_cookie() -> None:
 
 
 async def test_the_token_opens_while_the_database_is_away() -> None:
-    """A cookie cannot be looked up then, which is said as such."""
+    """A cookie cannot be looked up then, which is said as such; a public route takes its sender for a stranger."""
 
     class Away(StoredLogins):
         async def use_login(self, _: str) -> bool:
@@ -351,6 +355,12 @@ async def test_the_token_opens_while_the_database_is_away() -> None:
     app.state.logins = Away()
     assert await status(app, "/admin", Cookie=f"{COOKIE}=cookie") == 503
     assert await status(app, "/admin", Authorization="Bearer the-admin-token") == 200
+    proxied = {"x-forwarded-for": "192.0.2.1"}
+    async with client(app) as http:
+        assert (await http.get("/trusted", headers={"Cookie": f"{COOKIE}=cookie", **proxied})).json() is False
+        assert (
+            await http.get("/trusted", headers={"Authorization": "Bearer the-admin-token", **proxied})
+        ).json() is True
 
 
 async def much() -> AsyncIterator[bytes]:

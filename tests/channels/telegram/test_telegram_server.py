@@ -259,6 +259,10 @@ async def test_the_status_tells_of_a_refused_token(tmp_path: Path) -> None:
         assert status["polling"]["state"] == "refused"
         assert "TELEGRAM_BOT_TOKEN" in status["polling"]["last_error"]
         assert (await telegram.client.get("/")).json()["status"] == "trouble"
+        local = (await telegram.client.get("/ready")).json()
+        assert local["reason"] == f"Telegram has not named this bot yet: {status['polling']['last_error']}"
+        stranger = (await telegram.client.get("/ready", headers={"X-Forwarded-For": "192.0.2.1"})).json()
+        assert stranger == local | {"reason": "Telegram has not named this bot yet"}
 
 
 async def test_an_operator_sends_a_message_through_the_outbox(telegram: TelegramHarness) -> None:
