@@ -56,7 +56,7 @@ class CampaignOptions:
     database: str = "sqlite"
     clock: str = "steady"
     pause: float = 12.0
-    drain: float = 240.0
+    drain: float = 480.0
     pauses: tuple[float, float] = (1.0, 5.0)
     between_kills: tuple[float, float] = (3.0, 8.0)
 
