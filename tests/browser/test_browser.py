@@ -187,7 +187,9 @@ SCREENSHOT = Path(__file__).resolve().parents[2] / "docs" / "images" / "simulato
 @pytest.mark.skipif("MAKE_SCREENSHOT" not in os.environ, reason="only for renewing the README's picture")
 def test_the_picture_of_the_readme(page: Page, product: RunningProduct) -> None:
     """Take the README's screenshot anew: `MAKE_SCREENSHOT=1 make test ARGS='-k picture'`."""
+    page.emulate_media(reduced_motion="reduce")  # no bubble that is still fading in
     page.goto(product.url("simulator"))
+    expect(page.locator("#connection")).to_have_text("live")
     page.screenshot(path=SCREENSHOT)
     assert SCREENSHOT.stat().st_size > 10_000
 
