@@ -21,7 +21,7 @@ WARM := $(COMPILED) $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
 WARM_DEV := $(COMPILED) $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos abuse poison fuzz mutants migration bench evals weight check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos abuse poison fuzz mutants migration bench bench-check bench-growth evals weight check format lock upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,8 +101,15 @@ format: setup-dev ## Format the code, fix what the linter can fix, regenerate th
 $(BIN)/uv: $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-setup.lock
 
-bench: setup-dev ## Measure the LLM server's overhead; LiteLLM's too, if it is installed.
-	@$(BIN)/python benchmarks/llm_server.py $(ARGS)
+bench: setup-dev ## Measure the servers against a bare framework and a model server; LiteLLM too, if it is installed.
+	@$(BIN)/python -m benchmarks.channels $(ARGS)
+	@$(BIN)/python benchmarks/llm_server.py
+
+bench-check: setup-dev ## Compare the channels' ratios with those accepted (benchmarks/ratios.json).
+	@$(BIN)/python -m benchmarks.channels --check $(ARGS)
+
+bench-growth: setup-dev ## Measure whether anything gets slower with the past. ARGS="--sizes 10,10000000"
+	@$(BIN)/python -m benchmarks.growth $(ARGS)
 
 evals: setup-dev ## Ask the configured AI 30 questions about an example shop; the LLM server must run. ARGS="--questions mine.json --knowledge knowledge"
 	@$(BIN)/python -m evals.run $(ARGS)
