@@ -10,10 +10,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, Table, delete, false, func, inspect, literal, select, text, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    delete,
+    false,
+    func,
+    inspect,
+    literal,
+    select,
+    text,
+    true,
+)
 
 from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
 from relay.storage.queries import PRUNED_MESSAGES, plain
+from relay.storage.repairs import LOST
 from relay.storage.schema import (
     audit,
     charges,
@@ -93,7 +107,7 @@ def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
         theirs = delivery_events.c.part_id.in_([part.part_id for part in parts])
         removed["delivery_events"] = tx.run(delete(delivery_events).where(theirs)).rowcount
     for table in (outbound, inbound, conversations, audit, charges, users):
-        removed[table.name] = tx.run(delete(table).where(of_user(table, platform, user_id))).rowcount
+        removed[table.name] = _delete(tx, table, of_user(table, platform, user_id))
     for part in parts:
         if part.state in OPEN_PART_STATES:
             tx.count(platform, f"part:{part.state}", -1)
@@ -119,15 +133,31 @@ def next_rows(connection: Connection, name: str, before: float, after_row: int, 
 def delete_rows(tx: Tx, name: str, before: float, rows: Sequence[int]) -> int:
     """Delete those of these rows that are still old and finished; their number."""
     table, is_finished, moment = PRUNED[name]
-    chosen = delete(table).where(table.c.id.in_(rows), is_finished, moment < before)
+    which = table.c.id.in_(rows) & is_finished & (moment < before)
     if table is not conversations:
-        return int(tx.run(chosen).rowcount)
+        return _delete(tx, table, which)
     # Counted as they are deleted: on PostgreSQL two servers may prune the same rows.
-    deleted = tx.run(chosen.returning(conversations.c.platform, conversations.c.user_id)).all()
+    deleted = tx.run(delete(table).where(which).returning(conversations.c.platform, conversations.c.user_id)).all()
     for (platform, user_id), count in Counter(map(tuple, deleted)).items():
         tx.count_messages(platform, user_id, -count)
         tx.count(platform, PRUNED_MESSAGES, count)
     return len(deleted)
+
+
+def _delete(tx: Tx, table: Table, which: ColumnElement[bool]) -> int:
+    """Delete rows; their number. Failures that go with them count as dealt with: no list shows them any more."""
+    chosen = delete(table).where(which)
+    if table is outbound:
+        gone = tx.run(chosen.returning(outbound.c.platform, outbound.c.state, outbound.c.dismissed_at)).all()
+        for row in gone:
+            tx.count(row.platform, "dismissed_parts", row.state in LOST and row.dismissed_at is None)
+        return len(gone)
+    if table is inbound:
+        gone = tx.run(chosen.returning(inbound.c.platform, inbound.c.state)).all()
+        for row in gone:
+            tx.count(row.platform, "dead_letters", -(row.state == "dead"))
+        return len(gone)
+    return int(tx.run(chosen).rowcount)
 
 
 def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:

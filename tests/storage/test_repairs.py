@@ -12,9 +12,22 @@ from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import NotRepaired, SendError, SendFailure
 from relay.core.messages import Decision, PartState, UserState
+from relay.storage import queries
 from relay.storage.maintenance import problems
 from relay.storage.schema import conversations, inbound, outbound
-from tests.storage.fixtures import ANN, ANSWER, BOB, answered, claimed, claimed_part, known, message, parts, rows
+from tests.storage.fixtures import (
+    ANN,
+    ANSWER,
+    BOB,
+    Opener,
+    answered,
+    claimed,
+    claimed_part,
+    known,
+    message,
+    parts,
+    rows,
+)
 
 REFUSED = SendError(SendFailure.REJECTED, "30007", "the carrier treated the text as spam")
 WHO = "login 12345678"
@@ -140,6 +153,25 @@ async def test_a_dead_letter_is_dismissed_once(db: MessagingDatabase) -> None:
         with pytest.raises(NotRepaired, match="no such dead letter"):
             await db.repair(act, letter, WHO)
     assert (await rows(db, inbound, "outcome"))[-1] == ("gave up",)
+
+
+@pytest.mark.parametrize("way", ["prune", "forget"])
+async def test_failures_that_are_deleted_are_not_counted_any_more(sqlite_url: str, opener: Opener, way: str) -> None:
+    """The home page would show their number for ever, and no list would have them."""
+    moment = [time.time()]
+    db = await opener(sqlite_url, clock=lambda: moment[0])
+    await failed_reply(db)
+    await given_up(db)
+    assert await counted_failures(db) == (1, 1)
+    moment[0] += 3 * 86_400
+    await (db.forget_user(SMS, ANN) if way == "forget" else db.prune(2))
+    assert await counted_failures(db) == (0, 0)
+
+
+async def counted_failures(db: MessagingDatabase) -> tuple[int, int]:
+    """How many failed parts and dead letters the console counts."""
+    figures = await db.query(lambda c: queries.status(c, SMS, PLATFORMS, time.time()))
+    return figures["delivery"][PartState.FAILED] - figures["dismissed_parts"], figures["dead_letters"]
 
 
 async def test_what_could_not_be_read_can_only_be_dismissed(db: MessagingDatabase) -> None:
