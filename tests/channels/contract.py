@@ -29,7 +29,7 @@ from relay.channels.server import AnyServer
 from relay.channels.spec import ChannelSpec
 from relay.core.conversation import Conversation
 from relay.core.http_client import open_transport
-from relay.core.messages import Kind, Outcome, PartState, UserId, UserState
+from relay.core.messages import Kind, Outcome, PartState, PlannedPart, UserId, UserState
 from relay.core.outbox import Outbox
 from relay.core.user_workers import SWEEP_SECONDS
 from tests.channels.harness import model_reply
@@ -255,6 +255,14 @@ class RunningChannel:
 
     async def _post(self, path: str, body: bytes) -> httpx.Response:
         return await self.client.post(path, content=body, headers=self.contract.headers(path, body))
+
+    async def write_first(self) -> None:
+        """Make the user known by a message to them, without a question to the model, and forget what that took."""
+        platform, part = self.contract.channel.platform, PlannedPart("hello", "hello")
+        await self.server.database.plan_message(platform, self.contract.user, [part])
+        self.server.pipeline.notify_outbox(self.contract.user)
+        await self.idle()
+        self.provider.sends.clear()
 
     async def send_by_hand(self, text: str, **more: Any) -> httpx.Response:
         """A message of the operator to the user."""

@@ -128,6 +128,8 @@ async def ask(running: RunningChannel) -> None:
 @rows(Row.TEXT)
 async def test_a_message_by_hand_silences_the_ai_when_it_takes_over(running: RunningChannel, takeover: bool) -> None:
     """A script's notice changes nothing; an operator who takes over is not talked over."""
+    if running.contract.introduction is None:
+        await running.write_first()
     assert (await running.send_by_hand("by hand", takeover=takeover)).status_code == 202
     assert (await running.post(running.contract.payloads[Row.TEXT].body)).status_code == 200
     await running.idle()

@@ -197,7 +197,7 @@ def test_the_account_and_its_number_can_be_read(sim: RunningSimulator) -> None:
 def test_the_account_has_a_balance_and_its_number_a_webhook_that_can_be_set(sim: RunningSimulator) -> None:
     """With the fragment by which Twilio repeats; an address that is none is refused."""
     client = sim.twilio()
-    assert float(client.api.balance.fetch().balance or 0) > 0
+    assert float(client.api.account.balance.fetch().balance or 0) > 0
     [number] = client.incoming_phone_numbers.list()
     url = "https://relay.example.com/sms/webhook#rc=3&rp=all"
     assert number.update(sms_url=url).sms_url == url
