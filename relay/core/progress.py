@@ -20,11 +20,6 @@ class Progress:
     def text(self) -> str:
         return "".join(self._pieces)
 
-    @property
-    def stopped(self) -> bool:
-        """Whether the user wanted no more of it."""
-        return self._stop.is_set()
-
     def add(self, text: str) -> None:
         """The answer goes on with this text."""
         if text:
