@@ -26,8 +26,8 @@ from sqlalchemy import (
 )
 
 from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
+from relay.storage.parts import LOST
 from relay.storage.queries import PRUNED_MESSAGES, plain
-from relay.storage.repairs import LOST
 from relay.storage.schema import (
     audit,
     charges,

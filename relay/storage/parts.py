@@ -49,7 +49,7 @@ _UNDER_WAY = is_open(outbound) & in_states(outbound, PartState.SENDING, PartStat
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
 _SEEN_OR_UNDER_WAY = (*_SEEN, PartState.SENDING, PartState.UNKNOWN)
 _ON_ITS_WAY = (PartState.SENT, PartState.DELIVERED, PartState.READ)
-_LOST = (PartState.FAILED, PartState.UNDELIVERED)
+LOST = (PartState.FAILED, PartState.UNDELIVERED)
 
 _PLAN = outbound.insert()
 _HEAD = (
@@ -76,7 +76,7 @@ _TO_ACCEPT = _LOCKED.add_columns(
     _statuses.order_by(None).exists().label("has_statuses"),
     select(_other.c.id).where(_of_same_user, _other.c.id != outbound.c.id, is_open(_other)).exists().label("more"),
 )
-_LOSSES = _statuses.where(delivery_events.c.applied.is_(True), in_states(delivery_events, *_LOST))
+_LOSSES = _statuses.where(delivery_events.c.applied.is_(True), in_states(delivery_events, *LOST))
 _APPLIED = update(delivery_events).where(delivery_events.c.id == bindparam("event")).values(applied=True)
 _KEEP = Upsert(delivery_events, lambda row: row.on_conflict_do_nothing().returning(delivery_events.c.id))
 
@@ -250,7 +250,7 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> bool:
     # On PostgreSQL a status that found the part was perhaps recorded while we waited for the row: it left the id there.
     came_early = found.has_statuses or found.provider_id is not None
     statuses = tx.run(_statuses, named).all() if came_early else []
-    if found.state in OPEN_PART_STATES and any(status.applied and status.state in _LOST for status in statuses):
+    if found.state in OPEN_PART_STATES and any(status.applied and status.state in LOST for status in statuses):
         return True  # the status of its loss came first, and the part is planned again
     is_charged = found.cost_usd is not None and found.provider_id == receipt.provider_id
     row = _note_acceptance(tx, found, receipt.provider_id, receipt.segments)
@@ -377,7 +377,7 @@ def record_status(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
     elif row is not None and not is_past:
         if _awaits_acceptance(row):
             row = _note_acceptance(tx, row, event.provider_id, None)
-        if not (event.state in _LOST and _plan_again(tx, row, event, next_try)):
+        if not (event.state in LOST and _plan_again(tx, row, event, next_try)):
             _apply_status(tx, row, event.state, event.error_code, event.error, event.user_state)
     return True
 
@@ -387,7 +387,7 @@ def _settles(row: Row[Any], event: DeliveryEvent, next_try: NextTry) -> bool:
     if row.state != PartState.PLANNED or row.provider_id != event.provider_id:
         return False
     arrived = event.state in {PartState.DELIVERED, PartState.READ}
-    return arrived or (event.state in _LOST and next_try(1, 0.0) is None)
+    return arrived or (event.state in LOST and next_try(1, 0.0) is None)
 
 
 def _is_lost(tx: Tx, platform: Platform, provider_id: str) -> bool:
@@ -416,7 +416,7 @@ def _would_be_out_of_order(tx: Tx, row: Row[Any]) -> bool:
         for which in (
             after & outbound.c.provider_id.is_not(None),
             after & _UNDER_WAY,
-            before & in_states(outbound, *_LOST),
+            before & in_states(outbound, *LOST),
         )
     )
 
@@ -429,7 +429,7 @@ def retry_now(tx: Tx, platform: Platform, user_id: UserId) -> None:
 
 def _row_for_status(tx: Tx, part_id: PartId, state: PartState) -> Row[Any] | None:
     """The locked row of the part; the user is locked first when the status changes user or history."""
-    if state in _LOST:
+    if state in LOST:
         whose = tx.run(select(outbound.c.platform, outbound.c.user_id).where(outbound.c.part_id == part_id)).first()
         if whose is not None:
             tx.locked_user(Platform(whose.platform), UserId(whose.user_id))
@@ -448,7 +448,7 @@ def _apply_status(
     if advance(PartState(row.state), state) == row.state:
         return row
     row = _set_state(tx, row, state, **({"error_code": code, "error": error or ""} if code else {}))
-    if state in _LOST:
+    if state in LOST:
         _after_failure(tx, row, user_state)
     elif state in _ON_ITS_WAY and row.number < row.part_count:
         _delay_next(tx, row, tx.now)

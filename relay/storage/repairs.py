@@ -23,18 +23,14 @@ from relay.core.messages import (
     db_safe_value,
 )
 from relay.storage import audit
-from relay.storage.parts import cancel_parts, plan_parts
+from relay.storage.parts import LOST, cancel_parts, plan_parts
 from relay.storage.schema import conversations, inbound, outbound
 from relay.storage.transactions import Tx, of_user
-
-LOST = (PartState.FAILED, PartState.UNDELIVERED)
 
 
 def send_again(tx: Tx, part_id: str) -> Row[Any]:
     """Plan a failed part and what was canceled behind it as a new reply, and dismiss it. Raises NotRepaired."""
-    row = _part(tx, part_id)
-    if row.state not in LOST or row.dismissed_at is not None:
-        raise NotRepaired("it did not fail, or was dealt with already")
+    row = _failed_part(tx, part_id)
     platform, user_id = Platform(row.platform), UserId(row.user_id)
     user = tx.locked_user(platform, user_id)
     if user is None or user.state in SILENT_STATES:
@@ -52,9 +48,7 @@ def send_again(tx: Tx, part_id: str) -> Row[Any]:
 
 def dismiss_part(tx: Tx, part_id: str) -> Row[Any]:
     """Take a failed part out of the lists. Raises NotRepaired."""
-    row = _part(tx, part_id)
-    if row.state not in LOST or row.dismissed_at is not None:
-        raise NotRepaired("it did not fail, or was dealt with already")
+    row = _failed_part(tx, part_id)
     _dismiss(tx, row)
     return row
 
@@ -112,6 +106,13 @@ def repair(tx: Tx, act: str, row_id: str, who: str) -> tuple[Platform, UserId | 
     platform, user_id = Platform(row.platform), None if row.user_id is None else UserId(row.user_id)
     audit.record(tx, who, act, platform, user_id, str(row_id))
     return platform, user_id
+
+
+def _failed_part(tx: Tx, part_id: str) -> Row[Any]:
+    row = _part(tx, part_id)
+    if row.state not in LOST or row.dismissed_at is not None:
+        raise NotRepaired("it did not fail, or was dealt with already")
+    return row
 
 
 def _part(tx: Tx, part_id: str) -> Row[Any]:
