@@ -7,24 +7,24 @@ end of the message are committed together. Sending is the outbox's task, wording
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from relay.config.settings import Settings
+from relay.core.asking import Asking, Model, Stopped
 from relay.core.channel import Channel
+from relay.core.debounce import MAX_MERGED, Debounce
 from relay.core.errors import LeaseLost, ModelError, ModelFailure, UnusableAnswers
 from relay.core.guards import barred, looks_like_a_loop, not_invited, over_cap, over_limit, paused
-from relay.core.merging import Merger, Question
+from relay.core.merging import Question
 from relay.core.messages import (
     Answer,
     Claim,
     Decision,
-    HistoryMessage,
     InboundContext,
     InboundId,
     InboundMessage,
@@ -41,7 +41,6 @@ from relay.core.messages import (
 from relay.core.metrics import Metrics
 from relay.core.model_outage import ModelOutage
 from relay.core.person_requests import HANDED_OVER, asks_for_person, who_waits
-from relay.core.progress import Progress
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.retry import MODEL_BACKOFF, next_delay
 from relay.core.store import Store
@@ -52,22 +51,8 @@ log = logging.getLogger("relay.core.conversation")
 MAX_ATTEMPTS = 30
 """A message that was claimed this often without an outcome probably kills its worker, so it becomes a dead letter."""
 
-MAX_MERGED = 20
-"""Maximum number of queued messages that are merged into one question."""
-
-MAX_DEBOUNCES = 20
-"""Maximum number of waits for further messages; a user who never stops writing is answered in between."""
-
-MAX_WAIT_SECONDS = 60.0
-"""The maximum of the setting merge_window_seconds; a longer wait comes from a clock that was set back."""
-
 MAX_REPEATS = 4
 """Maximum number of times that a question is put to the model because more of it came meanwhile."""
-
-SECONDS_A_DAY = 86_400
-
-SHORT_QUESTION = 60
-"""A shorter question may have its subject in the one before ("And on Sunday?"), so documents are searched for both."""
 
 LOOP_NOTICE = (
     "This looks like two machines talking to each other, so I will stop answering for a while. "
@@ -85,22 +70,6 @@ SENTENCES = {
     ModelFailure.UNUSABLE: "I got no usable answer to that and stopped trying. Please try asking in a different way.",
 }
 """Replies to failures that asking the same again would not change."""
-
-
-class Model(Protocol):
-    """The LLM server, as far as a conversation needs it."""
-
-    async def ask(
-        self,
-        messages: Sequence[Mapping[str, str]],
-        *,
-        platform: Platform,
-        user: str,
-        name: str | None,
-        unusable: int = 0,
-        progress: Progress | None = None,
-    ) -> Answer: ...
-    async def is_usable(self) -> bool: ...
 
 
 class PartSender(Protocol):
@@ -133,14 +102,9 @@ class Conversation:
         self._inbox = inbox
         self._channel = channel
         self._platform = channel.platform
-        self._model = model
         self._settings = settings
-        self._merger = Merger(channel, settings)
-        self._metrics = metrics
         self._outbox = outbox
-        self._build_prompt = build_prompt
         self._clock = clock
-        self._sleep = sleep
         self._rng = rng
         self._claimed: set[InboundId] = set()
         self._outage = ModelOutage(model.is_usable)
@@ -152,6 +116,12 @@ class Conversation:
             renew=self._before_sweep,
             priority=inbox.priority,
             sleep=sleep,
+        )
+        self._asking = Asking(
+            channel, model, settings, metrics, build_prompt, clock=clock, waiting=self.workers.waiting
+        )
+        self._debounce = Debounce(
+            inbox, channel, settings, clock=clock, sleep=sleep, without_slot=self.workers.without_slot
         )
 
     async def _before_sweep(self) -> None:
@@ -194,7 +164,7 @@ class Conversation:
             claim, decision = _edit(claim, decision, context)
         if ignored := self._channel.why_ignored(message, context.recent):
             decision = Decision(reason=ignored, state=decision.state)
-        if message.kind is Kind.MEDIA and await self._is_continued(claim, context):
+        if message.kind is Kind.MEDIA and await self._debounce.is_continued(claim, context):
             decision = Decision(reason="it is part of another message")
         if user is not None and user.is_with_person(self._clock()) and _is_for_the_ai(decision):
             left = Decision(reason="a person answers", state=decision.state)
@@ -211,7 +181,7 @@ class Conversation:
         if refused is None and decision.prompt is not None:
             if user is not None and user.state is UserState.PAUSED:
                 decision = replace(decision, state=UserState.ACTIVE)
-            question = await self._debounced(claim, decision, context)
+            question = await self._debounce.question(claim, decision, context)
             return await self._ask(question, context)
         decision = refused or decision
         parts = [] if decision.reply is None else self._channel.plan(decision.reply)
@@ -270,60 +240,19 @@ class Conversation:
         log.warning("%s looks like a machine (%s): not answered for a while", self._platform, loop)
         return Decision(reply=LOOP_NOTICE, reason=loop, state=UserState.PAUSED, paused_until=until)
 
-    async def _debounced(self, claim: Claim, decision: Decision, context: InboundContext) -> Question:
-        """Wait, without a slot, for messages that continue the claimed one; merge them. The lease is renewed."""
-        messages = self._merger.mergeable(claim, decision, context)
-        for _ in range(MAX_DEBOUNCES):
-            if not await self._wait_until(self._merger.wait_until(messages)):
-                break
-            context = await self._read_again(claim, context)
-            messages = self._merger.mergeable(claim, decision, context)
-        return self._merger.merge(claim, decision, messages)
-
-    async def _read_again(self, claim: Claim, context: InboundContext) -> InboundContext:
-        """The context with what waits behind the message now; nothing else of it changes while the claim is held."""
-        return replace(context, following=await self._inbox.messages_behind(claim, MAX_MERGED))
-
-    async def _is_continued(self, claim: Claim, context: InboundContext) -> bool:
-        """Whether a message behind a picture belongs to it, such as the picture of its album that has the caption."""
-        if await self._wait_until(claim.message.received_at + self._channel.debounce_seconds(claim.message)):
-            context = await self._read_again(claim, context)
-        return any(self._channel.continues(claim.message, later) for _, later in context.following)
-
-    async def _wait_until(self, moment: float) -> bool:
-        """Wait, without a slot, until this time (epoch seconds); False when it has passed or the clock was set back."""
-        wait = moment - self._clock()
-        if not 0 < wait <= MAX_WAIT_SECONDS:
-            return False
-        async with self.workers.without_slot():
-            await self._sleep(wait)
-        return True
-
-    async def _continued(self, question: Question, context: InboundContext) -> Question | None:
-        """The question with messages that belong to it and came while the model worked; None when there are none."""
-        if not self._channel.joins_messages:
-            return None
-        await self._wait_until(self._merger.hold_until(question))
-        context = await self._read_again(question.claim, context)
-        first = question.messages[0].message
-        claim = replace(question.claim, message=first)
-        messages = self._merger.mergeable(claim, question.decision, context)
-        more = self._merger.continued(question, messages)
-        return self._merger.merge(claim, question.decision, messages) if more else None
-
     async def _ask(self, question: Question, context: InboundContext) -> bool:
         """Ask the model, and store its answer. Only the lease is held in the database meanwhile.
 
         A question that was continued meanwhile is asked once more, as a whole. False when no other message of the user
         waits.
         """
-        answer = await self._answer_of_model(question, context.user, context.history)
+        answer = await self._answer_of_model(question, context)
         for _ in range(MAX_REPEATS):
-            if answer is None or (continued := await self._continued(question, context)) is None:
+            if answer is None or (continued := await self._debounce.continued(question, context)) is None:
                 break
             await self._record_unusable(question.claim, UnusableAnswers(1, answer.cost_usd or 0.0))
             question = continued
-            answer = await self._answer_of_model(question, context.user, context.history)
+            answer = await self._answer_of_model(question, context)
         if answer is None:
             return True
         preface, postscript = question.decision.preface, question.decision.postscript
@@ -332,48 +261,31 @@ class Conversation:
         await self._end_outage()
         return more
 
-    async def _answer_of_model(
-        self, question: Question, user: User | None, history: Sequence[HistoryMessage]
-    ) -> Answer | None:
-        """The answer of the model; None when there is none, and the question is refused or postponed, committed."""
+    async def _answer_of_model(self, question: Question, context: InboundContext) -> Answer | None:
+        """The answer of the model; None when there is none, and the end or the pause of the question is committed."""
+        claim, most = question.claim, self._settings.max_unusable_answers
         if len(question.prompt) > self._settings.max_message_length:
             await self._refuse(question, ModelFailure.CONTEXT_TOO_LONG)
             return None
-        claim, user_id = question.claim, question.claim.message.user_id
-        if claim.unusable >= self._settings.max_unusable_answers:
+        if claim.unusable >= most:
             await self._refuse(question, ModelFailure.UNUSABLE)
             return None
-        messages, sources = await self._messages(question.prompt, user, history)
         try:
-            with self.workers.waiting():
-                async with self._channel.typing(claim.message) as shown:
-                    progress = shown or Progress()
-                    asking = self._model.ask(
-                        messages,
-                        platform=self._platform,
-                        user=_opaque(self._platform, user_id),
-                        name=question.decision.name or (user.name if user else None),
-                        unusable=claim.unusable,
-                        progress=progress,
-                    )
-                    answer = await progress.until_stopped(asking)
+            answer = await self._asking.ask(question, context)
         except ModelError as error:
-            self._metrics.model_calls.labels(self._platform, error.kind).inc()
             await self._record_unusable(claim, error.unusable)
-            if claim.unusable + error.unusable.count >= self._settings.max_unusable_answers:
+            if claim.unusable + error.unusable.count >= most:
                 error.kind = ModelFailure.UNUSABLE
             await self._without_answer(question, error)
             return None
-        if answer is None:
-            await self._complete_stopped(question, progress.text.strip())
+        if isinstance(answer, Stopped):
+            await self._complete_stopped(question, answer.text)
             return None
-        self._metrics.model_calls.labels(self._platform, "answered").inc()
         await self._record_unusable(claim, answer.unusable)
-        return replace(answer, sources=sources)
+        return answer
 
     async def _complete_stopped(self, question: Question, text: str) -> None:
         """Complete a question whose answer the user stopped: the beginning that was written is the answer."""
-        self._metrics.model_calls.labels(self._platform, "stopped").inc()
         parts = self._channel.plan(text + STOPPED_NOTICE) if text else []
         outcome, answer = (Outcome.ANSWERED, Answer(text)) if text else (Outcome.SILENT, None)
         how: dict[str, Any] = {"outcome": outcome, "reason": "stopped by the user", "merged": question.merged}
@@ -395,20 +307,6 @@ class Conversation:
         parts, outcome = self._channel.plan(SENTENCES[failure]), Outcome.UNANSWERABLE
         how: dict[str, Any] = {"outcome": outcome, "reason": failure, "merged": question.merged}
         await self._complete(question.claim, question.decision, parts, **how)
-
-    async def _messages(
-        self, prompt: str, user: User | None, history: Sequence[HistoryMessage]
-    ) -> tuple[list[dict[str, str]], tuple[str, ...]]:
-        """What the model is sent, and the passages of documents in it that fit the question."""
-        oldest = self._clock() - self._settings.history_days * SECONDS_A_DAY
-        history = [one for one in history if one.timestamp >= oldest]
-        question = prompt
-        if len(prompt) < SHORT_QUESTION:
-            question = "\n".join((*(one.message for one in history[-2:] if one.role == "user"), prompt))
-        built = await self._build_prompt(self._channel.system_prompt(user), question)
-        system = {"role": "system", "content": built.text}
-        earlier = [{"role": message.role, "content": message.message} for message in history]
-        return [system, *earlier, {"role": "user", "content": prompt}], built.sources
 
     async def _without_answer(self, question: Question, error: ModelError) -> None:
         """Refuse the question when the error is final, else retry later, with one notice to the user when it is late.
@@ -465,8 +363,3 @@ def _edit(claim: Claim, decision: Decision, context: InboundContext) -> tuple[Cl
     if context.replied_before:
         return claim, Decision(reason="the message was answered before its edit")
     return replace(claim, message=replace(claim.message, kind=Kind.TEXT)), decision
-
-
-def _opaque(platform: Platform, user_id: UserId) -> str:
-    """A stable pseudonym of a user, from which the address cannot be derived by the model's provider."""
-    return hashlib.sha256(f"{platform}:{user_id}".encode()).hexdigest()[:32]

@@ -10,8 +10,9 @@ import logging
 
 from relay.config.settings import Settings
 from relay.core import shutdown
+from relay.core.asking import Model
 from relay.core.channel import Channel
-from relay.core.conversation import Conversation, Model
+from relay.core.conversation import Conversation
 from relay.core.errors import StorageError
 from relay.core.messages import UserId
 from relay.core.metrics import Metrics

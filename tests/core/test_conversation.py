@@ -406,7 +406,7 @@ async def test_no_name_of_a_person_reaches_the_models_provider(relay: RelayHarne
             people.append(user)
             return Answer("ok")
 
-    relay.conversation._model = Listening()
+    relay.conversation._asking._model = Listening()
     await relay.receive("one", "two")
     await relay.receive("three", from_=BOB)
     await relay.idle()

@@ -1,0 +1,116 @@
+"""Puts a question to the model: what the model is sent with it, and how the call ended."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from relay.config.settings import Settings
+from relay.core.channel import Channel
+from relay.core.errors import ModelError
+from relay.core.merging import Question
+from relay.core.messages import Answer, HistoryMessage, InboundContext, Platform, User, UserId
+from relay.core.metrics import Metrics
+from relay.core.progress import Progress
+from relay.core.prompt import PromptBuilder
+
+SECONDS_A_DAY = 86_400
+
+SHORT_QUESTION = 60
+"""A shorter question may have its subject in the one before ("And on Sunday?"), so documents are searched for both."""
+
+
+class Model(Protocol):
+    """The LLM server, as far as a conversation needs it."""
+
+    async def ask(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        platform: Platform,
+        user: str,
+        name: str | None,
+        unusable: int = 0,
+        progress: Progress | None = None,
+    ) -> Answer: ...
+    async def is_usable(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The user ended the answer; `text` is what was written until then, possibly empty."""
+
+    text: str
+
+
+class Asking:
+    """Asks the model the questions of one channel's users.
+
+    build_prompt: makes the system prompt of a question from that of the channel.
+    waiting: a call of the model within it delays no other user's step.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        model: Model,
+        settings: Settings,
+        metrics: Metrics,
+        build_prompt: PromptBuilder,
+        *,
+        clock: Callable[[], float],
+        waiting: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._channel = channel
+        self._model = model
+        self._settings = settings
+        self._metrics = metrics
+        self._build_prompt = build_prompt
+        self._clock = clock
+        self._waiting = waiting
+
+    async def ask(self, question: Question, context: InboundContext) -> Answer | Stopped:
+        """The answer, with the passages of documents that the model had. Raises ModelError. Nothing is stored."""
+        claim, user, platform = question.claim, context.user, self._channel.platform
+        messages, sources = await self._messages(question.prompt, user, context.history)
+        calls = self._metrics.model_calls
+        try:
+            with self._waiting():
+                async with self._channel.typing(claim.message) as shown:
+                    progress = shown or Progress()
+                    asking = self._model.ask(
+                        messages,
+                        platform=platform,
+                        user=_opaque(platform, claim.message.user_id),
+                        name=question.decision.name or (user.name if user else None),
+                        unusable=claim.unusable,
+                        progress=progress,
+                    )
+                    answer = await progress.until_stopped(asking)
+        except ModelError as error:
+            calls.labels(platform, error.kind).inc()
+            raise
+        calls.labels(platform, "stopped" if answer is None else "answered").inc()
+        return Stopped(progress.text.strip()) if answer is None else replace(answer, sources=sources)
+
+    async def _messages(
+        self, prompt: str, user: User | None, history: Sequence[HistoryMessage]
+    ) -> tuple[list[dict[str, str]], tuple[str, ...]]:
+        """What the model is sent, and the passages of documents in it that fit the question."""
+        oldest = self._clock() - self._settings.history_days * SECONDS_A_DAY
+        history = [one for one in history if one.timestamp >= oldest]
+        question = prompt
+        if len(prompt) < SHORT_QUESTION:
+            question = "\n".join((*(one.message for one in history[-2:] if one.role == "user"), prompt))
+        built = await self._build_prompt(self._channel.system_prompt(user), question)
+        system = {"role": "system", "content": built.text}
+        earlier = [{"role": message.role, "content": message.message} for message in history]
+        return [system, *earlier, {"role": "user", "content": prompt}], built.sources
+
+
+def _opaque(platform: Platform, user_id: UserId) -> str:
+    """A stable pseudonym of a user, from which the address cannot be derived by the model's provider."""
+    return hashlib.sha256(f"{platform}:{user_id}".encode()).hexdigest()[:32]
