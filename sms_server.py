@@ -29,6 +29,7 @@ from relay.channels.sms.reconciliation import Reconciliation
 from relay.channels.sms.senders import addressee
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
+from relay.channels.sms.twilio_messages import callback_base
 from relay.channels.sms.webhook import Form, external_id, is_delivery, read_form
 from relay.config.logs import REFUSALS
 from relay.config.settings import load_settings
@@ -39,7 +40,7 @@ from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
 from relay.web.access import PUBLIC, why_not_direct
 from relay.web.errors import ApiError
-from sms_service import SmsService, callback_base, max_characters
+from sms_service import SmsService, max_characters
 
 log = logging.getLogger("relay.sms.server")
 refusals = logging.getLogger(REFUSALS)

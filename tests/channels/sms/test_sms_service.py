@@ -22,6 +22,7 @@ from relay.channels.sms.prices import price_for
 from relay.channels.sms.segments import segments
 from relay.channels.sms.senders import Sender, SenderKind, normal_number, sender_of
 from relay.channels.sms.spec import SMS
+from relay.channels.sms.twilio_messages import callback_base
 from relay.channels.sms.webhook import Form, Signatures, is_delivery, read_form, sign
 from relay.config.errors import SettingsError
 from relay.core.channel import history_text
@@ -955,4 +956,5 @@ def test_missing_credentials_are_named(changes: dict[str, object], missing: str)
 def test_try_out_mode_needs_no_credentials() -> None:
     """The simulator's own are in force."""
     settings = Settings().for_simulator()
-    assert SmsService(settings, httpx.AsyncClient()).status_callback is not None
+    SmsService(settings, httpx.AsyncClient())
+    assert callback_base(settings) is not None

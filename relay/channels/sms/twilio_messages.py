@@ -1,0 +1,188 @@
+"""The messages of an account at Twilio: sends parts, finds them again, reads their status and what they cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from twilio.base.exceptions import TwilioException
+
+from relay.channels.sms.client import TwilioTransport, open_client, refusal
+from relay.channels.sms.prices import price_for
+from relay.channels.sms.segments import segments
+from relay.channels.sms.senders import addressee, own_number
+from relay.channels.sms.settings import SmsSettings, credentials
+from relay.channels.sms.spec import CHANNEL, RETRIES, SMS
+from relay.channels.sms.webhook import small_number
+from relay.config.logs import Redactor
+from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.http_client import redact_error
+from relay.core.messages import USER_STATE_AFTER, DeliveryEvent, Part, PartId, PartState, Receipt, UserId
+from relay.core.text import strip_controls
+
+SENDER_REFUSED = frozenset({"14102", "21212", "21606", "21659", "21660"})
+"""Codes by which a number of ours is refused as the sender."""
+
+MAX_CLOCK_SKEW_SECONDS = 10.0
+LOOKUP_PAGE = 100
+BILL_PAGE = 1000
+
+
+# https://www.twilio.com/docs/messaging/api/message-resource#message-status-values
+TWILIO_STATUS = {
+    "accepted": PartState.ACCEPTED,
+    "scheduled": PartState.ACCEPTED,
+    "queued": PartState.ACCEPTED,
+    "sending": PartState.ACCEPTED,
+    "sent": PartState.SENT,
+    "partially_delivered": PartState.SENT,
+    "delivered": PartState.DELIVERED,
+    "read": PartState.READ,
+    "undelivered": PartState.UNDELIVERED,
+    "failed": PartState.FAILED,
+    "canceled": PartState.CANCELED,
+}
+
+
+class TwilioMessages:
+    """The messages resource of one account. Raises SettingsError naming the settings when credentials are missing."""
+
+    def __init__(
+        self, settings: SmsSettings, http: httpx.AsyncClient, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        account_sid, token = credentials(settings)
+        self._settings = settings
+        self._clock = clock
+        self._redact = Redactor(settings.secrets()).redact
+        self._transport = TwilioTransport(http, settings.twilio_api_base_url, redact=self._redact, clock=clock)
+        self._client = open_client(self._transport, account_sid, token)
+        self._service_sid = settings.twilio_messaging_service_sid
+        self._number = own_number(settings)
+
+    async def send(self, part: Part) -> Receipt:
+        """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its outcome is unknown."""
+        values: dict[str, Any] = {"to": part.user_id, "body": part.text}
+        if self._service_sid:
+            values["messaging_service_sid"] = self._service_sid
+        else:
+            values["from_"] = part.sender or self._number
+        if (callback := status_callback(self._settings, part.id)) is not None:
+            values["status_callback"] = callback
+        try:
+            sent = await self._create(values)
+        except SendError as error:
+            if not part.sender or error.code not in SENDER_REFUSED:
+                raise
+            sent = await self._create({**values, "from_": self._number})  # we have that number no longer
+        if TWILIO_STATUS.get(str(sent.status)) in {PartState.FAILED, PartState.UNDELIVERED} and sent.error_code:
+            raise refusal(int(sent.error_code), SendFailure.REJECTED, str(sent.error_message or ""))
+        return replace(self._receipt(sent, part), pause=self._settings.sms_part_seconds)
+
+    def _receipt(self, sent: Any, part: Part) -> Receipt:
+        """From the SDK's message; a Messaging Service has not counted the segments yet and gives 0, here None."""
+        state = TWILIO_STATUS.get(str(sent.status), PartState.ACCEPTED)
+        count = small_number(str(sent.num_segments or ""))
+        price = price_for(part.user_id, self._settings.sms_segment_usd)
+        return Receipt(sent.sid, state, count, cost_usd=price.text * (count or segments(part.text)))
+
+    async def _create(self, values: dict[str, Any]) -> Any:
+        try:
+            sent = await self._client.messages.create_async(**values)
+        except (TwilioException, ValueError, TypeError, AttributeError) as error:
+            raise OutcomeUnknown("answer", f"Twilio's answer cannot be understood: {error}") from None
+        if not isinstance(sent.sid, str) or not sent.sid:
+            raise OutcomeUnknown("answer", "Twilio's answer names no message")
+        return sent
+
+    async def status(self, part_id: PartId, sid: str) -> DeliveryEvent | None:
+        """The state of a message at Twilio; None while it is only accepted, or cannot be fetched."""
+        try:
+            sent = await self._client.messages(sid).fetch_async()
+        except (SendError, TwilioException, ValueError, TypeError, AttributeError):
+            return None
+        state = TWILIO_STATUS.get(str(sent.status), PartState.ACCEPTED)
+        code = small_number(str(sent.error_code or ""))
+        return None if state is PartState.ACCEPTED else self.delivery(sid, part_id, state, code, "")
+
+    async def bill(self, day: str) -> dict[UserId, float]:
+        """What Twilio billed for the messages of a day (UTC, as 2026-11-27) by person, in USD.
+
+        Raises SendError when the list of messages cannot be read.
+        """
+        billed: dict[UserId, float] = {}
+        try:
+            start = datetime.fromisoformat(f"{day}T00:00:00+00:00")
+            bounds = {"date_sent_after": start, "date_sent_before": start + timedelta(seconds=86_399)}
+            pages = await self._client.messages.stream_async(**bounds, page_size=BILL_PAGE)
+            async for sent in pages:
+                person = sent.from_ if sent.direction == "inbound" else sent.to
+                number = addressee(str(person), self._settings.default_region)
+                if number is not None and sent.price and str(sent.price_unit).upper() == "USD":
+                    billed[number] = billed.get(number, 0.0) + abs(float(sent.price))
+        except (TwilioException, ValueError, TypeError, AttributeError, KeyError) as error:
+            raise OutcomeUnknown("answer", f"the list of messages cannot be understood: {error}") from None
+        return billed
+
+    async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
+        """Find the part among the messages to its user: same text, created since the attempt began, not `taken`.
+
+        The list is not filtered by date: its filter is by the date of sending, which a queued message lacks.
+        Raises OutcomeUnknown when the list cannot be read.
+        """
+        values: dict[str, Any] = {"to": part.user_id}
+        if not self._service_sid and not part.sender:
+            values["from_"] = self._number
+        try:
+            page = await self._client.messages.list_async(**values, limit=LOOKUP_PAGE, page_size=LOOKUP_PAGE)
+        except SendError as error:
+            raise OutcomeUnknown(error.code, f"the list of messages cannot be read: {error.message}") from None
+        except (TwilioException, ValueError, TypeError, AttributeError, KeyError) as error:
+            raise OutcomeUnknown("answer", f"the list of messages cannot be understood: {error}") from None
+        since = (part.attempted_at or part.created_at) + self._transport.ahead - MAX_CLOCK_SKEW_SECONDS
+        return next(
+            (self._receipt(sent, part) for sent in page if sent.sid not in taken and _is_attempt(sent, part, since)),
+            None,
+        )
+
+    def delivery(
+        self, sid: str, part_id: PartId | None, state: PartState, code: int | None, text: str
+    ) -> DeliveryEvent:
+        error = refusal(code, SendFailure.REJECTED, strip_controls(text)) if code else None
+        if error:
+            redact_error(error, self._redact)
+        return DeliveryEvent(
+            platform=SMS,
+            provider_id=sid,
+            state=state,
+            received_at=self._clock(),
+            part_id=part_id,
+            error_code=error.code if error else None,
+            error=error.message if error else None,
+            user_state=USER_STATE_AFTER.get(error.kind) if error else None,
+            failure=error.kind if error else None,
+        )
+
+
+def status_callback(settings: SmsSettings, part_id: PartId) -> str | None:
+    """Where Twilio reports about this part: its URL carries our id, so a report may overtake Twilio's answer."""
+    base = callback_base(settings)
+    return f"{base}/sms/delivery?part={part_id}{RETRIES}" if base else None
+
+
+def callback_base(settings: SmsSettings) -> str | None:
+    """The beginning of all URLs that status callbacks are sent to; None when Twilio could not reach them."""
+    base = CHANNEL.public_url(settings)
+    # Twilio refuses host names with an underscore (21609), and the message with them.
+    return None if base is None or "_" in (urlsplit(base).hostname or "") else base
+
+
+def _is_attempt(sent: Any, part: Part, since: float) -> bool:
+    made = sent.date_created
+    in_time = not isinstance(made, datetime) or made.timestamp() >= since
+    same = str(sent.body or "").endswith(part.text)  # a trial account puts a text of Twilio's before ours
+    return in_time and same and str(sent.direction or "").startswith("outbound") and bool(sent.sid)
