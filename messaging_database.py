@@ -48,7 +48,19 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
-from relay.storage import audit, charges, failures, handover, inbox, leases, queries, repairs, saved_state
+from relay.storage import (
+    audit,
+    charges,
+    delivery,
+    failures,
+    handover,
+    inbox,
+    leases,
+    planning,
+    queries,
+    repairs,
+    saved_state,
+)
 from relay.storage import parts as part_rows
 from relay.storage import users as user_rows
 from relay.storage.database import Database
@@ -132,7 +144,7 @@ class MessagingDatabase(Database):
         claimed as by `claim_next_part`, unless another part of the user is open. Raises LeaseLost, without a change,
         when the claim is no longer ours.
         """
-        lease = part_rows.PartLease(self.owner, self._lease, mark) if claim_part else None
+        lease = planning.PartLease(self.owner, self._lease, mark) if claim_part else None
         complete = partial(inbox.complete, answer=answer, reason=reason, merged=merged, lease=lease)
 
         def work(tx: Tx) -> CompletedMessage:
@@ -185,7 +197,7 @@ class MessagingDatabase(Database):
             tx.locked_user(platform, user_id)
             if takeover_seconds is not None:
                 handover.take_over(tx, platform, user_id, takeover_seconds)
-            planned = part_rows.plan_parts(tx, platform, user_id, parts, Origin.OPERATOR, None, topic=topic)
+            planned = planning.plan_parts(tx, platform, user_id, parts, Origin.OPERATOR, None, topic=topic)
             reply_id = planned.reply_id
             assert reply_id is not None  # noqa: S101 (there is at least one part)
             return reply_id
@@ -209,7 +221,7 @@ class MessagingDatabase(Database):
         """
 
         def work(tx: Tx) -> Part | None:
-            part = part_rows.claim_part(tx, platform, user_id, part_rows.PartLease(self.owner, self._lease, mark))
+            part = part_rows.claim_part(tx, platform, user_id, planning.PartLease(self.owner, self._lease, mark))
             return self._in_our_time(tx, part) if part else None
 
         return await self._write(work)
@@ -276,7 +288,7 @@ class MessagingDatabase(Database):
 
         A part that was lost is planned again when `next_try` returns a delay, unless that would break the order.
         """
-        return await self._write(lambda tx: part_rows.record_status(tx, event, next_try), urgent=True)
+        return await self._write(lambda tx: delivery.record_status(tx, event, next_try), urgent=True)
 
     async def record_bill(self, platform: Platform, day: str, billed: Mapping[UserId, float]) -> None:
         """Store what the provider billed for the messages of a day (UTC, as 2026-11-27), by user, committed."""
@@ -354,7 +366,7 @@ class MessagingDatabase(Database):
 
         def work(tx: Tx) -> None:
             user_rows.touch_user(tx, platform, user_id)
-            part_rows.plan_notice(tx, platform, user_id, parts)
+            planning.plan_notice(tx, platform, user_id, parts)
 
         await self._write(work)
 

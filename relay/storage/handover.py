@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, update
+from sqlalchemy import Row, select, update
 
 from relay.core.messages import Kind, Origin, Outcome, Platform, UserId
 from relay.storage.history import add_message
@@ -19,6 +19,9 @@ from relay.storage.transactions import Tx, of_user
 
 def take_over(tx: Tx, platform: Platform, user_id: UserId, seconds: float) -> bool:
     """Let a person answer for the next `seconds`, again from now on if one does already; False for an unknown user."""
+    if tx.run(select(users.c.user_id).where(of_user(users, platform, user_id))).first() is None:
+        return False
+    _leave_open_messages(tx, platform, user_id)  # locks the inbox, so before the user
     row = tx.locked_user(platform, user_id)
     if row is None:
         return False
@@ -26,7 +29,6 @@ def take_over(tx: Tx, platform: Platform, user_id: UserId, seconds: float) -> bo
     changes = {"human_since": since, "human_until": tx.now + seconds, "updated_at": tx.now}
     tx.run(update(users).where(of_user(users, platform, user_id)).values(**changes))
     cancel_parts(tx, of_user(outbound, platform, user_id) & (outbound.c.origin == Origin.ANSWER), "a person took over")
-    _leave_open_messages(tx, platform, user_id)
     return True
 
 

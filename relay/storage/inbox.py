@@ -31,7 +31,8 @@ from relay.storage.charges import charge
 from relay.storage.held import as_held, discard, hold_open, release
 from relay.storage.history import add_message, clear_messages, count_answer
 from relay.storage.leases import is_claimable
-from relay.storage.parts import PartLease, plan_notice, plan_parts, retry_now
+from relay.storage.parts import retry_now
+from relay.storage.planning import PartLease, plan_notice, plan_parts
 from relay.storage.schema import inbound, is_open, outbound
 from relay.storage.transactions import Tx, Upsert, of_bound_user, user_parameters
 from relay.storage.users import change_user, touch_user

@@ -1,27 +1,20 @@
-"""The rows of the outbox inside a transaction: parts are planned, claimed and moved forward from state to state.
+"""The rows of the outbox inside a transaction: parts are claimed, sent, accepted, failed or cancelled.
 
-Every change of a state goes through `_set_state`, which keeps the counters correct. `_trim_history` removes from the
+Every change of a state goes through `set_state`, which keeps the counters correct. `_trim_history` removes from the
 history what could not be sent.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from sqlalchemy import Row, bindparam, delete, func, select, update
 
-from relay.core.channel import history_text
 from relay.core.errors import LeaseLost, SendError
 from relay.core.messages import (
     OPEN_PART_STATES,
-    SILENT_STATES,
-    Answer,
-    Claim,
-    DeliveryEvent,
-    NextTry,
     Origin,
     Part,
     PartId,
@@ -34,16 +27,15 @@ from relay.core.messages import (
     UserState,
     advance,
     db_safe,
-    db_safe_value,
 )
 from relay.storage.charges import charge
-from relay.storage.history import add_message
 from relay.storage.leases import is_claimable
-from relay.storage.schema import as_columns, conversations, delivery_events, in_states, is_open, outbound, users
-from relay.storage.transactions import Tx, Upsert, of_bound_user, of_user, user_parameters
+from relay.storage.planning import PartLease, claiming, part_of, plan_notice
+from relay.storage.schema import conversations, delivery_events, in_states, is_open, outbound, users
+from relay.storage.transactions import Tx, of_bound_user, of_user, user_parameters
 
 _PLANNED = is_open(outbound) & in_states(outbound, PartState.PLANNED)
-_UNDER_WAY = is_open(outbound) & in_states(outbound, PartState.SENDING, PartState.UNKNOWN)
+UNDER_WAY = is_open(outbound) & in_states(outbound, PartState.SENDING, PartState.UNKNOWN)
 """A part of the open states, together with all of them: otherwise SQLite does not use the index of open rows."""
 
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
@@ -51,7 +43,6 @@ _SEEN_OR_UNDER_WAY = (*_SEEN, PartState.SENDING, PartState.UNKNOWN)
 _ON_ITS_WAY = (PartState.SENT, PartState.DELIVERED, PartState.READ)
 LOST = (PartState.FAILED, PartState.UNDELIVERED)
 
-_PLAN = outbound.insert()
 _HEAD = (
     select(outbound)
     .where(of_bound_user(outbound), is_open(outbound))
@@ -61,10 +52,7 @@ _HEAD = (
 )
 _LOCKED = select(outbound).where(outbound.c.part_id == bindparam("part")).with_for_update()
 _CHANGE = update(outbound).where(outbound.c.id == bindparam("row")).returning(outbound)
-_OF_PROVIDER = select(outbound.c.part_id).where(
-    outbound.c.platform == bindparam("of_platform"), outbound.c.provider_id == bindparam("provider")
-)
-_statuses = (
+STATUSES = (
     select(delivery_events)
     .where(delivery_events.c.platform == bindparam("of_platform"))
     .where(delivery_events.c.provider_id == bindparam("provider"))
@@ -73,111 +61,10 @@ _statuses = (
 _other = outbound.alias()
 _of_same_user = (_other.c.platform == outbound.c.platform) & (_other.c.user_id == outbound.c.user_id)
 _TO_ACCEPT = _LOCKED.add_columns(
-    _statuses.order_by(None).exists().label("has_statuses"),
+    STATUSES.order_by(None).exists().label("has_statuses"),
     select(_other.c.id).where(_of_same_user, _other.c.id != outbound.c.id, is_open(_other)).exists().label("more"),
 )
-_LOSSES = _statuses.where(delivery_events.c.applied.is_(True), in_states(delivery_events, *LOST))
 _APPLIED = update(delivery_events).where(delivery_events.c.id == bindparam("event")).values(applied=True)
-_KEEP = Upsert(delivery_events, lambda row: row.on_conflict_do_nothing().returning(delivery_events.c.id))
-
-_UNCLAIMED = {"owner": None, "lease_until": 0.0, "attempts": 0, "attempted_at": None, "resends": 0}
-_COPIED = [field.name for field in fields(Part) if field.name in outbound.c and field.name != "id"]
-
-
-@dataclass(frozen=True, slots=True)
-class PartLease:
-    """How a part is claimed: by whom, for how many seconds, and whether it is marked as being sent at once."""
-
-    owner: str
-    seconds: float
-    mark: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedReply:
-    """The id of a planned reply, None without parts, and its first part if that was claimed."""
-
-    reply_id: ReplyId | None = None
-    first: Part | None = None
-
-
-def plan_parts(
-    tx: Tx,
-    platform: Platform,
-    user_id: UserId,
-    parts: Sequence[PlannedPart],
-    origin: Origin,
-    claim: Claim | None,
-    answer: Answer | None = None,
-    *,
-    topic: str | None = None,
-    remember: bool = True,
-    sender: str | None = None,
-    lease: PartLease | None = None,
-) -> PlannedReply:
-    """Plan the parts of one reply, if it has any, and add it to the history as the user will read it.
-
-    They are sent from the address to which the claimed message was written, or from `sender`, or like those before.
-    topic: of a message that replies to none.
-
-    The caller must have locked the user's row, so that the parts of two replies do not mix. With a lease, which is
-    given only when no other part of the user is open, the first part is claimed.
-    """
-    if not parts:
-        return PlannedReply()
-    reply_id = ReplyId(uuid.uuid4().hex)
-    common = {
-        "reply_id": reply_id,
-        "platform": platform,
-        "user_id": user_id,
-        "inbound_id": claim.id if claim else None,
-        "reply_to": claim.message.reply_to if claim else (topic and f"/{topic}"),
-        "sender": claim.message.to if claim else sender or _latest_sender(tx, platform, user_id),
-        "origin": origin,
-        "part_count": len(parts),
-        "state": PartState.PLANNED,
-        "due": tx.now,
-        "created_at": tx.now,
-        "updated_at": tx.now,
-        **_UNCLAIMED,
-    }
-    rows = [
-        {**common, **as_columns(outbound, part), "part_id": uuid.uuid4().hex, "number": n, "source": part.history_text}
-        for n, part in enumerate(parts, 1)
-    ]
-    if lease is not None:
-        rows[0] |= _claiming(tx, lease, PartState.PLANNED, attempts=1)
-    tx.run(_PLAN, rows)
-    for row in rows:
-        tx.count(platform, f"part:{row['state']}")
-    if remember:
-        text, in_context = history_text(parts), origin in {Origin.ANSWER, Origin.OPERATOR}
-        about: dict[str, Any] = {"answer": answer, "topic": claim.message.topic if claim else topic}
-        add_message(tx, platform, user_id, "assistant", text, in_context=in_context, reply_id=reply_id, **about)
-    return PlannedReply(reply_id, _part(db_safe_value(rows[0]), outcome_unknown=False) if lease else None)
-
-
-def _claiming(tx: Tx, lease: PartLease, state: str, *, attempts: int) -> dict[str, Any]:
-    """The changes by which a part is claimed, and marked if it was not sent before."""
-    changes = {"owner": lease.owner, "lease_until": tx.now + lease.seconds, "attempts": attempts}
-    if state != PartState.PLANNED:
-        return {**changes, "state": PartState.UNKNOWN}
-    return {**changes, "state": PartState.SENDING, "attempted_at": tx.now} if lease.mark else changes
-
-
-def _latest_sender(tx: Tx, platform: Platform, user_id: UserId) -> str | None:
-    """Our address from which the user got the newest part."""
-    sent = select(outbound.c.sender).where(of_user(outbound, platform, user_id), outbound.c.provider_id.is_not(None))
-    return cast("str | None", tx.run(sent.order_by(outbound.c.id.desc()).limit(1)).scalar())
-
-
-def plan_notice(
-    tx: Tx, platform: Platform, user_id: UserId, notice: Sequence[PlannedPart], claim: Claim | None = None
-) -> None:
-    """Plan a notice, unless it is empty or nothing may be sent to the user."""
-    user = tx.locked_user(platform, user_id) if notice else None
-    if user is not None and user.state not in SILENT_STATES:
-        plan_parts(tx, platform, user_id, notice, Origin.NOTICE, claim)
 
 
 def claim_part(tx: Tx, platform: Platform, user_id: UserId, lease: PartLease) -> Part | None:
@@ -185,9 +72,9 @@ def claim_part(tx: Tx, platform: Platform, user_id: UserId, lease: PartLease) ->
     head = tx.run(_HEAD, user_parameters(platform, user_id)).first()
     if head is None or not is_claimable(head, tx.now):
         return None
-    changes = {"state": head.state, **_claiming(tx, lease, head.state, attempts=head.attempts + 1)}
-    row = _set_state(tx, head, **changes)
-    part = _part(row._asdict(), outcome_unknown=head.state != PartState.PLANNED)
+    changes = {"state": head.state, **claiming(tx, lease, head.state, attempts=head.attempts + 1)}
+    row = set_state(tx, head, **changes)
+    part = part_of(row._asdict(), outcome_unknown=head.state != PartState.PLANNED)
     # An opt-out cancels what is planned; only a part that was under way then can still be open.
     return replace(part, withdrawn=True) if head.attempts and _opted_out_since(tx, head) else part
 
@@ -200,12 +87,7 @@ def _opted_out_since(tx: Tx, row: Row[Any]) -> bool:
     return bool(row.created_at < (user.settings or {}).get("opted_out_at", 0.0))
 
 
-def _part(row: Mapping[str, Any], *, outcome_unknown: bool) -> Part:
-    own = {"id": row["part_id"], "count": row["part_count"], "origin": Origin(row["origin"])}
-    return Part(**{**{name: row[name] for name in _COPIED}, **own, "outcome_unknown": outcome_unknown})
-
-
-def _set_state(tx: Tx, row: Row[Any], state: PartState, **changes: Any) -> Row[Any]:
+def set_state(tx: Tx, row: Row[Any], state: PartState, **changes: Any) -> Row[Any]:
     """Change a part and the counters of the states; the changed row."""
     if state != row.state:
         platform = Platform(row.platform)
@@ -215,13 +97,13 @@ def _set_state(tx: Tx, row: Row[Any], state: PartState, **changes: Any) -> Row[A
     return cast("Row[Any]", tx.run(_CHANGE, values).one())
 
 
-def _locked(tx: Tx, part_id: PartId) -> Row[Any] | None:
+def locked_part(tx: Tx, part_id: PartId) -> Row[Any] | None:
     return cast("Row[Any] | None", tx.run(_LOCKED, {"part": part_id}).first())
 
 
 def _claimed(tx: Tx, part: Part) -> Row[Any]:
     """The locked row of a claimed part; owner and attempts are the fencing token. Raises LeaseLost."""
-    row = _locked(tx, part.id)
+    row = locked_part(tx, part.id)
     if row is None or row.owner != part.owner or row.attempts != part.attempts or row.state not in OPEN_PART_STATES:
         raise LeaseLost(f"part {part.id} is no longer ours")
     return row
@@ -234,7 +116,7 @@ def begin_part(tx: Tx, part: Part, lease: float) -> Part:
     if part.outcome_unknown:
         changes |= {"resends": row.resends + 1, "attempts": row.attempts + 1}
         tx.count(part.platform, "resends")
-    return _part(_set_state(tx, row, PartState.SENDING, **changes)._asdict(), outcome_unknown=False)
+    return part_of(set_state(tx, row, PartState.SENDING, **changes)._asdict(), outcome_unknown=False)
 
 
 def accept_part(tx: Tx, part: Part, receipt: Receipt) -> bool:
@@ -242,24 +124,24 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> bool:
 
     Whether another part of the user may be open.
     """
-    _lock_provider_id(tx, part.platform, receipt.provider_id)
+    lock_provider_id(tx, part.platform, receipt.provider_id)
     named = {"of_platform": part.platform, "provider": receipt.provider_id}
     found = tx.run(_TO_ACCEPT, {"part": part.id, **named}).first()
     if found is None:
         return True  # deleted meanwhile, together with the user
     # On PostgreSQL a status that found the part was perhaps recorded while we waited for the row: it left the id there.
     came_early = found.has_statuses or found.provider_id is not None
-    statuses = tx.run(_statuses, named).all() if came_early else []
+    statuses = tx.run(STATUSES, named).all() if came_early else []
     if found.state in OPEN_PART_STATES and any(status.applied and status.state in LOST for status in statuses):
         return True  # the status of its loss came first, and the part is planned again
     is_charged = found.cost_usd is not None and found.provider_id == receipt.provider_id
-    row = _note_acceptance(tx, found, receipt.provider_id, receipt.segments)
+    row = note_acceptance(tx, found, receipt.provider_id, receipt.segments)
     if receipt.cost_usd and not is_charged:
         row = _charge(tx, row, receipt.cost_usd)
-    row = _apply_status(tx, row, receipt.state)
+    row = apply_status(tx, row, receipt.state)
     for status in statuses:
         if not status.applied:
-            row = _apply_status(tx, row, PartState(status.state), status.error_code, status.error)
+            row = apply_status(tx, row, PartState(status.state), status.error_code, status.error)
             tx.run(_APPLIED, {"event": status.id})
     if receipt.pause and row.state == PartState.ACCEPTED:
         _delay_next(tx, row, tx.now + receipt.pause)
@@ -269,7 +151,7 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> bool:
 def _charge(tx: Tx, row: Row[Any], usd: float) -> Row[Any]:
     """Add the cost of an accepted attempt to the part and to what its user costs; the changed row."""
     charge(tx, Platform(row.platform), UserId(row.user_id), usd, segments_out=row.segments)
-    return _set_state(tx, row, PartState(row.state), cost_usd=(row.cost_usd or 0.0) + usd)
+    return set_state(tx, row, PartState(row.state), cost_usd=(row.cost_usd or 0.0) + usd)
 
 
 def _delay_next(tx: Tx, row: Row[Any], due: float) -> None:
@@ -278,25 +160,25 @@ def _delay_next(tx: Tx, row: Row[Any], due: float) -> None:
     tx.run(update(outbound).where(following, _PLANNED, outbound.c.attempts == 0).values(due=due))
 
 
-def _lock_provider_id(tx: Tx, platform: Platform, provider_id: str) -> None:
+def lock_provider_id(tx: Tx, platform: Platform, provider_id: str) -> None:
     """Serialise an acceptance and a status that has only the provider's id, so that one of them sees the other."""
     if tx.connection.dialect.name == "postgresql":
         tx.run(select(func.pg_advisory_xact_lock(func.hashtext(db_safe(f"{platform} {provider_id}")))))
 
 
-def _note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | None) -> Row[Any]:
+def note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | None) -> Row[Any]:
     """Move the part to accepted, unless an earlier status has moved it further; the changed row."""
     segments = segments or row.segments
     changes: dict[str, Any] = {"provider_id": provider_id, "lease_until": 0, "segments": segments}
     counted = row.segments
-    if _awaits_acceptance(row):
+    if awaits_acceptance(row):
         changes["accepted_at"] = tx.now
         counted = 0
     tx.count(Platform(row.platform), "segments", segments - counted)
-    return _set_state(tx, row, advance(PartState(row.state), PartState.ACCEPTED), **changes)
+    return set_state(tx, row, advance(PartState(row.state), PartState.ACCEPTED), **changes)
 
 
-def _awaits_acceptance(row: Row[Any]) -> bool:
+def awaits_acceptance(row: Row[Any]) -> bool:
     """Whether the part is sent for the first time, or again after it was lost."""
     return row.accepted_at is None or row.state in OPEN_PART_STATES
 
@@ -310,7 +192,7 @@ def postpone_part(tx: Tx, part: Part, state: PartState, due: float, error: SendE
     changes = {"due": due, "lease_until": 0, "accepted_at": None, "error_code": error.code, "error": error.message}
     if row.attempted_at is not None:  # an attempt in the future was made before the clock was set back
         changes["attempted_at"] = min(row.attempted_at, tx.now)
-    _set_state(tx, row, state, **changes)
+    set_state(tx, row, state, **changes)
 
 
 def fail_part(
@@ -319,7 +201,7 @@ def fail_part(
     """Fail a claimed part for good, with its consequences; see `record_failed`. Raises LeaseLost."""
     tx.locked_user(part.platform, part.user_id)
     row = _claimed(tx, part)
-    row = _set_state(tx, row, PartState.FAILED, lease_until=0, error_code=error.code, error=error.message)
+    row = set_state(tx, row, PartState.FAILED, lease_until=0, error_code=error.code, error=error.message)
     _after_failure(tx, row, user_state)
     if row.origin != Origin.NOTICE:
         plan_notice(tx, part.platform, part.user_id, notice)
@@ -339,7 +221,7 @@ def cancel_parts(tx: Tx, which: Any, reason: str) -> None:
     """Cancel the planned parts that match `which`, and remove their unsent text from the history."""
     rows = tx.run(select(outbound).where(which, _PLANNED).with_for_update()).all()
     for row in rows:
-        _set_state(tx, row, PartState.CANCELED, error=reason, lease_until=0)
+        set_state(tx, row, PartState.CANCELED, error=reason, lease_until=0)
     for reply_id in {row.reply_id for row in rows}:
         _trim_history(tx, ReplyId(reply_id))
 
@@ -358,85 +240,13 @@ def _trim_history(tx: Tx, reply_id: ReplyId) -> None:
         tx.count_messages(Platform(message.platform), UserId(message.user_id), -1)
 
 
-def record_status(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
-    """Store a delivery status and apply it to its part; see `record_delivery`."""
-    part_id = event.part_id
-    if part_id is None:
-        _lock_provider_id(tx, event.platform, event.provider_id)
-        part_id = tx.run(_OF_PROVIDER, {"of_platform": event.platform, "provider": event.provider_id}).scalar()
-    kept = {"part_id": part_id, "error_code": event.error_code or "", "applied": part_id is not None}
-    over = _is_lost(tx, event.platform, event.provider_id)
-    if tx.run(_KEEP, {**as_columns(delivery_events, event), **kept}).first() is None:
-        return False
-    tx.count(event.platform, "delivery_events")
-    row = _row_for_status(tx, part_id, event.state) if part_id is not None else None
-    # The status of an attempt that was lost is irrelevant once the part is being sent again, or was.
-    is_past = over and row is not None and (row.state in OPEN_PART_STATES or row.provider_id != event.provider_id)
-    if row is not None and is_past and _settles(row, event, next_try):
-        _apply_status(tx, row, event.state, event.error_code, event.error, event.user_state)
-    elif row is not None and not is_past:
-        if _awaits_acceptance(row):
-            row = _note_acceptance(tx, row, event.provider_id, None)
-        if not (event.state in LOST and _plan_again(tx, row, event, next_try)):
-            _apply_status(tx, row, event.state, event.error_code, event.error, event.user_state)
-    return True
-
-
-def _settles(row: Row[Any], event: DeliveryEvent, next_try: NextTry) -> bool:
-    """Whether a later status of a lost attempt, whose repetition is only planned, is more certain than the loss."""
-    if row.state != PartState.PLANNED or row.provider_id != event.provider_id:
-        return False
-    arrived = event.state in {PartState.DELIVERED, PartState.READ}
-    return arrived or (event.state in LOST and next_try(1, 0.0) is None)
-
-
-def _is_lost(tx: Tx, platform: Platform, provider_id: str) -> bool:
-    """Whether an earlier status reported the loss of this attempt."""
-    return tx.run(_LOSSES, {"of_platform": platform, "provider": provider_id}).first() is not None
-
-
-def _plan_again(tx: Tx, row: Row[Any], event: DeliveryEvent, next_try: NextTry) -> bool:
-    """Plan a lost part once more, if `next_try` allows it and the order of messages is kept; False otherwise."""
-    if advance(PartState(row.state), event.state) == row.state or _would_be_out_of_order(tx, row):
-        return False
-    pause = next_try(row.attempts, tx.now - row.created_at)
-    if pause is None:
-        return False
-    # The id of the lost attempt stays until there is another, so that a lookup does not take it for the new one.
-    _set_state(tx, row, PartState.PLANNED, due=tx.now + pause, error_code=event.error_code, error=event.error)
-    return True
-
-
-def _would_be_out_of_order(tx: Tx, row: Row[Any]) -> bool:
-    """Whether a later part has left, or an earlier part of the reply was lost."""
-    after = of_user(outbound, Platform(row.platform), UserId(row.user_id)) & (outbound.c.id > row.id)
-    before = (outbound.c.reply_id == row.reply_id) & (outbound.c.number < row.number)
-    return any(
-        tx.run(select(outbound.c.id).where(which).limit(1)).first() is not None
-        for which in (
-            after & outbound.c.provider_id.is_not(None),
-            after & _UNDER_WAY,
-            before & in_states(outbound, *LOST),
-        )
-    )
-
-
 def retry_now(tx: Tx, platform: Platform, user_id: UserId) -> None:
     """Make the user's parts that wait for redelivery due now: a user who writes is reachable again."""
     waits = _PLANNED & (outbound.c.due > tx.now) & outbound.c.accepted_at.is_not(None)
     tx.run(update(outbound).where(of_user(outbound, platform, user_id), waits).values(due=tx.now))
 
 
-def _row_for_status(tx: Tx, part_id: PartId, state: PartState) -> Row[Any] | None:
-    """The locked row of the part; the user is locked first when the status changes user or history."""
-    if state in LOST:
-        whose = tx.run(select(outbound.c.platform, outbound.c.user_id).where(outbound.c.part_id == part_id)).first()
-        if whose is not None:
-            tx.locked_user(Platform(whose.platform), UserId(whose.user_id))
-    return _locked(tx, part_id)
-
-
-def _apply_status(
+def apply_status(
     tx: Tx,
     row: Row[Any],
     state: PartState,
@@ -447,7 +257,7 @@ def _apply_status(
     """Move the part to the reported state if that is forward; the row afterwards."""
     if advance(PartState(row.state), state) == row.state:
         return row
-    row = _set_state(tx, row, state, **({"error_code": code, "error": error or ""} if code else {}))
+    row = set_state(tx, row, state, **({"error_code": code, "error": error or ""} if code else {}))
     if state in LOST:
         _after_failure(tx, row, user_state)
     elif state in _ON_ITS_WAY and row.number < row.part_count:

@@ -23,7 +23,8 @@ from relay.core.messages import (
     db_safe_value,
 )
 from relay.storage import audit
-from relay.storage.parts import LOST, cancel_parts, plan_parts
+from relay.storage.parts import LOST, cancel_parts
+from relay.storage.planning import plan_parts
 from relay.storage.schema import conversations, inbound, outbound
 from relay.storage.transactions import Tx, of_user
 
@@ -116,6 +117,10 @@ def _failed_part(tx: Tx, part_id: str) -> Row[Any]:
 
 
 def _part(tx: Tx, part_id: str) -> Row[Any]:
+    """The locked row; its user is locked before, in the order of all transactions."""
+    whose = tx.run(select(outbound.c.platform, outbound.c.user_id).where(outbound.c.part_id == part_id)).first()
+    if whose is not None:
+        tx.locked_user(Platform(whose.platform), UserId(whose.user_id))
     row: Row[Any] | None = tx.run(select(outbound).where(outbound.c.part_id == part_id).with_for_update()).first()
     if row is None:
         raise NotRepaired("there is no such part any more")

@@ -1,0 +1,142 @@
+"""Plans replies in the outbox, inside a transaction, and says how a part is claimed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, cast
+
+from sqlalchemy import select
+
+from relay.core.channel import history_text
+from relay.core.messages import (
+    SILENT_STATES,
+    Answer,
+    Claim,
+    Origin,
+    Part,
+    PartState,
+    PlannedPart,
+    Platform,
+    ReplyId,
+    UserId,
+    db_safe_value,
+)
+from relay.storage.history import add_message
+from relay.storage.schema import as_columns, outbound
+from relay.storage.transactions import Tx, of_user
+
+_PLAN = outbound.insert()
+_UNCLAIMED = {"owner": None, "lease_until": 0.0, "attempts": 0, "attempted_at": None, "resends": 0}
+
+_COPIED = [field.name for field in fields(Part) if field.name in outbound.c and field.name != "id"]
+
+
+@dataclass(frozen=True, slots=True)
+class PartLease:
+    """How a part is claimed: by whom, for how many seconds, and whether it is marked as being sent at once."""
+
+    owner: str
+    seconds: float
+    mark: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedReply:
+    """The id of a planned reply, None without parts, and its first part if that was claimed."""
+
+    reply_id: ReplyId | None = None
+    first: Part | None = None
+
+
+def plan_parts(
+    tx: Tx,
+    platform: Platform,
+    user_id: UserId,
+    parts: Sequence[PlannedPart],
+    origin: Origin,
+    claim: Claim | None,
+    answer: Answer | None = None,
+    *,
+    topic: str | None = None,
+    remember: bool = True,
+    sender: str | None = None,
+    lease: PartLease | None = None,
+) -> PlannedReply:
+    """Plan the parts of one reply, if it has any, and add it to the history as the user will read it.
+
+    They are sent from the address to which the claimed message was written, or from `sender`, or like those before.
+    topic: of a message that replies to none.
+
+    The caller must have locked the user's row, so that the parts of two replies do not mix. With a lease, which is
+    given only when no other part of the user is open, the first part is claimed.
+    """
+    if not parts:
+        return PlannedReply()
+    about: dict[str, Any] = {
+        "platform": platform,
+        "user_id": user_id,
+        "inbound_id": claim.id if claim else None,
+        "reply_to": claim.message.reply_to if claim else (topic and f"/{topic}"),
+        "sender": claim.message.to if claim else sender or _latest_sender(tx, platform, user_id),
+        "origin": origin,
+    }
+    rows = _new_rows(tx, parts, about)
+    reply_id = ReplyId(rows[0]["reply_id"])
+    if lease is not None:
+        rows[0] |= claiming(tx, lease, PartState.PLANNED, attempts=1)
+    tx.run(_PLAN, rows)
+    for row in rows:
+        tx.count(platform, f"part:{row['state']}")
+    if remember:
+        text, in_context = history_text(parts), origin in {Origin.ANSWER, Origin.OPERATOR}
+        where: dict[str, Any] = {"answer": answer, "topic": claim.message.topic if claim else topic}
+        add_message(tx, platform, user_id, "assistant", text, in_context=in_context, reply_id=reply_id, **where)
+    return PlannedReply(reply_id, part_of(db_safe_value(rows[0]), outcome_unknown=False) if lease else None)
+
+
+def _new_rows(tx: Tx, parts: Sequence[PlannedPart], about: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a new reply: what all share, then the text of each part."""
+    common = {
+        **about,
+        "reply_id": uuid.uuid4().hex,
+        "part_count": len(parts),
+        "state": PartState.PLANNED,
+        "due": tx.now,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+        **_UNCLAIMED,
+    }
+    return [
+        {**common, **as_columns(outbound, part), "part_id": uuid.uuid4().hex, "number": n, "source": part.history_text}
+        for n, part in enumerate(parts, 1)
+    ]
+
+
+def claiming(tx: Tx, lease: PartLease, state: str, *, attempts: int) -> dict[str, Any]:
+    """The changes by which a part is claimed, and marked if it was not sent before."""
+    changes = {"owner": lease.owner, "lease_until": tx.now + lease.seconds, "attempts": attempts}
+    if state != PartState.PLANNED:
+        return {**changes, "state": PartState.UNKNOWN}
+    return {**changes, "state": PartState.SENDING, "attempted_at": tx.now} if lease.mark else changes
+
+
+def _latest_sender(tx: Tx, platform: Platform, user_id: UserId) -> str | None:
+    """Our address from which the user got the newest part."""
+    sent = select(outbound.c.sender).where(of_user(outbound, platform, user_id), outbound.c.provider_id.is_not(None))
+    return cast("str | None", tx.run(sent.order_by(outbound.c.id.desc()).limit(1)).scalar())
+
+
+def plan_notice(
+    tx: Tx, platform: Platform, user_id: UserId, notice: Sequence[PlannedPart], claim: Claim | None = None
+) -> None:
+    """Plan a notice, unless it is empty or nothing may be sent to the user."""
+    user = tx.locked_user(platform, user_id) if notice else None
+    if user is not None and user.state not in SILENT_STATES:
+        plan_parts(tx, platform, user_id, notice, Origin.NOTICE, claim)
+
+
+def part_of(row: Mapping[str, Any], *, outcome_unknown: bool) -> Part:
+    own = {"id": row["part_id"], "count": row["part_count"], "origin": Origin(row["origin"])}
+    return Part(**{**{name: row[name] for name in _COPIED}, **own, "outcome_unknown": outcome_unknown})
