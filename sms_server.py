@@ -24,7 +24,6 @@ from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
 from relay.channels.sms import reconciliation, texts
 from relay.channels.sms.bills import ROUND_SECONDS, Bills
-from relay.channels.sms.periodic import Periodic
 from relay.channels.sms.reconciliation import Reconciliation
 from relay.channels.sms.senders import addressee
 from relay.channels.sms.settings import SmsSettings, credentials
@@ -35,6 +34,7 @@ from relay.config.logs import REFUSALS
 from relay.config.settings import load_settings
 from relay.core.errors import PayloadError
 from relay.core.messages import PlannedPart, User, UserId
+from relay.core.periodic import Periodic
 from relay.core.text import strip_controls
 from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
@@ -47,6 +47,9 @@ refusals = logging.getLogger(REFUSALS)
 
 # An empty document: the answer goes by the REST API, because a model may need longer than Twilio's 15 seconds.
 EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
+
+SOON = 60.0
+"""Seconds after the start until Twilio is asked about the past, so that servers which restart often do it, too."""
 
 MAX_SHOWN_SPENDERS = 10
 MAX_SHOWN_URL = 200
@@ -65,21 +68,13 @@ class SmsServer(ChannelServer[SmsSettings, SmsService]):
     async def start(self) -> None:
         _warn(self.settings)
         await super().start()
-        self._periodic = self._periodic_tasks()
-        for task in self._periodic:
-            task.start()
 
-    async def stop(self) -> None:
-        for task in self._periodic:
-            await task.stop()
-        await super().stop()
-
-    def _periodic_tasks(self) -> tuple[Periodic, ...]:
+    def periodic(self) -> tuple[Periodic, ...]:
         lost = Reconciliation(self.database, self.service.fetch_status, self.pipeline.outbox.record_status)
         bills = Bills(self.database, self.service.fetch_bill)
         return (
-            Periodic("reconciliation", reconciliation.ROUND_SECONDS, lost.once),
-            Periodic("bills", ROUND_SECONDS, bills.once),
+            Periodic("sms-reconciliation", reconciliation.ROUND_SECONDS, lost.once, first_after=SOON),
+            Periodic("sms-bills", ROUND_SECONDS, bills.once, first_after=SOON),
         )
 
     def links(self) -> dict[str, str]:

@@ -28,9 +28,10 @@ from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
 from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
 from relay.core.metrics import Metrics
+from relay.core.periodic import Periodic
 from relay.core.pipeline import Pipeline
 from relay.core.prompt import PromptBuilder, channel_prompt
-from relay.core.retention import Retention
+from relay.core.retention import retention
 from relay.core.store import Store
 from relay.core.text import is_blank
 from relay.llm.client import LlmClient
@@ -88,12 +89,21 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
     async def start(self) -> None:
         """Start the workers; the database was started before."""
         await self.pipeline.start()
+        self._periodic = self.periodic()
+        for task in self._periodic:
+            task.start()
 
     async def stop(self) -> None:
         """The reverse of `start`, within the time budget of relay.core.shutdown."""
+        for task in self._periodic:
+            await task.stop()
         await self.pipeline.stop()
 
     # -- additions of a channel ----------------------------------------------------------------------------------------
+
+    def periodic(self) -> tuple[Periodic, ...]:
+        """What runs again and again beside the pipeline."""
+        return ()
 
     def facts(self) -> dict[str, Any]:
         """Facts for the home page of the server, public."""
@@ -268,10 +278,10 @@ def create_channel_app(
             await host.database.start()
             for server in servers:
                 await server.start()
-            retention = Retention(host.database, settings.keep_days)
-            retention.start()
+            pruning = retention(host.database, settings.keep_days)
+            pruning.start()
             yield
-            await retention.stop()
+            await pruning.stop()
             await asyncio.gather(*(server.stop() for server in servers))
             await host.database.stop(settings.stop_seconds * shutdown.DATABASE)
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from relay.channels.registry import PLATFORMS
 from relay.core.messages import DeliveryEvent, InboundMessage, PartState, UserId
-from relay.core.retention import PAUSE_SECONDS, ROUND_SECONDS, Retention
+from relay.core.retention import PAUSE_SECONDS, ROUND_SECONDS, retention
 from relay.storage import queries
 from relay.storage.schema import delivery_events, inbound, users
 from tests.core.harness import ANN, BOB, CAT, NewRelay, RelayHarness
@@ -31,14 +31,14 @@ async def _status(relay: RelayHarness) -> dict[str, object]:
 
 async def _round(relay: RelayHarness, keep_days: int = 10) -> None:
     """Prune until the pause of an hour."""
-    retention = Retention(relay.database, keep_days, relay.clock.sleep)
-    retention.start()
+    pruning = retention(relay.database, keep_days, sleep=relay.clock.sleep)
+    pruning.start()
     while not relay.clock.sleeping(ROUND_SECONDS):
         await relay.until(lambda: relay.clock.sleeping(PAUSE_SECONDS) + relay.clock.sleeping(ROUND_SECONDS) > 0)
         if relay.clock.sleeping(PAUSE_SECONDS):
             relay.clock.advance(PAUSE_SECONDS)
             await asyncio.sleep(0)
-    await retention.stop()
+    await pruning.stop()
 
 
 async def test_old_messages_go_and_everything_else_stays(new_relay: NewRelay) -> None:
