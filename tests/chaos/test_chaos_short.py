@@ -20,7 +20,7 @@ async def test_nothing_is_lost_doubled_or_out_of_order_while_processes_die_and_p
         folder=tmp_path,
         telegram_mode="webhook",
         pause=2,
-        drain=240,
+        drain=120,
         pauses=(0.3, 1),
         between_kills=(1, 2.5),
     )
