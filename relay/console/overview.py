@@ -18,6 +18,7 @@ from relay.config.settings import Settings
 from relay.console.servers import ServerState
 from relay.core.errors import StorageError
 from relay.core.messages import PartState, Platform, db_safe
+from relay.core.store import PAUSED
 from relay.core.text import timestamp
 from relay.storage import queries
 from relay.storage.daily_totals import day_totals
@@ -27,8 +28,6 @@ USERS_PER_PAGE = 25
 ROWS_PER_LIST = 20
 MIN_SEARCHED = 2
 """A shorter text is searched in names and addresses only."""
-
-PAUSED = "paused"
 
 QueryRunner = Callable[[Callable[[Connection], dict[str, Any]]], Awaitable[dict[str, Any]]]
 """Runs a query in a transaction of the database. Raises StorageError."""

@@ -33,7 +33,7 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.retry import SEND_BACKOFF, next_delay
-from relay.core.store import Store
+from relay.core.store import PAUSED, Store
 from relay.core.user_workers import UserWorkers
 
 log = logging.getLogger("relay.core.outbox")
@@ -57,8 +57,6 @@ MAX_DESTINATION_ATTEMPTS = 5
 
 MAX_MOVES = 5
 """How often a part follows its user to a new address, in one process, before that counts as any other refusal."""
-
-PAUSED = "paused"
 
 _RECORD_PAUSE_SECONDS = 1.0
 

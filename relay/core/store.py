@@ -35,6 +35,9 @@ from relay.core.priority import Priority
 
 T = TypeVar("T")
 
+PAUSED = "paused"
+"""The name of the state (`set_state`) of a channel whose sending is paused: {"reason", "until" (epoch seconds)}."""
+
 
 class Store(Protocol):
     """A transaction a verb; what it wrote is committed when it returns."""

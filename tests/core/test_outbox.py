@@ -12,7 +12,8 @@ from relay.channels.sms.spec import SMS
 from relay.core.circuit import SEND_PAUSES, CircuitState
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import DeliveryEvent, Part, PartState, Receipt, UserId
-from relay.core.outbox import MAX_MOVES, PAUSED, PERHAPS_LOST
+from relay.core.outbox import MAX_MOVES, PERHAPS_LOST
+from relay.core.store import PAUSED
 from relay.storage.schema import outbound
 from tests.core.harness import ANN, BOB, CAT, NewRelay, RelayHarness, ScriptedChannel
 
