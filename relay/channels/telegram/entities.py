@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from relay.channels.telegram.code_cuts import best_code_cut
-from relay.channels.telegram.markdown import clean_telegram, render
+from relay.channels.telegram.rendering import clean_telegram, render
 from relay.channels.telegram.spans import Span, Styled
 from relay.core.cutting import best_cut, reach, utf16_offsets
 from relay.core.messages import PlannedPart

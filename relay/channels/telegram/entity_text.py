@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.channels.telegram.json_fields import is_integer, object_at, objects, optional, text_at
-from relay.channels.telegram.markdown import clean_telegram
+from relay.channels.telegram.rendering import clean_telegram
 from relay.core.text import is_blank
 
 _MAX_URL = 2048

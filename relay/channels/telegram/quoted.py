@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from relay.channels.telegram.entity_text import read_entity_text
 from relay.channels.telegram.json_fields import object_at, optional, text_at
-from relay.channels.telegram.markdown import clean_telegram
+from relay.channels.telegram.rendering import clean_telegram
 from relay.channels.telegram.rich_text import rich_markdown
 from relay.core.names import name_or_none
 from relay.core.text import is_blank

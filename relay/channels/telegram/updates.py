@@ -15,8 +15,8 @@ from telegram import Message
 
 from relay.channels.telegram.entity_text import read_entity_text, read_plain_text
 from relay.channels.telegram.json_fields import is_integer, object_at, optional, required, text_at
-from relay.channels.telegram.markdown import clean_telegram
 from relay.channels.telegram.quoted import display_name, forwarded_from, replied_to
+from relay.channels.telegram.rendering import clean_telegram
 from relay.channels.telegram.rich_text import as_quote, rich_markdown
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import PayloadError

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.channels.telegram.entities import CUT_NOTICE, EMPTY_NOTICE, MAX_ENTITIES, MAX_UNITS, plan
-from relay.channels.telegram.markdown import render
+from relay.channels.telegram.rendering import render
 from relay.core.channel import history_text
 from relay.core.cutting import utf16_length
 from relay.core.messages import PlannedPart

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.channels.telegram.entities import plan
-from relay.channels.telegram.markdown import render
+from relay.channels.telegram.rendering import render
 
 GALLERY = json.loads((Path(__file__).parent / "gallery" / "answers.json").read_text("utf-8"))
 WORD = re.compile("word|other|third|\u8bf7\u770b")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.channels.telegram.markdown import render
+from relay.channels.telegram.rendering import render
 from relay.core.markdown_source import escape_markdown as escape
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from relay.channels.telegram.markdown import render
+from relay.channels.telegram.rendering import render
 from relay.channels.telegram.settings import bot_token, webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.texts import EDITED_HINT, EMPTY_TEXT, TEXT_ONLY

@@ -17,7 +17,7 @@ from relay.channels.telegram.tables import write_table
 from relay.core.markdown_source import Event
 from relay.core.markup import parse
 
-log = logging.getLogger("relay.channels.telegram.markdown")
+log = logging.getLogger("relay.channels.telegram.rendering")
 
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _NO_BLOCKS: Final = frozenset(
