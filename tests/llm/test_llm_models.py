@@ -39,6 +39,13 @@ async def test_what_is_not_known_is_left_out(upstream: Upstream, tmp_path: Path)
         rows = (await server.http.get("/api/tags")).json()["models"]
         assert (await server.http.get("/v1/models/org/m")).json()["id"] == "org/m"
         missing = await server.http.get("/v1/models/none")
+        endless = await server.http.get(f"/v1/models/{'A' * 20_000}")
+        asked = await server.http.post(
+            "/api/chat",
+            json={"model": "A" * 20_000, "messages": [{"role": "user", "content": "hello"}], "stream": False},
+        )
+    assert (endless.status_code, asked.status_code) == (404, 404)
+    assert len(endless.content) < 1000 > len(asked.content)
     assert "relay.context_length" not in shown["model_info"]
     assert shown["capabilities"] == ["completion", "tools", "vision"]
     assert [row["name"] for row in rows] == ["default", "org/m"]

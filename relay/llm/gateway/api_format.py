@@ -28,6 +28,9 @@ _RESPONSES = {
 }
 """HTTP status and hint by kind; AUTH is 502 because our key is wrong, not the caller's."""
 
+MAX_SHOWN_NAME = 100
+"""Characters of a model's name that an error repeats: what a stranger asks for may be as long as a URL."""
+
 
 def status_of(error: ModelError) -> int:
     """The HTTP status of a response that failed with this error."""

@@ -10,6 +10,7 @@ from relay.core.circuit import CircuitState
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.text import timestamp
 from relay.llm.chat import ModelFacts, Provider, ProviderError, ProviderStatus
+from relay.llm.gateway.api_format import MAX_SHOWN_NAME
 from relay.llm.gateway.breaker import Breaker
 from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.fair_queue import FairQueue
@@ -123,7 +124,9 @@ class Backend:
         if (tagged := f"{wanted}:latest") in names:
             return tagged
         there = ", ".join(names[:12])
-        raise ModelError(ModelFailure.NOT_FOUND, f"{self.name} has no model {wanted!r}; there are: {there}")
+        raise ModelError(
+            ModelFailure.NOT_FOUND, f"{self.name} has no model {wanted[:MAX_SHOWN_NAME]!r}; there are: {there}"
+        )
 
     @property
     def _models(self) -> tuple[ModelFacts, ...]:

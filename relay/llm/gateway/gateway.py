@@ -13,7 +13,7 @@ from typing import Any
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
 from relay.llm.chat import ChatRequest, ModelFacts, RequestTiming
-from relay.llm.gateway.api_format import AnswerSummary, hint_of
+from relay.llm.gateway.api_format import MAX_SHOWN_NAME, AnswerSummary, hint_of
 from relay.llm.gateway.backend import Backend
 from relay.llm.gateway.chain import Chain
 from relay.llm.gateway.environment import Environment
@@ -186,7 +186,7 @@ class Gateway:
         for known in (tagged for short in names for tagged in (short, f"{short}:latest")):
             if known in models:
                 return models[known]
-        raise ModelError(ModelFailure.NOT_FOUND, f"model {name!r} not found")
+        raise ModelError(ModelFailure.NOT_FOUND, f"model {name[:MAX_SHOWN_NAME]!r} not found")
 
     def _chosen(self, name: str) -> ModelFacts:
         """The facts of the model that answers to `default` or an alias now."""
