@@ -152,32 +152,15 @@ class Conversation:
         crashes = claim.attempts - 1 - claim.failures
         if crashes >= MAX_ATTEMPTS:
             return await self._give_up(claim, f"was claimed {crashes} times without an end")
-        message = claim.message
         exchanges, is_billed = self._settings.history_exchanges, self._channel.is_billed
         context = await self._inbox.load_context(claim, exchanges, MAX_MERGED, spending=is_billed)
+        claim, decision = await self._decided(claim, context)
         user = context.user
-        decision = self._channel.decide(message, user)
-        if decision.permitted is not None:
-            with self.workers.waiting():
-                decision = await decision.permitted()
-        if message.kind is Kind.EDITED:
-            claim, decision = _edit(claim, decision, context)
-        if ignored := self._channel.why_ignored(message, context.recent):
-            decision = Decision(reason=ignored, state=decision.state)
-        if message.kind is Kind.MEDIA and await self._debounce.is_continued(claim, context):
-            decision = Decision(reason="it is part of another message")
         if user is not None and user.is_with_person(self._clock()) and _is_for_the_ai(decision):
-            left = Decision(reason="a person answers", state=decision.state)
-            more = await self._complete(claim, left, [], outcome=Outcome.LEFT_TO_PERSON, reason=left.reason)
-            await self._tell_operators(message, user)
-            return more
+            return await self._leave_to_person(claim, decision, user)
         refused = self._refusal(claim, decision, context)
-        if refused is None and _is_for_the_ai(decision) and self._asks_for_person(message):
-            seconds = self._settings.takeover_hours * 3600
-            handed = Decision(reply=HANDED_OVER, left_for_seconds=seconds, state=decision.state)
-            more = await self._complete(claim, handed, self._channel.plan(HANDED_OVER))
-            await self._tell_operators(message, user)
-            return more
+        if refused is None and _is_for_the_ai(decision) and self._asks_for_person(claim.message):
+            return await self._hand_over(claim, decision, user)
         if refused is None and decision.prompt is not None:
             if user is not None and user.state is UserState.PAUSED:
                 decision = replace(decision, state=UserState.ACTIVE)
@@ -188,6 +171,36 @@ class Conversation:
         outcome = Outcome.SILENT if decision.reply is None else Outcome.TOLD if refused else Outcome.ANSWERED
         reason = None if outcome is Outcome.ANSWERED else decision.reason
         return await self._complete(claim, decision, parts, outcome=outcome, reason=reason)
+
+    async def _decided(self, claim: Claim, context: InboundContext) -> tuple[Claim, Decision]:
+        """What the channel does about the message, given what was written before and comes behind it."""
+        message = claim.message
+        decision = self._channel.decide(message, context.user)
+        if decision.permitted is not None:
+            with self.workers.waiting():
+                decision = await decision.permitted()
+        if message.kind is Kind.EDITED:
+            claim, decision = _edit(claim, decision, context)
+        if ignored := self._channel.why_ignored(message, context.recent):
+            decision = Decision(reason=ignored, state=decision.state)
+        if message.kind is Kind.MEDIA and await self._debounce.is_continued(claim, context):
+            decision = Decision(reason="it is part of another message")
+        return claim, decision
+
+    async def _leave_to_person(self, claim: Claim, decision: Decision, user: User) -> bool:
+        """Complete a message that the person who has taken over answers."""
+        left = Decision(reason="a person answers", state=decision.state)
+        more = await self._complete(claim, left, [], outcome=Outcome.LEFT_TO_PERSON, reason=left.reason)
+        await self._tell_operators(claim.message, user)
+        return more
+
+    async def _hand_over(self, claim: Claim, decision: Decision, user: User | None) -> bool:
+        """Complete the wish for a person: from now on the AI is silent."""
+        seconds = self._settings.takeover_hours * 3600
+        handed = Decision(reply=HANDED_OVER, left_for_seconds=seconds, state=decision.state)
+        more = await self._complete(claim, handed, self._channel.plan(HANDED_OVER))
+        await self._tell_operators(claim.message, user)
+        return more
 
     def _asks_for_person(self, message: InboundMessage) -> bool:
         """Whether a person is asked for, and there is one."""
