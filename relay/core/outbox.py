@@ -149,14 +149,23 @@ class Outbox:
                 self._claimed.discard(given.id)
             was_trial = self.circuit.end_trial(user_id)
         if was_trial:
-            for waiting in await self._due():
+            with self.workers.waiting():  # a probe of the provider may be part of it
+                due = await self._due()
+            for waiting in due:
                 self.workers.notify(waiting)
         return more
 
     async def _admits(self, user_id: UserId) -> bool:
         if self._monotonic() < self._paused_until:
             return False
-        return self.circuit.admits(user_id) or (self.circuit.begin_trial(user_id) and await self._probe())
+        return self.circuit.admits(user_id) or await self._is_trial(user_id)
+
+    async def _is_trial(self, user_id: UserId) -> bool:
+        """Whether this user's next part is the trial of a half-open circuit, and the provider answers a probe."""
+        if not self.circuit.begin_trial(user_id):
+            return False
+        with self.workers.waiting():
+            return await self._probe()
 
     async def _next_part(self, user_id: UserId, given: Part | None, *, admitted: bool) -> bool:
         """Send the part that is given, or else the user's next one.
@@ -271,15 +280,14 @@ class Outbox:
         if not self.circuit.risks_resend:
             return False
         if self.circuit.state is CircuitState.CLOSED:
-            return self.circuit.begin_trial(part.user_id) and await self._probe()
+            return await self._is_trial(part.user_id)
         return True
 
     async def _probe(self) -> bool:
         """Whether the method that sends answers; a failure counts like that of a part, and costs none."""
         began = self._monotonic()
         try:
-            with self.workers.waiting():
-                await self._channel.probe()
+            await self._channel.probe()
         except SendError as error:
             self.circuit.record_failure(error, began, probe=True)
             return False
