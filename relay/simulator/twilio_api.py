@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -54,7 +55,10 @@ class TwilioApi:
             async def answer(request: Request) -> Response:
                 return await self._answer(request, method, operation)
 
-            routes.add_api_route(path, answer, methods=[verb], name=method, summary=summary)
+            in_path = {"in": "path", "required": True, "schema": {"type": "string"}}
+            parameters = [{"name": name, **in_path} for name in re.findall(r"{(\w+)}", routes.prefix + path)]
+            extra = {"parameters": parameters}
+            routes.add_api_route(path, answer, methods=[verb], name=method, summary=summary, openapi_extra=extra)
 
         add("POST", "/Messages.json", "messages.create", self.create, "Send a text message.")
         add("GET", "/Messages.json", "messages.list", self.list, "List messages, newest first.")

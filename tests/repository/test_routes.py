@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import httpx
@@ -53,6 +54,15 @@ def test_every_promised_route_is_there(server: str) -> None:
     """The paths that people and providers were told."""
     there = {f"{verb} {route.path}" for route in ALL if route.server == server for verb in route.verbs}
     assert PROMISED.get(server, set()) - there == set()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_openapi_document_declares_every_parameter_of_a_path(server: str) -> None:
+    """Tools that generate requests from the document refuse it otherwise."""
+    for path, operations in make_app(server).openapi()["paths"].items():
+        for verb, operation in operations.items():
+            declared = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
+            assert declared == set(re.findall(r"{(\w+)}", path)), f"{verb} {path}"
 
 
 @pytest.mark.parametrize("route", ALL, ids=NAMES)
