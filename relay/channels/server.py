@@ -289,14 +289,15 @@ def create_channel_app(
     for router in (routes, *(module.routes for module in modules), *map(admin_routes, (kind.channel, *hosted))):
         app.include_router(router)
 
-    add_common_routes(app, _ready)
+    add_common_routes(app, ready_of_all)
     return app
 
 
-async def _ready(request: Request) -> dict[str, Any]:
-    """The facts of /ready: those of the host; ready when all channels of the program are."""
+async def ready_of_all(request: Request) -> dict[str, Any]:
+    """The facts of /ready: those of the host; ready when all channels of the program are, else with a reason."""
     found = [await server.readiness() for server in request.app.state.servers.values()]
-    state = {**found[0], "ready": all(one["ready"] for one in found)}
+    first = next((one for one in found if not one["ready"]), found[0])
+    state = {**found[0], **{key: first[key] for key in ("ready", "reason", "error") if key in first}}
     if (error := state.pop("error", None)) and await is_trusted(request):
         state["reason"] += f": {error}"
     return state
