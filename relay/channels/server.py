@@ -77,7 +77,7 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         self.service = service
         self.metrics = metrics
         self.build_prompt = build_prompt
-        self.model = LlmClient(http, settings)
+        self.model = LlmClient(http, settings, max_tokens=self.channel.max_answer_tokens(settings))
         self.pipeline = Pipeline(database, service, self.model, settings, metrics, build_prompt)
 
     @classmethod

@@ -41,6 +41,7 @@ class ChannelSpec:
     check: findings of `--check` about its account, asked of its provider by requests that cost and change nothing.
     simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
     segment_usd: the estimated price of one segment.
+    max_answer_tokens: the most tokens that the model may answer with; None for no limit.
     receipt_keys: what /send shows of each part. address_type: of an address in the body of /send; topic_key: what it
     calls a topic within a chat, empty when there are none.
     """
@@ -63,6 +64,7 @@ class ChannelSpec:
     simulated_as: str = ""
     receipt_keys: tuple[str, ...] = ("id", "state")
     segment_usd: Callable[[Any], float] = lambda _: 0.0
+    max_answer_tokens: Callable[[Any], int | None] = lambda _: None
     address_type: Any = str
     topic_key: str = ""
 

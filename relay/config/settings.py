@@ -319,11 +319,6 @@ class Settings(BaseModel):
         return self
 
     @property
-    def max_answer_tokens(self) -> int | None:
-        """The limit of tokens that a channel asks for; None for none."""
-        return None
-
-    @property
     def proxied(self) -> dict[str, str]:
         """Base URLs of a channel's provider, each with the proxy through which it is reached."""
         return {}

@@ -47,8 +47,8 @@ class _LlmServer(Upstream):
 class LlmClient:
     """Client of the LLM server (ours or a real Ollama) at `settings.model_url`, over a shared HTTP client."""
 
-    def __init__(self, http: httpx.AsyncClient, settings: Settings) -> None:
-        options = {"num_predict": settings.max_answer_tokens, "temperature": settings.temperature}
+    def __init__(self, http: httpx.AsyncClient, settings: Settings, *, max_tokens: int | None = None) -> None:
+        options = {"num_predict": max_tokens, "temperature": settings.temperature}
         self._options = {key: value for key, value in options.items() if value is not None}
         self._seconds = settings.llm_total_seconds + _GRACE_SECONDS
         self._server = _LlmServer(

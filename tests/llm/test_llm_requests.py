@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from relay.channels.sms.settings import SmsSettings
-from relay.channels.telegram.settings import TelegramSettings
+from relay.channels.registry import BY_PLATFORM, AllSettings
+from relay.config.settings import Settings
 from relay.core.http_client import open_http_client
 from relay.core.messages import Platform
 from relay.llm.client import LlmClient
@@ -121,21 +121,25 @@ async def test_a_server_that_refuses_one_field_after_the_other_is_left_in_peace(
 
 
 @pytest.mark.parametrize(
-    ("settings", "tokens"),
+    ("channel", "changes", "tokens"),
     [
-        (SmsSettings(), 800),
-        (TelegramSettings(), 2000),
-        (SmsSettings(sms_answer_tokens=100), 100),
-        (TelegramSettings(telegram_answer_tokens=50), 50),
+        ("sms", {}, 800),
+        ("telegram", {}, 2000),
+        ("sms", {"sms_answer_tokens": 100}, 100),
+        ("telegram", {"telegram_answer_tokens": 50}, 50),
     ],
 )
 async def test_each_channel_limits_the_tokens_of_an_answer(
-    settings: SmsSettings | TelegramSettings, tokens: int, upstream: Upstream, tmp_path: Path
+    channel: str, changes: dict[str, int], tokens: int, upstream: Upstream, tmp_path: Path
 ) -> None:
-    """The limit reaches the model's server, so that a model that never stops costs no more."""
+    """The limit reaches the model's server, so that a model that never stops costs no more.
+
+    The settings are those of the running servers, which have the settings of all channels.
+    """
+    limit = BY_PLATFORM[Platform(channel)].max_answer_tokens(AllSettings(**changes))
     upstream.on(COMPLETIONS, completion("hello"))
     async with running(openai(tmp_path, upstream)) as server, open_http_client() as http:
-        client = LlmClient(http, settings.model_copy(update={"llm_server_url": server.url}))
+        client = LlmClient(http, Settings(llm_server_url=server.url), max_tokens=limit)
         await client.ask([{"role": "user", "content": "hi"}], platform=Platform("x"), user="u", name=None)
     assert upstream.asked(COMPLETIONS)[0]["max_tokens"] == tokens
 

@@ -70,10 +70,6 @@ class SmsSettings(Settings):
     """Price of one segment to the United States and Canada, with all fees; others: relay/channels/sms/prices.csv."""
 
     @property
-    def max_answer_tokens(self) -> int:
-        return self.sms_answer_tokens
-
-    @property
     def spending_caps(self) -> SpendingCaps:
         return SpendingCaps(self.sms_user_daily_usd, self.sms_daily_usd, self.sms_monthly_usd)
 

@@ -44,4 +44,5 @@ CHANNEL = ChannelSpec(
     simulated_as="an SMS phone",
     receipt_keys=("id", "state", "segments"),
     segment_usd=lambda settings: settings.sms_segment_usd,
+    max_answer_tokens=lambda settings: settings.sms_answer_tokens,
 )

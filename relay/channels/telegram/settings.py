@@ -45,10 +45,6 @@ class TelegramSettings(Settings):
     """Maximum number of tokens of an answer; the model is asked for no more."""
 
     @property
-    def max_answer_tokens(self) -> int:
-        return self.telegram_answer_tokens
-
-    @property
     def proxied(self) -> dict[str, str]:
         if not self.telegram_proxy or self.simulated:
             return {}

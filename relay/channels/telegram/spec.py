@@ -41,4 +41,5 @@ CHANNEL = ChannelSpec(
     addresses=lambda _: [("Telegram", "write to your bot")],
     check=checks_in("relay.channels.telegram.checks"),
     simulated_as="a Telegram chat",
+    max_answer_tokens=lambda settings: settings.telegram_answer_tokens,
 )
