@@ -40,10 +40,10 @@ setup: $(BIN)/python ## Create .venv with the locked requirements; quick when no
 setup-dev: $(BIN)/python ## The same, plus what tests and checks need.
 	@cmp -s requirements-dev.lock $(VENV)/installed-dev.lock || { echo "installing requirements-dev.lock"; { $(call INSTALL,requirements-dev.lock); } && cp requirements.lock $(VENV)/installed.lock && cp requirements-dev.lock $(VENV)/installed-dev.lock && { $(WARM); $(WARM_DEV); true; }; }
 
-run: setup ## Start all servers; without any account, with the simulator.
-	@$(BIN)/python start_all_servers.py --all
+run: setup ## Start all servers; without any account, with the simulator. What is not configured is left out.
+	@$(BIN)/python start_all_servers.py
 
-start: setup ## Start what is configured, and say what was left out.
+start: setup ## The same, by the name that the guides use for real accounts.
 	@$(BIN)/python start_all_servers.py
 
 demo: setup ## Start everything with the simulator, whatever is configured.

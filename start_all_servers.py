@@ -16,7 +16,7 @@ import queue
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -27,12 +27,14 @@ from relay.channels.registry import AllSettings
 from relay.config.errors import SettingsError
 from relay.config.settings import load_settings
 from relay.launcher.addresses import address_rows, title
+from relay.launcher.control import serve_control
 from relay.launcher.diagnosis import diagnose
 from relay.launcher.events import Event, Outage, StopRequested
 from relay.launcher.outages import OutageFile, read_launcher
 from relay.launcher.plan import CHANNEL_SERVERS, SERVERS, SIMULATED_CHANNELS, Plan, Selection, make_plan
 from relay.launcher.ports import PORT_WAIT_SECONDS, port_problems, wait_for_ports
 from relay.launcher.processes import Processes, why_not_ready
+from relay.launcher.running_plan import RunningPlan
 from relay.launcher.screen import Screen
 from relay.launcher.single import AnotherLauncherError, lock_folder
 from relay.launcher.supervisor import BAD_SETTINGS, Supervisor
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if wait_for_ports(plan.programs, partial(print, file=sys.stderr, flush=True)):
         return _refuse(f"Still in use after {PORT_WAIT_SECONDS:g} s; nothing was started.", PORT_IN_USE)
     problems = port_problems(plan.programs)
-    return _refuse("\n".join(problems)) if problems else _run(plan, folder)
+    return _refuse("\n".join(problems)) if problems else _run(RunningPlan(folder, selection, plan), folder)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -103,19 +105,19 @@ def _refuse(reason: str, status: int = BAD_SETTINGS) -> int:
     return status
 
 
-def _run(plan: Plan, folder: Path) -> int:
+def _run(running: RunningPlan, folder: Path) -> int:
     """Start in order, supervise, stop in reverse. On return and on every error all servers have ended."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     _forward_signals(events)
     screen = Screen(Console(highlight=False))
-    _print_plan(screen, plan)
+    _print_plan(screen, running.plan)
     manager = ServiceManager(os.environ, time.monotonic)
     outages = OutageFile(folder)
     outages.write()
-    environ = {**os.environ, "SIMULATED": "true"} if plan.simulated else os.environ
-    processes = Processes(folder, environ, events.put, screen.line)
+    processes = Processes(folder, os.environ, events.put, screen.line)
 
     def announce(up: frozenset[str], unready: frozenset[str]) -> None:
+        plan = running.plan
         named = {one.name: reason for one in plan.programs if one.name in unready and (reason := why_not_ready(one))}
         screen.table(title(plan, up, unready), address_rows(plan, up, unready, named))
         screen.note("launcher", "Ctrl-C stops everything")
@@ -126,14 +128,27 @@ def _run(plan: Plan, folder: Path) -> int:
         manager.notify(f"STATUS={outages.summary}")
 
     supervisor = Supervisor(
-        plan.programs, processes.start, screen.note, screen.alarm, announce, on_outage, time.monotonic
+        running.plan.programs, processes.start, screen.note, screen.alarm, announce, on_outage, time.monotonic
     )
+    close_control = _open_control(running, folder, events, screen)
     try:
         return supervisor.run(events, manager.heartbeat)
     finally:
+        close_control()
         processes.kill_all()
         outages.remove()
         screen.close()
+
+
+def _open_control(
+    running: RunningPlan, folder: Path, events: queue.SimpleQueue[Event], screen: Screen
+) -> Callable[[], None]:
+    """Serve the control socket; returns what closes it. Without one, changed settings wait for the next start."""
+    try:
+        return serve_control(folder, lambda: running.reload(events.put, lambda plan: _print_plan(screen, plan)))
+    except OSError as error:
+        screen.note("launcher", f"no control socket ({error}): changed settings take effect at the next start")
+        return lambda: None
 
 
 def _forward_signals(events: queue.SimpleQueue[Event]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from relay.launcher.plan import Program
+
 
 @dataclass(frozen=True, slots=True)
 class Exited:
@@ -47,5 +49,12 @@ class Outage:
     restart_in: float
 
 
-Event = Exited | Health | Ready | StopRequested
+@dataclass(frozen=True, slots=True)
+class PlanChanged:
+    """These programs, in start order, shall run from now on."""
+
+    programs: tuple[Program, ...]
+
+
+Event = Exited | Health | Ready | StopRequested | PlanChanged
 Notify = Callable[[Event], None]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from relay.channels.registry import CHANNELS, has_any_credential
@@ -13,11 +15,22 @@ LOOPBACK = "127.0.0.1"
 CHANNEL_SERVERS = {channel.platform: channel for channel in CHANNELS if channel.host is None}
 SIMULATED_CHANNELS = tuple(channel for channel in CHANNELS if channel.simulated_as)
 SERVERS = ("llm", *CHANNEL_SERVERS, "admin")
+LIVE_PREFIXES = ("openrouter_", "ollama_", "openai_", "llm_source", "llm_fallback", "llm_prices", "llm_monthly_")
+LIVE = frozenset(
+    (
+        *("instructions", "channel_instructions", "assistant_name", "business_name", "demo_faq_file"),
+        *("knowledge_folder", "knowledge_max_bytes", "knowledge_only", "knowledge_name_source"),
+    )
+)
+"""Settings that running servers take over from .env and config.json by themselves, as those with LIVE_PREFIXES."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One server: its name (the prefix of its log lines), module, address, port key, and what to start before it."""
+    """One server: its name (the prefix of its log lines), module, address, port key, and what to start before it.
+
+    reads: the settings whose change takes a restart; two programs are equal when nothing about them changed.
+    """
 
     name: str
     module: str
@@ -25,6 +38,11 @@ class Program:
     port_key: str
     bind_host: str = LOOPBACK
     waits_for: tuple[str, ...] = ()
+    reads: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+
+    @property
+    def simulated(self) -> bool:
+        return bool(self.reads.get("simulated"))
 
     @property
     def host(self) -> str:
@@ -56,18 +74,18 @@ class Plan:
         return self.settings.simulated
 
 
-def make_plan(settings: Settings, selection: Selection) -> Plan:
+def make_plan(settings: Settings, selection: Selection, *, strict: bool = True) -> Plan:
     """Make the plan for these settings and this command line.
 
-    Raises SettingsError when a server was selected by name and lacks its credentials, or when two programs would
-    share a port.
+    Raises SettingsError when a server was selected by name and lacks its credentials, unless not `strict`: then it is
+    left out; and when two programs would share a port.
     """
     trial = selection.demo or settings.simulated or not has_any_credential(settings)
     wanted = set(selection.servers) or set(SERVERS)
     left_out: list[tuple[str, str]] = []
     if not trial:
         missing = {name: reason for name, reason in _missing(settings).items() if name in wanted}
-        if missing and selection.servers:
+        if missing and selection.servers and strict:
             raise SettingsError(_not_configured(missing, selection))
         left_out += missing.items()
     if not selection.servers and _llm_is_elsewhere(settings):
@@ -85,17 +103,31 @@ def _programs(settings: Settings, started: set[str]) -> tuple[Program, ...]:
     channel_needs = tuple(name for name in ("llm", "simulator") if name in started)
     host = settings.bind_host
     channels = (
-        Program(name, channel.module, channel.port(settings), channel.port_key or "", host, channel_needs)
+        Program(
+            *(name, channel.module, channel.port(settings), channel.port_key or "", host, channel_needs),
+            reads=_read_by(settings, name),
+        )
         for name, channel in CHANNEL_SERVERS.items()
     )
+    common, every = (_in_force(settings, kind.model_fields) for kind in (Settings, type(settings)))
     everything = (
-        Program("llm", "llm_server", settings.llm_server_port, "llm_server_port", host),
+        Program("llm", "llm_server", settings.llm_server_port, "llm_server_port", host, reads=common),
         # The simulator and the console listen on loopback alone, whatever bind_host says.
-        Program("simulator", "simulator", settings.simulator_port, "simulator_port"),
+        Program("simulator", "simulator", settings.simulator_port, "simulator_port", reads=every),
         *channels,
-        Program("admin", "admin_server", settings.admin_server_port, "admin_server_port"),
+        Program("admin", "admin_server", settings.admin_server_port, "admin_server_port", reads=every),
     )
     return tuple(program for program in everything if program.name in started)
+
+
+def _read_by(settings: Settings, name: str) -> Mapping[str, Any]:
+    """The settings that the server of a channel reads, those of hosted channels included."""
+    served = (channel.settings for channel in CHANNELS if (channel.host or channel).platform == name)
+    return _in_force(settings, [key for kind in served for key in kind.model_fields])
+
+
+def _in_force(settings: Settings, keys: Iterable[str]) -> Mapping[str, Any]:
+    return {key: getattr(settings, key) for key in keys if key not in LIVE and not key.startswith(LIVE_PREFIXES)}
 
 
 def _missing(settings: Settings) -> dict[str, str]:

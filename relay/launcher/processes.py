@@ -52,7 +52,7 @@ class Processes:
         popen = subprocess.Popen(  # noqa: S603 (our own programs, by our own interpreter)
             [sys.executable, "-m", program.module],
             cwd=self._folder,
-            env=self._environ,
+            env={**self._environ, "SIMULATED": "true"} if program.simulated else self._environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Protocol, assert_never
 
 from relay.core.retry import Backoff
-from relay.launcher.events import Event, Exited, Health, Outage, Ready, StopRequested
+from relay.launcher.events import Event, Exited, Health, Outage, PlanChanged, Ready, StopRequested
 from relay.launcher.plan import Program
 
 BAD_SETTINGS = 2
@@ -96,6 +96,8 @@ class SupervisedServer:
     hung: bool = False
     stop_requested: bool = False
     killed: bool = False
+    leaving_since: float | None = None
+    successor: Program | None = None
 
     @property
     def name(self) -> str:
@@ -104,6 +106,7 @@ class SupervisedServer:
     def started(self, process: Process, now: float) -> None:
         self.process, self.state, self.health_changed_at = process, State.RUNNING, now
         self.healthy = self.ready = self.healthy_in_run = self.reported = self.hung = False
+        self.stop_requested = self.killed = False
 
     def restart_delay(self, now: float, timeouts: Timeouts) -> float:
         """Seconds until the next start, by the length of the last runs."""
@@ -176,8 +179,11 @@ class Supervisor:
         if isinstance(event, StopRequested):
             self._stop(event.why)
             return
-        server = self._servers[event.name]
-        if event.run != server.run or server.state is not State.RUNNING:
+        if isinstance(event, PlanChanged):
+            self._change(event.programs)
+            return
+        server = self._servers.get(event.name)
+        if server is None or event.run != server.run or server.state is not State.RUNNING:
             return
         match event:
             case Exited():
@@ -207,6 +213,9 @@ class Supervisor:
         if self._stopping_since is not None:
             server.state = State.ENDED
             self._note(server.name, "stopped" if server.stop_requested else f"ended: {how}")
+        elif server.leaving_since is not None:
+            self._note(server.name, "stopped")
+            self._succeed(server)
         elif status == BAD_SETTINGS:
             delay, reason = self._timeouts.crash_loop_delay, "its settings were refused"
             server.state, server.start_after = State.REFUSED, self._clock() + delay
@@ -242,6 +251,41 @@ class Supervisor:
             self._unready.discard(server.name)
             self._note(server.name, "can do its work now")
 
+    # -- another plan ----------------------------------------------------------------------------------------------
+
+    def _change(self, programs: Sequence[Program]) -> None:
+        """Run these programs: start new ones, restart those that differ, stop the others. Not during a stop."""
+        if self._stopping_since is not None:
+            return
+        wanted = {program.name: program for program in programs}
+        for server in list(self._servers.values()):
+            self._replace(server, wanted.get(server.name))
+        for name, program in wanted.items():
+            self._servers.setdefault(name, SupervisedServer(program))
+        self._waves = stop_waves(programs)
+        self._announced, self._started_at = False, self._clock()
+
+    def _replace(self, server: SupervisedServer, program: Program | None) -> None:
+        if server.leaving_since is not None:
+            server.successor = program
+        elif server.program != program:
+            server.successor = program
+            if server.process is None:
+                self._succeed(server)
+                return
+            server.leaving_since, server.stop_requested = self._clock(), True
+            self._note(server.name, "is being stopped, it is not needed now" if program is None else "is restarted")
+            server.process.request_stop()
+
+    def _succeed(self, server: SupervisedServer) -> None:
+        """Forget a server without a process, or have its successor started in its place."""
+        self._on_outage(server.name, None)
+        if server.successor is None:
+            del self._servers[server.name]
+            return
+        server.program, server.successor, server.leaving_since = server.successor, None, None
+        server.state, server.start_after, server.crashes, server.restarts = State.WAITING, self._clock(), 0, 0
+
     # -- timers ----------------------------------------------------------------------------------------------------
 
     def advance(self) -> None:
@@ -253,6 +297,9 @@ class Supervisor:
         for server in self._servers.values():
             if self._is_due(server, now):
                 self._start_run(server, now)
+            elif server.leaving_since is not None:
+                if now - server.leaving_since > self._timeouts.stop[0]:
+                    self._kill([server])
             elif server.state is State.RUNNING:
                 self._watch_health(server, now)
         self._announce_once(now)
@@ -262,7 +309,7 @@ class Supervisor:
             return False
         if server.run > 0 or now - self._started_at > self._timeouts.dependency:
             return True
-        needed = [self._servers[name] for name in server.program.waits_for]
+        needed = [self._servers[name] for name in server.program.waits_for if name in self._servers]
         return all(other.was_ever_healthy or other.state in OVER for other in needed)
 
     def _start_run(self, server: SupervisedServer, now: float) -> None:
@@ -292,7 +339,9 @@ class Supervisor:
         """Announce when all are ready or healthy for the readiness timeout, or at the end of the health timeout."""
         living = [server for server in self._servers.values() if server.state not in OVER]
         all_up = all(
-            server.healthy and (server.ready or now - server.health_changed_at >= self._timeouts.readiness)
+            server.healthy
+            and server.leaving_since is None
+            and (server.ready or now - server.health_changed_at >= self._timeouts.readiness)
             for server in living
         )
         if self._announced or not living or not (all_up or now - self._started_at > self._timeouts.health):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import queue
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from relay.launcher.events import Event, Exited, Health, Outage, Ready, StopRequested
+from relay.launcher.events import Event, Exited, Health, Outage, PlanChanged, Ready, StopRequested
 from relay.launcher.plan import Program
-from relay.launcher.supervisor import Supervisor, Timeouts, in_words, stop_waves
+from relay.launcher.supervisor import BAD_SETTINGS, Supervisor, Timeouts, in_words, stop_waves
 
 ALL = (
     Program("llm", "llm_server", 1, "llm_server_port"),
@@ -478,3 +478,73 @@ def test_the_waves_of_a_stop_are_the_start_in_reverse() -> None:
 def test_an_exit_status_is_described_in_words(status: int, expected: str) -> None:
     """Signals by their names."""
     assert in_words(status) == expected
+
+
+def change(harness: SupervisorHarness, *programs: Program) -> None:
+    harness.runs |= {program.name: 0 for program in programs if program.name not in harness.runs}
+    harness.send(PlanChanged(programs))
+
+
+def test_another_plan_restarts_what_differs_and_nothing_else() -> None:
+    """One that differs is stopped and started again, a new one starts, one that is left out ends for good."""
+    harness = SupervisorHarness()
+    harness.all_up()
+    llm, simulator, sms, telegram, admin = ALL
+    moved = replace(sms, reads={"twilio_phone_number": "+12025550123"})
+    assert moved != sms
+    change(harness, llm, moved, telegram, admin)
+    assert sorted(harness.take()) == ["ask simulator", "ask sms"]
+    harness.exit("sms", 0)
+    harness.exit("simulator", 0)
+    assert harness.take() == ["start sms"]
+    assert harness.runs["sms"] == 2
+    harness.healthy("sms")
+    assert harness.announced[-1] == {"llm", "sms", "telegram", "admin"}
+    change(harness, llm, moved, telegram, admin)
+    assert harness.take() == []
+    change(harness, llm, simulator, moved, telegram, admin)
+    assert harness.take() == ["start simulator"]
+
+
+def test_one_that_does_not_stop_for_the_new_plan_is_killed() -> None:
+    """And started again; its end is no crash."""
+    harness = SupervisorHarness()
+    harness.all_up()
+    change(harness, *ALL[:4], replace(ALL[4], port=6))
+    harness.take()
+    harness.send(at=harness.now + Timeouts().stop[0] + 1)
+    assert harness.take() == ["kill admin"]
+    harness.exit("admin", -9)
+    assert harness.take() == ["start admin"]
+    assert harness.outages[-1] == ("admin", None)
+
+
+def test_a_refused_server_starts_at_once_with_corrected_settings() -> None:
+    """Its five minutes of waiting were for the settings that it refused."""
+    harness = SupervisorHarness()
+    harness.all_up()
+    harness.exit("sms", BAD_SETTINGS)
+    assert harness.take() == []
+    change(harness, *(replace(one, reads={"a": 1}) if one.name == "sms" else one for one in ALL))
+    assert harness.take() == ["start sms"]
+
+
+def test_a_plan_that_changes_back_before_the_stop_is_over() -> None:
+    """The last plan counts, for those that are on their way out as well."""
+    harness = SupervisorHarness()
+    harness.all_up()
+    change(harness, *ALL[:1], *ALL[2:])
+    change(harness, *ALL)
+    assert harness.take() == ["ask simulator"]
+    harness.exit("simulator", 0)
+    assert harness.take() == ["start simulator"]
+
+
+def test_a_stop_goes_before_a_change_of_the_plan() -> None:
+    """Nothing is started any more."""
+    harness = SupervisorHarness()
+    harness.all_up()
+    harness.send(StopRequested("SIGTERM"))
+    harness.take()
+    change(harness, *(replace(one, reads={"a": 1}) for one in ALL))
+    assert not [done for done in harness.take() if done.startswith("start")]
