@@ -24,9 +24,10 @@ from starlette.exceptions import HTTPException
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import PLATFORMS, AllSettings, KnownPlatform
 from relay.config.settings import Settings, load_settings
+from relay.console import alert_pages, login_pages, setup_pages
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.failures import ACTS, MAX_AT_ONCE, ROWS_PER_PAGE, TITLES, Filter, Kind, repair_all
-from relay.console.login import log_in, log_out, operator_of, own_path
+from relay.console.login import operator_of
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
 from relay.console.pages import HEADERS, Pages, person_url
 from relay.console.person import Address, read_person
@@ -37,7 +38,7 @@ from relay.core.http_client import open_http_client
 from relay.core.messages import UserId, db_safe
 from relay.core.text import timestamp
 from relay.storage import queries
-from relay.web.access import ADMIN, PUBLIC, origin_is_ours
+from relay.web.access import ADMIN, PUBLIC
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
@@ -110,9 +111,11 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
             settings, pages, database, http, app.state.token_guard, SubmittedForms(), probe_seconds
         )
         app.state.logins = database
+        app.state.setup = setup_pages.SetupPages(settings, pages, http, database, database.record_action)
         await database.start()
         try:
-            yield
+            async with alert_pages.watching(app, settings, database, http, probe_seconds):
+                yield
         finally:
             async with asyncio.timeout(settings.stop_seconds * (1 - shutdown.REQUESTS)):
                 await database.stop(settings.stop_seconds * shutdown.DATABASE)
@@ -132,6 +135,8 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
     for kind in (ApiError, HTTPException, RequestValidationError, StorageError):
         app.add_exception_handler(kind, pages.for_browsers(app.exception_handlers[kind]))
     app.include_router(routes)
+    for pages_of in (login_pages, setup_pages, alert_pages):
+        app.include_router(pages_of.routes)
     add_common_routes(app, ready)
     return app
 
@@ -331,53 +336,6 @@ async def clear(request: Request, console: Here, address: InForm) -> Response:
         raise _unknown()
     await console.database.record_action(console.operator(request), "clear the history", *address.key)
     return _redirect(person_url(address.platform, address.user_id, done=f"cleared-{removed}"))
-
-
-# -- login ------------------------------------------------------------------------------------------------------------
-
-
-@routes.get("/login", dependencies=[PUBLIC], summary="Ask for the admin token.")
-async def login_page(console: Here, next: str = "/") -> Response:  # noqa: A002 (the name in the URL)
-    if console.guard is None:
-        return _redirect("/")
-    return console.pages.show("login.html", next=own_path(next), problem="")
-
-
-@routes.post("/login", dependencies=[PUBLIC], summary="Trade the admin token for a cookie.")
-async def login(
-    request: Request,
-    console: Here,
-    token: Annotated[str, Form()] = "",
-    next: Annotated[str, Form()] = "/",  # noqa: A002
-) -> Response:
-    token_wanted = console.settings.admin_token
-    if console.guard is None or token_wanted is None:
-        return _redirect("/")
-    if not origin_is_ours(request):  # or any web page could keep the guard locked
-        raise ApiError(403, "this form was sent from another site", "open the console itself and sign in there")
-    if wait := console.guard.locked_for():
-        return _locked(console, wait, own_path(next))
-    if not console.guard.check(token.strip()):
-        return console.pages.show("login.html", status=403, next=own_path(next), problem="That is not the admin token.")
-    response = _redirect(own_path(next))
-    await log_in(request, response, console.database, token_wanted.get_secret_value())
-    return response
-
-
-def _locked(console: Console, wait: float, path: str) -> Response:
-    seconds = int(wait) + 1
-    problem = f"Too many wrong tokens. Try again in {seconds} s."
-    response = console.pages.show("login.html", status=429, next=path, problem=problem)
-    response.headers["Retry-After"] = str(seconds)
-    return response
-
-
-@routes.post("/logout", dependencies=[ADMIN], summary="End the login, for every server.")
-async def logout(request: Request, console: Here) -> Response:
-    response = _redirect("/login")
-    if console.settings.admin_token is not None:
-        await log_out(request, response, console.database, console.settings.admin_token.get_secret_value())
-    return response
 
 
 def _redirect(path: str) -> Response:

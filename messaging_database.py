@@ -418,8 +418,10 @@ class MessagingDatabase(Database):
         """What operators did, the newest first; `before` is the id of an entry to page back from."""
         return await self.query(lambda c: audit.newest(c, limit, before))
 
-    async def record_action(self, who: str, action: str, platform: Platform, user_id: UserId, detail: str = "") -> None:
-        """Record what an operator did through another server, committed."""
+    async def record_action(
+        self, who: str, action: str, platform: Platform | None, user_id: UserId | None, detail: str = ""
+    ) -> None:
+        """Record what an operator did outside this database, committed."""
         await self._write(lambda tx: audit.record(tx, who, action, platform, user_id, detail))
 
     async def clear_history(self, platform: Platform, user_id: UserId) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -13,13 +13,38 @@ from relay.core.messages import Platform
 
 Row = tuple[str, str]
 Check = Callable[[Any], Awaitable[list[Finding]]]
+Offer = Callable[[Any], Awaitable[Mapping[str, Sequence[str]]]]
 
 
-def checks_in(module: str) -> Check:
-    """The function `check` of a module, which is loaded when it is called: providers' SDKs are not for the launcher."""
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the console's set-up asks for: labels by setting, and where these values are found.
+
+    offer: values that the provider has for settings not entered yet; raises SendError. connect: makes the provider send
+    what comes in to public_url; raises SendError. None where the provider has nothing of the kind.
+    """
+
+    labels: Mapping[str, str]
+    help: str
+    offer: Offer | None = None
+    connect: Check | None = None
+
+
+def offered_by(module: str) -> Offer:
+    """The function `offer` of a module, loaded as by `checks_in`."""
+
+    def offer(settings: Any) -> Awaitable[Mapping[str, Sequence[str]]]:
+        found: Awaitable[Mapping[str, Sequence[str]]] = import_module(module).offer(settings)
+        return found
+
+    return offer
+
+
+def checks_in(module: str, function: str = "check") -> Check:
+    """A function of a module, which is loaded when it is called: providers' SDKs are not for the launcher."""
 
     def check(settings: Any) -> Awaitable[list[Finding]]:
-        found: Awaitable[list[Finding]] = import_module(module).check(settings)
+        found: Awaitable[list[Finding]] = getattr(import_module(module), function)(settings)
         return found
 
     return check
@@ -39,6 +64,7 @@ class ChannelSpec:
     (relay.channels.server).
     addresses: rows of the launcher's table for a real account, most important first.
     check: findings of `--check` about its account, asked of its provider by requests that cost and change nothing.
+    setup: what the console's set-up asks for; None: it is configured in the files only.
     simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
     segment_usd: the estimated price of one segment.
     max_answer_tokens: the most tokens that the model may answer with; None for no limit.
@@ -61,6 +87,7 @@ class ChannelSpec:
     host: ChannelSpec | None = None
     addresses: Callable[[Any], list[Row]] = lambda _: []
     check: Check | None = None
+    setup: Setup | None = None
     simulated_as: str = ""
     receipt_keys: tuple[str, ...] = ("id", "state")
     segment_usd: Callable[[Any], float] = lambda _: 0.0

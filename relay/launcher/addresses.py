@@ -57,7 +57,10 @@ def _rows(plan: Plan) -> Iterator[tuple[str, Row]]:
     phones = " and ".join(channel.simulated_as for channel in SIMULATED_CHANNELS)
     text = f"{settings.simulator_url}  ({phones} in the browser; everything there is simulated)"
     yield "simulator", ("try it", text)
-    yield "admin", ("console", settings.server_url(settings.admin_server_port))
+    console = f"http://127.0.0.1:{settings.admin_server_port}"
+    yield "admin", ("console", console)
+    if plan.simulated:
+        yield "admin", ("set up", f"{console}/setup  (connect a real AI, connect your number or bot)")
     if console_is_closed(settings):
         yield "admin", ("", CONSOLE_CLOSED)
     for channel in CHANNELS:

@@ -45,7 +45,7 @@ class ChaosProduct(RunningProduct):
         self.public_url = f"http://127.0.0.1:{port}"
         self.clock = clock
         simulator = self.url("simulator")
-        self._environment |= {
+        self.environment |= {
             "TWILIO_ACCOUNT_SID": SIMULATED_ACCOUNT_SID,
             "TWILIO_AUTH_TOKEN": SIMULATED_AUTH_TOKEN,
             "TWILIO_PHONE_NUMBER": SIMULATED_PHONE_NUMBER,
@@ -106,7 +106,7 @@ class ChaosProduct(RunningProduct):
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, str(ROOT / "start_all_servers.py"), "--all", "--folder", str(self.folder)],
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -66,7 +66,7 @@ class Machines(RunningProduct):
             self._processes[name] = subprocess.Popen(
                 [sys.executable, str(ROOT / f"{server}.py")],
                 cwd=self.folder,
-                env={**self._environment, **changes},
+                env={**self.environment, **changes},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -22,6 +22,8 @@ SERVERS = ("llm_server", "sms_server", "telegram_server", "admin_server", "simul
 class RunningProduct:
     """All processes on free ports with their own database; `log` is the launcher's output."""
 
+    flags: tuple[str, ...] = ("--all", "--demo")
+
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
         self._held = Ports()
@@ -29,7 +31,7 @@ class RunningProduct:
         self.log = folder / "product.log"
         ports = {f"{server.upper()}_PORT": str(port) for server, port in self.ports.items()}
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("TWILIO_", "TELEGRAM_"))}
-        self._environment = {
+        self.environment = {
             **clean,
             **ports,
             "DATABASE_URL": f"sqlite:///{folder / 'product.db'}",
@@ -49,8 +51,8 @@ class RunningProduct:
         """Start the launcher and return when every server is ready."""
         with self.log.open("ab") as log:
             self._launcher = subprocess.Popen(
-                [sys.executable, str(ROOT / "start_all_servers.py"), "--all", "--demo", "--folder", str(self.folder)],
-                env=self._environment,
+                [sys.executable, str(ROOT / "start_all_servers.py"), *self.flags, "--folder", str(self.folder)],
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.channels",
     },
     "relay.knowledge": {"relay.core", "relay.config"},
+    "relay.alerts": {"relay.core", "relay.config", "relay.storage"},
     "relay.launcher": {
         "relay.config",
         "relay.core.retry",
@@ -40,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.llm.checks",
     },
     "relay.console": {
+        "relay.alerts",
         "relay.core",
         "relay.config",
         "relay.web",
@@ -47,8 +49,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.storage.search",
         "relay.storage.daily_totals",
         "relay.channels.registry",
+        "relay.channels.spec",
+        "relay.launcher.control",
         "relay.launcher.outages",
         "relay.llm.checks",
+        "relay.llm.client",
     },
     "relay.simulator": {
         "relay.core.messages",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.channels.sms.settings import SmsSettings, missing_credentials
-from relay.channels.spec import ChannelSpec, Row, checks_in
+from relay.channels.spec import ChannelSpec, Row, Setup, checks_in, offered_by
 from relay.core.messages import Platform
 
 SMS = Platform("sms")
@@ -41,6 +41,16 @@ CHANNEL = ChannelSpec(
     port_key="sms_server_port",
     addresses=_addresses,
     check=checks_in("relay.channels.sms.checks"),
+    setup=Setup(
+        {
+            "twilio_account_sid": "Account SID",
+            "twilio_auth_token": "Auth token",
+            "twilio_phone_number": "Number",
+        },
+        "All three are on the first page of Twilio's console. Without the number, those of your account are listed.",
+        offer=offered_by("relay.channels.sms.connecting"),
+        connect=checks_in("relay.channels.sms.connecting", "connect"),
+    ),
     simulated_as="an SMS phone",
     receipt_keys=("id", "state", "segments"),
     segment_usd=lambda settings: settings.sms_segment_usd,

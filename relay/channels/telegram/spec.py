@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from relay.channels.spec import ChannelSpec, checks_in
+from relay.channels.spec import ChannelSpec, Setup, checks_in
 from relay.channels.telegram.settings import TelegramSettings, missing_credentials
 from relay.core.messages import Platform
 
@@ -40,6 +40,10 @@ CHANNEL = ChannelSpec(
     port_key="telegram_server_port",
     addresses=lambda _: [("Telegram", "write to your bot")],
     check=checks_in("relay.channels.telegram.checks"),
+    setup=Setup(
+        {"telegram_bot_token": "Bot token"},
+        "Write to @BotFather in Telegram, send /newbot, and copy the token that it gives you.",
+    ),
     simulated_as="a Telegram chat",
     max_answer_tokens=lambda settings: settings.telegram_answer_tokens,
 )

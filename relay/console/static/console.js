@@ -114,3 +114,25 @@ if (message) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) message.form.requestSubmit();
   });
 }
+
+// After a change that restarts the console: what comes next is offered when another process answers.
+const waiting = document.querySelector("[data-wait]");
+
+async function awaitRestart() {
+  try {
+    const answer = await fetch("/setup/instance", { cache: "no-store" });
+    if (answer.ok && (await answer.text()) !== waiting.dataset.wait) {
+      waiting.remove();
+      document.documentElement.classList.remove("waiting");
+      return;
+    }
+  } catch {
+    // it is not up again yet
+  }
+  setTimeout(awaitRestart, 300);
+}
+
+if (waiting) {
+  document.documentElement.classList.add("waiting");
+  awaitRestart();
+}

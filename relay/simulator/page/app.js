@@ -98,6 +98,7 @@ async function loadPeople() {
   const link = byId("console-link");
   link.href = data.console_url;
   link.hidden = false;
+  byId("setup-link").href = `${data.console_url}/setup`;
   const chats = [state.person.chat_id, ...state.groups.map((group) => group.chat_id)];
   if (!chats.includes(state.chat)) state.chat = state.person.chat_id;
   drawPeople();
