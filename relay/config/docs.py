@@ -49,6 +49,11 @@ COMMON_CHAPTERS = (
         "Who has access, how long things may take, and how much is handled at once.",
     ),
     Chapter(
+        "alert_urls",
+        "Alerts",
+        "Operators are called once when something begins and once when it is over. They need the console to run.",
+    ),
+    Chapter(
         "log_dir",
         "Logs and modes",
         "Every server logs to stderr; the launcher shows all of them in one stream.",

@@ -38,6 +38,7 @@ from relay.config.types import (
     Prices,
     PublicUrl,
     Secret,
+    SecretUrls,
     Table,
     Text,
     Texts,
@@ -260,6 +261,13 @@ class Settings(BaseModel):
     stop_seconds: Annotated[float, Field(gt=0, le=60)] = 8.0
     """How long a server may take to stop; the launcher waits at most 9 seconds."""
 
+    # Alerts
+    alert_urls: SecretUrls = ()
+    """Who is called when something is wrong, as addresses of apprise with spaces between them: mailto://..., tgram://...,
+    ntfy://..., slack://... The console's page of alerts sends a test. Secret."""
+    alert_unanswered_minutes: Annotated[float, Field(gt=0, le=1440)] = 10.0
+    """After how many minutes without an answer of the AI, or of the person who took over, operators are called."""
+
     # Logs and modes
     log_dir: Text = None
     """Folder for log files (logs/sms_server.log and so on); none are written when empty."""
@@ -326,7 +334,7 @@ class Settings(BaseModel):
     def secrets(self) -> list[str]:
         """All secret values in effect, passwords in URLs included; `Redactor` takes them."""
         keys = (source.api_key for source in self.llm_sources.values())
-        own = (value for _, value in self)
+        own = (one for _, value in self for one in (value if isinstance(value, tuple) else (value,)))
         values = [value.get_secret_value() for value in (*own, *keys) if isinstance(value, SecretStr)]
         passwords = [urlsplit(value).password or "" for _, value in self if isinstance(value, str) and "://" in value]
         # A library may print the URL with the password as it is written there, or the password itself.

@@ -133,10 +133,23 @@ def _channel_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _with_scheme(urls: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not all(re.match(r"[a-z][a-z0-9+.-]*://.", url.get_secret_value()) for url in urls):
+        raise ValueError("must be addresses such as mailto://user:password@example.com or ntfy://topic")
+    return urls
+
+
 def _list_of_words(value: Any) -> Any:
     """Lists may be written as JSON in config.json and with commas in the environment."""
     if isinstance(value, str):
         return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+def _list_of_urls(value: Any) -> Any:
+    """URLs with spaces, line breaks or commas between them; a comma within one is part of it."""
+    if isinstance(value, str):
+        return [url for url in re.split(r"[\s,]+(?=[a-z][a-z0-9+.-]*://)", value.strip(" ,\n")) if url]
     return value
 
 
@@ -213,6 +226,7 @@ WebhookSecret = Annotated[
     SecretStr | None, _shaped(r"[A-Za-z0-9_-]{1,256}", "1 to 256 characters of A-Z a-z 0-9 _ -"), CHOSEN
 ]
 Words = Annotated[tuple[str, ...], BeforeValidator(_list_of_words)]
+SecretUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_list_of_urls), AfterValidator(_with_scheme)]
 Operators = Annotated[Words, AfterValidator(_channel_addresses)]
 Texts = Annotated[dict[str, str], BeforeValidator(_json_object)]
 Timezone = Annotated[str, AfterValidator(_known_timezone)]

@@ -20,6 +20,7 @@ from relay.console.pages import money as money_text
 from relay.core.http_client import json_object, never_left
 from relay.launcher.outages import read_launcher
 
+MODEL_SERVER = "LLM server"
 MAX_FACTS = 8
 MAX_FACT_CHARS = 160
 _SHOWN_ELSEWHERE = frozenset({"ready", "server", "status", "simulated"})
@@ -67,7 +68,7 @@ def known_servers(settings: Settings) -> tuple[KnownServer, ...]:
     headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     served = (channel for channel in CHANNELS if channel.host is None)
     return (
-        KnownServer("LLM server", settings.model_url, "llm", headers=headers),
+        KnownServer(MODEL_SERVER, settings.model_url, "llm", headers=headers),
         *(KnownServer(f"{channel.title} server", channel.url(settings), channel.platform) for channel in served),
         KnownServer("Simulator", settings.simulator_url, "simulator", expected=settings.simulated),
     )
@@ -81,6 +82,15 @@ async def probe_servers(
     probes = (_probe(http, server, timeout_seconds, outages.get(server.program)) for server in servers)
     states = zip(servers, await asyncio.gather(*probes), strict=True)
     return [state for server, state in states if server.expected or state.condition is not Condition.DOWN]
+
+
+async def ready_body(http: httpx.AsyncClient, server: KnownServer, timeout_seconds: float) -> dict[str, Any] | None:
+    """The body of /ready, whatever its status; None without one."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return json_object((await http.get(f"{server.url}/ready", headers=server.headers)).content)
+    except (TimeoutError, httpx.HTTPError):
+        return None
 
 
 async def _probe(

@@ -215,12 +215,24 @@ def _counts(connection: Connection, platforms: Sequence[Platform]) -> dict[str, 
     return found
 
 
-def _queue(connection: Connection, platform: Platform, counts: dict[str, float], now: float) -> dict[str, Any]:
-    """The length and age of the queues, from counters and open rows."""
-    waiting = select(func.count(), func.min(inbound.c.received_at)).where(
+def waiting(connection: Connection, platform: Platform) -> tuple[int, float | None]:
+    """How many messages are not answered yet, and when the oldest came."""
+    found = select(func.count(), func.min(inbound.c.received_at)).where(
         inbound.c.platform == platform, is_open(inbound)
     )
-    depth, oldest = connection.execute(waiting).one()
+    depth, oldest = connection.execute(found).one()
+    return depth, oldest
+
+
+def count_of(connection: Connection, platform: Platform, name: str) -> int:
+    """One counter of a platform."""
+    chosen = select(counters.c.value).where(counters.c.platform == platform, counters.c.name == name)
+    return int(connection.execute(chosen).scalar() or 0)
+
+
+def _queue(connection: Connection, platform: Platform, counts: dict[str, float], now: float) -> dict[str, Any]:
+    """The length and age of the queues, from counters and open rows."""
+    depth, oldest = waiting(connection, platform)
     return {
         "queue_depth": depth,
         "oldest_unanswered_seconds": None if oldest is None else round(max(0.0, now - oldest), 1),
