@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -21,6 +20,8 @@ from httpx_aiohttp import AiohttpTransport
 
 from relay.core.errors import ModelError, OutcomeUnknown, SendError, SendFailure
 
+_DEFAULT = httpx.USE_CLIENT_DEFAULT
+_url = lru_cache(maxsize=256)(httpx.URL)  # parsing one takes as long as writing it to the socket
 _MAX_RETRY_AFTER = 86_400.0
 _CONNECT_SECONDS = 5.0
 _TIMEOUT = httpx.Timeout(20.0, connect=_CONNECT_SECONDS)
@@ -57,12 +58,52 @@ def open_http_client(
     proxied: base URLs, each with the URL of the proxy (http, https, socks5, socks5h) for requests to its host.
     """
     transport = open_transport(max_connections)
-    mounts = {_pattern(url): _proxied_transport(proxy, max_connections) for url, proxy in (proxied or {}).items()}
-    return httpx.AsyncClient(transport=transport, timeout=timeout or _TIMEOUT, trust_env=False, mounts=mounts)
+    if proxied:
+        through = {_netloc(url): _proxied_transport(proxy, max_connections) for url, proxy in proxied.items()}
+        transport = _ByHost(transport, through)
+    return _DirectClient(transport, timeout or _TIMEOUT)
 
 
-def _pattern(base_url: str) -> str:
-    return f"all://{urlsplit(base_url).netloc.rpartition('@')[2]}"
+class _DirectClient(httpx.AsyncClient):
+    """Sends requests as they are: without cookies and hooks, which cost as much as all else that httpx does to them."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, timeout: httpx.Timeout) -> None:
+        super().__init__(transport=transport, timeout=timeout, trust_env=False)
+        self._direct = transport
+
+    async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> httpx.Response:
+        """As that of httpx, which sends requests with an authentication or with redirects to follow."""
+        if options.get("follow_redirects") is True or options.get("auth", _DEFAULT) is not _DEFAULT:
+            return await super().send(request, stream=stream, **options)
+        request.extensions.setdefault("timeout", self.timeout.as_dict())
+        response = await self._direct.handle_async_request(request)
+        if not stream:
+            try:
+                await response.aread()
+            except BaseException:
+                await response.aclose()
+                raise
+        return response
+
+
+class _ByHost(httpx.AsyncBaseTransport):
+    """Passes requests to some hosts on through their proxies, and all others directly."""
+
+    def __init__(self, direct: httpx.AsyncBaseTransport, through: Mapping[str, httpx.AsyncBaseTransport]) -> None:
+        self._direct = direct
+        self._through = through
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        transport = self._through.get(request.url.netloc.decode("ascii"), self._direct)
+        return await transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for transport in (self._direct, *self._through.values()):
+            await transport.aclose()
+
+
+def _netloc(base_url: str) -> str:
+    return httpx.URL(base_url).netloc.decode("ascii")
 
 
 def _proxied_transport(proxy: str, max_connections: int) -> httpx.AsyncBaseTransport:
@@ -72,17 +113,33 @@ def _proxied_transport(proxy: str, max_connections: int) -> httpx.AsyncBaseTrans
 
 
 async def request_once(
-    http: httpx.AsyncClient, provider: str, method: str, url: str, *, seconds: float, **options: Any
+    http: httpx.AsyncClient,
+    provider: str,
+    method: str,
+    url: str,
+    *,
+    seconds: float,
+    headers: Mapping[str, str] | None = None,
+    auth: tuple[str, str] | None = None,
+    **content: Any,
 ) -> httpx.Response:
-    """Make one request to a provider, never repeated and not redirected; `options` are those of httpx.
+    """Make one request to a provider, never repeated and not redirected; `content` are options of httpx.Request.
 
-    Raises SendError (OUTAGE) when it was certainly not sent, and OutcomeUnknown when there was no response within
-    `seconds` or the connection was cut.
+    auth: name and password. Raises SendError (OUTAGE) when it was certainly not sent, and OutcomeUnknown when there was
+    no response within `seconds` or the connection was cut.
     """
-    timeout = httpx.Timeout(seconds, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS)
+    authorization = {"Authorization": aiohttp.encode_basic_auth(*auth)} if auth else {}
+    timeout = {"read": seconds, "write": seconds, "connect": _CONNECT_SECONDS, "pool": _CONNECT_SECONDS}
     try:
+        request = httpx.Request(
+            method,
+            _url(url),
+            headers={"Accept-Encoding": "gzip, deflate", **(headers or {}), **authorization},
+            extensions={"timeout": timeout},
+            **content,
+        )
         async with asyncio.timeout(seconds):
-            return await http.request(method, url, timeout=timeout, follow_redirects=False, **options)
+            return await http.send(request)
     except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError) as error:
         if never_left(error):
             unreachable = f"{provider} cannot be reached: {error_text(error)}"
