@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import phonenumbers
 
 PRICES_FILE = Path(__file__).with_name("prices.csv")
 OTHERS = "*"
+KNOWN_NUMBERS = 4096
+"""How many numbers are remembered with what was found out about them: that takes as long as storing a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ def read_prices(path: Path = PRICES_FILE) -> dict[str, Price]:
         }
 
 
+@lru_cache(maxsize=KNOWN_NUMBERS)
 def price_for(number: str, usual: float) -> Price:
     """The prices for texts to and from a number; `usual` is that of a segment to the United States and Canada."""
     prices = read_prices()

@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import phonenumbers
 
+from relay.channels.sms.prices import KNOWN_NUMBERS
 from relay.channels.sms.settings import SmsSettings
 from relay.core.errors import PayloadError
 from relay.core.messages import UserId
@@ -45,6 +47,8 @@ class Sender:
 
 
 _TELEPHONE = re.compile(r"\+?[\d\s().\-/]+")
+_LONGEST_SPELLING = 64
+"""15 digits with everything that people put between them; a longer text would be remembered in vain."""
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
 # "+", and ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN, UNAVAILABLE, PRIVATE on the keys of a telephone:
 # https://help.twilio.com/articles/223179988; or the same digit throughout.
@@ -70,6 +74,11 @@ def normal_number(text: str, region: str) -> UserId | None:
         return None
     if not compact.startswith("+") and len(re.sub(r"\D", "", compact)) <= 8:
         return None  # a short code: with a region it would turn into a number of another subscriber
+    return _e164(compact, region) if len(compact) <= _LONGEST_SPELLING else None
+
+
+@lru_cache(maxsize=KNOWN_NUMBERS)
+def _e164(compact: str, region: str) -> UserId | None:
     for spelling, usual in _SPELLINGS:
         compact = spelling.sub(usual, compact) if spelling.fullmatch(compact) else compact
     try:
@@ -108,6 +117,7 @@ def addressee(text: str, region: str) -> UserId | None:
     return number
 
 
+@lru_cache(maxsize=KNOWN_NUMBERS)
 def _is_premium(number: UserId) -> bool:
     try:
         kind = phonenumbers.number_type(phonenumbers.parse(number))
