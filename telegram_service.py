@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any, Final, assert_never
 
 import httpx
-from telegram import LinkPreviewOptions, MessageEntity, ReplyParameters
 
 from relay.channels.telegram import continuations, texts
 from relay.channels.telegram.bot_api import bot_calls, bot_errors, typed_bot
@@ -337,18 +336,20 @@ class TelegramService:
                 log.warning("Telegram refused the %s of part %s, it is sent without: %s", refused, part.id, error)
 
     async def _send_text(self, part: Part, form: MessageForm) -> int:
-        reply = ReplyParameters(form.reply_to, allow_sending_without_reply=True) if form.reply_to else None
+        reply = {"message_id": form.reply_to, "allow_sending_without_reply": True} if form.reply_to else None
+        values = {
+            "chat_id": int(part.user_id),
+            "text": part.text,
+            "entities": json.loads(form.style) if form.style else None,
+            "message_thread_id": form.thread,
+            "reply_parameters": reply,
+            "link_preview_options": {"is_disabled": True},
+            "allow_paid_broadcast": True if self._per_second > FREE_PER_SECOND else None,
+        }
         with bot_errors():
-            sent = await self._bot.send_message(
-                int(part.user_id),
-                part.text,
-                entities=[MessageEntity(**entity) for entity in json.loads(form.style)] if form.style else None,
-                message_thread_id=form.thread,
-                reply_parameters=reply,
-                link_preview_options=LinkPreviewOptions(is_disabled=True),
-                allow_paid_broadcast=True if self._per_second > FREE_PER_SECOND else None,
-            )
-            return sent.message_id
+            given = {name: value for name, value in values.items() if value is not None}
+            sent = await self._calls.call("sendMessage", given)
+            return int(sent["message_id"])
 
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:  # noqa: ARG002 (there is no list)
         """Never possible, as the Bot API lists no sent messages. Raises OutcomeUnknown."""
