@@ -38,7 +38,7 @@ from relay.core.periodic import Periodic
 from relay.core.text import strip_controls
 from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
-from relay.web.access import PUBLIC, why_not_direct
+from relay.web.access import PUBLIC, PlainRoute, why_not_direct
 from relay.web.errors import ApiError
 from sms_service import SmsService, max_characters
 
@@ -55,7 +55,7 @@ MAX_SHOWN_SPENDERS = 10
 MAX_SHOWN_URL = 200
 """Characters of the URL of a refused webhook that are logged and shown."""
 
-routes = APIRouter()
+routes = APIRouter(route_class=PlainRoute)
 
 
 class SmsServer(ChannelServer[SmsSettings, SmsService]):
@@ -259,7 +259,7 @@ def _signed_url(request: Request, settings: SmsSettings) -> str:
     raw_path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     path = raw_path.decode("latin-1")
     query = request.scope["query_string"].decode("latin-1")
-    base = settings.public_url or f"{request.url.scheme}://{request.headers.get('host', '')}"
+    base = settings.public_url or f"{request.scope['scheme']}://{request.headers.get('host', '')}"
     return f"{base}{path}?{query}" if query else f"{base}{path}"
 
 

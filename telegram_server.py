@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse, Response
 from httpx import AsyncClient
 
 from messaging_database import MessagingDatabase, open_database
@@ -44,7 +45,7 @@ from relay.core.store import Store
 from relay.core.text import timestamp
 from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
-from relay.web.access import ADMIN, PUBLIC
+from relay.web.access import ADMIN, PUBLIC, PlainRoute
 from relay.web.errors import ApiError
 from relay.web.token_guard import same_secret
 from telegram_service import ALLOWED_UPDATES, TelegramService
@@ -54,6 +55,7 @@ log = logging.getLogger("relay.telegram.server")
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 (the name of a header)
 
 routes = APIRouter()
+webhooks = APIRouter(route_class=PlainRoute)
 
 
 class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
@@ -223,13 +225,13 @@ def _public_webhook_url(settings: TelegramSettings) -> str | None:
     return f"{base}/telegram/webhook" if base else None
 
 
-@routes.post(
+@webhooks.post(
     "/telegram/webhook",
     dependencies=[PUBLIC],
     summary="Where Telegram pushes updates.",
     description=f"Only with the right {SECRET_HEADER}. Answers 200 as soon as the update is stored.",
 )
-async def webhook(request: Request) -> dict[str, Any]:
+async def webhook(request: Request) -> Response:
     server = TelegramServer.of(request)
     if not same_secret(request.headers.get(SECRET_HEADER, ""), webhook_secret(server.settings)):
         raise ApiError(
@@ -246,7 +248,10 @@ async def webhook(request: Request) -> dict[str, Any]:
         # A refusal would make Telegram send the same again, for a day: it is kept where the operator sees it.
         update = {"unreadable": content[:10_000].decode("utf-8", "replace")}
     await server.ingest.store_pushed(update)
-    return {"ok": True}
+    return JSONResponse({"ok": True})
+
+
+routes.include_router(webhooks)
 
 
 @routes.post("/telegram/polling/start", dependencies=[ADMIN], summary="Start polling, without any webhook.")
