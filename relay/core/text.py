@@ -33,6 +33,8 @@ def is_blank(text: str) -> bool:
 
 def bare_letters(text: str) -> str:
     """The text for comparison: lower case, without accents, compatibility forms and characters that show nothing."""
+    if text.isascii():
+        return text.lower()
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     return "".join(char for char in plain if unicodedata.category(char) not in {"Mn", "Cf"})
 

@@ -39,8 +39,8 @@ class PassageIndex:
 
     def find(self, question: str, limit: int) -> list[Passage]:
         """The passages that share words with the question, the best first."""
-        words = list(dict.fromkeys(tokens(question)))
-        if not words or not self.passages:
+        words = list(dict.fromkeys(tokens(question))) if self.passages else []
+        if not words:
             return []
         query = f"{{title words}} : ({_any(words)})"
         if found := list(dict.fromkeys(grams(words))):
