@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from relay.core.messages import Platform, Spending, UserId
 from relay.storage.schema import charges, counters
-from relay.storage.transactions import Tx, Upsert
+from relay.storage.transactions import Tx, Upsert, user_parameters
 
 _SUMS = ("segments_in", "segments_out", "media", "usd")
 _KEY = ["platform", "day", "user_id"]
@@ -28,14 +28,19 @@ _BILL = Upsert(
     charges,
     lambda row: row.on_conflict_do_update(index_elements=_KEY, set_={"billed_usd": row.excluded.billed_usd}),
 )
-_OF_USER = select(charges.c.usd).where(
+_of_user = select(charges.c.usd).where(
     charges.c.platform == bindparam("of_platform"),
     charges.c.day == bindparam("today"),
     charges.c.user_id == bindparam("of_user"),
 )
-_TOTALS = select(counters.c.name, counters.c.value).where(
-    counters.c.platform == bindparam("of_platform"), counters.c.name.in_(bindparam("names", expanding=True))
-)
+
+
+def _total(name: str) -> Select[Any]:
+    is_named = (counters.c.platform == bindparam("of_platform")) & (counters.c.name == bindparam(name))
+    return select(counters.c.value).where(is_named)
+
+
+_SPENDING = select(*(sums.scalar_subquery() for sums in (_of_user, _total("of_day"), _total("of_month"))))
 
 
 def day_of(moment: float) -> str:
@@ -71,11 +76,9 @@ def record_bill(tx: Tx, platform: Platform, day: str, billed: Mapping[UserId, fl
 def spending(connection: Connection, platform: Platform, user_id: UserId, now: float) -> Spending:
     """What has been spent so far, as estimated."""
     day = day_of(now)
-    of_user = connection.execute(_OF_USER, {"of_platform": platform, "today": day, "of_user": user_id}).scalar()
-    names = [f"usd:{day}", f"usd:{day[:7]}"]
-    rows = connection.execute(_TOTALS, {"of_platform": platform, "names": names})
-    totals = {row.name: row.value for row in rows}
-    return Spending(of_user or 0.0, *(totals.get(name, 0.0) for name in names))
+    periods = {"today": day, "of_day": f"usd:{day}", "of_month": f"usd:{day[:7]}"}
+    sums = connection.execute(_SPENDING, {**user_parameters(platform, user_id), **periods}).one()
+    return Spending(*(value or 0.0 for value in sums))
 
 
 def spending_report(connection: Connection, platform: Platform, now: float, most: int) -> dict[str, Any]:

@@ -135,23 +135,16 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> bool:
     if found.state in OPEN_PART_STATES and any(status.applied and status.state in LOST for status in statuses):
         return True  # the status of its loss came first, and the part is planned again
     is_charged = found.cost_usd is not None and found.provider_id == receipt.provider_id
-    row = note_acceptance(tx, found, receipt.provider_id, receipt.segments)
-    if receipt.cost_usd and not is_charged:
-        row = _charge(tx, row, receipt.cost_usd)
+    cost = 0.0 if is_charged else receipt.cost_usd
+    row = note_acceptance(tx, found, receipt.provider_id, receipt.segments, cost)
     row = apply_status(tx, row, receipt.state)
     for status in statuses:
         if not status.applied:
             row = apply_status(tx, row, PartState(status.state), status.error_code, status.error)
             tx.run(_APPLIED, {"event": status.id})
-    if receipt.pause and row.state == PartState.ACCEPTED:
+    if receipt.pause and row.state == PartState.ACCEPTED and row.number < row.part_count:
         _delay_next(tx, row, tx.now + receipt.pause)
     return bool(found.more)
-
-
-def _charge(tx: Tx, row: Row[Any], usd: float) -> Row[Any]:
-    """Add the cost of an accepted attempt to the part and to what its user costs; the changed row."""
-    charge(tx, Platform(row.platform), UserId(row.user_id), usd, segments_out=row.segments)
-    return set_state(tx, row, PartState(row.state), cost_usd=(row.cost_usd or 0.0) + usd)
 
 
 def _delay_next(tx: Tx, row: Row[Any], due: float) -> None:
@@ -166,8 +159,11 @@ def lock_provider_id(tx: Tx, platform: Platform, provider_id: str) -> None:
         tx.run(select(func.pg_advisory_xact_lock(func.hashtext(db_safe(f"{platform} {provider_id}")))))
 
 
-def note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | None) -> Row[Any]:
-    """Move the part to accepted, unless an earlier status has moved it further; the changed row."""
+def note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | None, cost_usd: float = 0.0) -> Row[Any]:
+    """Move the part to accepted, unless an earlier status has moved it further; the changed row.
+
+    What the attempt costs is added to the part and to the charges of its user.
+    """
     segments = segments or row.segments
     changes: dict[str, Any] = {"provider_id": provider_id, "lease_until": 0, "segments": segments}
     counted = row.segments
@@ -175,6 +171,9 @@ def note_acceptance(tx: Tx, row: Row[Any], provider_id: str, segments: int | Non
         changes["accepted_at"] = tx.now
         counted = 0
     tx.count(Platform(row.platform), "segments", segments - counted)
+    if cost_usd:
+        charge(tx, Platform(row.platform), UserId(row.user_id), cost_usd, segments_out=segments)
+        changes["cost_usd"] = (row.cost_usd or 0.0) + cost_usd
     return set_state(tx, row, advance(PartState(row.state), PartState.ACCEPTED), **changes)
 
 

@@ -15,11 +15,13 @@ from sqlalchemy import (
     CompoundSelect,
     Connection,
     Double,
+    Integer,
     Row,
     Table,
     bindparam,
     case,
     func,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -45,6 +47,7 @@ from relay.core.messages import (
 )
 from relay.core.text import timestamp
 from relay.storage.schema import (
+    constant,
     conversations,
     counters,
     in_states,
@@ -89,16 +92,23 @@ _RECENT = (
     .limit(MAX_RECENT_MESSAGES)
 )
 # An answer that could not be used was paid for as well, so it counts for the limits.
-_answered = (inbound.c.outcome == Outcome.ANSWERED) | (inbound.c.reason == ModelFailure.UNUSABLE)
-_told = inbound.c.outcome == Outcome.TOLD
-_SPENT = (Limit.USER_SPENDING, Limit.SPENDING)
+_answered = (inbound.c.outcome == constant(Outcome.ANSWERED)) | (inbound.c.reason == constant(ModelFailure.UNUSABLE))
+_told = inbound.c.outcome == constant(Outcome.TOLD)
+_over_minute, _over_day = (inbound.c.reason == constant(limit) for limit in (Limit.MINUTE, Limit.DAY))
+_over_spending = inbound.c.reason.in_((constant(Limit.USER_SPENDING), constant(Limit.SPENDING)))
+
+
+def _count_of(condition: ColumnElement[bool], name: str) -> ColumnElement[int]:
+    return func.sum(case((condition, literal_column("1", Integer)), else_=literal_column("0", Integer))).label(name)
+
+
 _since_a_minute = inbound.c.received_at > bindparam("minute")
 _USAGE = select(
-    func.sum(case((_answered & _since_a_minute, 1), else_=0)).label("minute"),
-    func.sum(case((_answered, 1), else_=0)).label("day"),
-    func.sum(case((_told & (inbound.c.reason == Limit.MINUTE) & _since_a_minute, 1), else_=0)).label("notified_minute"),
-    func.sum(case((_told & (inbound.c.reason == Limit.DAY), 1), else_=0)).label("notified_day"),
-    func.sum(case((_told & inbound.c.reason.in_(_SPENT), 1), else_=0)).label("notified_spending"),
+    _count_of(_answered & _since_a_minute, "minute"),
+    _count_of(_answered, "day"),
+    _count_of(_told & _over_minute & _since_a_minute, "notified_minute"),
+    _count_of(_told & _over_day, "notified_day"),
+    _count_of(_told & _over_spending, "notified_spending"),
 ).where(inbound.c.received_at.between(bindparam("day"), bindparam("now")))  # not from before the clock was set back
 _in_groups = (inbound.c.platform == bindparam("of_platform")) & (inbound.c.sender == bindparam("of_user"))
 _USAGES = union_all(

@@ -47,9 +47,14 @@ class Text(TypeDecorator[str]):
         return None if value is None else db_safe(str(value))
 
 
+def constant(value: str) -> ColumnElement[str]:
+    """A value of ours written into the statement: one that is bound costs time each time the statement runs."""
+    return literal_column(f"'{value}'")
+
+
 def in_states(table: FromClause, *states: str) -> ColumnElement[bool]:
     """Rows in these states, written as literals: with bound values a database does not use the partial indexes."""
-    written: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in states]
+    written = [constant(state) for state in states]
     # SQLite before 3.41 does not match IN with one value to the "=" of an index, and reads every row.
     return table.c.state == written[0] if len(written) == 1 else table.c.state.in_(written)
 

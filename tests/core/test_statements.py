@@ -5,21 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 import pytest
 from sqlalchemy import Engine, event
 
-from relay.core.messages import InboundMessage
+from relay.core.messages import InboundMessage, Receipt
 from tests.core.harness import ANN, NewRelay, RelayHarness
 
 STORE = ["INSERT inbound", "INSERT users", "INSERT counters"]
+STORE_BILLED = ["INSERT inbound", "INSERT users", "INSERT charges", "INSERT counters"]
 CLAIM = ["UPDATE inbound"]
 CONTEXT = ["SELECT conversations", "SELECT users", "SELECT inbound", "SELECT inbound"]
+SPENDING = ["SELECT counters"]
 CONTINUED = ["SELECT inbound"]
 COMPLETE = ["UPDATE inbound", "SELECT users", "INSERT conversations", "SELECT outbound"]
 ANSWER = ["INSERT outbound", "INSERT conversations", "UPDATE users", "INSERT counters"]
 BEGIN = ["SELECT outbound", "UPDATE outbound", "INSERT counters"]
 ACCEPT = ["SELECT outbound", "UPDATE outbound", "INSERT counters"]
+ACCEPT_BILLED = ["SELECT outbound", "INSERT charges", "UPDATE outbound", "INSERT counters"]
+USD = 0.01
 
 
 @contextmanager
@@ -39,12 +44,24 @@ def _statements() -> Iterator[list[str]]:
 
 
 async def _one_message(relay: RelayHarness, number: int) -> list[str]:
-    message = InboundMessage(relay.platform, f"SM{number}", ANN, "a question", relay.clock.now)
+    cost = USD if relay.channel.is_billed else 0.0
+    message = InboundMessage(relay.platform, f"SM{number}", ANN, "a question", relay.clock.now, cost_usd=cost)
     with _statements() as found:
         await relay.database.store_inbound(message, "raw")
         relay.conversation.workers.notify(ANN)
         await relay.idle()
     return found
+
+
+async def _second_message(relay: RelayHarness) -> list[str]:
+    await _one_message(relay, 1)  # the first success also removes the note of an earlier pause
+    return await _one_message(relay, 2)
+
+
+def _in_order(transactions: list[list[str]], reads: list[str]) -> list[str]:
+    """All write transactions, and the reads after the first two of them."""
+    written = [["BEGIN IMMEDIATE", *transaction] for transaction in transactions]
+    return list(chain.from_iterable([*written[:2], reads, *written[2:]]))
 
 
 @pytest.mark.parametrize("empty_database", ["sqlite"], indirect=True)
@@ -54,7 +71,7 @@ async def _one_message(relay: RelayHarness, number: int) -> list[str]:
         (False, False, [STORE, CLAIM, [*COMPLETE, *ANSWER], ACCEPT]),
         (True, True, [STORE, CLAIM, [*COMPLETE, *ANSWER], BEGIN, ACCEPT]),
     ],
-    ids=["as for SMS", "as for Telegram"],
+    ids=["for nothing", "as for Telegram"],
 )
 async def test_one_answered_message_takes_few_statements(
     new_relay: NewRelay, expected: list[list[str]], *, rate_limited: bool, joins: bool
@@ -62,12 +79,19 @@ async def test_one_answered_message_takes_few_statements(
     """Each list is one write transaction; the reads are one of the context, and one where messages may be continued."""
     relay = await new_relay(rate_limited=rate_limited)
     relay.channel.joins_messages = joins
-    await _one_message(relay, 1)  # the first success also removes the note of an earlier pause
-    found = await _one_message(relay, 2)
-    writes = [statement for transaction in expected for statement in ("BEGIN IMMEDIATE", *transaction)]
-    reads = ["BEGIN", *CONTEXT] + (["BEGIN", *CONTINUED] if joins else [])
-    place = len(STORE) + 1 + len(CLAIM) + 1
-    assert found == writes[:place] + reads + writes[place:]
+    found = await _second_message(relay)
+    assert found == _in_order(expected, ["BEGIN", *CONTEXT] + (["BEGIN", *CONTINUED] if joins else []))
+
+
+@pytest.mark.parametrize("empty_database", ["sqlite"], indirect=True)
+async def test_a_message_that_is_billed_takes_three_statements_more(new_relay: NewRelay) -> None:
+    """As a text: what it costs is read with one statement, and written with what causes it."""
+    relay = await new_relay()
+    relay.channel.joins_messages, relay.channel.is_billed = False, True
+    relay.channel.script.extend(Receipt(f"billed-{number}", cost_usd=USD) for number in (1, 2))
+    found = await _second_message(relay)
+    expected = [STORE_BILLED, CLAIM, [*COMPLETE, *ANSWER], ACCEPT_BILLED]
+    assert found == _in_order(expected, ["BEGIN", *CONTEXT, *SPENDING])
 
 
 @pytest.mark.parametrize("empty_database", ["sqlite"], indirect=True)
