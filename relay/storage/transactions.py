@@ -408,7 +408,9 @@ class Pooled(Transactions):
     """PostgreSQL: a few writers in parallel; new messages use one at a time, so that urgent work never queues."""
 
     def __init__(self, engine: Engine, prepare: Callable[[], None], limit: float | None) -> None:
-        super().__init__(engine, 4, prepare, limit)
+        # Each statement of a read sees what was committed before it in any case, so BEGIN and ROLLBACK do nothing.
+        super().__init__(engine.execution_options(isolation_level="AUTOCOMMIT"), 4, prepare, limit)
+        self._writer_engine = engine
         self._writers = Threads(4, "db-write")
         self._new_work = asyncio.Semaphore(1)
 
@@ -422,7 +424,7 @@ class Pooled(Transactions):
     def _write(self, work: Work[T], is_abandoned: IsAbandoned) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                with self._engine.begin() as connection:
+                with self._writer_engine.begin() as connection:
                     tx = Tx(connection, self.now(connection))
                     result = tx.do(work)
                     tx.write_counters()

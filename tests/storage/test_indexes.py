@@ -77,10 +77,10 @@ class Meter:
     plans: list[str] = field(default_factory=list)
 
     def attach(self, db: MessagingDatabase) -> None:
-        transactions = db._transactions
-        engines = {transactions._engine}
+        transactions: Any = db._transactions
+        engines = {transactions._writer_engine}  # on PostgreSQL that of the reads is the same with another option
         if isinstance(transactions, GroupCommit):
-            engines.add(transactions._writer_engine)
+            engines.add(transactions._engine)
         for engine in engines:
             listener = self._count_steps if engine.dialect.name == "sqlite" else self._explain
             event.listen(engine, "before_cursor_execute", listener)
@@ -101,9 +101,8 @@ class Meter:
         if not statement.startswith(("SELECT", "UPDATE", "DELETE")):
             return
         raw: Any = connection.connection.dbapi_connection
-        raw.execute("SAVEPOINT measured")
-        (explained,) = raw.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", values).fetchone()
-        raw.execute("ROLLBACK TO SAVEPOINT measured")
+        with raw.transaction(force_rollback=True):
+            (explained,) = raw.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement}", values).fetchone()
         plan = explained[0]["Plan"]
         read = _rows_read(plan)
         self.work += read + plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
