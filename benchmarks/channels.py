@@ -13,25 +13,20 @@ import argparse
 import asyncio
 import itertools
 import json
-import os
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import psutil
-import uvicorn
-from fastapi import FastAPI, Request, Response
 
-from benchmarks.llm_server import free_port, started
-from benchmarks.outside import ACCOUNT, BOT, NUMBER, TOKEN, Outside, Sender, person, text_of, update_of
+from benchmarks.outside import Outside, Polled, Pushing, Sender, Texting, Writer, person, sid, text_of, update_of
+from benchmarks.processes import ROOT, Entered, bare, cpu, server, settings
 
-ROOT = Path(__file__).resolve().parent.parent
 RATIOS = ROOT / "benchmarks" / "ratios.json"
 TOLERATED = 0.7
 """The part of an accepted ratio below which the check fails: so much two runs of one version may differ."""
@@ -40,33 +35,26 @@ CALLERS = 64
 PEOPLE = 200
 BURST = 1000
 BACKLOG = 5000
-_sids = itertools.count(1)
+WEBHOOK = {"TELEGRAM_MODE": "webhook", "PUBLIC_URL": "https://relay.example.com"}
 _people = itertools.count(1)
 
-T = TypeVar("T")
 Figures = dict[str, float]
-
-
-def sid() -> str:
-    return f"SM{time.time_ns():016x}{next(_sids):016x}"
+Served = tuple[psutil.Process, int]
+"""A server that runs, and its port."""
 
 
 def p99(times: list[float]) -> float:
     return float(statistics.quantiles(times, n=100)[98] * 1000)
 
 
-def cpu(process: psutil.Process) -> float:
-    used = process.cpu_times()
-    return float(used.user + used.system)
-
-
 # -- measurements ------------------------------------------------------------------------------------------------------
 
 
-async def acknowledgements(port: int, seconds: float, requests: Iterator[bytes]) -> Figures:
+async def acknowledgements(served: Served, seconds: float, requests: Iterator[bytes]) -> Figures:
     """So many callers, each with the next request as soon as the last is answered."""
+    process, port = served
     times: list[float] = []
-    ends = time.perf_counter() + seconds
+    ends, before = time.perf_counter() + seconds, cpu(process)
 
     async def caller() -> None:
         sender = Sender(port)
@@ -75,7 +63,13 @@ async def acknowledgements(port: int, seconds: float, requests: Iterator[bytes])
         sender.close()
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
-    return {"rate": len(times) / seconds, "p50_ms": statistics.median(times) * 1000, "p99_ms": p99(times)}
+    used = (cpu(process) - before) / len(times) * 1000
+    return {
+        "rate": len(times) / seconds,
+        "p50_ms": statistics.median(times) * 1000,
+        "p99_ms": p99(times),
+        "cpu_ms": used,
+    }
 
 
 def texts(port: int, people: int) -> Iterator[bytes]:
@@ -84,19 +78,19 @@ def texts(port: int, people: int) -> Iterator[bytes]:
     return (text_of(port, person(first + number % people), sid()) for number in itertools.count())
 
 
-async def idle_acknowledgements(outside: Outside, port: int, seconds: float) -> Figures:
+async def idle_acknowledgements(outside: Outside, served: Served, seconds: float) -> Figures:
     """Webhooks while no question can be answered, so that storing is all there is to do."""
     outside.model_works = False
-    found = await acknowledgements(port, seconds, texts(port, 100_000))
+    found = await acknowledgements(served, seconds, texts(served[1], 100_000))
     outside.model_works = True
     await drained(outside)
     return found
 
 
-async def busy_acknowledgements(outside: Outside, port: int, seconds: float) -> Figures:
+async def busy_acknowledgements(outside: Outside, served: Served, seconds: float) -> Figures:
     """The same while every text is answered."""
     before = outside.sends
-    found = await acknowledgements(port, seconds, texts(port, 100_000))
+    found = await acknowledgements(served, seconds, texts(served[1], 100_000))
     found["answers"] = (outside.sends - before) / seconds
     await drained(outside)
     return found
@@ -133,21 +127,18 @@ async def burst(outside: Outside, port: int) -> Figures:
     return {"all_ms": stored * 1000, "p99_ms": p99(times), "answered_ms": answered * 1000, "lost": lost}
 
 
-async def end_to_end(outside: Outside, port: int, people: int, seconds: float, process: psutil.Process) -> Figures:
+async def end_to_end(outside: Outside, writer: Writer, people: int, seconds: float, process: psutil.Process) -> Figures:
     """People who write again as soon as they are answered."""
     times: list[float] = []
     first, ends, before = next(_people) * 1_000_000, time.perf_counter() + seconds, cpu(process)
-    senders = [Sender(port) for _ in range(min(people, CALLERS))]
 
     async def one(number: int) -> None:
-        name, sender = person(first + number), senders[number % len(senders)]
+        name = writer.name(first + number)
         while time.perf_counter() < ends:
-            request = text_of(port, name, sid())
-            times.append(await outside.answered(name, lambda: sender.post(request)))  # noqa: B023 (awaited at once)
+            times.append(await outside.answered(name, lambda: writer.write(name)))
 
     await asyncio.gather(*map(one, range(people)))
-    for sender in senders:
-        sender.close()
+    writer.close()
     used = cpu(process) - before
     median = statistics.median(times) * 1000
     return {"rate": len(times) / seconds, "p50_ms": median, "cpu_ms": used / len(times) * 1000}
@@ -172,76 +163,6 @@ async def backlog(outside: Outside) -> Figures:
     }
 
 
-# -- processes ---------------------------------------------------------------------------------------------------------
-
-
-def settings(outside: Outside, folder: Path, url: str) -> dict[str, str]:
-    """An environment in which nothing of this machine's own installation is used, and no limit of a person is met."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "TELEGRAM_", "LLM_"))}
-    clean.pop("PYTHONDONTWRITEBYTECODE", None)
-    return {
-        **clean,
-        "DATABASE_URL": url or f"sqlite:///{folder / 'messages.db'}",
-        "LLM_SERVER_URL": outside.url,
-        "TWILIO_ACCOUNT_SID": ACCOUNT,
-        "TWILIO_AUTH_TOKEN": TOKEN,
-        "TWILIO_PHONE_NUMBER": NUMBER,
-        "TWILIO_API_BASE_URL": outside.url,
-        "TELEGRAM_BOT_TOKEN": BOT,
-        "TELEGRAM_API_BASE_URL": outside.url,
-        "TELEGRAM_MESSAGES_PER_SECOND": "1000",
-        "SMS_REGISTRATION": "off",
-        "MESSAGES_PER_MINUTE": "10000",
-        "MESSAGES_PER_DAY": "1000000",
-        "LOOP_TURNS": "0",
-        "SMS_SEGMENT_USD": "0",
-        "LOG_LEVEL": "error",
-    }
-
-
-class Entered(Generic[T]):
-    """A context that is entered here and left by `leave`: threads wait for processes while the event loop goes on."""
-
-    def __init__(self, context: AbstractContextManager[T]) -> None:
-        self._context = context
-        self.value = context.__enter__()
-
-    def leave(self) -> None:
-        self._context.__exit__(None, None, None)
-
-
-@contextmanager
-def server(name: str, folder: Path, environ: dict[str, str]) -> Iterator[tuple[psutil.Process, int]]:
-    port = free_port()
-    command = [sys.executable, str(ROOT / f"{name}.py")]
-    with started(command, port, "/ready", folder, **environ, **{f"{name.upper()}_PORT": str(port)}) as (process, _):
-        yield process, port
-
-
-@contextmanager
-def bare(folder: Path) -> Iterator[int]:
-    port = free_port()
-    command = [sys.executable, "-m", "benchmarks.channels", "--bare", str(port)]
-    with started(command, port, "/", folder, PYTHONPATH=str(ROOT)):
-        yield port
-
-
-def serve_bare(port: int) -> None:
-    """A route that reads the body and answers as the webhook does, on the product's framework and server."""
-    app = FastAPI()
-
-    @app.get("/")
-    async def home() -> dict[str, str]:
-        return {}
-
-    @app.post("/sms/webhook")
-    async def receive(request: Request) -> Response:
-        await request.body()
-        return Response("<Response/>", media_type="text/xml")
-
-    uvicorn.run(app, port=port, log_level="error", access_log=False)
-
-
 # -- the run -----------------------------------------------------------------------------------------------------------
 
 
@@ -255,25 +176,53 @@ async def measure(runs: int, seconds: float, url: str, only: str) -> dict[str, F
             sms = await asyncio.to_thread(Entered, server("sms_server", Path(name), environ))
             telegram = await asyncio.to_thread(Entered, server("telegram_server", Path(name), environ))
             plain = await asyncio.to_thread(Entered, bare(Path(name)))
-            (process, port), bare_port = sms.value, plain.value
             for _ in range(runs):
-                one: dict[str, Callable[[], Awaitable[Figures]]] = {
-                    "bare": lambda: acknowledgements(bare_port, seconds, texts(bare_port, 1000)),
-                    "idle": lambda: idle_acknowledgements(outside, port, seconds),
-                    "busy": lambda: busy_acknowledgements(outside, port, seconds),
-                    "burst": lambda: burst(outside, port),
-                    "people_200": lambda: end_to_end(outside, port, PEOPLE, seconds, process),
-                    "backlog": lambda: backlog(outside),
-                    "person_1": lambda: end_to_end(outside, port, 1, seconds, process),
-                }
-                for title, work in one.items():
+                for title, work in measurements(outside, sms.value, telegram.value, plain.value, seconds).items():
                     if only in title:
-                        found[title].append(await work())
-                        print(title, {key: round(value, 2) for key, value in found[title][-1].items()}, flush=True)
+                        note(found[title], title, await work())
             await asyncio.to_thread(telegram.leave)
-            await asyncio.to_thread(sms.leave)
-            await asyncio.to_thread(plain.leave)
-    return {title: medians(figures) for title, figures in found.items()}
+            # Telegram allows either polling or a webhook, so this server is another one.
+            pushed = await asyncio.to_thread(Entered, server("telegram_server", Path(name), environ | WEBHOOK))
+            for _ in range(runs):
+                for title, work in pushed_measurements(outside, pushed.value, seconds).items():
+                    if only in title:
+                        note(found[title], title, await work())
+            for leave in (pushed.leave, sms.leave, plain.leave):
+                await asyncio.to_thread(leave)
+    return {title: medians(figures) for title, figures in found.items() if figures}
+
+
+Measurements = dict[str, Callable[[], Awaitable[Figures]]]
+
+
+def measurements(outside: Outside, sms: Served, telegram: Served, plain: Served, seconds: float) -> Measurements:
+    """What is measured of the SMS server and of the Telegram server that polls, by its name, in this order."""
+    text, poll = partial(Texting, sms[1], CALLERS), partial(Polled, outside)
+    return {
+        "bare": lambda: acknowledgements(plain, seconds, texts(plain[1], 1000)),
+        "idle": lambda: idle_acknowledgements(outside, sms, seconds),
+        "busy": lambda: busy_acknowledgements(outside, sms, seconds),
+        "burst": lambda: burst(outside, sms[1]),
+        "people_200": lambda: end_to_end(outside, text(), PEOPLE, seconds, sms[0]),
+        "person_1": lambda: end_to_end(outside, text(), 1, seconds, sms[0]),
+        "backlog": lambda: backlog(outside),
+        "polled_people_200": lambda: end_to_end(outside, poll(), PEOPLE, seconds, telegram[0]),
+        "polled_person_1": lambda: end_to_end(outside, poll(), 1, seconds, telegram[0]),
+    }
+
+
+def pushed_measurements(outside: Outside, telegram: Served, seconds: float) -> Measurements:
+    """What is measured of a Telegram server in webhook mode."""
+    push = partial(Pushing, telegram[1], CALLERS)
+    return {
+        "pushed_people_200": lambda: end_to_end(outside, push(), PEOPLE, seconds, telegram[0]),
+        "pushed_person_1": lambda: end_to_end(outside, push(), 1, seconds, telegram[0]),
+    }
+
+
+def note(found: list[Figures], title: str, figures: Figures) -> None:
+    found.append(figures)
+    print(title, {key: round(value, 2) for key, value in figures.items()}, flush=True)
 
 
 def medians(runs: list[Figures]) -> Figures:
@@ -285,11 +234,13 @@ def medians(runs: list[Figures]) -> Figures:
 
 def ratios(found: dict[str, Figures]) -> Figures:
     """Rates against each other, which a slower or busier machine changes little; more is better."""
-    bare, alone, busy, people = (found[name]["rate"] for name in ("bare", "idle", "busy", "people_200"))
+    plain, alone, busy, people = (found[name]["rate"] for name in ("bare", "idle", "busy", "people_200"))
     return {
-        "webhooks, of the requests of a bare route": alone / bare,
+        "webhooks, of the requests of a bare route": alone / plain,
         "webhooks while all are answered, of those while none is": busy / alone,
-        "answered texts, of the requests of a bare route": people / bare,
+        "answered texts, of the requests of a bare route": people / plain,
+        "CPU of a bare request, of that of a webhook": found["bare"]["cpu_ms"] / found["idle"]["cpu_ms"],
+        "CPU of a bare request, of that of an answered text": found["bare"]["cpu_ms"] / found["people_200"]["cpu_ms"],
     }
 
 
@@ -312,11 +263,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="file for the medians")
     parser.add_argument("--accept", action="store_true", help=f"write the ratios to {RATIOS.name}")
     parser.add_argument("--check", action="store_true", help=f"compare the ratios with {RATIOS.name}")
-    parser.add_argument("--bare", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.bare:
-        serve_bare(given.bare)
-        return 0
     found = asyncio.run(measure(given.runs, given.seconds, given.url, given.only))
     print(json.dumps(found, indent=1))
     if given.json:

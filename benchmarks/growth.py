@@ -3,9 +3,10 @@
     .venv/bin/python -m benchmarks.growth [--sizes 1000,100000,2000000] [--url postgresql+psycopg://...] [--json FILE]
 
 Fills a database with finished messages as years of use leave them (people who come back, a few with very long
-conversations, failed and dead rows, delivery statuses), inside the database, which takes seconds, and measures on it
-what the servers do. Shown are milliseconds, and the ratio to the smallest database. A PostgreSQL database is emptied
-first.
+conversations, failed and dead rows, delivery statuses), inside the database and without its indexes, which are made
+afterwards, and measures on it what the servers do. Shown are milliseconds, and the ratio to the smallest database:
+CPU of this process for what is done on the database alone, which other programs disturb least. A PostgreSQL database is
+emptied first.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import statistics
 import tempfile
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,8 +26,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks import channels
-from benchmarks.outside import Outside, person
+from benchmarks import channels, processes
+from benchmarks.outside import Outside, Texting, person
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
@@ -34,6 +35,8 @@ from relay.config.settings import Settings
 from relay.core.messages import UserId
 from relay.core.retention import ROWS_AT_ONCE
 from relay.storage import queries
+from relay.storage.files import backup, sqlite_path
+from relay.storage.search import find_messages
 from relay.storage.transactions import Tx
 
 YEARS_SECONDS = 2 * 365 * 86_400
@@ -43,31 +46,34 @@ REPEATS = 31
 # One SQL for both databases. A fiftieth of the people has written half of the messages.
 _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)"
 _PERSON = "'+49151' || CAST(10000000 + CASE WHEN i % 2 = 0 THEN i % :people ELSE i % :heavy END AS TEXT)"
+_NUMBER = "CAST(1000000000 + i AS TEXT)"  # of one length, so that unique ids come in their order
 _WHEN = "(:now - (:count - i) * :gap)"
 _PART = (
     "CASE WHEN i % 100 < 90 THEN 'delivered' WHEN i % 100 < 95 THEN 'sent' WHEN i % 100 < 97 THEN 'failed'"
     " WHEN i % 100 < 99 THEN 'undelivered' ELSE 'canceled' END"
 )
-_FILL = f"""
+_FILLED = ("users", "inbound", "outbound", "conversations", "delivery_events", "counters", "notes")
+_ROWS = f"""
 INSERT INTO users (platform, user_id, name, state, message_count, created_at, updated_at, last_message_at)
 WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :people)
 SELECT 'sms', '+49151' || CAST(10000000 + i AS TEXT), 'Person ' || CAST(i AS TEXT), 'active', 0, :now, :now, :now - i
 FROM n;
 INSERT INTO inbound (platform, external_id, user_id, state, received_at, due, tries, outcome, finished_at, updated_at)
-{_NUMBERS} SELECT 'sms', 'old' || CAST(i AS TEXT), {_PERSON}, CASE WHEN i % 50 = 0 THEN 'dead' ELSE 'done' END,
+{_NUMBERS} SELECT 'sms', 'old' || {_NUMBER}, {_PERSON}, CASE WHEN i % 50 = 0 THEN 'dead' ELSE 'done' END,
 {_WHEN}, {_WHEN}, 1, 'answered', {_WHEN}, {_WHEN} FROM n;
 INSERT INTO outbound (part_id, reply_id, platform, user_id, origin, number, part_count, text, source, state,
 provider_id, due, attempts, created_at, accepted_at, updated_at)
-{_NUMBERS} SELECT 'part' || CAST(i AS TEXT), 'reply' || CAST(i AS TEXT), 'sms', {_PERSON}, 'answer', 1, 1,
-'An answer of a common length.', 'An answer of a common length.', {_PART}, 'SMold' || CAST(i AS TEXT), {_WHEN}, 1,
+{_NUMBERS} SELECT 'part' || {_NUMBER}, 'reply' || {_NUMBER}, 'sms', {_PERSON}, 'answer', 1, 1,
+'An answer of a common length.', 'An answer of a common length.', {_PART}, 'SMold' || {_NUMBER}, {_WHEN}, 1,
 {_WHEN}, {_WHEN}, {_WHEN} FROM n;
 INSERT INTO conversations (platform, user_id, role, message, timestamp, in_context)
 {_NUMBERS} SELECT 'sms', {_PERSON}, 'user', 'A question of a common length?', {_WHEN}, i % 10 <> 0 FROM n;
 INSERT INTO conversations (platform, user_id, role, message, timestamp, reply_id, in_context)
 {_NUMBERS} SELECT 'sms', {_PERSON}, 'assistant', 'An answer of a common length.', {_WHEN},
-'reply' || CAST(i AS TEXT), i % 10 <> 0 FROM n;
+'reply' || {_NUMBER}, i % 10 <> 0 FROM n;
 INSERT INTO delivery_events (platform, provider_id, part_id, state, received_at, applied)
-{_NUMBERS} SELECT 'sms', 'SMold' || CAST(i AS TEXT), 'part' || CAST(i AS TEXT), {_PART}, {_WHEN}, 1 = 1 FROM n;
+{_NUMBERS} SELECT 'sms', 'SMold' || {_NUMBER}, 'part' || {_NUMBER}, {_PART}, {_WHEN}, 1 = 1 FROM n"""
+_SUMS = """
 UPDATE users SET message_count = (SELECT count(*) FROM conversations AS c
 WHERE c.platform = users.platform AND c.user_id = users.user_id);
 INSERT INTO counters (platform, name, value) SELECT 'sms', 'inbound', count(*) FROM inbound;
@@ -75,21 +81,39 @@ INSERT INTO counters (platform, name, value) SELECT 'sms', 'messages', count(*) 
 INSERT INTO counters (platform, name, value) SELECT 'sms', 'users', count(*) FROM users;
 INSERT INTO counters (platform, name, value)
 SELECT 'sms', 'part:' || state, count(*) FROM outbound GROUP BY state"""
+_INDEXES = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+    "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()"
+    " AND indexname NOT IN (SELECT conname FROM pg_constraint)",
+}
+"""The names of all indexes that can be dropped, and the statements that make them again."""
 
 
 class EnoughSteps(Exception):
     """Ends the pruning after some steps."""
 
 
-def fill(tx: Tx, count: int) -> None:
+def run_all(tx: Tx, statements: Sequence[str], values: Mapping[str, float]) -> None:
+    for statement in statements:
+        used = {name: value for name, value in values.items() if f":{name}" in statement}
+        tx.connection.execute(text(statement), used)
+
+
+async def fill(database: MessagingDatabase, count: int) -> None:
+    """Replace everything by `count` messages; each step is committed, so that no log of the database gets long."""
     people = max(2, count // MESSAGES_EACH)
     values = {"count": count, "people": people, "heavy": max(1, people // 50), "now": time.time()}
     values["gap"] = YEARS_SECONDS / count
-    for table in ("users", "inbound", "outbound", "conversations", "delivery_events", "counters", "notes"):
-        tx.connection.execute(text(f"DELETE FROM {table}"))
-    for statement in _FILL.split(";"):
-        used = {name: value for name, value in values.items() if f":{name}" in statement}
-        tx.connection.execute(text(statement), used)
+
+    def drop_indexes(tx: Tx) -> list[str]:
+        found = [tuple(row) for row in tx.connection.execute(text(_INDEXES[tx.connection.dialect.name]))]
+        run_all(tx, [f"DROP INDEX {name}" for name, _ in found], {})
+        run_all(tx, [f"DELETE FROM {table}" for table in _FILLED], {})
+        return [made for _, made in found]
+
+    made = await database._write(drop_indexes)
+    for statement in (*_ROWS.split(";"), *made, *_SUMS.split(";")):
+        await database._write(partial(run_all, statements=[statement], values=values))
 
 
 async def opened(url: str) -> MessagingDatabase:
@@ -98,17 +122,19 @@ async def opened(url: str) -> MessagingDatabase:
     return database
 
 
-async def median_ms(verb: Callable[[], Awaitable[Any]], repeats: int = REPEATS) -> float:
+async def median_ms(
+    verb: Callable[[], Awaitable[Any]], repeats: int = REPEATS, clock: Callable[[], float] = time.process_time
+) -> float:
     times = []
     for _ in range(repeats):
-        began = time.perf_counter()
+        began = clock()
         await verb()
-        times.append(time.perf_counter() - began)
+        times.append(clock() - began)
     return statistics.median(times) * 1000
 
 
 async def verbs(database: MessagingDatabase, size: int) -> dict[str, float]:
-    """Milliseconds of what is done by hand or by the clock."""
+    """Milliseconds of CPU of what is done by hand or by the clock."""
     heavy = UserId(person(0))
     listed = partial(queries.list_all_users, platforms=PLATFORMS, limit=50, offset=0)
     reads = {
@@ -116,7 +142,10 @@ async def verbs(database: MessagingDatabase, size: int) -> dict[str, float]:
         "sweep of the outbox": lambda: database.users_with_parts(SMS),
         "figures of the status": lambda: database.query(lambda c: queries.status(c, SMS, PLATFORMS, time.time())),
         "console: people": lambda: database.query(partial(listed, search="")),
-        "console: a search": lambda: database.query(partial(listed, search="Person 1")),
+        "console: a search for people": lambda: database.query(partial(listed, search="Person 1")),
+        "console: a search in messages": lambda: database.query(
+            lambda c: find_messages(c, PLATFORMS, "of no common length", 50)
+        ),
         "console: a history": lambda: database.query(lambda c: queries.conversation(c, SMS, heavy, 50)),
         "console: dead letters": lambda: database.query(lambda c: queries.dead_letters(c, PLATFORMS, 50)),
     }
@@ -128,26 +157,31 @@ async def verbs(database: MessagingDatabase, size: int) -> dict[str, float]:
     steps: list[float] = []
 
     async def pause() -> None:
-        steps.append(time.perf_counter())
+        steps.append(time.process_time())
         if len(steps) > REPEATS:
             raise EnoughSteps
 
-    began = time.perf_counter()
+    began = time.process_time()
     with suppress(EnoughSteps):
         await database.prune_oldest(365, ROWS_AT_ONCE, pause)
-    found["a step of keep_days"] = (time.perf_counter() - began) / max(1, len(steps)) * 1000
+    found["a step of keep_days"] = (time.process_time() - began) / max(1, len(steps)) * 1000
     return found
 
 
 async def servers(outside: Outside, folder: Path, url: str, seconds: float) -> dict[str, float]:
     """Milliseconds of what people and operators wait for, of the real SMS server."""
-    environ = channels.settings(outside, folder, url)
-    began = time.perf_counter()
-    running = await asyncio.to_thread(channels.Entered, channels.server("sms_server", folder, environ))
+    environ = processes.settings(outside, folder, url)
+    # The first start writes bytecode and migrates.
+    first = await asyncio.to_thread(processes.Entered, processes.server("sms_server", folder, environ))
+    await asyncio.to_thread(first.leave)
+    running = await asyncio.to_thread(processes.Entered, processes.server("sms_server", folder, environ))
     process, port = running.value
-    found = {"start of the SMS server": (time.perf_counter() - began) * 1000}
-    one = await channels.end_to_end(outside, port, 1, seconds, process)
-    many = await channels.end_to_end(outside, port, channels.PEOPLE, seconds, process)
+    found = {"CPU of a start of the SMS server": processes.cpu(process) * 1000}
+    texting = partial(Texting, port, channels.CALLERS)
+    one = await channels.end_to_end(outside, texting(), 1, seconds, process)
+    many = await channels.end_to_end(outside, texting(), channels.PEOPLE, seconds, process)
+    webhooks = await channels.idle_acknowledgements(outside, running.value, seconds)
+    found["CPU of a webhook"] = webhooks["cpu_ms"]
     found["webhook to Twilio's API, one person"] = one["p50_ms"]
     found["CPU of a text, 200 people"] = many["cpu_ms"]
     found["milliseconds a text, 200 people"] = 1000 / many["rate"]
@@ -155,7 +189,7 @@ async def servers(outside: Outside, folder: Path, url: str, seconds: float) -> d
     async def status() -> None:
         await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{port}/sms/status")
 
-    found["GET /sms/status"] = await median_ms(status)
+    found["CPU of GET /sms/status"] = await median_ms(status, clock=partial(processes.cpu, process))
     await asyncio.to_thread(running.leave)
     return found
 
@@ -166,7 +200,7 @@ async def measure(size: int, url: str, seconds: float) -> dict[str, float]:
         url = url or f"sqlite:///{folder / 'messages.db'}"
         database = await opened(url)
         began = time.perf_counter()
-        await database._write(partial(fill, count=size))
+        await fill(database, size)
         print(f"{size} messages, filled in {time.perf_counter() - began:.1f} s", flush=True)
         await database.stop()
         async with Outside() as outside:
@@ -174,7 +208,13 @@ async def measure(size: int, url: str, seconds: float) -> dict[str, float]:
         database = await opened(url)
         found |= await verbs(database, size)
         await database.stop()
+        if url.startswith("sqlite"):
+            found["backup"] = await median_ms(partial(_backup, url, folder), 1, time.perf_counter)
     return found
+
+
+async def _backup(url: str, folder: Path) -> None:
+    await asyncio.to_thread(backup, sqlite_path(url, "backup"), folder / "backup.db")
 
 
 def main() -> None:

@@ -170,6 +170,20 @@ async def measure(port: int, request: bytes, callers: int, seconds: float, proce
     return Cell(len(times) / took, cuts[49] * 1000, cuts[98] * 1000, used / len(times) * 1e6, len(errors))
 
 
+async def first_bytes(port: int, request: bytes, count: int) -> float:
+    """Median milliseconds until the first byte of a streamed answer, one request at a time."""
+    times = []
+    for _ in range(count):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        began = time.perf_counter()
+        writer.write(request)
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.read(1)
+        times.append(time.perf_counter() - began)
+        writer.close()  # in the middle of the answer
+    return statistics.median(times) * 1000
+
+
 def request_bytes(path: str, body: dict[str, object]) -> bytes:
     content = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -266,7 +280,21 @@ def bench_ours(upstream_port: int, seconds: float, folder: Path) -> None:
             for callers in (1, 16, 64):
                 cell = asyncio.run(measure(port, request_bytes(path, {**BODY, **extra}), callers, seconds, server))
                 print(row(f"{label}, {callers} callers", cell, server))
+        first_byte(upstream_port, port)
         chunk_costs(port, seconds, server)
+
+
+def first_byte(upstream_port: int, port: int) -> None:
+    """What the LLM server adds until the first byte, in turns with the model server itself."""
+    paced = {**BODY, "model": "paced", "stream": True}
+    straight, ours = request_bytes("/v1/chat/completions", paced), request_bytes("/api/chat", {**paced, **PERSON})
+    asyncio.run(first_bytes(port, ours, 3))
+    pairs = [
+        (asyncio.run(first_bytes(upstream_port, straight, 20)), asyncio.run(first_bytes(port, ours, 20)))
+        for _ in range(5)
+    ]
+    direct, through = (statistics.median(times) for times in zip(*pairs, strict=True))
+    print(f"first byte of a streamed answer: {direct:.2f} ms from the upstream, {through:.2f} ms through /api/chat")
 
 
 def chunk_costs(port: int, seconds: float, server: psutil.Process) -> None:

@@ -15,13 +15,17 @@ import json
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self, cast
 from urllib.parse import parse_qs, quote_plus, urlencode
 
 ACCOUNT, TOKEN, NUMBER = "AC" + "0" * 32, "a-token-of-the-benchmark", "+12025550100"
 BOT = "5150000001:benchmark"
+TELEGRAM_SECRET = "a-secret-of-the-benchmark"  # noqa: S105 (of the stand-in)
 POLL_SECONDS = 1.0
 BATCH = 100
+FIRST_CHAT = 700_000_000
+_SIDS = itertools.count(1)
+_UPDATES = itertools.count(int(time.time() * 1000))
 _RANDOM = random.Random(7)  # noqa: S311 (no secret)
 _WORDS = """
 apples bread butter carrots cheese cherries cider coffee cream dates eggs fish flour grapes honey jam lemons milk nuts
@@ -60,6 +64,7 @@ class Outside:
         self.waiting: dict[str, asyncio.Future[None]] = {}
         self.updates: list[dict[str, Any]] = []
         self.confirmed = 0
+        self._webhook = ""
         self._ids = itertools.count(1)
 
     async def __aenter__(self) -> Self:
@@ -71,13 +76,15 @@ class Outside:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
 
-    def answer_to(self, path: str, body: bytes) -> bytes | Awaitable[bytes]:
+    def answer_to(self, target: str, body: bytes) -> bytes | Awaitable[bytes]:
+        path = target.partition("?")[0]
         if path == "/api/chat":
             return MODEL_ANSWER if self.model_works and not self.model_seconds else self._model()
         if path.endswith("/Messages.json"):
-            form = parse_qs(body.decode())
-            sent = {"sid": f"SM{next(self._ids):032x}", "status": "queued", "num_segments": "1", "to": form["To"][0]}
-            self._sent(form["To"][0])
+            form = _form(body)
+            sent = {"sid": f"SM{next(self._ids):032x}", "status": "queued", "num_segments": "1", "to": form["To"]}
+            self.note_text(sent, form["Body"])
+            self.note_send(form["To"])
             return response(json.dumps(sent).encode())
         if path.startswith("/bot"):
             return self._bot(path.rpartition("/")[2], json.loads(body) if body.startswith(b"{") else _form(body))
@@ -89,7 +96,11 @@ class Outside:
         await asyncio.sleep(self.model_seconds)
         return MODEL_ANSWER
 
-    def _sent(self, person: str) -> None:
+    def note_text(self, sent: dict[str, Any], body: str) -> None:
+        """Called for each text that Twilio takes, before `note_send`."""
+
+    def note_send(self, person: str) -> None:
+        """An answer has come to this person."""
         self.sends += 1
         self.reached.add(person)
         if (waiting := self.waiting.pop(person, None)) is not None and not waiting.done():
@@ -101,8 +112,13 @@ class Outside:
                 return _result(ME)
             case "getUpdates":
                 return self._poll(int(values.get("offset") or 0))
+            case "setWebhook" | "deleteWebhook":
+                self._webhook = str(values.get("url", ""))
+                return _result(True)
+            case "getWebhookInfo":
+                return _result({"url": self._webhook, "has_custom_certificate": False, "pending_update_count": 0})
             case "sendMessage":
-                self._sent(str(values["chat_id"]))
+                self.note_send(str(values["chat_id"]))
                 chat = {"id": int(values["chat_id"]), "type": "private"}
                 return _result({"message_id": next(self._ids), "date": 1, "chat": chat, "text": "x"})
             case _:
@@ -150,9 +166,9 @@ class _Connection(asyncio.Protocol):
             length = int(head.split(b"content-length:")[1].split(b"\r\n")[0]) if b"content-length:" in head else 0
             if len(self._data) < end + 4 + length:
                 return
-            path = self._data.split(b" ", 2)[1].decode().partition("?")[0]
+            target = self._data.split(b" ", 2)[1].decode()
             body, self._data = self._data[end + 4 : end + 4 + length], self._data[end + 4 + length :]
-            answer = self._outside.answer_to(path, body)
+            answer = self._outside.answer_to(target, body)
             if isinstance(answer, bytes):
                 self._transport.write(answer)
             else:
@@ -166,8 +182,15 @@ class _Connection(asyncio.Protocol):
 # -- people ------------------------------------------------------------------------------------------------------------
 
 
+class Refused(Exception):
+    """A request was not answered with 200."""
+
+
 class Sender:
-    """A connection to a server; each call sends one request and returns the seconds until it was answered with 200."""
+    """A connection to a server; each call sends one request and returns the seconds until it was answered with 200.
+
+    Raises Refused.
+    """
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -183,13 +206,75 @@ class Sender:
             writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             if not head.startswith(b"http/1.1 200"):
-                raise SystemExit(head.decode())
+                raise Refused(head.decode())
             await reader.readexactly(int(head.split(b"\r\ncontent-length:")[1].split(b"\r\n")[0]))
         return time.perf_counter() - began
 
     def close(self) -> None:
         if self._streams is not None:
             self._streams[1].close()
+
+
+class Writer(Protocol):
+    """A way in which people write to the relay; an answer is awaited by the name."""
+
+    def name(self, number: int) -> str: ...
+    async def write(self, name: str) -> float: ...
+    def close(self) -> None: ...
+
+
+class _Requests:
+    """Requests over so many connections, taken in turn."""
+
+    def __init__(self, port: int, connections: int) -> None:
+        self._port = port
+        self._senders = [Sender(port) for _ in range(connections)]
+        self._turns = itertools.cycle(self._senders)
+
+    def close(self) -> None:
+        for sender in self._senders:
+            sender.close()
+
+
+class Texting(_Requests):
+    """People with telephones, whose texts Twilio pushes."""
+
+    def name(self, number: int) -> str:
+        return person(number)
+
+    async def write(self, name: str) -> float:
+        return await next(self._turns).post(text_of(self._port, name, sid()))
+
+
+class Pushing(_Requests):
+    """People on Telegram, whose messages it pushes."""
+
+    def name(self, number: int) -> str:
+        return str(FIRST_CHAT + number)
+
+    async def write(self, name: str) -> float:
+        return await next(self._turns).post(push_of(self._port, update_of(next(_UPDATES), int(name))))
+
+
+class Polled:
+    """People on Telegram, whose messages are polled."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+
+    def name(self, number: int) -> str:
+        return str(FIRST_CHAT + number)
+
+    async def write(self, name: str) -> float:
+        self._outside.updates.append(update_of(next(_UPDATES), int(name)))
+        return 0.0
+
+    def close(self) -> None:
+        """Nothing: updates are fetched."""
+
+
+def sid() -> str:
+    return f"SM{time.time_ns():016x}{next(_SIDS):016x}"
 
 
 def person(number: int) -> str:
@@ -233,3 +318,13 @@ def update_of(number: int, chat: int) -> dict[str, Any]:
         "chat": {"id": chat, "type": "private", "first_name": "P"},
     }
     return {"update_id": number, "message": {**message, "from": writer, "text": question()}}
+
+
+def push_of(port: int, update: dict[str, Any]) -> bytes:
+    """The webhook of an update, as Telegram sends it."""
+    content = json.dumps(update).encode()
+    head = (
+        f"POST /telegram/webhook HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"X-Telegram-Bot-Api-Secret-Token: {TELEGRAM_SECRET}\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
