@@ -21,7 +21,7 @@ WARM := $(COMPILED) $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
 WARM_DEV := $(COMPILED) $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos abuse poison fuzz mutants migration bench bench-check bench-growth evals weight check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos abuse poison machines fuzz mutants migration bench bench-check bench-growth evals weight check format lock upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ abuse: setup-dev ## Do what strangers may do to the real servers, and measure wh
 poison: setup-dev ## One person's poisonous messages beside a newcomer every 5 s: nobody else may wait (an hour). ARGS="--seconds 60"
 	@$(BIN)/python -m tests.poison.campaign $(ARGS)
 
+machines: setup-dev ## Kill servers of two machines behind nginx under load, and count what is lost (3 minutes). ARGS="--rate 40"
+	@$(BIN)/python -m tests.machines.campaign $(ARGS)
+
 # The suite and CI try few stories; the many are tried here, with a new random seed in each round.
 fuzz: setup-dev ## Search with random inputs for stories that break a property; prints the one to add. MINUTES=10
 	@end=$$(( $$(date +%s) + 60 * $(or $(MINUTES),10) )); while [ $$(date +%s) -lt $$end ]; do \
@@ -101,9 +104,10 @@ format: setup-dev ## Format the code, fix what the linter can fix, regenerate th
 $(BIN)/uv: $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-setup.lock
 
-bench: setup-dev ## Measure the servers against a bare framework and a model server; LiteLLM too, if it is installed.
+bench: setup-dev ## Measure the servers against a bare framework and a model server (LiteLLM too), then start and memory.
 	@$(BIN)/python -m benchmarks.channels $(ARGS)
 	@$(BIN)/python benchmarks/llm_server.py
+	@$(BIN)/python benchmarks/weight.py --runs 3
 
 bench-check: setup-dev ## Compare the channels' ratios with those accepted (benchmarks/ratios.json).
 	@$(BIN)/python -m benchmarks.channels --check $(ARGS)

@@ -34,9 +34,13 @@ class Postgresql:
         """Return when it can be used again."""
         insist(self._server.ensure_postgres_running)
 
+    def process(self) -> psutil.Process:
+        """The process that all others of it are children of."""
+        return psutil.Process(self._server.get_pid())
+
     def freeze(self) -> None:
         """Stop its processes as a hanging machine would: connections stay open, and nothing answers."""
-        postmaster = psutil.Process(self._server.get_pid())
+        postmaster = self.process()
         postmaster.suspend()
         for process in postmaster.children():
             with suppress(psutil.NoSuchProcess):  # that of a connection that was just closed
@@ -44,7 +48,7 @@ class Postgresql:
 
     def thaw(self) -> None:
         """Let its processes go on; nothing happens when they do."""
-        postmaster = psutil.Process(self._server.get_pid())
+        postmaster = self.process()
         for process in (*postmaster.children(), postmaster):
             with suppress(psutil.NoSuchProcess):
                 process.resume()
