@@ -30,6 +30,7 @@ from relay.core.messages import (
     CompletedMessage,
     Decision,
     DeliveryEvent,
+    HistoryMessage,
     InboundContext,
     InboundId,
     InboundMessage,
@@ -48,6 +49,7 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
+from relay.core.records import SentReply, UsageToday
 from relay.storage import (
     audit,
     charges,
@@ -56,9 +58,11 @@ from relay.storage import (
     handover,
     inbox,
     leases,
+    personal,
     planning,
     queries,
     repairs,
+    replies,
     saved_state,
 )
 from relay.storage import parts as part_rows
@@ -156,6 +160,13 @@ class MessagingDatabase(Database):
     async def record_unusable(self, claim: Claim, unusable: UnusableAnswers) -> None:
         """Count answers of the model that were paid for and could not be used, committed."""
         await self._write(lambda tx: inbox.count_unusable(tx, claim, unusable))
+
+    async def record_shown(self, claim: Claim, message_id: str) -> None:
+        """Record the provider's id of the message in which the answer grows, committed. Raises LeaseLost.
+
+        The reply that completes the message becomes that message.
+        """
+        await self._write(lambda tx: inbox.record_shown(tx, claim, message_id), urgent=True)
 
     async def postpone_inbound(self, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart] = ()) -> None:
         """End the claim until `due`, and plan the notice, if any, committed together. Raises LeaseLost."""
@@ -300,11 +311,12 @@ class MessagingDatabase(Database):
 
     # -- leases --------------------------------------------------------------------------------------------------------
 
-    async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> None:
-        """Extend the leases of this process on these rows, committed."""
-        if inbound_ids or part_ids:
-            renew = partial(leases.renew_leases, inbound_ids=inbound_ids, part_ids=part_ids)
-            await self._write(lambda tx: renew(tx, self.owner, self._lease), urgent=True)
+    async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> Sequence[InboundId]:
+        """Extend the leases of this process on these rows, committed; those whose answers were ended by their users."""
+        if not (inbound_ids or part_ids):
+            return ()
+        renew = partial(leases.renew_leases, inbound_ids=inbound_ids, part_ids=part_ids)
+        return await self._write(lambda tx: renew(tx, self.owner, self._lease), urgent=True)
 
     async def release_leases(self, platform: Platform) -> None:
         """End all leases of this owner on rows of a platform, committed; those of an earlier process included."""
@@ -319,6 +331,24 @@ class MessagingDatabase(Database):
     async def release_lease(self, platform: Platform, name: str) -> None:
         """End a named lease, committed; no change when another server holds it."""
         await self._write(lambda tx: saved_state.release_lease(tx, platform, name, self.owner), urgent=True)
+
+    async def find_reply(
+        self, platform: Platform, user_id: UserId, *, message_id: str | None = None, answers: str | None = None
+    ) -> SentReply | None:
+        """The latest reply with a part of this id at the provider, or to the message with this `reply_to`."""
+        return await self.query(lambda c: replies.find_reply(c, platform, user_id, message_id, answers))
+
+    async def read_usage(self, platform: Platform, user_id: UserId, sender: UserId | None) -> UsageToday:
+        """What a user used since midnight UTC; in a group, of this sender alone."""
+        return await self.query(lambda c: personal.usage_today(c, platform, user_id, sender, self._clock()))
+
+    async def read_history(self, platform: Platform, user_id: UserId) -> Sequence[HistoryMessage]:
+        """The history of a user, of all topics, oldest first; at most its newest personal.MAX_MESSAGES."""
+        return await self.query(lambda c: personal.history(c, platform, user_id))
+
+    async def read_numbers(self, platform: Platform) -> dict[str, Any]:
+        """Figures of a channel for its operator, by name."""
+        return await self.query(lambda c: personal.numbers(c, platform, self._clock()))
 
     # -- users ---------------------------------------------------------------------------------------------------------
 

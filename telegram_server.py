@@ -82,7 +82,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             metrics,
             self.pipeline.notify,
             prepare=service.notice_rename,
-            stop=service.stop_answer,
+            stop=self.pipeline.end_stopped_answers,
         )
         self.poller = Poller(
             self.ingest,

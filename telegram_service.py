@@ -7,12 +7,10 @@ relay/channels/telegram: updates, texts, continuations, formatting (markdown, en
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, assert_never
@@ -21,12 +19,16 @@ import httpx
 
 from relay.channels.telegram import continuations, texts
 from relay.channels.telegram.bot_api import bot_calls, bot_errors, typed_bot
+from relay.channels.telegram.buttons import PRESSED, Buttons
+from relay.channels.telegram.call_budget import CallBudget
+from relay.channels.telegram.code_files import plan_with_files
 from relay.channels.telegram.commands import ADMINS_ONLY, COMMANDS, is_admin, register_menus
-from relay.channels.telegram.entities import plan
-from relay.channels.telegram.live_answer import LiveAnswer, draft_limiter
-from relay.channels.telegram.message_form import MessageForm
+from relay.channels.telegram.delivery import Delivery
+from relay.channels.telegram.edits import edited
+from relay.channels.telegram.personal_commands import PersonalCommands
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
+from relay.channels.telegram.streaming import Streaming
 from relay.channels.telegram.typing_indicator import TypingIndicator
 from relay.channels.telegram.updates import (
     COMMAND,
@@ -35,7 +37,6 @@ from relay.channels.telegram.updates import (
     is_group,
     mentions_another_bot,
     read_update,
-    typing_thread,
 )
 from relay.core.circuit import OUTAGES
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
@@ -45,27 +46,21 @@ from relay.core.messages import (
     InboundMessage,
     Kind,
     Part,
-    PartState,
     PlannedPart,
     Receipt,
     User,
-    UserId,
     UserState,
     reachable_again,
 )
 from relay.core.names import NameRefused, valid_name
 from relay.core.progress import Progress
-from relay.core.rate_limit import RateLimit, RateLimiter
+from relay.core.records import Records
 
 log = logging.getLogger("relay.telegram")
 
 FREE_PER_SECOND: Final = 30
 """Messages a second to all chats above which Telegram wants paid broadcasts, up to 1,000:
 https://core.telegram.org/bots/faq#how-can-i-message-all-of-my-bot-39s-subscribers-at-once"""
-# https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this: 1 message a second in a
-# chat, 20 a minute in a group; each a little longer, because requests do not all travel equally fast.
-PRIVATE: Final = (RateLimit(1, 1.05),)
-GROUP: Final = (RateLimit(20, 60.5),)
 MAX_START: Final = 64
 """Characters of the parameter of a link to the bot: https://core.telegram.org/bots/features#deep-linking"""
 BACKLOG_SECONDS: Final = (6 * 3600.0, 48 * 3600.0)
@@ -79,7 +74,7 @@ NAME_TIMEOUT_SECONDS: Final = 3.0
 ADMIN_SECONDS: Final = 5.0
 
 # The updates that are parsed. Telegram remembers the last list when none is given, so it is given every time.
-ALLOWED_UPDATES: Final = ("message", "edited_message", "my_chat_member", STOP_PRESSED)
+ALLOWED_UPDATES: Final = ("message", "edited_message", "my_chat_member", STOP_PRESSED, PRESSED)
 
 
 class TelegramService:
@@ -107,18 +102,16 @@ class TelegramService:
         self._monotonic = monotonic
         self._sleep = sleep
         self._name_usable_until = 0.0
-        self._per_second = settings.telegram_messages_per_second
-        overall = RateLimit(self._per_second, 1.05)
-        self._limiter = RateLimiter(overall, lambda chat: GROUP if is_group(chat) else PRIVATE, monotonic)
+        self._budget = CallBudget(settings.telegram_messages_per_second, monotonic)
         self._calls = bot_calls(settings, client)
         self._bot = typed_bot(self._calls)
-        self._drafts = draft_limiter(monotonic)
-        self._answering: dict[UserId, Progress] = {}
-        self._stopped_at: dict[UserId, float] = {}
-        self._stopped: set[UserId] = set()
-        self._typing = TypingIndicator(self._bot, self._limiter, sleep, monotonic)
-        self.left_out: Counter[str] = Counter()
-        """How often Telegram refused the style, the reply or the thread of a message, which was then sent without."""
+        self._typing = TypingIndicator(self._bot, self._budget, sleep)
+        self._buttons = Buttons(self._calls, enabled=settings.telegram_buttons)
+        self._streaming = Streaming(settings, self._calls, self._budget, self._typing, self._buttons, self.plan, sleep)
+        paid = {"allow_paid_broadcast": True} if settings.telegram_messages_per_second > FREE_PER_SECOND else {}
+        self._personal = PersonalCommands(settings, client)
+        self._delivery = Delivery(self._calls, self._budget, self._buttons, **paid)
+        self.left_out = self._delivery.left_out
         self.me = Identity(int(self._calls.token.partition(":")[0]), "", frozenset(COMMANDS))
 
     # -- updates -------------------------------------------------------------------------------------------------------
@@ -158,12 +151,13 @@ class TelegramService:
                 return Decision(reason="the bot was blocked or removed", state=state)
             case Kind.RETURNED:
                 return Decision(reason="the bot was unblocked or added", state=reachable_again(user))
-            case Kind.EDITED if not is_group(message.user_id):
-                return Decision(reply=texts.EDITED_HINT, state=reachable_again(user))
+            case Kind.PRESSED:
+                return self._buttons.decide(message, Decision(state=reachable_again(user)))
             case Kind.MEDIA:
                 return Decision(reply=texts.TEXT_ONLY, name=_first_name(message, user), state=reachable_again(user))
-            case Kind.TEXT | Kind.EDITED:  # an edit that added a mention of us
-                return self._decide_text(message, user)
+            case Kind.TEXT | Kind.EDITED:
+                decision = self._decide_text(message, user)
+                return edited(message, decision) if message.kind is Kind.EDITED else decision
             case _:
                 assert_never(message.kind)
 
@@ -183,8 +177,7 @@ class TelegramService:
     def _command(self, command: str, argument: str, message: InboundMessage, user: User | None) -> Decision:
         name, state = _first_name(message, user), reachable_again(user)
         known_as = (user.name if user else None) or name or ""
-        if command == "stop" and message.user_id in self._stopped:
-            self._stopped.discard(message.user_id)
+        if command == "stop" and message.options.get("stopped"):
             return Decision(reason="the answer was stopped", name=name, state=state)
         match command:
             case "start":
@@ -207,11 +200,13 @@ class TelegramService:
                 reply = texts.unknown_command(command)
         settings = {"start": argument[:MAX_START]} if command == "start" and argument else {}
         decision = Decision(reply=reply, name=name, state=state, clear_history=command == "clear", settings=settings)
+        if self._personal.knows(command, message):
+            decision = self._personal.decide(command, argument, message, user, decision)
         if command in ADMINS_ONLY and is_group(message.user_id):
-            return replace(decision, permitted=partial(self._if_admin, message, decision))
+            return replace(decision, resolve=partial(self._if_admin, message, decision))
         return decision
 
-    async def _if_admin(self, message: InboundMessage, decision: Decision) -> Decision:
+    async def _if_admin(self, message: InboundMessage, decision: Decision, records: Records) -> Decision:
         """The decision, or a refusal when the sender is no administrator of the group; never raises."""
         try:
             async with asyncio.timeout(ADMIN_SECONDS):
@@ -219,7 +214,9 @@ class TelegramService:
         except (SendError, TimeoutError) as error:
             log.warning("the administrators of a group could not be read: %s", error)
             reply = texts.ADMINS_UNKNOWN
-        return Decision(reply=reply, name=decision.name, state=decision.state, from_person=True) if reply else decision
+        if reply:
+            return Decision(reply=reply, name=decision.name, state=decision.state)
+        return await decision.resolve(records) if decision.resolve else decision
 
     def _set_name(self, argument: str, message: InboundMessage, user: User | None) -> Decision:
         state, first = reachable_again(user), _first_name(message, user)
@@ -255,69 +252,29 @@ class TelegramService:
         return texts.system_prompt(user.name if user else None, group=group)
 
     def plan(self, markdown: str) -> list[PlannedPart]:
-        """Cut and format a whole reply into messages of Telegram; the style is a JSON list of entities."""
-        return plan(markdown, self._settings.telegram_max_parts)
+        """Cut and format a whole reply into messages of Telegram and files; the style is a JSON list of entities."""
+        settings = self._settings
+        return plan_with_files(markdown, settings.telegram_max_parts, settings.telegram_code_file_chars)
 
-    @asynccontextmanager
-    async def typing(self, message: InboundMessage) -> AsyncIterator[Progress]:
-        """Show that an answer is being written, and in a private chat the answer itself; never raises."""
-        progress = self._live_answer(message)
-        live = progress if isinstance(progress, LiveAnswer) else None
-        self._answering[message.user_id] = progress
-        self._stopped.discard(message.user_id)
-        if message.received_at <= self._stopped_at.get(message.user_id, 0.0):
-            self._stop(message.user_id, progress)
-        try:
-            async with self._typing.shown(message.user_id, typing_thread(message), live):
-                yield progress
-        finally:
-            self._answering.pop(message.user_id, None)
-            if live is not None:
-                await live.end()
-
-    def _live_answer(self, message: InboundMessage) -> Progress:
-        number, _, thread = (message.reply_to or "").partition("/")
-        wanted = self._settings.telegram_streaming != "off" and not is_group(message.user_id)
-        if not (wanted and number.isdecimal() and self._typing.allowed(message.user_id)):
-            return Progress()
-        return LiveAnswer(
-            self._calls,
-            self._drafts,
-            message.user_id,
-            int(thread) if thread.isdecimal() else None,
-            int(number),
-            self.plan,
-            self._sleep,
-            self._typing.pause,
-        )
-
-    def stop_answer(self, message: InboundMessage) -> None:
-        """End answers to what was written in this chat before this message with what there is of them.
-
-        Only those of this process: another server on the same database does not learn of it.
-        """
-        self._stopped_at[message.user_id] = message.received_at
-        if (progress := self._answering.get(message.user_id)) is not None:
-            self._stop(message.user_id, progress)
-
-    def _stop(self, user_id: UserId, progress: Progress) -> None:
-        progress.stop()
-        self._stopped.add(user_id)
+    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[Progress]:
+        """Show that an answer is being written, and where possible the answer itself; never raises."""
+        return self._streaming.shown(message)
 
     async def wait_for_rate_limit(self, part: Part) -> None:
         """Wait until this chat's own limits allow a message, then for its slot among all chats.
 
         Raises SendError when the former takes long; the latter takes one round of all that wait.
         """
-        while (seconds := self._limiter.chat_wait(part.user_id)) > 0:
+        while (seconds := self._budget.message_wait(part.user_id)) > 0:
             if seconds > MAX_WAIT_SECONDS:
                 why = "this chat has had as many messages as Telegram allows for now"
                 raise SendError(SendFailure.BUSY, "rate_limit", why, retry_after=seconds)
             await self._sleep(seconds)
-        if (seconds := self._limiter.acquire(part.user_id)) > 0:
+        if (seconds := self._budget.acquire_message(part.user_id)) > 0:
             await self._sleep(seconds)
 
     async def send(self, part: Part) -> Receipt:
+<<<<<<< HEAD
         """Send one part; if Telegram refuses its formatting, reply or topic, the same text without that.
 
         Raises SendError, OutcomeUnknown.
@@ -350,6 +307,10 @@ class TelegramService:
             given = {name: value for name, value in values.items() if value is not None}
             sent = await self._calls.call("sendMessage", given)
             return int(sent["message_id"])
+=======
+        """Send one part, or change an earlier message into it. Raises SendError, OutcomeUnknown."""
+        return await self._delivery.send(part)
+>>>>>>> 5241b54 (squashed)
 
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:  # noqa: ARG002 (there is no list)
         """Never possible, as the Bot API lists no sent messages. Raises OutcomeUnknown."""

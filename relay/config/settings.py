@@ -238,6 +238,9 @@ class Settings(BaseModel):
     operators: Operators = ()
     """Who answers by hand, as channel and address: telegram:700000001, sms:+12345678900. Each must have written to the
     relay once. A user who asks for a person, in one word such as "human", is left to them, and they are told."""
+    user_models: Words = ()
+    """Models that people may choose for themselves, such as with /model on Telegram: names as GET /api/tags of the LLM
+    server lists them, with * for any characters. Empty: the default answers everyone."""
     takeover_hours: Annotated[float, Field(gt=0, le=720)] = 12.0
     """How long the AI stays silent towards a person whom an operator answers, after the operator's last message."""
     loop_turns: Annotated[int, Field(ge=0, le=20)] = 10

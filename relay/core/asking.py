@@ -12,8 +12,9 @@ from relay.config.settings import Settings
 from relay.core.channel import Channel
 from relay.core.errors import ModelError
 from relay.core.merging import Question
-from relay.core.messages import Answer, HistoryMessage, InboundContext, Platform, User, UserId
+from relay.core.messages import Answer, Claim, HistoryMessage, InboundContext, Platform, User, UserId
 from relay.core.metrics import Metrics
+from relay.core.model_choice import DEFAULT_MODEL, chosen_model
 from relay.core.progress import Progress
 from relay.core.prompt import PromptBuilder
 
@@ -35,6 +36,7 @@ class Model(Protocol):
         name: str | None,
         unusable: int = 0,
         progress: Progress | None = None,
+        model: str = ...,
     ) -> Answer: ...
     async def is_usable(self) -> bool: ...
 
@@ -50,6 +52,7 @@ class Asking:
     """Asks the model the questions of one channel's users.
 
     build_prompt: makes the system prompt of a question from that of the channel.
+    begin: called with the progress of an answer before the model is asked.
     waiting: a call of the model within it delays no other user's step.
     """
 
@@ -61,6 +64,7 @@ class Asking:
         metrics: Metrics,
         build_prompt: PromptBuilder,
         *,
+        begin: Callable[[Claim, Progress], None],
         clock: Callable[[], float],
         waiting: Callable[[], AbstractContextManager[None]],
     ) -> None:
@@ -69,6 +73,7 @@ class Asking:
         self._settings = settings
         self._metrics = metrics
         self._build_prompt = build_prompt
+        self._begin = begin
         self._clock = clock
         self._waiting = waiting
 
@@ -81,6 +86,8 @@ class Asking:
             with self._waiting():
                 async with self._channel.typing(claim.message) as shown:
                     progress = shown or Progress()
+                    self._begin(claim, progress)
+                    choice = chosen_model(user, self._settings)
                     asking = self._model.ask(
                         messages,
                         platform=platform,
@@ -88,6 +95,7 @@ class Asking:
                         name=question.decision.name or (user.name if user else None),
                         unusable=claim.unusable,
                         progress=progress,
+                        **({"model": choice} if choice != DEFAULT_MODEL else {}),
                     )
                     answer = await progress.until_stopped(asking)
         except ModelError as error:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from relay.config.settings import Settings
+from relay.core.answers_under_way import AnswersUnderWay
 from relay.core.asking import Asking, Model, Stopped
 from relay.core.channel import Channel
 from relay.core.debounce import MAX_MERGED, Debounce
@@ -43,7 +44,9 @@ from relay.core.model_outage import ModelOutage
 from relay.core.person_requests import HANDED_OVER, asks_for_person, who_waits
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.retry import MODEL_BACKOFF, next_delay
+from relay.core.revision import revised
 from relay.core.store import Store
+from relay.core.unfinished_markdown import ended
 from relay.core.user_workers import UserWorkers
 
 log = logging.getLogger("relay.core.conversation")
@@ -106,7 +109,7 @@ class Conversation:
         self._outbox = outbox
         self._clock = clock
         self._rng = rng
-        self._claimed: set[InboundId] = set()
+        self._under_way = AnswersUnderWay(inbox.record_shown)
         self._outage = ModelOutage(model.is_usable)
         self.workers = UserWorkers(
             f"{self._platform}-conversation",
@@ -118,7 +121,14 @@ class Conversation:
             sleep=sleep,
         )
         self._asking = Asking(
-            channel, model, settings, metrics, build_prompt, clock=clock, waiting=self.workers.waiting
+            channel,
+            model,
+            settings,
+            metrics,
+            build_prompt,
+            begin=self._under_way.begin,
+            clock=clock,
+            waiting=self.workers.waiting,
         )
         self._debounce = Debounce(
             inbox, channel, settings, clock=clock, sleep=sleep, without_slot=self.workers.without_slot
@@ -126,23 +136,28 @@ class Conversation:
 
     async def _before_sweep(self) -> None:
         """Renew the leases; after an outage of the model make one question due, as a trial for the others."""
-        await self._inbox.renew_leases(sorted(self._claimed), [])
+        await self.end_stopped_answers()
         if await self._outage.check() and not await self._inbox.retry_postponed(self._platform, 1):
             self._outage.end()
+
+    async def end_stopped_answers(self) -> None:
+        """Renew the leases, and end the answers whose users asked for that, through whichever server."""
+        for row in await self._inbox.renew_leases(self._under_way.rows, []):
+            self._under_way.stop(row)
 
     async def _step(self, user_id: UserId) -> bool:
         """Answer this user's next message; False when no other one is due."""
         claim = await self._inbox.claim_next_inbound(self._platform, user_id)
         if claim is None:
             return False
-        self._claimed.add(claim.id)
+        self._under_way.claimed(claim)
         try:
             return await self._answer(claim)
         except LeaseLost as error:
             log.warning("%s", error)
             return True
         finally:
-            self._claimed.discard(claim.id)
+            self._under_way.completed(claim)
 
     async def _answer(self, claim: Claim) -> bool:
         """Complete, postpone or dead-letter a claimed message; committed on return. Raises LeaseLost, StorageError.
@@ -154,7 +169,7 @@ class Conversation:
             return await self._give_up(claim, f"was claimed {crashes} times without an end")
         exchanges, is_billed = self._settings.history_exchanges, self._channel.is_billed
         context = await self._inbox.load_context(claim, exchanges, MAX_MERGED, spending=is_billed)
-        claim, decision = await self._decided(claim, context)
+        claim, decision, context = await self._decided(claim, context)
         user = context.user
         if user is not None and user.is_with_person(self._clock()) and _is_for_the_ai(decision):
             return await self._leave_to_person(claim, decision, user)
@@ -167,25 +182,24 @@ class Conversation:
             question = await self._debounce.question(claim, decision, context)
             return await self._ask(question, context)
         decision = refused or decision
-        parts = [] if decision.reply is None else self._channel.plan(decision.reply)
+        parts = self._parts(decision)
         outcome = Outcome.SILENT if decision.reply is None else Outcome.TOLD if refused else Outcome.ANSWERED
         reason = None if outcome is Outcome.ANSWERED else decision.reason
         return await self._complete(claim, decision, parts, outcome=outcome, reason=reason)
 
-    async def _decided(self, claim: Claim, context: InboundContext) -> tuple[Claim, Decision]:
+    async def _decided(self, claim: Claim, context: InboundContext) -> tuple[Claim, Decision, InboundContext]:
         """What the channel does about the message, given what was written before and comes behind it."""
         message = claim.message
         decision = self._channel.decide(message, context.user)
-        if decision.permitted is not None:
+        if decision.resolve is not None:
             with self.workers.waiting():
-                decision = await decision.permitted()
-        if message.kind is Kind.EDITED:
-            claim, decision = _edit(claim, decision, context)
+                decision = replace(await decision.resolve(self._inbox), from_person=decision.from_person)
+        claim, decision, context = revised(claim, decision, context)
         if ignored := self._channel.why_ignored(message, context.recent):
             decision = Decision(reason=ignored, state=decision.state)
         if message.kind is Kind.MEDIA and await self._debounce.is_continued(claim, context):
             decision = Decision(reason="it is part of another message")
-        return claim, decision
+        return claim, decision, context
 
     async def _leave_to_person(self, claim: Claim, decision: Decision, user: User) -> bool:
         """Complete a message that the person who has taken over answers."""
@@ -201,6 +215,13 @@ class Conversation:
         more = await self._complete(claim, handed, self._channel.plan(HANDED_OVER))
         await self._tell_operators(claim.message, user)
         return more
+
+    def _parts(self, decision: Decision) -> list[PlannedPart]:
+        """The parts of our own words: text with the buttons below it, then files."""
+        if decision.reply is None:
+            return []
+        *before, last = self._channel.plan(decision.reply)
+        return [*before, replace(last, buttons=",".join(decision.buttons) or None), *decision.files]
 
     def _asks_for_person(self, message: InboundMessage) -> bool:
         """Whether a person is asked for, and there is one."""
@@ -299,8 +320,8 @@ class Conversation:
 
     async def _complete_stopped(self, question: Question, text: str) -> None:
         """Complete a question whose answer the user stopped: the beginning that was written is the answer."""
-        parts = self._channel.plan(text + STOPPED_NOTICE) if text else []
-        outcome, answer = (Outcome.ANSWERED, Answer(text)) if text else (Outcome.SILENT, None)
+        parts = self._channel.plan(ended(text) + STOPPED_NOTICE) if text else []
+        outcome, answer = (Outcome.ANSWERED, Answer(text, stopped=True)) if text else (Outcome.SILENT, None)
         how: dict[str, Any] = {"outcome": outcome, "reason": "stopped by the user", "merged": question.merged}
         await self._complete(question.claim, question.decision, parts, answer=answer, **how)
 
@@ -364,15 +385,3 @@ class Conversation:
 def _is_for_the_ai(decision: Decision) -> bool:
     """Whether a person who has taken over answers this instead; commands and keywords are carried out all the same."""
     return decision.prompt is not None or decision.hold
-
-
-def _edit(claim: Claim, decision: Decision, context: InboundContext) -> tuple[Claim, Decision]:
-    """The claim and the decision on an edit: none when the history has its text, or when it is asked a second time."""
-    text = claim.message.text
-    if any(f"\n{text}\n" in f"\n{past.message}\n" for past in context.recent if past.role == "user"):
-        return claim, Decision(reason="the edit changed no text")
-    if decision.prompt is None:
-        return claim, decision
-    if context.replied_before:
-        return claim, Decision(reason="the message was answered before its edit")
-    return replace(claim, message=replace(claim.message, kind=Kind.TEXT)), decision

@@ -57,7 +57,8 @@ class Merger:
     def mergeable(self, claim: Claim, decision: Decision, context: InboundContext) -> list[MergedMessage]:
         """The claimed message and the writer's prompts directly behind it, up to the maximum length of one message.
 
-        A message of which more was to come is merged whatever its length, so that it is refused as a whole.
+        A message of which more was to come is merged whatever its length, so that it is refused as a whole. One whose
+        answer replaces another is merged with its edits alone.
         """
         messages = [MergedMessage(claim.id, claim.message, decision.prompt or "")]
         space = self._settings.max_message_length - len(messages[0].prompt)
@@ -65,6 +66,8 @@ class Merger:
         for row, message in context.following if self._settings.merge_messages else ():
             if self._absorb(messages, row, message, user):
                 continue
+            if decision.replaces is not None:
+                break
             written = (HistoryMessage("user", one.message.text, one.message.received_at) for one in messages)
             if self._channel.why_ignored(message, (*context.recent, *written)):
                 break

@@ -34,6 +34,7 @@ class Kind(StrEnum):
     TEXT = "text"
     MEDIA = "media"  # a picture, a voice note ... that came without any text
     EDITED = "edited"  # a message the user changed after sending it
+    PRESSED = "pressed"  # a button below a message of ours
     SERVICE = "service"  # nothing to answer: a channel post, a member who joined, a delivery note
     LEFT = "left"  # the user blocked the bot or removed it
     RETURNED = "returned"  # the user unblocked the bot or added it again
@@ -109,7 +110,8 @@ class Claim:
     """An inbound message that is ours until lease_until; attempts counts the claims and is the fence of this one.
 
     failures counts the failed calls of the model, unusable the answers that were paid for and could not be used;
-    notified is True when the user was asked to wait.
+    notified is True when the user was asked to wait. shown_as is the provider's id of the message in which the answer
+    grew in an earlier attempt. stopped is True when the user has asked for the answer to end.
     """
 
     id: InboundId
@@ -120,6 +122,8 @@ class Claim:
     unusable: int
     notified: bool
     lease_until: float
+    shown_as: str | None = None
+    stopped: bool = False
 
 
 class Outcome(StrEnum):
@@ -235,8 +239,10 @@ class Decision:
     more: the reply is the rest of the last answer, of which the model should know. forget: name and settings of the
     user are deleted.
     from_person: the provider marks machines and this is none, so neither speed nor repetition is taken for one, and a
-    command is carried out beyond every limit. permitted: awaited for the decision that replaces this one, where it
-    depends on what the provider says of the sender. The other fields are changes to the user, committed together with
+    command is carried out beyond every limit. resolve: awaited, with the Records, for the decision that takes the place
+    of this one, where it depends on what is stored or on what the provider says. replaces: the reply that this one
+    replaces, in its messages and in the history. buttons: the channel's names of those below `reply`. files: sent after
+    `reply`. The other fields are changes to the user, committed together with
     the answer.
     """
 
@@ -255,7 +261,10 @@ class Decision:
     left_for_seconds: float | None = None
     from_person: bool = False
     preface: str = ""
-    permitted: Callable[[], Awaitable[Decision]] | None = None
+    resolve: Callable[[Any], Awaitable[Decision]] | None = None
+    replaces: ReplyId | None = None
+    buttons: tuple[str, ...] = ()
+    files: tuple[PlannedPart, ...] = ()
     more: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -268,7 +277,8 @@ class PlannedPart:
     separator, the history texts of all parts are the whole reply as the user reads it.
     style is the channel's own formatting as JSON text (Telegram: the entities), None for plain text.
     segments is what the part will be billed as (SMS); 1 elsewhere. rest, of the last part, is the end of the reply that
-    was left out, and that the user may ask for.
+    was left out, and that the user may ask for. file_name: the text is sent as a file of this name. buttons: the
+    channel's names of the buttons below it, with commas.
     """
 
     text: str
@@ -276,6 +286,8 @@ class PlannedPart:
     style: str | None = None
     segments: int = 1
     rest: str = ""
+    file_name: str | None = None
+    buttons: str | None = None
 
 
 class Origin(StrEnum):
@@ -336,6 +348,8 @@ class Part:
     resends counts the repetitions after an unknown outcome. A NOTICE by origin is harmless when it arrives twice.
     withdrawn is True when the user opted out after it was planned: it must not be sent.
     sender is our address that it is sent from, None for the usual one.
+    replaces is the provider's id of a message of ours that becomes this part, or is removed by a part without text.
+    stopped is True when the user ended the answer before its end. file_name, buttons: as in PlannedPart.
     """
 
     id: PartId
@@ -356,6 +370,15 @@ class Part:
     origin: Origin = Origin.ANSWER
     withdrawn: bool = False
     sender: str | None = None
+    replaces: str | None = None
+    stopped: bool = False
+    file_name: str | None = None
+    buttons: str | None = None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether sending it twice does no harm: a notice, or a change of a message."""
+        return self.origin is Origin.NOTICE or self.replaces is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,7 +436,7 @@ class Answer:
 
     text is Markdown as the model wrote it. cost_usd is None when it is unknown. degraded is True when the answer came
     from a fallback instead of the requested provider. unusable: the answers paid for in vain before it. sources: the
-    passages of the operator's documents that it was given for the question.
+    passages of the operator's documents that it was given for the question. stopped: the user ended it before its end.
     """
 
     text: str
@@ -427,6 +450,7 @@ class Answer:
     degraded: bool = False
     unusable: UnusableAnswers = NONE_UNUSABLE
     sources: tuple[str, ...] = ()
+    stopped: bool = False
 
 
 def db_safe(text: str) -> str:

@@ -24,7 +24,6 @@ from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure,
 from relay.core.messages import (
     USER_STATE_AFTER,
     DeliveryEvent,
-    Origin,
     Part,
     PartId,
     PlannedPart,
@@ -239,7 +238,8 @@ class Outbox:
     async def _reconcile(self, part: Part) -> bool:
         """Look up an earlier attempt and record it, or send the part again; without a lookup it is resent once.
 
-        The only resend is not spent before the provider is known to work. A notice is resent until it is accepted.
+        The only resend is not spent before the provider is known to work. A notice, and a change of a message, is
+        repeated until it is accepted.
         """
         wait = (part.attempted_at or 0.0) + LOOKUP_AFTER_SECONDS - self._clock()
         if wait > 0:
@@ -250,7 +250,7 @@ class Outbox:
             return False
         if self._channel.supports_lookup:
             return await self._lookup(part)
-        if part.resends >= MAX_RESENDS and part.origin is not Origin.NOTICE:
+        if part.resends >= MAX_RESENDS and not part.repeatable:
             error = OutcomeUnknown("unknown", "it is unknown whether this part arrived")
             return await self._fail(part, error, self._channel.plan(PERHAPS_LOST))
         return await (self._begin(part) if await self._may_resend(part) else self._hold(part))

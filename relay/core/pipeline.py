@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from relay.config.settings import Settings
 from relay.core import shutdown
@@ -58,6 +59,11 @@ class Pipeline:
     def notify(self, user_id: UserId) -> None:
         """A message of this user was stored."""
         self.conversation.workers.notify(user_id)
+
+    async def end_stopped_answers(self) -> None:
+        """A message was stored that ends answers; those of another server end with its next sweep. Never raises."""
+        with suppress(StorageError):  # the sweep tries again
+            await self.conversation.end_stopped_answers()
 
     def notify_outbox(self, user_id: UserId) -> None:
         """A part was planned for this user."""

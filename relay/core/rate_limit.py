@@ -76,11 +76,11 @@ class RateLimiter:
             window.add(now + seconds)
         return seconds
 
-    def try_acquire(self, chat: str) -> bool:
-        """Reserve a slot for an optional call, only if it is free now and less than half of the limit is used."""
+    def try_acquire(self, chat: str, share: float = 0.5) -> bool:
+        """Reserve a slot for an optional call, if it is free now and less than this share of each limit is used."""
         now = self._clock()
-        free = self.chat_wait(chat) == 0 and self._overall.earliest(now) == now
-        if not free or any(window.used(now) * 2 >= window.count for window in self._windows(chat)):
+        windows = (*self._windows(chat), self._overall)
+        if self.chat_wait(chat) > 0 or any(window.used(now) >= window.count * share for window in windows):
             return False
         self.acquire(chat)
         return True

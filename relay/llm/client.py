@@ -18,6 +18,7 @@ from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure, UnusableAnswers
 from relay.core.http_client import retry_after_seconds
 from relay.core.messages import Answer, Platform
+from relay.core.model_choice import DEFAULT_MODEL
 from relay.core.progress import Progress
 from relay.core.text import is_blank
 from relay.llm.chat import ProviderError, RequestTiming
@@ -69,6 +70,7 @@ class LlmClient:
         name: str | None,
         unusable: int = 0,
         progress: Progress | None = None,
+        model: str = DEFAULT_MODEL,
     ) -> Answer:
         """The whole answer to a conversation (`role` and `content` of each message, oldest first).
 
@@ -77,7 +79,7 @@ class LlmClient:
         model's work.
         """
         body = {
-            "model": "default",
+            "model": model,
             "messages": [dict(message) for message in messages],
             "stream": True,
             **({"options": self._options} if self._options else {}),
@@ -101,6 +103,11 @@ class LlmClient:
             if error.billed:
                 error.unusable = error.unusable.and_one()
             raise
+
+    async def models(self) -> list[str]:
+        """The names of the models that the server offers. Raises ModelError."""
+        rows = as_dict(await self._server.fetch("/api/tags")).get("models")
+        return [name for row in rows or () if (name := as_text(as_dict(row).get("name")))]
 
     async def is_usable(self) -> bool:
         """Whether our LLM server would pass a question to a model now. Never raises, takes at most 1 s."""

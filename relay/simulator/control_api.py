@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from relay.channels.sms.settings import SIMULATED_PHONE_NUMBER
@@ -119,7 +120,7 @@ def _add_telegram(routes: APIRouter, simulator: Simulator) -> None:
 
     @routes.post("/telegram/press", summary="A person presses an inline button.")
     async def press(body: ButtonPress) -> dict[str, Any]:
-        return {"update_id": phones.press(body.chat_id, body.message_id, body.data)}
+        return {"update_id": phones.press(body.chat_id, body.message_id, body.data, body.sender)}
 
     @routes.post("/telegram/stop", summary="A person stops a draft.")
     async def stop(body: ChatOnly) -> dict[str, Any]:
@@ -136,6 +137,13 @@ def _add_telegram(routes: APIRouter, simulator: Simulator) -> None:
 
 def _add_transcripts(routes: APIRouter, simulator: Simulator) -> None:
     world, transcripts = simulator.world, simulator.world.transcripts
+
+    @routes.get("/telegram/files/{file_id}", summary="A file that the bot sent.")
+    async def file(file_id: str) -> Response:
+        sent = simulator.chats.files.get(file_id)
+        if sent is None:
+            raise ApiError(404, f"there is no file {file_id}", "the messages in GET /sim/transcript name their files")
+        return Response(sent.content, media_type="text/plain; charset=utf-8")
 
     @routes.get("/transcript", summary="The transcript of a person.")
     async def transcript(platform: PlatformQuery, person: PersonQuery) -> dict[str, Any]:

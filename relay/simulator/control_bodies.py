@@ -80,6 +80,7 @@ class ChatOnly(RequestBody):
 class ButtonPress(ChatOnly):
     message_id: int
     data: str
+    sender: ChatId | None = Field(None, alias="from")
 
 
 class Reset(RequestBody):

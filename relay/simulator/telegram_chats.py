@@ -9,7 +9,7 @@ from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
 from relay.channels.telegram.spec import TELEGRAM
 from relay.simulator.people import Person
 from relay.simulator.telegram_entities import Entity, found_in
-from relay.simulator.telegram_params import BotError, bad_request
+from relay.simulator.telegram_params import BotError, Upload, bad_request
 from relay.simulator.telegram_updates import first_id
 from relay.simulator.transcripts import PhoneBubble
 from relay.simulator.world import World
@@ -39,16 +39,25 @@ class Chats:
         self._world = world
         self._messages: dict[tuple[int, int], TelegramMessage] = {}
         self._threads: set[tuple[int, int]] = set()
+        self.files: dict[str, Upload] = {}
         self._next_message_id = first_id(world.clock())
 
     def clear(self) -> None:
         """Remove all messages; ids keep rising."""
         self._messages.clear()
         self._threads.clear()
+        self.files.clear()
 
     def next_message_id(self) -> int:
         self._next_message_id += 1
         return self._next_message_id
+
+    def keep(self, file: Upload) -> dict[str, Any]:
+        """Keep a file of the bot until all messages are removed; the JSON of its Document."""
+        file_id = f"sent-{self.next_message_id()}"
+        self.files[file_id] = file
+        about = {"file_name": file.name, "mime_type": file.media_type, "file_size": len(file.content)}
+        return {"file_id": file_id, "file_unique_id": file_id, **about}
 
     # -- users and chats ----------------------------------------------------------------------------------------------
 
@@ -127,6 +136,7 @@ class Chats:
             reply_to=reply_to,
             thread=thread,
             buttons=_buttons(markup),
+            files=_files(content),
         )
         self._world.transcripts.add(bubble)
         message = TelegramMessage(message_id, chat_id, sender, bubble, content or {}, markup)
@@ -173,3 +183,9 @@ class Chats:
 def _buttons(markup: dict[str, Any] | None) -> list[list[dict[str, Any]]]:
     rows = (markup or {}).get("inline_keyboard") or []
     return [[dict(button) for button in row] for row in rows]
+
+
+def _files(content: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The files of a message that can be opened on the page."""
+    document = (content or {}).get("document") or {}
+    return [document] if str(document.get("file_id", "")).startswith("sent-") else []

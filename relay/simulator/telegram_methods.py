@@ -33,7 +33,7 @@ class BotApi:
         self._pusher = pusher
         self.flood_limits = FloodLimits(world.clock)
         self.commands: dict[tuple[str, str], list[dict[str, str]]] = {}
-        self.open_callback_queries: set[str] = set()
+        self.open_callback_queries: dict[str, int] = {}
         self.methods: dict[str, Method] = {
             "getme": self.get_me,
             "getupdates": updates.poll,
@@ -43,6 +43,7 @@ class BotApi:
             "sendmessage": self.send_message,
             "sendmessagedraft": self.send_draft,
             "editmessagetext": self.edit_text,
+            "senddocument": self.send_document,
             "deletemessage": self.delete_message,
             "sendchataction": self.send_chat_action,
             "setmycommands": self.set_commands,
@@ -80,6 +81,33 @@ class BotApi:
         self._within_limits(chat_id, Family.MESSAGE)
         message = self._chats.add(
             chat_id, text, None, entities=entities, markup=markup, reply_to=reply_to, thread=thread
+        )
+        return self._chats.to_json(message)
+
+    def send_document(self, params: Params) -> Result:
+        chat_id, file = params.chat_id(), params.file("document")
+        self._chats.writable(chat_id)
+        if file is None:
+            raise bad_request("there is no document in the request")
+        if not file.content:
+            raise bad_request("file must be non-empty")
+        caption = params.text("caption")
+        entities = checked(caption, params.structure("caption_entities"))
+        if len(caption) > MessageLimit.CAPTION_LENGTH:
+            raise bad_request("message caption is too long")
+        markup, reply_to = _checked_markup(params), self._reply_target(chat_id, params)
+        thread = self._thread(chat_id, params)
+        self._within_limits(chat_id, Family.MESSAGE)
+        message = self._chats.add(
+            chat_id,
+            caption,
+            None,
+            entities=entities,
+            content={"document": self._chats.keep(file)},
+            kind="document",
+            markup=markup,
+            reply_to=reply_to,
+            thread=thread,
         )
         return self._chats.to_json(message)
 
@@ -158,12 +186,14 @@ class BotApi:
         return True
 
     def answer_callback_query(self, params: Params) -> Result:
-        query = params.text("callback_query_id")
+        query, text = params.text("callback_query_id"), params.text("text")
         if query not in self.open_callback_queries:
             raise bad_request("query is too old and response timeout expired or query ID is invalid")
-        if len(params.text("text")) > 200:
+        if len(text) > 200:
             raise bad_request("MESSAGE_TOO_LONG")
-        self.open_callback_queries.discard(query)
+        chat_id = self.open_callback_queries.pop(query)
+        if text:
+            self._world.transcripts.announce("notice", platform=TELEGRAM, key=str(chat_id), text=text)
         return True
 
     # -- the bot and its chats ----------------------------------------------------------------------------------------

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from relay.simulator.provider_api import ApiRefusal, read_form
+from relay.simulator.provider_api import ApiRefusal
 
 
 def json_response(body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -44,6 +46,15 @@ def bad_request(description: str) -> BotError:
     return BotError(400, f"Bad Request: {description}")
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file in a multipart request."""
+
+    name: str
+    content: bytes
+    media_type: str
+
+
 class Params:
     """Values by name. Forms carry text, JSON carries types; both are accepted, as by Telegram."""
 
@@ -70,6 +81,10 @@ class Params:
         except ValueError:
             raise bad_request(f"can't parse {name}: an integer is expected") from None
 
+    def file(self, name: str) -> Upload | None:
+        value = self._values.get(name)
+        return value if isinstance(value, Upload) else None
+
     def flag(self, name: str) -> bool:
         return self.text(name).lower() in {"true", "1", "yes"}
 
@@ -93,11 +108,22 @@ class Params:
             raise bad_request("chat not found") from None
 
 
+async def _read_form(request: Request) -> dict[str, Any]:
+    async with request.form() as form:
+        return {name: await _read_field(value) for name, value in form.multi_items()}
+
+
+async def _read_field(value: UploadFile | str) -> Any:
+    if isinstance(value, str):
+        return value
+    return Upload(value.filename or "", await value.read(), value.content_type or "application/octet-stream")
+
+
 async def read_params(request: Request) -> Params:
     """The parameters of a request; the body overrides the query. Raises BotError."""
     is_json = request.headers.get("content-type", "").lower().startswith("application/json")
     try:
-        body = json.loads(await request.body() or b"{}") if is_json else dict(await read_form(request))
+        body = json.loads(await request.body() or b"{}") if is_json else await _read_form(request)
     except (HTTPException, ValueError):  # a body that is not UTF-8 is a ValueError too
         raise bad_request("can't parse request body") from None
     if not isinstance(body, dict):

@@ -125,18 +125,18 @@ class TelegramPhones:
     def _member(self, status: str) -> dict[str, Any]:
         return {"user": self._chats.bot(), "status": status, **({"until_date": 0} if status == "kicked" else {})}
 
-    def press(self, chat_id: int, message_id: int, data: str) -> int | None:
-        """Press an inline button. Raises ApiError 404."""
+    def press(self, chat_id: int, message_id: int, data: str, sender: int | None = None) -> int | None:
+        """Press an inline button; in a group `sender` does. Raises ApiError 404."""
         message = self._chats.find(chat_id, message_id)
         buttons = [button for row in (message.bubble.buttons if message else []) for button in row]
         if message is None or not any(button.get("callback_data") == data for button in buttons):
             raise _not_found(f"message {message_id} in chat {chat_id} has no such button")
         query_id = str(self._chats.next_message_id())
-        self._bot.open_callback_queries.add(query_id)
+        self._bot.open_callback_queries[query_id] = chat_id
         body = {
             "callback_query": {
                 "id": query_id,
-                "from": self._chats.user(self._author(chat_id)),
+                "from": self._chats.user(self._author(chat_id, sender)),
                 "message": self._chats.to_json(message),
                 "chat_instance": str(chat_id),
                 "data": data,

@@ -44,6 +44,7 @@ class PhoneBubble:
     reply_to: int | None = None
     thread: int | None = None
     buttons: list[list[dict[str, Any]]] = field(default_factory=list)
+    files: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         hidden = {"platform", "key", "author"}

@@ -13,6 +13,7 @@ from sqlalchemy import Row, select, update
 from relay.core.messages import Kind, Origin, Outcome, Platform, UserId
 from relay.storage.history import add_message
 from relay.storage.parts import cancel_parts
+from relay.storage.planning import plan_parts
 from relay.storage.schema import inbound, is_open, outbound, users
 from relay.storage.transactions import Tx, of_user
 
@@ -43,6 +44,8 @@ def _leave_open_messages(tx: Tx, platform: Platform, user_id: UserId) -> None:
         if body["text"] and body["kind"] == Kind.TEXT:
             about = {"moment": row.received_at, "topic": body["topic"]}
             add_message(tx, platform, user_id, "user", body["text"], in_context=True, **about)
+        if row.shown_as:  # an answer under way, which is not in the history
+            plan_parts(tx, platform, user_id, (), Origin.COMMAND, None, replaces=[row.shown_as])
     tx.run(update(inbound).where(inbound.c.id.in_([row.id for row in rows])).values(body=None, raw=None))
 
 

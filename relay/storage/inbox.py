@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Double, bindparam, func, select, update
+from sqlalchemy import Connection, Double, Row, bindparam, func, select, update
 
 from relay.core.errors import LeaseLost, UnusableAnswers
 from relay.core.messages import (
@@ -32,7 +32,9 @@ from relay.storage.held import as_held, discard, hold_open, release
 from relay.storage.history import add_message, clear_messages, count_answer
 from relay.storage.leases import is_claimable
 from relay.storage.parts import retry_now
+from relay.storage.personal import forget
 from relay.storage.planning import PartLease, plan_notice, plan_parts
+from relay.storage.replies import message_ids
 from relay.storage.schema import inbound, is_open, outbound
 from relay.storage.transactions import Tx, Upsert, of_bound_user, user_parameters
 from relay.storage.users import change_user, touch_user
@@ -50,7 +52,7 @@ _CLAIM = (
 _CHANGE_OPEN = update(inbound).where(inbound.c.id == bindparam("row"), is_open(inbound))
 _CHANGE_CLAIMED = _CHANGE_OPEN.where(
     inbound.c.owner == bindparam("claimer"), inbound.c.tries == bindparam("fence")
-).returning(inbound.c.user_id)
+).returning(inbound.c.user_id, inbound.c.shown_as)
 _FOLLOWING = (
     select(inbound.c.id, inbound.c.body, inbound.c.user_id)
     .where(of_bound_user(inbound), is_open(inbound), inbound.c.id > bindparam("claimed"))
@@ -64,16 +66,35 @@ _WAITING = select(*(found.label(name) for name, found in zip(("messages", "parts
 
 def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None:
     """Store a message, finished already when its kind needs no answer; None, and no change, for a repeated one."""
+    ended = _to_be_stopped(tx, message) if message.options.get("stops") else []
+    if ended:
+        message = replace(message, options={**message.options, "stopped": True})
     content = {"state": "received", "body": db_safe_value(asdict(message)), "raw": raw}
     if message.kind is Kind.SERVICE:
         content = {"state": "done", "body": None, "outcome": Outcome.IGNORED, "finished_at": tx.now}
     content |= {"received_at": message.received_at, "user_id": message.user_id, "sender": message.sender}
     stored = _store(tx, message.platform, message.external_id, **content)
-    if stored is not None and message.kind in {Kind.TEXT, Kind.MEDIA, Kind.EDITED}:
+    if stored is not None and message.kind in {Kind.TEXT, Kind.MEDIA, Kind.EDITED, Kind.PRESSED}:
         touch_user(tx, message.platform, message.user_id, username=message.username, language=message.language)
     if stored is not None:
         _charge(tx, message)
+        if ended:
+            tx.run(update(inbound).where(inbound.c.id.in_(ended)).values(stopped_at=tx.now))
     return stored
+
+
+def _to_be_stopped(tx: Tx, message: InboundMessage) -> list[int]:
+    """The open messages whose answers a new message ends: those of its chat, or of its writer, stopped by none yet.
+
+    options["stops"] is "own" when only the writer's are meant.
+    """
+    theirs = of_bound_user(inbound) & is_open(inbound) & inbound.c.stopped_at.is_(None)
+    if message.options["stops"] == "own" and message.sender is not None:
+        theirs &= inbound.c.sender == message.sender
+    rows = tx.run(
+        select(inbound.c.id, inbound.c.body).where(theirs), user_parameters(message.platform, message.user_id)
+    )
+    return [row.id for row in rows if not row.body["options"].get("stops")]
 
 
 def store_opt_out(
@@ -143,6 +164,8 @@ def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
         row.unusable,
         row.noticed_at is not None,
         row.lease_until,
+        row.shown_as,
+        row.stopped_at is not None,
     )
 
 
@@ -178,7 +201,7 @@ def complete(
     The reply is a notice when the messages are dead letters. With a lease, its first part is claimed unless other parts
     of the user are open. Raises LeaseLost.
     """
-    user_id = _finish(tx, claim, decision, merged, outcome, reason, error)
+    user_id, shown_as = _finish(tx, claim, decision, merged, outcome, reason, error)
     message, platform = claim.message, claim.message.platform
     if decision.release:
         release(tx, platform, user_id)
@@ -186,6 +209,9 @@ def complete(
     state = change_user(tx, platform, user_id, decision)
     if answer is not None:
         count_answer(tx, platform, answer)
+    replaced = message_ids(tx, decision.replaces) if decision.replaces is not None else []
+    if decision.forget:
+        forget(tx, platform, user_id)
     if decision.clear_history:
         clear_messages(tx, platform, user_id, message.topic)
         discard(tx, platform, user_id)
@@ -201,6 +227,9 @@ def complete(
     is_answer = answer is not None or decision.more
     origin = Origin.NOTICE if outcome is Outcome.GAVE_UP else Origin.ANSWER if is_answer else Origin.COMMAND
     how: dict[str, Any] = {"remember": not decision.clear_history, "lease": None if waiting.parts else lease}
+    how["replaces"] = [shown_as] if shown_as else []
+    if parts and (answer is not None or decision.reply is not None) and decision.replaces is not None:
+        how |= {"replaces": replaced, "revises": decision.replaces}
     planned = plan_parts(tx, platform, user_id, parts, origin, claim, answer, **how)
     return CompletedMessage(planned.reply_id, planned.first, waiting.messages)
 
@@ -221,8 +250,10 @@ def _finish(
     outcome: Outcome,
     reason: str | None,
     error: str | None,
-) -> UserId:
-    """End or hold a claimed message, and end those that were asked with it. The user to whom they belong.
+) -> tuple[UserId, str | None]:
+    """End or hold a claimed message, and end those that were asked with it.
+
+    The user to whom they belong, and the provider's id of the message in which the answer grew.
 
     The text of an answered message is kept in the history only, where it can be cleared; its row stays to recognise
     repeated deliveries.
@@ -238,14 +269,14 @@ def _finish(
         own = {"body": body, "due": tx.now, "owner": None, "lease_until": 0, "updated_at": tx.now}
     else:
         own = changes
-    user_id = _change_claimed(tx, claim, own)
+    row = _change_claimed(tx, claim, own)
     if is_dead:
         tx.count(claim.message.platform, "dead_letters", 1 + len(merged))
     else:
         changes |= {"outcome": Outcome.ANSWERED, "reason": f"with {claim.id}"}
     if merged:
-        tx.run(_CHANGE_OPEN, [{**changes, "row": row} for row in merged])
-    return user_id
+        tx.run(_CHANGE_OPEN, [{**changes, "row": other} for other in merged])
+    return UserId(row.user_id), row.shown_as
 
 
 def postpone(tx: Tx, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart]) -> None:
@@ -254,8 +285,13 @@ def postpone(tx: Tx, claim: Claim, due: float, error: str, notice: Sequence[Plan
     changes["updated_at"] = tx.now
     if notice:
         changes["noticed_at"] = tx.now
-    user_id = _change_claimed(tx, claim, changes)
-    plan_notice(tx, claim.message.platform, user_id, notice, claim)
+    row = _change_claimed(tx, claim, changes)
+    plan_notice(tx, claim.message.platform, UserId(row.user_id), notice, claim)
+
+
+def record_shown(tx: Tx, claim: Claim, message_id: str) -> None:
+    """Note the message in which the answer grows. Raises LeaseLost."""
+    _change_claimed(tx, claim, {"shown_as": message_id, "updated_at": tx.now})
 
 
 def retry_postponed(tx: Tx, platform: Platform, most: int | None) -> int:
@@ -274,10 +310,10 @@ def count_unusable(tx: Tx, claim: Claim, unusable: UnusableAnswers) -> None:
     tx.count(platform, "unusable_cost_usd", unusable.cost_usd)
 
 
-def _change_claimed(tx: Tx, claim: Claim, changes: dict[str, Any]) -> UserId:
-    """Change a claimed message; owner and attempts are the fencing token. The user to whom it belongs now."""
+def _change_claimed(tx: Tx, claim: Claim, changes: dict[str, Any]) -> Row[Any]:
+    """Change a claimed message; owner and attempts are the fencing token. Its user, and how its answer is shown."""
     fence = {"row": claim.id, "claimer": claim.owner, "fence": claim.attempts}
     row = tx.run(_CHANGE_CLAIMED, {**changes, **fence}).first()
     if row is None:
         raise LeaseLost(f"message {claim.id} is no longer ours")
-    return UserId(row.user_id)
+    return cast("Row[Any]", row)

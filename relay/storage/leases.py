@@ -47,12 +47,17 @@ def has_open(connection: Connection, table: Table, platform: Platform) -> bool:
 
 def renew_leases(
     tx: Tx, owner: str, seconds: float, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]
-) -> None:
-    """Extend the leases that `owner` still holds on these rows."""
-    for table, ids in ((inbound, inbound.c.id.in_(inbound_ids)), (outbound, outbound.c.part_id.in_(part_ids))):
-        if inbound_ids if table is inbound else part_ids:
-            renewed = update(table).where(ids, table.c.owner == owner, is_open(table))
-            tx.run(renewed.values(lease_until=tx.now + seconds))
+) -> list[InboundId]:
+    """Extend the leases that `owner` still holds on these rows; those messages whose users ended their answers."""
+    until = {"lease_until": tx.now + seconds}
+    if part_ids:
+        ours = outbound.c.part_id.in_(part_ids) & (outbound.c.owner == owner)
+        tx.run(update(outbound).where(ours, is_open(outbound)).values(until))
+    if not inbound_ids:
+        return []
+    renewed = update(inbound).where(inbound.c.id.in_(inbound_ids), inbound.c.owner == owner, is_open(inbound))
+    rows = tx.run(renewed.values(until).returning(inbound.c.id, inbound.c.stopped_at)).all()
+    return [InboundId(row.id) for row in rows if row.stopped_at is not None]
 
 
 def release_leases(tx: Tx, platform: Platform, owner: str) -> None:

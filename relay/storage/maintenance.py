@@ -160,6 +160,14 @@ def _delete(tx: Tx, table: Table, which: ColumnElement[bool]) -> int:
     return int(tx.run(chosen).rowcount)
 
 
+def delete_parts(tx: Tx, which: ColumnElement[bool]) -> None:
+    """Delete the finished parts among these, with their delivery statuses."""
+    finished = which & ~is_open(outbound)
+    theirs = select(outbound.c.part_id).where(finished)
+    tx.run(delete(delivery_events).where(delivery_events.c.part_id.in_(theirs)))
+    _delete(tx, outbound, finished)
+
+
 def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
     """Add the users of an old database; users who exist already keep name and history. Numbers by kind."""
     taken = {"users": 0, "conversations": 0, "known_already": 0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import zip_longest
 from typing import Any, cast
 
 from sqlalchemy import select
@@ -14,6 +15,7 @@ from relay.core.messages import (
     SILENT_STATES,
     Answer,
     Claim,
+    Kind,
     Origin,
     Part,
     PartState,
@@ -24,13 +26,14 @@ from relay.core.messages import (
     db_safe_value,
 )
 from relay.storage.history import add_message
+from relay.storage.replies import revise
 from relay.storage.schema import as_columns, outbound
 from relay.storage.transactions import Tx, of_user
 
 _PLAN = outbound.insert()
 _UNCLAIMED = {"owner": None, "lease_until": 0.0, "attempts": 0, "attempted_at": None, "resends": 0}
 
-_COPIED = [field.name for field in fields(Part) if field.name in outbound.c and field.name != "id"]
+_COPIED = [field.name for field in fields(Part) if field.name in outbound.c and field.name not in {"id", "stopped"}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +65,21 @@ def plan_parts(
     topic: str | None = None,
     remember: bool = True,
     sender: str | None = None,
+    replaces: Sequence[str] = (),
+    revises: ReplyId | None = None,
     lease: PartLease | None = None,
 ) -> PlannedReply:
     """Plan the parts of one reply, if it has any, and add it to the history as the user will read it.
 
     They are sent from the address to which the claimed message was written, or from `sender`, or like those before.
-    topic: of a message that replies to none.
+    topic: of a message that replies to none. replaces: the provider's ids of messages that become these parts, in
+    order; those beyond the parts are removed, by parts without text. revises: the reply whose place in the history
+    this one takes; with the claim of an edit the question's text changes as well.
 
     The caller must have locked the user's row, so that the parts of two replies do not mix. With a lease, which is
     given only when no other part of the user is open, the first part is claimed.
     """
-    if not parts:
+    if not (parts or replaces):
         return PlannedReply()
     about: dict[str, Any] = {
         "platform": platform,
@@ -81,23 +88,43 @@ def plan_parts(
         "reply_to": claim.message.reply_to if claim else (topic and f"/{topic}"),
         "sender": claim.message.to if claim else sender or _latest_sender(tx, platform, user_id),
         "origin": origin,
+        "stopped": answer is not None and answer.stopped,
     }
-    rows = _new_rows(tx, parts, about)
+    rows = _new_rows(tx, parts, about, replaces)
     reply_id = ReplyId(rows[0]["reply_id"])
     if lease is not None:
         rows[0] |= claiming(tx, lease, PartState.PLANNED, attempts=1)
     tx.run(_PLAN, rows)
     for row in rows:
         tx.count(platform, f"part:{row['state']}")
-    if remember:
-        text, in_context = history_text(parts), origin in {Origin.ANSWER, Origin.OPERATOR}
-        where: dict[str, Any] = {"answer": answer, "topic": claim.message.topic if claim else topic}
-        add_message(tx, platform, user_id, "assistant", text, in_context=in_context, reply_id=reply_id, **where)
+    if remember and parts:
+        _remember(tx, rows[0], history_text(parts), answer, claim, topic=topic, revises=revises)
     return PlannedReply(reply_id, part_of(db_safe_value(rows[0]), outcome_unknown=False) if lease else None)
 
 
-def _new_rows(tx: Tx, parts: Sequence[PlannedPart], about: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a new reply: what all share, then the text of each part."""
+def _remember(
+    tx: Tx,
+    first: Mapping[str, Any],
+    text: str,
+    answer: Answer | None,
+    claim: Claim | None,
+    *,
+    topic: str | None,
+    revises: ReplyId | None,
+) -> None:
+    """Add a reply to the history, or put it into the place of another one. first: the row of its first part."""
+    question = claim.message.text if claim and claim.message.kind is Kind.EDITED else None
+    if revises is not None and revise(tx, revises, first["reply_id"], text, answer, question):
+        return
+    about: dict[str, Any] = {"answer": answer, "topic": claim.message.topic if claim else topic}
+    about |= {"in_context": first["origin"] in {Origin.ANSWER, Origin.OPERATOR}, "reply_id": first["reply_id"]}
+    add_message(tx, first["platform"], first["user_id"], "assistant", text, **about)
+
+
+def _new_rows(
+    tx: Tx, parts: Sequence[PlannedPart], about: Mapping[str, Any], replaces: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The rows of a new reply: what all share, then the text of each part and the message that becomes it."""
     common = {
         **about,
         "reply_id": uuid.uuid4().hex,
@@ -108,10 +135,14 @@ def _new_rows(tx: Tx, parts: Sequence[PlannedPart], about: Mapping[str, Any]) ->
         "updated_at": tx.now,
         **_UNCLAIMED,
     }
-    return [
+    removals = [PlannedPart("", "") for _ in replaces[len(parts) :]]
+    rows: list[dict[str, Any]] = [
         {**common, **as_columns(outbound, part), "part_id": uuid.uuid4().hex, "number": n, "source": part.history_text}
-        for n, part in enumerate(parts, 1)
+        for n, part in enumerate((*parts, *removals), 1)
     ]
+    for row, message_id in zip_longest(rows, replaces):
+        row["replaces"] = message_id
+    return rows
 
 
 def claiming(tx: Tx, lease: PartLease, state: str, *, attempts: int) -> dict[str, Any]:
@@ -139,4 +170,5 @@ def plan_notice(
 
 def part_of(row: Mapping[str, Any], *, outcome_unknown: bool) -> Part:
     own = {"id": row["part_id"], "count": row["part_count"], "origin": Origin(row["origin"])}
+    own["stopped"] = bool(row["stopped"])
     return Part(**{**{name: row[name] for name in _COPIED}, **own, "outcome_unknown": outcome_unknown})

@@ -139,6 +139,8 @@ inbound = Table(
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("unusable", Integer, nullable=False, server_default="0"),
     Column("noticed_at", Double),
+    Column("shown_as", Text),  # the provider's id of the message in which the answer grows
+    Column("stopped_at", Double),  # when the user asked for the answer to end
     Column("outcome", Text),
     Column("reason", Text),
     Column("error", Text),
@@ -175,6 +177,10 @@ outbound = Table(
     Column("sender", Text),
     Column("state", Text, nullable=False),
     Column("provider_id", Text),
+    Column("replaces", Text),  # the provider's id of the message that becomes this part
+    Column("stopped", Boolean),  # the answer was ended by its user
+    Column("file_name", Text),  # the text is sent as a file
+    Column("buttons", Text),  # the channel's names of those below it
     Column("error_code", Text),
     Column("error", Text),
     Column("due", Double, nullable=False),

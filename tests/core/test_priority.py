@@ -172,11 +172,11 @@ class HangingChannel(ScriptedChannel):
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         decision = super().decide(message, user)
 
-        async def permitted() -> Decision:
+        async def resolve(_: object) -> Decision:
             await self._hang()
             return decision
 
-        return replace(decision, permitted=permitted) if message.text == self.hangs == "rights" else decision
+        return replace(decision, resolve=resolve) if message.text == self.hangs == "rights" else decision
 
     @asynccontextmanager
     async def typing(self, message: InboundMessage) -> AsyncIterator[None]:

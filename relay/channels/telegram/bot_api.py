@@ -22,6 +22,7 @@ from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import json_object, redacted_errors, request_once, retry_after_seconds
 
 CALL_SECONDS = 20.0
+UPLOAD_SECONDS = 60.0
 _MAX_FLOOD_WAIT = 1e7
 """Seconds; a longer retry_after is nonsense, and no reason to pause a chat."""
 
@@ -135,13 +136,20 @@ class BotCalls:
         payload = await self.post(f"{self.prefix}{self.token}/{method}", json.dumps(parameters).encode(), seconds)
         return payload["result"]
 
+    async def upload(self, method: str, parameters: Mapping[str, Any], field: str, name: str, content: bytes) -> Any:
+        """The `result` of a method that takes a file, as the parameter `field`."""
+        form = {key: value if isinstance(value, str) else json.dumps(value) for key, value in parameters.items()}
+        url = f"{self.prefix}{self.token}/{method}"
+        payload = await self._request(url, UPLOAD_SECONDS, data=form, files={field: (name, content)})
+        return payload["result"]
+
     async def post(self, url: str, content: bytes, seconds: float) -> dict[str, Any]:
         """One request, never repeated here. Raises SendError, and OutcomeUnknown when it may have been executed."""
-        headers = {"Content-Type": "application/json"}
+        return await self._request(url, seconds, content=content, headers={"Content-Type": "application/json"})
+
+    async def _request(self, url: str, seconds: float, **body: Any) -> dict[str, Any]:
         with redacted_errors(self._redact):
-            response = await request_once(
-                self._client, "Telegram", "POST", url, seconds=seconds, content=content, headers=headers
-            )
+            response = await request_once(self._client, "Telegram", "POST", url, seconds=seconds, **body)
             payload = json_object(response.content)
             if response.is_success and payload is not None and payload.get("ok") is True and "result" in payload:
                 return payload

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from relay.channels.telegram.bot_api import BotCalls
+from relay.channels.telegram.personal_commands import ADMINS_ONLY as PERSONAL_OF_ADMINS
+from relay.channels.telegram.personal_commands import COMMANDS as PERSONAL
 from relay.core.messages import InboundMessage
 
 COMMANDS: Final = {
@@ -14,11 +16,12 @@ COMMANDS: Final = {
     "setname": "Tell me your name: /setname Alice",
     "clear": "Forget our conversation",
     "status": "What I know about you",
+    **PERSONAL,
 }
 """The menu, in the order in which Telegram shows it."""
 
 PRIVATE_ONLY: Final = frozenset({"setname"})
-ADMINS_ONLY: Final = frozenset({"clear"})
+ADMINS_ONLY: Final = frozenset({"clear", *PERSONAL_OF_ADMINS})
 """In a group, whose whole history it concerns."""
 
 _ADMINS: Final = frozenset({"creator", "administrator"})

@@ -43,11 +43,15 @@ async def _no_preparation(_: Sequence[Any]) -> None:
     pass
 
 
+async def _no_answers() -> None:
+    pass
+
+
 class UpdateIngest:
     """Parses updates with `parse`, which raises PayloadError, and stores them.
 
     `notify` is called, after the commit, for every user with a new message; `prepare` before updates are parsed; `stop`
-    with a message that ends the answer being written, as soon as it is stored.
+    when a message that ends answers may be new.
     """
 
     def __init__(
@@ -58,7 +62,7 @@ class UpdateIngest:
         metrics: Metrics,
         notify: Callable[[UserId], None],
         prepare: Callable[[Sequence[Any]], Awaitable[None]] = _no_preparation,
-        stop: Callable[[InboundMessage], None] = lambda _: None,
+        stop: Callable[[], Awaitable[None]] = _no_answers,
     ) -> None:
         self._parse = parse
         self._store = store
@@ -91,9 +95,8 @@ class UpdateIngest:
         await self._move_groups(batch)
         users = await self._store.store_batch(batch.messages, batch.dead_letters, TELEGRAM, state)
         self._count(batch)
-        for message, _ in batch.messages:
-            if message.user_id in users and message.options.get("stops"):
-                self._stop(message)
+        if any(message.options.get("stops") for message, _ in batch.messages):
+            await self._stop()
         for user_id in dict.fromkeys(users):
             self._notify(user_id)
 
@@ -120,7 +123,7 @@ class UpdateIngest:
     async def _store_message(self, message: InboundMessage, raw: str) -> None:
         if await self._store.store_inbound(message, raw) is not None:
             if message.options.get("stops"):
-                self._stop(message)
+                await self._stop()
             self._notify(message.user_id)
 
     async def _dead_letter(self, external_id: str, raw: str, reason: object) -> None:

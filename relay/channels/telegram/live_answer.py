@@ -1,145 +1,158 @@
-"""Shows an answer while it is written: in private chats as a draft, which the final message replaces.
+"""Shows an answer while it is written, in a draft or in a message of its own.
 
-A draft is a preview of 30 s and never a message (https://core.telegram.org/bots/api#sendmessagedraft), so nothing of it
-is stored and none has to be removed. Drafts and typing indicators are cosmetic: one that may not be sent now is left
-out, and Telegram's refusal of one stops them alone.
+What is shown is cosmetic: a call for which the budget has no room is dropped, and the next one shows all there is.
+Telegram's refusal of one ends what is shown, never the answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import re
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
 
 from relay.channels.telegram.bot_api import BotCalls
+from relay.channels.telegram.call_budget import CallBudget, Cosmetic
+from relay.channels.telegram.message_form import entities_of
 from relay.core.errors import SendError
 from relay.core.messages import PlannedPart, UserId
 from relay.core.progress import Progress
-from relay.core.rate_limit import RateLimit, RateLimiter
 from relay.core.text import is_blank
+from relay.core.unfinished_markdown import closed
 
 log = logging.getLogger("relay.telegram")
 
-DRAFT_SECONDS: Final = 1.0
-"""Between two drafts of an answer."""
-RENEWAL_SECONDS: Final = 20.0
-"""After which a draft that has not changed is sent again: it lasts 30 s."""
 CALL_SECONDS: Final = 5.0
-LAST_CALL_SECONDS: Final = 0.5
-"""The longest wait for a draft under way when the answer is complete: one that arrived later would stay above it."""
-
 MAX_CHARS: Final = 20_000
-"""A longer answer is not formatted anew each second; its draft stays as it is."""
-
-# Telegram names no numbers. 40 calls of a chat in 30 s were not refused; `try_acquire` takes half of a chat's limit,
-# which leaves room for the typing indicator.
-OVERALL: Final = RateLimit(20, 1.05)
-CHAT: Final = (RateLimit(60, 30.5),)
-
-_MARKS: Final = ("**", "__", "~~", "`")
-_UNFINISHED_LINK: Final = re.compile(r"!?\[([^\]\n]*)(?:\](?:\([^)\s]*)?)?\Z")
+"""A longer answer is not formatted anew each second; what is shown of it stays as it is."""
 
 
-def closed(text: str) -> str:
-    """The beginning of an answer in Markdown, with what is still open at its end closed, so that no sign is shown."""
-    if sum(line.lstrip().startswith("```") for line in text.splitlines()) % 2:
-        return text  # a block of code, which may end anywhere
-    text = _UNFINISHED_LINK.sub(r"\1", text)
-    paragraph = text.rpartition("\n\n")[2]
-    still_open = sorted((paragraph.rfind(mark), mark) for mark in _MARKS if paragraph.count(mark) % 2)
-    for _, mark in reversed(still_open):
-        text = text.removesuffix(mark) if text.endswith(mark) else text + mark
-    return text
+class View(Protocol):
+    """Where an answer is shown while it grows."""
 
+    kind: Cosmetic
+    delay: float
+    """Seconds from the first text until it is shown."""
+    end_seconds: float
+    """The longest wait for a call under way when the answer is complete: one that came later would hide the answer."""
 
-def draft_limiter(monotonic: Callable[[], float]) -> RateLimiter:
-    """The limits of all drafts of a bot."""
-    return RateLimiter(OVERALL, lambda _: CHAT, monotonic)
+    def interval(self, calls: int) -> float:
+        """Seconds from this call, counted from 1, to the next."""
+        ...
+
+    renewal: float | None
+    """Seconds after which what is shown must be shown again; None when it stays."""
+
+    async def show(self, parts: Sequence[PlannedPart], progress: Progress) -> None:
+        """Show the answer as it is now, in parts as they would be sent. Raises SendError."""
+        ...
 
 
 class LiveAnswer(Progress):
-    """One answer in one private chat, shown from its first text on. `plan` cuts a text into messages."""
+    """One answer in one chat, shown from its first text on. `plan` cuts a text into messages."""
 
     def __init__(
         self,
-        calls: BotCalls,
-        limiter: RateLimiter,
+        view: View,
+        budget: CallBudget,
         chat: UserId,
-        thread: int | None,
-        draft_id: int,
         plan: Callable[[str], list[PlannedPart]],
         sleep: Callable[[float], Awaitable[None]],
-        refused: Callable[[UserId, float], None],
     ) -> None:
         super().__init__()
-        self._calls = calls
-        self._limiter = limiter
+        self._view = view
+        self._budget = budget
         self._chat = chat
-        self._thread = thread
-        self._draft_id = draft_id
         self._plan = plan
         self._sleep = sleep
-        self._refused = refused
         self._grown = asyncio.Event()
         self._over = self._sending = False
         self._task: asyncio.Task[None] | None = None
 
     @property
     def shown(self) -> bool:
-        """Whether a draft is shown, in place of a typing indicator: the two replace each other."""
+        """Whether the answer is shown, in place of a typing indicator: the two replace each other."""
         return self._task is not None and not self._task.done()
 
     def changed(self) -> None:
         self._grown.set()
         if self._task is None:
-            self._task = asyncio.create_task(self._show(), name="telegram-draft")
+            self._task = asyncio.create_task(self._show(), name="telegram-live-answer")
 
     async def end(self) -> None:
-        """Send no further draft; returns when the one under way has arrived, or after LAST_CALL_SECONDS."""
+        """Show no more; returns when the call under way has arrived, or after the view's `end_seconds`."""
         self._over = True
         if self._task is None:
             return
         if self._sending:
-            await asyncio.wait((self._task,), timeout=LAST_CALL_SECONDS)
+            await asyncio.wait((self._task,), timeout=self._view.end_seconds)
         self._task.cancel()
 
     async def _show(self) -> None:
-        try:
-            while not self._over:
-                self._grown.clear()
-                text = self.text.strip()
-                text = closed(text) if len(text) <= MAX_CHARS else ""
-                if not is_blank(text) and self._limiter.try_acquire(self._chat):
-                    await self._send(self._plan(text)[-1])
-                if not self._over:
-                    await self._pause()
-        except SendError as error:
-            log.debug("no draft: %s", error)
-            self._refused(self._chat, error.retry_after or 0.0)
+        calls = 0
+        await self._sleep(self._view.delay)
+        while not self._over:
+            self._grown.clear()
+            text = self.text.strip()
+            text = closed(text) if len(text) <= MAX_CHARS else ""
+            if not is_blank(text) and self._budget.try_acquire(self._chat, self._view.kind):
+                calls += 1
+                if not await self._call(text):
+                    return
+            if not self._over:
+                await self._pause(self._view.interval(calls))
 
-    async def _pause(self) -> None:
-        """Wait until there is more to show, but no less than the time between two drafts."""
-        await self._sleep(DRAFT_SECONDS)
+    async def _call(self, text: str) -> bool:
+        """Show this text; False when Telegram refuses for good."""
+        self._sending = True
         try:
-            async with asyncio.timeout(RENEWAL_SECONDS):
+            await self._view.show([part for part in self._plan(text) if not part.file_name], self)
+        except SendError as error:
+            log.debug("an answer is not shown while it grows: %s", error)
+            self._budget.pause_cosmetics(self._chat, error.retry_after or 0.0)
+            return error.retry_after is not None
+        finally:
+            self._sending = False
+        return True
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait until there is more to show, but no less than `seconds`."""
+        await self._sleep(seconds)
+        try:
+            async with asyncio.timeout(self._view.renewal):
                 await self._grown.wait()
         except TimeoutError:
             return
 
-    async def _send(self, part: PlannedPart) -> None:
+
+class Draft:
+    """A preview in a private chat, which the final message replaces.
+
+    It lasts 30 s and is never a message, so nothing of it is stored and none has to be removed:
+    https://core.telegram.org/bots/api#sendmessagedraft
+    """
+
+    kind = Cosmetic.DRAFT
+    delay = 0.0
+    end_seconds = 0.5
+    renewal = 20.0
+
+    def __init__(self, calls: BotCalls, chat: UserId, thread: int | None, draft_id: int) -> None:
+        self._calls = calls
+        self._chat = chat
+        self._thread = thread
+        self._draft_id = draft_id
+
+    def interval(self, calls: int) -> float:  # noqa: ARG002 (always the same)
+        return 1.0
+
+    async def show(self, parts: Sequence[PlannedPart], progress: Progress) -> None:  # noqa: ARG002 (no message)
         parameters: dict[str, Any] = {
             "chat_id": int(self._chat),
             "draft_id": self._draft_id,
-            "text": part.text,
+            "text": parts[-1].text,
             "can_stop": True,
-            **({"entities": json.loads(part.style)} if part.style else {}),
+            **entities_of(parts[-1].style),
             **({"message_thread_id": self._thread} if self._thread else {}),
         }
-        self._sending = True
-        try:
-            await self._calls.call("sendMessageDraft", parameters, seconds=CALL_SECONDS)
-        finally:
-            self._sending = False
+        await self._calls.call("sendMessageDraft", parameters, seconds=CALL_SECONDS)

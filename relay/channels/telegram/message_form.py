@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from relay.channels.telegram.updates import is_group
 from relay.core.errors import SendError, SendFailure
-from relay.core.messages import Part
+from relay.core.messages import Part, UserId
 
 _REFUSED: Final = (
     ("entit", ("style",)),
@@ -31,14 +32,29 @@ class MessageForm:
 
     @classmethod
     def of(cls, part: Part) -> MessageForm:
-        """The form of a planned part.
+        """The form of a planned part."""
+        return cls.of_reply(part.user_id, part.reply_to, part.style, first=part.number == 1)
+
+    @classmethod
+    def of_reply(
+        cls, chat: UserId, reply_to: str | None, style: str | None = None, *, first: bool = True
+    ) -> MessageForm:
+        """The form of a message that replies to "message" or "message/thread".
 
         In a group a reply quotes its question: once within a topic, else with each part, which would otherwise leave
         the comments of a channel's post. In a private chat a reply follows its question anyway.
         """
-        message, _, thread = (part.reply_to or "").partition("/")
-        is_quoted = is_group(part.user_id) and message.isdecimal() and (part.number == 1 or not thread)
-        return cls(part.style, int(message) if is_quoted else None, int(thread) if thread.isdecimal() else None)
+        message, _, thread = (reply_to or "").partition("/")
+        is_quoted = is_group(chat) and message.isdecimal() and (first or not thread)
+        return cls(style, int(message) if is_quoted else None, int(thread) if thread.isdecimal() else None)
+
+    def place(self) -> dict[str, Any]:
+        """The parameters of a method that sends: topic, and the message replied to."""
+        reply = {"message_id": self.reply_to, "allow_sending_without_reply": True}
+        return {
+            **({"message_thread_id": self.thread} if self.thread else {}),
+            **({"reply_parameters": reply} if self.reply_to else {}),
+        }
 
     def without_refused(self, error: SendError) -> tuple[MessageForm, str] | None:
         """The form without the property that Telegram refused, and its name; None when the text itself is refused."""
@@ -48,3 +64,8 @@ class MessageForm:
         names = next((names for sign, names in _REFUSED if sign in described), ())
         name = next((name for name in names if getattr(self, name) is not None), None)
         return (replace(self, **{name: None}), name) if name else None
+
+
+def entities_of(style: str | None) -> dict[str, Any]:
+    """The formatting of a text as a parameter."""
+    return {"entities": json.loads(style)} if style else {}

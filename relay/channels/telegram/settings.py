@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
-from relay.config.types import BotToken, OneOf, Port, ProxyUrl, Url, WebhookSecret
+from relay.config.types import BotToken, OneOf, Port, ProxyUrl, Url, WebhookSecret, Words
 
 SIMULATED_BOT_TOKEN = "5150000000:SIMULATED-bot-token-of-the-try-out-mode"  # noqa: S105 (as above)
 
@@ -38,8 +38,18 @@ class TelegramSettings(Settings):
     telegram_max_parts: Annotated[int, Field(ge=1, le=40)] = 10
     """Maximum number of messages per answer; the rest is cut off, with a note."""
 
-    telegram_streaming: Annotated[Literal["auto", "draft", "off"], OneOf] = "auto"
-    """Whether an answer is shown while it is written: auto and draft, as a draft in private chats; off, never."""
+    telegram_code_file_chars: Annotated[int, Field(ge=0, le=100_000)] = 6000
+    """A block of code with more characters is sent as a file; 0: never."""
+
+    telegram_streaming: Annotated[Literal["auto", "draft", "edit", "off"], OneOf] = "auto"
+    """How an answer is shown while it is written: draft, as a draft in private chats; edit, in a message that grows;
+    auto, as a draft in private chats and in a message that grows in groups; off, not at all."""
+
+    telegram_buttons: bool = True
+    """Whether buttons below an answer stop and continue it, or replace it by another, a shorter or a longer one."""
+
+    telegram_admins: Words = ()
+    """Chat ids of the people to whom /admin shows the numbers of the bot, in their private chats."""
 
     telegram_answer_tokens: Annotated[int, Field(ge=32, le=1_000_000)] = 2000
     """Maximum number of tokens of an answer; the model is asked for no more."""

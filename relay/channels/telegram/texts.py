@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from relay.channels.telegram.rich_text import as_quote
 from relay.core.markdown_source import escape_markdown as escape
 from relay.core.messages import InboundMessage, User
+from relay.core.records import UsageToday
 
 TEXT_ONLY = "I can only read text for now. Please describe it in words."
 EDITED_HINT = "I saw that you edited a message. I only answer new messages, so please send it again."
@@ -17,11 +19,78 @@ PRIVATE_NAME = "Please tell me your name in a private chat with me."
 NOTHING_TO_STOP = "I am not writing anything now."
 ADMINS_ONLY = "Only administrators of this group can do that."
 ADMINS_UNKNOWN = "I could not find out whether you are an administrator here. Please try again."
+REMOVED = "(This is part of the answer above now.)"
+BUTTON_GONE = "That button does nothing any more."
+BUTTON_OLD = "That answer is too old to change. Ask me again, and I answer anew."
+BUTTON_OF_OTHERS = "Only the person who asked can use these buttons."
+BUTTONS = {
+    "stop": "Stop",
+    "continue": "Continue",
+    "again": "Again",
+    "shorter": "Shorter",
+    "longer": "Longer",
+    "forget": "Delete everything",
+    "keep": "Cancel",
+}
+FORGET_BUTTONS = ("forget", "keep")
+FORGET_QUESTION = (
+    "This deletes all that I keep about you here: our messages, your name, your settings. It cannot be undone. "
+    "Delete everything?"
+)
+FORGOTTEN = "Done: I have deleted all that I kept about you here."
+KEPT = "Nothing was deleted."
+CONTINUE = "continue"
+ASK_AGAIN = "Answer my last message once more, in another way. Write only the answer."
+ASK_SHORTER = "Give your last answer again, much shorter. Write only the answer."
+ASK_LONGER = "Give your last answer again, in more detail. Write only the answer."
 HOW_TO_NAME = "Send it like this: /setname Alice"
 
 
 TOPIC_CLEARED = "Done: I removed our messages in this topic."
 LATE_ANSWER = "I could not be reached when you wrote this, so my answer comes late."
+
+
+PLEASE_REPEAT = "Please send that once more as a new message."
+ONE_MODEL = "One model answers here, and it cannot be chosen."
+MODELS_UNKNOWN = "I could not find out which models there are. Please try again."
+EXPORT_FORMATS = "I can write it as md or json: /export json"
+NOTHING_TO_EXPORT = "There is nothing to export yet."
+YOU = "You"
+ASSISTANT = "Assistant"
+MAX_LISTED_MODELS = 30
+
+
+def models(now: str, offered: Sequence[str]) -> str:
+    lines = [f"- `{name}`{' (now)' if name == now else ''}" for name in offered[:MAX_LISTED_MODELS]]
+    more = len(offered) - MAX_LISTED_MODELS
+    rest = f"\n\nand {more} more" if more > 0 else ""
+    return "\n".join(("**Models that you can choose**", "", *lines)) + f"{rest}\n\nChoose one like this: /model NAME"
+
+
+def no_such_model(name: str, offered: Sequence[str]) -> str:
+    return f"I know no model {escape(name[:100])} that you can choose.\n\n{models('', offered)}"
+
+
+def model_chosen(name: str) -> str:
+    return f"From now on `{name}` answers you."
+
+
+def usage(used: UsageToday, per_day: int) -> str:
+    questions = f"{used.messages} question{'' if used.messages == 1 else 's'}"
+    return f"**Today** (UTC): {questions}, ${used.cost_usd:.4f}.\n\nYou can ask {per_day} in 24 hours."
+
+
+def exported(count: int) -> str:
+    return f"Here is our conversation: {count} message{'' if count == 1 else 's'}."
+
+
+def code_in_file(name: str, lines: int) -> str:
+    return f"The code is in the file **{escape(name)}** ({lines} line{'' if lines == 1 else 's'})."
+
+
+def numbers(figures: Mapping[str, Any]) -> str:
+    """The figures of the channel for an operator, by name."""
+    return "\n".join(("**Numbers**", "", *(f"- {escape(name)}: {value}" for name, value in figures.items())))
 
 
 def welcome(name: str, *, again: bool) -> str:

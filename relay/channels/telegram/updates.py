@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from telegram import Message
 
+from relay.channels.telegram.buttons import PRESSED, read_press
 from relay.channels.telegram.entity_text import read_entity_text, read_plain_text
 from relay.channels.telegram.json_fields import is_integer, object_at, optional, required, text_at
 from relay.channels.telegram.quoted import display_name, forwarded_from, replied_to
@@ -82,6 +83,8 @@ def read_update(update: Any, me: Identity, received_at: float) -> InboundMessage
         return _UpdateParser(required(update, "edited_message", dict), me, external_id, received_at).edited()
     if "my_chat_member" in update:
         return _UpdateParser(required(update, "my_chat_member", dict), me, external_id, received_at).membership()
+    if PRESSED in update:
+        return read_press(required(update, PRESSED, dict), external_id, received_at)
     return _unanswered(update, me, external_id, received_at)
 
 

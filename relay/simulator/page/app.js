@@ -37,7 +37,7 @@ const sms = new Phone("sms", { emptyText: "No messages yet. Say hello, or ask:",
 const telegram = new Phone("telegram", {
   emptyText: "Nothing here yet. Press Start, or ask:",
   ask: (text) => sendTelegram({ text }),
-  press: (bubble, data) => post("telegram/press", { chat_id: state.chat, message_id: bubble.message_id, data }).catch(report),
+  press: (bubble, data) => post("telegram/press", { chat_id: state.chat, message_id: bubble.message_id, data, ...(state.chat < 0 ? { from: state.person.chat_id } : {}) }).catch(report),
   stop: () => post("telegram/stop", { chat_id: state.chat }).catch(report),
   edit: (bubble) => startEditing(bubble),
 });
@@ -277,6 +277,7 @@ function take(event) {
   else if (event.type === "bubble") countUnread(event);
   else if (event.type === "typing" && event.key === shown) phone.showLive(true, null, event.seconds);
   else if (event.type === "draft" && event.key === shown) phone.showLive(false, event.draft);
+  else if (event.type === "notice" && event.key === shown) report(event.text);
   else if (event.type === "people") loadPeople().catch(report);
   else if (event.type === "faults") showFaults(report).catch(report);
   else if (event.type === "reload") reloadSoon();

@@ -119,6 +119,10 @@ function state(bubble) {
 }
 
 function attachment(bubble) {
+  if (bubble.files?.length) {
+    return element("p", { class: "attachment" }, ...bubble.files.map((file) =>
+      element("a", { href: `/sim/telegram/files/${file.file_id}`, target: "_blank", rel: "noopener" }, `▣ ${file.file_name}`)));
+  }
   if (bubble.media.length) return element("p", { class: "attachment" }, `▣ ${bubble.media.join(", ")}`);
   if (bubble.kind === "text" || bubble.kind === "channel_post") return "";
   return element("p", { class: "attachment" }, `▣ ${bubble.kind}`);

@@ -6,6 +6,8 @@ import asyncio
 import json
 from collections import defaultdict, deque
 from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import Message
 from typing import Any
 
 from tests.channels.scripted_server import PATIENCE, Reply, Request, ScriptedServer, Step
@@ -78,7 +80,8 @@ class ScriptedBotApi(ScriptedServer):
 
     async def answer(self, request: Request) -> Reply | str:
         token, method = request.path.removeprefix("/bot").split("/")
-        parameters = json.loads(request.body or b"{}")
+        is_upload = request.headers.get("content-type", "").startswith("multipart/")
+        parameters = _uploaded(request) if is_upload else json.loads(request.body or b"{}")
         async with self.changed:
             self.calls.append(Call(method, parameters, request.connection))
             self.changed.notify_all()
@@ -99,8 +102,8 @@ class ScriptedBotApi(ScriptedServer):
                 return ME
             case "getUpdates":
                 return await self._updates(parameters)
-            case "sendMessage":
-                return sent(int(parameters["chat_id"]), parameters["text"])
+            case "sendMessage" | "sendDocument":
+                return sent(int(parameters["chat_id"]), parameters.get("text", ""))
             case "getWebhookInfo":
                 count = len(self._waiting)
                 return {"url": self.webhook_url, "has_custom_certificate": False, "pending_update_count": count}
@@ -120,6 +123,20 @@ class ScriptedBotApi(ScriptedServer):
                 except TimeoutError:
                     return []
             return list(self._waiting[:100])
+
+
+def _uploaded(request: Request) -> dict[str, Any]:
+    """The parameters of a multipart request; a file is a pair of its name and its content."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    message = message_from_bytes(head + request.body)
+    found: dict[str, Any] = {}
+    for part in message.get_payload():
+        assert isinstance(part, Message)
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        name, file_name = part.get_param("name", header="content-disposition"), part.get_filename()
+        found[str(name)] = (file_name, content.decode()) if file_name else content.decode()
+    return found
 
 
 def _id(update: Any) -> Any:
@@ -159,3 +176,12 @@ def group(update_id: int, text: str | None = "hello", **message: Any) -> dict[st
     """The same in a group."""
     chat = {"id": -1001234567890, "title": "Chess club", "type": "supergroup"}
     return private(update_id, text, **{"chat": chat, **message})
+
+
+def press(update_id: int, data: str, message: dict[str, Any], message_id: int = 77, **query: Any) -> dict[str, Any]:
+    """An update about a press of a button below a message of the bot, by the author of `message` and in its chat."""
+    asked = message["message"]
+    below = {"message_id": message_id, "from": ME, "chat": asked["chat"], "date": 1790000000, "text": "..."}
+    below |= {key: asked[key] for key in ("message_thread_id", "is_topic_message") if key in asked}
+    body = {"id": f"q{update_id}", "from": asked["from"], "message": below, "chat_instance": "1", "data": data}
+    return {"update_id": update_id, "callback_query": {**body, **query}}

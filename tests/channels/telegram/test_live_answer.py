@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from relay.channels.telegram.live_answer import closed
+from relay.core.unfinished_markdown import closed, ended
 from tests.channels.scripted_server import PATIENCE
 from tests.channels.telegram.scripted_bot_api import private, refused
 from tests.channels.telegram.telegram_harness import TelegramHarness, running_telegram_server
@@ -125,6 +125,22 @@ async def test_a_draft_shows_what_is_written_so_far_and_the_message_follows(tmp_
 def test_what_is_open_at_the_end_is_closed(written: str, shown: str) -> None:
     """A draft shows no sign of Markdown that is not finished yet."""
     assert closed(written) == shown
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("x\n\n```python\na = 1", "x\n\n```python\na = 1\n```"),
+        ("~~~~\n```\nstill", "~~~~\n```\nstill\n~~~~"),
+        ("```\na\n```\n**b", "```\na\n```\n**b**"),
+        ("- list\n  ```js\n  a", "- list\n  ```js\n  a\n```"),
+        ("no `` ``` `` code", "no `` ``` `` code"),
+        ("```\na\n``` no end", "```\na\n``` no end\n```"),
+    ],
+)
+def test_other_text_can_follow_what_is_cut_off(written: str, shown: str) -> None:
+    """The mark of a stopped answer is no code, wherever the answer was stopped."""
+    assert ended(written) == shown
 
 
 async def test_reasoning_that_turns_out_to_be_some_is_taken_back(tmp_path: Path) -> None:

@@ -1,0 +1,165 @@
+"""The buttons below answers: stop and continue, the answer again, shorter or longer in its place.
+
+A button acts on the newest answer of its chat or topic, for the person who asked; every other press is answered with a
+sentence that Telegram shows above the chat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+from relay.channels.telegram import texts
+from relay.channels.telegram.bot_api import BotCalls
+from relay.channels.telegram.json_fields import is_integer, object_at, required, text_at
+from relay.channels.telegram.quoted import display_name
+from relay.channels.telegram.spec import TELEGRAM
+from relay.core.errors import SendError
+from relay.core.messages import Decision, InboundMessage, Kind, Origin, Part, UserId, UserState
+from relay.core.records import Records, SentReply
+
+log = logging.getLogger("relay.telegram")
+
+PRESSED: Final = "callback_query"
+"""The kind of update: https://core.telegram.org/bots/api#callbackquery"""
+
+STOP, CONTINUE, AGAIN, SHORTER, LONGER = "stop", "continue", "again", "shorter", "longer"
+ANSWER_SECONDS: Final = 3.0
+FORGET_SECONDS: Final = 3600.0
+"""How long a question about a removal can be answered."""
+
+_PROMPTS: Final = {AGAIN: texts.ASK_AGAIN, SHORTER: texts.ASK_SHORTER, LONGER: texts.ASK_LONGER}
+
+
+def _keyboard(*names: str) -> dict[str, Any]:
+    row = [{"text": texts.BUTTONS[name], "callback_data": name} for name in names]
+    return {"reply_markup": {"inline_keyboard": [row]}}
+
+
+def growing_keyboard() -> dict[str, Any]:
+    """Below an answer while it is written."""
+    return _keyboard(STOP)
+
+
+def keyboard_of(part: Part) -> dict[str, Any]:
+    """Below the last message of an answer; empty elsewhere."""
+    if part.buttons:
+        return _keyboard(*part.buttons.split(","))
+    if part.origin is not Origin.ANSWER or part.number != part.count:
+        return {}
+    return _keyboard(CONTINUE, AGAIN) if part.stopped else _keyboard(AGAIN, SHORTER, LONGER)
+
+
+def read_press(query: Mapping[str, Any], external_id: str, received_at: float) -> InboundMessage:
+    """A callback query as a message. Raises PayloadError.
+
+    A press of a button below a message that was sent inline has no chat, and is not answered.
+    """
+    message, who = object_at(query, "message"), required(query, "from", dict)
+    chat, writer = object_at(message, "chat"), required(who, "id", int)
+    if not chat:
+        return InboundMessage(TELEGRAM, external_id, UserId(str(writer)), "", received_at, Kind.SERVICE)
+    place, kind = required(chat, "id", int), text_at(chat, "type") or "private"
+    is_private, name = kind == "private", display_name(who) or None
+    thread = message.get("message_thread_id") if message.get("is_topic_message") is True else None
+    topic = str(thread) if is_integer(thread) else None
+    number = required(message, "message_id", int)
+    pressed = text_at(query, "data")[:64]
+    return InboundMessage(
+        TELEGRAM,
+        external_id,
+        UserId(str(place)),
+        "",
+        received_at,
+        Kind.PRESSED,
+        name=name if is_private else None,
+        username=text_at(who, "username") or None if is_private else None,
+        reply_to=f"{number}/{topic}" if topic else f"{number}",
+        options={
+            "chat_type": kind,
+            "query": required(query, "id", str),
+            "pressed": pressed,
+            "presser": name,
+            **({"stops": "own"} if pressed == STOP else {}),
+        },
+        sender=None if is_private else UserId(str(writer)),
+        topic=topic,
+    )
+
+
+class Buttons:
+    """Decides about presses, and answers them at Telegram."""
+
+    def __init__(self, calls: BotCalls, *, enabled: bool) -> None:
+        self._calls = calls
+        self.enabled = enabled
+
+    def below(self, part: Part) -> dict[str, Any]:
+        """The parameters of a message for the buttons below it."""
+        return keyboard_of(part) if self.enabled or part.buttons else {}
+
+    def growing(self) -> dict[str, Any]:
+        return growing_keyboard() if self.enabled else {}
+
+    def decide(self, message: InboundMessage, decision: Decision) -> Decision:
+        """The decision about a press; `decision` has what any message of this user changes."""
+        prompt = _PROMPTS.get(message.options["pressed"], texts.CONTINUE)
+        return replace(decision, prompt=prompt, resolve=partial(self._resolved, message, decision))
+
+    async def _resolved(self, message: InboundMessage, decision: Decision, records: Records) -> Decision:
+        chat, pressed = message.user_id, message.options["pressed"]
+        if pressed == STOP:
+            await self._answer(message, "" if message.options.get("stopped") else texts.NOTHING_TO_STOP)
+            return replace(decision, reason="the answer was stopped")
+        number = (message.reply_to or "").partition("/")[0]
+        reply = await records.find_reply(TELEGRAM, chat, message_id=number)
+        if pressed in texts.FORGET_BUTTONS:
+            return await self._forget(message, decision, reply)
+        refusal = self._refusal(message, reply)
+        await self._answer(message, refusal or "")
+        if refusal is not None or reply is None:
+            return replace(decision, reason=refusal or "an old button")
+        if pressed == CONTINUE:
+            name = message.options.get("presser")
+            return replace(decision, prompt=f"{name}: {texts.CONTINUE}" if message.sender and name else texts.CONTINUE)
+        return replace(decision, prompt=_PROMPTS[pressed], replaces=reply.id)
+
+    async def _forget(self, message: InboundMessage, decision: Decision, reply: SentReply | None) -> Decision:
+        """Delete everything, or not, in place of the question about it; only its asker may, within FORGET_SECONDS."""
+        if reply is None or message.received_at - reply.sent_at > FORGET_SECONDS:
+            await self._answer(message, texts.BUTTON_GONE)
+            return replace(decision, reason="an old button")
+        if reply.asker not in {None, message.sender}:
+            await self._answer(message, texts.BUTTON_OF_OTHERS)
+            return replace(decision, reason=texts.BUTTON_OF_OTHERS)
+        await self._answer(message, "")
+        if message.options["pressed"] == "keep":
+            return replace(decision, reply=texts.KEPT, replaces=reply.id)
+        gone = replace(decision, forget=True, clear_history=True, state=UserState.NEW)
+        return replace(gone, reply=texts.FORGOTTEN, replaces=reply.id)
+
+    def _refusal(self, message: InboundMessage, reply: SentReply | None) -> str | None:
+        """Why a press changes nothing, in the words for its person, possibly none; None when it does."""
+        if not self.enabled or message.options["pressed"] not in {*_PROMPTS, CONTINUE}:
+            return texts.BUTTON_GONE
+        if reply is None or not reply.is_answer or not reply.is_newest:
+            return texts.BUTTON_OLD
+        if reply.asker is not None and reply.asker != message.sender:
+            return texts.BUTTON_OF_OTHERS
+        return "" if reply.sent_at > message.received_at else None  # it was pressed twice
+
+    async def _answer(self, message: InboundMessage, text: str) -> None:
+        """End the sign of progress on the button, and show the text above the chat; never raises."""
+        parameters = {"callback_query_id": message.options["query"], **({"text": text} if text else {})}
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._calls.call("answerCallbackQuery", parameters)
+        except (
+            SendError,
+            TimeoutError,
+        ) as error:  # it is too old: https://core.telegram.org/bots/api#answercallbackquery
+            log.info("a press of a button was not answered: %s", error)

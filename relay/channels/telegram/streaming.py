@@ -1,0 +1,69 @@
+"""Chooses how an answer is shown while it is written: as a draft, as a growing message, or by "typing" alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from relay.channels.telegram.bot_api import BotCalls
+from relay.channels.telegram.buttons import Buttons
+from relay.channels.telegram.call_budget import CallBudget
+from relay.channels.telegram.growing_message import GrowingMessage
+from relay.channels.telegram.live_answer import Draft, LiveAnswer, View
+from relay.channels.telegram.message_form import MessageForm
+from relay.channels.telegram.settings import TelegramSettings
+from relay.channels.telegram.typing_indicator import TypingIndicator
+from relay.channels.telegram.updates import is_group, typing_thread
+from relay.core.messages import InboundMessage, Kind, PlannedPart
+from relay.core.progress import Progress
+
+
+class Streaming:
+    """Shows the answers of one bot while they are written. `plan` cuts a text into messages."""
+
+    def __init__(
+        self,
+        settings: TelegramSettings,
+        calls: BotCalls,
+        budget: CallBudget,
+        typing: TypingIndicator,
+        buttons: Buttons,
+        plan: Callable[[str], list[PlannedPart]],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._calls = calls
+        self._budget = budget
+        self._typing = typing
+        self._buttons = buttons
+        self._plan = plan
+        self._sleep = sleep
+
+    @asynccontextmanager
+    async def shown(self, message: InboundMessage) -> AsyncIterator[Progress]:
+        """Show that an answer is written while the context lasts, where possible the answer itself; never raises."""
+        view = self._view(message)
+        live = LiveAnswer(view, self._budget, message.user_id, self._plan, self._sleep) if view else None
+        try:
+            async with self._typing.shown(message.user_id, typing_thread(message), live):
+                yield live or Progress()
+        finally:
+            if live is not None:
+                await live.end()
+
+    def _view(self, message: InboundMessage) -> View | None:
+        """How the answer to this message is shown; None where only the whole answer is, such as in place of another."""
+        chat, how = message.user_id, self._settings.telegram_streaming
+        number, _, thread = (message.reply_to or "").partition("/")
+        if message.kind in {Kind.EDITED, Kind.PRESSED} or not (
+            number.isdecimal() and self._budget.allows_cosmetics(chat)
+        ):
+            return None
+        if how in {"auto", "draft"} and not is_group(chat):
+            return Draft(self._calls, chat, int(thread) if thread.isdecimal() else None, int(number))
+        if how == "edit" or (how == "auto" and is_group(chat)):
+            return GrowingMessage(
+                self._calls, chat, MessageForm.of_reply(chat, message.reply_to), self._buttons.growing()
+            )
+        return None

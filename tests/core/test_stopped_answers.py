@@ -1,0 +1,182 @@
+"""A stop ends the answers to what its person wrote before, whichever server has stored it and which one answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from messaging_database import MessagingDatabase
+from relay.core.messages import Answer, Decision, InboundMessage, Kind, Part, ReplyId, UserId
+from relay.core.progress import Progress
+from relay.storage.engine import open_transactions
+from relay.storage.schema import inbound, outbound
+from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
+
+
+class SlowModel:
+    """Writes two words and then nothing more, until it is cancelled."""
+
+    def __init__(self, relay: RelayHarness) -> None:
+        self.writing = asyncio.Event()
+        self.cancelled = asyncio.Event()
+        relay.model.ask = self.ask  # type: ignore[method-assign]
+
+    async def ask(self, *_: object, progress: Progress | None = None, **__: object) -> Answer:
+        assert progress is not None
+        progress.add("Once upon")
+        self.writing.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+        raise AssertionError
+
+
+def stop(relay: RelayHarness, number: int, user_id: UserId = ANN, stops: Any = True, **more: Any) -> InboundMessage:
+    options = {"stops": stops}
+    return InboundMessage(
+        relay.platform, f"stop{number}", user_id, "/stop", relay.clock.time(), options=options, **more
+    )
+
+
+async def stopped(relay: RelayHarness, number: int) -> bool:
+    """Whether the stored message ended an answer."""
+    [body] = [row for row in await relay.rows(inbound, "external_id", "body") if row[0] == f"stop{number}"]
+    return bool(body[1]["options"].get("stopped"))
+
+
+async def test_a_stop_reaches_the_server_that_writes_through_the_database(new_relay: NewRelay) -> None:
+    """Another server stored it; the one that writes learns of it when it renews its leases."""
+    relay = await new_relay()
+    model = SlowModel(relay)
+    other = MessagingDatabase(open_transactions(str(relay_url(relay)), 60), owner="other", clock=relay.clock.time)
+    await other.start()
+    await relay.receive("tell me a story")
+    await asyncio.wait_for(model.writing.wait(), 60)
+    await other.store_inbound(stop(relay, 1), "")
+    await other.stop()
+    assert not model.cancelled.is_set()
+    await relay.advance_clock(2)
+    await asyncio.wait_for(model.cancelled.wait(), 60)
+    await relay.idle()
+    assert (await relay.history())[1][1].startswith("Once upon\n\n_(stopped here")
+    assert await stopped_parts(relay) == [True]
+
+
+def relay_url(relay: RelayHarness) -> Any:
+    return relay.database._transactions._engine.url.render_as_string(hide_password=False)
+
+
+async def stopped_parts(relay: RelayHarness) -> list[Any]:
+    return [row[0] for row in await relay.rows(outbound, "stopped")]
+
+
+async def test_a_question_that_waits_is_stopped_before_it_is_asked(relay: RelayHarness) -> None:
+    """The model is not asked, and nothing is sent; what is written after the stop is answered."""
+    await relay.database.store_inbound(InboundMessage(relay.platform, "q1", ANN, "one", relay.clock.time()), "")
+    await relay.database.store_inbound(stop(relay, 1), "")
+    await relay.receive("two")
+    await relay.idle()
+    assert relay.model.prompts == [["two"]]
+    assert await stopped(relay, 1)
+    outcomes = {row[0]: row[1:] for row in await relay.rows(inbound, "external_id", "outcome", "reason")}
+    assert outcomes["q1"] == ("silent", "stopped by the user")
+
+
+async def test_only_the_first_of_several_stops_ends_anything(new_relay: NewRelay) -> None:
+    """A repeated delivery ends nothing, neither does a stop after a stop, whose person gets an answer."""
+    relay = await new_relay(started=False)
+    await relay.database.start()
+    await relay.database.store_inbound(InboundMessage(relay.platform, "q1", ANN, "one", relay.clock.time()), "")
+    first, second = stop(relay, 1), stop(relay, 2)
+    await relay.database.store_batch([(first, ""), (second, ""), (first, "")], [], relay.platform, ("offset", 1))
+    assert (await stopped(relay, 1), await stopped(relay, 2)) == (True, False)
+    await relay.database.store_inbound(InboundMessage(relay.platform, "q2", ANN, "two", relay.clock.time()), "")
+    await relay.database.store_batch([(first, "")], [], relay.platform, ("offset", 1))
+    rows = {row[0]: row[1] for row in await relay.rows(inbound, "external_id", "stopped_at")}
+    assert (rows["q1"] is None, rows["q2"] is None) == (False, True)
+
+
+@pytest.mark.parametrize(("stops", "ended"), [("own", [True, False]), (True, [True, True])])
+async def test_a_button_in_a_group_ends_the_answers_to_its_person(
+    new_relay: NewRelay, stops: Any, ended: list[bool]
+) -> None:
+    """A command of any member ends all that is written in the chat; other chats go on."""
+    relay = await new_relay(started=False)
+    await relay.database.start()
+    for number, (chat, sender) in enumerate([(ANN, "7"), (ANN, "8"), (BOB, "7")]):
+        message = InboundMessage(relay.platform, f"q{number}", chat, "x", 1.0, sender=UserId(sender))
+        await relay.database.store_inbound(message, "")
+    await relay.database.store_inbound(stop(relay, 1, stops=stops, sender=UserId("7")), "")
+    rows = {row[0]: row[1] is not None for row in await relay.rows(inbound, "external_id", "stopped_at")}
+    assert [rows["q0"], rows["q1"]] == ended
+    assert not rows["q2"]
+
+
+async def test_an_answer_becomes_the_message_in_which_it_grew(new_relay: NewRelay) -> None:
+    """Also when another process completes it after a kill, with the first part; a removal replaces what is not used."""
+    relay = await new_relay(started=False)
+    await relay.database.start()
+    await relay.receive("question")
+    claim = await relay.database.claim_next_inbound(relay.platform, ANN)
+    assert claim is not None
+    await relay.database.record_shown(claim, "55")
+    await relay.database.release_leases(relay.platform)
+    again = await relay.database.claim_next_inbound(relay.platform, ANN)
+    assert again is not None
+    assert again.shown_as == "55"
+    parts = relay.channel.plan("one|two")
+    await relay.database.complete_inbound(again, Decision(prompt="question"), parts, answer=Answer("one|two"))
+    assert await relay.rows(outbound, "text", "replaces", "number") == [("one", "55", 1), ("two", None, 2)]
+
+
+async def test_a_stopped_answer_without_words_removes_what_was_shown_before(new_relay: NewRelay) -> None:
+    """The history has nothing of it, so neither has the chat."""
+    relay = await new_relay(started=False)
+    await relay.database.start()
+    await relay.receive("question")
+    claim = await relay.database.claim_next_inbound(relay.platform, ANN)
+    assert claim is not None
+    await relay.database.record_shown(claim, "55")
+    await relay.database.complete_inbound(claim, Decision(prompt="question"), [])
+    assert await relay.rows(outbound, "text", "replaces") == [("", "55")]
+    part: Part | None = await relay.database.claim_next_part(relay.platform, ANN)
+    assert part is not None
+    assert part.repeatable
+
+
+async def sent_ids(relay: RelayHarness) -> list[str]:
+    return [row[0] for row in await relay.rows(outbound, "provider_id")]
+
+
+async def test_a_press_and_an_edit_revise_the_history(new_relay: NewRelay) -> None:
+    """The new answer stands in the place of the old one; an edit changes the question too; nothing is doubled."""
+    relay = await new_relay()
+    await relay.receive("what is a fax?")
+    await relay.idle()
+
+    async def newest() -> ReplyId:
+        reply = await relay.database.find_reply(relay.platform, ANN, message_id=(await sent_ids(relay))[-1])
+        assert reply is not None
+        assert (reply.is_newest, reply.is_answer, reply.asker) == (True, True, None)
+        return reply.id
+
+    async def take(kind: Kind, text: str, prompt: str) -> None:
+        decision = Decision(prompt=prompt, replaces=await newest())
+        relay.channel.decide = lambda *_: decision  # type: ignore[method-assign]
+        await relay.receive(text, kind=kind)
+        await relay.idle()
+
+    await take(Kind.PRESSED, "", "shorter")
+    assert relay.model.prompts[-1] == ["what is a fax?", "re: what is a fax?", "shorter"]
+    assert await relay.history() == [("user", "what is a fax?"), ("assistant", "re: shorter")]
+    await take(Kind.EDITED, "what is a fox?", "what is a fox?")
+    assert relay.model.prompts[-1] == ["what is a fox?"]
+    assert await relay.history() == [("user", "what is a fox?"), ("assistant", "re: what is a fox?")]
+    first, second, _ = await sent_ids(relay)
+    assert await relay.rows(outbound, "replaces") == [(None,), (first,), (second,)]
+    user = await relay.database.find_user(relay.platform, ANN)
+    assert user is not None
+    assert user.message_count == 2
