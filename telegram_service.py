@@ -274,43 +274,8 @@ class TelegramService:
             await self._sleep(seconds)
 
     async def send(self, part: Part) -> Receipt:
-<<<<<<< HEAD
-        """Send one part; if Telegram refuses its formatting, reply or topic, the same text without that.
-
-        Raises SendError, OutcomeUnknown.
-        """
-        form = MessageForm.of(part)
-        while True:
-            try:
-                return Receipt(provider_id=str(await self._send_text(part, form)), state=PartState.SENT)
-            except SendError as error:
-                if error.retry_after:
-                    self._limiter.pause(part.user_id, error.retry_after)
-                if (simpler := form.without_refused(error)) is None:
-                    raise
-                form, refused = simpler
-                self.left_out[refused] += 1
-                log.warning("Telegram refused the %s of part %s, it is sent without: %s", refused, part.id, error)
-
-    async def _send_text(self, part: Part, form: MessageForm) -> int:
-        reply = {"message_id": form.reply_to, "allow_sending_without_reply": True} if form.reply_to else None
-        values = {
-            "chat_id": int(part.user_id),
-            "text": part.text,
-            "entities": json.loads(form.style) if form.style else None,
-            "message_thread_id": form.thread,
-            "reply_parameters": reply,
-            "link_preview_options": {"is_disabled": True},
-            "allow_paid_broadcast": True if self._per_second > FREE_PER_SECOND else None,
-        }
-        with bot_errors():
-            given = {name: value for name, value in values.items() if value is not None}
-            sent = await self._calls.call("sendMessage", given)
-            return int(sent["message_id"])
-=======
         """Send one part, or change an earlier message into it. Raises SendError, OutcomeUnknown."""
         return await self._delivery.send(part)
->>>>>>> 5241b54 (squashed)
 
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:  # noqa: ARG002 (there is no list)
         """Never possible, as the Bot API lists no sent messages. Raises OutcomeUnknown."""
