@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from relay.core.messages import HistoryMessage, Platform, ReplyId, UserId
+from relay.core.messages import HistoryMessage, PartId, Platform, ReplyId, UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +14,15 @@ class SentReply:
     """A reply that was sent.
 
     asker: the member of a group whose message it answers. is_newest: no exchange of its topic followed, so it can be
-    replaced. is_answer: by the model. sent_at: when its last part was accepted, in epoch seconds.
+    replaced. is_answer: by the model. part: the one that was asked for. sent_at: when the last part was accepted, in
+    epoch seconds.
     """
 
     id: ReplyId
     asker: UserId | None
     is_newest: bool
     is_answer: bool
+    part: PartId
     sent_at: float
 
 

@@ -6,21 +6,26 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from relay.core.messages import Answer, Origin, Platform, ReplyId, UserId
+from relay.core.messages import Answer, Origin, PartId, Platform, ReplyId, UserId
 from relay.core.records import SentReply
 from relay.storage.queries import MAX_RECENT_MESSAGES
-from relay.storage.schema import as_columns, conversations, inbound, outbound
+from relay.storage.schema import as_columns, conversations, inbound, is_open, outbound
 from relay.storage.transactions import Tx, of_user
 
 
 def find_reply(
     connection: Connection, platform: Platform, user_id: UserId, message_id: str | None, answers: str | None
 ) -> SentReply | None:
-    """See `Records.find_reply`; a reply to a message is searched among the latest parts."""
-    sent = select(outbound).where(of_user(outbound, platform, user_id), outbound.c.provider_id.is_not(None))
+    """See `Records.find_reply`; a reply to a message is searched among the latest parts.
+
+    A message that is about to become a part of another reply belongs to that one.
+    """
+    theirs = of_user(outbound, platform, user_id)
+    sent = select(outbound).where(theirs, outbound.c.provider_id.is_not(None))
     if message_id is not None:
         newest = sent.where(outbound.c.provider_id == message_id).order_by(outbound.c.id.desc()).limit(1)
-        part = connection.execute(newest).first()
+        next_one = select(outbound).where(theirs, is_open(outbound), outbound.c.replaces == message_id)
+        part = connection.execute(next_one).first() or connection.execute(newest).first()
     else:
         latest = connection.execute(sent.order_by(outbound.c.id.desc()).limit(MAX_RECENT_MESSAGES))
         part = next((row for row in latest if row.reply_to == answers), None)
@@ -37,6 +42,7 @@ def _reply(connection: Connection, part: Any) -> SentReply:
         None if asker is None else UserId(asker),
         message is not None and message.id == _newest_in_context(connection, message),
         part.origin == Origin.ANSWER,
+        PartId(part.part_id),
         connection.execute(accepted).scalar() or 0.0,
     )
 

@@ -118,6 +118,7 @@ class ScriptedModel:
         name: str | None,
         unusable: int = 0,
         progress: Progress | None = None,
+        model: str = "default",
     ) -> Answer:
         self.prompts.append([message["content"] for message in messages[1:]])
         self.names.append(name)

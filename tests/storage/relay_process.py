@@ -116,6 +116,7 @@ class Echo:
         name: str | None,
         unusable: int = 0,
         progress: Progress | None = None,
+        model: str = "default",
     ) -> Answer:
         await asyncio.sleep(0.004)
         return Answer(messages[-1]["content"])

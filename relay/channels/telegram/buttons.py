@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -29,29 +29,32 @@ PRESSED: Final = "callback_query"
 
 STOP, CONTINUE, AGAIN, SHORTER, LONGER = "stop", "continue", "again", "shorter", "longer"
 ANSWER_SECONDS: Final = 3.0
+VERSION_CHARS: Final = 12
 FORGET_SECONDS: Final = 3600.0
 """How long a question about a removal can be answered."""
 
 _PROMPTS: Final = {AGAIN: texts.ASK_AGAIN, SHORTER: texts.ASK_SHORTER, LONGER: texts.ASK_LONGER}
 
 
-def _keyboard(*names: str) -> dict[str, Any]:
-    row = [{"text": texts.BUTTONS[name], "callback_data": name} for name in names]
+def _keyboard(names: Sequence[str], version: str = "") -> dict[str, Any]:
+    """A row of buttons; version: of what is shown above them, so that a press of an earlier one is recognised."""
+    row = [{"text": texts.BUTTONS[name], "callback_data": f"{name}:{version}" if version else name} for name in names]
     return {"reply_markup": {"inline_keyboard": [row]}}
 
 
 def growing_keyboard() -> dict[str, Any]:
     """Below an answer while it is written."""
-    return _keyboard(STOP)
+    return _keyboard([STOP])
 
 
 def keyboard_of(part: Part) -> dict[str, Any]:
     """Below the last message of an answer; empty elsewhere."""
+    version = part.id[:VERSION_CHARS]
     if part.buttons:
-        return _keyboard(*part.buttons.split(","))
+        return _keyboard(part.buttons.split(","), version)
     if part.origin is not Origin.ANSWER or part.number != part.count:
         return {}
-    return _keyboard(CONTINUE, AGAIN) if part.stopped else _keyboard(AGAIN, SHORTER, LONGER)
+    return _keyboard((CONTINUE, AGAIN) if part.stopped else (AGAIN, SHORTER, LONGER), version)
 
 
 def read_press(query: Mapping[str, Any], external_id: str, received_at: float) -> InboundMessage:
@@ -68,7 +71,7 @@ def read_press(query: Mapping[str, Any], external_id: str, received_at: float) -
     thread = message.get("message_thread_id") if message.get("is_topic_message") is True else None
     topic = str(thread) if is_integer(thread) else None
     number = required(message, "message_id", int)
-    pressed = text_at(query, "data")[:64]
+    pressed, _, version = text_at(query, "data")[:64].partition(":")
     return InboundMessage(
         TELEGRAM,
         external_id,
@@ -83,6 +86,7 @@ def read_press(query: Mapping[str, Any], external_id: str, received_at: float) -
             "chat_type": kind,
             "query": required(query, "id", str),
             "pressed": pressed,
+            "version": version,
             "presser": name,
             **({"stops": "own"} if pressed == STOP else {}),
         },
@@ -150,7 +154,7 @@ class Buttons:
             return texts.BUTTON_OLD
         if reply.asker is not None and reply.asker != message.sender:
             return texts.BUTTON_OF_OTHERS
-        return "" if reply.sent_at > message.received_at else None  # it was pressed twice
+        return None if reply.part.startswith(message.options["version"]) else ""  # it was pressed twice
 
     async def _answer(self, message: InboundMessage, text: str) -> None:
         """End the sign of progress on the button, and show the text above the chat; never raises."""

@@ -52,7 +52,7 @@ class GrowingMessage:
     kind = Cosmetic.EDIT
     delay = 1.0  # a short answer is complete by then, and a notification shows more than its first word
     end_seconds = CALL_SECONDS + 1.0  # with the commit of the message's id
-    renewal = None
+    renewal: float | None = None
 
     def __init__(self, calls: BotCalls, chat: UserId, form: MessageForm, keyboard: Mapping[str, Any]) -> None:
         self._calls = calls

@@ -135,7 +135,7 @@ class Draft:
     kind = Cosmetic.DRAFT
     delay = 0.0
     end_seconds = 0.5
-    renewal = 20.0
+    renewal: float | None = 20.0
 
     def __init__(self, calls: BotCalls, chat: UserId, thread: int | None, draft_id: int) -> None:
         self._calls = calls

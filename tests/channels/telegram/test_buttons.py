@@ -15,7 +15,7 @@ from relay.channels.telegram.buttons import keyboard_of, read_press
 from relay.core.errors import PayloadError
 from relay.core.messages import Kind, Origin, Part, PartId, UserId
 from tests.channels.harness import model_reply
-from tests.channels.scripted_server import Reply
+from tests.channels.scripted_server import Reply, Request
 from tests.channels.telegram.scripted_bot_api import group, ok, press, private, refused, sent
 from tests.channels.telegram.telegram_harness import TelegramHarness, running_telegram_server
 
@@ -28,6 +28,13 @@ class Chat:
     def __init__(self, telegram: TelegramHarness) -> None:
         self.telegram = telegram
         self.api = telegram.api
+        scripted = telegram.model.answer
+
+        async def answer(request: Request) -> Reply | str:
+            """The script is for questions; the server also asks for the state of the model."""
+            return telegram.model.otherwise if request.path == "/" else await scripted(request)
+
+        telegram.model.answer = answer  # type: ignore[method-assign]
 
     def answers(self, *answers: str) -> None:
         self.telegram.model.script.extend(model_reply(text) for text in answers)
@@ -53,6 +60,11 @@ async def chatting(folder: Path, script: dict[str, Any] | None = None, **changes
         yield Chat(telegram)
 
 
+def keys_of(parameters: dict[str, Any]) -> list[str]:
+    rows = parameters.get("reply_markup", {"inline_keyboard": [[]]})["inline_keyboard"]
+    return [key["callback_data"].partition(":")[0] for key in rows[0]]
+
+
 QUESTION = group(1, "@relay_test_bot what is a fox?")
 
 
@@ -65,11 +77,10 @@ async def test_a_press_replaces_the_newest_answer_in_place(tmp_path: Path, butto
         chat.answers("An animal.", "A red animal.", "Yes.")
         await chat.api.bring(QUESTION)
         [first] = await chat.api.until("sendMessage")
-        names = [key["callback_data"] for key in first["reply_markup"]["inline_keyboard"][0]]
-        assert names == ["again", "shorter", "longer"]
+        assert keys_of(first) == ["again", "shorter", "longer"]
         await chat.api.bring(press(2, button, QUESTION))
         [edit] = await chat.api.until("editMessageText")
-        assert (edit["message_id"], edit["text"], edit["reply_markup"]) == (77, "A red animal.", first["reply_markup"])
+        assert (edit["message_id"], edit["text"], keys_of(edit)) == (77, "A red animal.", keys_of(first))
         question = ("user", "Ada Lovelace: what is a fox?")
         assert chat.prompts()[1] == [question, ("assistant", "An animal."), ("user", asked)]
         await chat.api.bring(group(3, "@relay_test_bot sure?"))
@@ -134,7 +145,7 @@ async def test_buttons_can_be_switched_off(tmp_path: Path) -> None:
 
 async def test_a_shorter_answer_removes_the_messages_that_it_does_not_need(tmp_path: Path) -> None:
     """A longer one goes on in new messages."""
-    long = "word " * 1200
+    long = " ".join(f"word{number}" for number in range(900))
     ids = [ok(sent(-1, "", number)) for number in (70, 71, 72)]
     async with chatting(tmp_path, {"sendMessage": ids}) as chat:
         chat.answers(long, "Short.", long)
@@ -210,7 +221,7 @@ async def test_everything_is_deleted_after_a_confirmation(tmp_path: Path) -> Non
         await chat.api.until("sendMessage")
         await chat.api.bring(private(2, "/forget"))
         question = (await chat.api.until("sendMessage", 2))[-1]
-        assert [key["callback_data"] for key in question["reply_markup"]["inline_keyboard"][0]] == ["forget", "keep"]
+        assert keys_of(question) == ["forget", "keep"]
         await chat.api.bring(press(3, "keep", asked))
         assert (await chat.api.until("editMessageText"))[-1]["text"] == texts.KEPT
         assert [role for role, _ in await chat.exports(4)][:2] == ["user", "assistant"]
@@ -268,7 +279,7 @@ MODELS = json.dumps(
 @pytest.mark.parametrize(
     ("allowed", "argument", "reply", "used"),
     [
-        ("big,small", "", "- big\n", "default"),
+        ("big,small", "", "• big\n", "default"),
         ("big,small", "BIG", "From now on big answers you.", "big"),
         ("big,small", "x/secret", "I know no model x/secret", "default"),
         ("*", "x/secret", "From now on x/secret answers you.", "x/secret"),
@@ -309,7 +320,7 @@ def test_the_last_message_of_an_answer_has_the_buttons() -> None:
         known: dict[str, Any] = {"number": 1, "count": 1, "style": None, "reply_to": None, "created_at": 1.0}
         known |= {"owner": "o", "attempts": 1, "lease_until": 1.0, **changes}
         markup = keyboard_of(Part(PartId("a"), private_platform(), UserId("1"), text="x", **known))
-        return [key["callback_data"] for key in markup["reply_markup"]["inline_keyboard"][0]] if markup else []
+        return keys_of(markup)
 
     assert keys() == ["again", "shorter", "longer"]
     assert keys(stopped=True) == ["continue", "again"]
@@ -335,6 +346,21 @@ def test_a_press_is_read_with_its_chat_topic_and_person() -> None:
     for broken in ({"message": {"chat": {"id": 5}}}, {"from": {"id": "x"}, "message": {"chat": {"id": 5}}}):
         with pytest.raises(PayloadError):
             read_press(broken, "1:2", 5.0)
+
+
+async def test_a_button_that_is_pressed_twice_acts_once(tmp_path: Path) -> None:
+    """The second press came before its person saw the new answer."""
+    async with chatting(tmp_path) as chat:
+        chat.answers("An animal.", "A red animal.", "A third one.")
+        await chat.api.bring(QUESTION)
+        [first] = await chat.api.until("sendMessage")
+        data = first["reply_markup"]["inline_keyboard"][0][0]["callback_data"]
+        await chat.api.bring(press(2, data, QUESTION), press(3, data, QUESTION))
+        assert await chat.toast(2) == ""
+        [edit] = await chat.api.until("editMessageText")
+        assert len(chat.prompts()) == 2
+        await chat.api.bring(press(4, edit["reply_markup"]["inline_keyboard"][0][0]["callback_data"], QUESTION))
+        assert (await chat.api.until("editMessageText", 2))[-1]["text"] == "A third one."
 
 
 async def test_a_press_that_telegram_forgot_does_its_work_all_the_same(tmp_path: Path) -> None:

@@ -355,7 +355,7 @@ def test_a_flood_wait_on_a_message_stops_cosmetic_calls_too() -> None:
     assert budget.message_wait(GROUP) == 0
 
 
-CODE = "".join(f"line_{number} = {number}\n" for number in range(400))
+CODE = "".join(f"line_{number} = {number}\n" for number in range(500))
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_a_long_block_of_code_is_sent_as_a_file(markdown: str, limit: int, names
     files = [one for one in parts if one.file_name]
     assert [one.file_name for one in files] == names
     assert all(one.text == CODE or one.text.strip("`\n").strip() == CODE.strip() for one in files)
-    assert "line_399 = 399" in history_text(parts) or "line_399" not in markdown
+    assert "line_499 = 499" in history_text(parts) or "line_399" not in markdown
     if files:
         assert "line_7 = 7" not in parts[0].text
         assert f"file {files[0].file_name}" in parts[0].text
