@@ -152,13 +152,27 @@ def test_a_mention_added_to_a_group_message_is_a_question(service: TelegramServi
 
 @pytest.mark.parametrize(
     ("kind", "text", "says"),
-    [(Kind.MEDIA, "", TEXT_ONLY), (Kind.EDITED, "x", EDITED_HINT), (Kind.TEXT, "", EMPTY_TEXT)],
+    [(Kind.MEDIA, "", TEXT_ONLY), (Kind.TEXT, "", EMPTY_TEXT)],
 )
 def test_what_the_model_cannot_answer_gets_a_friendly_word(
     service: TelegramService, kind: Kind, text: str, says: str
 ) -> None:
-    """Media, edits, a bare mention."""
+    """Media, a bare mention."""
     assert service.decide(said(text, kind=kind), ADA).reply == says
+
+
+class NoReplies:
+    """Records without a reply to any message."""
+
+    async def find_reply(self, *_: object, **__: object) -> None:
+        return None
+
+
+async def test_an_edit_of_a_private_message_without_an_answer_gets_a_hint(service: TelegramService) -> None:
+    """Only the newest question is answered again; this one was never answered, or long ago."""
+    decision = service.decide(said("x", kind=Kind.EDITED), ADA)
+    assert decision.resolve is not None
+    assert (await decision.resolve(NoReplies())).reply == EDITED_HINT
 
 
 def test_service_messages_are_met_with_silence(service: TelegramService) -> None:

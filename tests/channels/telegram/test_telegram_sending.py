@@ -388,7 +388,7 @@ async def test_the_menu_shows_every_command(service: TelegramService, api: Scrip
     assert [(one["command"], one["description"]) for one in asked["default"]] == list(COMMANDS.items())
     names = {scope: {one["command"] for one in commands} for scope, commands in asked.items()}
     assert names["all_chat_administrators"] == COMMANDS.keys() - {"setname"}
-    assert names["all_group_chats"] == COMMANDS.keys() - {"setname", "clear"}
+    assert names["all_group_chats"] == COMMANDS.keys() - {"setname", "clear", "model", "export", "forget"}
 
 
 async def test_the_webhook_is_set_with_its_secret_and_removed_without_losing_updates(
