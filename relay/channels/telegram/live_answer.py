@@ -125,7 +125,7 @@ class LiveAnswer(Progress):
             return
 
 
-class Draft:
+class DraftView:
     """A preview in a private chat, which the final message replaces.
 
     It lasts 30 s and is never a message, so nothing of it is stored and none has to be removed:

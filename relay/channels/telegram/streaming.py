@@ -10,7 +10,7 @@ from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.buttons import Buttons
 from relay.channels.telegram.call_budget import CallBudget
 from relay.channels.telegram.growing_message import GrowingMessage
-from relay.channels.telegram.live_answer import Draft, LiveAnswer, View
+from relay.channels.telegram.live_answer import DraftView, LiveAnswer, View
 from relay.channels.telegram.message_form import MessageForm
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.typing_indicator import TypingIndicator
@@ -61,7 +61,7 @@ class Streaming:
         ):
             return None
         if how in {"auto", "draft"} and not is_group(chat):
-            return Draft(self._calls, chat, int(thread) if thread.isdecimal() else None, int(number))
+            return DraftView(self._calls, chat, int(thread) if thread.isdecimal() else None, int(number))
         if how == "edit" or (how == "auto" and is_group(chat)):
             return GrowingMessage(
                 self._calls, chat, MessageForm.of_reply(chat, message.reply_to), self._buttons.growing()
