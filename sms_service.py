@@ -7,7 +7,6 @@ what is sent and found there (twilio_messages).
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
@@ -38,7 +37,7 @@ from relay.channels.sms.senders import WHY_SILENT, Sender, SenderKind, normal_nu
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.spelling import affordable, clean_sms, in_gsm_letters
-from relay.channels.sms.twilio_messages import TWILIO_STATUS, TwilioMessages
+from relay.channels.sms.twilio_messages import TwilioMessages, of_texts
 from relay.channels.sms.webhook import Form, Signatures, attachments, external_id, is_delivery, small_number
 from relay.core.errors import PayloadError
 from relay.core.messages import (
@@ -67,8 +66,6 @@ MAX_READABLE = 40_000
 ASK_AGAIN_SECONDS = 600.0
 """How long the prompt for a name is not repeated."""
 
-_PART_ID = re.compile(r"[0-9a-f]{32}")
-
 
 class SmsService:
     """The SMS channel over Twilio. Raises SettingsError naming the settings when credentials are missing."""
@@ -96,7 +93,7 @@ class SmsService:
         self._service_sid = settings.twilio_messaging_service_sid
         self._number = own_number(settings)
         self._handled_words = handled_words(None if self._service_sid else self._number)
-        self._messages = TwilioMessages(settings, http, clock=clock)
+        self._messages = TwilioMessages(settings, http, of_texts(settings), clock=clock)
         others = (normal_number(number, settings.default_region) for number in settings.twilio_other_numbers)
         self._own = frozenset(number for number in (self._number, *others) if number)
         secondary, shared = settings.twilio_secondary_auth_token, settings.twilio_shared_key
@@ -149,17 +146,7 @@ class SmsService:
 
     def parse_delivery(self, form: Form, part: str | None) -> DeliveryEvent:
         """The status in a callback; `part` is the part's id from our StatusCallback URL. Raises PayloadError."""
-        sid = external_id(form)
-        status = form.one("MessageStatus", "SmsStatus").strip().lower()
-        state = TWILIO_STATUS.get(status)
-        part_id = PartId(part) if part and _PART_ID.fullmatch(part) else None
-        if state is None:
-            msg = f"a status callback came with the status {status[:40]!r}"
-            raise PayloadError(msg)
-        if not sid:
-            raise PayloadError("a status callback came without a MessageSid")
-        code = small_number(form.one("ErrorCode").strip())
-        return self._messages.delivery(sid, part_id, state, code, form.one("ErrorMessage"))
+        return self._messages.parse_callback(form, part)
 
     # -- decisions -----------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ is. Length and alphabet are left to segments.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +15,17 @@ from relay.core.markdown_source import Event
 from relay.core.markup import parse
 
 _SHOWN_SCHEMES = ("http://", "https://", "mailto:", "tel:")
+NO_MARKS: Mapping[str, str] = {}
 # Deeper levels are shown without their marks, which bounds the cost of deeply nested input.
 _MAX_DEPTH = 6
 
 
-def to_plain_text(markdown: str) -> str:
-    """The Markdown as plain text; blocks are separated by an empty line."""
-    renderer = _PlainTextRenderer()
+def to_plain_text(markdown: str, marks: Mapping[str, str] = NO_MARKS) -> str:
+    """The Markdown as plain text; blocks are separated by an empty line.
+
+    marks: what surrounds the text of an element by its kind, such as {"Strong": "*"}, where a channel shows it.
+    """
+    renderer = _PlainTextRenderer(marks)
     for event in parse(markdown):
         renderer.handle(event)
     return renderer.frames[0].text
@@ -56,8 +61,9 @@ class _Frame:
 class _PlainTextRenderer:
     """Handles the parser's events in order; `frames[0]` is the document."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: Mapping[str, str]) -> None:
         self.frames = [_Frame("Document")]
+        self._marks = marks
         self._anchors: list[tuple[_Frame, int, str]] = []  # of open HTML links: where the label begins, the address
 
     def handle(self, event: Event) -> None:
@@ -68,7 +74,7 @@ class _PlainTextRenderer:
             case "End":
                 self._end(self.frames.pop())
             case "Text" | "Code" | "InlineHtml" | "Html":
-                top.inline(event.value)
+                top.inline(self._marked(event.name, event.value))
             case "Formula":
                 top.inline(event.value.text)
             case "SoftBreak" | "HardBreak":
@@ -88,7 +94,7 @@ class _PlainTextRenderer:
         top = self.frames[-1]
         match done.kind:
             case "Emphasis" | "Strong" | "Strikethrough" | "Superscript" | "Subscript":
-                top.inline(done.text)
+                top.inline(self._marked(done.kind, done.text))
             case "Link" | "Image":
                 top.inline(_with_address(done.text, done.details["dest_url"]))
             case "Item":
@@ -105,7 +111,15 @@ class _PlainTextRenderer:
             case "Table":
                 top.block(_table_lines(done.rows))
             case _:
-                top.block(done.text.rstrip("\n"), heading=done.kind == "Heading")
+                top.block(self._marked(done.kind, done.text.rstrip("\n")), heading=done.kind == "Heading")
+
+    def _marked(self, kind: str, text: str) -> str:
+        """The text between the marks of its kind, which stand at its words and not at spaces around them."""
+        mark, words = self._marks.get(kind, ""), text.strip()
+        if not mark or not words:
+            return text
+        start = text.index(words)
+        return f"{text[:start]}{mark}{words}{mark}{text[start + len(words) :]}"
 
     def _end_anchor(self, top: _Frame) -> None:
         frame, start, address = self._anchors.pop()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,11 +19,11 @@ from relay.channels.sms.segments import segments
 from relay.channels.sms.senders import addressee, own_number
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, RETRIES, SMS
-from relay.channels.sms.webhook import small_number
+from relay.channels.sms.webhook import Form, external_id, small_number
 from relay.config.logs import Redactor
-from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
 from relay.core.http_client import redact_error
-from relay.core.messages import USER_STATE_AFTER, DeliveryEvent, Part, PartId, PartState, Receipt, UserId
+from relay.core.messages import USER_STATE_AFTER, DeliveryEvent, Part, PartId, PartState, Platform, Receipt, UserId
 from relay.core.text import strip_controls
 
 SENDER_REFUSED = frozenset({"14102", "21212", "21606", "21659", "21660"})
@@ -48,12 +49,41 @@ TWILIO_STATUS = {
     "canceled": PartState.CANCELED,
 }
 
+_PART_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Origination:
+    """From what our messages are sent, and what one costs.
+
+    scheme: of both addresses, as in "whatsapp:+12345678900"; empty for texts. number: ours, unless a Messaging Service
+    chooses it. cost_usd: the estimated price of a message to a person, by the number of its segments.
+    """
+
+    platform: Platform
+    number: str | None
+    service_sid: str | None
+    cost_usd: Callable[[UserId, int], float]
+    scheme: str = ""
+
+
+def of_texts(settings: SmsSettings) -> Origination:
+    """Text messages: from our number or the Messaging Service, billed by segments."""
+    price = settings.sms_segment_usd
+    service_sid = settings.twilio_messaging_service_sid
+    return Origination(SMS, own_number(settings), service_sid, lambda user, n: price_for(user, price).text * n)
+
 
 class TwilioMessages:
     """The messages resource of one account. Raises SettingsError naming the settings when credentials are missing."""
 
     def __init__(
-        self, settings: SmsSettings, http: httpx.AsyncClient, *, clock: Callable[[], float] = time.time
+        self,
+        settings: SmsSettings,
+        http: httpx.AsyncClient,
+        origination: Origination,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         account_sid, token = credentials(settings)
         self._settings = settings
@@ -61,16 +91,17 @@ class TwilioMessages:
         self._redact = Redactor(settings.secrets()).redact
         self._transport = TwilioTransport(http, settings.twilio_api_base_url, redact=self._redact, clock=clock)
         self._client = open_client(self._transport, account_sid, token)
-        self._service_sid = settings.twilio_messaging_service_sid
-        self._number = own_number(settings)
+        self._origination = origination
+        self._service_sid = origination.service_sid
+        self._number = origination.number
 
     async def send(self, part: Part) -> Receipt:
         """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its outcome is unknown."""
-        values: dict[str, Any] = {"to": part.user_id, "body": part.text}
+        values: dict[str, Any] = {"to": self._address(part.user_id), "body": part.text}
         if self._service_sid:
             values["messaging_service_sid"] = self._service_sid
         else:
-            values["from_"] = part.sender or self._number
+            values["from_"] = self._address(part.sender or self._number)
         if (callback := status_callback(self._settings, part.id)) is not None:
             values["status_callback"] = callback
         try:
@@ -78,7 +109,7 @@ class TwilioMessages:
         except SendError as error:
             if not part.sender or error.code not in SENDER_REFUSED:
                 raise
-            sent = await self._create({**values, "from_": self._number})  # we have that number no longer
+            sent = await self._create({**values, "from_": self._address(self._number)})  # we have that number no longer
         if TWILIO_STATUS.get(str(sent.status)) in {PartState.FAILED, PartState.UNDELIVERED} and sent.error_code:
             raise refusal(int(sent.error_code), SendFailure.REJECTED, str(sent.error_message or ""))
         return replace(self._receipt(sent, part), pause=self._settings.sms_part_seconds)
@@ -87,8 +118,11 @@ class TwilioMessages:
         """From the SDK's message; a Messaging Service has not counted the segments yet and gives 0, here None."""
         state = TWILIO_STATUS.get(str(sent.status), PartState.ACCEPTED)
         count = small_number(str(sent.num_segments or ""))
-        price = price_for(part.user_id, self._settings.sms_segment_usd)
-        return Receipt(sent.sid, state, count, cost_usd=price.text * (count or segments(part.text)))
+        cost = self._origination.cost_usd(part.user_id, count or segments(part.text))
+        return Receipt(sent.sid, state, count, cost_usd=cost)
+
+    def _address(self, number: str | None) -> str | None:
+        return f"{self._origination.scheme}{number}" if number else None
 
     async def _create(self, values: dict[str, Any]) -> Any:
         try:
@@ -134,9 +168,9 @@ class TwilioMessages:
         The list is not filtered by date: its filter is by the date of sending, which a queued message lacks.
         Raises OutcomeUnknown when the list cannot be read.
         """
-        values: dict[str, Any] = {"to": part.user_id}
+        values: dict[str, Any] = {"to": self._address(part.user_id)}
         if not self._service_sid and not part.sender:
-            values["from_"] = self._number
+            values["from_"] = self._address(self._number)
         try:
             page = await self._client.messages.list_async(**values, limit=LOOKUP_PAGE, page_size=LOOKUP_PAGE)
         except SendError as error:
@@ -149,6 +183,20 @@ class TwilioMessages:
             None,
         )
 
+    def parse_callback(self, form: Form, part: str | None) -> DeliveryEvent:
+        """The status in a callback; `part` is the part's id from our StatusCallback URL. Raises PayloadError."""
+        sid = external_id(form)
+        status = form.one("MessageStatus", "SmsStatus").strip().lower()
+        state = TWILIO_STATUS.get(status)
+        part_id = PartId(part) if part and _PART_ID.fullmatch(part) else None
+        if state is None:
+            msg = f"a status callback came with the status {status[:40]!r}"
+            raise PayloadError(msg)
+        if not sid:
+            raise PayloadError("a status callback came without a MessageSid")
+        code = small_number(form.one("ErrorCode").strip())
+        return self.delivery(sid, part_id, state, code, form.one("ErrorMessage"))
+
     def delivery(
         self, sid: str, part_id: PartId | None, state: PartState, code: int | None, text: str
     ) -> DeliveryEvent:
@@ -156,7 +204,7 @@ class TwilioMessages:
         if error:
             redact_error(error, self._redact)
         return DeliveryEvent(
-            platform=SMS,
+            platform=self._origination.platform,
             provider_id=sid,
             state=state,
             received_at=self._clock(),
