@@ -13,6 +13,7 @@ from relay.core.messages import Platform
 
 FOLDERS = (
     "sms",
+    "whatsapp",
     "telegram",
 )
 """The folders of the channels, in the order in which they are started and shown."""
@@ -33,6 +34,11 @@ KnownPlatform = Annotated[Platform, AfterValidator(_known)]
 
 AllSettings = compose(channel.settings for channel in CHANNELS)
 """The settings of the whole product."""
+
+
+def served(settings: Settings) -> tuple[ChannelSpec, ...]:
+    """The channels that people use with these settings: a hosted one without credentials was never wanted."""
+    return tuple(channel for channel in CHANNELS if channel.host is None or not channel.missing(settings))
 
 
 def has_any_credential(settings: Settings) -> bool:

@@ -19,7 +19,7 @@ from fastapi import APIRouter, FastAPI, Request
 from httpx import AsyncClient
 
 from relay.channels.admin_api import admin_routes, channel_status, sent_parts
-from relay.channels.registry import CHANNELS, settings_as
+from relay.channels.registry import served, settings_as
 from relay.channels.spec import ChannelSpec
 from relay.config.settings import Settings
 from relay.core import shutdown
@@ -264,7 +264,7 @@ def create_channel_app(
     Database and service are opened when the app starts, not before. `app.state.servers` has the server of `kind` and
     those of the hosted channels, by platform.
     """
-    hosted = [one for one in CHANNELS if one.host is kind.channel and not one.missing(settings)]
+    hosted = [one for one in served(settings) if one.host is kind.channel]
     modules = [import_module(channel.module) for channel in hosted]
 
     @asynccontextmanager

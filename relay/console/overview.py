@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from relay.channels.registry import CHANNELS, PLATFORMS
+from relay.channels.registry import PLATFORMS, served
 from relay.config.settings import Settings
 from relay.console.servers import ServerState
 from relay.core.errors import StorageError
@@ -72,7 +72,7 @@ def _read(connection: Connection, search: Search, now: float, settings: Settings
         (row["platform"], row["user_id"]) for rows in (*lists.values(), found) for row in rows if row["user_id"]
     }
     return {
-        "platforms": {platform: _figures(connection, platform, now) for platform in PLATFORMS},
+        "platforms": {one.platform: _figures(connection, one.platform, now) for one in served(settings)},
         "paused": [
             {"platform": platform, **value}
             for platform in PLATFORMS
@@ -99,12 +99,14 @@ def _days(connection: Connection, now: float, settings: Settings) -> dict[str, d
     """The figures of today and of yesterday by platform, with midnight in the time zone of the settings."""
     today = datetime.fromtimestamp(now, ZoneInfo(settings.timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
     begin, before = today.timestamp(), (today - timedelta(days=1)).timestamp()
+    channels = served(settings)
+    platforms = [channel.platform for channel in channels]
     days = {
-        "today": day_totals(connection, PLATFORMS, begin, now + 1),
-        "yesterday": day_totals(connection, PLATFORMS, before, begin),
+        "today": day_totals(connection, platforms, begin, now + 1),
+        "yesterday": day_totals(connection, platforms, before, begin),
     }
     for figures in days.values():
-        for channel in CHANNELS:
+        for channel in channels:
             own = figures[channel.platform]
             own["sent_usd"] = round(own["segments"] * channel.segment_usd(settings), 6)
     return days

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from relay.channels.registry import CHANNELS
+from relay.channels.registry import served
 from relay.channels.spec import Row
 from relay.config.settings import NEW_TOKEN_LINE, Settings
 from relay.launcher.plan import SIMULATED_CHANNELS, Plan
@@ -63,7 +63,7 @@ def _rows(plan: Plan) -> Iterator[tuple[str, Row]]:
         yield "admin", ("set up", f"{console}/setup  (connect a real AI, connect your number or bot)")
     if console_is_closed(settings):
         yield "admin", ("", CONSOLE_CLOSED)
-    for channel in CHANNELS:
+    for channel in served(settings):
         status = (f"{channel.title} status", f"{channel.url(settings)}/{channel.platform}/status")
         for row in [status] if plan.simulated else [*channel.addresses(settings), status]:
             yield (channel.host or channel).platform, row

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from relay.channels.registry import CHANNELS, AllSettings
+from relay.channels.registry import AllSettings, served
 from relay.channels.spec import ChannelSpec
 from relay.config.checks import Finding, Severity, connection
 from relay.config.errors import SettingsError
@@ -79,8 +79,9 @@ def _this_machine(plan: Plan, folder: Path) -> Iterator[Finding]:
 async def _providers(plan: Plan, folder: Path) -> list[Finding]:
     """What the providers of the model and of the channels answer, all asked at the same time."""
     model = _model(plan, folder) if _starts(plan, "llm") else _llm_server(plan)
-    channels = () if plan.simulated else (channel for channel in CHANNELS if _starts(plan, _program(channel)))
-    found = await asyncio.gather(model, *(_checked(channel, plan.settings) for channel in channels))
+    channels = () if plan.simulated else served(plan.settings)
+    checks = (_checked(channel, plan.settings) for channel in channels if _starts(plan, _program(channel)))
+    found = await asyncio.gather(model, *checks)
     return [finding for findings in found for finding in findings]
 
 
@@ -115,7 +116,7 @@ def _summary(plan: Plan, found: Sequence[Finding]) -> Iterator[Finding]:
     """Which channels would work, and the first reason why one would not."""
     left_out = dict(plan.left_out)
     verdicts = []
-    for channel in CHANNELS:
+    for channel in served(plan.settings):
         problems = [one for one in found if one.severity is Severity.PROBLEM and one.channel in ("", channel.title)]
         problem = max(problems, key=lambda one: one.channel, default=None)  # its own first
         if (reason := left_out.get(_program(channel))) is not None:
