@@ -169,7 +169,8 @@ async def receive_sms(request: Request) -> Response:
     form = _authentic_form(request, server, body)
     try:
         if form is not None and is_delivery(form):
-            return await _record_delivery(request, server, form)
+            return await _record_delivery(request, form)
+        server = _channel_of(request, form, "From")
         message = server.service.parse_inbound(form or read_form(body, request.headers.get("content-type", "")))
     except PayloadError as error:
         await _store_unread(server, form, body, error)
@@ -179,7 +180,7 @@ async def receive_sms(request: Request) -> Response:
         server.pipeline.notify_outbox(message.user_id)
     else:
         stored = await server.database.store_inbound(message, body.decode("utf-8", "replace"))
-    server.metrics.inbound.labels(SMS, "repeated" if stored is None else "stored").inc()
+    server.metrics.inbound.labels(server.channel.platform, "repeated" if stored is None else "stored").inc()
     server.pipeline.notify(message.user_id)
     return _twiml()
 
@@ -191,37 +192,47 @@ async def receive_sms(request: Request) -> Response:
     description="Signed by Twilio. Reports may come early, late and twice.",
 )
 async def receive_delivery(request: Request) -> Response:
-    server = SmsServer.of(request)
-    form = _authentic_form(request, server, await request.body())
-    return await _record_delivery(request, server, form or Form(()))
+    form = _authentic_form(request, SmsServer.of(request), await request.body())
+    return await _record_delivery(request, form or Form(()))
 
 
-async def _record_delivery(request: Request, server: SmsServer, form: Form) -> Response:
+async def _record_delivery(request: Request, form: Form) -> Response:
     """Store a delivery status; one that cannot be parsed is counted, and answered 200 so that Twilio logs no error."""
+    server = SmsServer.of(request)
     try:
+        server = _channel_of(request, form, "To")
         event = server.service.parse_delivery(form, request.query_params.get("part"))
-        person = addressee(form.one("To"), server.settings.default_region)
+        person = server.address(form.one("To"))
     except PayloadError as error:
         log.warning("a delivery report cannot be used: %s", error)
-        server.metrics.delivery.labels(SMS, "not understood").inc()
+        server.metrics.delivery.labels(server.channel.platform, "not understood").inc()
         return _twiml()
     fresh = await server.pipeline.outbox.record_status(event)
-    server.metrics.delivery.labels(SMS, event.state if fresh else "repeated").inc()
-    if fresh and person is not None:
+    server.metrics.delivery.labels(server.channel.platform, event.state if fresh else "repeated").inc()
+    if fresh and person:
         server.pipeline.notify_outbox(person)  # the status may decide the outcome that the next part waits for
     return _twiml()
+
+
+def _channel_of(request: Request, form: Form | None, field: str) -> Any:
+    """The server of the channel that the scheme of the person's address names, "whatsapp:+1..."; without one, SMS.
+
+    Raises PayloadError when the field came with different values.
+    """
+    scheme = form.one(field).strip().partition(":")[0].lower() if form else ""
+    return request.app.state.servers.get(scheme) or SmsServer.of(request)
 
 
 async def _store_unread(server: SmsServer, form: Form | None, body: bytes, error: PayloadError) -> None:
     """Store a body that cannot be parsed as a dead letter; the same bytes are stored once."""
     log.warning("an inbound message cannot be understood: %s", error)
-    server.metrics.inbound.labels(SMS, "not understood").inc()
+    server.metrics.inbound.labels(server.channel.platform, "not understood").inc()
     try:
         name = external_id(form) if form is not None else ""
     except PayloadError:
         name = ""
     name = name or f"unread-{hashlib.sha256(body).hexdigest()[:32]}"
-    await server.database.store_dead_letter(SMS, name, body.decode("utf-8", "replace"), str(error))
+    await server.database.store_dead_letter(server.channel.platform, name, body.decode("utf-8", "replace"), str(error))
 
 
 def _twiml() -> Response:

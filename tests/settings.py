@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from relay.channels.sms.settings import SmsSettings
 from relay.channels.telegram.settings import TelegramSettings
+from relay.channels.whatsapp.settings import WhatsAppSettings
 
 
-class Settings(TelegramSettings, SmsSettings):
-    """The settings of the channels that the tests name."""
+class Settings(TelegramSettings, WhatsAppSettings):
+    """The settings of the channels that the tests name; those of WhatsApp extend those of texts."""

@@ -119,7 +119,7 @@ A name stands for all modules in the folder; `relay.channels` does not include t
 
 for name, channel in zip(FOLDERS, CHANNELS, strict=True):
     row = {"relay.channels.spec", "relay.core", "relay.config", "relay.web", "relay.llm.client"}
-    host = {f"relay.channels.{channel.host.platform}.spec"} if channel.host else set()
+    host = {f"relay.channels.{channel.host.platform}"} if channel.host else set()  # a hosted channel is thin over it
     MAY_IMPORT[f"relay.channels.{name}"] = row | host
     if channel.module == f"relay.channels.{name}.server":
         # A program like those at the top, only that it lies in the channel's folder.

@@ -35,7 +35,7 @@ WHY_SILENT: Mapping[SenderKind, str] = {
     SenderKind.ALPHANUMERIC: "from a name instead of a number: it cannot be answered",
     SenderKind.ANONYMOUS: "from a number that was withheld: it cannot be answered",
     SenderKind.PREMIUM: "from a premium-rate number: answering would be expensive",
-    SenderKind.OTHER_CHANNEL: "not a text message: this relay answers SMS, not WhatsApp, RCS or Messenger",
+    SenderKind.OTHER_CHANNEL: "no text message: WhatsApp needs whatsapp_number, RCS and Messenger never",
 }
 """Why a sender that is no telephone gets no answer."""
 

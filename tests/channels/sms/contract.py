@@ -51,7 +51,7 @@ class SmsContract(ChannelContract):
     webhook = "/sms/webhook"
     user = UserId(USER)
     accepted_state = PartState.ACCEPTED
-    introduction = recorded("SM0", "name=Ann")
+    introduction: ClassVar[bytes | None] = recorded("SM0", "name=Ann")
     payloads: ClassVar = {
         Row.TEXT: Payload(recorded("SM1", "What is up?"), "SM1", "What is up?"),
         Row.MEDIA: Payload(

@@ -1,0 +1,1 @@
+"""The WhatsApp channel, which the SMS server hosts: Twilio posts its messages to the same webhook."""

@@ -1,0 +1,231 @@
+"""The WhatsApp channel over Twilio: parses its webhooks, decides about messages, plans and sends replies.
+
+It has no routes and reads and writes no row. What is the same for texts is the SMS channel's: forms, keywords, the
+messages of the REST API.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+import httpx
+
+from relay.channels.sms.forgetting import Forgetting, forgetting
+from relay.channels.sms.keywords import Keyword, keyword_of
+from relay.channels.sms.segments import split
+from relay.channels.sms.twilio_messages import Origination, TwilioMessages
+from relay.channels.sms.webhook import Form, attachments, external_id, is_delivery
+from relay.channels.whatsapp import texts
+from relay.channels.whatsapp.formatting import to_whatsapp
+from relay.channels.whatsapp.settings import WhatsAppSettings
+from relay.channels.whatsapp.spec import WHATSAPP
+from relay.core.errors import PayloadError
+from relay.core.messages import (
+    Decision,
+    DeliveryEvent,
+    HistoryMessage,
+    InboundMessage,
+    Kind,
+    Part,
+    PlannedPart,
+    Receipt,
+    User,
+    UserId,
+    UserState,
+    reachable_again,
+)
+from relay.core.names import name_or_none
+from relay.core.text import is_blank, strip_controls
+
+SCHEME = f"{WHATSAPP}:"
+MESSAGE_LIMIT = 1600  # https://www.twilio.com/docs/whatsapp/api: "Body"
+MAX_READABLE = 40_000
+"""Characters of a reply that are read."""
+
+NO_WORDS: frozenset[str] = frozenset()
+"""What the carrier handles: on WhatsApp, without a Messaging Service, no keyword."""
+
+
+class WhatsAppService:
+    """Raises SettingsError naming the settings when credentials are missing."""
+
+    platform = WHATSAPP
+    supports_lookup = True
+    joins_messages = False
+    is_billed = False
+    rate_limited = False
+    """Twilio queues messages that are sent too fast."""
+
+    def __init__(
+        self,
+        settings: WhatsAppSettings,
+        http: httpx.AsyncClient,
+        *,
+        clock: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self.lookup_seconds = settings.sms_settle_seconds
+        self._settings = settings
+        self._clock = clock
+        self._new_id = new_id
+        price = settings.whatsapp_message_usd
+        origination = Origination(WHATSAPP, settings.whatsapp_number, None, lambda _user, _n: price, SCHEME)
+        self._messages = TwilioMessages(settings, http, origination, clock=clock)
+
+    # -- webhooks ------------------------------------------------------------------------------------------------------
+
+    def parse_inbound(self, form: Form) -> InboundMessage:
+        """The message in a webhook's form. Raises PayloadError when it holds none."""
+        if is_delivery(form):
+            raise PayloadError("this is a status callback, not a message: it belongs to /sms/delivery")
+        user_id = address(form.one("From"))
+        if not user_id:
+            raise PayloadError("the field From is missing or empty")
+        text, found = _words(form), attachments(form)
+        return InboundMessage(
+            platform=WHATSAPP,
+            external_id=external_id(form) or f"by-hand-{self._new_id()}",
+            user_id=user_id,
+            text=text,
+            received_at=self._clock(),
+            kind=Kind.MEDIA if found and is_blank(text) else Kind.TEXT,
+            name=name_or_none(form.one("ProfileName"), self._settings.max_name_length),
+            attachments=found,
+            segments=1,
+            cost_usd=self._settings.whatsapp_message_usd,
+        )
+
+    def parse_delivery(self, form: Form, part: str | None) -> DeliveryEvent:
+        """The status in a callback; `part` is the part's id from our StatusCallback URL. Raises PayloadError."""
+        return self._messages.parse_callback(form, part)
+
+    # -- decisions -----------------------------------------------------------------------------------------------------
+
+    def opt_out(self, message: InboundMessage) -> list[PlannedPart] | None:
+        """The confirmation of a STOP; None when the message is none."""
+        return self.plan(texts.STOPPED) if self._keyword(message) is Keyword.STOP else None
+
+    def decide(self, message: InboundMessage, user: User | None) -> Decision:
+        """Keywords, wishes to be forgotten and unanswerable messages; every other text is a prompt for the model.
+
+        There is no registration: WhatsApp gives the name of the person's profile.
+        """
+        if message.user_id == self._settings.whatsapp_number:
+            return Decision(reason="from our own number: answering would be talking to ourselves")
+        is_out = user is not None and user.state is UserState.STOPPED
+        if decision := self._on_keyword(message, is_out=is_out):
+            return decision
+        if is_out:
+            return Decision(reason="the person has opted out; START brings them back")
+        back = reachable_again(user)
+        if (what := forgetting(message.text)) is not None:
+            return _forgotten(what, back)
+        name = message.name if user is None or user.name is None else None
+        if (reply := self._cannot_be_answered(message)) is not None:
+            return Decision(reply=reply, name=name, state=back)
+        return Decision(prompt=message.text + texts.unseen(len(message.attachments)), name=name, state=back)
+
+    def _on_keyword(self, message: InboundMessage, *, is_out: bool) -> Decision | None:
+        """None where the word is an ordinary text."""
+        match self._keyword(message):
+            case Keyword.STOP:
+                return Decision(reason="opted out", state=UserState.STOPPED)
+            case Keyword.START if is_out:
+                return Decision(reply=texts.BACK, state=UserState.ACTIVE)
+            case Keyword.HELP:
+                return Decision(reply=texts.HELP)
+            case _:
+                return None
+
+    def _cannot_be_answered(self, message: InboundMessage) -> str | None:
+        """The reply to a message that is no question; None for a question."""
+        if message.kind is Kind.MEDIA:
+            return texts.ONLY_TEXT
+        if is_blank(message.text):
+            return texts.EMPTY_TEXT
+        most = self._settings.max_message_length
+        return texts.too_long(most) if len(message.text) > most else None
+
+    def _keyword(self, message: InboundMessage) -> Keyword | None:
+        found = keyword_of(message.text, handled=NO_WORDS)
+        return found.kind if found else None
+
+    def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> None:
+        """Nothing is: reactions come as such, and are no messages."""
+
+    def debounce_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (no message is cut)
+        return 0.0
+
+    def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:  # noqa: ARG002 (likewise)
+        return False
+
+    def follow_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (likewise)
+        return 0.0
+
+    def merge(self, messages: Sequence[InboundMessage]) -> str:
+        return "\n".join(message.text for message in messages)
+
+    def system_prompt(self, user: User | None) -> str:
+        return texts.system_prompt(user.name if user else None)
+
+    # -- replies -------------------------------------------------------------------------------------------------------
+
+    def plan(self, markdown: str) -> list[PlannedPart]:
+        """Text with WhatsApp's marks in parts of at most 1,600 characters, numbered when there are several."""
+        readable = markdown[:MAX_READABLE]
+        text = to_whatsapp(strip_controls(readable)).strip()
+        if is_blank(text):
+            text = texts.EMPTY_ANSWER
+        elif len(readable) < len(markdown):
+            text += texts.CLOSING
+        parts, most = split(text, MESSAGE_LIMIT), self._settings.whatsapp_max_parts
+        if len(parts) <= most:
+            return parts
+        kept = "".join(part.history_text for part in parts[:most])
+        return split(f"{kept[: MESSAGE_LIMIT * most - 200]}{texts.CLOSING}", MESSAGE_LIMIT)[:most]
+
+    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (not over Twilio)
+        return nullcontext()
+
+    async def wait_for_rate_limit(self, part: Part) -> None:
+        """Return at once: Twilio queues messages that are sent too fast."""
+
+    async def send(self, part: Part) -> Receipt:
+        """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its outcome is unknown."""
+        return await self._messages.send(part)
+
+    async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
+        """Find the part at Twilio, other than as one `taken`. Raises OutcomeUnknown when the list cannot be read."""
+        return await self._messages.lookup(part, taken)
+
+    async def probe(self) -> None:
+        """Return at once: the list of messages tells what was sent, so any part may be the trial."""
+
+
+def address(given: str) -> UserId:
+    """A person's number or identifier, without the scheme of Twilio's addresses."""
+    bare = strip_controls(given).strip()
+    return UserId(bare[len(SCHEME) :] if bare.lower().startswith(SCHEME) else bare)
+
+
+def _forgotten(what: Forgetting, back: UserState | None) -> Decision:
+    if what is Forgetting.CONVERSATION:
+        return Decision(reply=texts.CLEARED, state=back, clear_history=True)
+    return Decision(reply=texts.FORGOTTEN, state=UserState.NEW, clear_history=True, forget=True)
+
+
+def _words(form: Form) -> str:
+    """What the person wrote, pressed or shared: text, the label of a button, or a place."""
+    text = strip_controls(form.one("Body"))
+    if not is_blank(text):
+        return text
+    if label := strip_controls(form.one("ButtonText")).strip():
+        return label
+    latitude, longitude = form.one("Latitude").strip(), form.one("Longitude").strip()
+    if not (latitude and longitude):
+        return text
+    where = ", ".join(part for name in ("Label", "Address") if (part := strip_controls(form.one(name)).strip()))
+    return f"[A place: {where + ', ' if where else ''}{latitude[:20]}, {longitude[:20]}]"
