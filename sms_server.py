@@ -22,12 +22,13 @@ from httpx import AsyncClient
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
-from relay.channels.sms import reconciliation, texts
+from relay.channels.sms import reconciliation
 from relay.channels.sms.bills import ROUND_SECONDS, Bills
 from relay.channels.sms.reconciliation import Reconciliation
 from relay.channels.sms.senders import addressee
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
+from relay.channels.sms.texts import max_characters, system_prompt
 from relay.channels.sms.twilio_messages import callback_base
 from relay.channels.sms.webhook import Form, external_id, is_delivery, read_form
 from relay.config.logs import REFUSALS
@@ -38,9 +39,10 @@ from relay.core.periodic import Periodic
 from relay.core.text import strip_controls
 from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
+from relay.texts import ENGLISH
 from relay.web.access import PUBLIC, PlainRoute, why_not_direct
 from relay.web.errors import ApiError
-from sms_service import SmsService, max_characters
+from sms_service import SmsService
 
 log = logging.getLogger("relay.sms.server")
 refusals = logging.getLogger(REFUSALS)
@@ -176,6 +178,9 @@ async def receive_sms(request: Request) -> Response:
         await _store_unread(server, form, body, error)
         return _twiml()
     if (confirmation := server.service.opt_out(message)) is not None:
+        if confirmation:  # in the language that the person has chosen
+            user = await server.database.find_user(SMS, message.user_id)
+            confirmation = server.service.opt_out(message, user) or []
         stored = await server.database.store_opt_out(message, "opted out", confirmation)
         server.pipeline.notify_outbox(message.user_id)
     else:
@@ -301,10 +306,14 @@ def signed_command(settings: SmsSettings, url: str) -> str:
     return f"curl '{url}' -d From=%2B12345678900 -d 'Body=test message' {extra}-H X-Twilio-Signature:{signature}"
 
 
+def _example_prompt(settings: SmsSettings) -> str:
+    return system_prompt("Alice", max_characters(settings.sms_max_segments, ENGLISH))
+
+
 def main() -> None:
     """Run the server until a signal."""
     kind = settings_as(SmsSettings)
-    if not printed_prompt(kind, SMS, lambda settings: texts.system_prompt("Alice", max_characters(settings))):
+    if not printed_prompt(kind, SMS, _example_prompt):
         run_channel(CHANNEL, partial(create_app, reread=partial(load_settings, kind)))
 
 

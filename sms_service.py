@@ -28,19 +28,22 @@ from relay.channels.sms.keywords import (
     keyword_of,
     without_invitations,
 )
+from relay.channels.sms.language_choice import UNKNOWN, language_choice
 from relay.channels.sms.plain_text import to_plain_text
 from relay.channels.sms.prices import price_for
 from relay.channels.sms.reactions import is_reaction
 from relay.channels.sms.registration import StatedName, asks_nothing, name_command, stated_name
 from relay.channels.sms.segments import split
-from relay.channels.sms.senders import WHY_SILENT, Sender, SenderKind, normal_number, own_number, sender_of
+from relay.channels.sms.senders import WHY_SILENT, Sender, SenderKind, normal_number, own_number, region_of, sender_of
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.spelling import affordable, clean_sms, in_gsm_letters
 from relay.channels.sms.twilio_messages import TwilioMessages, of_texts
 from relay.channels.sms.webhook import Form, Signatures, attachments, external_id, is_delivery, small_number
 from relay.core.errors import PayloadError
+from relay.core.markdown_source import escape_markdown as escaped
 from relay.core.messages import (
+    LANGUAGE,
     REST,
     Decision,
     DeliveryEvent,
@@ -58,6 +61,10 @@ from relay.core.messages import (
 )
 from relay.core.names import NameRefused, valid_name
 from relay.core.text import is_blank, strip_controls
+from relay.core.user_language import chosen_language, language_of
+from relay.texts import ENGLISH
+from relay.texts.languages import AUTOMATIC, written_language
+from relay.texts.sentences import localize
 
 MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
 MAX_READABLE = 40_000
@@ -124,6 +131,7 @@ class SmsService:
             external_id=external_id(form) or f"by-hand-{self._new_id()}",
             user_id=sender.user_id,
             text=text,
+            language=written_language(text, region=region_of(sender.user_id)),
             received_at=self._clock(),
             kind=Kind.MEDIA if found and is_blank(text) else Kind.TEXT,
             attachments=found,
@@ -150,13 +158,18 @@ class SmsService:
 
     # -- decisions -----------------------------------------------------------------------------------------------------
 
-    def opt_out(self, message: InboundMessage) -> list[PlannedPart] | None:
+    def language(self, user: User | None, message: InboundMessage | None = None) -> str:
+        """That of the choice, the text, the texts before it, or the country of the number."""
+        known = user or message
+        return language_of(user, message, region_of(known.user_id) if known else None)
+
+    def opt_out(self, message: InboundMessage, user: User | None = None) -> list[PlannedPart] | None:
         """The confirmation of a STOP, empty where the carrier sends its own; None when the message is no STOP."""
         found = self._keyword(message)
         if found is None or found.kind is not Keyword.STOP or _kind_of_sender(message) is not SenderKind.PHONE:
             return None
         is_silent = found.handled or message.user_id in self._settings.blocklist
-        return [] if is_silent else self.plan_text(texts.STOPPED)
+        return [] if is_silent else self.plan_text(localize("sms-stopped", self.language(user, message)))
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         """Keywords, registration, renaming and unanswerable messages; every other text is a prompt for the model."""
@@ -164,23 +177,23 @@ class SmsService:
         if sender is not SenderKind.PHONE:
             return Decision(reason=WHY_SILENT[sender])
         is_out = user is not None and user.state in {UserState.STOPPED, UserState.BLOCKED}
-        if (keyword := self._keyword(message)) and (decision := self._on_keyword(keyword, user, is_out=is_out)):
+        language = self.language(user, message)
+        keyword = self._keyword(message)
+        if keyword and (decision := self._on_keyword(keyword, user, language, is_out=is_out)):
             return decision
         if is_out:
             return Decision(reason="the person has opted out; START brings them back")
         back = reachable_again(user)
-        if user is not None and (decision := _command(message.text, user, back)):
+        if user is not None and (decision := _command(message.text, user, back, language)):
             return decision
         if user is not None and user.name is not None:
-            command = name_command(message.text)
-            renames = command is not None and "\n" not in message.text.strip()
-            return self._named(command, back, renamed=True) if command and renames else self._prompted(message, back)
-        return self._unregistered(message, user, back)
+            return self._registered(message, back, language)
+        return self._unregistered(message, user, back, language)
 
     def _keyword(self, message: InboundMessage) -> KeywordMatch | None:
         return keyword_of(message.text, message.options.get("opt_out", ""), self._handled_words)
 
-    def _on_keyword(self, found: KeywordMatch, user: User | None, *, is_out: bool) -> Decision | None:
+    def _on_keyword(self, found: KeywordMatch, user: User | None, language: str, *, is_out: bool) -> Decision | None:
         """No reply where the carrier answers; None where the word is an ordinary text."""
         match found.kind:
             case Keyword.STOP:
@@ -190,52 +203,62 @@ class SmsService:
                 state = UserState.ACTIVE if registered else UserState.NEW
                 release = registered or self._settings.sms_registration != "required"
                 if user.settings.get("opt_out_confirmed") or not found.handled:
-                    return Decision(reply=texts.BACK, state=state, release=release)
+                    return Decision(reply=localize("sms-back", language), state=state, release=release)
                 return Decision(reason="opted in; Twilio answers this keyword", state=state, release=release)
             case Keyword.HELP if found.handled:
                 return Decision(reason="Twilio answers this keyword")
             case Keyword.HELP if not self._handled_words:
-                return Decision(reply=texts.HELP)
+                return Decision(reply=localize("sms-help", language))
             case _:
                 return None
 
-    def _unregistered(self, message: InboundMessage, user: User | None, back: UserState | None) -> Decision:
+    def _registered(self, message: InboundMessage, back: UserState | None, language: str) -> Decision:
+        command = name_command(message.text)
+        if command and "\n" not in message.text.strip():
+            return self._named(command, back, language, renamed=True)
+        return self._prompted(message, back, language)
+
+    def _unregistered(
+        self, message: InboundMessage, user: User | None, back: UserState | None, language: str
+    ) -> Decision:
         """A name, or a question: held and answered behind the confirmation, unless registration is not required."""
         asked_at = float((user.settings if user else {}).get("name_asked_at") or 0.0)
         mode, now = self._settings.sms_registration, message.received_at
         if stated := stated_name(message.text, asked=asked_at > 0 and mode != "off"):
-            return self._named(stated, back, renamed=False)
-        ask = texts.ask_for_name(self._settings.sms_program_name, self._settings.sms_contact)
+            return self._named(stated, back, language, renamed=False)
+        ask = texts.ask_for_name(self._settings.sms_program_name, self._settings.sms_contact, language)
         if mode == "required":
             hold = message.kind is Kind.TEXT and not asks_nothing(message.text)
             if 0 <= now - asked_at < ASK_AGAIN_SECONDS:
                 return Decision(reason="the person has not given a name yet", hold=hold, state=back)
             return Decision(reply=ask, hold=hold, state=back, settings={"name_asked_at": now})
-        decision = self._prompted(message, back)
+        decision = self._prompted(message, back, language)
         if mode == "off" or decision.prompt is None:
             return decision
         if user is None or "name_asked_at" not in user.settings:
             return replace(decision, postscript=f"\n\n{ask}", settings={"name_asked_at": now})
         return replace(decision, settings={"name_asked_at": 0.0})  # only the text right behind the prompt is an answer
 
-    def _named(self, stated: StatedName, back: UserState | None, *, renamed: bool) -> Decision:
+    def _named(self, stated: StatedName, back: UserState | None, language: str, *, renamed: bool) -> Decision:
         try:
             name = valid_name(stated.name, self._settings.max_name_length, reserved=RESERVED_WORDS)
         except NameRefused as refused:
-            return Decision(reply=texts.bad_name(str(refused)), state=back)
+            reason = escaped(refused.reason(language))
+            return Decision(reply=f"{reason} {localize('sms-how-to-name', language)}", state=back)
         if renamed:
-            return Decision(reply=texts.renamed(name), name=name, state=back, rest=stated.rest)
-        active = UserState.ACTIVE
-        return Decision(reply=texts.welcome(name), name=name, state=active, release=True, rest=stated.rest)
+            reply = localize("sms-renamed", language, name=escaped(name))
+            return Decision(reply=reply, name=name, state=back, rest=stated.rest)
+        reply, active = localize("sms-welcome", language, name=escaped(name)), UserState.ACTIVE
+        return Decision(reply=reply, name=name, state=active, release=True, rest=stated.rest)
 
-    def _prompted(self, message: InboundMessage, back: UserState | None) -> Decision:
+    def _prompted(self, message: InboundMessage, back: UserState | None, language: str) -> Decision:
         max_length = self._settings.max_message_length
         if message.kind is Kind.MEDIA:
-            return Decision(reply=texts.ONLY_TEXT, state=back)
+            return Decision(reply=localize("sms-only-text", language), state=back)
         if is_blank(message.text):
-            return Decision(reply=texts.EMPTY_TEXT, state=back)
+            return Decision(reply=localize("sms-empty-text", language), state=back)
         if len(message.text) > max_length:
-            return Decision(reply=texts.too_long(max_length), state=back)
+            return Decision(reply=localize("sms-too-long", language, limit=max_length), state=back)
         return Decision(prompt=message.text + texts.unseen(len(message.attachments)), state=back)
 
     def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:
@@ -256,11 +279,12 @@ class SmsService:
         return joined([message.text for message in messages])
 
     def system_prompt(self, user: User | None) -> str:
-        return texts.system_prompt(user.name if user else None, max_characters(self._settings))
+        most = texts.max_characters(self._settings.sms_max_segments, self.language(user) if user else ENGLISH)
+        return texts.system_prompt(user.name if user else None, most, chosen_language(user))
 
     # -- replies -------------------------------------------------------------------------------------------------------
 
-    def plan(self, markdown: str) -> list[PlannedPart]:
+    def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
         """Plain text in parts of at most 1,600 characters, numbered when there are several, within the budget.
 
         The last part tells how to get the rest, and has it.
@@ -272,10 +296,13 @@ class SmsService:
         )
         text = without_invitations(text)
         if is_blank(text):
-            text = texts.EMPTY_ANSWER
-        elif len(readable) < len(markdown):
-            text += texts.CLOSING
-        return plan_within(text, settings.sms_max_segments, settings.sms_max_parts, MESSAGE_LIMIT)
+            text = localize("sms-empty-answer", language)
+        note = texts.more(language)
+        if texts.is_gsm(text) and not texts.is_gsm(note):  # in an answer of another language it would double the price
+            note, language = texts.more(ENGLISH), ENGLISH
+        if len(readable) < len(markdown):
+            text += texts.cut(language)
+        return plan_within(text, note, settings.sms_max_segments, settings.sms_max_parts, MESSAGE_LIMIT)
 
     def plan_text(self, text: str) -> list[PlannedPart]:
         """An operator's text without rendering, in as many parts as needed; an empty list when it is blank."""
@@ -308,24 +335,31 @@ class SmsService:
         """Return at once: the list of messages tells what was sent, so any part may be the trial."""
 
 
-def _command(text: str, user: User, back: UserState | None) -> Decision | None:
-    """What a text that is a command of its own does: it forgets, or brings the rest of the last answer."""
+def _command(text: str, user: User, back: UserState | None, language: str) -> Decision | None:
+    """What a text that is a command of its own does: it forgets, brings a rest, or chooses the language."""
+    if (choice := language_choice(text)) is not None:
+        return _in_language(choice, user, language, back)
     match forgetting(text):
         case Forgetting.CONVERSATION:
-            return Decision(reply=texts.CLEARED, state=back, clear_history=True)
+            return Decision(reply=localize("sms-cleared", language), state=back, clear_history=True)
         case Forgetting.PERSON:
-            return Decision(reply=texts.FORGOTTEN, state=UserState.NEW, clear_history=True, forget=True)
+            return Decision(
+                reply=localize("sms-forgotten", language), state=UserState.NEW, clear_history=True, forget=True
+            )
     rest = user.settings.get(REST)
     return Decision(reply=verbatim(rest), more=True, state=back) if rest and asks_for_more(text) else None
 
 
+def _in_language(choice: str, user: User, language: str, back: UserState | None) -> Decision:
+    """The languages to choose from, or the answer in the one that was chosen."""
+    if choice == UNKNOWN:
+        return Decision(reply=texts.languages(language), state=back)
+    if choice != AUTOMATIC:
+        return Decision(reply=localize("language-set", choice), state=back, settings={LANGUAGE: choice})
+    unset = replace(user, settings={})
+    reply = localize("language-automatic", language_of(unset, None, region_of(user.user_id)))
+    return Decision(reply=reply, state=back, settings={LANGUAGE: ""})
+
+
 def _kind_of_sender(message: InboundMessage) -> SenderKind:
     return SenderKind(message.options.get("sender", SenderKind.PHONE))
-
-
-# -- parts -------------------------------------------------------------------------------------------------------------
-
-
-def max_characters(settings: SmsSettings) -> int:
-    """How long an answer may be within its budget, in characters of GSM-7, with room for the note about the rest."""
-    return settings.sms_max_segments * 153 - len(texts.MORE)

@@ -22,7 +22,7 @@ from relay.channels.telegram.bot_api import bot_calls, bot_errors, typed_bot
 from relay.channels.telegram.buttons import PRESSED, Buttons
 from relay.channels.telegram.call_budget import CallBudget
 from relay.channels.telegram.code_files import plan_with_files
-from relay.channels.telegram.commands import ADMINS_ONLY, COMMANDS, is_admin, register_menus
+from relay.channels.telegram.commands import ADMINS_ONLY, COMMANDS, descriptions, is_admin, register_menus
 from relay.channels.telegram.delivery import Delivery
 from relay.channels.telegram.edits import edited
 from relay.channels.telegram.personal_commands import PersonalCommands
@@ -40,7 +40,9 @@ from relay.channels.telegram.updates import (
 )
 from relay.core.circuit import OUTAGES
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.markdown_source import escape_markdown as escape
 from relay.core.messages import (
+    LANGUAGE,
     Decision,
     HistoryMessage,
     InboundMessage,
@@ -55,6 +57,10 @@ from relay.core.messages import (
 from relay.core.names import NameRefused, valid_name
 from relay.core.progress import Progress
 from relay.core.records import Records
+from relay.core.user_language import chosen_language, language_of
+from relay.texts import ENGLISH
+from relay.texts.languages import AUTOMATIC, language_named
+from relay.texts.sentences import localize
 
 log = logging.getLogger("relay.telegram")
 
@@ -142,7 +148,12 @@ class TelegramService:
         """Commands and registration; every other text is a prompt for the model. What bots write is not answered."""
         return replace(self._decide(message, user), from_person=True)
 
+    def language(self, user: User | None, message: InboundMessage | None = None) -> str:
+        """That of the choice, of the text, or of the sender's Telegram."""
+        return language_of(user, message)
+
     def _decide(self, message: InboundMessage, user: User | None) -> Decision:
+        language = self.language(user, message)
         match message.kind:
             case Kind.SERVICE:
                 return Decision(reason="nothing to answer")
@@ -154,81 +165,97 @@ class TelegramService:
             case Kind.PRESSED:
                 return self._buttons.decide(message, Decision(state=reachable_again(user)))
             case Kind.MEDIA:
-                return Decision(reply=texts.TEXT_ONLY, name=_first_name(message, user), state=reachable_again(user))
+                reply = localize("telegram-only-text", language)
+                return Decision(reply=reply, name=_first_name(message, user), state=reachable_again(user))
             case Kind.TEXT | Kind.EDITED:
-                decision = self._decide_text(message, user)
-                return edited(message, decision) if message.kind is Kind.EDITED else decision
+                decision = self._decide_text(message, user, language)
+                return edited(message, decision, language) if message.kind is Kind.EDITED else decision
             case _:
                 assert_never(message.kind)
 
-    def _decide_text(self, message: InboundMessage, user: User | None) -> Decision:
+    def _decide_text(self, message: InboundMessage, user: User | None, language: str) -> Decision:
         name, state = _first_name(message, user), reachable_again(user)
         command = COMMAND.match(message.text)
         if command is not None:
             argument = message.text[command.end() :].strip()
-            return self._command(command[1].lower(), argument, message, user)
+            return self._command(command[1].lower(), argument, message, user, language)
         if not message.text:
-            return Decision(reply=texts.EMPTY_TEXT, name=name, state=state)
+            return Decision(reply=localize("telegram-empty-text", language), name=name, state=state)
         age = message.received_at - message.options.get("sent_at", message.received_at)
         late = BACKLOG_SECONDS[0] <= age <= BACKLOG_SECONDS[1]
-        preface = texts.LATE_ANSWER if late else ""
+        preface = localize("telegram-late-answer", language) if late else ""
         return Decision(prompt=texts.prompt(message, dated=late), name=name, state=state, preface=preface)
 
-    def _command(self, command: str, argument: str, message: InboundMessage, user: User | None) -> Decision:
+    def _command(
+        self, command: str, argument: str, message: InboundMessage, user: User | None, language: str
+    ) -> Decision:
         name, state = _first_name(message, user), reachable_again(user)
-        known_as = (user.name if user else None) or name or ""
         if command == "stop" and message.options.get("stopped"):
             return Decision(reason="the answer was stopped", name=name, state=state)
-        match command:
-            case "start":
-                known_as = "" if is_group(message.user_id) else known_as
-                reply = texts.welcome(known_as, again=user is not None and user.name is not None)
-            case "help":
-                reply = texts.help_text(COMMANDS)
-            case "stop":
-                reply = texts.NOTHING_TO_STOP
-            case "setname":
-                return self._set_name(argument, message, user)
-            case "clear":
-                count = user.message_count if user else 0
-                reply = texts.TOPIC_CLEARED if message.topic else texts.cleared(count)
-            case "status":
-                since = user.created_at if user else self._clock()
-                exchanges = self._settings.history_exchanges
-                reply = texts.stored_facts(known_as, message, user, since=since, exchanges=exchanges)
-            case _:
-                reply = texts.unknown_command(command)
-        settings = {"start": argument[:MAX_START]} if command == "start" and argument else {}
+        if command == "setname":
+            return self._set_name(argument, message, user, language)
+        reply, settings = self._reply(command, argument, message, user, language)
         decision = Decision(reply=reply, name=name, state=state, clear_history=command == "clear", settings=settings)
         if self._personal.knows(command, message):
             decision = self._personal.decide(command, argument, message, user, decision)
         if command in ADMINS_ONLY and is_group(message.user_id):
-            return replace(decision, resolve=partial(self._if_admin, message, decision))
+            return replace(decision, resolve=partial(self._if_admin, message, decision, language))
         return decision
 
-    async def _if_admin(self, message: InboundMessage, decision: Decision, records: Records) -> Decision:
+    def _reply(
+        self, command: str, argument: str, message: InboundMessage, user: User | None, language: str
+    ) -> tuple[str, dict[str, Any]]:
+        """The reply to a command, and the settings of the user that it changes."""
+        known_as = (user.name if user else None) or _first_name(message, user) or ""
+        match command:
+            case "start":
+                known_as = "" if is_group(message.user_id) else known_as
+                again = user is not None and user.name is not None
+                return texts.welcome(known_as, language, again=again), {
+                    "start": argument[:MAX_START]
+                } if argument else {}
+            case "help":
+                reply = texts.help_text(descriptions(language), language)
+            case "stop":
+                reply = localize("telegram-nothing-to-stop", language)
+            case "clear" if message.topic:
+                reply = localize("telegram-topic-cleared", language)
+            case "clear":
+                reply = localize("telegram-cleared", language, count=user.message_count if user else 0)
+            case "language":
+                return _choice(argument, message, user, language)
+            case "status":
+                since = user.created_at if user else self._clock()
+                exchanges = self._settings.history_exchanges
+                reply = texts.stored_facts(known_as, message, user, language, since=since, exchanges=exchanges)
+            case _:
+                reply = localize("telegram-unknown-command", language, command=escape(command))
+        return reply, {}
+
+    async def _if_admin(self, message: InboundMessage, decision: Decision, language: str, records: Records) -> Decision:
         """The decision, or a refusal when the sender is no administrator of the group; never raises."""
         try:
             async with asyncio.timeout(ADMIN_SECONDS):
-                reply = None if await is_admin(self._calls, message) else texts.ADMINS_ONLY
+                reply = None if await is_admin(self._calls, message) else localize("telegram-admins-only", language)
         except (SendError, TimeoutError) as error:
             log.warning("the administrators of a group could not be read: %s", error)
-            reply = texts.ADMINS_UNKNOWN
+            reply = localize("telegram-admins-unknown", language)
         if reply:
             return Decision(reply=reply, name=decision.name, state=decision.state)
         return await decision.resolve(records) if decision.resolve else decision
 
-    def _set_name(self, argument: str, message: InboundMessage, user: User | None) -> Decision:
+    def _set_name(self, argument: str, message: InboundMessage, user: User | None, language: str) -> Decision:
         state, first = reachable_again(user), _first_name(message, user)
         if is_group(message.user_id):
-            return Decision(reply=texts.PRIVATE_NAME, name=first, state=state)
+            return Decision(reply=localize("telegram-private-name", language), name=first, state=state)
         if not argument:
-            return Decision(reply=texts.HOW_TO_NAME, name=first, state=state)
+            return Decision(reply=localize("telegram-how-to-name", language), name=first, state=state)
         try:
             name = valid_name(argument, self._settings.max_name_length)
         except NameRefused as error:
-            return Decision(reply=texts.bad_name(str(error)), name=first, state=state)
-        return Decision(reply=texts.renamed(name), name=name, state=state)
+            reply = f"{escape(error.reason(language))} {localize('telegram-bad-name', language)}"
+            return Decision(reply=reply, name=first, state=state)
+        return Decision(reply=localize("telegram-renamed", language, name=escape(name)), name=name, state=state)
 
     # -- replies -------------------------------------------------------------------------------------------------------
 
@@ -249,12 +276,12 @@ class TelegramService:
 
     def system_prompt(self, user: User | None) -> str:
         group = user is not None and is_group(user.user_id)
-        return texts.system_prompt(user.name if user else None, group=group)
+        return texts.system_prompt(user.name if user else None, chosen_language(user), group=group)
 
-    def plan(self, markdown: str) -> list[PlannedPart]:
+    def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
         """Cut and format a whole reply into messages of Telegram and files; the style is a JSON list of entities."""
         settings = self._settings
-        return plan_with_files(markdown, settings.telegram_max_parts, settings.telegram_code_file_chars)
+        return plan_with_files(markdown, settings.telegram_max_parts, settings.telegram_code_file_chars, language)
 
     def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[Progress]:
         """Show that an answer is being written, and where possible the answer itself; never raises."""
@@ -313,6 +340,16 @@ class TelegramService:
     async def stop(self) -> None:
         """End every typing indicator."""
         await self._typing.stop()
+
+
+def _choice(argument: str, message: InboundMessage, user: User | None, language: str) -> tuple[str, dict[str, Any]]:
+    """The reply to /language and the setting that it changes: a list without a language that is offered."""
+    if argument.casefold() == AUTOMATIC:
+        unset = replace(user, settings={}) if user else None
+        return localize("language-automatic", language_of(unset, message)), {LANGUAGE: ""}
+    if (chosen := language_named(argument)) is None:
+        return texts.languages(language), {}
+    return localize("language-set", chosen), {LANGUAGE: chosen}
 
 
 def _first_name(message: InboundMessage, user: User | None) -> str | None:

@@ -32,8 +32,12 @@ from relay.core.messages import Answer
 from relay.core.text import one_line
 from relay.knowledge.assistant import Assistant
 from relay.llm.client import LlmClient
+from relay.texts import ENGLISH
 
 FOLDER = Path(__file__).parent
+
+DEFAULT_SEGMENTS = 4
+"""Of the setting sms_max_segments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ async def ask_all(rows: Sequence[Mapping[str, Any]], assistant: Assistant, model
 
 
 async def _ask(row: Mapping[str, Any], assistant: Assistant, model: LlmClient) -> Result:
-    built = await assistant(texts.system_prompt(None), row["ask"])
+    built = await assistant(texts.system_prompt(None, texts.max_characters(DEFAULT_SEGMENTS, ENGLISH)), row["ask"])
     found = any(row["from"] in source for source in built.sources) if "from" in row else None
     messages = [{"role": "system", "content": built.text}, {"role": "user", "content": row["ask"]}]
     try:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from relay.core.messages import Decision, HistoryMessage, InboundMessage, Part, PlannedPart, Platform, Receipt, User
 from relay.core.progress import Progress
+from relay.texts import ENGLISH
 
 
 class Channel(Protocol):
@@ -31,6 +32,10 @@ class Channel(Protocol):
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         """The decision on commands, keywords and registration. Pure; `user` is None for a first contact."""
+        ...
+
+    def language(self, user: User | None, message: InboundMessage | None = None) -> str:
+        """The language of our own words to a user, in reply to this message: one that is offered (relay.texts)."""
         ...
 
     def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:
@@ -57,8 +62,11 @@ class Channel(Protocol):
         """Several messages in a row as one text, as the user meant it."""
         ...
 
-    def plan(self, markdown: str) -> list[PlannedPart]:
-        """Cut and format a whole reply into parts that the provider takes; never empty, whatever the text."""
+    def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
+        """Cut and format a whole reply into parts that the provider takes; never empty, whatever the text.
+
+        language: of what we add in our own words, such as a note that the rest was cut.
+        """
         ...
 
     def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[Progress | None]:

@@ -41,13 +41,14 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.model_outage import ModelOutage
-from relay.core.person_requests import HANDED_OVER, asks_for_person, who_waits
+from relay.core.person_requests import asks_for_person, who_waits
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.retry import MODEL_BACKOFF, next_delay
 from relay.core.revision import revised
 from relay.core.store import Store
 from relay.core.unfinished_markdown import ended
 from relay.core.user_workers import UserWorkers
+from relay.texts.sentences import localize
 
 log = logging.getLogger("relay.core.conversation")
 
@@ -57,22 +58,15 @@ MAX_ATTEMPTS = 30
 MAX_REPEATS = 4
 """Maximum number of times that a question is put to the model because more of it came meanwhile."""
 
-LOOP_NOTICE = (
-    "This looks like two machines talking to each other, so I will stop answering for a while. "
-    "If you are a person, please write again later."
-)
-NOTICE = "I cannot answer right now. I have your message and will answer as soon as I can."
-APOLOGY = "I am sorry, I could not answer your last message. Please send it again later."
-STOPPED_NOTICE = '\n\n_(stopped here; write "continue" and I go on)_'
 SENTENCES = {
-    ModelFailure.CONTEXT_TOO_LONG: "That message is too long for me. Please send a shorter one.",
-    ModelFailure.REFUSED: "I cannot answer that. Please try asking in a different way.",
-    ModelFailure.IMAGES_UNSUPPORTED: "I cannot look at pictures yet. Please describe it in words.",
-    ModelFailure.FORBIDDEN: "I cannot answer that. Please try asking in a different way.",
-    ModelFailure.BAD_REQUEST: "I could not answer that. It is not your fault: something is set up wrongly on my side.",
-    ModelFailure.UNUSABLE: "I got no usable answer to that and stopped trying. Please try asking in a different way.",
+    ModelFailure.CONTEXT_TOO_LONG: "question-too-long",
+    ModelFailure.REFUSED: "cannot-answer",
+    ModelFailure.IMAGES_UNSUPPORTED: "pictures-unsupported",
+    ModelFailure.FORBIDDEN: "cannot-answer",
+    ModelFailure.BAD_REQUEST: "set-up-wrongly",
+    ModelFailure.UNUSABLE: "no-usable-answer",
 }
-"""Replies to failures that asking the same again would not change."""
+"""Keys of the replies to failures that asking the same again would not change."""
 
 
 class PartSender(Protocol):
@@ -166,7 +160,8 @@ class Conversation:
         """
         crashes = claim.attempts - 1 - claim.failures
         if crashes >= MAX_ATTEMPTS:
-            return await self._give_up(claim, f"was claimed {crashes} times without an end")
+            language = self._channel.language(None, claim.message)
+            return await self._give_up(claim, f"was claimed {crashes} times without an end", language)
         exchanges, is_billed = self._settings.history_exchanges, self._channel.is_billed
         context = await self._inbox.load_context(claim, exchanges, MAX_MERGED, spending=is_billed)
         claim, decision, context = await self._decided(claim, context)
@@ -199,7 +194,8 @@ class Conversation:
             decision = Decision(reason=ignored, state=decision.state)
         if message.kind is Kind.MEDIA and await self._debounce.is_continued(claim, context):
             decision = Decision(reason="it is part of another message")
-        return claim, decision, context
+        language = self._channel.language(context.user, message)
+        return claim, replace(decision, language=language), context
 
     async def _leave_to_person(self, claim: Claim, decision: Decision, user: User) -> bool:
         """Complete a message that the person who has taken over answers."""
@@ -211,8 +207,9 @@ class Conversation:
     async def _hand_over(self, claim: Claim, decision: Decision, user: User | None) -> bool:
         """Complete the wish for a person: from now on the AI is silent."""
         seconds = self._settings.takeover_hours * 3600
-        handed = Decision(reply=HANDED_OVER, left_for_seconds=seconds, state=decision.state)
-        more = await self._complete(claim, handed, self._channel.plan(HANDED_OVER))
+        reply, language = localize("handed-over", decision.language), decision.language
+        handed = Decision(reply=reply, left_for_seconds=seconds, state=decision.state)
+        more = await self._complete(claim, handed, self._channel.plan(reply, language))
         await self._tell_operators(claim.message, user)
         return more
 
@@ -220,7 +217,7 @@ class Conversation:
         """The parts of our own words: text with the buttons below it, then files."""
         if decision.reply is None:
             return []
-        *before, last = self._channel.plan(decision.reply)
+        *before, last = self._channel.plan(decision.reply, decision.language)
         return [*before, replace(last, buttons=",".join(decision.buttons) or None), *decision.files]
 
     def _asks_for_person(self, message: InboundMessage) -> bool:
@@ -250,29 +247,31 @@ class Conversation:
         """The decision that replaces an answer: not invited, paused, over a limit, or a machine; None to go on."""
         if decision.reply is None and decision.prompt is None:
             return None
-        message, user = claim.message, context.user
-        known = user is not None and user.message_count > 0
-        refusal = barred(user) or not_invited(message.user_id, self._settings, known=known, writer=message.writer)
+        message, user, language = claim.message, context.user, decision.language
+        known, writer = user is not None and user.message_count > 0, message.writer
+        refusal = barred(user) or not_invited(message.user_id, self._settings, language, known=known, writer=writer)
         if not decision.from_person:
-            refusal = refusal or paused(user, self._clock()) or self._machine(message, context)
+            refusal = refusal or paused(user, self._clock()) or self._machine(message, context, language)
         if not decision.from_person or decision.prompt is not None:
-            refusal = refusal or over_limit(context.usage, self._settings)
+            refusal = refusal or over_limit(context.usage, self._settings, language)
             if context.spending is not None:
-                refusal = refusal or over_cap(context.spending, context.usage, self._settings.spending_caps)
+                caps = self._settings.spending_caps
+                refusal = refusal or over_cap(context.spending, context.usage, caps, language)
         if refusal and refusal.reply and refusal.reason in {Limit.SPENDING, Limit.USER_SPENDING}:
             log.error(
                 "%s: a cap on spending is reached (%s), so questions are not answered", self._platform, refusal.reason
             )
-        return replace(refusal, state=refusal.state or decision.state) if refusal else None
+        return replace(refusal, state=refusal.state or decision.state, language=language) if refusal else None
 
-    def _machine(self, message: InboundMessage, context: InboundContext) -> Decision | None:
+    def _machine(self, message: InboundMessage, context: InboundContext, language: str) -> Decision | None:
         """The decision to pause a sender who looks like a machine; None to go on."""
         loop = looks_like_a_loop(context.recent, message.text, message.received_at, self._settings.loop_turns)
         if loop is None:
             return None
         until = self._clock() + self._settings.loop_pause_seconds
         log.warning("%s looks like a machine (%s): not answered for a while", self._platform, loop)
-        return Decision(reply=LOOP_NOTICE, reason=loop, state=UserState.PAUSED, paused_until=until)
+        notice = localize("looks-like-a-machine", language)
+        return Decision(reply=notice, reason=loop, state=UserState.PAUSED, paused_until=until)
 
     async def _ask(self, question: Question, context: InboundContext) -> bool:
         """Ask the model, and store its answer. Only the lease is held in the database meanwhile.
@@ -289,8 +288,9 @@ class Conversation:
             answer = await self._answer_of_model(question, context)
         if answer is None:
             return True
-        preface, postscript = question.decision.preface, question.decision.postscript
-        parts = self._channel.plan((f"{preface}\n\n" if preface else "") + answer.text + postscript)
+        decision = question.decision
+        whole = (f"{decision.preface}\n\n" if decision.preface else "") + answer.text + decision.postscript
+        parts = self._channel.plan(whole, decision.language)
         more = await self._complete(question.claim, question.decision, parts, answer=answer, merged=question.merged)
         await self._end_outage()
         return more
@@ -320,7 +320,9 @@ class Conversation:
 
     async def _complete_stopped(self, question: Question, text: str) -> None:
         """Complete a question whose answer the user stopped: the beginning that was written is the answer."""
-        parts = self._channel.plan(ended(text) + STOPPED_NOTICE) if text else []
+        language = question.decision.language
+        notice = f"\n\n_({localize('stopped-here', language)})_"
+        parts = self._channel.plan(ended(text) + notice, language) if text else []
         outcome, answer = (Outcome.ANSWERED, Answer(text, stopped=True)) if text else (Outcome.SILENT, None)
         how: dict[str, Any] = {"outcome": outcome, "reason": "stopped by the user", "merged": question.merged}
         await self._complete(question.claim, question.decision, parts, answer=answer, **how)
@@ -338,7 +340,7 @@ class Conversation:
 
     async def _refuse(self, question: Question, failure: ModelFailure) -> None:
         """Complete a question that the model can never answer, with a reply that gives the reason."""
-        parts, outcome = self._channel.plan(SENTENCES[failure]), Outcome.UNANSWERABLE
+        parts, outcome = self._localized(SENTENCES[failure], question.decision.language), Outcome.UNANSWERABLE
         how: dict[str, Any] = {"outcome": outcome, "reason": failure, "merged": question.merged}
         await self._complete(question.claim, question.decision, parts, **how)
 
@@ -363,21 +365,25 @@ class Conversation:
         )
         if pause is None:
             reason = f"no answer from the model for {age:.0f} s; last: {error.kind}: {error}"
-            await self._give_up(claim, reason, question.merged)
+            await self._give_up(claim, reason, question.decision.language, question.merged)
             return
         pause = min(pause, give_up_after - since_latest)  # a Retry-After of a day must not delay the apology
         late = age + pause > self._settings.model_notice_seconds and not claim.notified
         log.warning("no answer from the model (%s: %s); next try in %.0f s", error.kind, error, pause)
-        notice = self._channel.plan(NOTICE) if late else []
+        notice = self._localized("answer-later", question.decision.language) if late else []
         await self._inbox.postpone_inbound(claim, self._clock() + pause, f"{error.kind}: {error}", notice)
         self._outbox.notify(claim.message.user_id)
         self.workers.notify_later(pause, claim.message.user_id)
         self._outage.begin()
 
-    async def _give_up(self, claim: Claim, reason: str, merged: Sequence[InboundId] = ()) -> bool:
+    def _localized(self, key: str, language: str) -> list[PlannedPart]:
+        """A sentence of ours as parts."""
+        return self._channel.plan(localize(key, language), language)
+
+    async def _give_up(self, claim: Claim, reason: str, language: str, merged: Sequence[InboundId] = ()) -> bool:
         """Make a message a dead letter; True, because others may wait."""
         log.error("message %s of %s is given up: %s", claim.id, self._platform, reason)
-        await self._inbox.dead_letter_inbound(claim, reason, self._channel.plan(APOLOGY), merged)
+        await self._inbox.dead_letter_inbound(claim, reason, self._localized("given-up", language), merged)
         self._outbox.notify(claim.message.user_id)
         return True
 

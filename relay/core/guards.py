@@ -11,6 +11,8 @@ from itertools import takewhile
 
 from relay.config.settings import Settings, SpendingCaps
 from relay.core.messages import BARRED, Decision, HistoryMessage, Limit, Spending, Usage, User, UserState
+from relay.texts import ENGLISH
+from relay.texts.sentences import localize
 
 SAME_TEXTS = 5
 SAME_TEXT_SECONDS = 600.0
@@ -28,24 +30,24 @@ FAST_EXCHANGE_SECONDS = 2.0
 """No human reads an answer and writes the next message faster than this, again and again."""
 
 
-def over_limit(usage: Usage, settings: Settings) -> Decision | None:
+def over_limit(usage: Usage, settings: Settings, language: str = ENGLISH) -> Decision | None:
     """A refusal when this message is over a limit; the user is notified once a minute or once a day."""
     if usage.day >= settings.messages_per_day:
-        text = "That was a lot of messages for one day! Please write again tomorrow."
+        text = localize("over-day", language)
         return Decision(reply=None if usage.notified_day else text, reason=Limit.DAY)
     if usage.minute >= settings.messages_per_minute:
-        text = "That was a lot of messages at once! Please wait a minute before you write again."
+        text = localize("over-minute", language)
         return Decision(reply=None if usage.notified_minute or usage.notified_day else text, reason=Limit.MINUTE)
     return None
 
 
-def over_cap(spending: Spending, usage: Usage, caps: SpendingCaps) -> Decision | None:
+def over_cap(spending: Spending, usage: Usage, caps: SpendingCaps, language: str = ENGLISH) -> Decision | None:
     """A refusal when messages have cost as much as they may; the user is notified once a day."""
     if _reached(spending.day, caps.day) or _reached(spending.month, caps.month):
-        text = "I cannot answer any more for now. Please try again another day."
+        text = localize("over-spending", language)
         return Decision(reply=None if usage.notified_spending else text, reason=Limit.SPENDING)
     if _reached(spending.user_day, caps.user_day):
-        text = "That is all that I can send you today. Please write again tomorrow."
+        text = localize("over-user-spending", language)
         return Decision(reply=None if usage.notified_spending else text, reason=Limit.USER_SPENDING)
     return None
 
@@ -54,7 +56,9 @@ def _reached(usd: float, cap: float | None) -> bool:
     return cap is not None and usd >= cap
 
 
-def not_invited(user_id: str, settings: Settings, *, known: bool, writer: str | None = None) -> Decision | None:
+def not_invited(
+    user_id: str, settings: Settings, language: str = ENGLISH, *, known: bool, writer: str | None = None
+) -> Decision | None:
     """A refusal when the user is on the blocklist or missing on the allowlist; a new user gets one reply.
 
     In a group, the user, its `writer` may be listed as well; the group's own id covers everyone who writes there.
@@ -63,7 +67,7 @@ def not_invited(user_id: str, settings: Settings, *, known: bool, writer: str | 
     if ids.intersection(settings.blocklist):
         return Decision(reason="on the blocklist")
     if settings.allowlist and not ids.intersection(settings.allowlist):
-        text = "This is a private line, so I cannot answer. Please ask its owner to add you."
+        text = localize("private", language)
         return Decision(reply=None if known else text, reason="not on the allowlist")
     return None
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, NewType
 
 from relay.core.errors import NONE_UNUSABLE, SendFailure, UnusableAnswers
+from relay.texts import ENGLISH
 
 UserId = NewType("UserId", str)
 """Address of a user on a platform: E.164 ("+12345678900") for SMS, the chat id in decimal for Telegram."""
@@ -50,6 +51,9 @@ class UserState(StrEnum):
     PAUSED = "paused"  # looks like a machine that answers our answers; time or the operator brings back
     UNREACHABLE = "unreachable"  # by the provider's error; any message brings back
 
+
+LANGUAGE = "language"
+"""Key in the settings of a user: code of the language that was chosen for our texts; empty when that was undone."""
 
 BARRED = "barred"
 """Key in the settings of a user whose messages the operator does not want answered."""
@@ -237,7 +241,7 @@ class Decision:
     that is answered next, as a message of its own. `preface` and `postscript` (Markdown) go before and after the
     model's answer. left_for_seconds: a person answers the user from now on, for so long.
     more: the reply is the rest of the last answer, of which the model should know. forget: name and settings of the
-    user are deleted.
+    user are deleted. language: of our own words to the user.
     from_person: the provider marks machines and this is none, so neither speed nor repetition is taken for one, and a
     command is carried out beyond every limit. resolve: awaited, with the Records, for the decision that takes the place
     of this one, where it depends on what is stored or on what the provider says. replaces: the reply that this one
@@ -266,6 +270,7 @@ class Decision:
     buttons: tuple[str, ...] = ()
     files: tuple[PlannedPart, ...] = ()
     more: bool = False
+    language: str = ENGLISH
     settings: dict[str, Any] = field(default_factory=dict)
 
 

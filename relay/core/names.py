@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Collection
 
 from relay.core.errors import RelayError
+from relay.texts import ENGLISH
+from relay.texts.sentences import localize
 
 DEFAULT_MAX_LENGTH = 50
 
@@ -24,25 +26,36 @@ _PUNCTUATION = " .,!?;:\"'()[]*_-\u2018\u2019\u201c\u201d"
 
 
 class NameRefused(RelayError):
-    """A name was not accepted; the text is a friendly sentence for the user with the reason."""
+    """A name was not accepted; the text is the reason in English, `reason` words it for the user.
+
+    key: of the sentence. values: of its variables.
+    """
+
+    def __init__(self, key: str, **values: str | int) -> None:
+        super().__init__(localize(key, ENGLISH, **values))
+        self._key = key
+        self._values = values
+
+    def reason(self, language: str) -> str:
+        return localize(self._key, language, **self._values)
 
 
 def valid_name(text: str, max_length: int = DEFAULT_MAX_LENGTH, *, reserved: Collection[str] = ()) -> str:
-    """The name as it is kept: trimmed and composed (NFC). Raises NameRefused with a sentence for the user.
+    """The name as it is kept: trimmed and composed (NFC). Raises NameRefused.
 
     reserved: words in lower case that cannot be a name by themselves, with or without punctuation around them.
     """
     name = unicodedata.normalize("NFC", text.strip())
     if not any(_shows(char) for char in name):
-        raise NameRefused("A name needs at least one letter.")
+        raise NameRefused("name-empty")
     if len(name) > max_length:
-        raise NameRefused(f"That name is too long: please keep it to {max_length} characters.")
+        raise NameRefused("name-too-long", limit=max_length)
     if any(unicodedata.category(char) in _FORBIDDEN_CATEGORIES or char in _DIRECTION_MARKS for char in name):
-        raise NameRefused("A name must fit on one line, without line breaks, tabs or other control characters.")
+        raise NameRefused("name-not-one-line")
     if _UNREADABLE in name:
-        raise NameRefused("Some characters of that name arrived damaged.")
+        raise NameRefused("name-damaged")
     if name.strip(_PUNCTUATION).casefold() in reserved:
-        raise NameRefused(f"Sorry, {name} has a special meaning here, so it cannot be a name.")
+        raise NameRefused("name-reserved", name=name)
     return name
 
 

@@ -34,6 +34,7 @@ from relay.core.metrics import Metrics
 from relay.core.retry import SEND_BACKOFF, next_delay
 from relay.core.store import PAUSED, Store
 from relay.core.user_workers import UserWorkers
+from relay.texts.sentences import localize
 
 log = logging.getLogger("relay.core.outbox")
 
@@ -43,10 +44,7 @@ LOOKUP_AFTER_SECONDS = 2.0
 """How long to wait for a status callback with the outcome of a send before it is looked up."""
 
 MAX_RESENDS = 1
-"""How often a part is repeated after an unknown outcome that cannot be looked up."""
-
-PERHAPS_LOST = "My last message may not have reached you whole. If something is missing, please ask me again."
-"""Notice to a user when the outcome of two attempts is unknown; a third copy is never risked."""
+"""How often a part is repeated after an unknown outcome that cannot be looked up; then its user is notified."""
 
 GIVEN_SECONDS = 1.0
 """How long a part that was claimed as it was planned may wait for its send."""
@@ -252,7 +250,8 @@ class Outbox:
             return await self._lookup(part)
         if part.resends >= MAX_RESENDS and not part.repeatable:
             error = OutcomeUnknown("unknown", "it is unknown whether this part arrived")
-            return await self._fail(part, error, self._channel.plan(PERHAPS_LOST))
+            language = self._channel.language(await self._store.find_user(part.platform, part.user_id))
+            return await self._fail(part, error, self._channel.plan(localize("perhaps-lost", language), language))
         return await (self._begin(part) if await self._may_resend(part) else self._hold(part))
 
     async def _lookup(self, part: Part) -> bool:

@@ -6,7 +6,6 @@ import unicodedata
 
 from relay.core.messages import InboundMessage, User
 
-HANDED_OVER = "I have told a person. They will answer you here."
 _MAX_QUOTED = 300
 _ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 _PHRASES = (
@@ -17,9 +16,11 @@ _PHRASES = (
     *("humano", "agente", "persona", "una persona", "hablar con una persona", "operador", "humana", "atendente"),
     *("humain", "un humain", "conseiller", "parler a un humain", "parler a une personne"),
     *("umano", "una persona reale", "operatore", "mens", "medewerker", "czlowiek", "konsultant", "insan", "temsilci"),
-    *("человек", "оператор", "позовите человека", "людина"),
-    *("真人", "人工", "转人工", "人工客服", "人間", "オペレーター"),
-    *("상담원", "사람", "انسان", "موظف", "נציג", "इंसान", "मनुष्य", "manusia", "orang"),
+    *("conseillère", "un conseiller", "una persona por favor", "una persona real", "pessoa", "uma pessoa"),
+    *("falar com uma pessoa", "falar com um atendente", "человек", "оператор", "позовите человека", "живой человек"),
+    *("нужен человек", "людина", "жива людина", "покличте людину", "поговорити з людиною"),
+    *("真人", "人工", "转人工", "人工客服", "真人客服", "人間", "オペレーター"),
+    *("상담원", "사람", "انسان", "إنسان", "موظف", "أريد التحدث مع شخص", "נציג", "इंसान", "मनुष्य", "manusia", "orang"),
 )
 """Whole messages. Longer sentences are questions: "Are you human?" is for the AI."""
 

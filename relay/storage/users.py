@@ -59,7 +59,7 @@ def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision)
 
 def _profile_changes(tx: Tx, platform: Platform, row: Row[Any], decision: Decision) -> dict[str, Any]:
     """The columns of name, settings and takeover that a decision changes; users with a name are counted."""
-    changes: dict[str, Any] = {"name": None, "settings": {}} if decision.forget else {}
+    changes: dict[str, Any] = {"name": None, "language": None, "settings": {}} if decision.forget else {}
     if decision.name is not None:
         changes["name"] = decision.name
     if "name" in changes:

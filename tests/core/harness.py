@@ -37,6 +37,7 @@ from relay.core.store import Store
 from relay.core.user_workers import SWEEP_SECONDS
 from relay.storage.engine import open_transactions
 from relay.storage.schema import conversations, inbound, outbound
+from relay.texts import ENGLISH
 from tests.settings import Settings
 
 ANN, BOB, CAT = UserId("ann"), UserId("bob"), UserId("cat")
@@ -168,6 +169,9 @@ class ScriptedChannel:
     def debounce_seconds(self, message: InboundMessage) -> float:
         return 0.0
 
+    def language(self, user: User | None, message: InboundMessage | None = None) -> str:
+        return ENGLISH
+
     def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:
         return None
 
@@ -183,7 +187,7 @@ class ScriptedChannel:
     def system_prompt(self, user: User | None) -> str:
         return "system"
 
-    def plan(self, markdown: str) -> list[PlannedPart]:
+    def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
         return [PlannedPart(text, text) for text in markdown.split("|")]
 
     @asynccontextmanager

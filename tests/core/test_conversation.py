@@ -7,12 +7,13 @@ import asyncio
 import pytest
 
 from relay.channels.sms.spec import SMS
-from relay.core.conversation import APOLOGY, MAX_ATTEMPTS, NOTICE, SENTENCES
+from relay.core.conversation import MAX_ATTEMPTS, SENTENCES
 from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure, UnusableAnswers
 from relay.core.messages import Answer, InboundMessage, Kind, Outcome, PlannedPart
 from relay.storage import queries
 from relay.storage.schema import conversations, inbound, outbound
 from tests.core.harness import ANN, BOB, CAT, NewRelay, RelayHarness, ScriptedModel
+from tests.english import english
 
 AWAY = ModelError(ModelFailure.UNAVAILABLE, "connection refused")
 
@@ -104,7 +105,7 @@ async def test_what_asking_again_would_not_help_is_said_at_once(relay: RelayHarn
     relay.model.script.append(ModelError(kind, "no"))
     await relay.receive("odd", "next")
     await relay.idle()
-    assert relay.channel.to(ANN) == [SENTENCES[kind], "re: next"]
+    assert relay.channel.to(ANN) == [english(SENTENCES[kind]), "re: next"]
     assert relay.model.prompts[-1] == ["next"]
     assert (await relay.rows(inbound, "outcome", "reason"))[0] == (Outcome.UNANSWERABLE, kind)
 
@@ -125,7 +126,7 @@ async def test_after_three_unusable_answers_the_user_is_notified(relay: RelayHar
     await relay.start()
     for _ in range(3):
         await relay.advance(5)
-    assert relay.channel.to(ANN) == [SENTENCES[ModelFailure.UNUSABLE], "re: next"]
+    assert relay.channel.to(ANN) == [english(SENTENCES[ModelFailure.UNUSABLE]), "re: next"]
     assert relay.model.unusable == [0, 1, 1, 0]
     first = (await relay.rows(inbound, "outcome", "reason", "unusable"))[0]
     assert first == (Outcome.UNANSWERABLE, ModelFailure.UNUSABLE, 3)
@@ -143,7 +144,7 @@ async def test_a_question_that_has_had_its_answers_is_not_asked_again(relay: Rel
     relay.rebuild()
     await relay.start()
     await relay.idle()
-    assert relay.channel.to(ANN) == [SENTENCES[ModelFailure.UNUSABLE]]
+    assert relay.channel.to(ANN) == [english(SENTENCES[ModelFailure.UNUSABLE])]
     assert len(relay.model.prompts) == 1
 
 
@@ -195,10 +196,10 @@ async def test_an_outage_is_notified_once_and_outlasted(relay: RelayHarness) -> 
     await relay.receive("one", "two")
     for _ in range(60):
         await relay.advance(50)
-    assert relay.channel.to(ANN) == [NOTICE]
+    assert relay.channel.to(ANN) == [english("answer-later")]
     relay.model.always = None
     await relay.advance(61)
-    assert relay.channel.to(ANN) == [NOTICE, "re: one", "re: two"]
+    assert relay.channel.to(ANN) == [english("answer-later"), "re: one", "re: two"]
     assert relay.model.prompts[-1] == ["one", "re: one", "two"]
     assert await relay.inbound_states() == ["done", "done"]
 
@@ -283,7 +284,7 @@ async def test_after_too_long_an_outage_there_is_an_apology_and_a_dead_letter(ne
     await relay.receive("lost")
     for _ in range(12):
         await relay.advance(60)
-    assert relay.channel.to(ANN) == [NOTICE, APOLOGY]
+    assert relay.channel.to(ANN) == [english("answer-later"), english("given-up")]
     ((state, error),) = await relay.rows(inbound, "state", "error")
     assert state == "dead"
     assert "no answer from the model" in error
@@ -299,7 +300,7 @@ async def test_a_question_that_is_too_long_never_reaches_the_model(new_relay: Ne
     relay = await new_relay(max_message_length=100)
     await relay.receive("x" * 101)
     await relay.idle()
-    assert relay.channel.to(ANN) == [SENTENCES[ModelFailure.CONTEXT_TOO_LONG]]
+    assert relay.channel.to(ANN) == [english(SENTENCES[ModelFailure.CONTEXT_TOO_LONG])]
     assert relay.model.prompts == []
 
 
@@ -313,7 +314,7 @@ async def test_a_bug_holds_up_no_other_user_and_not_for_ever(relay: RelayHarness
     for _ in range(MAX_ATTEMPTS * 2 + 4):
         await relay.advance_clock(16)
         await relay.all_asleep()
-    assert relay.channel.to(ANN) == [APOLOGY]
+    assert relay.channel.to(ANN) == [english("given-up")]
     assert (await relay.rows(inbound, "state", "error"))[0] == (
         "dead",
         f"was claimed {MAX_ATTEMPTS} times without an end",
@@ -328,7 +329,7 @@ async def test_a_message_that_kills_its_worker_is_buried(relay: RelayHarness) ->
         await relay.database.release_leases(SMS)
     relay.conversation.workers.notify(ANN)
     await relay.idle()
-    assert relay.channel.to(ANN) == [APOLOGY]
+    assert relay.channel.to(ANN) == [english("given-up")]
     assert relay.model.prompts == []
 
 

@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 
 from relay.channels.sms.spec import SMS
-from relay.core.conversation import APOLOGY, LOOP_NOTICE, NOTICE, SENTENCES
+from relay.core.conversation import SENTENCES
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, SAME_WORDS, looks_like_a_loop, not_invited, over_limit
 from relay.core.messages import HistoryMessage, Kind, Limit, Outcome, Usage, UserId, UserState
 from relay.storage.schema import inbound
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
+from tests.english import english
 from tests.settings import Settings
 
 LIMITS = Settings(messages_per_minute=3, messages_per_day=10)
@@ -150,7 +151,7 @@ async def test_a_machine_is_paused_with_one_notice_and_comes_back_by_time(new_re
     relay = await new_relay(loop_turns=10, loop_pause_seconds=600)
     await relay.receive(*["out of office"] * SAME_TEXTS, "out of office")
     await relay.idle()
-    assert relay.channel.to(ANN)[SAME_TEXTS - 1 :] == [LOOP_NOTICE]
+    assert relay.channel.to(ANN)[SAME_TEXTS - 1 :] == [english("looks-like-a-machine")]
     user = await relay.database.find_user(SMS, ANN)
     assert user is not None
     assert user.state is UserState.PAUSED
@@ -386,7 +387,7 @@ async def test_a_paste_beyond_the_limit_is_refused_once(new_relay: NewRelay) -> 
     await relay.receive("a" * 60, "b" * 60, "the end")
     await relay.until(lambda: relay.clock.sleeping() == 3)
     await relay.advance(2)
-    assert relay.channel.to(ANN) == [SENTENCES[ModelFailure.CONTEXT_TOO_LONG]]
+    assert relay.channel.to(ANN) == [english(SENTENCES[ModelFailure.CONTEXT_TOO_LONG])]
 
 
 async def test_merging_stops_before_a_question_becomes_too_long(new_relay: NewRelay) -> None:
@@ -399,7 +400,7 @@ async def test_merging_stops_before_a_question_becomes_too_long(new_relay: NewRe
 async def test_a_refusal_ends_the_whole_turn(new_relay: NewRelay) -> None:
     """What was refused as one question is refused once: none of it is asked again or stands twice in the history."""
     relay = await new_relay(merge_messages=True)
-    sorry = SENTENCES[ModelFailure.REFUSED]
+    sorry = english(SENTENCES[ModelFailure.REFUSED])
     await while_the_model_works(relay, "second", "third", "fourth", then=[ModelError(ModelFailure.REFUSED, "no")])
     assert relay.channel.to(ANN) == ["re: first", sorry]
     assert [line for role, line in await relay.history() if role == "user"] == ["first", "second+third+fourth"]
@@ -424,7 +425,7 @@ async def test_what_was_asked_in_an_outage_is_given_up_with_one_apology(new_rela
         await relay.advance(60)
     for _ in range(12):
         await relay.advance(70)
-    assert relay.channel.to(ANN) == [NOTICE, APOLOGY]
+    assert relay.channel.to(ANN) == [english("answer-later"), english("given-up")]
     assert await relay.inbound_states() == ["dead"] * 3
     assert ("user", "one+two+three") in await relay.history()
     assert await relay.database.problems() == []
@@ -437,4 +438,4 @@ async def test_a_source_that_wants_a_long_rest_does_not_delay_the_apology(new_re
     await relay.receive("one")
     await relay.idle()
     await relay.advance(601)
-    assert relay.channel.to(ANN) == [NOTICE, APOLOGY]
+    assert relay.channel.to(ANN) == [english("answer-later"), english("given-up")]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.conversation import NOTICE
 from relay.core.http_client import open_http_client
 from relay.core.model_outage import MAX_TRIALS, ModelOutage
 from relay.llm.client import LlmClient
 from tests.core.harness import ANN, BOB, CAT, RelayHarness
+from tests.english import english
 from tests.llm.running_llm_server import openai, running
 from tests.llm.scripted_upstream import completion, responds, scripted_upstream
 from tests.settings import Settings
@@ -93,4 +93,4 @@ async def test_after_ten_minutes_without_the_model_all_are_answered_within_two_s
                     pass
             await relay.advance(2)
             await relay.advance(2)
-    assert [relay.channel.to(user) for user in (ANN, BOB, CAT)] == [[NOTICE, "back"]] * 3
+    assert [relay.channel.to(user) for user in (ANN, BOB, CAT)] == [[english("answer-later"), "back"]] * 3

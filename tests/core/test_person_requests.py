@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from relay.core.messages import Outcome
-from relay.core.person_requests import HANDED_OVER, asks_for_person
+from relay.core.person_requests import asks_for_person
 from relay.storage.schema import inbound
 from tests.core.harness import ANN, CAT, NewRelay, RelayHarness
+from tests.english import english
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ async def test_the_person_is_handed_over_and_the_operators_are_told(new_relay: N
     relay = await new_relay(operators=(f"sms:{CAT}",))
     await relay.receive("name=Ann", "Human!", "my order is late")
     await relay.idle()
-    assert relay.channel.to(ANN) == ["registered", HANDED_OVER]
+    assert relay.channel.to(ANN) == ["registered", english("handed-over")]
     assert relay.model.prompts == []
     assert (await relay.rows(inbound, "outcome"))[1:] == [(Outcome.ANSWERED,), (Outcome.LEFT_TO_PERSON,)]
     await relay.advance(60)

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from relay.core.conversation import NOTICE
+from tests.english import english
 from tests.llm.scripted_upstream import (
     COMPLETIONS,
     DONE,
@@ -136,7 +136,7 @@ def _ask(product: RunningProduct, number: int, course: Course) -> None:
     began = time.monotonic()
     phone.send(f"What about number {number}?")
     try:
-        while phone.next_reply(GIVE_UP_SECONDS) == NOTICE:
+        while phone.next_reply(GIVE_UP_SECONDS) == english("answer-later"):
             course.notices += 1
     except AssertionError:
         course.unanswered += 1

@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from relay.texts import ENGLISH
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from messaging_database import MessagingDatabase
@@ -63,6 +65,9 @@ class FileChannel:
     def debounce_seconds(self, message: InboundMessage) -> float:
         return 0.0
 
+    def language(self, user: User | None, message: InboundMessage | None = None) -> str:
+        return ENGLISH
+
     def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:
         return None
 
@@ -78,7 +83,7 @@ class FileChannel:
     def system_prompt(self, user: User | None) -> str:
         return ""
 
-    def plan(self, markdown: str) -> list[PlannedPart]:
+    def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
         return [PlannedPart(f"{markdown} {half}", f"{markdown} {half}") for half in ("a", "b")]
 
     @asynccontextmanager

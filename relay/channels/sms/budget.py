@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from relay.channels.sms.keywords import folded
 from relay.channels.sms.segments import split, units
-from relay.channels.sms.texts import MORE
 from relay.core.cutting import best_cut, reach, utf16_length, utf16_offsets
 from relay.core.messages import PlannedPart
 
 _WORDS = """
 more|more please|please more|send more|the rest|rest|go on|continue|mehr|mehr bitte|weiter|mas|mas por favor|sigue|plus
-|la suite|suite|mais|mais por favor|continua|altro|ancora|di piu|meer|meer graag|wiecej|еще|дальше|更多|继续|もっと|더
+|la suite|suite|mais|mais por favor|continua|altro|ancora|di piu|meer|meer graag|wiecej|еще|дальше|продолжи
+|ще|більше|далі|更多|继续|もっと|더|المزيد|أكمل|और|और भेजो|आगे
 """
-_MORE_WORDS = frozenset(_WORDS.replace("\n", "").split("|"))
+_MORE_WORDS = frozenset(map(folded, _WORDS.split("|")))
 _FENCE = re.compile("`+")
 
 
@@ -30,15 +30,15 @@ def verbatim(text: str) -> str:
     return f"{fence}\n{text}\n{fence}"
 
 
-def plan_within(text: str, max_segments: int, max_parts: int, limit: int) -> list[PlannedPart]:
-    """The parts of a text, at most so many segments and parts; the last one has the `rest`, and tells how to get it."""
+def plan_within(text: str, note: str, max_segments: int, max_parts: int, limit: int) -> list[PlannedPart]:
+    """The parts of a text, at most so many segments and parts; the last one has the `rest`, and the note on it."""
     parts = split(text, limit)
     if _fits(parts, max_segments, max_parts):
         return parts
-    offsets, room = utf16_offsets(text), _most_units(text, max_segments, max_parts, limit)
+    offsets, room = utf16_offsets(text), _most_units(text, note, max_segments, max_parts, limit)
     while True:
         end = best_cut(text, 0, reach(offsets, 0, max(room, 1)))
-        parts = split(text[:end].rstrip() + MORE, limit)
+        parts = split(text[:end].rstrip() + note, limit)
         if _fits(parts, max_segments, max_parts) or room <= 1:
             return [*parts[:-1], replace(parts[-1], rest=text[end:].lstrip("\n"))]
         over = sum(part.segments for part in parts) / max_segments
@@ -49,7 +49,7 @@ def _fits(parts: list[PlannedPart], max_segments: int, max_parts: int) -> bool:
     return len(parts) <= max_parts and sum(part.segments for part in parts) <= max_segments
 
 
-def _most_units(text: str, max_segments: int, max_parts: int, limit: int) -> int:
+def _most_units(text: str, note: str, max_segments: int, max_parts: int, limit: int) -> int:
     """The UTF-16 units that can be within the budget at best, the note about the rest not counted."""
-    each = 153 if units(text)[1] > 100 else 67
-    return min(max_segments * each, max_parts * limit) - utf16_length(MORE)
+    each = 153 if units(text + note)[1] > 100 else 67
+    return min(max_segments * each, max_parts * limit) - utf16_length(note)

@@ -14,13 +14,16 @@ class Forgetting(StrEnum):
     PERSON = "person"
 
 
-_CLEAR = (
-    "clear|/clear|clear history|clear chat|clear conversation|clear our conversation|delete history|new conversation"
-)
+_CLEAR = """
+clear|/clear|clear history|clear chat|clear conversation|clear our conversation|delete history|new conversation
+|verlauf löschen|neues gespräch|borrar|borrar historial|effacer|effacer l'historique|apagar|apagar conversa|limpar
+|очистить|новый разговор|очистити|нова розмова|清除|清空|امسح|امسح المحادثة|मिटाओ|मिटाएँ
+"""
 _FORGET = """
 forget me|forget me please|please forget me|forget my name|delete me|delete my data|delete my name|delete all my data
 |erase my data|wrong person|new owner|vergiss mich|loschen|losche meine daten|olvidame|borra mis datos|oublie moi
-|supprime mes donnees|dimenticami|cancella i miei dati|esquece me|apaga os meus dados
+|oubliez moi|supprimez mes donnees|supprime mes donnees|dimenticami|cancella i miei dati|esquece me|me esquece
+|apaga os meus dados|забудь меня|забудьте меня|забудь мене|забудьте мене|忘记我|忘掉我|انساني|मुझे भूल जाओ
 """
 _WORDS = {
     **dict.fromkeys(map(folded, _CLEAR.split("|")), Forgetting.CONVERSATION),

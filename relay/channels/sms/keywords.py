@@ -50,13 +50,12 @@ SHORT_CODE_WORDS: frozenset[str] = frozenset()
 
 _TOLL_FREE = re.compile(r"\+1(800|888|877|866|855|844|833)\d{7}")
 
-# Beside Twilio's words: the carriers' and the FCC's (47 CFR 64.1200), and those of other languages. Folded spelling.
+# Beside Twilio's words: the carriers' and the FCC's (47 CFR 64.1200), and those of other languages.
 _OTHER_STOP_WORDS = """
 stop all|opt out|remove|arret|arreter|stopp|alto|parar|pare|baja|cancelar|darse de baja|desabonner|desinscrire|abmelden
 |abbestellen|austragen|cancella|disiscrivi|sair|descadastrar|afmelden|uitschrijven|停止|退订|退訂|取消|配信停止|стоп|отписаться
-|отписка|إيقاف|توقف|הסר|수신거부
+|отписка|відписатися|відписка|إيقاف|أوقف|توقف|إلغاء الاشتراك|बंद करो|बंद करें|रोको|הסר|수신거부
 """
-_MORE_STOP_WORDS = frozenset(_OTHER_STOP_WORDS.replace("\n", "").split("|"))
 
 _POLITE = r"(?:please|pls|plz|ok|okay|hey|hi|just|can you|could you|i want to|i d like to|i would like to)"
 _TAIL = (
@@ -109,6 +108,9 @@ def _kind_of(text: str) -> Keyword | None:
 def folded(text: str) -> str:
     """The words of a text for comparison: lower case, without accents, punctuation, emoji and invisible characters."""
     return " ".join("".join(char if char.isalnum() else " " for char in bare_letters(text)).split())
+
+
+_MORE_STOP_WORDS = frozenset(map(folded, _OTHER_STOP_WORDS.split("|")))
 
 
 # -- invitations -------------------------------------------------------------------------------------------------------

@@ -19,7 +19,15 @@ class StatedName:
 
 MAX_NAME_WORDS = 3
 
-_COMMAND = re.compile(r"\s*name\s*=(.*)", re.IGNORECASE | re.DOTALL)
+# Written without spaces, so that a sentence is one word: more than four signs, or one that greets or asks.
+_CHINESE_SENTENCE = re.compile(
+    r"[\u4e00-\u9fff]{5}|[吗呢吧嗎么麼什几幾谁誰哪怎您]|多少|你好|谢谢|謝謝|好的|可以|没有|我想|我要"
+)
+
+_COMMAND = re.compile(
+    r"\s*(?:name|nombre|nom|nome|имя|[иі]м['\u2019\u02bc]?я|名字|姓名|الاسم|اسم|नाम)\s*[=\uff1d](.*)",
+    re.IGNORECASE | re.DOTALL,
+)
 _NAME_AND_REST = (
     re.compile(r"\s*([^,;!?\n]*[^,;!?\n\s])\s*[,;!\n]+\s*(\S+\s+\S.*|\S*\?)\s*", re.DOTALL),
     re.compile(r"\s*([^.?\n]{2,}[^.?\n\s])\.\s+(.*\?)\s*", re.DOTALL),
@@ -27,17 +35,19 @@ _NAME_AND_REST = (
 )
 # What introduces a name and nothing else, so it counts at any time.
 _SENTENCE = re.compile(
-    r"\W*(?:(?:hi|hello|hey|hola|hallo|bonjour|ciao|ol[aá])\W+)?"
+    r"\W*(?:(?:hi|hello|hey|hola|hallo|bonjour|ciao|ol[aá]|oi|привет|здравствуйте|добрый день|привіт|вітаю|добрий день|"
+    r"你好|您好|مرحبا|مرحبًا|أهلا|السلام عليكم|नमस्ते)\W+)?"
     r"(?:(?:my|the) name(?:\s+is|['\u2019]?s)|name\s*(?::|is\b)|call me|me llamo|mi nombre es|je m['\u2019]appelle|"
     r"mon nom est|ich hei(?:ss|ß)e|mein name ist|mi chiamo|il mio nome [eè]|(?:o )?meu nome [eé]|"
     r"me chamo|chamo-me|ik heet|mijn naam is|jag heter|jeg hedder|jeg heter|nazywam si[eę]|mam na imi[eę]|"
-    r"меня зовут|我叫|我的名字是|اسمي)\s*:?\s*(?P<name>.+)",
+    r"меня зовут|мо[её] имя|мене звати|моє ім['\u2019\u02bc]?я|我叫|我的名字[是叫]|(?:أنا |انا )?اسمي|मेरा नाम)"
+    r"\s*:?\s*(?P<name>.+?)(?:\s+है\W*)?",
     re.IGNORECASE | re.DOTALL,
 )
 # What introduces a name only in the answer to our prompt: "I'm late" is none.
 _SHORT_SENTENCE = re.compile(
     r"\W*(?:(?:hi|hello|hey)\W+)?(?:i\s?['\u2019]?\s?a?m|it['\u2019]?s|it is|this is|soy|je suis|moi c['\u2019]est|"
-    r"c['\u2019]est|ich bin|sono|(?:eu )?sou|ik ben|jestem|я|我是)\s+(?P<name>.+)",
+    r"c['\u2019]est|ich bin|sono|(?:eu )?sou|ik ben|jestem|я|это|це|أنا|انا|मैं|我是)\s+(?P<name>.+?)(?:\s+(?:हूँ|हूं)\W*)?",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -62,16 +72,25 @@ somebody nobody question questions problem issue emergency urgent weather news j
 tonight yesterday now later soon monday tuesday wednesday thursday friday saturday sunday late lost
 hungry tired sick ill busy sad happy bored interested looking wrong stranger unknown anonymous
 unsubscribe name
+привет здравствуйте здравствуй добрый доброе день утро вечер ночи да нет спасибо пожалуйста хорошо ладно кто что где
+когда почему зачем как какой какая какие сколько можно есть ли вы ты мне меня мой хочу нужно помощь вопрос цена заказ
+адрес часы привіт вітаю добрий добридень ранку вечора так ні дякую будь ласка добре хто що де коли чому навіщо який яка
+скільки можна ви ти мені мене хочу треба допомога питання ціна замовлення адреса
+مرحبا أهلا السلام عليكم نعم لا شكرا من ما ماذا أين متى لماذا كيف كم هل أريد سعر عنوان مساعدة
+नमस्ते नमस्कार हाँ हां नहीं धन्यवाद कौन क्या कहाँ कब क्यों कैसे कितना कितने मुझे मेरा चाहिए मदद कीमत पता
 """  # greetings, assent, question words, verbs, and what people ask a shop or an assistant about
-NO_NAMES = frozenset(_WORDS.split())
+NO_NAMES = frozenset(map(folded, _WORDS.split()))
 """Words that are in no name, folded: a text with one of them is a question. Will and May are names too."""
 
 
 _SMALL_TALK = """
 hi hello hey hiya howdy yo greetings hola hallo moin servus bonjour salut bonsoir ciao buongiorno ola oi namaste salam
 good morning afternoon evening there ok okay yes yeah no thanks thank you please start help info test
+guten tag morgen abend oui si sim ja nein merci danke gracias obrigado obrigada
+привет здравствуйте добрый день утро вечер да нет спасибо привіт вітаю добрий дякую так ні
+你好 您好 嗨 谢谢 好 好的 是 مرحبا أهلا السلام عليكم نعم لا شكرا नमस्ते नमस्कार हाँ नहीं धन्यवाद
 """
-SMALL_TALK = frozenset(_SMALL_TALK.split())
+SMALL_TALK = frozenset(word for part in _SMALL_TALK.split() for word in folded(part).split())
 
 
 def asks_nothing(text: str) -> bool:
@@ -132,4 +151,4 @@ def _is_name(text: str) -> bool:
 def _is_name_word(word: str) -> bool:
     bare = word.strip(".").replace("'", "").replace("\u2019", "").replace("-", "")
     is_letters = bool(bare) and all(unicodedata.category(char)[0] in "LM" for char in bare)
-    return is_letters and folded(bare) not in NO_NAMES
+    return is_letters and folded(bare) not in NO_NAMES and not _CHINESE_SENTENCE.search(bare)

@@ -118,6 +118,16 @@ def addressee(text: str, region: str) -> UserId | None:
 
 
 @lru_cache(maxsize=KNOWN_NUMBERS)
+def region_of(number: UserId) -> str | None:
+    """The country or territory of a telephone number, as ISO 3166-1; None when it is unknown."""
+    try:
+        region: str | None = phonenumbers.region_code_for_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return None
+    return region if region and region.isalpha() else None  # "001": no region, such as satellites
+
+
+@lru_cache(maxsize=KNOWN_NUMBERS)
 def _is_premium(number: UserId) -> bool:
     try:
         kind = phonenumbers.number_type(phonenumbers.parse(number))

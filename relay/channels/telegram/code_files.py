@@ -8,6 +8,7 @@ from typing import Final
 from relay.channels.telegram import texts
 from relay.channels.telegram.entities import plan
 from relay.core.messages import PlannedPart
+from relay.texts import ENGLISH
 
 _BLOCK: Final = re.compile(
     r"(?ms)^(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)(?:^(?P=fence)[`~]*[ \t]*$|\Z)"
@@ -44,7 +45,7 @@ _EXTENSIONS: Final = {
 """Of languages whose usual extension differs from their name in a fence."""
 
 
-def plan_with_files(markdown: str, max_parts: int, code_chars: int) -> list[PlannedPart]:
+def plan_with_files(markdown: str, max_parts: int, code_chars: int, language: str = ENGLISH) -> list[PlannedPart]:
     """A reply as messages, and its blocks of code that are longer than `code_chars` as files after them; 0: never."""
     files: list[PlannedPart] = []
 
@@ -58,7 +59,7 @@ def plan_with_files(markdown: str, max_parts: int, code_chars: int) -> list[Plan
         return texts.code_in_file(name, code.count("\n"))
 
     text = _BLOCK.sub(summary, markdown) if code_chars else markdown
-    return [*plan(text, max_parts), *files]
+    return [*plan(text, max_parts, language), *files]
 
 
 def _file_name(language: str, number: int) -> str:

@@ -19,11 +19,11 @@ from relay.channels.telegram.spans import Span, Styled
 from relay.core.cutting import best_cut, reach, utf16_offsets
 from relay.core.messages import PlannedPart
 from relay.core.text import is_blank
+from relay.texts import ENGLISH
+from relay.texts.sentences import localize
 
 MAX_UNITS = 4096  # UTF-16 code units of one message: https://core.telegram.org/bots/api#sendmessage
 MAX_ENTITIES = 100  # more are not shown: python-telegram-bot's constants.MessageLimit.MESSAGE_ENTITIES
-CUT_NOTICE = "\n\n[The answer was longer; the rest was cut.]"
-EMPTY_NOTICE = "(There was nothing in the answer.)"
 
 _SHORTEST_PART = 400  # units; a shorter rest takes more from the part before it
 _FEWEST_NUMBERED = 3  # two messages after each other need no numbers
@@ -32,8 +32,8 @@ _INTRODUCTION = re.compile(r"[^\n]{1,200}[:\uff1a]\Z")
 _UNBROKEN = frozenset({"pre", "code", "text_link"})
 
 
-def plan(markdown: str, max_parts: int) -> list[PlannedPart]:
-    """A whole reply as messages: at least one, at most `max_parts`; a rest beyond them is replaced by CUT_NOTICE.
+def plan(markdown: str, max_parts: int, language: str = ENGLISH) -> list[PlannedPart]:
+    """A whole reply as messages: at least one, at most `max_parts`; a rest beyond them is replaced by a note.
 
     The style of a part is a JSON list of entities as sendMessage wants it, or None when it has none. Three parts and
     more are numbered in their text, not in the history.
@@ -42,8 +42,8 @@ def plan(markdown: str, max_parts: int) -> list[PlannedPart]:
     styled = render(shown)
     if is_blank(styled.text):
         plain = clean_telegram(shown).strip()
-        styled = Styled(EMPTY_NOTICE if is_blank(plain) else plain)
-    cutter = _Cutter(styled, is_whole=len(shown) == len(markdown))
+        styled = Styled(f"({localize('telegram-empty-answer', language)})" if is_blank(plain) else plain)
+    cutter = _Cutter(styled, f"\n\n[{localize('telegram-cut', language)}]", is_whole=len(shown) == len(markdown))
     parts = cutter.parts(MAX_UNITS, max_parts)
     if len(parts) < _FEWEST_NUMBERED:
         return parts
@@ -53,9 +53,10 @@ def plan(markdown: str, max_parts: int) -> list[PlannedPart]:
 
 
 class _Cutter:
-    """One text to be cut. Positions are Python's, lengths are UTF-16 code units."""
+    """One text to be cut. Positions are Python's, lengths are UTF-16 code units. note: ends a text that was cut."""
 
-    def __init__(self, styled: Styled, *, is_whole: bool) -> None:
+    def __init__(self, styled: Styled, note: str, *, is_whole: bool) -> None:
+        self._note = note
         self._is_whole = is_whole
         self._text = styled.text
         self._spans = styled.spans
@@ -70,8 +71,8 @@ class _Cutter:
         while start < len(self._text):
             end = self._end_of_part(start, limit)
             if len(parts) + 1 == max_parts and (end < len(self._text) or not self._is_whole):
-                end = self._end_of_part(start, limit - len(CUT_NOTICE))
-                return [*parts, self._part(start, end, CUT_NOTICE)]
+                end = self._end_of_part(start, limit - len(self._note))
+                return [*parts, self._part(start, end, self._note)]
             parts.append(self._part(start, end))
             start = end
         return [part for part in parts if not is_blank(part.text)]  # blanks alone, however many, are no message

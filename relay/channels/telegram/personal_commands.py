@@ -26,10 +26,10 @@ from relay.core.records import Records
 from relay.llm.client import LlmClient
 
 COMMANDS: Final = {
-    "model": "Which AI model answers",
-    "usage": "What you used today",
-    "export": "Our conversation as a file: /export json",
-    "forget": "Delete everything that I keep about you",
+    "model": "menu-model",
+    "usage": "menu-usage",
+    "export": "menu-export",
+    "forget": "menu-forget",
 }
 ADMINS_ONLY: Final = frozenset({"model", "export", "forget"})
 """In a group, whose whole history they concern."""

@@ -1,4 +1,7 @@
-"""The texts of the Telegram channel in Markdown, and its system prompt."""
+"""The texts of the Telegram channel that are put together, in Markdown, and its system prompt.
+
+The sentences are in relay/texts.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,10 @@ from relay.channels.telegram.rich_text import as_quote
 from relay.core.markdown_source import escape_markdown as escape
 from relay.core.messages import InboundMessage, User
 from relay.core.records import UsageToday
+from relay.texts.languages import AUTOMATIC
+from relay.texts.sentences import localize, offered_languages
 
-TEXT_ONLY = "I can only read text for now. Please describe it in words."
-EDITED_HINT = "I saw that you edited a message. I only answer new messages, so please send it again."
-EMPTY_TEXT = "Yes? Write your question and I will answer it."
-PRIVATE_NAME = "Please tell me your name in a private chat with me."
 NOTHING_TO_STOP = "I am not writing anything now."
-ADMINS_ONLY = "Only administrators of this group can do that."
-ADMINS_UNKNOWN = "I could not find out whether you are an administrator here. Please try again."
 REMOVED = "(This is part of the answer above now.)"
 BUTTON_GONE = "That button does nothing any more."
 BUTTON_OLD = "That answer is too old to change. Ask me again, and I answer anew."
@@ -43,11 +42,6 @@ CONTINUE = "continue"
 ASK_AGAIN = "Answer my last message once more, in another way. Write only the answer."
 ASK_SHORTER = "Give your last answer again, much shorter. Write only the answer."
 ASK_LONGER = "Give your last answer again, in more detail. Write only the answer."
-HOW_TO_NAME = "Send it like this: /setname Alice"
-
-
-TOPIC_CLEARED = "Done: I removed our messages in this topic."
-LATE_ANSWER = "I could not be reached when you wrote this, so my answer comes late."
 
 
 PLEASE_REPEAT = "Please send that once more as a new message."
@@ -93,55 +87,41 @@ def numbers(figures: Mapping[str, Any]) -> str:
     return "\n".join(("**Numbers**", "", *(f"- {escape(name)}: {value}" for name, value in figures.items())))
 
 
-def welcome(name: str, *, again: bool) -> str:
+def welcome(name: str, language: str, *, again: bool) -> str:
     """The greeting; in a group, which has no name of its own, `name` is empty."""
     if not name:
-        return "Hello! I am an automated assistant: mention me or reply to me, and I answer. /help lists what I can do."
-    hello = f"Welcome back, **{escape(name)}**!" if again else f"Hello, **{escape(name)}**!"
-    return (
-        f"{hello} I am an automated assistant: ask me anything.\n\n"
-        "Should I call you something else? Send /setname and your name. /help lists what I can do."
+        return localize("telegram-welcome-group", language)
+    hello = localize("telegram-hello-again" if again else "telegram-hello", language, name=escape(name))
+    return localize("telegram-welcome", language, hello=hello)
+
+
+def help_text(commands: Mapping[str, str], language: str) -> str:
+    menu = "\n".join(f"- /{name}: {text}" for name, text in commands.items())
+    return f"{localize('telegram-help', language)}\n\n{menu}"
+
+
+def languages(language: str) -> str:
+    """How to choose another language, and the list of them."""
+    names = {code: localize("language-name", code) for code in offered_languages()}
+    names[AUTOMATIC] = localize("telegram-language-automatic", language)
+    return "\n".join(
+        (localize("telegram-languages", language), "", *(f"- {code}: {name}" for code, name in names.items()))
     )
 
 
-def help_text(commands: Mapping[str, str]) -> str:
-    menu = "\n".join(f"- /{name}: {text}" for name, text in commands.items())
-    return f"Write to me as you would to a friend; I remember our last messages.\n\n{menu}"
-
-
-def unknown_command(command: str) -> str:
-    return f"I do not know /{escape(command)}. /help lists what I can do."
-
-
-def renamed(name: str) -> str:
-    return f"Thank you! From now on I will call you **{escape(name)}**."
-
-
-def bad_name(reason: str) -> str:
-    return f"{escape(reason)} Try it like this: /setname Alice"
-
-
-def cleared(count: int) -> str:
-    if count == 0:
-        return "There was nothing to forget."
-    return f"Done: I removed {count} message{'' if count == 1 else 's'}."
-
-
-def stored_facts(name: str, message: InboundMessage, user: User | None, *, since: float, exchanges: int) -> str:
+def stored_facts(
+    name: str, message: InboundMessage, user: User | None, language: str, *, since: float, exchanges: int
+) -> str:
     """The stored facts about a user; `since` is when they were first seen."""
-    username = f"@{message.username}" if message.username else "none"
-    return "\n".join(
-        (
-            "**What I know about you**",
-            "",
-            f"- Name: {escape(name)}",
-            f"- Telegram username: {escape(username)}",
-            f"- Chat: {escape(message.user_id)}",
-            f"- First seen: {time.strftime('%Y-%m-%d', time.gmtime(since))}",
-            f"- Messages kept: {user.message_count if user else 0}",
-            "",
-            f"The AI sees your name and our last {exchanges} exchanges. /clear deletes our conversation.",
-        )
+    return localize(
+        "telegram-facts",
+        language,
+        name=escape(name),
+        username=escape(f"@{message.username}") if message.username else localize("telegram-no-username", language),
+        chat=escape(message.user_id),
+        since=time.strftime("%Y-%m-%d", time.gmtime(since)),
+        count=user.message_count if user else 0,
+        exchanges=exchanges,
     )
 
 
@@ -161,8 +141,11 @@ def prompt(message: InboundMessage, *, dated: bool = False) -> str:
     return text
 
 
-def system_prompt(name: str | None, *, group: bool) -> str:
-    """A user's name is data, so it is a JSON string; in a group the messages carry the names."""
+def system_prompt(name: str | None, chosen: str | None = None, *, group: bool) -> str:
+    """A user's name is data, so it is a JSON string; in a group the messages carry the names.
+
+    chosen: code of the language that was chosen.
+    """
     lines = [
         "You answer people on Telegram. Be helpful, accurate and to the point.",
         "You may use Markdown: bold, italics, lists, links, tables, and code blocks with their language.",
@@ -172,4 +155,6 @@ def system_prompt(name: str | None, *, group: bool) -> str:
         lines.append("This is a group: each message begins with the name of the person who speaks.")
     elif name:
         lines.append(f"The person's name is {json.dumps(name, ensure_ascii=False)}.")
+    if chosen:
+        lines.append(f"Answer in {localize('language-in-English', chosen)}.")
     return "\n".join(lines)

@@ -16,6 +16,7 @@ import httpx
 from relay.channels.sms.forgetting import Forgetting, forgetting
 from relay.channels.sms.keywords import Keyword, keyword_of
 from relay.channels.sms.segments import split
+from relay.channels.sms.senders import region_of
 from relay.channels.sms.twilio_messages import Origination, TwilioMessages
 from relay.channels.sms.webhook import Form, attachments, external_id, is_delivery
 from relay.channels.whatsapp import texts
@@ -39,6 +40,8 @@ from relay.core.messages import (
 )
 from relay.core.names import name_or_none
 from relay.core.text import is_blank, strip_controls
+from relay.core.user_language import language_of
+from relay.texts import ENGLISH
 
 SCHEME = f"{WHATSAPP}:"
 MESSAGE_LIMIT = 1600  # https://www.twilio.com/docs/whatsapp/api: "Body"
@@ -153,6 +156,11 @@ class WhatsAppService:
         found = keyword_of(message.text, handled=NO_WORDS)
         return found.kind if found else None
 
+    def language(self, user: User | None, message: InboundMessage | None = None) -> str:
+        """That of the text, or of the country of the number."""
+        known = user or message
+        return language_of(user, message, region_of(known.user_id) if known else None)
+
     def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> None:
         """Nothing is: reactions come as such, and are no messages."""
 
@@ -173,7 +181,7 @@ class WhatsAppService:
 
     # -- replies -------------------------------------------------------------------------------------------------------
 
-    def plan(self, markdown: str) -> list[PlannedPart]:
+    def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:  # noqa: ARG002 (our notes are in English)
         """Text with WhatsApp's marks in parts of at most 1,600 characters, numbered when there are several."""
         readable = markdown[:MAX_READABLE]
         text = to_whatsapp(strip_controls(readable)).strip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from relay.texts import ENGLISH
+
 import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
 
 import hashlib
@@ -71,6 +73,10 @@ class EchoService:
         del message
         return 0.0
 
+    def language(self, user: User | None, message: InboundMessage | None = None) -> str:
+        del user, message
+        return ENGLISH
+
     def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:  # noqa: ARG002 (none is)
         return None
 
@@ -83,7 +89,8 @@ class EchoService:
     def merge(self, messages: Sequence[InboundMessage]) -> str:
         return "\n".join(message.text for message in messages)
 
-    def plan(self, markdown: str) -> list[PlannedPart]:
+    def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
+        del language
         return [PlannedPart(markdown, markdown)]
 
     @asynccontextmanager

@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import FastAPI
 
-from relay.channels.sms import texts
 from relay.channels.sms.spec import CHANNEL
 from relay.channels.sms.webhook import Form, sign
 from relay.core.messages import Kind, Outcome, PartState, UserId, UserState
@@ -36,6 +35,7 @@ from tests.channels.sms.scripted_twilio import (
     message,
     refused,
 )
+from tests.english import english
 from tests.settings import Settings
 
 TOKEN = "token-of-the-tests"
@@ -58,7 +58,7 @@ class SmsContract(ChannelContract):
             recorded("MM2", "", NumMedia="1", MediaUrl0="https://api.twilio.com/x", MediaContentType0="image/jpeg"),
             "MM2",
             kind=Kind.MEDIA,
-            reply=texts.ONLY_TEXT,
+            reply=english("sms-only-text"),
         ),
         Row.KEYWORD: Payload(
             recorded("SM3", " Stop "),
@@ -73,7 +73,7 @@ class SmsContract(ChannelContract):
             recorded("SM4", "long " * MAX_MESSAGE_LENGTH),
             "SM4",
             "long " * MAX_MESSAGE_LENGTH,
-            reply=texts.too_long(MAX_MESSAGE_LENGTH),
+            reply=english("sms-too-long", limit=MAX_MESSAGE_LENGTH),
         ),
     }
     refusals: ClassVar = {

@@ -10,9 +10,10 @@ from relay.channels.sms.budget import asks_for_more, plan_within, verbatim
 from relay.channels.sms.plain_text import to_plain_text
 from relay.channels.sms.segments import segments
 from relay.channels.sms.spelling import clean_sms
-from relay.channels.sms.texts import MORE
+from relay.channels.sms.texts import more
 from relay.core.cutting import utf16_length
 from relay.core.messages import PlannedPart
+from relay.texts import ENGLISH
 
 STORY = " ".join(f"Sentence number {number} of a long story." for number in range(100))
 
@@ -26,9 +27,9 @@ def told(text: str, max_segments: int, max_parts: int) -> tuple[list[str], int]:
     texts: list[str] = []
     most = 0
     while text:
-        parts = plan_within(text, max_segments, max_parts, 1600)
+        parts = plan_within(text, more(ENGLISH), max_segments, max_parts, 1600)
         assert len(texts) < 2000
-        texts.append("".join(part.history_text for part in parts).removesuffix(MORE))
+        texts.append("".join(part.history_text for part in parts).removesuffix(more(ENGLISH)))
         text, most = parts[-1].rest, max(most, cost(parts))
     return texts, most
 
@@ -44,16 +45,16 @@ def test_an_answer_keeps_within_its_budget_and_nothing_is_lost(text: str, max_se
 
 def test_the_budget_is_used() -> None:
     """Four segments hold about 600 characters of GSM-7, and about 260 of others."""
-    [latin] = plan_within(STORY, 4, 6, 1600)
-    [other] = plan_within(STORY.replace("story", "истории"), 4, 6, 1600)
+    [latin] = plan_within(STORY, more(ENGLISH), 4, 6, 1600)
+    [other] = plan_within(STORY.replace("story", "истории"), more(ENGLISH), 4, 6, 1600)
     assert 540 <= utf16_length(latin.text) <= 4 * 153
     assert 220 <= utf16_length(other.text) <= 4 * 67
-    assert latin.text.endswith("." + MORE)
+    assert latin.text.endswith("." + more(ENGLISH))
 
 
 def test_an_answer_within_the_budget_is_left_alone() -> None:
     """To the last character."""
-    [part] = plan_within("a" * 612, 4, 6, 1600)
+    [part] = plan_within("a" * 612, more(ENGLISH), 4, 6, 1600)
     assert (part.text, part.rest, part.segments) == ("a" * 612, "", 4)
 
 

@@ -19,13 +19,13 @@ import pytest
 from pydantic import SecretStr
 
 from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN
-from relay.channels.sms.texts import BACK, FORGOTTEN, STOPPED
 from relay.config.errors import SettingsError
 from relay.storage import engine
 from sms_server import EMPTY_TWIML, create_app
 from tests.channels.harness import model_reply
 from tests.channels.scripted_server import HANG, Reply
 from tests.channels.sms.sms_harness import PERSON, TOKEN, SmsHarness, running_sms_server
+from tests.english import english
 from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -109,7 +109,7 @@ async def test_a_new_owner_of_a_number_inherits_nothing(sms: SmsHarness) -> None
     for number, body in enumerate(("Tell me a long story", "Forget me", "What did I say?"), 2):
         await sms.text(body)
         await sms.twilio.wait_for_requests(number)
-    assert FORGOTTEN in sms.texts()
+    assert english("sms-forgotten") in sms.texts()
     assert "name=" in sms.texts()[-1]
     assert sms.rows("select name, state from users") == [(None, "new")]
     assert "rest" not in sms.rows("select settings from users")[0][0]
@@ -135,7 +135,7 @@ async def test_spending_is_shown_and_ends_at_its_cap_with_one_sentence(tmp_path:
         assert [one["user_id"] for one in spending["users_today"]] == [PERSON]
         await sms.text("Stop.")
         await sms.twilio.wait_for_requests(4)
-        assert sms.texts()[3] == STOPPED
+        assert sms.texts()[3] == english("sms-stopped")
 
 
 @pytest.mark.parametrize("cap", ["sms_daily_usd", "sms_monthly_usd"])
@@ -208,7 +208,7 @@ async def test_stop_ends_a_question_that_the_model_works_on(word: str, confirmat
     await sms.text(word)
     await sms.text("START")
     await sms.twilio.wait_for_requests(2 + 2 * confirmations)
-    confirmed = [STOPPED, BACK] if confirmations else []
+    confirmed = [english("sms-stopped"), english("sms-back")] if confirmations else []
     assert sms.texts()[1:] == [*confirmed, "Hello from the model."]
 
 

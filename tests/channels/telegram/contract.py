@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from fastapi import FastAPI
 
-from relay.channels.telegram import texts
 from relay.channels.telegram.spec import CHANNEL
 from relay.core.messages import Kind, Outcome, UserId
 from telegram_server import SECRET_HEADER, create_app
@@ -25,6 +24,7 @@ from tests.channels.contract import (
 )
 from tests.channels.scripted_server import Reply, Request
 from tests.channels.telegram.scripted_bot_api import BOT_ID, ME, TOKEN, ok, private, refused, sent
+from tests.english import english
 from tests.settings import Settings
 
 USER = UserId("700000001")
@@ -52,10 +52,10 @@ class TelegramContract(ChannelContract):
             update(3, None, photo=[{"file_id": "A", "file_unique_id": "B", "width": 90, "height": 90}]),
             f"{BOT_ID}:3",
             kind=Kind.MEDIA,
-            reply=texts.TEXT_ONLY,
+            reply=english("telegram-only-text"),
         ),
         Row.EDITED: Payload(
-            edited(4, "What is new?"), f"{BOT_ID}:4", "What is new?", kind=Kind.EDITED, reply=texts.EDITED_HINT
+            edited(4, "What is new?"), f"{BOT_ID}:4", "What is new?", kind=Kind.EDITED, reply=english("telegram-edited")
         ),
         Row.KEYWORD: Payload(update(5, "/help"), f"{BOT_ID}:5", "/help"),
         Row.GARBAGE: Payload(b'{"update_id": 6, "message": {"chat": 5}}'),

@@ -18,6 +18,7 @@ from tests.channels.harness import model_reply
 from tests.channels.scripted_server import Reply, Request
 from tests.channels.telegram.scripted_bot_api import group, ok, press, private, refused, sent
 from tests.channels.telegram.telegram_harness import TelegramHarness, running_telegram_server
+from tests.english import english
 
 ADMIN = ok({"user": {"id": 7, "is_bot": False, "first_name": "Ann"}, "status": "administrator"})
 
@@ -208,7 +209,7 @@ async def test_an_edit_of_an_older_question_gets_a_hint(tmp_path: Path) -> None:
             await chat.api.bring(update)
             await chat.api.until("sendMessage", number)
         await chat.api.bring(edit_of(asked, 3, "what is a fox?"))
-        assert (await chat.telegram.texts(3))[-1] == texts.EDITED_HINT
+        assert (await chat.telegram.texts(3))[-1] == english("telegram-edited")
         assert len(chat.prompts()) == 2
         assert not chat.api.made("editMessageText")
 
@@ -308,9 +309,9 @@ async def test_a_member_of_a_group_changes_nothing_of_all(tmp_path: Path, comman
     member = ok({"user": {"id": 7, "is_bot": False, "first_name": "Ann"}, "status": "member"})
     async with chatting(tmp_path, {"getChatMember": [member, ADMIN]}) as chat:
         await chat.api.bring(group(1, command))
-        assert await chat.telegram.texts(1) == [texts.ADMINS_ONLY]
+        assert await chat.telegram.texts(1) == [english("telegram-admins-only")]
         await chat.api.bring(group(2, command))
-        assert (await chat.telegram.texts(2))[-1] != texts.ADMINS_ONLY
+        assert (await chat.telegram.texts(2))[-1] != english("telegram-admins-only")
 
 
 def test_the_last_message_of_an_answer_has_the_buttons() -> None:

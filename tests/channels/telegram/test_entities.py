@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.channels.telegram.entities import CUT_NOTICE, EMPTY_NOTICE, MAX_ENTITIES, MAX_UNITS, plan
+from relay.channels.telegram.entities import MAX_ENTITIES, MAX_UNITS, plan
 from relay.channels.telegram.rendering import render
 from relay.core.channel import history_text
 from relay.core.cutting import utf16_length
 from relay.core.messages import PlannedPart
+from tests.english import english
 
 NUMBER = re.compile(r"\n\n\(\d+/\d+\)\Z")
 WORDS = st.sampled_from(
@@ -41,6 +42,9 @@ CODE = st.text(st.sampled_from("ab \n{}<>*_"), max_size=300).map(lambda text: f"
 DOCUMENTS = st.lists(st.one_of(WORDS, CODE), max_size=60).flatmap(
     lambda pieces: st.integers(1, 12).map(lambda times: " ".join(pieces) * times)
 )
+
+CUT = f"\n\n[{english('telegram-cut')}]"
+EMPTY = f"({english('telegram-empty-answer')})"
 
 
 def entities(part: PlannedPart) -> list[dict[str, Any]]:
@@ -120,15 +124,15 @@ def test_the_rest_beyond_the_last_message_is_cut_with_a_word() -> None:
     """The ceiling holds, the notice is part of what the person read."""
     parts = plan("word " * 20_000, 3)
     assert len(parts) == 3
-    assert parts[-1].text.endswith(f"{CUT_NOTICE}\n\n(3/3)")
-    assert history_text(parts).endswith(CUT_NOTICE)
+    assert parts[-1].text.endswith(f"{CUT}\n\n(3/3)")
+    assert history_text(parts).endswith(CUT)
     assert utf16_length(parts[-1].text) <= MAX_UNITS
 
 
 @pytest.mark.parametrize("markdown", ["", "  \n ", "\x00", "\u200b", "\u200b\u2060 \ufeff\n"])
 def test_nothing_becomes_a_notice(markdown: str) -> None:
     """An empty message cannot be sent."""
-    assert [part.text for part in plan(markdown, 3)] == [EMPTY_NOTICE]
+    assert [part.text for part in plan(markdown, 3)] == [EMPTY]
 
 
 @pytest.mark.parametrize("blanks", [" " * 9000, "\n" * 9000, " " * 4096])

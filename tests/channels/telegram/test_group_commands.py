@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from relay.channels.telegram import texts
 from tests.channels.scripted_server import Reply
 from tests.channels.telegram.scripted_bot_api import ME, group, ok, private, refused
 from tests.channels.telegram.telegram_harness import running_telegram_server
+from tests.english import english
 
 MEMBER = ok({"user": {"id": 7, "is_bot": False, "first_name": "Ann"}, "status": "member"})
 ADMIN = ok({"user": {"id": 7, "is_bot": False, "first_name": "Ann"}, "status": "administrator"})
@@ -20,13 +20,13 @@ OWNER = ok({"user": {"id": 7, "is_bot": False, "first_name": "Ann"}, "status": "
 @pytest.mark.parametrize(
     ("member", "reply"),
     [
-        (MEMBER, texts.ADMINS_ONLY),
-        (ok({"status": "restricted", "is_member": True}), texts.ADMINS_ONLY),
-        (ok("nonsense"), texts.ADMINS_ONLY),
-        (ADMIN, texts.cleared(0)),
-        (OWNER, texts.cleared(0)),
-        (refused(400, "Bad Request: user not found"), texts.ADMINS_UNKNOWN),
-        (refused(429, "Too Many Requests", retry_after=3), texts.ADMINS_UNKNOWN),
+        (MEMBER, english("telegram-admins-only")),
+        (ok({"status": "restricted", "is_member": True}), english("telegram-admins-only")),
+        (ok("nonsense"), english("telegram-admins-only")),
+        (ADMIN, english("telegram-cleared", count=0)),
+        (OWNER, english("telegram-cleared", count=0)),
+        (refused(400, "Bad Request: user not found"), english("telegram-admins-unknown")),
+        (refused(429, "Too Many Requests", retry_after=3), english("telegram-admins-unknown")),
     ],
 )
 async def test_only_administrators_clear_the_history_of_a_group(tmp_path: Path, member: Reply, reply: str) -> None:
@@ -44,7 +44,7 @@ async def test_an_anonymous_administrator_needs_no_proof(tmp_path: Path) -> None
         update = group(1, "/clear")
         update["message"]["sender_chat"] = update["message"]["chat"]
         await telegram.api.bring(update)
-        assert await telegram.texts(1) == [texts.cleared(0)]
+        assert await telegram.texts(1) == [english("telegram-cleared", count=0)]
         assert telegram.api.made("getChatMember") == []
 
 
@@ -81,6 +81,6 @@ async def test_content_that_cannot_be_read_is_counted(tmp_path: Path) -> None:
     """Its sender is asked for words, and the operator sees how often that happens."""
     async with running_telegram_server(tmp_path) as telegram:
         await telegram.api.bring(private(1, None, voice={"duration": 3}), private(2, None, invented={"blocks": 1}))
-        assert await telegram.texts(2) == [texts.TEXT_ONLY] * 2
+        assert await telegram.texts(2) == [english("telegram-only-text")] * 2
         metrics = (await telegram.client.get("/metrics")).text
         assert 'relay_inbound_total{outcome="not readable",platform="telegram"} 2.0' in metrics

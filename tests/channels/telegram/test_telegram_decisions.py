@@ -10,11 +10,11 @@ import pytest
 from relay.channels.telegram.rendering import render
 from relay.channels.telegram.settings import bot_token, webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
-from relay.channels.telegram.texts import EDITED_HINT, EMPTY_TEXT, TEXT_ONLY
 from relay.config.errors import SettingsError
 from relay.core.messages import Decision, InboundMessage, Kind, User, UserId, UserState
 from telegram_service import TelegramService
 from tests.channels.telegram.scripted_bot_api import TOKEN
+from tests.english import english
 from tests.settings import Settings
 
 SETTINGS = Settings(telegram_bot_token=TOKEN)
@@ -152,7 +152,7 @@ def test_a_mention_added_to_a_group_message_is_a_question(service: TelegramServi
 
 @pytest.mark.parametrize(
     ("kind", "text", "says"),
-    [(Kind.MEDIA, "", TEXT_ONLY), (Kind.TEXT, "", EMPTY_TEXT)],
+    [(Kind.MEDIA, "", english("telegram-only-text")), (Kind.TEXT, "", english("telegram-empty-text"))],
 )
 def test_what_the_model_cannot_answer_gets_a_friendly_word(
     service: TelegramService, kind: Kind, text: str, says: str
@@ -172,7 +172,7 @@ async def test_an_edit_of_a_private_message_without_an_answer_gets_a_hint(servic
     """Only the newest question is answered again; this one was never answered, or long ago."""
     decision = service.decide(said("x", kind=Kind.EDITED), ADA)
     assert decision.resolve is not None
-    assert (await decision.resolve(NoReplies())).reply == EDITED_HINT
+    assert (await decision.resolve(NoReplies())).reply == english("telegram-edited")
 
 
 def test_service_messages_are_met_with_silence(service: TelegramService) -> None:

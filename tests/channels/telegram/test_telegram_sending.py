@@ -10,12 +10,14 @@ import httpx
 import pytest
 
 from relay.channels.telegram.bot_api import refusal
-from relay.channels.telegram.commands import COMMANDS
+from relay.channels.telegram.commands import COMMANDS, descriptions
 from relay.channels.telegram.settings import webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
 from relay.core.messages import InboundMessage, Part, PartId, PartState, UserId
+from relay.texts import ENGLISH
+from relay.texts.sentences import offered_languages
 from telegram_service import TelegramService
 from tests.channels.scripted_server import CUT, Reply, listening
 from tests.channels.telegram.scripted_bot_api import TOKEN, USERNAME, ScriptedBotApi, ok, refused
@@ -382,13 +384,23 @@ async def test_a_probe_tells_whether_sending_works(
 
 
 async def test_the_menu_shows_every_command(service: TelegramService, api: ScriptedBotApi) -> None:
-    """Name and description, in our order; a group is offered what works there, its administrators /clear too."""
+    """Name and description, in our order; a group is offered what works there, its administrators /clear too.
+
+    In English to all, and in each of the other languages to those whose Telegram speaks it.
+    """
     await service.register_commands()
-    asked = {call["scope"]["type"]: call["commands"] for call in api.made("setMyCommands")}
-    assert [(one["command"], one["description"]) for one in asked["default"]] == list(COMMANDS.items())
+    calls = {(call.get("language_code", ENGLISH), call["scope"]["type"]): call for call in api.made("setMyCommands")}
+    assert {language for language, _ in calls} == set(offered_languages())
+    for language in offered_languages():
+        listed = calls[language, "default"]["commands"]
+        assert [(one["command"], one["description"]) for one in listed] == list(descriptions(language).items())
+    assert calls["de", "default"]["commands"][1]["description"] == "Was ich kann"
+    assert "language_code" not in calls[ENGLISH, "default"]
+    asked = {scope: call["commands"] for (language, scope), call in calls.items() if language == ENGLISH}
     names = {scope: {one["command"] for one in commands} for scope, commands in asked.items()}
     assert names["all_chat_administrators"] == COMMANDS.keys() - {"setname"}
-    assert names["all_group_chats"] == COMMANDS.keys() - {"setname", "clear", "model", "export", "forget"}
+    of_admins = {"clear", "language", "model", "export", "forget"}
+    assert names["all_group_chats"] == COMMANDS.keys() - {"setname", *of_admins}
 
 
 async def test_the_webhook_is_set_with_its_secret_and_removed_without_losing_updates(

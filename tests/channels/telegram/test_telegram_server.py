@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from relay.channels.telegram.commands import COMMANDS
-from relay.channels.telegram.texts import LATE_ANSWER
 from relay.config.errors import SettingsError
 from telegram_server import create_app
 from tests.channels.telegram.scripted_bot_api import BOT_ID, TOKEN, USERNAME, group, private, refused
 from tests.channels.telegram.telegram_harness import TelegramHarness, running_telegram_server
+from tests.english import english
 from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -104,7 +104,7 @@ async def test_a_group_that_becomes_a_supergroup_keeps_its_conversation(
 async def test_an_answer_to_an_old_message_begins_with_a_sentence(telegram: TelegramHarness) -> None:
     """It is true for a backlog that Telegram kept for a day."""
     await telegram.api.bring(private(1, "hello", date=int(time.time()) - 80_000))
-    assert (await telegram.texts(1))[0] == f"{LATE_ANSWER}\n\nHello from the model."
+    assert (await telegram.texts(1))[0] == f"{english('telegram-late-answer')}\n\nHello from the model."
 
 
 async def test_typing_is_shown_while_the_model_works(telegram: TelegramHarness) -> None:

@@ -1,0 +1,127 @@
+### العربية. LTR("...") keeps what is typed as it is, such as a command, in its own direction.
+
+language-name = العربية
+language-in-English = Arabic
+# The letters of the language, where others share its script: those of Persian and Urdu are missing.
+language-letters = ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىيٱپچڤڭ
+
+word-more = المزيد
+word-clear = امسح
+word-forget = انساني
+word-language = اللغة
+
+## Every channel
+
+answer-later = لا أستطيع الرد الآن. وصلتني رسالتك وسأرد حالما أستطيع.
+given-up = عذرًا، لم أستطع الرد على رسالتك الأخيرة. أعد إرسالها لاحقًا من فضلك.
+perhaps-lost = ربما لم تصلك رسالتي الأخيرة كاملة. إن نقص شيء فاسألني مرة أخرى.
+stopped-here = توقفت هنا؛ اكتب «تابع» فأكمل
+handed-over = أبلغت أحد الموظفين، وسيرد عليك هنا.
+looks-like-a-machine = يبدو أن جهازين يتراسلان، لذلك سأتوقف عن الرد قليلًا. إن كنت شخصًا فاكتب لاحقًا.
+private = هذا رقم خاص فلا أستطيع الرد. اطلب من صاحبه إضافتك.
+
+cannot-answer = لا أستطيع الرد على هذا. اسأل بطريقة أخرى من فضلك.
+question-too-long = هذه الرسالة طويلة جدًا. أرسل أقصر منها.
+pictures-unsupported = لا أستطيع رؤية الصور بعد. صفها بالكلمات.
+set-up-wrongly = لم أستطع الرد. ليس الخطأ منك: هناك إعداد خاطئ لدي.
+no-usable-answer = لم أحصل على جواب صالح. اسأل بطريقة أخرى من فضلك.
+
+over-day = رسائل كثيرة في يوم واحد! اكتب غدًا من فضلك.
+over-minute = رسائل كثيرة دفعة واحدة! انتظر دقيقة من فضلك.
+over-spending = لا أستطيع الرد أكثر حاليًا. حاول في يوم آخر.
+over-user-spending = هذا كل ما أستطيع إرساله اليوم. اكتب غدًا.
+
+name-empty = يحتاج الاسم إلى حرف واحد على الأقل.
+name-too-long = الاسم طويل جدًا: { $limit } حرفًا على الأكثر.
+name-not-one-line = يجب أن يكون الاسم في سطر واحد دون رموز تحكم.
+name-damaged = وصلت بعض حروف الاسم تالفة.
+name-reserved = عذرًا، { $name } كلمة محجوزة ولا تصلح اسمًا.
+
+language-set = تم: سأكتب لك بالعربية من الآن.
+language-automatic = تم: سأكتب من الآن باللغة التي تستخدمها.
+
+## SMS
+
+sms-introduction = هذا مساعد آلي.
+sms-introduction-of = هذا { $program }، مساعد آلي.
+sms-contact = للتواصل: { $contact }.
+sms-ask-name =
+    مرحبًا! { $introduction } ما اسمك؟ أرسل الاسم= واسمك، مثل: الاسم=سارة
+    أرسل { LTR("STOP") } لإيقاف الرسائل.
+sms-welcome = تشرفنا، { $name }! اسأل ما تشاء. لتغيير اسمك أرسل الاسم= والاسم الجديد.
+sms-renamed = تم! سأناديك { $name } من الآن.
+sms-how-to-name = جرّب هكذا: الاسم=سارة
+sms-back = أهلًا بعودتك! اسأل ما تشاء.
+sms-stopped = لن تصلك رسائل من هذا الرقم. أرسل { LTR("START") } للعودة.
+sms-help =
+    هذا مساعد آلي: أرسل سؤالًا فيرد. أرسل { word-clear } لينسى ما كتبت، أو { word-forget } لينسى اسمك أيضًا، أو { word-language } لاختيار اللغة. أرسل { LTR("STOP") } لإيقاف الرسائل.
+sms-cleared = تم: نسيت ما كتبناه. أرسل { word-forget } لأنسى اسمك أيضًا.
+sms-forgotten = تم: نسيتك ونسيت ما كتبناه.
+sms-only-text = عذرًا، أقرأ النص فقط حاليًا. صفه بالكلمات.
+sms-empty-text = وصلت رسالتك فارغة. أعد إرسالها من فضلك.
+sms-too-long = هذا طويل جدًا: أقل من { $limit } حرف من فضلك.
+sms-empty-answer = عذرًا، لا جواب لدي. قلها بطريقة أخرى.
+sms-cut = قُطع هنا: أطول من الرسائل. اطلب مني المتابعة.
+sms-more = أرسل { word-more } للباقي.
+sms-languages = أكتب لك بالعربية. للغة أخرى أرسل اللغة= وأحد هذه: { $codes }، أو auto للغة التي تستخدمها.
+
+## Telegram
+
+telegram-hello = مرحبًا، **{ $name }**!
+telegram-hello-again = أهلًا بعودتك، **{ $name }**!
+telegram-welcome =
+    { $hello } أنا مساعد آلي: اسألني ما تشاء.
+
+    هل أناديك باسم آخر؟ أرسل { LTR("/setname") } واسمك. { LTR("/help") } يعرض ما أستطيع فعله.
+telegram-welcome-group = مرحبًا! أنا مساعد آلي: اذكرني أو رُدّ عليّ فأجيب. { LTR("/help") } يعرض ما أستطيع فعله.
+telegram-help = اكتب لي كما تكتب لصديق؛ أتذكر رسائلنا الأخيرة.
+telegram-unknown-command = لا أعرف { $command } بين الأوامر. { LTR("/help") } يعرض ما أستطيع فعله.
+telegram-renamed = شكرًا! سأناديك من الآن **{ $name }**.
+telegram-bad-name = جرّب هكذا: { LTR("/setname Sara") }
+telegram-how-to-name = أرسله هكذا: { LTR("/setname Sara") }
+telegram-private-name = أخبرني باسمك في محادثة خاصة معي من فضلك.
+telegram-cleared =
+    { $count ->
+        [0] لم يكن هناك ما أنساه.
+        [one] تم: حذفت رسالة واحدة.
+        [two] تم: حذفت رسالتين.
+        [few] تم: حذفت { $count } رسائل.
+        [many] تم: حذفت { $count } رسالة.
+       *[other] تم: حذفت { $count } رسالة.
+    }
+telegram-topic-cleared = تم: حذفت رسائلنا في هذا الموضوع.
+telegram-facts = **ما أعرفه عنك**
+
+    - الاسم: { $name }
+    - اسم المستخدم في تيليجرام: { $username }
+    - المحادثة: { $chat }
+    - أول ظهور: { $since }
+    - الرسائل المحفوظة: { $count }
+
+    يرى الذكاء الاصطناعي اسمك وآخر ما تبادلناه، { $exchanges } على الأكثر. { LTR("/clear") } يحذف محادثتنا.
+telegram-no-username = لا يوجد
+telegram-only-text = أقرأ النص فقط حاليًا. صفه بالكلمات من فضلك.
+telegram-edited = رأيت أنك عدّلت رسالة. أرد على الرسائل الجديدة فقط، فأعد إرسالها من فضلك.
+telegram-empty-text = نعم؟ اكتب سؤالك فأجيب.
+telegram-late-answer = لم أكن متاحًا حين كتبت هذا، لذلك يصل ردي متأخرًا.
+telegram-nothing-to-stop = لا أكتب شيئًا الآن.
+telegram-admins-only = هذا لمشرفي هذه المجموعة فقط.
+telegram-admins-unknown = لم أستطع معرفة هل أنت مشرف هنا. حاول مرة أخرى من فضلك.
+telegram-cut = كان الجواب أطول، وحُذف الباقي.
+telegram-empty-answer = كان الجواب فارغًا.
+telegram-languages = أكتب لك **بالعربية**. للغة أخرى أرسل { LTR("/language") } ورمزها، مثل { LTR("/language en") }:
+telegram-language-automatic = اللغة التي تستخدمها
+
+## The menu of Telegram
+
+menu-start = إلقاء التحية
+menu-help = ما أستطيع فعله
+menu-stop = إيقاف الجواب الذي أكتبه
+menu-setname = أخبرني باسمك: { LTR("/setname Sara") }
+menu-language = اختيار لغتي
+menu-clear = نسيان محادثتنا
+menu-status = ما أعرفه عنك
+menu-model = أي نموذج ذكاء اصطناعي يجيب
+menu-usage = ما استخدمته اليوم
+menu-export = محادثتنا في ملف: { LTR("/export json") }
+menu-forget = حذف كل ما أحفظه عنك

@@ -1,0 +1,122 @@
+### Deutsch
+
+language-name = Deutsch
+language-in-English = German
+
+word-more = MEHR
+word-clear = VERLAUF LÖSCHEN
+word-forget = VERGISS MICH
+word-language = SPRACHE
+
+## Every channel
+
+answer-later = Ich kann gerade nicht antworten. Ihre Nachricht habe ich und antworte, sobald ich kann.
+given-up = Es tut mir leid, ich konnte Ihre letzte Nachricht nicht beantworten. Bitte senden Sie sie später noch einmal.
+perhaps-lost = Meine letzte Nachricht kam vielleicht nicht vollständig an. Wenn etwas fehlt, fragen Sie bitte noch einmal.
+stopped-here = hier angehalten; schreiben Sie „weiter“, und ich mache weiter
+handed-over = Ich habe jemanden verständigt. Sie bekommen hier Antwort von einem Menschen.
+looks-like-a-machine = Hier scheinen zwei Automaten miteinander zu reden, darum antworte ich eine Weile nicht mehr. Wenn Sie ein Mensch sind, schreiben Sie bitte später noch einmal.
+private = Das ist ein privater Anschluss, darum kann ich nicht antworten. Bitten Sie den Inhaber, Sie aufzunehmen.
+
+cannot-answer = Darauf kann ich nicht antworten. Bitte fragen Sie es anders.
+question-too-long = Diese Nachricht ist zu lang für mich. Bitte senden Sie eine kürzere.
+pictures-unsupported = Bilder kann ich noch nicht ansehen. Bitte beschreiben Sie es in Worten.
+set-up-wrongly = Das konnte ich nicht beantworten. Es liegt nicht an Ihnen: Bei mir ist etwas falsch eingestellt.
+no-usable-answer = Darauf bekam ich keine brauchbare Antwort und habe aufgehört. Bitte fragen Sie es anders.
+
+over-day = Das waren viele Nachrichten für einen Tag! Bitte schreiben Sie morgen wieder.
+over-minute = Das waren viele Nachrichten auf einmal! Bitte warten Sie eine Minute, bevor Sie wieder schreiben.
+over-spending = Ich kann vorerst nicht mehr antworten. Bitte versuchen Sie es an einem anderen Tag.
+over-user-spending = Mehr kann ich Ihnen heute nicht senden. Bitte schreiben Sie morgen wieder.
+
+name-empty = Ein Name braucht mindestens einen Buchstaben.
+name-too-long = Dieser Name ist zu lang: bitte höchstens { $limit } Zeichen.
+name-not-one-line = Ein Name muss in eine Zeile passen, ohne Umbrüche, Tabulatoren und andere Steuerzeichen.
+name-damaged = Einige Zeichen des Namens kamen beschädigt an.
+name-reserved = { $name } hat hier leider eine besondere Bedeutung und kann kein Name sein.
+
+language-set = Erledigt: Ab jetzt schreibe ich Ihnen auf Deutsch.
+language-automatic = Erledigt: Ab jetzt schreibe ich in der Sprache, die Sie verwenden.
+
+## SMS
+
+sms-introduction = Dies ist ein automatischer Assistent.
+sms-introduction-of = Dies ist { $program }, ein automatischer Assistent.
+sms-contact = Kontakt: { $contact }.
+sms-ask-name =
+    Hallo! { $introduction } Wie heißen Sie? Senden Sie name= und Ihren Namen, zum Beispiel: name=Anna
+    Mit STOP bekommen Sie keine SMS mehr.
+sms-welcome = Freut mich, { $name }! Fragen Sie, was Sie wollen. Einen anderen Namen nennen Sie mir mit name= und dem Namen.
+sms-renamed = Erledigt! Ab jetzt nenne ich Sie { $name }.
+sms-how-to-name = Versuchen Sie es so: name=Anna
+sms-back = Willkommen zurück! Fragen Sie, was Sie wollen.
+sms-stopped = Sie bekommen von dieser Nummer keine SMS mehr. Senden Sie START, um zurückzukommen.
+sms-help =
+    Dies ist ein automatischer Assistent: Senden Sie eine Frage, und er antwortet. Mit { word-clear } vergisst er, was Sie schrieben, mit { word-forget } auch Ihren Namen, mit { word-language } wählen Sie die Sprache. Mit STOP bekommen Sie keine SMS mehr.
+sms-cleared = Erledigt: Ich habe vergessen, was wir schrieben. Mit { word-forget } vergesse ich auch Ihren Namen.
+sms-forgotten = Erledigt: Ich habe Sie und alles, was wir schrieben, vergessen.
+sms-only-text = Leider kann ich bisher nur Text lesen. Bitte beschreiben Sie es in Worten.
+sms-empty-text = Ihre SMS kam leer an. Bitte senden Sie sie noch einmal.
+sms-too-long = Das ist zu lang für mich: bitte weniger als { $limit } Zeichen.
+sms-empty-answer = Darauf habe ich leider keine Antwort. Bitte sagen Sie es anders.
+sms-cut = Hier gekürzt: zu lang für SMS. Bitten Sie mich weiterzumachen.
+sms-more = Mit { word-more } kommt der Rest.
+sms-languages = Ich schreibe Ihnen auf Deutsch. Andere Sprachen: senden Sie language= und eines von { $codes }; language=auto ist Ihre eigene.
+
+## Telegram
+
+telegram-hello = Hallo, **{ $name }**!
+telegram-hello-again = Willkommen zurück, **{ $name }**!
+telegram-welcome =
+    { $hello } Ich bin ein automatischer Assistent: Fragen Sie mich, was Sie wollen.
+
+    Soll ich Sie anders nennen? Senden Sie /setname und Ihren Namen. /help zeigt, was ich kann.
+telegram-welcome-group = Hallo! Ich bin ein automatischer Assistent: Erwähnen Sie mich oder antworten Sie mir, dann antworte ich. /help zeigt, was ich kann.
+telegram-help = Schreiben Sie mir wie einem Bekannten; unsere letzten Nachrichten merke ich mir.
+telegram-unknown-command = /{ $command } kenne ich nicht. /help zeigt, was ich kann.
+telegram-renamed = Danke! Ab jetzt nenne ich Sie **{ $name }**.
+telegram-bad-name = Versuchen Sie es so: /setname Anna
+telegram-how-to-name = Senden Sie es so: /setname Anna
+telegram-private-name = Bitte nennen Sie mir Ihren Namen in einem privaten Chat mit mir.
+telegram-cleared =
+    { $count ->
+        [0] Es gab nichts zu vergessen.
+        [one] Erledigt: Ich habe { $count } Nachricht gelöscht.
+       *[other] Erledigt: Ich habe { $count } Nachrichten gelöscht.
+    }
+telegram-topic-cleared = Erledigt: Ich habe unsere Nachrichten in diesem Thema gelöscht.
+telegram-facts = **Was ich über Sie weiß**
+
+    - Name: { $name }
+    - Benutzername bei Telegram: { $username }
+    - Chat: { $chat }
+    - Zuerst gesehen: { $since }
+    - Gespeicherte Nachrichten: { $count }
+
+    Die KI sieht Ihren Namen und unsere letzten Wortwechsel, höchstens { $exchanges }. /clear löscht unser Gespräch.
+telegram-no-username = keiner
+telegram-only-text = Bisher kann ich nur Text lesen. Bitte beschreiben Sie es in Worten.
+telegram-edited = Sie haben eine Nachricht geändert. Ich antworte nur auf neue, bitte senden Sie sie noch einmal.
+telegram-empty-text = Ja? Schreiben Sie Ihre Frage, und ich antworte.
+telegram-late-answer = Als Sie das schrieben, war ich nicht erreichbar, darum kommt meine Antwort spät.
+telegram-nothing-to-stop = Ich schreibe gerade nichts.
+telegram-admins-only = Das können nur Administratoren dieser Gruppe.
+telegram-admins-unknown = Ich konnte nicht feststellen, ob Sie hier Administrator sind. Bitte versuchen Sie es noch einmal.
+telegram-cut = Die Antwort war länger; der Rest wurde weggelassen.
+telegram-empty-answer = Die Antwort war leer.
+telegram-languages = Ich schreibe Ihnen auf **Deutsch**. Für eine andere Sprache senden Sie /language und ihr Kürzel, zum Beispiel /language en:
+telegram-language-automatic = die Sprache, die Sie verwenden
+
+## The menu of Telegram
+
+menu-start = Hallo sagen
+menu-help = Was ich kann
+menu-stop = Die Antwort anhalten, die ich gerade schreibe
+menu-setname = Ihren Namen nennen: /setname Anna
+menu-language = Meine Sprache wählen
+menu-clear = Unser Gespräch vergessen
+menu-status = Was ich über Sie weiß
+menu-model = Welches KI-Modell antwortet
+menu-usage = Was Sie heute verbraucht haben
+menu-export = Unser Gespräch als Datei: /export json
+menu-forget = Alles löschen, was ich über Sie gespeichert habe

@@ -1,0 +1,122 @@
+### Español. What goes by SMS has no letter that GSM-7 lacks (á, í, ó, ú): a text with one costs twice as much.
+
+language-name = Español
+language-in-English = Spanish
+
+word-more = MAS
+word-clear = BORRAR
+word-forget = OLVIDAME
+word-language = IDIOMA
+
+## Every channel
+
+answer-later = Ahora mismo no puedo contestar. Tengo tu mensaje y contesto en cuanto pueda.
+given-up = Lo siento, no pude contestar a tu mensaje anterior. Vuelve a enviarlo dentro de un rato.
+perhaps-lost = Puede que mi mensaje anterior no te llegase completo. Si falta algo, vuelve a preguntarme.
+stopped-here = me detuve aquí; escribe «continúa» y sigo
+handed-over = He avisado a una persona. Te va a contestar por este medio.
+looks-like-a-machine = Parece que se escriben dos programas, por eso dejo de contestar un rato. Si eres una persona, vuelve a escribir luego.
+private = Esto es privado, por eso no puedo contestar. Pide al titular que te agregue.
+
+cannot-answer = No puedo contestar a eso. Prueba a preguntarlo de otra manera.
+question-too-long = Ese mensaje es demasiado largo para el asistente. Manda uno menos largo.
+pictures-unsupported = De momento no puedo ver fotos. Cuenta con palabras lo que muestra.
+set-up-wrongly = No pude contestar a eso. No es culpa tuya: hay algo mal configurado en mi lado.
+no-usable-answer = No tuve respuesta que sirva y dejo de intentarlo. Prueba a preguntarlo de otra manera.
+
+over-day = ¡Son muchos mensajes para hoy! Vuelve a escribir mañana.
+over-minute = ¡Son muchos mensajes a la vez! Espera un minuto antes de volver a escribir.
+over-spending = De momento no puedo contestar a nada nuevo. Vuelve a intentarlo mañana o pasado.
+over-user-spending = Es todo lo que puedo enviarte hoy. Vuelve a escribir mañana.
+
+name-empty = Un nombre necesita al menos una letra.
+name-too-long = Ese nombre es demasiado largo: como mucho { $limit } caracteres.
+name-not-one-line = Un nombre no puede llevar saltos, tabuladores ni otros caracteres de control.
+name-damaged = Algunas letras de ese nombre llegaron mal.
+name-reserved = { $name } tiene un significado especial y por eso no puede ser un nombre.
+
+language-set = Hecho: desde ahora te escribo en español.
+language-automatic = Hecho: desde ahora escribo en la lengua que uses.
+
+## SMS
+
+sms-introduction = Soy un asistente virtual.
+sms-introduction-of = Soy el asistente virtual de { $program }.
+sms-contact = Contacto: { $contact }.
+sms-ask-name =
+    ¡Hola! { $introduction } Dime tu nombre: manda name= y tu nombre, por ejemplo: name=Juan
+    Manda STOP para dejar de recibir mensajes.
+sms-welcome = ¡Encantado, { $name }! Pregunta lo que quieras. Para cambiar tu nombre, manda name= y el nuevo.
+sms-renamed = ¡Hecho! Desde ahora te llamo { $name }.
+sms-how-to-name = Prueba de esta forma: name=Juan
+sms-back = ¡Hola de nuevo! Pregunta lo que quieras.
+sms-stopped = Ya no te enviaremos mensajes. Manda START para volver.
+sms-help =
+    Esto es un asistente virtual: manda una pregunta y contesta. Manda { word-clear } y olvida lo que escribiste, { word-forget } y olvida incluso tu nombre, { word-language } para elegir la lengua. Manda STOP para dejar de recibir mensajes.
+sms-cleared = Hecho: he olvidado lo que escribimos. Manda { word-forget } y olvido incluso tu nombre.
+sms-forgotten = Hecho: te he olvidado y todo lo que escribimos.
+sms-only-text = Lo siento, de momento solo puedo leer texto. Cuenta con palabras lo que es.
+sms-empty-text = Tu mensaje ha llegado sin texto. Vuelve a enviarlo.
+sms-too-long = Es demasiado largo: escribe menos de { $limit } caracteres.
+sms-empty-answer = Lo siento, no tengo respuesta para eso. Prueba a decirlo de otra manera.
+sms-cut = Cortado, demasiado largo para SMS. Pide que siga.
+sms-more = Manda { word-more } para leer el resto.
+sms-languages = Te escribo en español. Para otra lengua manda language= y una de { $codes }; language=auto es la que uses.
+
+## Telegram
+
+telegram-hello = ¡Hola, **{ $name }**!
+telegram-hello-again = ¡Hola de nuevo, **{ $name }**!
+telegram-welcome =
+    { $hello } Soy un asistente automático: pregúntame lo que quieras.
+
+    ¿Quieres que te llame de otra manera? Envía /setname y tu nombre. /help muestra lo que sé hacer.
+telegram-welcome-group = ¡Hola! Soy un asistente automático: menciónenme o respóndanme, y contesto. /help muestra lo que sé hacer.
+telegram-help = Escríbeme como a un amigo; recuerdo nuestros últimos mensajes.
+telegram-unknown-command = No conozco /{ $command }. /help muestra lo que sé hacer.
+telegram-renamed = ¡Gracias! Desde ahora te llamaré **{ $name }**.
+telegram-bad-name = Prueba así: /setname Ana
+telegram-how-to-name = Envíalo así: /setname Ana
+telegram-private-name = Dime tu nombre en un chat privado conmigo, por favor.
+telegram-cleared =
+    { $count ->
+        [0] No había nada que olvidar.
+        [one] Hecho: he borrado { $count } mensaje.
+       *[other] Hecho: he borrado { $count } mensajes.
+    }
+telegram-topic-cleared = Hecho: he borrado nuestros mensajes de este tema.
+telegram-facts = **Lo que sé de ti**
+
+    - Nombre: { $name }
+    - Usuario de Telegram: { $username }
+    - Chat: { $chat }
+    - Visto por primera vez: { $since }
+    - Mensajes guardados: { $count }
+
+    La IA ve tu nombre y nuestros últimos intercambios, { $exchanges } como mucho. /clear borra nuestra conversación.
+telegram-no-username = ninguno
+telegram-only-text = Por ahora solo puedo leer texto. Descríbelo con palabras, por favor.
+telegram-edited = He visto que has editado un mensaje. Solo contesto a mensajes nuevos, así que envíalo otra vez.
+telegram-empty-text = ¿Sí? Escribe tu pregunta y la contesto.
+telegram-late-answer = Cuando escribiste esto no estaba disponible, por eso mi respuesta llega tarde.
+telegram-nothing-to-stop = Ahora no estoy escribiendo nada.
+telegram-admins-only = Eso solo pueden hacerlo los administradores de este grupo.
+telegram-admins-unknown = No he podido averiguar si eres administrador aquí. Inténtalo otra vez.
+telegram-cut = La respuesta era más larga; el resto se ha cortado.
+telegram-empty-answer = La respuesta estaba vacía.
+telegram-languages = Te escribo en **español**. Para otro idioma envía /language y su código, por ejemplo /language en:
+telegram-language-automatic = el idioma que uses
+
+## The menu of Telegram
+
+menu-start = Saludar
+menu-help = Lo que sé hacer
+menu-stop = Detener la respuesta que estoy escribiendo
+menu-setname = Decirme tu nombre: /setname Ana
+menu-language = Elegir mi idioma
+menu-clear = Olvidar nuestra conversación
+menu-status = Lo que sé de ti
+menu-model = Qué modelo de IA contesta
+menu-usage = Lo que has usado hoy
+menu-export = Nuestra conversación como archivo: /export json
+menu-forget = Borrar todo lo que guardo sobre ti

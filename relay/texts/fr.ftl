@@ -1,0 +1,122 @@
+### Français. What goes by SMS has no letter that GSM-7 lacks (ç, â, ê, î, ô, û): a text with one costs twice as much.
+
+language-name = Français
+language-in-English = French
+
+word-more = SUITE
+word-clear = EFFACER
+word-forget = OUBLIEZ-MOI
+word-language = LANGUE
+
+## Every channel
+
+answer-later = Je ne peux pas répondre maintenant. J'ai bien votre message et je réponds dès que possible.
+given-up = Désolé, je n'ai pas pu répondre à votre dernier message. Veuillez le renvoyer plus tard.
+perhaps-lost = Il se peut que mon dernier message ne soit pas arrivé en entier. S'il manque quelque chose, redemandez-moi.
+stopped-here = arrêté ici ; écrivez « continue » et je continue
+handed-over = J'ai prévenu une personne. Elle vous répondra ici.
+looks-like-a-machine = On dirait deux machines qui se parlent, j'arrête donc de répondre un moment. Si vous êtes une personne, écrivez-moi plus tard.
+private = Cette ligne est privée, je ne peux donc pas répondre. Demandez à son titulaire de vous ajouter.
+
+cannot-answer = Je ne peux pas répondre à cela. Essayez de poser la question autrement.
+question-too-long = Ce message est trop long pour moi. Envoyez-en un plus court.
+pictures-unsupported = Je ne peux pas encore regarder les images. Décrivez-la avec des mots.
+set-up-wrongly = Je n'ai pas pu répondre à cela. Vous n'y pouvez rien : il y a chez moi un mauvais réglage.
+no-usable-answer = Je n'ai obtenu aucune réponse utilisable et j'ai cessé d'essayer. Posez la question autrement.
+
+over-day = Cela fait beaucoup de messages pour un jour ! Réécrivez-moi demain.
+over-minute = Cela fait beaucoup de messages à la fois ! Attendez une minute avant de réécrire.
+over-spending = Je ne peux plus répondre pour le moment. Réessayez un autre jour.
+over-user-spending = C'est tout ce que je peux vous envoyer aujourd'hui. Réécrivez-moi demain.
+
+name-empty = Un nom a besoin d'au moins une lettre.
+name-too-long = Ce nom est trop long : { $limit } signes au plus.
+name-not-one-line = Un nom doit tenir sur une ligne, sans saut de ligne, tabulation ni autre signe de commande.
+name-damaged = Certaines lettres de ce nom sont mal arrivées.
+name-reserved = { $name } a ici un sens particulier et ne peut pas servir de nom.
+
+language-set = C'est fait : désormais je vous écris en français.
+language-automatic = C'est fait : désormais j'écris dans la langue que vous utilisez.
+
+## SMS
+
+sms-introduction = Ici un assistant automatique.
+sms-introduction-of = Ici { $program }, un assistant automatique.
+sms-contact = Contact : { $contact }.
+sms-ask-name =
+    Bonjour ! { $introduction } Quel est votre nom ? Envoyez name= et votre nom, par exemple : name=Marie
+    Envoyez STOP pour ne plus recevoir de SMS.
+sms-welcome = Enchanté, { $name } ! Posez-moi vos questions. Pour changer de nom, envoyez name= et le nouveau.
+sms-renamed = C'est fait ! Je vous appelle { $name } désormais.
+sms-how-to-name = Essayez ainsi : name=Marie
+sms-back = Bon retour ! Posez-moi vos questions.
+sms-stopped = Vous ne recevrez plus de SMS de ce numéro. Envoyez START pour revenir.
+sms-help =
+    Ici un assistant automatique : envoyez une question et il répond. Avec { word-clear } il oublie vos messages, avec { word-forget } votre nom aussi, avec { word-language } vous choisissez sa langue. Envoyez STOP pour ne plus recevoir de SMS.
+sms-cleared = C'est fait : j'ai oublié nos messages. Envoyez { word-forget } et j'oublie aussi votre nom.
+sms-forgotten = C'est fait : je vous ai oublié, et nos messages aussi.
+sms-only-text = Désolé, je ne lis que du texte pour le moment. Décrivez-le avec des mots.
+sms-empty-text = Votre SMS est arrivé vide. Veuillez le renvoyer.
+sms-too-long = C'est trop long pour moi : restez sous { $limit } signes.
+sms-empty-answer = Désolé, je n'ai pas de réponse à cela. Essayez de le dire autrement.
+sms-cut = Coupé ici : trop long pour des SMS. Demandez-moi de continuer.
+sms-more = Envoyez { word-more } pour le reste.
+sms-languages = Pour une autre langue, envoyez language= et un de ces codes : { $codes } ; language=auto est celle que vous utilisez.
+
+## Telegram
+
+telegram-hello = Bonjour, **{ $name }** !
+telegram-hello-again = Bon retour, **{ $name }** !
+telegram-welcome =
+    { $hello } Je suis un assistant automatique : demandez-moi ce que vous voulez.
+
+    Dois-je vous appeler autrement ? Envoyez /setname et votre nom. /help montre ce que je sais faire.
+telegram-welcome-group = Bonjour ! Je suis un assistant automatique : mentionnez-moi ou répondez-moi, et je réponds. /help montre ce que je sais faire.
+telegram-help = Écrivez-moi comme à un ami ; je me souviens de nos derniers messages.
+telegram-unknown-command = Je ne connais pas /{ $command }. /help montre ce que je sais faire.
+telegram-renamed = Merci ! Désormais je vous appelle **{ $name }**.
+telegram-bad-name = Essayez ainsi : /setname Marie
+telegram-how-to-name = Envoyez-le ainsi : /setname Marie
+telegram-private-name = Dites-moi votre nom dans une discussion privée avec moi, s'il vous plaît.
+telegram-cleared =
+    { $count ->
+        [0] Il n'y avait rien à oublier.
+        [one] C'est fait : j'ai supprimé { $count } message.
+       *[other] C'est fait : j'ai supprimé { $count } messages.
+    }
+telegram-topic-cleared = C'est fait : j'ai supprimé nos messages de ce sujet.
+telegram-facts = **Ce que je sais de vous**
+
+    - Nom : { $name }
+    - Nom d'utilisateur Telegram : { $username }
+    - Discussion : { $chat }
+    - Première visite : { $since }
+    - Messages gardés : { $count }
+
+    L'IA voit votre nom et nos derniers échanges, { $exchanges } au plus. /clear supprime notre conversation.
+telegram-no-username = aucun
+telegram-only-text = Je ne lis que du texte pour le moment. Décrivez-le avec des mots, s'il vous plaît.
+telegram-edited = J'ai vu que vous avez modifié un message. Je ne réponds qu'aux nouveaux, veuillez donc le renvoyer.
+telegram-empty-text = Oui ? Écrivez votre question et j'y réponds.
+telegram-late-answer = Je n'étais pas joignable quand vous avez écrit ceci, ma réponse arrive donc tard.
+telegram-nothing-to-stop = Je n'écris rien en ce moment.
+telegram-admins-only = Seuls les administrateurs de ce groupe peuvent faire cela.
+telegram-admins-unknown = Je n'ai pas pu savoir si vous êtes administrateur ici. Veuillez réessayer.
+telegram-cut = La réponse était plus longue ; le reste a été coupé.
+telegram-empty-answer = La réponse était vide.
+telegram-languages = Je vous écris en **français**. Pour une autre langue, envoyez /language et son code, par exemple /language en :
+telegram-language-automatic = la langue que vous utilisez
+
+## The menu of Telegram
+
+menu-start = Dire bonjour
+menu-help = Ce que je sais faire
+menu-stop = Arrêter la réponse que j'écris
+menu-setname = Me dire votre nom : /setname Marie
+menu-language = Choisir ma langue
+menu-clear = Oublier notre conversation
+menu-status = Ce que je sais de vous
+menu-model = Quel modèle d'IA répond
+menu-usage = Ce que vous avez utilisé aujourd'hui
+menu-export = Notre conversation en fichier : /export json
+menu-forget = Supprimer tout ce que je garde sur vous

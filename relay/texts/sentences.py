@@ -1,0 +1,69 @@
+"""Words our sentences in the language of a person: one file of Fluent messages each (https://projectfluent.org).
+
+A language is offered when this folder has its file, named by its code (ISO 639-1); `en.ftl` is the model of the others.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from babel import Locale
+from fluent.runtime import FluentBundle
+from fluent.runtime.types import fluent_number
+from fluent.syntax import FluentParser
+
+from relay.texts import ENGLISH
+
+_FOLDER = Path(__file__).parent
+
+
+@cache
+def offered_languages() -> tuple[str, ...]:
+    """The codes of the languages that have a file, English first."""
+    others = {path.stem for path in _FOLDER.glob("*.ftl")} - {ENGLISH}
+    return (ENGLISH, *sorted(others))
+
+
+def localize(key: str, language: str, **values: str | int) -> str:
+    """A sentence of ours in a language; in English where the language is not offered.
+
+    The values are inserted as they are, so a value within Markdown is escaped by the caller. In a language written from
+    right to left each is isolated (U+2068, U+2069), so that a name of another direction does not reorder the sentence.
+    Raises KeyError for an unknown key.
+    """
+    bundle = _bundle(language if language in offered_languages() else ENGLISH)
+    pattern = bundle.get_message(key).value
+    if pattern is None:
+        raise KeyError(key)
+    shown = {name: _shown(value) for name, value in values.items()}
+    text, errors = bundle.format_pattern(pattern, shown)
+    if errors:
+        raise errors[0]
+    return str(text)
+
+
+def has_sentence(key: str, language: str) -> bool:
+    """Whether the file of an offered language has this key; some are needed in few languages."""
+    return _bundle(language).has_message(key)
+
+
+def _shown(value: str | int) -> object:
+    """A number as it is compared with the plural forms, and written without marks between its digits."""
+    return fluent_number(value, useGrouping=False) if isinstance(value, int) else value
+
+
+def _left_to_right(text: Any) -> Any:
+    """The function LTR of the files: Fluent isolates the result of a function, as it does a value."""
+    return text
+
+
+@cache
+def _bundle(language: str) -> FluentBundle:
+    """The sentences of one language, read once; its data of babel takes about a megabyte."""
+    is_right_to_left = Locale(language).text_direction == "rtl"
+    bundle = FluentBundle([language], functions={"LTR": _left_to_right}, use_isolating=is_right_to_left)
+    source = (_FOLDER / f"{language}.ftl").read_text(encoding="utf-8")
+    bundle.add_resource(FluentParser(with_spans=False).parse(source))
+    return bundle

@@ -1,0 +1,121 @@
+### 中文
+
+language-name = 中文
+language-in-English = Chinese
+
+word-more = 更多
+word-clear = 清除
+word-forget = 忘记我
+word-language = 语言
+
+## Every channel
+
+answer-later = 我现在无法回答。您的消息已收到，我会尽快回复。
+given-up = 很抱歉，您上一条消息未能回答。请稍后再发一次。
+perhaps-lost = 我上一条消息可能没有完整送达。如有缺失，请再问我一次。
+stopped-here = 已在此停止；发送“继续”，我会接着写
+handed-over = 我已通知工作人员，他们会在这里回复您。
+looks-like-a-machine = 这像是两台机器在对话，所以我暂时停止回复。如果您是真人，请稍后再发。
+private = 这是私人号码，我无法回答。请联系号主添加您。
+
+cannot-answer = 这个问题我无法回答。请换个方式提问。
+question-too-long = 这条消息太长了。请发短一些的。
+pictures-unsupported = 我还看不了图片。请用文字描述。
+set-up-wrongly = 未能回答。这不是您的问题：我这边有设置错误。
+no-usable-answer = 未能得到可用的回答，已停止尝试。请换个方式提问。
+
+over-day = 今天的消息太多了！请明天再发。
+over-minute = 一次发的消息太多了！请等一分钟再发。
+over-spending = 我暂时不能再回答。请改天再试。
+over-user-spending = 今天只能发这么多。请明天再发。
+
+name-empty = 名字至少要有一个字。
+name-too-long = 名字太长了：请不要超过 { $limit } 个字符。
+name-not-one-line = 名字必须在一行内，不能有换行、制表符或其他控制字符。
+name-damaged = 名字中的一些字符已损坏。
+name-reserved = 抱歉，{ $name } 在这里有特殊含义，不能用作名字。
+
+language-set = 好的：从现在起我用中文写。
+language-automatic = 好的：从现在起我用您使用的语言写。
+
+## SMS
+
+sms-introduction = 这里是自动助手。
+sms-introduction-of = 这里是 { $program } 的自动助手。
+sms-contact = 联系方式：{ $contact }。
+sms-ask-name =
+    您好！{ $introduction }请问怎么称呼您？请发 名字=，例如：名字=小明
+    发送 STOP 不再接收短信。
+sms-welcome = 很高兴认识您，{ $name }！请随便问。改名请发 名字= 和新名字。
+sms-renamed = 好的！以后我叫您 { $name }。
+sms-how-to-name = 请这样再试：名字=小明
+sms-back = 欢迎回来！请随便问。
+sms-stopped = 您不会再收到此号码的短信。发送 START 可恢复。
+sms-help =
+    这是自动助手：发来问题，它会回答。发送 { word-clear } 忘记对话，{ word-forget } 连名字也忘记，{ word-language } 选择语言。发送 STOP 不再接收短信。
+sms-cleared = 好的：我已忘记我们的对话。发送 { word-forget }，我也会忘记您的名字。
+sms-forgotten = 好的：我已忘记您和我们的对话。
+sms-only-text = 抱歉，我目前只能看文字。请用文字描述。
+sms-empty-text = 收到的短信是空的。请再发一次。
+sms-too-long = 太长了：请不要超过 { $limit } 个字符。
+sms-empty-answer = 抱歉，我没有答案。请换个说法。
+sms-cut = 到此截断：短信太长。可以让我继续。
+sms-more = 发送 { word-more } 查看其余内容。
+sms-languages = 我用中文写。其他语言请发 语言= 和 { $codes } 之一；语言=auto 为您使用的语言。
+
+## Telegram
+
+telegram-hello = 您好，**{ $name }**！
+telegram-hello-again = 欢迎回来，**{ $name }**！
+telegram-welcome =
+    { $hello }我是自动助手：请随便问。
+
+    想换个称呼吗？请发 /setname 和您的名字。/help 列出我会做的事。
+telegram-welcome-group = 大家好！我是自动助手：提到我或回复我，我就回答。/help 列出我会做的事。
+telegram-help = 像对朋友一样写给我；我记得我们最近的消息。
+telegram-unknown-command = 我不认识 /{ $command }。/help 列出我会做的事。
+telegram-renamed = 谢谢！以后我叫您 **{ $name }**。
+telegram-bad-name = 请这样试：/setname 小明
+telegram-how-to-name = 请这样发：/setname 小明
+telegram-private-name = 请在和我的私聊中告诉我您的名字。
+telegram-cleared =
+    { $count ->
+        [0] 没有什么可忘记的。
+       *[other] 好的：已删除 { $count } 条消息。
+    }
+telegram-topic-cleared = 好的：已删除此话题中我们的消息。
+telegram-facts = **我所知道的关于您的信息**
+
+    - 名字：{ $name }
+    - Telegram 用户名：{ $username }
+    - 聊天：{ $chat }
+    - 首次出现：{ $since }
+    - 保存的消息：{ $count }
+
+    AI 能看到您的名字和我们最近的对话，最多 { $exchanges } 轮。/clear 删除我们的对话。
+telegram-no-username = 无
+telegram-only-text = 我目前只能看文字。请用文字描述。
+telegram-edited = 我看到您编辑了一条消息。我只回答新消息，请再发一次。
+telegram-empty-text = 在的。请写下您的问题，我来回答。
+telegram-late-answer = 您写这条消息时我无法接收，所以回复晚了。
+telegram-nothing-to-stop = 我现在没有在写。
+telegram-admins-only = 只有本群管理员可以这样做。
+telegram-admins-unknown = 我无法确认您是否是这里的管理员。请再试一次。
+telegram-cut = 回答更长，其余部分已省略。
+telegram-empty-answer = 回答是空的。
+telegram-languages = 我用**中文**写。其他语言请发 /language 和代码，例如 /language en：
+telegram-language-automatic = 您使用的语言
+
+## The menu of Telegram
+
+menu-start = 打个招呼
+menu-help = 我会做什么
+menu-stop = 停止我正在写的回答
+menu-setname = 告诉我您的名字：/setname 小明
+menu-language = 选择我的语言
+menu-clear = 忘记我们的对话
+menu-status = 我知道您的哪些信息
+menu-model = 由哪个 AI 模型回答
+menu-usage = 您今天的用量
+menu-export = 将我们的对话存为文件：/export json
+menu-forget = 删除我保存的关于您的一切
