@@ -21,7 +21,7 @@ WARM := $(COMPILED) $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
 WARM_DEV := $(COMPILED) $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test test-fast crash chaos abuse poison machines fuzz mutants migration bench bench-check bench-growth evals weight check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test test-fast campaigns crash chaos abuse poison machines fuzz mutants migration bench bench-check bench-growth evals weight check format lock upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,9 +52,13 @@ demo: setup ## Start everything with the simulator, whatever is configured.
 doctor: setup ## Check the setup for problems without starting anything.
 	@$(BIN)/python start_all_servers.py --check
 
+PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 # Most tests wait for processes, so four at a time take half the time on two cores; a file stays on one of them, the longest first.
-test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some.
-	@$(COMPILED) $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some. The rules of the repository are checked by `make check`.
+	@$(COMPILED) $(BIN)/python -m pytest $(PARALLEL) -m "not campaign" --ignore tests/repository $(ARGS)
+
+campaigns: setup-dev ## Run the short campaigns: kill -9 at steps of a message, servers of two machines, faults under load, fairness.
+	@$(COMPILED) $(BIN)/python -m pytest $(PARALLEL) -m campaign $(ARGS)
 
 test-fast: setup-dev ## Run the tests without processes and PostgreSQL, few examples of each property.
 	@$(COMPILED) HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
@@ -77,7 +81,7 @@ machines: setup-dev ## Kill servers of two machines behind nginx under load, and
 # The suite and CI try few stories; the many are tried here, with a new random seed in each round.
 fuzz: setup-dev ## Search with random inputs for stories that break a property; prints the one to add. MINUTES=10
 	@end=$$(( $$(date +%s) + 60 * $(or $(MINUTES),10) )); while [ $$(date +%s) -lt $$end ]; do \
-		env -u CI $(BIN)/python -m pytest -m hypothesis -n 2 --dist loadfile -x $(ARGS) \
+		env -u CI HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -m hypothesis -n 2 --dist loadfile -x $(ARGS) \
 		|| { echo "Add what \"Falsifying example\" names as an @example to that test, then correct the code."; exit 1; }; done
 
 # A mutant is checked by the tests that call its function. [tool.mutmut] in pyproject.toml lists the modules and the tests.

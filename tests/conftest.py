@@ -24,9 +24,15 @@ from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 # How long an example takes says how busy the machine is. Where a change has to pass, every run tries the same examples.
+# Many examples, with random seeds, are the task of `make fuzz`.
 settings.register_profile(
-    "relay", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+    "relay",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+    max_examples=50,
 )
+settings.register_profile("fuzz", settings.get_profile("relay"), max_examples=200)
 # `make test-fast` tries few examples of each property.
 settings.register_profile("fast", settings.get_profile("relay"), max_examples=10)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "relay"))

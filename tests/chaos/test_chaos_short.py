@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.campaign import CampaignOptions, campaign
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.campaign]
 
 
 async def test_nothing_is_lost_doubled_or_out_of_order_while_processes_die_and_providers_fail(tmp_path: Path) -> None:

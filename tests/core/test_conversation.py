@@ -12,8 +12,16 @@ from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure, 
 from relay.core.messages import Answer, InboundMessage, Kind, Outcome, PlannedPart
 from relay.storage import queries
 from relay.storage.schema import conversations, inbound, outbound
+from tests.core.conftest import EmptyDatabase
 from tests.core.harness import ANN, BOB, CAT, NewRelay, RelayHarness, ScriptedModel
 from tests.english import english
+
+
+@pytest.fixture
+def empty_database(sqlite_database: EmptyDatabase) -> EmptyDatabase:
+    """One database is enough: what a conversation decides is the same on both, and the verbs have tests on each."""
+    return sqlite_database
+
 
 AWAY = ModelError(ModelFailure.UNAVAILABLE, "connection refused")
 

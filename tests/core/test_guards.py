@@ -14,9 +14,17 @@ from relay.core.errors import ModelError, ModelFailure
 from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, SAME_WORDS, looks_like_a_loop, not_invited, over_limit
 from relay.core.messages import HistoryMessage, Kind, Limit, Outcome, Usage, UserId, UserState
 from relay.storage.schema import inbound
+from tests.core.conftest import EmptyDatabase
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
 from tests.english import english
 from tests.settings import Settings
+
+
+@pytest.fixture
+def empty_database(sqlite_database: EmptyDatabase) -> EmptyDatabase:
+    """One database is enough: what the limits refuse is the same on both, and the verbs have tests on each."""
+    return sqlite_database
+
 
 LIMITS = Settings(messages_per_minute=3, messages_per_day=10)
 

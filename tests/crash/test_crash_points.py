@@ -18,7 +18,7 @@ from tests.crash.runs import ServerRuns, audit, end_from_outside, inject_fault, 
 from tests.ports import Ports
 from tests.simulator.running_simulator import RunningSimulator, running_simulator
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.campaign]
 
 CASES = list(cases(whole=os.environ.get("CRASH_POINTS") == "all"))
 LINES_OF_TWO_PARTS = {Ingress.SMS: 14, Ingress.POLLING: 35, Ingress.WEBHOOK: 35}

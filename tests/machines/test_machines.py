@@ -13,7 +13,7 @@ from tests.product.running_product import Phone
 from tests.product.scripted_model import ScriptedModel
 from tests.running_postgresql import Postgresql, running_postgresql
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.campaign]
 
 QUESTIONS = [f"question {number}" for number in range(1, 6)]
 ANSWERS = [f"You said: {question}" for question in QUESTIONS]

@@ -1,6 +1,6 @@
 """End to end: however many users are busy, and however long their answers are, another one waits for one round.
 
-With FAIRNESS=full there are 40 busy users and 60 chats instead of 16 and 24, which takes some minutes.
+With FAIRNESS=full there are 40 busy users and 60 chats instead of 10 and 10, which takes some minutes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pytest
 from tests.product.running_product import Phone, RunningProduct
 from tests.product.scripted_model import Messages, ScriptedModel, echo
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.campaign]
 
 SLOTS = 4
 PARTS = 10
 CHANNELS = ("sms", "telegram")
-BUSY, CHATS = (40, 60) if os.environ.get("FAIRNESS") == "full" else (16, 24)
+BUSY, CHATS = (40, 60) if os.environ.get("FAIRNESS") == "full" else (10, 10)
 
 
 @pytest.fixture(scope="module")

@@ -46,8 +46,8 @@ class Found:
 
 @cache
 def make_app(server: str, settings: frozenset[tuple[str, Any]] = frozenset()) -> FastAPI:
-    """The app of one server in try-out mode with these settings on top; not started."""
-    simulated = Settings(simulated=True).for_simulator()
+    """The app of one server in try-out mode with these settings on top, and all that it may host; not started."""
+    simulated = Settings(simulated=True).for_simulator().model_copy(update={"whatsapp_number": "+15550100001"})
     app = importlib.import_module(server).create_app(simulated.model_copy(update=dict(settings)))
     assert isinstance(app, FastAPI)
     return app
