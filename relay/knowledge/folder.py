@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from relay.core.documents import ENDINGS, ExtractionError, extract
 from relay.core.faq_file import FaqError, read_faq
-from relay.knowledge.extract import ENDINGS, ExtractionError, extract
 from relay.knowledge.passages import Passage, cut
 
 log = logging.getLogger("relay.knowledge")

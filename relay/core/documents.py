@@ -1,6 +1,6 @@
 """The text of PDF, Word and HTML files, read by a process of its own with limits of time and memory.
 
-A damaged or hostile file can end that process (relay.knowledge.readers), not a server.
+A damaged or hostile file can end that process (relay.core.document_readers), not a server.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ class ExtractionError(Exception):
     """The file has no text for us; the message is a sentence for the operator."""
 
 
-def extract(path: Path) -> str:
-    """The text of a file as Markdown. Blocks for up to MAX_SECONDS. Raises ExtractionError."""
-    command = [sys.executable, "-m", "relay.knowledge.readers", str(path.resolve())]
+def extract(path: Path, ending: str = "", *, seconds: float = MAX_SECONDS) -> str:
+    """The text of a file as Markdown. Blocks for up to `seconds`. Raises ExtractionError.
+
+    ending: one of ENDINGS, where the name of the file has none.
+    """
+    command = [sys.executable, "-m", "relay.core.document_readers", str(path.resolve()), ending or path.suffix.lower()]
     try:
-        done = subprocess.run(command, cwd=_ROOT, capture_output=True, timeout=MAX_SECONDS, check=False)  # noqa: S603
+        done = subprocess.run(command, cwd=_ROOT, capture_output=True, timeout=seconds, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:
-        raise ExtractionError(f"reading it took longer than {MAX_SECONDS} seconds") from None
+        raise ExtractionError(f"reading it took longer than {seconds:g} seconds") from None
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise ExtractionError(f"it cannot be read: {last[:200] or 'its reader was ended'}")

@@ -1,10 +1,11 @@
-"""Prints the text of a PDF, Word or HTML file as Markdown: `python -m relay.knowledge.readers FILE`.
+"""Prints the text of a PDF, Word or HTML file as Markdown: `python -m relay.core.document_readers FILE ENDING`.
 
 Only the process of one file imports the libraries. On failure the last line on stderr gives the reason; status 1.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,16 +23,18 @@ except ImportError:  # on Windows, which has no such limits
 MAX_PAGES = 500
 MAX_MEMORY_BYTES = 2**30
 MAX_CPU_SECONDS = 60
+MAX_CHARS = 5_000_000
+"""More is cut: the process that reads the output has no limit of memory."""
 
 
 def main() -> None:
-    """Print the text of the file that the argument names."""
+    """Print the text of the file that the first argument names; the second says which kind it is."""
+    logging.disable()  # a damaged PDF may be good for a million warnings
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
         resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
-    path = Path(sys.argv[1])
-    text = _READERS[path.suffix.lower()](path)
-    sys.stdout.buffer.write(text.encode(errors="replace"))
+    text = _READERS[sys.argv[2]](Path(sys.argv[1]))
+    sys.stdout.buffer.write(text[:MAX_CHARS].encode(errors="replace"))
 
 
 def _pdf(path: Path) -> str:
