@@ -23,10 +23,12 @@ from relay.core.http_client import open_http_client
 from relay.simulator.control_api import control_routes
 from relay.simulator.page_routes import page_routes
 from relay.simulator.provider_api import ConnectionCutMiddleware
+from relay.simulator.sent_files import MAX_FILE_BYTES
 from relay.simulator.services import Simulator
 from relay.simulator.telegram_api import telegram_routes
 from relay.simulator.twilio_api import TwilioApi
 from relay.web.app import add_common_routes, build_app
+from relay.web.errors import BodyLimit
 from relay.web.serve import run_server
 
 LOOPBACK = "127.0.0.1"
@@ -52,7 +54,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def ready() -> dict[str, Any]:
         return {"ready": True, "simulated": True, "people": len(simulator.world.people.all)}
 
-    app = build_app("Simulator", settings, lifespan, description=DESCRIPTION)
+    uploads = {"/sim/files": BodyLimit(MAX_FILE_BYTES, "the simulator")}
+    app = build_app("Simulator", settings, lifespan, description=DESCRIPTION, body_limits=uploads)
     app.add_middleware(ConnectionCutMiddleware)
     app.include_router(page_routes())
     app.include_router(control_routes(simulator))

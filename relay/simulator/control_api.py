@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
@@ -19,7 +19,7 @@ from relay.simulator.control_bodies import ButtonPress, ChatOnly, NewGroup, NewP
 from relay.simulator.faults import FaultSpec
 from relay.simulator.services import Simulator
 from relay.simulator.twilio_rules import is_phone_number
-from relay.simulator.world import SimulatorOptions
+from relay.simulator.world import SimulatorOptions, World
 from relay.web.access import ADMIN
 from relay.web.errors import ApiError
 
@@ -35,6 +35,7 @@ def control_routes(simulator: Simulator) -> APIRouter:
     _add_people(routes, simulator)
     _add_sms(routes, simulator)
     _add_telegram(routes, simulator)
+    _add_files(routes, simulator.world)
     _add_transcripts(routes, simulator)
     _add_faults(routes, simulator)
     _add_state(routes, simulator)
@@ -130,6 +131,24 @@ def _add_telegram(routes: APIRouter, simulator: Simulator) -> None:
     async def migrate(body: ChatOnly) -> dict[str, Any]:
         update_id, new = phones.migrate(body.chat_id)
         return {"update_id": update_id, "new_chat_id": new}
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+def _add_files(routes: APIRouter, world: World) -> None:
+    @routes.post("/files", status_code=201, summary="Put a file on the phones, to be sent; the body is its content.")
+    async def upload(request: Request, name: Annotated[str, Query(max_length=200)] = "") -> dict[str, Any]:
+        media_type = request.headers.get("content-type", "").partition(";")[0] or "application/octet-stream"
+        file = world.files.add(await request.body(), media_type, name)
+        return {"file": file.id, "media_type": media_type, "size": len(file.content)}
+
+    @routes.get("/files/{file}", summary="A file that was put on the phones.")
+    async def download(file: str) -> Response:
+        found = world.files.find(file)
+        if found is None:
+            raise ApiError(404, "there is no such file", "files are forgotten at a reset")
+        return found.response()
 
 
 # -- transcripts -----------------------------------------------------------------------------------------------------

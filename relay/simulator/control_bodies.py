@@ -18,7 +18,19 @@ def _encodable(text: str) -> str:
 
 ChatId = Annotated[int, Field(ge=-(10**15), le=10**15)]
 UnicodeText = Annotated[str, AfterValidator(_encodable)]
-Kind = Literal["text", "photo", "sticker", "voice", "video", "document", "location", "contact", "channel_post"]
+Kind = Literal[
+    "text",
+    "photo",
+    "sticker",
+    "voice",
+    "audio",
+    "video",
+    "video_note",
+    "document",
+    "location",
+    "contact",
+    "channel_post",
+]
 
 
 class RequestBody(BaseModel):
@@ -45,18 +57,24 @@ class SmsText(RequestBody):
     sender: str = Field(alias="from", min_length=1)
     body: UnicodeText = ""
     media: list[str] = Field(default_factory=list, max_length=10)
+    files: list[str] = Field(default_factory=list, max_length=10)
     sid: str | None = Field(None, min_length=1, max_length=64)
     unsigned: bool = False
     opt_out_type: Literal["STOP", "START", "HELP"] | None = None
 
 
 class TelegramText(RequestBody):
-    """A message of a person; `"photo": true` is the same as `"kind": "photo"`, and so for the other kinds."""
+    """A message of a person; `"photo": true` is the same as `"kind": "photo"`, and so for the other kinds.
+
+    file: the id of an uploaded file that goes along. album: an id that the pictures of one album share.
+    """
 
     chat_id: ChatId
     text: UnicodeText = ""
     caption: UnicodeText = ""
     kind: Kind = "text"
+    file: str | None = None
+    album: str | None = Field(None, min_length=1, max_length=64)
     sender: ChatId | None = Field(None, alias="from")
     edit_of: int | None = None
     reply_to: int | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -17,9 +16,6 @@ log = logging.getLogger("simulator")
 
 _TRANSPORT = "simulator.transport"
 _HALF_A_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Ga"
-_ONE_PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPj/HwADBwIAMCbHYQAAAABJRU5ErkJggg=="
-)
 
 
 class ApiRefusal(Exception):
@@ -32,11 +28,6 @@ class ApiRefusal(Exception):
 def utf16_units(text: str) -> int:
     """Length in UTF-16 units: Telegram's unit of entities, and the strict reading of Twilio's "characters"."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
-def picture() -> Response:
-    """The content of every picture that a person sends."""
-    return Response(_ONE_PIXEL, media_type="image/png")
 
 
 async def read_form(request: Request) -> list[tuple[str, str]]:

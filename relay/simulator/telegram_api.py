@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
 from relay.simulator.faults import Fault
-from relay.simulator.provider_api import picture, respond
+from relay.simulator.provider_api import respond
 from relay.simulator.telegram_methods import BotApi
 from relay.simulator.telegram_params import BotError, json_response, read_params, too_many_requests
 from relay.simulator.world import World
@@ -54,8 +54,14 @@ def telegram_routes(world: World, bot: BotApi) -> APIRouter:
 
     @routes.get("/file/bot{token}/{path:path}", summary="A file that a person sent.")
     async def download(token: str, path: str) -> Response:
-        if not same_secret(token, SIMULATED_BOT_TOKEN) or not path.startswith("photos/simulated-"):
+        file = world.files.find(path.removeprefix("files/"))
+        if not same_secret(token, SIMULATED_BOT_TOKEN) or file is None:
             return BotError(404, "Not Found").response()
-        return picture()
+        fault = world.faults.match("telegram", "file", file.name)
+
+        async def work() -> Response:
+            return file.response()
+
+        return await respond(world, fault, work, _fault_error)
 
     return routes

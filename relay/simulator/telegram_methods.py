@@ -19,6 +19,7 @@ from relay.simulator.transcripts import Draft
 from relay.simulator.world import World
 
 DELETE_SECONDS = 48 * 3600
+MAX_DOWNLOAD_BYTES = 20_000_000  # of getFile
 Result = Any
 Method = Callable[[Params], Result] | Callable[[Params], Awaitable[Result]]
 
@@ -227,10 +228,13 @@ class BotApi:
         return {"user": self._chats.user(person), "status": "creator" if is_owner else "member", **extra}
 
     def get_file(self, params: Params) -> Result:
-        file_id = params.text("file_id")
-        if not file_id.startswith("simulated-"):
+        file = self._world.files.find(params.text("file_id"))
+        if file is None:
             raise bad_request("invalid file_id")
-        return {"file_id": file_id, "file_unique_id": file_id, "file_size": 70, "file_path": f"photos/{file_id}.png"}
+        if len(file.content) > MAX_DOWNLOAD_BYTES:
+            raise bad_request("file is too big")
+        about = {"file_id": file.id, "file_unique_id": file.id, "file_size": len(file.content)}
+        return {**about, "file_path": f"files/{file.id}"}
 
     def log_out(self, _: Params) -> Result:
         return True

@@ -7,6 +7,7 @@ from typing import Any
 from relay.channels.telegram.spec import TELEGRAM
 from relay.simulator.control_bodies import TelegramText
 from relay.simulator.people import Person
+from relay.simulator.sent_files import SAMPLE, SentFile
 from relay.simulator.telegram_chats import Chats
 from relay.simulator.telegram_entities import found_in
 from relay.simulator.telegram_methods import BotApi
@@ -14,7 +15,7 @@ from relay.simulator.telegram_updates import UpdateQueue
 from relay.simulator.world import World
 from relay.web.errors import ApiError
 
-_FILE: dict[str, Any] = {"file_id": "simulated-file", "file_unique_id": "simulated-file", "file_size": 70}
+_FILE: dict[str, Any] = {"file_id": SAMPLE.id, "file_unique_id": SAMPLE.id, "file_size": len(SAMPLE.content)}
 _CONTENT: dict[str, dict[str, Any]] = {
     "photo": {"photo": [{**_FILE, "width": 90, "height": 90}, {**_FILE, "width": 320, "height": 320}]},
     "sticker": {
@@ -29,11 +30,34 @@ _CONTENT: dict[str, dict[str, Any]] = {
         }
     },
     "voice": {"voice": {**_FILE, "duration": 3, "mime_type": "audio/ogg"}},
+    "audio": {"audio": {**_FILE, "duration": 3, "mime_type": "audio/mpeg", "title": "song"}},
+    "video_note": {"video_note": {**_FILE, "length": 240, "duration": 3}},
     "video": {"video": {**_FILE, "width": 320, "height": 240, "duration": 3, "mime_type": "video/mp4"}},
     "document": {"document": {**_FILE, "file_name": "notes.pdf", "mime_type": "application/pdf"}},
     "location": {"location": {"latitude": 52.52, "longitude": 13.405}},
     "contact": {"contact": {"phone_number": "+12025550199", "first_name": "Sam"}},
 }
+
+
+_NAMED = {"document", "audio", "video"}
+"""Kinds whose files have a name; of the others only the content travels."""
+
+
+def _content_of(kind: str, file: SentFile | None, album: str | None) -> dict[str, Any] | None:
+    """The fields of a message with this file, or with a sample of its kind."""
+    content = _CONTENT.get(kind)
+    if content is None:
+        return None
+    if file is not None:
+        own = {"file_id": file.id, "file_unique_id": file.id, "file_size": len(file.content)}
+        if kind in _NAMED:
+            own |= {"mime_type": file.media_type, "file_name": file.name or kind}
+        content = {key: _with(value, own) for key, value in content.items()}
+    return {**content, "media_group_id": album} if album else content
+
+
+def _with(value: Any, own: dict[str, Any]) -> Any:
+    return [{**one, **own} for one in value] if isinstance(value, list) else {**value, **own}
 
 
 def _not_found(sentence: str) -> ApiError:
@@ -65,6 +89,9 @@ class TelegramPhones:
         person.started = True
         group = self._world.people.groups.get(body.chat_id)
         is_post = body.kind == "channel_post"
+        file = self._world.files.find(body.file) if body.file else None
+        if body.file and file is None:
+            raise _not_found(f"there is no file {body.file}")
         if is_post:
             group = group or self._world.people.add_group("Channel", chat_id=body.chat_id)
             group.kind = "channel"
@@ -73,11 +100,12 @@ class TelegramPhones:
             body.text or body.caption,
             person,
             entities=body.entities,
-            content=_CONTENT.get(body.kind),
+            content=_content_of(body.kind, file, body.album),
             kind=body.kind,
             reply_to=body.reply_to,
             thread=body.thread,
         )
+        message.bubble.sent_files = [file.id] if file else []
         update = {"channel_post" if is_post else "message": self._chats.to_json(message)}
         update_id = self._updates.put(update, body.chat_id, text=message.bubble.text, bubble=message.bubble)
         return update_id, message.message_id

@@ -39,6 +39,7 @@ class PhoneBubble:
     deleted: bool = False
     kind: str = "text"
     media: list[str] = field(default_factory=list)
+    sent_files: list[str] = field(default_factory=list)
     part_key: str | None = None
     author: str | None = None
     reply_to: int | None = None

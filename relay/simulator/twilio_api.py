@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
 from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
 from relay.simulator.faults import Fault
-from relay.simulator.provider_api import picture, read_form, respond
+from relay.simulator.provider_api import read_form, respond
+from relay.simulator.sent_files import SAMPLE
 from relay.simulator.twilio_messages import ACCOUNT_PATH, API_VERSION, paged, rfc2822
 from relay.simulator.twilio_network import TwilioNetwork
 from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, check_message, code_for, send_at
@@ -21,6 +22,7 @@ from relay.simulator.world import SimulatorOptions, World
 from relay.web.access import PUBLIC
 from relay.web.token_guard import same_secret
 
+STORE_PATH = "/media.twiliocdn.com"
 NUMBER_SID = "PN" + "51" * 16
 _AUTHORIZATION = "Basic " + base64.b64encode(f"{SIMULATED_ACCOUNT_SID}:{SIMULATED_AUTH_TOKEN}".encode()).decode()
 
@@ -50,6 +52,8 @@ class TwilioApi:
     def routes(self) -> APIRouter:
         """The routes, with HTTP basic authentication; `method` is what a fault can name."""
         routes = APIRouter(prefix=f"/{API_VERSION}/Accounts/{{account_sid}}", dependencies=[PUBLIC], tags=["Twilio"])
+        store = APIRouter(tags=["Twilio"])
+        store.get(f"{STORE_PATH}/{{file}}", dependencies=[PUBLIC], summary="Twilio's store of media.")(self.stored)
 
         def add(verb: str, path: str, method: str, operation: Operation, summary: str) -> None:
             async def answer(request: Request) -> Response:
@@ -72,7 +76,8 @@ class TwilioApi:
         add("GET", "/Balance.json", "balance", self.balance, "The account's balance.")
         add("GET", "/IncomingPhoneNumbers.json", "numbers", self.numbers, "The account's numbers.")
         add("POST", "/IncomingPhoneNumbers/{sid}.json", "numbers.update", self.update_number, "Set a number's webhook.")
-        return routes
+        store.include_router(routes)
+        return store
 
     async def _answer(self, request: Request, method: str, operation: Operation) -> Response:
         """Run the operation for an authenticated request, under the first fault that matches, and count it."""
@@ -149,8 +154,28 @@ class TwilioApi:
         del self._network.messages[message.sid]
         return Response(status_code=204)
 
-    async def media(self, _: Request) -> Response:
-        return picture()
+    async def media(self, request: Request) -> Response:
+        """Redirect to the store, as Twilio does."""
+        files = self._network.messages[request.path_params["sid"]].bubble.sent_files
+        try:
+            number = int(request.path_params["media"].removeprefix("ME"), 16)
+        except ValueError:
+            raise TwilioRefusal(20404) from None
+        file_id = files[number] if number < len(files) else SAMPLE.id
+        return RedirectResponse(f"{STORE_PATH}/{file_id}", 307)
+
+    async def stored(self, request: Request, file: str) -> Response:
+        """The content of a medium. Like Twilio's store it takes signed addresses, and refuses other credentials."""
+        found = self._world.files.find(file)
+        if "authorization" in request.headers or found is None:
+            status = 400 if found else 404
+            return Response("<Error><Code>InvalidArgument</Code></Error>", status, media_type="text/xml")
+        fault = self._world.faults.match("twilio", "media.store", found.name)
+
+        async def work() -> Response:
+            return found.response()
+
+        return await respond(self._world, fault, work, _fault_error)
 
     async def account(self, _: Request) -> Response:
         about = {

@@ -48,6 +48,7 @@ class TwilioNetwork:
         sender: str,
         sid: str | None = None,
         media: Sequence[str] = (),
+        files: Sequence[str] = (),
         callback: str = "",
         service_sid: str | None = None,
     ) -> TextMessage:
@@ -60,6 +61,7 @@ class TwilioNetwork:
         else:
             bubble = PhoneBubble(SMS, person.phone_number, "in" if inbound else "out", body, sid, status, sender)
             bubble.media, bubble.kind = list(media), "text" if body or not media else "media"
+            bubble.sent_files = list(files)
             bubble.part_key = next(iter(parse_qs(urlsplit(callback).query).get("part", ())), None)
             self._world.transcripts.add(bubble)
         now = self._world.clock()
@@ -165,15 +167,21 @@ class TwilioNetwork:
         body: str,
         *,
         media: Sequence[str] = (),
+        files: Sequence[str] = (),
         sid: str | None = None,
         unsigned: bool = False,
         opt_out_type: str | None = None,
     ) -> tuple[str, WebhookOutcome]:
-        """Deliver a person's text to the webhook; returns its MessageSid and the outcome. Never raises."""
+        """Deliver a person's text to the webhook; returns its MessageSid and the outcome. Never raises.
+
+        media: types of attachments that have a sample as their content. files: ids of attachments that were uploaded.
+        """
         person = self._world.people.with_phone(sender)
         while utf16_units(body) > MAX_UNITS:
             body = body[:-1]
-        message = self._add("inbound", person, body, "received", sender="person", sid=sid, media=media)
+        sent = [file for one in files if (file := self._world.files.find(one))]
+        types, ids = [*(file.media_type for file in sent), *media], [file.id for file in sent]
+        message = self._add("inbound", person, body, "received", sender="person", sid=sid, media=types, files=ids)
         form = self._inbound_form(message)
         if opt_out_type:
             form["OptOutType"] = opt_out_type

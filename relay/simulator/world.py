@@ -17,6 +17,7 @@ from relay.channels.sms.settings import SmsSettings
 from relay.config.settings import Settings
 from relay.simulator.faults import ActiveFaults, Seconds
 from relay.simulator.people import People
+from relay.simulator.sent_files import SentFiles
 from relay.simulator.transcripts import Transcripts
 
 log = logging.getLogger("simulator")
@@ -53,6 +54,7 @@ class World:
 
     def _renew(self) -> None:
         self.people = People(functools.partial(self.transcripts.announce, "people"))
+        self.files = SentFiles()
         self.counters: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def reset(self, seed: int | None = None) -> None:

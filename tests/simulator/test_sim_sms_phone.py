@@ -49,8 +49,25 @@ def test_pictures_come_as_urls_that_can_be_read(sim: RunningSimulator, hook: Rec
     assert form["MessageSid"].startswith("MM")
     path = form["MediaUrl0"].removeprefix(sim.base)
     assert sim.http.get(path).status_code == 401
-    answer = sim.http.get(path, auth=(form["AccountSid"], SIMULATED_AUTH_TOKEN))
-    assert answer.content.startswith(b"\x89PNG")
+    account = (form["AccountSid"], SIMULATED_AUTH_TOKEN)
+    store = sim.http.get(path, auth=account).headers["location"]
+    assert sim.http.get(store).content.startswith(b"\x89PNG")
+    assert sim.http.get(store, auth=account).status_code == 400, "the store refuses a second kind of credentials"
+
+
+def test_a_file_of_the_tester_is_sent_and_served_as_it_is(sim: RunningSimulator, hook: Receiver) -> None:
+    """By both providers; in the browser it is no page, whatever is in it."""
+    content, headers = b"<svg><script>alert(1)</script></svg>" * 50_000, {"Content-Type": "image/svg+xml"}
+    file = sim.http.post("/sim/files?name=x.svg", content=content, headers=headers).json()["file"]
+    text(sim, "look", files=[file])
+    form = hook.next().form
+    assert (form["NumMedia"], form["MediaContentType0"]) == ("1", "image/svg+xml")
+    path = form["MediaUrl0"].removeprefix(sim.base)
+    store = sim.http.get(path, auth=(form["AccountSid"], SIMULATED_AUTH_TOKEN)).headers["location"]
+    assert sim.http.get(store).content == content
+    shown = sim.http.get(f"/sim/files/{file}")
+    assert (shown.content, shown.headers["content-disposition"]) == (content, "attachment")
+    assert "sandbox" in shown.headers["content-security-policy"]
 
 
 def test_a_repeated_sid_is_one_bubble(sim: RunningSimulator, hook: Receiver) -> None:

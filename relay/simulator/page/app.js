@@ -1,6 +1,6 @@
 // The page: who is chosen, what the two phones show, and the live stream that keeps them so.
 
-import { get, post } from "/page/api.js";
+import { get, post, upload } from "/page/api.js";
 import { setUpFaults, showFaults } from "/page/faults.js";
 import { Phone, setUpComposer } from "/page/phones.js";
 import { element } from "/page/render.js";
@@ -155,9 +155,9 @@ function setUpPeople() {
 
 // -- writing -------------------------------------------------------------------------------------------------------
 
-async function sendSms(body, media = []) {
+async function sendSms(body, files = []) {
   try {
-    const result = await post("sms/send", { from: state.person.phone_number, body, media });
+    const result = await post("sms/send", { from: state.person.phone_number, body, files });
     if (result.error) report(new Error(`The text was not taken: ${result.error}. Is the SMS server running?`));
     else if (result.webhook_status >= 400) report(new Error(`The webhook answered ${result.webhook_status}.`));
     await loadPeople();  // a STOP or START has changed what may be sent
@@ -195,11 +195,49 @@ function drawMenu() {
     element("b", {}, label), element("span", {}, detail));
   const commands = (state.bot.commands || []).map((one) =>
     item(`/${one.command}`, one.description, () => sendTelegram({ text: `/${one.command}` })));
-  const kinds = ["photo", "sticker", "voice", "document", "location"].map((kind) =>
-    item(kind, "send one", () => sendTelegram({ kind })));
+  const kinds = [
+    ...["photo", "voice", "document"].map((kind) => item(kind, "choose a file", () => chooseForTelegram(kind))),
+    ...["sticker", "location"].map((kind) => item(kind, "send one", () => sendTelegram({ kind }))),
+  ];
   byId("telegram-commands").replaceChildren(
     element("p", {}, commands.length ? "Commands" : "The bot has no command menu yet"), ...commands,
     element("p", {}, "Attach"), ...kinds);
+}
+
+const CHOICES = { photo: "image/*", voice: "audio/*", document: "" };
+
+function chooseForTelegram(kind) {
+  const input = byId("telegram-file");
+  input.dataset.kind = kind;
+  input.accept = CHOICES[kind];
+  input.click();
+}
+
+// What is written goes along as the caption; several photos are an album.
+async function sendChosen(input, send) {
+  const chosen = [...input.files].slice(0, 10);
+  input.value = "";
+  try {
+    const files = [];
+    for (const file of chosen) files.push(await upload(file));
+    if (files.length) await send(files);
+  } catch (problem) {
+    report(problem);
+  }
+}
+
+function taken(input) {
+  const text = input.value;
+  input.value = "";
+  return text;
+}
+
+async function sendTelegramFiles(kind, files) {
+  const album = files.length > 1 ? { album: `${Date.now()}` } : {};
+  const caption = taken(byId("telegram-input"));
+  for (const [number, file] of files.entries()) {
+    await sendTelegram({ kind, file, ...album, ...(number === 0 ? { caption } : {}) });
+  }
 }
 
 function toggleMenu(open) {
@@ -213,11 +251,11 @@ function toggleMenu(open) {
 function setUpWriting() {
   setUpComposer("sms", (text) => sendSms(text));
   setUpComposer("telegram", (text) => sendTelegram({ text }));
-  byId("sms-picture").addEventListener("click", () => {
-    const input = byId("sms-input");
-    sendSms(input.value, ["image/jpeg"]);
-    input.value = "";
-  });
+  byId("sms-picture").addEventListener("click", () => byId("sms-file").click());
+  byId("sms-file").addEventListener("change", (event) =>
+    sendChosen(event.target, (files) => sendSms(taken(byId("sms-input")), files)));
+  byId("telegram-file").addEventListener("change", (event) =>
+    sendChosen(event.target, (files) => sendTelegramFiles(event.target.dataset.kind, files)));
   byId("telegram-start").addEventListener("click", () => sendTelegram({ text: "/start" }));
   byId("telegram-edit-cancel").addEventListener("click", () => { stopEditing(); byId("telegram-input").value = ""; });
   byId("telegram-menu").addEventListener("click", () => toggleMenu(byId("telegram-commands").hidden));

@@ -118,11 +118,26 @@ function state(bubble) {
   }, element("span", { "aria-hidden": "true" }, mark), ` ${WORDS[bubble.status] || bubble.status}${code}`);
 }
 
+const PICTURE_KINDS = new Set(["photo", "sticker"]);
+const SOUND_KINDS = new Set(["voice", "audio", "video_note", "video"]);
+
+// What was sent with a file, as a phone shows it; everything else is a link that saves it.
+function sentFiles(bubble) {
+  return element("div", { class: "attachment" }, ...bubble.sent_files.map((file, number) => {
+    const address = `/sim/files/${encodeURIComponent(file)}`;
+    const type = bubble.media[number] || "";
+    if (PICTURE_KINDS.has(bubble.kind) || type.startsWith("image/")) return element("img", { src: address, alt: "picture", class: "sent" });
+    if (SOUND_KINDS.has(bubble.kind) || type.startsWith("audio/")) return element("audio", { src: address, controls: true, preload: "none" });
+    return element("a", { href: address, download: true }, `▣ ${type || bubble.kind}`);
+  }));
+}
+
 function attachment(bubble) {
   if (bubble.files?.length) {
     return element("p", { class: "attachment" }, ...bubble.files.map((file) =>
       element("a", { href: `/sim/telegram/files/${file.file_id}`, target: "_blank", rel: "noopener" }, `▣ ${file.file_name}`)));
   }
+  if (bubble.sent_files.length) return sentFiles(bubble);
   if (bubble.media.length) return element("p", { class: "attachment" }, `▣ ${bubble.media.join(", ")}`);
   if (bubble.kind === "text" || bubble.kind === "channel_post") return "";
   return element("p", { class: "attachment" }, `▣ ${bubble.kind}`);
