@@ -44,6 +44,11 @@ COMMON_CHAPTERS = (
         "Changes take effect with the next question, without a restart. See [KNOWLEDGE.md](KNOWLEDGE.md).",
     ),
     Chapter(
+        "media_folder",
+        "Pictures, voice messages and documents",
+        "What people send besides text is fetched from the provider when it is answered. See [MEDIA.md](MEDIA.md).",
+    ),
+    Chapter(
         "admin_token",
         "People and the relay",
         "Who has access, how long things may take, and how much is handled at once.",

@@ -109,8 +109,8 @@ class Settings(BaseModel):
     or found."""
     llm_sources: ModelServers = {}
     """Further OpenAI-compatible servers by name: {"groq": {"base_url": "https://api.groq.com/openai/v1", "api_key":
-    "gsk_...", "model": "llama-3.3-70b"}}; also max_concurrent (16), and free (a server on this machine without a key
-    is)."""
+    "gsk_...", "model": "llama-3.3-70b"}}; also max_concurrent (16), vision (as openai_vision), and free (a server on
+    this machine without a key is)."""
     openrouter_api_key: Secret = None
     """Key of openrouter.ai."""
     openrouter_model: Annotated[str, Field(min_length=1)] = "openrouter/auto"
@@ -138,6 +138,8 @@ class Settings(BaseModel):
     """Key of that server, if it needs one; a server on this machine without a key costs nothing."""
     openai_model: Text = None
     """Model to use on that server; its first one when empty."""
+    openai_vision: bool | None = None
+    """Whether that model sees pictures; when empty they are tried, and left out once they were refused."""
     openai_max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 16
     """Maximum number of concurrent answers from that server; more questions wait."""
     llm_fallbacks: Words = ()
@@ -218,6 +220,28 @@ class Settings(BaseModel):
     """The AI answers from the documents only, else it states that it does not know and offers a person."""
     knowledge_name_source: bool = False
     """The AI ends an answer from a document with its topic in parentheses: (opening hours)."""
+
+    # Pictures, voice messages and documents
+    media_folder: Annotated[str, Field(min_length=1)] = "media"
+    """Folder for what people send besides text, by its hash. It belongs to one database: what no message there has any
+    more is deleted."""
+    media_keep_days: Annotated[float, Field(gt=0, le=3650)] = 30.0
+    """Age in days at which such a file is deleted."""
+    media_max_bytes: Annotated[int, Field(ge=0, le=100_000_000)] = 20_000_000
+    """Size of the largest file that is fetched; Telegram gives none above 20 MB. 0: none is fetched."""
+    media_folder_max_bytes: Annotated[int, Field(ge=1_000_000)] = 2_000_000_000
+    """Size of the folder above which the oldest files are deleted."""
+    media_seconds: Annotated[float, Field(gt=0, le=600)] = 30.0
+    """How long fetching a file may take."""
+    transcription_base_url: OptionalUrl = None
+    """Base URL, including /v1, of an OpenAI-compatible server that writes down what is spoken (/audio/transcriptions):
+    https://api.openai.com/v1, or speaches, whisper.cpp on this machine. Voice messages are not read when empty."""
+    transcription_api_key: Secret = None
+    """Key of that server, if it needs one."""
+    transcription_model: Annotated[str, Field(min_length=1)] = "whisper-1"
+    """Model to use on that server."""
+    transcription_seconds: Annotated[float, Field(gt=0, le=600)] = 60.0
+    """How long writing down one recording may take."""
 
     # People and the relay
     admin_token: Token = None
@@ -352,6 +376,8 @@ class Settings(BaseModel):
         changes: dict[str, Any] = {"simulated": True, "public_url": None}
         if "database_url" not in self.model_fields_set:
             changes["database_url"] = SIMULATED_DATABASE_URL
+        if "media_folder" not in self.model_fields_set:
+            changes["media_folder"] = f"{self.media_folder}.simulated"
         return changes
 
 

@@ -243,6 +243,7 @@ class ModelServer(BaseModel):
     api_key: Secret = None
     model: Text = None
     max_concurrent: Annotated[int, Field(ge=1, le=1000)] = 16
+    vision: bool | None = None
     free: bool | None = None
 
     @property

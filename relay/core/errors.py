@@ -6,7 +6,8 @@
     |-- LeaseLost              another process works on this row now; do not send, do not record
     |-- SendError              a provider certainly refused a part; `kind`: the consequence
     |   `-- OutcomeUnknown     the part may or may not have been sent; look it up before sending it again
-    `-- ModelError             the LLM server gave no answer; `kind`: the reason
+    |-- ModelError             the LLM server gave no answer; `kind`: the reason
+    `-- AttachmentError        what came with a message cannot be fetched or read; `kind`: the reason
 
 SettingsError stands apart, in relay.config.errors: settings are read before anything of this tree can happen.
 Only the entry files turn these into HTTP answers; only the conversation and the outbox turn them into states.
@@ -144,6 +145,33 @@ class ModelError(RelayError):
             ModelFailure.FORBIDDEN,
             ModelFailure.UNUSABLE,
         }
+
+
+class AttachmentFailure(StrEnum):
+    """Why an attachment cannot be used; the words are for the model and the operator."""
+
+    TOO_LARGE = "it is too large"
+    EMPTY = "it is empty"
+    GONE = "it cannot be fetched"
+    UNREADABLE = "its format is not supported"
+    NOT_TRANSCRIBED = "there is nothing here that listens"
+    SILENT = "no words are spoken in it"
+    OFF = "attachments are not fetched here"
+    TOO_MANY = "too much came at once"
+    UNAVAILABLE = "it could not be fetched in time"
+
+
+class AttachmentError(RelayError):
+    """An attachment cannot be fetched or read."""
+
+    def __init__(self, kind: AttachmentFailure, message: str = "") -> None:
+        super().__init__(message or kind)
+        self.kind = kind
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same attachment may be had later."""
+        return self.kind is AttachmentFailure.UNAVAILABLE
 
 
 class NotRepaired(RelayError):

@@ -73,16 +73,32 @@ USER_STATE_AFTER = {
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """What came with a message besides its text.
+
+    media_type is the provider's label ("image/jpeg"), and what the content really is once that was read. reference is
+    what the channel fetches it by; empty: it has no content, such as a location. name was given by the sender. size is
+    in bytes, 0 where it is unknown. sha256 (hex) is that of the content, empty until it was fetched.
+    """
+
+    media_type: str
+    reference: str = ""
+    name: str = ""
+    size: int = 0
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class InboundMessage:
     """One message of a user, parsed from a provider's payload.
 
-    external_id is unique per platform and makes a repeated delivery a no-op. messages with the same
-    user_id are answered in order, one at a time. reply_to is the provider's own id of this message, for
-    channels whose answers may quote it. attachments holds content types ("image/jpeg"). options holds what the channel
-    alone understands (SMS: {"opt_out": "STOP"}; Telegram: {"chat_type": "private"}). sender is the member of a group
-    who wrote, None where user_id is the writer: the limits and the access lists count for the writer. topic names a
-    part of a chat that has a history of its own. to is our address that it was sent to, where we have several: the
-    reply comes from there. segments and cost_usd are what the provider bills for it, as estimated.
+    external_id is unique per platform and makes a repeated delivery a no-op. messages with the same user_id are
+    answered in order, one at a time. reply_to is the provider's own id of this message, for channels whose answers may
+    quote it. options holds what the channel alone understands (SMS: {"opt_out": "STOP"}; Telegram: {"chat_type":
+    "private"}). sender is the member of a group who wrote, None where user_id is the writer: the limits and the access
+    lists count for the writer. topic names a part of a chat that has a history of its own. to is our address that it
+    was sent to, where we have several: the reply comes from there. segments and cost_usd are what the provider bills
+    for it, as estimated.
     """
 
     platform: Platform
@@ -95,7 +111,7 @@ class InboundMessage:
     username: str | None = None
     language: str | None = None
     reply_to: str | None = None
-    attachments: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     sender: UserId | None = None
     topic: str | None = None
@@ -212,6 +228,7 @@ class HistoryMessage:
     role: str
     message: str
     timestamp: float
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
