@@ -63,7 +63,7 @@ class LlmClient:
 
     async def ask(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         *,
         platform: Platform,
         user: str,
@@ -72,7 +72,7 @@ class LlmClient:
         progress: Progress | None = None,
         model: str = DEFAULT_MODEL,
     ) -> Answer:
-        """The whole answer to a conversation (`role` and `content` of each message, oldest first).
+        """The whole answer to a conversation (`role` and `content` of each message, oldest first; `images` as base64).
 
         `user` is any stable id, different for each user. unusable: answers to this question that were paid for before
         and could not be used. progress: gets the answer while it comes. Raises ModelError; cancelling it stops the
@@ -91,10 +91,11 @@ class LlmClient:
             },
         }
         timing = RequestTiming(time.monotonic())
+        with_images = any(message.get("images") for message in messages)
         try:
             async with (
                 asyncio.timeout(self._seconds),
-                self._server.stream("/api/chat", body, timing) as stream,
+                self._server.stream("/api/chat", body, timing, with_images=with_images) as stream,
             ):
                 return await _read(stream, timing, progress or Progress())
         except TimeoutError:

@@ -15,6 +15,7 @@ from relay.llm.gateway.breaker import Breaker
 from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.fair_queue import FairQueue
 from relay.llm.gateway.quota import FreeQuota
+from relay.llm.providers.error_mapping import says_blind
 
 log = logging.getLogger("relay.gateway")
 
@@ -53,6 +54,8 @@ class Backend:
         """Models that have used an answer for reasoning alone."""
         self.enlarged: set[str] = set()
         """Models that are asked for the provider's larger context."""
+        self.blind: set[str] = set()
+        """Models that have refused pictures, although the provider did not say so of them."""
         self._clock = environment.clock
         self._wall = environment.wall
         self._breakers: dict[str, Breaker] = {}
@@ -165,6 +168,24 @@ class Backend:
         """Whether a request to the default model would be attempted now."""
         return self.problem is None and self.breaker(self.default_model).state is not CircuitState.OPEN
 
+    def sees(self, model: str) -> bool | None:
+        """Whether a model takes pictures; None while it is not known."""
+        facts = self.facts(model)
+        return False if model in self.blind else facts.supports_vision if facts is not None else None
+
+    def learn_blindness(self, model: str, error: ModelError) -> None:
+        """Remember that a model takes no pictures, when that is what the error says, and not that one is damaged."""
+        if self.sees(model) is not None or not says_blind(error.message):
+            return
+        self.blind.add(model)
+        log.warning("%s; from now on %s is asked without pictures", error.message, model)
+
+    def _left_out(self) -> dict[str, list[str]]:
+        """What requests to each model are sent without, because it was refused."""
+        refused = self.provider.refused_fields
+        pictures = {model: ["images"] for model in self.blind}
+        return {model: sorted({*refused.get(model, ()), *pictures.get(model, ())}) for model in {**refused, **pictures}}
+
     def status(self, *, with_messages: bool) -> dict[str, Any]:
         """State for people and programs; only messages of errors may contain text of providers and users."""
         circuit = self.breaker(self.default_model)
@@ -177,7 +198,7 @@ class Backend:
             "active": self.queue.active,
             "waiting": self.queue.waiting,
             "problem": _described(self.problem, with_messages),
-            "left_out": {model: sorted(fields) for model, fields in self.provider.refused_fields.items()},
+            "left_out": self._left_out(),
             "last_success_at": timestamp(self._last_success),
             "last_error_at": timestamp(error[0]) if error else None,
             "last_error": _described(error[1], with_messages) if error else None,

@@ -81,11 +81,12 @@ def _providers(
     if settings.openai_base_url is not None:
         server = upstream(OpenAiProvider.name, settings.openai_base_url, secret=settings.openai_api_key)
         is_free = server.is_on_this_machine and settings.openai_api_key is None  # a LiteLLM with keys bills
-        openai = OpenAiProvider(server, settings.openai_model or "", local=is_free)
+        openai = OpenAiProvider(server, settings.openai_model or "", local=is_free, vision=settings.openai_vision)
         yield openai, settings.openai_max_concurrent, True
     for name, own in settings.llm_sources.items():
         server = upstream(name, own.base_url, secret=own.api_key)
-        yield OpenAiProvider(server, own.model or "", local=own.is_free), own.max_concurrent, True
+        provider = OpenAiProvider(server, own.model or "", local=own.is_free, vision=own.vision)
+        yield provider, own.max_concurrent, True
     for port in ports:
         server = upstream(f"local-{port}", f"http://127.0.0.1:{port}/v1")
         yield OpenAiProvider(server, "", local=True), settings.openai_max_concurrent, False

@@ -133,7 +133,7 @@ class FallbackRouter:
         if not backend.provider.is_free(model):
             self._spend.check_budget(self._settings.llm_monthly_budget_usd, backend.name)
         facts = backend.facts(model)
-        if request.has_images and facts is not None and facts.supports_vision is False:
+        if request.has_images and backend.sees(model) is False:
             raise ModelError(ModelFailure.IMAGES_UNSUPPORTED, f"{backend.name}: the model {model} cannot see pictures")
         if target.options:
             request = replace(request, options={**target.options, **request.options})
@@ -238,6 +238,8 @@ class FallbackRouter:
         call.breaker.record_failure(failure, call.asker)
         if failure.kind is ModelFailure.FORBIDDEN and call.breaker.state is CircuitState.OPEN:
             failure.kind = ModelFailure.UNAVAILABLE  # other questions are refused as well
+        if failure.kind is ModelFailure.IMAGES_UNSUPPORTED:
+            call.backend.learn_blindness(call.model, failure)
         if failure.kind is ModelFailure.BAD_REQUEST and call.request.channel:
             call.backend.bad_request = failure
         call.backend.record_failure(failure)
@@ -326,11 +328,12 @@ class FallbackRouter:
 
 
 def _combined_error(errors: list[ModelError]) -> ModelError:
-    """One error for all failed targets; it is transient when any of them is."""
+    """One error for all failed targets; it is transient when any is, unless one would answer without pictures."""
     if len(errors) == 1:
         return errors[0]
-    unusable = next((error for error in errors if error.kind is ModelFailure.UNUSABLE), None)
-    leading = unusable or next((error for error in errors if error.passing), errors[0])
+    decisive = (ModelFailure.UNUSABLE, ModelFailure.IMAGES_UNSUPPORTED)
+    certain = (error for kind in decisive for error in errors if error.kind is kind)
+    leading = next(certain, None) or next((error for error in errors if error.passing), errors[0])
     delays = [error.retry_after for error in errors if error.retry_after is not None]
     message = "; then ".join(dict.fromkeys(error.message for error in errors))
     return ModelError(leading.kind, message, retry_after=min(delays, default=None), hint=leading.hint)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
+from relay.core.attachments import without_unseen
 from relay.core.errors import ModelFailure
 from relay.core.text import one_line
 from relay.llm.chat import (
@@ -33,6 +35,7 @@ _HOW_TO_CONNECT = (
     "the file `.env`, or start Ollama on this machine."
 )
 _NOTHING_EARLIER = 'This is the first message from you that I can see. Ask me "What did I say before?" again later.'
+_UNSEEN = "I cannot see or hear what you sent with it: I am **not an AI**, only a demo."
 _PASSAGE = re.compile(r'<passage source="([^\n]*?)" title="([^\n]*?)">\n(.*?)\n</passage>', re.DOTALL)
 _TOKEN = re.compile(r"\s*\S+\s*")
 
@@ -75,7 +78,10 @@ class DemoProvider(Provider):
 
 def reply(faq: Faq, request: ChatRequest) -> str:
     """The whole answer to the last message."""
-    asked = request.messages[-1].content
+    asked, unseen = without_unseen(request.messages[-1].content)
+    if unseen:
+        last = replace(request.messages[-1], content=asked)
+        return f"{_UNSEEN}\n\n{reply(faq, replace(request, messages=(*request.messages[:-1], last)))}"
     earlier = [message.content for message in request.messages[:-1] if message.role == "user"]
     found = faq.find(asked)
     if faq.problem:

@@ -63,6 +63,17 @@ _TOO_LONG = re.compile(
 _TOO_LONG_AT_ONCE = re.compile(r"request too large|prompt tokens? limit exceeded", re.IGNORECASE)
 """Called a rate limit or missing credits by some, although a shorter request would pass."""
 _BLIND = re.compile(r"\b(images?|vision|multimodal|mmproj|image_url)\b", re.IGNORECASE)
+_TEXT_ALONE = re.compile(r"content\W.{0,40}must be a string|content\W.{0,40}expected (a )?string", re.IGNORECASE)
+_TAKES_NONE = re.compile(
+    r"support|no endpoints? found|text.only|mmproj|at most 0 |unknown variant|missing data required|must be a string"
+    r"|expected (a )?string|(vision|multimodal|image input).{0,20}(not|n.t|disabled)|not an? (vision|multimodal)",
+    re.IGNORECASE,
+)
+_DAMAGED = re.compile(
+    r"format|media.?type|mime|decod|corrupt|truncat|damaged|invalid image|too (large|big|many|small)|dimension"
+    r"|download",
+    re.IGNORECASE,
+)
 _KEYS = r"(api.?key|(access |auth )?token|credentials?|authentication)"
 _KEY = re.compile(
     rf"(in(valid|correct)|expired|missing|wrong|revoked|disabled|unknown|bad|no|provide) (an? |your |valid )*{_KEYS}"
@@ -147,11 +158,16 @@ def _kind_by_text(code: int, text: str, *, with_images: bool) -> ModelFailure | 
     """The kind found by message text: many servers use one status for everything."""
     if code in {400, 403} and _WRONG_KEY.search(text):
         return ModelFailure.AUTH
-    if with_images and code in {400, 404, 422, 500, 501} and _BLIND.search(text):
+    if with_images and code in {400, 404, 422, 500, 501} and (_BLIND.search(text) or _TEXT_ALONE.search(text)):
         return ModelFailure.IMAGES_UNSUPPORTED
     if code in {200, 400, 403, 404} and _NO_MODEL.search(text):
         return ModelFailure.NOT_FOUND
     return None
+
+
+def says_blind(text: str) -> bool:
+    """Whether a refusal of a picture is about the model, and not about this one picture."""
+    return _TAKES_NONE.search(text) is not None and _DAMAGED.search(text) is None
 
 
 def _message(error: Any, status: int) -> str:

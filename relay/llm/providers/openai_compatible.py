@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from relay.core.errors import ModelFailure
@@ -18,16 +19,20 @@ _MAX_FIELDS_REFUSED = 4
 
 
 class OpenAiProvider(Provider):
-    """Without a `model` the default is the server's first one. Only a `local` server is free of charge."""
+    """Without a `model` the default is the server's first one. Only a `local` server is free of charge.
+
+    vision: whether the default model sees pictures; None: unknown.
+    """
 
     name = "openai"
     required_setting = "OPENAI_BASE_URL"
 
-    def __init__(self, upstream: Upstream, model: str, *, local: bool = False) -> None:
+    def __init__(self, upstream: Upstream, model: str, *, local: bool = False, vision: bool | None = None) -> None:
         self.name = upstream.provider
         self.default_model = model
         self._upstream = upstream
         self._local = local
+        self._vision = vision
         self._refused = RefusedFields()
 
     @property
@@ -91,7 +96,8 @@ class OpenAiProvider(Provider):
         model = self.default_model or next((facts.name for facts in models if "embed" not in facts.name.lower()), "")
         if not model:
             raise ProviderError(ModelFailure.NOT_FOUND, f"{self.name} at {self._upstream.address} has no model loaded")
-        return ProviderStatus(model, models)
+        seeing = (replace(facts, supports_vision=self._vision) if facts.name == model else facts for facts in models)
+        return ProviderStatus(model, tuple(seeing))
 
 
 def _context(row: dict[str, object]) -> int | None:
