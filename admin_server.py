@@ -13,10 +13,12 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
+from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
@@ -28,6 +30,7 @@ from relay.console import alert_pages, login_pages, setup_pages
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.failures import ACTS, MAX_AT_ONCE, ROWS_PER_PAGE, TITLES, Filter, Kind, repair_all
 from relay.console.login import operator_of
+from relay.console.media import MAX_FILE_NAME, serve_attachment
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
 from relay.console.pages import HEADERS, Pages, person_url
 from relay.console.person import Address, read_person
@@ -37,6 +40,8 @@ from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
 from relay.core.messages import UserId, db_safe
 from relay.core.text import timestamp
+from relay.media.content_types import content_type
+from relay.media.files import MediaFiles
 from relay.storage import queries
 from relay.web.access import ADMIN, PUBLIC
 from relay.web.app import add_common_routes, build_app
@@ -66,6 +71,7 @@ class Console:
     guard: TokenGuard | None
     forms: SubmittedForms
     probe_seconds: float
+    media: MediaFiles
 
     async def overview(self, search: Search) -> dict[str, Any]:
         servers = await probe_servers(self.http, known_servers(self.settings), self.probe_seconds)
@@ -77,7 +83,9 @@ class Console:
         found = await self.database.query(lambda connection: read_person(connection, address, before, now))
         if found is None:
             raise _unknown()
-        return {"address": address, "time": timestamp(now), **found}
+        sent = {one.sha256 for bubble in found["bubbles"] for one in bubble.attachments}
+        kept = {sha256 for sha256 in sent if self.media.path(sha256)}
+        return {"address": address, "time": timestamp(now), "kept": kept, **found}
 
     async def failures(self, chosen: Filter, limit: int) -> list[dict[str, Any]]:
         platforms = chosen.platforms(PLATFORMS)
@@ -108,7 +116,14 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
         http = open_http_client(max_connections=20)
         database = open_database(settings, "admin_server")
         app.state.console = Console(
-            settings, pages, database, http, app.state.token_guard, SubmittedForms(), probe_seconds
+            settings,
+            pages,
+            database,
+            http,
+            app.state.token_guard,
+            SubmittedForms(),
+            probe_seconds,
+            MediaFiles(Path.cwd() / settings.media_folder),
         )
         app.state.logins = database
         app.state.setup = setup_pages.SetupPages(settings, pages, http, database, database.record_action)
@@ -214,6 +229,18 @@ async def person_page(
     return console.pages.show_live(
         request, "person.html", "person_live.html", **values, done=done, written="", problem=None
     )
+
+
+@routes.get("/media/{sha256}", dependencies=[ADMIN], summary="What came with a message, by the hash of its content.")
+async def media_file(
+    console: Here,
+    sha256: Annotated[str, PathParameter(max_length=64)],
+    name: Annotated[str, Query(max_length=MAX_FILE_NAME)] = "",
+) -> Response:
+    path = console.media.path(sha256)
+    if path is None:
+        raise ApiError(404, "this file is not kept here", "files are deleted after media_keep_days")
+    return serve_attachment(path, content_type(console.media.head(sha256)), name)
 
 
 @routes.get("/failures", dependencies=[ADMIN], summary="What waits and what failed: filtered, in pages.")

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from relay.core.messages import BARRED, Platform, UserId
+from relay.core.attachments import PICTURES, RECORDINGS, Content, note
+from relay.core.messages import BARRED, Attachment, Platform, UserId
 from relay.core.text import timestamp
 from relay.storage import queries
 
@@ -26,6 +27,22 @@ class Address:
     @property
     def key(self) -> tuple[Platform, UserId]:
         return self.platform, self.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAttachment:
+    """What came with a message. kind: how a browser shows it: "picture", "recording", or "file", which it saves."""
+
+    kind: str
+    label: str
+    name: str
+    sha256: str
+
+    @classmethod
+    def of(cls, attachment: Attachment) -> ShownAttachment:
+        kinds = {**dict.fromkeys(PICTURES, "picture"), **dict.fromkeys(RECORDINGS, "recording")}
+        kind = kinds.get(attachment.media_type, "file")
+        return cls(kind, note(Content(attachment)).strip("[]"), attachment.name, attachment.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +65,7 @@ class ConversationEntry:
     cost_usd: float | None = None
     total_seconds: float | None = None
     sources: Sequence[str] = ()
+    attachments: Sequence[ShownAttachment] = ()
     failures: int = 0
     error: str | None = None
     due: str | None = None
@@ -101,6 +119,7 @@ def _from_history(message: dict[str, Any], parts: Sequence[dict[str, Any]]) -> C
         cost_usd=message["cost_usd"],
         total_seconds=message["total_seconds"],
         sources=message["sources"] or (),
+        attachments=[ShownAttachment.of(one) for one in queries.stored_attachments(message["attachments"])],
     )
 
 
@@ -112,6 +131,7 @@ def _waiting(message: dict[str, Any]) -> ConversationEntry:
         from_person=True,
         text=message["text"] or "",
         at=message["received_at"],
+        attachments=[ShownAttachment.of(Attachment(kind)) for kind in message["attachments"]],
         failures=message["failures"],
         error=message["error"],
         due=message["due"],
