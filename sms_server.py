@@ -39,6 +39,7 @@ from relay.core.periodic import Periodic
 from relay.core.text import strip_controls
 from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
+from relay.media.reader import MediaReader
 from relay.texts import ENGLISH
 from relay.web.access import PUBLIC, PlainRoute, why_not_direct
 from relay.web.errors import ApiError
@@ -132,7 +133,7 @@ def create_app(
         settings = reread()
     credentials(settings)
     assistant = Assistant(settings, SMS, reread=reread)
-    return create_channel_app(SmsServer, settings, routes, open_database, open_service, assistant)
+    return create_channel_app(SmsServer, settings, routes, open_database, open_service, assistant, MediaReader)
 
 
 def _caps(report: Mapping[str, Any], settings: SmsSettings) -> dict[str, Any]:

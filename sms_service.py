@@ -29,6 +29,7 @@ from relay.channels.sms.keywords import (
     without_invitations,
 )
 from relay.channels.sms.language_choice import UNKNOWN, language_choice
+from relay.channels.sms.media import MediaStore, read_media
 from relay.channels.sms.plain_text import to_plain_text
 from relay.channels.sms.prices import price_for
 from relay.channels.sms.reactions import is_reaction
@@ -39,12 +40,14 @@ from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.spelling import affordable, clean_sms, in_gsm_letters
 from relay.channels.sms.twilio_messages import TwilioMessages, of_texts
-from relay.channels.sms.webhook import Form, Signatures, attachments, external_id, is_delivery, small_number
+from relay.channels.sms.webhook import Form, Signatures, external_id, is_delivery, small_number
+from relay.core.download import Write
 from relay.core.errors import PayloadError
 from relay.core.markdown_source import escape_markdown as escaped
 from relay.core.messages import (
     LANGUAGE,
     REST,
+    Attachment,
     Decision,
     DeliveryEvent,
     HistoryMessage,
@@ -101,6 +104,7 @@ class SmsService:
         self._number = own_number(settings)
         self._handled_words = handled_words(None if self._service_sid else self._number)
         self._messages = TwilioMessages(settings, http, of_texts(settings), clock=clock)
+        self._media = MediaStore(http, settings)
         others = (normal_number(number, settings.default_region) for number in settings.twilio_other_numbers)
         self._own = frozenset(number for number in (self._number, *others) if number)
         secondary, shared = settings.twilio_secondary_auth_token, settings.twilio_shared_key
@@ -122,7 +126,7 @@ class SmsService:
         to = normal_number(form.one("To"), region)
         sender = sender_of(form.one("From"), region, self._own | ({to} if to else frozenset()))
         text = strip_controls(form.one("Body"))
-        found = attachments(form)
+        found = read_media(form)
         options: dict[str, Any] = {"sender": sender.kind.value}
         if opt_out := form.one("OptOutType").strip().upper():
             options["opt_out"] = opt_out[:20]
@@ -228,7 +232,7 @@ class SmsService:
             return self._named(stated, back, language, renamed=False)
         ask = texts.ask_for_name(self._settings.sms_program_name, self._settings.sms_contact, language)
         if mode == "required":
-            hold = message.kind is Kind.TEXT and not asks_nothing(message.text)
+            hold = bool(message.attachments) or not asks_nothing(message.text)
             if 0 <= now - asked_at < ASK_AGAIN_SECONDS:
                 return Decision(reason="the person has not given a name yet", hold=hold, state=back)
             return Decision(reply=ask, hold=hold, state=back, settings={"name_asked_at": now})
@@ -253,13 +257,11 @@ class SmsService:
 
     def _prompted(self, message: InboundMessage, back: UserState | None, language: str) -> Decision:
         max_length = self._settings.max_message_length
-        if message.kind is Kind.MEDIA:
-            return Decision(reply=localize("sms-only-text", language), state=back)
-        if is_blank(message.text):
+        if is_blank(message.text) and not message.attachments:
             return Decision(reply=localize("sms-empty-text", language), state=back)
         if len(message.text) > max_length:
             return Decision(reply=localize("sms-too-long", language, limit=max_length), state=back)
-        return Decision(prompt=message.text + texts.unseen(len(message.attachments)), state=back)
+        return Decision(prompt=message.text, state=back)
 
     def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:
         if is_repetition(message, history):
@@ -281,6 +283,9 @@ class SmsService:
     def system_prompt(self, user: User | None) -> str:
         most = texts.max_characters(self._settings.sms_max_segments, self.language(user) if user else ENGLISH)
         return texts.system_prompt(user.name if user else None, most, chosen_language(user))
+
+    async def download_attachment(self, attachment: Attachment, write: Write, max_bytes: int) -> None:
+        await self._media.download(attachment, write, max_bytes)
 
     # -- replies -------------------------------------------------------------------------------------------------------
 

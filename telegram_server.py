@@ -35,6 +35,7 @@ from relay.channels.telegram.webhook import Webhook
 from relay.config.errors import SettingsError
 from relay.config.settings import load_settings
 from relay.core import shutdown
+from relay.core.attachments import AttachmentReader, no_attachments
 from relay.core.http_client import open_http_client
 from relay.core.lease import Lease
 from relay.core.messages import PlannedPart, User, UserId
@@ -45,6 +46,7 @@ from relay.core.store import Store
 from relay.core.text import timestamp
 from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
+from relay.media.reader import MediaReader
 from relay.web.access import ADMIN, PUBLIC, PlainRoute
 from relay.web.errors import ApiError
 from relay.web.token_guard import same_secret
@@ -73,8 +75,9 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
         http: AsyncClient,
         metrics: Metrics,
         build_prompt: PromptBuilder = channel_prompt,
+        attachments: AttachmentReader = no_attachments,
     ) -> None:
-        super().__init__(settings, database, service, http, metrics, build_prompt)
+        super().__init__(settings, database, service, http, metrics, build_prompt, attachments)
         self.ingest = UpdateIngest(
             service.parse_update,
             database,
@@ -205,7 +208,7 @@ def create_app(
     bot_token(settings)
     _webhook_url(settings)
     assistant = Assistant(settings, TELEGRAM, reread=reread)
-    return create_channel_app(TelegramServer, settings, routes, open_database, open_service, assistant)
+    return create_channel_app(TelegramServer, settings, routes, open_database, open_service, assistant, MediaReader)
 
 
 def _webhook_url(settings: TelegramSettings) -> str | None:

@@ -25,6 +25,7 @@ from relay.channels.telegram.code_files import plan_with_files
 from relay.channels.telegram.commands import ADMINS_ONLY, COMMANDS, descriptions, is_admin, register_menus
 from relay.channels.telegram.delivery import Delivery
 from relay.channels.telegram.edits import edited
+from relay.channels.telegram.media import download_file
 from relay.channels.telegram.personal_commands import PersonalCommands
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
@@ -39,10 +40,12 @@ from relay.channels.telegram.updates import (
     read_update,
 )
 from relay.core.circuit import OUTAGES
+from relay.core.download import Write
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.markdown_source import escape_markdown as escape
 from relay.core.messages import (
     LANGUAGE,
+    Attachment,
     Decision,
     HistoryMessage,
     InboundMessage,
@@ -110,6 +113,7 @@ class TelegramService:
         self._name_usable_until = 0.0
         self._budget = CallBudget(settings.telegram_messages_per_second, monotonic)
         self._calls = bot_calls(settings, client)
+        self._http = client
         self._bot = typed_bot(self._calls)
         self._typing = TypingIndicator(self._bot, self._budget, sleep)
         self._buttons = Buttons(self._calls, enabled=settings.telegram_buttons)
@@ -164,10 +168,7 @@ class TelegramService:
                 return Decision(reason="the bot was unblocked or added", state=reachable_again(user))
             case Kind.PRESSED:
                 return self._buttons.decide(message, Decision(state=reachable_again(user)))
-            case Kind.MEDIA:
-                reply = localize("telegram-only-text", language)
-                return Decision(reply=reply, name=_first_name(message, user), state=reachable_again(user))
-            case Kind.TEXT | Kind.EDITED:
+            case Kind.TEXT | Kind.MEDIA | Kind.EDITED:
                 decision = self._decide_text(message, user, language)
                 return edited(message, decision, language) if message.kind is Kind.EDITED else decision
             case _:
@@ -179,7 +180,7 @@ class TelegramService:
         if command is not None:
             argument = message.text[command.end() :].strip()
             return self._command(command[1].lower(), argument, message, user, language)
-        if not message.text:
+        if not message.text and not message.attachments:
             return Decision(reply=localize("telegram-empty-text", language), name=name, state=state)
         age = message.received_at - message.options.get("sent_at", message.received_at)
         late = BACKLOG_SECONDS[0] <= age <= BACKLOG_SECONDS[1]
@@ -277,6 +278,9 @@ class TelegramService:
     def system_prompt(self, user: User | None) -> str:
         group = user is not None and is_group(user.user_id)
         return texts.system_prompt(user.name if user else None, chosen_language(user), group=group)
+
+    async def download_attachment(self, attachment: Attachment, write: Write, max_bytes: int) -> None:
+        await download_file(self._calls, self._http, attachment, write, max_bytes)
 
     def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
         """Cut and format a whole reply into messages of Telegram and files; the style is a JSON list of entities."""

@@ -23,6 +23,7 @@ from relay.channels.registry import served, settings_as
 from relay.channels.spec import ChannelSpec
 from relay.config.settings import Settings
 from relay.core import shutdown
+from relay.core.attachments import AttachmentReader, no_attachments
 from relay.core.channel import Channel
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
@@ -35,6 +36,7 @@ from relay.core.retention import retention
 from relay.core.store import Store
 from relay.core.text import is_blank
 from relay.llm.client import LlmClient
+from relay.storage import queries
 from relay.web.access import is_trusted
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
@@ -44,6 +46,9 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 ServiceT = TypeVar("ServiceT", bound=Channel)
 
 AnyServer: TypeAlias = "ChannelServer[Any, Any]"
+
+FILES_ROUND_SECONDS = 3600.0
+"""How often files of attachments that are old are deleted."""
 
 CONNECTIONS_PER_ANSWER = 4
 """Connections for each of max_concurrent_answers: a request to the model, its typing indicator, a part, one to spare.
@@ -71,14 +76,16 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         http: AsyncClient,
         metrics: Metrics,
         build_prompt: PromptBuilder = channel_prompt,
+        attachments: AttachmentReader = no_attachments,
     ) -> None:
         self.settings = settings
         self.database = database
         self.service = service
         self.metrics = metrics
         self.build_prompt = build_prompt
+        self.attachments = attachments
         self.model = LlmClient(http, settings, max_tokens=self.channel.max_answer_tokens(settings))
-        self.pipeline = Pipeline(database, service, self.model, settings, metrics, build_prompt)
+        self.pipeline = Pipeline(database, service, self.model, settings, metrics, build_prompt, attachments)
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -98,6 +105,10 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         for task in self._periodic:
             await task.stop()
         await self.pipeline.stop()
+
+    async def prune_attachments(self) -> None:
+        """Delete the files of attachments that are too old, or that no message has any more. Raises StorageError."""
+        await self.attachments.prune(await self.database.query(queries.kept_contents))
 
     # -- additions of a channel ----------------------------------------------------------------------------------------
 
@@ -258,6 +269,7 @@ def create_channel_app(
     open_database: Callable[[SettingsT, str], Store],
     open_service: Callable[[SettingsT, AsyncClient], ServiceT],
     build_prompt: PromptBuilder = channel_prompt,
+    open_attachments: Callable[[SettingsT, AsyncClient], AttachmentReader] = lambda settings, http: no_attachments,  # noqa: ARG005
 ) -> FastAPI:
     """The app of one channel and of those that it hosts, as far as their credentials are set.
 
@@ -272,16 +284,23 @@ def create_channel_app(
         async with open_http_client(max_connections=connections_for(settings), proxied=settings.proxied) as http:
             database = open_database(settings, f"{kind.channel.platform}_server")
             app.state.logins = database
-            host = kind(settings, database, open_service(settings, http), http, app.state.metrics, build_prompt)
+            attachments = open_attachments(settings, http)
+            service = open_service(settings, http)
+            host = kind(settings, database, service, http, app.state.metrics, build_prompt, attachments)
             servers: list[AnyServer] = [host, *(module.open_server(host, http) for module in modules)]
             app.state.servers = {server.channel.platform: server for server in servers}
             await host.database.start()
             for server in servers:
                 await server.start()
-            pruning = retention(host.database, settings.keep_days)
-            pruning.start()
+            pruning = (
+                retention(host.database, settings.keep_days),
+                Periodic("attachments", FILES_ROUND_SECONDS, host.prune_attachments, first_after=0),
+            )
+            for task in pruning:
+                task.start()
             yield
-            await pruning.stop()
+            for task in pruning:
+                await task.stop()
             await asyncio.gather(*(server.stop() for server in servers))
             await host.database.stop(settings.stop_seconds * shutdown.DATABASE)
 

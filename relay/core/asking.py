@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from relay.config.settings import Settings
+from relay.core.attachments import AttachmentReader, recalled, without_pictures
 from relay.core.channel import Channel
-from relay.core.errors import ModelError
+from relay.core.errors import ModelError, ModelFailure
 from relay.core.merging import Question
 from relay.core.messages import Answer, Claim, HistoryMessage, InboundContext, Platform, User, UserId
 from relay.core.metrics import Metrics
@@ -29,7 +30,7 @@ class Model(Protocol):
 
     async def ask(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         *,
         platform: Platform,
         user: str,
@@ -51,7 +52,7 @@ class Stopped:
 class Asking:
     """Asks the model the questions of one channel's users.
 
-    build_prompt: makes the system prompt of a question from that of the channel.
+    build_prompt: makes the system prompt of a question from that of the channel. attachments: has those of the history.
     begin: called with the progress of an answer before the model is asked.
     waiting: a call of the model within it delays no other user's step.
     """
@@ -63,6 +64,7 @@ class Asking:
         settings: Settings,
         metrics: Metrics,
         build_prompt: PromptBuilder,
+        attachments: AttachmentReader,
         *,
         begin: Callable[[Claim, Progress], None],
         clock: Callable[[], float],
@@ -74,13 +76,14 @@ class Asking:
         self._metrics = metrics
         self._build_prompt = build_prompt
         self._begin = begin
+        self._attachments = attachments
         self._clock = clock
         self._waiting = waiting
 
     async def ask(self, question: Question, context: InboundContext) -> Answer | Stopped:
         """The answer, with the passages of documents that the model had. Raises ModelError. Nothing is stored."""
         claim, user, platform = question.claim, context.user, self._channel.platform
-        messages, sources = await self._messages(question.prompt, user, context.history)
+        messages, sources = await self._messages(question, user, context.history)
         calls = self._metrics.model_calls
         try:
             with self._waiting():
@@ -88,8 +91,9 @@ class Asking:
                     progress = shown or Progress()
                     self._begin(claim, progress)
                     choice = chosen_model(user, self._settings)
-                    asking = self._model.ask(
+                    asking = self._put(
                         messages,
+                        pictures_needed=question.is_wordless,
                         platform=platform,
                         user=_opaque(platform, claim.message.user_id),
                         name=question.decision.name or (user.name if user else None),
@@ -104,19 +108,29 @@ class Asking:
         calls.labels(platform, "stopped" if answer is None else "answered").inc()
         return Stopped(progress.text.strip()) if answer is None else replace(answer, sources=sources)
 
+    async def _put(self, messages: Sequence[Mapping[str, Any]], *, pictures_needed: bool, **how: Any) -> Answer:
+        """The answer of the model; one that does not see gets no pictures, unless nothing else was said."""
+        try:
+            return await self._model.ask(messages, **how)
+        except ModelError as error:
+            if error.kind is not ModelFailure.IMAGES_UNSUPPORTED or pictures_needed:
+                raise
+        return await self._model.ask(without_pictures(messages), **how)
+
     async def _messages(
-        self, prompt: str, user: User | None, history: Sequence[HistoryMessage]
-    ) -> tuple[list[dict[str, str]], tuple[str, ...]]:
+        self, asked: Question, user: User | None, history: Sequence[HistoryMessage]
+    ) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         """What the model is sent, and the passages of documents in it that fit the question."""
         oldest = self._clock() - self._settings.history_days * SECONDS_A_DAY
         history = [one for one in history if one.timestamp >= oldest]
-        question = prompt
-        if len(prompt) < SHORT_QUESTION:
-            question = "\n".join((*(one.message for one in history[-2:] if one.role == "user"), prompt))
+        question = asked.claim.message.text if asked.contents else asked.prompt
+        if len(question) < SHORT_QUESTION:
+            question = "\n".join((*(one.message for one in history[-2:] if one.role == "user"), question))
         built = await self._build_prompt(self._channel.system_prompt(user), question)
         system = {"role": "system", "content": built.text}
-        earlier = [{"role": message.role, "content": message.message} for message in history]
-        return [system, *earlier, {"role": "user", "content": prompt}], built.sources
+        earlier = await recalled(self._attachments, history)
+        pictures = {"images": asked.pictures} if asked.pictures else {}
+        return [system, *earlier, {"role": "user", "content": asked.prompt, **pictures}], built.sources
 
 
 def _opaque(platform: Platform, user_id: UserId) -> str:

@@ -56,17 +56,17 @@ _NOUNS = {
 _DOCUMENT = ("a document", "readable")
 _EXPECTED = frozenset({AttachmentFailure.NOT_TRANSCRIBED, AttachmentFailure.OFF})
 SENTENCES = {
-    "image": "I cannot look at pictures yet. Please describe it in words.",
-    "audio": "I cannot listen to voice messages yet. Please write it in words.",
-    "video": "I cannot watch videos yet. Please describe it in words.",
-    "": "I cannot open that. Please describe it in words.",
-    AttachmentFailure.TOO_LARGE: "That file is too large for me. Please describe it in words.",
-    AttachmentFailure.EMPTY: "That file arrived empty. Please send it again.",
-    AttachmentFailure.SILENT: "I could not hear any words in that. Please say it again, or write it.",
-    AttachmentFailure.GONE: "I could not open what you sent. Please send it again.",
-    AttachmentFailure.UNAVAILABLE: "I could not open what you sent. Please send it again.",
+    "image": "pictures-unsupported",
+    "audio": "voice-unsupported",
+    "video": "video-unsupported",
+    "": "file-unsupported",
+    AttachmentFailure.TOO_LARGE: "file-too-large",
+    AttachmentFailure.EMPTY: "file-empty",
+    AttachmentFailure.SILENT: "voice-silent",
+    AttachmentFailure.GONE: "file-lost",
+    AttachmentFailure.UNAVAILABLE: "file-lost",
 }
-"""Replies to a message of which nothing can be used, by why that is, else by its kind."""
+"""Keys of the replies to a message of which nothing can be used, by why that is, else by its kind."""
 
 Download = Callable[[Attachment, Write, int], Awaitable[None]]
 """Fetches an attachment from its provider: at most so many bytes. Raises AttachmentError."""
@@ -202,7 +202,7 @@ def note(content: Content) -> str:
 
 
 def apology(contents: Sequence[Content]) -> str:
-    """The reply to a message that has no text, and of which nothing can be used."""
+    """The key of the reply to a message that has no text, and of which nothing can be used."""
     first = contents[0]
     by_kind = SENTENCES.get(_kind(first.attachment), SENTENCES[""])
     return SENTENCES.get(first.failure or "", by_kind)

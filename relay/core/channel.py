@@ -6,7 +6,18 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from relay.core.messages import Decision, HistoryMessage, InboundMessage, Part, PlannedPart, Platform, Receipt, User
+from relay.core.download import Write
+from relay.core.messages import (
+    Attachment,
+    Decision,
+    HistoryMessage,
+    InboundMessage,
+    Part,
+    PlannedPart,
+    Platform,
+    Receipt,
+    User,
+)
 from relay.core.progress import Progress
 from relay.texts import ENGLISH
 
@@ -60,6 +71,10 @@ class Channel(Protocol):
 
     def merge(self, messages: Sequence[InboundMessage]) -> str:
         """Several messages in a row as one text, as the user meant it."""
+        ...
+
+    async def download_attachment(self, attachment: Attachment, write: Write, max_bytes: int) -> None:
+        """Pass the content of an attachment to `write`, from the provider's own hosts. Raises AttachmentError."""
         ...
 
     def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:

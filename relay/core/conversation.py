@@ -17,9 +17,10 @@ from typing import Any, Protocol
 from relay.config.settings import Settings
 from relay.core.answers_under_way import AnswersUnderWay
 from relay.core.asking import Asking, Model, Stopped
+from relay.core.attachments import AttachmentReader, apology, no_attachments
 from relay.core.channel import Channel
 from relay.core.debounce import MAX_MERGED, Debounce
-from relay.core.errors import LeaseLost, ModelError, ModelFailure, UnusableAnswers
+from relay.core.errors import AttachmentError, LeaseLost, ModelError, ModelFailure, UnusableAnswers
 from relay.core.guards import barred, looks_like_a_loop, not_invited, over_cap, over_limit, paused
 from relay.core.merging import Question
 from relay.core.messages import (
@@ -29,7 +30,6 @@ from relay.core.messages import (
     InboundContext,
     InboundId,
     InboundMessage,
-    Kind,
     Limit,
     Outcome,
     Part,
@@ -43,6 +43,7 @@ from relay.core.metrics import Metrics
 from relay.core.model_outage import ModelOutage
 from relay.core.person_requests import asks_for_person, who_waits
 from relay.core.prompt import PromptBuilder, channel_prompt
+from relay.core.reading import Reading, pause_before
 from relay.core.retry import MODEL_BACKOFF, next_delay
 from relay.core.revision import revised
 from relay.core.store import Store
@@ -79,7 +80,8 @@ class PartSender(Protocol):
 class Conversation:
     """Answers the messages of one channel, and notifies its outbox of what is planned.
 
-    build_prompt: makes the system prompt of a question from that of the channel.
+    build_prompt: makes the system prompt of a question from that of the channel. attachments: fetches and reads what
+    comes with messages.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Conversation:
         *,
         outbox: PartSender,
         build_prompt: PromptBuilder = channel_prompt,
+        attachments: AttachmentReader = no_attachments,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Callable[[], float] = random.random,
@@ -120,10 +123,12 @@ class Conversation:
             settings,
             metrics,
             build_prompt,
+            attachments,
             begin=self._under_way.begin,
             clock=clock,
             waiting=self.workers.waiting,
         )
+        self._reading = Reading(attachments, channel, clock=clock, without_slot=self.workers.without_slot)
         self._debounce = Debounce(
             inbox, channel, settings, clock=clock, sleep=sleep, without_slot=self.workers.without_slot
         )
@@ -183,7 +188,7 @@ class Conversation:
         return await self._complete(claim, decision, parts, outcome=outcome, reason=reason)
 
     async def _decided(self, claim: Claim, context: InboundContext) -> tuple[Claim, Decision, InboundContext]:
-        """What the channel does about the message, given what was written before and comes behind it."""
+        """What the channel does about the message, given what was written before."""
         message = claim.message
         decision = self._channel.decide(message, context.user)
         if decision.resolve is not None:
@@ -192,13 +197,12 @@ class Conversation:
         claim, decision, context = revised(claim, decision, context)
         if ignored := self._channel.why_ignored(message, context.recent):
             decision = Decision(reason=ignored, state=decision.state)
-        if message.kind is Kind.MEDIA and await self._debounce.is_continued(claim, context):
-            decision = Decision(reason="it is part of another message")
         language = self._channel.language(context.user, message)
         return claim, replace(decision, language=language), context
 
     async def _leave_to_person(self, claim: Claim, decision: Decision, user: User) -> bool:
-        """Complete a message that the person who has taken over answers."""
+        """Complete a message that the person who has taken over answers, with what came with it."""
+        claim = await self._reading.claim(claim)
         left = Decision(reason="a person answers", state=decision.state)
         more = await self._complete(claim, left, [], outcome=Outcome.LEFT_TO_PERSON, reason=left.reason)
         await self._tell_operators(claim.message, user)
@@ -279,15 +283,16 @@ class Conversation:
         A question that was continued meanwhile is asked once more, as a whole. False when no other message of the user
         waits.
         """
-        answer = await self._answer_of_model(question, context)
+        asked = await self._read_and_asked(question, context)
         for _ in range(MAX_REPEATS):
-            if answer is None or (continued := await self._debounce.continued(question, context)) is None:
+            if asked is None or (continued := await self._debounce.continued(question, context)) is None:
                 break
-            await self._record_unusable(question.claim, UnusableAnswers(1, answer.cost_usd or 0.0))
+            await self._record_unusable(question.claim, UnusableAnswers(1, asked[1].cost_usd or 0.0))
             question = continued
-            answer = await self._answer_of_model(question, context)
-        if answer is None:
+            asked = await self._read_and_asked(question, context)
+        if asked is None:
             return True
+        question, answer = asked
         decision = question.decision
         whole = (f"{decision.preface}\n\n" if decision.preface else "") + answer.text + decision.postscript
         parts = self._channel.plan(whole, decision.language)
@@ -295,12 +300,37 @@ class Conversation:
         await self._end_outage()
         return more
 
-    async def _answer_of_model(self, question: Question, context: InboundContext) -> Answer | None:
-        """The answer of the model; None when there is none, and the end or the pause of the question is committed."""
-        claim, most = question.claim, self._settings.max_unusable_answers
+    async def _read_and_asked(self, question: Question, context: InboundContext) -> tuple[Question, Answer] | None:
+        """The question with what came with it, and its answer; None when its end or its pause is committed."""
         if len(question.prompt) > self._settings.max_message_length:
             await self._refuse(question, ModelFailure.CONTEXT_TOO_LONG)
             return None
+        try:
+            read = await self._reading.question(question)
+        except AttachmentError as error:
+            await self._postpone_reading(question.claim, error)
+            return None
+        if read.contents and read.is_wordless and not read.pictures:
+            await self._complete_unread(read)
+            return None
+        answer = await self._answer_of_model(read, context)
+        return None if answer is None else (read, answer)
+
+    async def _postpone_reading(self, claim: Claim, error: AttachmentError) -> None:
+        pause = pause_before(claim.failures)
+        log.warning("an attachment of message %s cannot be had now (%s); next try in %.0f s", claim.id, error, pause)
+        await self._inbox.postpone_inbound(claim, self._clock() + pause, f"attachment: {error}")
+        self.workers.notify_later(pause, claim.message.user_id)
+
+    async def _complete_unread(self, question: Question) -> None:
+        """Complete a message of which nothing can be used, with a reply that asks for words."""
+        why = f"nothing of it can be used: {question.contents[0].failure}"
+        parts = self._localized(apology(question.contents), question.decision.language)
+        await self._complete(question.claim, question.decision, parts, reason=why, merged=question.merged)
+
+    async def _answer_of_model(self, question: Question, context: InboundContext) -> Answer | None:
+        """The answer of the model; None when there is none, and the end or the pause of the question is committed."""
+        claim, most = question.claim, self._settings.max_unusable_answers
         if claim.unusable >= most:
             await self._refuse(question, ModelFailure.UNUSABLE)
             return None
@@ -340,7 +370,10 @@ class Conversation:
 
     async def _refuse(self, question: Question, failure: ModelFailure) -> None:
         """Complete a question that the model can never answer, with a reply that gives the reason."""
-        parts, outcome = self._localized(SENTENCES[failure], question.decision.language), Outcome.UNANSWERABLE
+        # Every picture alone is answered so where the model is blind, so that one counts for the limits.
+        blind = failure is ModelFailure.IMAGES_UNSUPPORTED
+        outcome = Outcome.ANSWERED if blind else Outcome.UNANSWERABLE
+        parts = self._localized(SENTENCES[failure], question.decision.language)
         how: dict[str, Any] = {"outcome": outcome, "reason": failure, "merged": question.merged}
         await self._complete(question.claim, question.decision, parts, **how)
 

@@ -59,12 +59,6 @@ class Debounce:
         """The context with what waits behind the message now; nothing else of it changes while the claim is held."""
         return replace(context, following=await self._inbox.messages_behind(claim, MAX_MERGED))
 
-    async def is_continued(self, claim: Claim, context: InboundContext) -> bool:
-        """Whether a message behind a picture belongs to it, such as the picture of its album that has the caption."""
-        if await self._wait_until(claim.message.received_at + self._channel.debounce_seconds(claim.message)):
-            context = await self._read_again(claim, context)
-        return any(self._channel.continues(claim.message, later) for _, later in context.following)
-
     async def _wait_until(self, moment: float) -> bool:
         """Wait, without a slot, until this time (epoch seconds); False when it has passed or the clock was set back."""
         wait = moment - self._clock()
@@ -80,8 +74,7 @@ class Debounce:
             return None
         await self._wait_until(self._merger.hold_until(question))
         context = await self._read_again(question.claim, context)
-        first = question.messages[0].message
-        claim = replace(question.claim, message=first)
+        claim = replace(question.claim, message=question.claimed)
         messages = self._merger.mergeable(claim, question.decision, context)
         more = self._merger.continued(question, messages)
         return self._merger.merge(claim, question.decision, messages) if more else None

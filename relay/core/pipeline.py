@@ -12,6 +12,7 @@ from contextlib import suppress
 from relay.config.settings import Settings
 from relay.core import shutdown
 from relay.core.asking import Model
+from relay.core.attachments import AttachmentReader, no_attachments
 from relay.core.channel import Channel
 from relay.core.conversation import Conversation
 from relay.core.errors import StorageError
@@ -35,6 +36,7 @@ class Pipeline:
         settings: Settings,
         metrics: Metrics,
         build_prompt: PromptBuilder = channel_prompt,
+        attachments: AttachmentReader = no_attachments,
     ) -> None:
         self._store = store
         self._platform = channel.platform
@@ -48,6 +50,7 @@ class Pipeline:
             metrics,
             outbox=self.outbox,
             build_prompt=build_prompt,
+            attachments=attachments,
         )
 
     async def start(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import delete
 
-from relay.core.messages import Answer, Platform, ReplyId, UserId
+from relay.core.messages import Answer, Attachment, Platform, ReplyId, UserId, db_safe_value
 from relay.storage.schema import as_columns, conversations
 from relay.storage.transactions import Tx, of_user
 
@@ -25,6 +27,7 @@ def add_message(
     answer: Answer | None = None,
     moment: float | None = None,
     topic: str | None = None,
+    attachments: Sequence[Attachment] = (),
 ) -> None:
     """Add one message to the history, and count it."""
     row: dict[str, Any] = {
@@ -36,6 +39,7 @@ def add_message(
         "timestamp": tx.now if moment is None else moment,
         "in_context": in_context,
         "reply_id": reply_id,
+        "attachments": db_safe_value([asdict(one) for one in attachments]) or None,
     }
     if answer is not None:
         row |= as_columns(conversations, answer)

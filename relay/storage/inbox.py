@@ -34,6 +34,7 @@ from relay.storage.leases import is_claimable
 from relay.storage.parts import retry_now
 from relay.storage.personal import forget
 from relay.storage.planning import PartLease, plan_notice, plan_parts
+from relay.storage.queries import stored_attachments
 from relay.storage.replies import message_ids
 from relay.storage.schema import inbound, is_open, outbound
 from relay.storage.transactions import Tx, Upsert, of_bound_user, user_parameters
@@ -172,7 +173,7 @@ def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
 def _message(body: dict[str, Any], user_id: UserId) -> InboundMessage:
     """The stored message with the address of its row, because the user may have moved since."""
     typed = {"platform": Platform(body["platform"]), "kind": Kind(body["kind"]), "user_id": user_id}
-    return InboundMessage(**{**body, **typed, "attachments": tuple(body["attachments"])})
+    return InboundMessage(**{**body, **typed, "attachments": stored_attachments(body["attachments"])})
 
 
 def following(connection: Connection, claim: Claim, most: int) -> tuple[tuple[InboundId, InboundMessage], ...]:
@@ -215,9 +216,10 @@ def complete(
     if decision.clear_history:
         clear_messages(tx, platform, user_id, message.topic)
         discard(tx, platform, user_id)
-    elif message.text and message.kind is Kind.TEXT and state is not None:
+    elif message.text and message.kind in {Kind.TEXT, Kind.MEDIA} and state is not None:
         asked = answer is not None or outcome is Outcome.LEFT_TO_PERSON
         common: dict[str, Any] = {"moment": message.received_at, "topic": message.topic}
+        common["attachments"] = message.attachments
         add_message(tx, platform, user_id, "user", message.text, in_context=asked, **common)
     waiting = tx.run(_WAITING, user_parameters(platform, user_id)).one()
     if state is None or state in SILENT_STATES:

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from relay.core.errors import ModelFailure
 from relay.core.messages import (
     OPEN_PART_STATES,
+    Attachment,
     HistoryMessage,
     InboundMessage,
     Limit,
@@ -66,7 +67,10 @@ PRUNED_MESSAGES = "pruned_messages"
 """The counter of history messages that were deleted because of their age; totals include them."""
 
 _USER = select(users).where(of_bound_user(users))
-_message_columns = (conversations.c.role, conversations.c.message, conversations.c.timestamp)
+_message_columns = (
+    *(conversations.c.role, conversations.c.message, conversations.c.timestamp),
+    conversations.c.attachments,
+)
 
 
 def _exchanges(of_topic: ColumnElement[bool]) -> CompoundSelect[Any]:
@@ -161,7 +165,21 @@ def recent_messages(
 
 
 def _messages(rows: Iterable[Any]) -> Messages:
-    return tuple(HistoryMessage(row.role, row.message, row.timestamp) for row in rows)
+    return tuple(
+        HistoryMessage(row.role, row.message, row.timestamp, stored_attachments(row.attachments)) for row in rows
+    )
+
+
+def stored_attachments(value: Any) -> tuple[Attachment, ...]:
+    """Attachments as they are stored; before there were references, a message had their types alone."""
+    return tuple(Attachment(one) if isinstance(one, str) else Attachment(**one) for one in value or ())
+
+
+def kept_contents(connection: Connection) -> frozenset[str]:
+    """The SHA-256 of the content of every attachment in the history."""
+    chosen = select(conversations.c.attachments).where(conversations.c.attachments.is_not(None))
+    rows = connection.execute(chosen).scalars()
+    return frozenset(one.sha256 for row in rows for one in stored_attachments(row) if one.sha256)
 
 
 def usage(connection: Connection, platform: Platform, writer: UserId, now: float) -> Usage:
@@ -341,7 +359,7 @@ def conversation(
     rows = connection.execute(chosen.order_by(conversations.c.id.desc()).limit(limit)).all()
     return [
         plain(row, "id", "role", "message", "timestamp", "in_context", "reply_id")
-        | plain(row, "model", "source", "cost_usd", "total_seconds", "sources")
+        | plain(row, "model", "source", "cost_usd", "total_seconds", "sources", "attachments")
         for row in reversed(rows)
     ]
 
@@ -415,7 +433,9 @@ def message(row: Row[Any]) -> dict[str, Any]:
     """One inbound message in the form for operators."""
     stored = plain(row, "id", "platform", "external_id", "user_id", "raw", "received_at")
     state = plain(row, "due", "failures", "outcome", "error")
-    return {"text": (row.body or {}).get("text"), **stored, **state}
+    body = row.body or {}
+    types = [one.media_type for one in stored_attachments(body.get("attachments"))]
+    return {"text": body.get("text"), "attachments": types, **stored, **state}
 
 
 def unsent_parts(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:

@@ -113,8 +113,11 @@ conversations = Table(
     Column("first_token_seconds", Double),
     Column("total_seconds", Double),
     Column("sources", JSON(none_as_null=True)),
+    Column("attachments", JSON(none_as_null=True)),
     sqlite_autoincrement=True,
 )
+_has_attachments = text("attachments IS NOT NULL")
+Index("conversations_attachments", conversations.c.id, sqlite_where=_has_attachments)
 Index("conversations_person", conversations.c.platform, conversations.c.user_id, conversations.c.id)
 Index("conversations_reply", conversations.c.reply_id)
 _columns = (conversations.c.platform, conversations.c.user_id, conversations.c.role, conversations.c.id)
@@ -171,6 +174,7 @@ outbound = Table(
     Column("text", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("style", Text),
+    Column("media", JSON(none_as_null=True)),  # URLs of pictures that go with the part
     Column("segments", Integer, nullable=False, server_default="1"),
     Column("cost_usd", Double),
     Column("reply_to", Text),

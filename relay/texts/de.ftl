@@ -21,6 +21,13 @@ private = Das ist ein privater Anschluss, darum kann ich nicht antworten. Bitten
 cannot-answer = Darauf kann ich nicht antworten. Bitte fragen Sie es anders.
 question-too-long = Diese Nachricht ist zu lang für mich. Bitte senden Sie eine kürzere.
 pictures-unsupported = Bilder kann ich noch nicht ansehen. Bitte beschreiben Sie es in Worten.
+voice-unsupported = Sprachnachrichten kann ich noch nicht anhören. Bitte schreiben Sie es.
+video-unsupported = Videos kann ich noch nicht ansehen. Bitte beschreiben Sie es in Worten.
+file-unsupported = Das kann ich nicht öffnen. Bitte beschreiben Sie es in Worten.
+file-too-large = Diese Datei ist zu groß für mich. Bitte beschreiben Sie es in Worten.
+file-empty = Diese Datei kam leer an. Bitte schicken Sie sie noch einmal.
+file-lost = Was Sie geschickt haben, konnte ich nicht öffnen. Bitte schicken Sie es noch einmal.
+voice-silent = Ich konnte darin keine Worte hören. Bitte sagen Sie es noch einmal, oder schreiben Sie es.
 set-up-wrongly = Das konnte ich nicht beantworten. Es liegt nicht an Ihnen: Bei mir ist etwas falsch eingestellt.
 no-usable-answer = Darauf bekam ich keine brauchbare Antwort und habe aufgehört. Bitte fragen Sie es anders.
 
@@ -55,7 +62,6 @@ sms-help =
     Dies ist ein automatischer Assistent: Senden Sie eine Frage, und er antwortet. Mit { word-clear } vergisst er, was Sie schrieben, mit { word-forget } auch Ihren Namen, mit { word-language } wählen Sie die Sprache. Mit STOP bekommen Sie keine SMS mehr.
 sms-cleared = Erledigt: Ich habe vergessen, was wir schrieben. Mit { word-forget } vergesse ich auch Ihren Namen.
 sms-forgotten = Erledigt: Ich habe Sie und alles, was wir schrieben, vergessen.
-sms-only-text = Leider kann ich bisher nur Text lesen. Bitte beschreiben Sie es in Worten.
 sms-empty-text = Ihre SMS kam leer an. Bitte senden Sie sie noch einmal.
 sms-too-long = Das ist zu lang für mich: bitte weniger als { $limit } Zeichen.
 sms-empty-answer = Darauf habe ich leider keine Antwort. Bitte sagen Sie es anders.
@@ -95,7 +101,6 @@ telegram-facts = **Was ich über Sie weiß**
 
     Die KI sieht Ihren Namen und unsere letzten Wortwechsel, höchstens { $exchanges }. /clear löscht unser Gespräch.
 telegram-no-username = keiner
-telegram-only-text = Bisher kann ich nur Text lesen. Bitte beschreiben Sie es in Worten.
 telegram-edited = Sie haben eine Nachricht geändert. Ich antworte nur auf neue, bitte senden Sie sie noch einmal.
 telegram-empty-text = Ja? Schreiben Sie Ihre Frage, und ich antworte.
 telegram-late-answer = Als Sie das schrieben, war ich nicht erreichbar, darum kommt meine Antwort spät.

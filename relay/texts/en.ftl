@@ -24,6 +24,13 @@ private = This is a private line, so I cannot answer. Please ask its owner to ad
 cannot-answer = I cannot answer that. Please try asking in a different way.
 question-too-long = That message is too long for me. Please send a shorter one.
 pictures-unsupported = I cannot look at pictures yet. Please describe it in words.
+voice-unsupported = I cannot listen to voice messages yet. Please write it in words.
+video-unsupported = I cannot watch videos yet. Please describe it in words.
+file-unsupported = I cannot open that. Please describe it in words.
+file-too-large = That file is too large for me. Please describe it in words.
+file-empty = That file arrived empty. Please send it again.
+file-lost = I could not open what you sent. Please send it again.
+voice-silent = I could not hear any words in that. Please say it again, or write it.
 set-up-wrongly = I could not answer that. It is not your fault: something is set up wrongly on my side.
 no-usable-answer = I got no usable answer to that and stopped trying. Please try asking in a different way.
 
@@ -58,7 +65,6 @@ sms-help =
     This is an automated assistant: text a question and it answers. Text { word-clear } and it forgets what you wrote, { word-forget } and your name too, { word-language } to choose its language. Text STOP to get no more texts.
 sms-cleared = Done: I have forgotten what we wrote. Text { word-forget } and I forget your name too.
 sms-forgotten = Done: I have forgotten you and what we wrote.
-sms-only-text = Sorry, I can only read text for now. Please describe it in words.
 sms-empty-text = Your text arrived empty. Please send it again.
 sms-too-long = That is too long for me: please keep it under { $limit } characters.
 sms-empty-answer = Sorry, I have no answer to that. Please put it another way.
@@ -98,7 +104,6 @@ telegram-facts = **What I know about you**
 
     The AI sees your name and our last { $exchanges } exchanges. /clear deletes our conversation.
 telegram-no-username = none
-telegram-only-text = I can only read text for now. Please describe it in words.
 telegram-edited = I saw that you edited a message. I only answer new messages, so please send it again.
 telegram-empty-text = Yes? Write your question and I will answer it.
 telegram-late-answer = I could not be reached when you wrote this, so my answer comes late.

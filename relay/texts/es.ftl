@@ -21,6 +21,13 @@ private = Esto es privado, por eso no puedo contestar. Pide al titular que te ag
 cannot-answer = No puedo contestar a eso. Prueba a preguntarlo de otra manera.
 question-too-long = Ese mensaje es demasiado largo para el asistente. Manda uno menos largo.
 pictures-unsupported = De momento no puedo ver fotos. Cuenta con palabras lo que muestra.
+voice-unsupported = Todavía no puedo escuchar mensajes de voz. Escríbelo, por favor.
+video-unsupported = Todavía no puedo ver vídeos. Descríbelo con palabras, por favor.
+file-unsupported = No puedo abrir eso. Descríbelo con palabras, por favor.
+file-too-large = Ese archivo me resulta demasiado grande. Cuenta con palabras lo que es.
+file-empty = Ese archivo llegó vacío. Envíalo otra vez, por favor.
+file-lost = No pude abrir lo que enviaste. Envíalo otra vez, por favor.
+voice-silent = No pude oír ninguna palabra ahí. Dilo otra vez o escríbelo, por favor.
 set-up-wrongly = No pude contestar a eso. No es culpa tuya: hay algo mal configurado en mi lado.
 no-usable-answer = No tuve respuesta que sirva y dejo de intentarlo. Prueba a preguntarlo de otra manera.
 
@@ -55,7 +62,6 @@ sms-help =
     Esto es un asistente virtual: manda una pregunta y contesta. Manda { word-clear } y olvida lo que escribiste, { word-forget } y olvida incluso tu nombre, { word-language } para elegir la lengua. Manda STOP para dejar de recibir mensajes.
 sms-cleared = Hecho: he olvidado lo que escribimos. Manda { word-forget } y olvido incluso tu nombre.
 sms-forgotten = Hecho: te he olvidado y todo lo que escribimos.
-sms-only-text = Lo siento, de momento solo puedo leer texto. Cuenta con palabras lo que es.
 sms-empty-text = Tu mensaje ha llegado sin texto. Vuelve a enviarlo.
 sms-too-long = Es demasiado largo: escribe menos de { $limit } caracteres.
 sms-empty-answer = Lo siento, no tengo respuesta para eso. Prueba a decirlo de otra manera.
@@ -95,7 +101,6 @@ telegram-facts = **Lo que sé de ti**
 
     La IA ve tu nombre y nuestros últimos intercambios, { $exchanges } como mucho. /clear borra nuestra conversación.
 telegram-no-username = ninguno
-telegram-only-text = Por ahora solo puedo leer texto. Descríbelo con palabras, por favor.
 telegram-edited = He visto que has editado un mensaje. Solo contesto a mensajes nuevos, así que envíalo otra vez.
 telegram-empty-text = ¿Sí? Escribe tu pregunta y la contesto.
 telegram-late-answer = Cuando escribiste esto no estaba disponible, por eso mi respuesta llega tarde.

@@ -21,6 +21,13 @@ private = Cette ligne est privée, je ne peux donc pas répondre. Demandez à so
 cannot-answer = Je ne peux pas répondre à cela. Essayez de poser la question autrement.
 question-too-long = Ce message est trop long pour moi. Envoyez-en un plus court.
 pictures-unsupported = Je ne peux pas encore regarder les images. Décrivez-la avec des mots.
+voice-unsupported = Je ne peux pas encore écouter les messages vocaux. Merci de l'écrire.
+video-unsupported = Je ne peux pas encore regarder les vidéos. Merci de la décrire avec des mots.
+file-unsupported = Je ne peux pas ouvrir cela. Merci de le décrire avec des mots.
+file-too-large = Ce fichier est trop volumineux pour moi. Merci de le décrire avec des mots.
+file-empty = Ce fichier est arrivé vide. Merci de le renvoyer.
+file-lost = Je n'ai pas pu ouvrir votre envoi. Merci de le renvoyer.
+voice-silent = Je n'y ai entendu aucun mot. Merci de le redire ou de l'écrire.
 set-up-wrongly = Je n'ai pas pu répondre à cela. Vous n'y pouvez rien : il y a chez moi un mauvais réglage.
 no-usable-answer = Je n'ai obtenu aucune réponse utilisable et j'ai cessé d'essayer. Posez la question autrement.
 
@@ -55,7 +62,6 @@ sms-help =
     Ici un assistant automatique : envoyez une question et il répond. Avec { word-clear } il oublie vos messages, avec { word-forget } votre nom aussi, avec { word-language } vous choisissez sa langue. Envoyez STOP pour ne plus recevoir de SMS.
 sms-cleared = C'est fait : j'ai oublié nos messages. Envoyez { word-forget } et j'oublie aussi votre nom.
 sms-forgotten = C'est fait : je vous ai oublié, et nos messages aussi.
-sms-only-text = Désolé, je ne lis que du texte pour le moment. Décrivez-le avec des mots.
 sms-empty-text = Votre SMS est arrivé vide. Veuillez le renvoyer.
 sms-too-long = C'est trop long pour moi : restez sous { $limit } signes.
 sms-empty-answer = Désolé, je n'ai pas de réponse à cela. Essayez de le dire autrement.
@@ -95,7 +101,6 @@ telegram-facts = **Ce que je sais de vous**
 
     L'IA voit votre nom et nos derniers échanges, { $exchanges } au plus. /clear supprime notre conversation.
 telegram-no-username = aucun
-telegram-only-text = Je ne lis que du texte pour le moment. Décrivez-le avec des mots, s'il vous plaît.
 telegram-edited = J'ai vu que vous avez modifié un message. Je ne réponds qu'aux nouveaux, veuillez donc le renvoyer.
 telegram-empty-text = Oui ? Écrivez votre question et j'y réponds.
 telegram-late-answer = Je n'étais pas joignable quand vous avez écrit ceci, ma réponse arrive donc tard.

@@ -21,6 +21,13 @@ private = Este contato é particular, por isso deixo de responder. Fale com o do
 cannot-answer = Isso eu deixo sem resposta. Tente perguntar de outra forma.
 question-too-long = Essa mensagem é longa demais para mim. Envie uma mais curta.
 pictures-unsupported = Por enquanto leio apenas texto. Descreva a imagem com palavras.
+voice-unsupported = Ainda não consigo ouvir mensagens de voz. Escreva, por favor.
+video-unsupported = Ainda não consigo ver vídeos. Descreva com palavras, por favor.
+file-unsupported = Não consigo abrir isso. Descreva com palavras, por favor.
+file-too-large = Esse arquivo é grande demais para mim. Descreva com palavras, por favor.
+file-empty = Esse arquivo chegou vazio. Envie de novo, por favor.
+file-lost = Não consegui abrir o que você enviou. Envie de novo, por favor.
+voice-silent = Não ouvi nenhuma palavra. Diga de novo ou escreva, por favor.
 set-up-wrongly = Fiquei sem resposta. A culpa é minha: algo foi mal configurado do meu lado.
 no-usable-answer = Fiquei sem uma resposta que sirva e parei de tentar. Tente perguntar de outra forma.
 
@@ -55,7 +62,6 @@ sms-help =
     Este é um assistente virtual: envie uma pergunta e ele responde. Envie { word-clear } e ele esquece o que escreveu, { word-forget } e o nome também, { word-language } para escolher o idioma. Envie STOP para parar de receber mensagens.
 sms-cleared = Pronto: esqueci o que escrevemos. Envie { word-forget } e o seu nome vai junto.
 sms-forgotten = Pronto: esqueci o seu nome e tudo o que escrevemos.
-sms-only-text = Desculpe, por enquanto leio apenas texto. Descreva com palavras.
 sms-empty-text = A sua mensagem chegou vazia. Envie de novo, por favor.
 sms-too-long = É longo demais para mim: use menos de { $limit } caracteres.
 sms-empty-answer = Desculpe, fiquei sem resposta para isso. Tente dizer de outra forma.
@@ -95,7 +101,6 @@ telegram-facts = **O que sei sobre você**
 
     A IA vê o seu nome e as nossas últimas trocas, no máximo { $exchanges }. /clear apaga a nossa conversa.
 telegram-no-username = nenhum
-telegram-only-text = Por enquanto só consigo ler texto. Descreva com palavras, por favor.
 telegram-edited = Vi que você editou uma mensagem. Só respondo a mensagens novas, então envie de novo, por favor.
 telegram-empty-text = Sim? Escreva a sua pergunta e eu respondo.
 telegram-late-answer = Quando você escreveu isto eu não estava disponível, por isso a resposta chega tarde.

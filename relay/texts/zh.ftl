@@ -21,6 +21,13 @@ private = 这是私人号码，我无法回答。请联系号主添加您。
 cannot-answer = 这个问题我无法回答。请换个方式提问。
 question-too-long = 这条消息太长了。请发短一些的。
 pictures-unsupported = 我还看不了图片。请用文字描述。
+voice-unsupported = 我目前还听不了语音。请用文字写给我。
+video-unsupported = 我目前还看不了视频。请用文字描述。
+file-unsupported = 我打不开这个。请用文字描述。
+file-too-large = 这个文件对我来说太大了。请用文字描述。
+file-empty = 收到的文件是空的。请再发一次。
+file-lost = 我没能打开你发来的内容。请再发一次。
+voice-silent = 我没听到任何话。请再说一遍，或写给我。
 set-up-wrongly = 未能回答。这不是您的问题：我这边有设置错误。
 no-usable-answer = 未能得到可用的回答，已停止尝试。请换个方式提问。
 
@@ -55,7 +62,6 @@ sms-help =
     这是自动助手：发来问题，它会回答。发送 { word-clear } 忘记对话，{ word-forget } 连名字也忘记，{ word-language } 选择语言。发送 STOP 不再接收短信。
 sms-cleared = 好的：我已忘记我们的对话。发送 { word-forget }，我也会忘记您的名字。
 sms-forgotten = 好的：我已忘记您和我们的对话。
-sms-only-text = 抱歉，我目前只能看文字。请用文字描述。
 sms-empty-text = 收到的短信是空的。请再发一次。
 sms-too-long = 太长了：请不要超过 { $limit } 个字符。
 sms-empty-answer = 抱歉，我没有答案。请换个说法。
@@ -94,7 +100,6 @@ telegram-facts = **我所知道的关于您的信息**
 
     AI 能看到您的名字和我们最近的对话，最多 { $exchanges } 轮。/clear 删除我们的对话。
 telegram-no-username = 无
-telegram-only-text = 我目前只能看文字。请用文字描述。
 telegram-edited = 我看到您编辑了一条消息。我只回答新消息，请再发一次。
 telegram-empty-text = 在的。请写下您的问题，我来回答。
 telegram-late-answer = 您写这条消息时我无法接收，所以回复晚了。

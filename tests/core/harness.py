@@ -13,11 +13,14 @@ from sqlalchemy import select
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
+from relay.core.attachments import AttachmentReader, no_attachments
 from relay.core.channel import Channel
 from relay.core.conversation import Conversation
+from relay.core.download import Write
 from relay.core.errors import StorageError
 from relay.core.messages import (
     Answer,
+    Attachment,
     Decision,
     HistoryMessage,
     InboundMessage,
@@ -105,6 +108,7 @@ class ScriptedModel:
         self.script: deque[Outcome] = deque()
         self.always: Outcome = None
         self.prompts: list[list[str]] = []
+        self.pictures: list[list[str]] = []
         self.names: list[str | None] = []
         self.unusable: list[int] = []
         self.usable = True
@@ -112,7 +116,7 @@ class ScriptedModel:
 
     async def ask(
         self,
-        messages: Sequence[Mapping[str, str]],
+        messages: Sequence[Mapping[str, Any]],
         *,
         platform: Platform,
         user: str,
@@ -122,6 +126,7 @@ class ScriptedModel:
         model: str = "default",
     ) -> Answer:
         self.prompts.append([message["content"] for message in messages[1:]])
+        self.pictures.append([picture for message in messages for picture in message.get("images", ())])
         self.names.append(name)
         self.unusable.append(unusable)
         outcome = self.script.popleft() if self.script else self.always
@@ -151,6 +156,7 @@ class ScriptedChannel:
         self.lookup_results: deque[Outcome] = deque()
         self.sent: list[tuple[UserId, str]] = []
         self.lookups: list[str] = []
+        self.downloads: list[str] = []
         self.typing_for: list[UserId] = []
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
@@ -186,6 +192,10 @@ class ScriptedChannel:
 
     def system_prompt(self, user: User | None) -> str:
         return "system"
+
+    async def download_attachment(self, attachment: Attachment, write: Write, max_bytes: int) -> None:
+        self.downloads.append(attachment.reference)
+        write(attachment.reference.encode())
 
     def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
         return [PlannedPart(text, text) for text in markdown.split("|")]
@@ -259,6 +269,7 @@ class RelayHarness:
         self.provider: Channel = channel or self.channel
         self.platform = self.provider.platform
         self.model, self.metrics = ScriptedModel(), Metrics()
+        self.attachments: AttachmentReader = no_attachments
         self.rebuild()
 
     def rebuild(self) -> None:
@@ -273,6 +284,7 @@ class RelayHarness:
             self.settings,
             self.metrics,
             outbox=self.outbox,
+            attachments=self.attachments,
             **faked,
         )
 

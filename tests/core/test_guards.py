@@ -12,7 +12,7 @@ from relay.channels.sms.spec import SMS
 from relay.core.conversation import SENTENCES
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, SAME_WORDS, looks_like_a_loop, not_invited, over_limit
-from relay.core.messages import HistoryMessage, Kind, Limit, Outcome, Usage, UserId, UserState
+from relay.core.messages import Attachment, HistoryMessage, Kind, Limit, Outcome, Usage, UserId, UserState
 from relay.storage.schema import inbound
 from tests.core.conftest import EmptyDatabase
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
@@ -378,12 +378,14 @@ async def test_an_album_is_one_question_wherever_its_caption_is(new_relay: NewRe
     relay.channel.debounce_seconds = lambda message: 1.0 if message.kind is Kind.MEDIA else 0.0  # type: ignore[method-assign]
     relay.channel.follow_seconds = lambda message: 1.0 if message.options else 0.0  # type: ignore[method-assign]
     for number in range(2):
-        kind, text = (Kind.TEXT, "which is best?") if number == caption else (Kind.MEDIA, f"/picture {number}")
-        await relay.receive(text, kind=kind, options={"album": "9"})
+        kind, text = (Kind.TEXT, "which is best?") if number == caption else (Kind.MEDIA, "")
+        picture = Attachment("image/jpeg", f"{number}")
+        await relay.receive(text, kind=kind, options={"album": "9"}, attachments=(picture,))
     await relay.until(lambda: relay.clock.sleeping() >= 3)
     await relay.advance(3)
     await relay.advance(3)
-    answers = ["re: which is best?"] if caption < 2 else ["did /picture 1"]
+    unseen = "\n\n[a picture, not visible to you]" * 2
+    answers = [f"re: which is best?{unseen}"] if caption < 2 else [english("pictures-unsupported")]
     assert relay.channel.to(ANN) == answers
     assert await relay.inbound_states() == ["done", "done"]
 

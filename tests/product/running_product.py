@@ -135,6 +135,21 @@ class Phone:
         else:
             self.product.sim("POST", "telegram/send", json={"chat_id": int(self.address), "text": text})
 
+    def send_files(self, *contents: bytes, media_type: str, kind: str = "photo", text: str = "") -> None:
+        """Send files as this phone does: one MMS, or one message of Telegram for each, as an album."""
+        files = [
+            self.product.sim("POST", "files", content=content, headers={"Content-Type": media_type})["file"]
+            for content in contents
+        ]
+        if self.platform == "sms":
+            self.product.sim("POST", "sms/send", json={"from": self.address, "body": text, "files": files})
+            return
+        album = {"album": files[0]} if len(files) > 1 else {}
+        for number, file in enumerate(files):
+            caption = {"caption": text} if number == 0 and text else {}
+            body = {"chat_id": int(self.address), "kind": kind, "file": file, **album, **caption}
+            self.product.sim("POST", "telegram/send", json=body)
+
     def next_reply(self, seconds: float = 60) -> str:
         """The next bubble that comes in, once it is there."""
         query = {"platform": self.platform, "person": self.address, "after": self._seen, "timeout": seconds}

@@ -17,10 +17,15 @@ def echo(messages: Messages) -> str:
 
 
 class ScriptedModel:
-    """Runs in a thread on a free port. `requests` holds the messages of every question; `gate` holds answers back."""
+    """Runs in a thread on a free port. `requests` holds the messages of every question; `gate` holds answers back.
+
+    It also writes down recordings: each is kept, and its words are `transcript`.
+    """
 
     def __init__(self) -> None:
         self.requests: list[Messages] = []
+        self.recordings: list[bytes] = []
+        self.transcript = ""
         self.answer: Callable[[Messages], str] = echo
         self.gate = threading.Event()
         self.gate.set()
@@ -53,7 +58,12 @@ class ScriptedModel:
                 self._send({"object": "list", "data": [{"id": "scripted", "object": "model"}]})
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                content = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path.endswith("/audio/transcriptions"):
+                    model.recordings.append(content)
+                    self._send({"text": model.transcript})
+                    return
+                body = json.loads(content)
                 model.requests.append(body["messages"])
                 model.asked.release()
                 model.gate.wait(60)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +30,8 @@ def product(model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> I
     (folder / "knowledge").mkdir()
     (folder / "knowledge" / "hours.md").write_text("# Hours\nOpen from 9 to 18.")
     (folder / ".env").write_text('BUSINESS_NAME=Willow\nCHANNEL_INSTRUCTIONS={"sms": "No links, please."}\n')
-    running = RunningProduct(folder, LLM_SOURCE="openai", OPENAI_BASE_URL=model.url, OPENAI_MODEL="scripted")
+    source = {"LLM_SOURCE": "openai", "OPENAI_BASE_URL": model.url, "OPENAI_MODEL": "scripted"}
+    running = RunningProduct(folder, **source, TRANSCRIPTION_BASE_URL=model.url)
     running.start()
     yield running
     running.close()
@@ -85,6 +89,77 @@ def test_the_model_is_shown_instructions_and_documents(
     assert "You speak for Willow." in text
     assert '<passage source="hours.md" title="Hours">\nOpen from 9 to 18.' in text
     assert ("No links, please." in text) == (platform == "sms")
+
+
+PICTURES = [b"\x89PNG\r\n\x1a\n" + bytes([number]) * 200_000 for number in range(10)]
+
+
+def _registered(product: RunningProduct, platform: str, name: str) -> Phone:
+    phone = Phone(product, platform, name)
+    phone.ask(f"name={name}" if platform == "sms" else "/start")
+    return phone
+
+
+def _pictures_of(messages: list[dict[str, Any]]) -> list[bytes]:
+    """The pictures in the last message of a request, in OpenAI's form."""
+    parts = messages[-1]["content"]
+    assert isinstance(parts, list), parts
+    addresses = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+    assert all(address.startswith("data:image/png;base64,") for address in addresses)
+    return [base64.b64decode(address.partition(",")[2]) for address in addresses]
+
+
+@pytest.mark.parametrize("platform", ["sms", "telegram"])
+def test_the_model_sees_the_picture_that_a_phone_sends(
+    product: RunningProduct, model: ScriptedModel, platform: str
+) -> None:
+    """Every byte of it, through the provider's store and the LLM server; and the console shows it."""
+    fay = _registered(product, platform, "Fay")
+    model.answer = lambda _: "A rose."
+    try:
+        fay.send_files(PICTURES[0], media_type="image/jpeg", text=f"what plant is this ({platform})?")
+        assert fay.next_reply() == "A rose."
+        assert _pictures_of(model.questions(f"what plant is this ({platform})?")[-1]) == PICTURES[:1]
+        fay.send_files(PICTURES[1], media_type="image/jpeg")
+        assert fay.next_reply() == "A rose."
+        assert _pictures_of(model.requests[-1]) == PICTURES[1:2]
+    finally:
+        model.answer = echo
+    console = product.url("admin_server")
+    page = product.http.get(f"{console}/person", params={"platform": platform, "id": fay.address}).text
+    address = re.search(r'<img class="sent" src="(/media/[0-9a-f]{64})', page)
+    assert address
+    shown = product.http.get(console + address[1])
+    assert (shown.content, shown.headers["content-type"]) == (PICTURES[0], "image/png")
+
+
+@pytest.mark.parametrize("platform", ["sms", "telegram"])
+def test_what_is_spoken_is_answered(product: RunningProduct, model: ScriptedModel, platform: str) -> None:
+    """The recording reaches the transcription server whole, and its words are the message."""
+    gus = _registered(product, platform, "Gus")
+    recording, model.transcript = b"OggS\x00\x02" + bytes(5000) + platform.encode(), f"spoken on {platform}"
+    gus.send_files(recording, media_type="audio/ogg", kind="voice")
+    assert gus.next_reply() == f"You said: spoken on {platform}"
+    assert sum(recording in content for content in model.recordings) == 1
+    history = product.http.get(
+        f"{product.url('admin_server')}/person", params={"platform": platform, "id": gus.address}
+    ).text
+    assert f"spoken on {platform}" in history
+    assert "<audio controls" in history
+
+
+@pytest.mark.parametrize("platform", ["sms", "telegram"])
+def test_ten_pictures_are_one_question(product: RunningProduct, model: ScriptedModel, platform: str) -> None:
+    """An album of Telegram, an MMS without words."""
+    hal = _registered(product, platform, "Hal")
+    model.answer = lambda _: "Ten."
+    try:
+        hal.send_files(*PICTURES, media_type="image/png")
+        assert hal.next_reply() == "Ten."
+        assert _pictures_of(model.requests[-1]) == PICTURES
+    finally:
+        model.answer = echo
+    assert hal.received()[-1:] == ["Ten."]
 
 
 def test_what_is_said_on_one_platform_is_unknown_on_the_other(product: RunningProduct, model: ScriptedModel) -> None:

@@ -22,9 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.core.conversation import Conversation
+from relay.core.download import Write
 from relay.core.errors import OutcomeUnknown
 from relay.core.messages import (
     Answer,
+    Attachment,
     Decision,
     HistoryMessage,
     InboundMessage,
@@ -92,6 +94,9 @@ class FileChannel:
 
     async def wait_for_rate_limit(self, part: Part) -> None:
         return
+
+    async def download_attachment(self, attachment: Attachment, write: Write, max_bytes: int) -> None:
+        """No message has any."""
 
     async def probe(self) -> None:
         return

@@ -11,7 +11,7 @@ from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import LeaseLost, StorageError
-from relay.core.messages import Claim, Decision, Kind, UserId, UserState
+from relay.core.messages import Attachment, Claim, Decision, Kind, UserId, UserState
 from relay.storage.schema import inbound, outbound, users
 from tests.storage.fixtures import (
     ANN,
@@ -29,10 +29,18 @@ from tests.storage.fixtures import (
     states,
 )
 
+ONE_PICTURE = Attachment("image/png", "file-1", "x.png", 5)
+
 
 async def test_a_message_is_there_after_it_was_stored(db: MessagingDatabase, database_url: str, opener: Opener) -> None:
     """What one process stored, another one claims."""
-    sent = message(text="hi", name="Ann", attachments=("image/png",), options={"opt_out": "STOP"}, reply_to="7")
+    sent = message(
+        text="hi",
+        name="Ann",
+        attachments=(Attachment("image/png", "file-1", "x.png", 5),),
+        options={"opt_out": "STOP"},
+        reply_to="7",
+    )
     await db.store_inbound(sent, "raw")
     other = await opener(database_url, owner="sms@two")
     assert (await claimed(other)).message == sent

@@ -45,11 +45,6 @@ def max_characters(segments: int, language: str) -> int:
     return segments * (153 if is_gsm(note) else 67) - len(note)
 
 
-def unseen(count: int) -> str:
-    """A note for the model about attachments that it is not shown; empty for none."""
-    return f"\n\n[With {count} picture(s) or file(s), which you cannot see.]" if count else ""
-
-
 def system_prompt(name: str | None, max_chars: int, chosen: str | None = None) -> str:
     """Short and plain, as each segment costs money; and no question whose natural answer is a keyword.
 

@@ -64,12 +64,6 @@ def is_delivery(form: Form) -> bool:
     return form.one("MessageStatus", "SmsStatus").strip().lower() not in _INBOUND_STATUS
 
 
-def attachments(form: Form) -> tuple[str, ...]:
-    """The content types of a message's attachments, at most ten."""
-    count = small_number(form.one("NumMedia").strip()) or 0
-    return tuple(form.one(f"MediaContentType{index}")[:100] or "unknown" for index in range(min(count, 10)))
-
-
 def small_number(text: str) -> int | None:
     """A positive whole number of at most six digits, as Twilio writes it; None for all else."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 and int(text) > 0 else None

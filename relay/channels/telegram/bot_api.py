@@ -130,6 +130,11 @@ class BotCalls:
         self._redact = redact
         self.token = token
         self.prefix = f"{base_url}/bot"
+        self._files = f"{base_url}/file/bot{token}"
+
+    def file_url(self, path: str) -> str:
+        """The secret address of a file whose path getFile gave."""
+        return f"{self._files}/{path}"
 
     async def call(self, method: str, parameters: Mapping[str, Any], *, seconds: float = CALL_SECONDS) -> Any:
         """The `result` of one method, as plain JSON."""

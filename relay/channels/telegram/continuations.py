@@ -25,7 +25,7 @@ def fills_a_message(message: InboundMessage) -> bool:
 
 def debounce_seconds(message: InboundMessage) -> float:
     """Seconds to wait for more of a message before the model is asked; a short text is never delayed."""
-    if message.kind is Kind.MEDIA and "album" in message.options:
+    if "album" in message.options:
         return ALBUM_SECONDS
     return PASTE_SECONDS if fills_a_message(message) else 0.0
 

@@ -22,7 +22,6 @@ from relay.core.store import Store
 
 log = logging.getLogger("relay.channels.telegram.ingest")
 
-_COUNTED_AS = {Kind.SERVICE: "ignored", Kind.MEDIA: "not readable"}
 MAX_RAW = 200_000  # characters of an update that are kept
 
 
@@ -161,9 +160,17 @@ class UpdateIngest:
 
     def _count(self, batch: ParsedBatch) -> None:
         for message, _ in batch.messages:
-            self._metrics.inbound.labels(TELEGRAM, _COUNTED_AS.get(message.kind, "stored")).inc()
+            self._metrics.inbound.labels(TELEGRAM, _counted_as(message)).inc()
         if batch.dead_letters:
             self._metrics.inbound.labels(TELEGRAM, "not understood").inc(len(batch.dead_letters))
+
+
+def _counted_as(message: InboundMessage) -> str:
+    """The outcome by which a message is counted; content without a text that we cannot even fetch stands out."""
+    if message.kind is Kind.SERVICE:
+        return "ignored"
+    is_empty = message.kind is Kind.MEDIA and not any(one.reference for one in message.attachments)
+    return "not readable" if is_empty else "stored"
 
 
 def _serialised(update: Any) -> str:

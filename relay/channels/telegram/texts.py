@@ -126,7 +126,7 @@ def stored_facts(
 
 
 def prompt(message: InboundMessage, *, dated: bool = False) -> str:
-    """The text with what it replies to, and a note about pictures, which the model must not pretend to have seen.
+    """The text with what it replies to.
 
     dated: begins with the time at which it was sent.
     """
@@ -136,8 +136,6 @@ def prompt(message: InboundMessage, *, dated: bool = False) -> str:
     if quoted := message.options.get("quoted"):
         whose = f"what {quoted['author']} wrote" if quoted["author"] else "this"
         text = f"[In reply to {whose}:]\n{as_quote(quoted['text'])}\n\n{text}"
-    if message.attachments:
-        text += f"\n\n[With this message came {', '.join(message.attachments)}, which you cannot see.]"
     return text
 
 

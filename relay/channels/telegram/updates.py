@@ -16,33 +16,13 @@ from telegram import Message
 from relay.channels.telegram.buttons import PRESSED, read_press
 from relay.channels.telegram.entity_text import read_entity_text, read_plain_text
 from relay.channels.telegram.json_fields import is_integer, object_at, optional, required, text_at
+from relay.channels.telegram.media import read_media
 from relay.channels.telegram.quoted import display_name, forwarded_from, replied_to
 from relay.channels.telegram.rendering import clean_telegram
 from relay.channels.telegram.rich_text import as_quote, rich_markdown
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import PayloadError
-from relay.core.messages import InboundMessage, Kind, UserId
-
-MEDIA: Final = {
-    "photo": "image/jpeg",
-    "sticker": "image/webp",
-    "voice": "audio/ogg",
-    "audio": "audio/mpeg",
-    "video": "video/mp4",
-    "video_note": "video/mp4",
-    "animation": "video/mp4",
-    "document": "application/octet-stream",
-    "paid_media": "application/octet-stream",
-    "story": "video/mp4",
-    "contact": "text/vcard",
-    "location": "application/geo+json",
-    "venue": "application/geo+json",
-    "poll": "application/x-poll",
-    "dice": "application/x-dice",
-    "game": "application/x-game",
-    "checklist": "application/x-checklist",
-}
-"""Fields of a message besides text, each with its content type where the message gives none."""
+from relay.core.messages import Attachment, InboundMessage, Kind, UserId
 
 STOP_PRESSED: Final = "stopped_message_generation"
 """The update about a person who pressed Stop on a draft: https://core.telegram.org/bots/api#sendmessagedraft"""
@@ -135,7 +115,9 @@ class _UpdateParser:
         if self._unanswerable() or not self._words.text:
             return self._made(Kind.SERVICE)
         answered = self._private or (self._words.mentions_bot and self._is_fresh_edit())
-        return self._made(Kind.EDITED, text=self._prompt_text()) if answered else self._made(Kind.SERVICE)
+        if not answered:
+            return self._made(Kind.SERVICE)
+        return self._made(Kind.EDITED, text=self._prompt_text(), attachments=self._attachments())
 
     def _is_fresh_edit(self) -> bool:
         edited_at, sent_at = (optional(self._source, key, int) or 0 for key in ("edit_date", "date"))
@@ -159,21 +141,15 @@ class _UpdateParser:
     def _status(self, key: str) -> str:
         return required(required(self._source, key, dict), "status", str)
 
-    def _attachments(self) -> tuple[str, ...]:
-        found = []
-        for key, usual in MEDIA.items():
-            if self._source.get(key):
-                file = self._source[key]
-                given = file.get("mime_type") if isinstance(file, dict) else None
-                found.append(clean_telegram(given)[:100] if isinstance(given, str) and given else usual)
-        return tuple(found or self._unknown_content())
+    def _attachments(self) -> tuple[Attachment, ...]:
+        return read_media(self._source) or self._unknown_content()
 
-    def _unknown_content(self) -> list[str]:
+    def _unknown_content(self) -> tuple[Attachment, ...]:
         """Content without a text of a kind that was invented later; in a private chat the sender gets a reply."""
         if self._has_text or not self._private:
-            return []
+            return ()
         unknown = [key for key in self._source if key not in _KNOWN_FIELDS and isinstance(self._source[key], dict)]
-        return [f"application/x-{clean_telegram(key)[:50]}" for key in unknown[:1]]
+        return tuple(Attachment(f"application/x-{clean_telegram(key)[:50]}") for key in unknown[:1])
 
     def _command(self) -> re.Match[str] | None:
         """A command in the sender's own words: one in a forward is another person's."""
@@ -218,11 +194,11 @@ class _UpdateParser:
         sender = display_name(self._sender)
         return f"{sender}: {text}" if sender and text and not self._private else text
 
-    def _made(self, kind: Kind, *, text: str = "", attachments: tuple[str, ...] = ()) -> InboundMessage:
+    def _made(self, kind: Kind, *, text: str = "", attachments: tuple[Attachment, ...] = ()) -> InboundMessage:
         whose = self._sender if self._private else self._chat
         return InboundMessage(
             platform=TELEGRAM,
-            external_id=self._album_item() if kind is Kind.MEDIA else self._external_id,
+            external_id=self._external_id,
             user_id=UserId(str(self._chat_id)),
             text=text,
             received_at=self._received_at,
@@ -255,10 +231,6 @@ class _UpdateParser:
         """Who wrote in a group; in a private chat that is its user."""
         number = self._sender.get("id")
         return None if self._private or not is_integer(number) else UserId(str(number))
-
-    def _album_item(self) -> str:
-        """One id for all pictures of an album without a caption, which arrive one by one: they get one answer."""
-        return f"{self._me.id}:album:{album}" if (album := self._album()) else self._external_id
 
     def _album(self) -> str:
         album = self._source.get("media_group_id")

@@ -35,4 +35,6 @@ class WhatsAppServer(ChannelServer[WhatsAppSettings, WhatsAppService]):
 def open_server(host: AnyServer, http: AsyncClient) -> WhatsAppServer:
     """The server of this channel, on the database and the account of its host."""
     service = WhatsAppService(host.settings, http)
-    return WhatsAppServer(host.settings, host.database, service, http, host.metrics, host.build_prompt)
+    return WhatsAppServer(
+        host.settings, host.database, service, http, host.metrics, host.build_prompt, host.attachments
+    )

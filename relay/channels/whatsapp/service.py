@@ -15,16 +15,19 @@ import httpx
 
 from relay.channels.sms.forgetting import Forgetting, forgetting
 from relay.channels.sms.keywords import Keyword, keyword_of
+from relay.channels.sms.media import MediaStore, read_media
 from relay.channels.sms.segments import split
 from relay.channels.sms.senders import region_of
 from relay.channels.sms.twilio_messages import Origination, TwilioMessages
-from relay.channels.sms.webhook import Form, attachments, external_id, is_delivery
+from relay.channels.sms.webhook import Form, external_id, is_delivery
 from relay.channels.whatsapp import texts
 from relay.channels.whatsapp.formatting import to_whatsapp
 from relay.channels.whatsapp.settings import WhatsAppSettings
 from relay.channels.whatsapp.spec import WHATSAPP
+from relay.core.download import Write
 from relay.core.errors import PayloadError
 from relay.core.messages import (
+    Attachment,
     Decision,
     DeliveryEvent,
     HistoryMessage,
@@ -77,6 +80,7 @@ class WhatsAppService:
         price = settings.whatsapp_message_usd
         origination = Origination(WHATSAPP, settings.whatsapp_number, None, lambda _user, _n: price, SCHEME)
         self._messages = TwilioMessages(settings, http, origination, clock=clock)
+        self._media = MediaStore(http, settings)
 
     # -- webhooks ------------------------------------------------------------------------------------------------------
 
@@ -87,7 +91,7 @@ class WhatsAppService:
         user_id = address(form.one("From"))
         if not user_id:
             raise PayloadError("the field From is missing or empty")
-        text, found = _words(form), attachments(form)
+        text, found = _words(form), read_media(form)
         return InboundMessage(
             platform=WHATSAPP,
             external_id=external_id(form) or f"by-hand-{self._new_id()}",
@@ -129,7 +133,7 @@ class WhatsAppService:
         name = message.name if user is None or user.name is None else None
         if (reply := self._cannot_be_answered(message)) is not None:
             return Decision(reply=reply, name=name, state=back)
-        return Decision(prompt=message.text + texts.unseen(len(message.attachments)), name=name, state=back)
+        return Decision(prompt=message.text, name=name, state=back)
 
     def _on_keyword(self, message: InboundMessage, *, is_out: bool) -> Decision | None:
         """None where the word is an ordinary text."""
@@ -145,9 +149,7 @@ class WhatsAppService:
 
     def _cannot_be_answered(self, message: InboundMessage) -> str | None:
         """The reply to a message that is no question; None for a question."""
-        if message.kind is Kind.MEDIA:
-            return texts.ONLY_TEXT
-        if is_blank(message.text):
+        if is_blank(message.text) and not message.attachments:
             return texts.EMPTY_TEXT
         most = self._settings.max_message_length
         return texts.too_long(most) if len(message.text) > most else None
@@ -180,6 +182,9 @@ class WhatsAppService:
         return texts.system_prompt(user.name if user else None)
 
     # -- replies -------------------------------------------------------------------------------------------------------
+
+    async def download_attachment(self, attachment: Attachment, write: Write, max_bytes: int) -> None:
+        await self._media.download(attachment, write, max_bytes)
 
     def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:  # noqa: ARG002 (our notes are in English)
         """Text with WhatsApp's marks in parts of at most 1,600 characters, numbered when there are several."""

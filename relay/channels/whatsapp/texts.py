@@ -12,7 +12,6 @@ HELP = (
 )
 CLEARED = "Done: I have forgotten what we wrote. Write FORGET ME and I forget your name too."
 FORGOTTEN = "Done: I have forgotten you and what we wrote."
-ONLY_TEXT = "Sorry, I can only read text for now. Please describe it in words."
 EMPTY_TEXT = "Your message arrived empty. Please send it again."
 EMPTY_ANSWER = "Sorry, I have no answer to that. Please put it another way."
 CLOSING = "\n\n[Cut here: too long for messages. Ask me to go on.]"
@@ -20,11 +19,6 @@ CLOSING = "\n\n[Cut here: too long for messages. Ask me to go on.]"
 
 def too_long(max_length: int) -> str:
     return f"That is too long for me: please keep it under {max_length} characters."
-
-
-def unseen(count: int) -> str:
-    """A note for the model about attachments that it is not shown; empty for none."""
-    return f"\n\n[With {count} picture(s) or file(s), which you cannot see.]" if count else ""
 
 
 def system_prompt(name: str | None) -> str:

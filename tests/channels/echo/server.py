@@ -22,10 +22,12 @@ from messaging_database import open_database
 from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
 from relay.config.settings import load_settings
-from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.download import Write
+from relay.core.errors import AttachmentError, AttachmentFailure, OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import request_once, retry_after_seconds
 from relay.core.messages import (
     SILENT_STATES,
+    Attachment,
     Decision,
     DeliveryEvent,
     HistoryMessage,
@@ -88,6 +90,9 @@ class EchoService:
 
     def merge(self, messages: Sequence[InboundMessage]) -> str:
         return "\n".join(message.text for message in messages)
+
+    async def download_attachment(self, attachment: Attachment, write: Write, max_bytes: int) -> None:  # noqa: ARG002 (none comes)
+        raise AttachmentError(AttachmentFailure.GONE)
 
     def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
         del language

@@ -71,4 +71,6 @@ async def receive(request: Request) -> dict[str, Any]:
 
 def open_server(host: AnyServer, http: AsyncClient) -> ParrotServer:
     """The server of this channel, on the database of its host."""
-    return ParrotServer(host.settings, host.database, ParrotService(host.service), http, host.metrics)
+    return ParrotServer(
+        host.settings, host.database, ParrotService(host.service), http, host.metrics, attachments=host.attachments
+    )

@@ -58,7 +58,7 @@ class SmsContract(ChannelContract):
             recorded("MM2", "", NumMedia="1", MediaUrl0="https://api.twilio.com/x", MediaContentType0="image/jpeg"),
             "MM2",
             kind=Kind.MEDIA,
-            reply=english("sms-only-text"),
+            reply=english("pictures-unsupported"),
         ),
         Row.KEYWORD: Payload(
             recorded("SM3", " Stop "),

@@ -27,7 +27,7 @@ from relay.channels.sms.webhook import Form, Signatures, is_delivery, read_form,
 from relay.config.errors import SettingsError
 from relay.core.channel import history_text
 from relay.core.errors import PayloadError
-from relay.core.messages import InboundMessage, Kind, PartState, User, UserId, UserState
+from relay.core.messages import Attachment, InboundMessage, Kind, PartState, User, UserId, UserState
 from relay.texts import ENGLISH
 from sms_service import SmsService
 from tests.channels.sms.scripted_twilio import CALLBACK, RECORDED, SID, USER
@@ -145,16 +145,36 @@ def test_a_picture_without_words_is_media() -> None:
     """The content types are kept, the kind says that there is no text."""
     media = {"NumMedia": "2", "MediaContentType0": "image/jpeg", "MediaUrl0": "https://...", "Body": " "}
     message = SERVICE.parse_inbound(form(**media))
-    assert (message.kind, message.attachments) == (Kind.MEDIA, ("image/jpeg", "unknown"))
+    assert (message.kind, message.attachments) == (Kind.MEDIA, (Attachment("image/jpeg"), Attachment("unknown")))
+
+
+MEDIA_PATH = f"/2010-04-01/Accounts/AC{'0' * 32}/Messages/MM{'1' * 32}/Media/ME{'2' * 32}"
+
+
+@pytest.mark.parametrize(
+    ("url", "reference"),
+    [
+        (f"https://api.twilio.com{MEDIA_PATH}", MEDIA_PATH),
+        (f"https://api.dublin.ie1.twilio.com{MEDIA_PATH}", MEDIA_PATH),
+        (f"http://evil.example{MEDIA_PATH}", MEDIA_PATH),
+        (f"https://api.twilio.com{MEDIA_PATH}.json", ""),
+        ("https://api.twilio.com/2010-04-01/Accounts/../Media/ME1", ""),
+        ("http://[broken", ""),
+        ("", ""),
+    ],
+)
+def test_a_medium_is_known_by_its_path(url: str, reference: str) -> None:
+    """Its host is not taken from the webhook: our credentials go to the API that the settings name."""
+    (attachment,) = text_from("look", NumMedia="1", MediaUrl0=url, MediaContentType0="Image/JPEG").attachments
+    assert attachment == Attachment("image/jpeg", reference)
 
 
 def test_a_picture_with_words_is_text() -> None:
-    """The words are answered, and the model is told that there was a picture."""
+    """The words are the question; the picture is read when it is answered."""
     message = text_from("What plant is this?", NumMedia="1", MediaContentType0="image/png")
     assert message.kind is Kind.TEXT
-    prompt = SERVICE.decide(message, person()).prompt or ""
-    assert prompt.startswith("What plant is this?")
-    assert "1 picture" in prompt
+    assert SERVICE.decide(message, person()).prompt == "What plant is this?"
+    assert len(message.attachments) == 1
 
 
 @pytest.mark.parametrize("count", ["-1", "x", "99999999999", "", "²"])
@@ -556,16 +576,22 @@ def test_a_text_of_a_known_person_goes_to_the_model(body: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"Body": "", "NumMedia": "1", "MediaContentType0": "image/jpeg"}, "only read text"),
         ({"Body": " \u200b "}, "arrived empty"),
         ({"Body": "x" * 100_001}, "too long"),
     ],
 )
 def test_what_cannot_be_answered_gets_a_friendly_word(changes: dict[str, str], words: str) -> None:
-    """Pictures, nothing, and far too much."""
+    """Nothing, and far too much."""
     decision = SERVICE.decide(SERVICE.parse_inbound(form(**changes)), person())
     assert decision.reply is not None
     assert words in decision.reply
+
+
+def test_a_picture_alone_is_a_question() -> None:
+    """Of a known person; of an unknown one it is kept until there is a name."""
+    message = SERVICE.parse_inbound(form(Body="", NumMedia="1", MediaContentType0="image/jpeg"))
+    assert SERVICE.decide(message, person()).prompt == ""
+    assert SERVICE.decide(message, None).hold
 
 
 def test_the_prompt_names_the_person_and_asks_for_short_plain_text() -> None:

@@ -52,7 +52,7 @@ class TelegramContract(ChannelContract):
             update(3, None, photo=[{"file_id": "A", "file_unique_id": "B", "width": 90, "height": 90}]),
             f"{BOT_ID}:3",
             kind=Kind.MEDIA,
-            reply=english("telegram-only-text"),
+            reply=english("file-lost"),
         ),
         Row.EDITED: Payload(
             edited(4, "What is new?"), f"{BOT_ID}:4", "What is new?", kind=Kind.EDITED, reply=english("telegram-edited")

@@ -11,7 +11,7 @@ from relay.channels.telegram.rendering import render
 from relay.channels.telegram.settings import bot_token, webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
 from relay.config.errors import SettingsError
-from relay.core.messages import Decision, InboundMessage, Kind, User, UserId, UserState
+from relay.core.messages import Attachment, Decision, InboundMessage, Kind, User, UserId, UserState
 from telegram_service import TelegramService
 from tests.channels.telegram.scripted_bot_api import TOKEN
 from tests.english import english
@@ -122,11 +122,11 @@ def test_a_slash_alone_makes_no_command(service: TelegramService, text: str) -> 
     assert service.decide(said(text), ADA).prompt == text
 
 
-def test_words_with_a_picture_tell_the_model_that_it_cannot_see(service: TelegramService) -> None:
-    """So it does not pretend."""
-    ask = service.decide(said("what is this?", attachments=("image/jpeg",)), ADA).prompt or ""
-    assert ask.startswith("what is this?")
-    assert "image/jpeg, which you cannot see" in ask
+@pytest.mark.parametrize("text", ["what is this?", ""])
+def test_a_picture_is_a_question_with_and_without_words(service: TelegramService, text: str) -> None:
+    """What it shows is read when it is answered."""
+    kind = Kind.TEXT if text else Kind.MEDIA
+    assert service.decide(said(text, kind=kind, attachments=(Attachment("image/jpeg"),)), ADA).prompt == text
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,12 @@ def test_a_mention_added_to_a_group_message_is_a_question(service: TelegramServi
 
 @pytest.mark.parametrize(
     ("kind", "text", "says"),
-    [(Kind.MEDIA, "", english("telegram-only-text")), (Kind.TEXT, "", english("telegram-empty-text"))],
+    [(Kind.TEXT, "", english("telegram-empty-text"))],
 )
 def test_what_the_model_cannot_answer_gets_a_friendly_word(
     service: TelegramService, kind: Kind, text: str, says: str
 ) -> None:
-    """Media, a bare mention."""
+    """A bare mention."""
     assert service.decide(said(text, kind=kind), ADA).reply == says
 
 

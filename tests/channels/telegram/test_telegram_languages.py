@@ -11,7 +11,6 @@ import pytest
 
 from relay.channels.telegram.commands import COMMANDS
 from relay.channels.telegram.rendering import render
-from relay.core.messages import Kind
 from relay.texts.sentences import localize, offered_languages
 from telegram_service import TelegramService
 from tests.channels.telegram.scripted_bot_api import private
@@ -35,9 +34,7 @@ def test_a_command_is_answered_in_the_language_of_the_app(
     """A command shows no language, whatever is written behind it."""
     decision = service.decide(said("/setname Олена", language=code), ADA)
     assert decision.reply == localize("telegram-renamed", language, name="Олена")
-    assert service.decide(said("", kind=Kind.MEDIA, language=code), ADA).reply == localize(
-        "telegram-only-text", language
-    )
+    assert service.decide(said("", language=code), ADA).reply == localize("telegram-empty-text", language)
 
 
 def test_the_script_that_a_person_writes_comes_before_their_app(service: TelegramService) -> None:

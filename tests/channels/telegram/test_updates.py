@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from relay.channels.telegram.commands import COMMANDS
 from relay.channels.telegram.updates import Identity, read_update
 from relay.core.errors import PayloadError
-from relay.core.messages import InboundMessage, Kind
+from relay.core.messages import Attachment, InboundMessage, Kind
 from tests.channels.telegram.scripted_bot_api import BOT_ID, ME, USERNAME, group, private
 
 IDENTITY = Identity(BOT_ID, USERNAME, frozenset(COMMANDS))
@@ -251,7 +251,7 @@ def test_content_of_tomorrow_is_answered_in_a_private_chat_and_no_service_note_i
     unknown, pinned = (
         read_update(private(1, None, **{key: {"id": "1"}}), IDENTITY, 5.0) for key in ("hologram", "pinned_message")
     )
-    assert (unknown.kind, unknown.attachments) == (Kind.MEDIA, ("application/x-hologram",))
+    assert (unknown.kind, unknown.attachments) == (Kind.MEDIA, (Attachment("application/x-hologram"),))
     assert pinned.kind is Kind.SERVICE
 
 
@@ -294,16 +294,54 @@ def test_content_types_come_with_the_message() -> None:
     """Told ones and usual ones."""
     document = {"file_id": "a", "file_unique_id": "b", "mime_type": "application/pdf"}
     both = [
-        read_update(private(1, None, **media), IDENTITY, 5.0).attachments
+        read_update(private(1, None, **media), IDENTITY, 5.0).attachments[0].media_type
         for media in ({"document": document}, {"photo": PHOTO})
     ]
-    assert both == [("application/pdf",), ("image/jpeg",)]
+    assert both == ["application/pdf", "image/jpeg"]
 
 
-def test_the_pictures_of_an_album_share_one_id() -> None:
-    """So all of them together get one answer."""
+FILE = {"file_id": "AgAC_-9", "file_unique_id": "u", "file_size": 9}
+
+
+@pytest.mark.parametrize(
+    ("content", "attachments"),
+    [
+        ({"photo": [{**FILE, "file_id": "small"}, FILE]}, [Attachment("image/jpeg", "AgAC_-9", "", 9)]),
+        ({"voice": {**FILE, "mime_type": "audio/ogg"}}, [Attachment("audio/ogg", "AgAC_-9", "", 9)]),
+        ({"audio": {**FILE, "title": "Song"}}, [Attachment("audio/mpeg", "AgAC_-9", "Song", 9)]),
+        ({"video_note": FILE}, [Attachment("video/mp4", "AgAC_-9", "", 9)]),
+        ({"document": {**FILE, "file_name": "a.pdf"}}, [Attachment("application/octet-stream", "AgAC_-9", "a.pdf", 9)]),
+        ({"animation": FILE, "document": FILE}, [Attachment("video/mp4", "AgAC_-9", "", 9)]),
+        ({"sticker": {**FILE, "emoji": "👍"}}, [Attachment("image/webp", "AgAC_-9", "👍", 9)]),
+        ({"sticker": {**FILE, "is_animated": True}}, [Attachment("image/webp", "", "", 9)]),
+        ({"sticker": {**FILE, "is_video": True}}, [Attachment("video/webm", "AgAC_-9", "", 9)]),
+        ({"location": {"latitude": 1.5}}, [Attachment("application/geo+json")]),
+        ({"photo": [[]]}, [Attachment("image/jpeg")]),
+        ({"voice": {**FILE, "file_id": "../../etc"}}, [Attachment("audio/ogg", "", "", 9)]),
+        ({"voice": {**FILE, "file_id": 5, "file_size": "9"}}, [Attachment("audio/ogg")]),
+        ({"document": {**FILE, "file_size": -1, "file_name": "x" * 300}},
+         [Attachment("application/octet-stream", "AgAC_-9", "x" * 200)]),
+    ],
+)  # fmt: skip
+def test_what_a_file_is_fetched_by(content: dict[str, Any], attachments: list[Attachment]) -> None:
+    """The largest size of a photo; nothing of another form than an id is ever asked for."""
+    assert list(read_update(private(1, None, **content), IDENTITY, 5.0).attachments) == attachments
+
+
+def test_the_pictures_of_an_album_are_messages_of_their_own() -> None:
+    """None is lost as a repetition of the first; they are joined when they are answered."""
     updates = [private(number, None, photo=PHOTO, media_group_id="99") for number in (1, 2)]
-    assert {read_update(update, IDENTITY, 5.0).external_id for update in updates} == {f"{BOT_ID}:album:99"}
+    messages = [read_update(update, IDENTITY, 5.0) for update in updates]
+    assert [message.external_id for message in messages] == [f"{BOT_ID}:1", f"{BOT_ID}:2"]
+    assert {message.options["album"] for message in messages} == {"99"}
+
+
+def test_an_edited_caption_keeps_its_picture() -> None:
+    """The question is asked again with it."""
+    update = private(1, None, caption="and this?", photo=[FILE])
+    message = read_update({"update_id": 1, "edited_message": update["message"]}, IDENTITY, 5.0)
+    assert (message.kind, message.text) == (Kind.EDITED, "and this?")
+    assert [one.reference for one in message.attachments] == ["AgAC_-9"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tests.channels.contract import MAX_MESSAGE_LENGTH, ChannelContract, Payload
 from tests.channels.scripted_server import Request
 from tests.channels.sms.contract import TOKEN, SmsContract
 from tests.channels.sms.scripted_twilio import ACCOUNT, CALLBACK, NUMBER, USER, refused
+from tests.english import english
 from tests.settings import Settings
 
 RECORDED = {
@@ -50,7 +51,7 @@ class WhatsAppContract(SmsContract):
             recorded("MM2", "", NumMedia="1", MediaUrl0="https://api.twilio.com/x", MediaContentType0="image/jpeg"),
             "MM2",
             kind=Kind.MEDIA,
-            reply=texts.ONLY_TEXT,
+            reply=english("pictures-unsupported"),
         ),
         Row.KEYWORD: Payload(
             recorded("SM3", " Stop "),
