@@ -30,13 +30,13 @@ from relay.core.messages import (
     CompletedMessage,
     Decision,
     DeliveryEvent,
+    Forward,
     HistoryMessage,
     InboundContext,
     InboundId,
     InboundMessage,
     Kind,
     NextTry,
-    Origin,
     Outcome,
     Part,
     PartId,
@@ -49,9 +49,11 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
+from relay.core.person_requests import AI_ANSWERS, PERSON_ANSWERS
 from relay.core.records import SentReply, UsageToday
 from relay.storage import (
     audit,
+    by_hand,
     charges,
     delivery,
     failures,
@@ -77,6 +79,9 @@ from relay.storage.transactions import Tx
 
 class MessagingDatabase(Database):
     """The verbs of the message path. `owner` is the stable name under which this process holds leases."""
+
+    takeover_notices = ("", "")
+    """What a user is told when a person takes over, and when the AI answers again; empty: nothing."""
 
     # -- storing -------------------------------------------------------------------------------------------------------
 
@@ -141,18 +146,21 @@ class MessagingDatabase(Database):
         merged: Sequence[InboundId] = (),
         claim_part: bool = False,
         mark: bool = True,
+        forward: Forward | None = None,
     ) -> CompletedMessage:
         """Finish the message, change the user as decided, extend the history and plan the parts, committed together.
 
         merged: messages behind it that were answered with it; they are finished as well. claim_part: the first part is
-        claimed as by `claim_next_part`, unless another part of the user is open. Raises LeaseLost, without a change,
-        when the claim is no longer ours.
+        claimed as by `claim_next_part`, unless another part of the user is open. forward: what the message, which is an
+        operator's, does to another user. Raises LeaseLost, without a change, when the claim is no longer ours.
         """
         lease = planning.PartLease(self.owner, self._lease, mark) if claim_part else None
         complete = partial(inbox.complete, answer=answer, reason=reason, merged=merged, lease=lease)
 
         def work(tx: Tx) -> CompletedMessage:
             done = complete(tx, claim, decision, parts, outcome)
+            if forward is not None:
+                by_hand.forward(tx, forward, *self.takeover_notices)
             return replace(done, first=self._in_our_time(tx, done.first)) if done.first else done
 
         return await self._write(work)
@@ -202,18 +210,8 @@ class MessagingDatabase(Database):
         topic: of the chat, for a channel that has topics. With `takeover_seconds` its writer takes over from the AI in
         the same transaction.
         """
-
-        def work(tx: Tx) -> ReplyId:
-            user_rows.touch_user(tx, platform, user_id)
-            tx.locked_user(platform, user_id)
-            if takeover_seconds is not None:
-                handover.take_over(tx, platform, user_id, takeover_seconds)
-            planned = planning.plan_parts(tx, platform, user_id, parts, Origin.OPERATOR, None, topic=topic)
-            reply_id = planned.reply_id
-            assert reply_id is not None  # noqa: S101 (there is at least one part)
-            return reply_id
-
-        return await self._write(work)
+        how: dict[str, Any] = {"takeover_seconds": takeover_seconds, "notice": self.takeover_notices[0]}
+        return await self._write(lambda tx: by_hand.send_by_hand(tx, platform, user_id, parts, topic, **how))
 
     async def users_with_parts(self, platform: Platform, *, unsent: bool = False) -> list[UserId]:
         """Users whose oldest open part is due and not leased, at most leases.MAX_USERS; `unsent`: and was not sent."""
@@ -391,26 +389,47 @@ class MessagingDatabase(Database):
 
     # -- operators -----------------------------------------------------------------------------------------------------
 
-    async def notify_operator(self, platform: Platform, user_id: UserId, parts: Sequence[PlannedPart]) -> None:
-        """Plan a notice to an operator, who is a user as others are, committed; nothing to one who opted out."""
+    async def notify_operator(
+        self,
+        platform: Platform,
+        user_id: UserId,
+        parts: Sequence[PlannedPart],
+        about: tuple[Platform, UserId] | None = None,
+    ) -> None:
+        """Plan a notice to an operator, who is a user as others are, committed; nothing to one who opted out.
+
+        about: the user whom `find_notice` gives for it.
+        """
 
         def work(tx: Tx) -> None:
             user_rows.touch_user(tx, platform, user_id)
-            planning.plan_notice(tx, platform, user_id, parts)
+            planning.plan_notice(tx, platform, user_id, parts, about=" ".join(about) if about else None)
 
         await self._write(work)
+
+    async def find_notice(
+        self, platform: Platform, user_id: UserId, provider_id: str
+    ) -> tuple[Platform, UserId] | None:
+        """The user whom a notice to this operator is about, by the notice's id at the provider; None for others."""
+        found = await self.query(lambda c: by_hand.about_whom(c, platform, user_id, provider_id))
+        return (Platform(found[0]), UserId(found[1])) if found else None
+
+    async def failures_in_a_row(self, platform: Platform, user_id: UserId, most: int) -> int:
+        """How many of a user's last questions could not be answered, at most `most`."""
+        return await self.query(lambda c: by_hand.failures_in_a_row(c, platform, user_id, most))
 
     async def take_over(self, platform: Platform, user_id: UserId, seconds: float, who: str = "") -> bool:
         """Let a person answer a user instead of the AI, committed; False for an unknown user.
 
         The AI is silent from then on: its planned parts are canceled, and an answer under way is dropped.
         """
-        take = partial(handover.take_over, platform=platform, user_id=user_id, seconds=seconds)
+        notice = self.takeover_notices[0] if who else ""
+        take = partial(handover.take_over, platform=platform, user_id=user_id, seconds=seconds, notice=notice)
         return await self._recorded(take, who, "take over", platform, user_id)
 
     async def hand_back(self, platform: Platform, user_id: UserId, who: str = "") -> bool:
         """Let the AI answer a user again, committed; False when it did already."""
-        give = partial(handover.hand_back, platform=platform, user_id=user_id)
+        give = partial(handover.hand_back, platform=platform, user_id=user_id, notice=self.takeover_notices[1])
         return await self._recorded(give, who, "back to the AI", platform, user_id)
 
     async def bar_user(self, platform: Platform, user_id: UserId, *, barred: bool, who: str = "") -> bool:
@@ -483,9 +502,12 @@ def open_database(
     `limited`: every verb raises StorageError a second after database_timeout_seconds at the latest.
     """
     transactions = open_transactions(settings.database_url, settings.database_timeout_seconds, limited=limited)
-    return MessagingDatabase(
+    database = MessagingDatabase(
         transactions, owner=settings.owner_of(server), lease_seconds=settings.lease_seconds, clock=clock
     )
+    if settings.takeover_notices:
+        database.takeover_notices = (PERSON_ANSWERS, AI_ANSWERS)
+    return database
 
 
 def main() -> int:

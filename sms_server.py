@@ -24,6 +24,7 @@ from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
 from relay.channels.sms import reconciliation
 from relay.channels.sms.bills import ROUND_SECONDS, Bills
+from relay.channels.sms.by_hand import plan_text
 from relay.channels.sms.reconciliation import Reconciliation
 from relay.channels.sms.senders import addressee
 from relay.channels.sms.settings import SmsSettings, credentials
@@ -108,7 +109,7 @@ class SmsServer(ChannelServer[SmsSettings, SmsService]):
         return number
 
     def all_parts(self, text: str) -> list[PlannedPart]:
-        return self.service.plan_text(text)
+        return plan_text(text)
 
     def require_reachable(self, user_id: UserId, user: User | None) -> None:
         if user is not None:  # a text may be sent to a number that never texted us

@@ -18,6 +18,7 @@ import httpx
 
 from relay.channels.sms import texts
 from relay.channels.sms.budget import asks_for_more, plan_within, verbatim
+from relay.channels.sms.by_hand import plan_text
 from relay.channels.sms.carriers import HALVES_SECONDS, is_repetition, joined, looks_cut
 from relay.channels.sms.forgetting import Forgetting, forgetting
 from relay.channels.sms.keywords import (
@@ -34,11 +35,11 @@ from relay.channels.sms.plain_text import to_plain_text
 from relay.channels.sms.prices import price_for
 from relay.channels.sms.reactions import is_reaction
 from relay.channels.sms.registration import StatedName, asks_nothing, name_command, stated_name
-from relay.channels.sms.segments import split
+from relay.channels.sms.segments import MESSAGE_LIMIT
 from relay.channels.sms.senders import WHY_SILENT, Sender, SenderKind, normal_number, own_number, region_of, sender_of
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import SMS
-from relay.channels.sms.spelling import affordable, clean_sms, in_gsm_letters
+from relay.channels.sms.spelling import affordable, clean_sms
 from relay.channels.sms.twilio_messages import TwilioMessages, of_texts
 from relay.channels.sms.webhook import Form, Signatures, external_id, is_delivery, small_number
 from relay.core.download import Write
@@ -69,7 +70,6 @@ from relay.texts import ENGLISH
 from relay.texts.languages import AUTOMATIC, written_language
 from relay.texts.sentences import localize
 
-MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
 MAX_READABLE = 40_000
 """Characters of a reply that are read; more could only be asked for by many texts."""
 
@@ -173,7 +173,7 @@ class SmsService:
         if found is None or found.kind is not Keyword.STOP or _kind_of_sender(message) is not SenderKind.PHONE:
             return None
         is_silent = found.handled or message.user_id in self._settings.blocklist
-        return [] if is_silent else self.plan_text(localize("sms-stopped", self.language(user, message)))
+        return [] if is_silent else plan_text(localize("sms-stopped", self.language(user, message)))
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         """Keywords, registration, renaming and unanswerable messages; every other text is a prompt for the model."""
@@ -308,11 +308,6 @@ class SmsService:
         if len(readable) < len(markdown):
             text += texts.cut(language)
         return plan_within(text, note, settings.sms_max_segments, settings.sms_max_parts, MESSAGE_LIMIT)
-
-    def plan_text(self, text: str) -> list[PlannedPart]:
-        """An operator's text without rendering, in as many parts as needed; an empty list when it is blank."""
-        text = in_gsm_letters(clean_sms(text))
-        return [] if is_blank(text) else split(text, MESSAGE_LIMIT)
 
     def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (a text message has no such sign)
         return nullcontext()

@@ -26,7 +26,7 @@ from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
 from relay.channels.telegram import texts
 from relay.channels.telegram.bot_api import bot_calls
-from relay.channels.telegram.entities import plan
+from relay.channels.telegram.by_hand import plan_text
 from relay.channels.telegram.ingest import UpdateIngest
 from relay.channels.telegram.polling import LEASE_NAME, Poller
 from relay.channels.telegram.settings import TelegramSettings, bot_token, webhook_secret
@@ -180,7 +180,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
         return UserId(str(int(text)))
 
     def all_parts(self, text: str) -> list[PlannedPart]:
-        return plan(text, self.settings.telegram_max_parts + 1)
+        return plan_text(self.settings, text)
 
     def require_reachable(self, user_id: UserId, user: User | None) -> None:
         if user is None:

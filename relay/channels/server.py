@@ -19,7 +19,7 @@ from fastapi import APIRouter, FastAPI, Request
 from httpx import AsyncClient
 
 from relay.channels.admin_api import admin_routes, channel_status, sent_parts
-from relay.channels.registry import served, settings_as
+from relay.channels.registry import BY_PLATFORM, CHANNELS, served, settings_as
 from relay.channels.spec import ChannelSpec
 from relay.config.settings import Settings
 from relay.core import shutdown
@@ -27,13 +27,14 @@ from relay.core.attachments import AttachmentReader, no_attachments
 from relay.core.channel import Channel
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
-from relay.core.messages import SILENT_STATES, PlannedPart, User, UserId, UserState
+from relay.core.messages import SILENT_STATES, PlannedPart, Platform, User, UserId, UserState
 from relay.core.metrics import Metrics
 from relay.core.periodic import Periodic
 from relay.core.pipeline import Pipeline
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.retention import retention
 from relay.core.store import Store
+from relay.core.takeover import Channels
 from relay.core.text import is_blank
 from relay.llm.client import LlmClient
 from relay.storage import queries
@@ -85,7 +86,10 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         self.build_prompt = build_prompt
         self.attachments = attachments
         self.model = LlmClient(http, settings, max_tokens=self.channel.max_answer_tokens(settings))
-        self.pipeline = Pipeline(database, service, self.model, settings, metrics, build_prompt, attachments)
+        everywhere = all_channels(settings)
+        self.pipeline = Pipeline(
+            database, service, self.model, settings, metrics, build_prompt, attachments, channels=everywhere
+        )
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -255,6 +259,15 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
             hint = f"GET /{self.channel.platform}/status shows the state of everybody"
             raise ApiError(409, f"{user_id} is not paused", hint)
         return {self.channel.address_key: user_id, "released": True}
+
+
+def all_channels(settings: Settings) -> Channels:
+    """How an operator's reply becomes parts on any channel, and on which channels operators may reply."""
+
+    def plan(platform: Platform, text: str) -> list[PlannedPart]:
+        return BY_PLATFORM[platform].plan_by_hand(settings, text)
+
+    return Channels(plan, frozenset(channel.platform for channel in CHANNELS if channel.has_replies))
 
 
 def connections_for(settings: Settings) -> int:

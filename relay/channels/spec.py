@@ -9,7 +9,7 @@ from typing import Any
 
 from relay.config.checks import Finding
 from relay.config.settings import Settings
-from relay.core.messages import Platform
+from relay.core.messages import PlannedPart, Platform
 
 Row = tuple[str, str]
 Check = Callable[[Any], Awaitable[list[Finding]]]
@@ -40,6 +40,19 @@ def offered_by(module: str) -> Offer:
     return offer
 
 
+PlanByHand = Callable[[Any, str], list[PlannedPart]]
+
+
+def planned_by(module: str) -> PlanByHand:
+    """The function `plan_by_hand` of a module, loaded as by `checks_in`."""
+
+    def plan(settings: Any, text: str) -> list[PlannedPart]:
+        parts: list[PlannedPart] = import_module(module).plan_by_hand(settings, text)
+        return parts
+
+    return plan
+
+
 def checks_in(module: str, function: str = "check") -> Check:
     """A function of a module, which is loaded when it is called: providers' SDKs are not for the launcher."""
 
@@ -65,6 +78,8 @@ class ChannelSpec:
     addresses: rows of the launcher's table for a real account, most important first.
     check: findings of `--check` about its account, asked of its provider by requests that cost and change nothing.
     setup: what the console's set-up asks for; None: it is configured in the files only.
+    plan_by_hand: the parts of an operator's text; raises ValueError when it is blank or too long.
+    has_replies: whether a message names the one that it replies to.
     simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
     segment_usd: the estimated price of one segment.
     max_answer_tokens: the most tokens that the model may answer with; None for no limit.
@@ -88,6 +103,8 @@ class ChannelSpec:
     addresses: Callable[[Any], list[Row]] = lambda _: []
     check: Check | None = None
     setup: Setup | None = None
+    plan_by_hand: PlanByHand = lambda _, text: [PlannedPart(text, text)]
+    has_replies: bool = False
     simulated_as: str = ""
     receipt_keys: tuple[str, ...] = ("id", "state")
     segment_usd: Callable[[Any], float] = lambda _: 0.0

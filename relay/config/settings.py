@@ -29,6 +29,7 @@ from relay.config.types import (
     BUILT_IN_SOURCES,
     CHOSEN,
     Aliases,
+    BusinessHours,
     ModelServers,
     OllamaHost,
     OneOf,
@@ -267,6 +268,15 @@ class Settings(BaseModel):
     server lists them, with * for any characters. Empty: the default answers everyone."""
     takeover_hours: Annotated[float, Field(gt=0, le=720)] = 12.0
     """How long the AI stays silent towards a person whom an operator answers, after the operator's last message."""
+    takeover_notices: bool = False
+    """Tell people when a person takes over from the AI, and when the AI answers them again."""
+    takeover_without_answer: bool = False
+    """Leave people to the operators when the documents of the knowledge have no answer."""
+    takeover_after_failures: Annotated[int, Field(ge=0, le=100)] = 0
+    """Leave people to the operators after so many questions in a row that could not be answered; 0: never."""
+    business_hours: BusinessHours = ""
+    """When operators are there, in the time zone of `timezone`: Mon-Fri 9:00-17:30, Sat 10:00-14:00. Always when empty.
+    At other times who asks for a person is told when they are back, and the AI goes on."""
     loop_turns: Annotated[int, Field(ge=0, le=20)] = 10
     """After this many turns at machine speed, a sender is treated as a machine; 0: never."""
     loop_pause_seconds: Annotated[float, Field(ge=60, le=604_800)] = 3600.0

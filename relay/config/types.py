@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+from relay.config.weekly_times import spans
+
 
 def _without_trailing_slash(value: Any) -> Any:
     return value.strip().rstrip("/") if isinstance(value, str) else value
@@ -171,6 +173,11 @@ def _known_timezone(value: str) -> str:
     return value
 
 
+def _business_hours(value: str) -> str:
+    spans(value)
+    return value.strip()
+
+
 def _aliases(value: Any) -> Any:
     """Each alias is a model, or an object with `model` and the parameters that go with it."""
     value = _json_object(value)
@@ -229,6 +236,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_list_of_words)]
 SecretUrls = Annotated[tuple[SecretStr, ...], BeforeValidator(_list_of_urls), AfterValidator(_with_scheme)]
 Operators = Annotated[Words, AfterValidator(_channel_addresses)]
 Texts = Annotated[dict[str, str], BeforeValidator(_json_object)]
+BusinessHours = Annotated[str, AfterValidator(_business_hours)]
 Timezone = Annotated[str, AfterValidator(_known_timezone)]
 Table = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 Aliases = Annotated[dict[str, dict[str, Any]], BeforeValidator(_aliases)]

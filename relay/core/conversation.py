@@ -27,6 +27,7 @@ from relay.core.messages import (
     Answer,
     Claim,
     Decision,
+    Forward,
     InboundContext,
     InboundId,
     InboundMessage,
@@ -34,19 +35,18 @@ from relay.core.messages import (
     Outcome,
     Part,
     PlannedPart,
-    Platform,
     User,
     UserId,
     UserState,
 )
 from relay.core.metrics import Metrics
 from relay.core.model_outage import ModelOutage
-from relay.core.person_requests import asks_for_person, who_waits
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.reading import Reading, pause_before
 from relay.core.retry import MODEL_BACKOFF, next_delay
 from relay.core.revision import revised
 from relay.core.store import Store
+from relay.core.takeover import ANY_TEXT, Channels, Takeover
 from relay.core.unfinished_markdown import ended
 from relay.core.user_workers import UserWorkers
 from relay.texts.sentences import localize
@@ -81,7 +81,7 @@ class Conversation:
     """Answers the messages of one channel, and notifies its outbox of what is planned.
 
     build_prompt: makes the system prompt of a question from that of the channel. attachments: fetches and reads what
-    comes with messages.
+    comes with messages. channels: how an operator's reply is planned for a user of another channel.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class Conversation:
         outbox: PartSender,
         build_prompt: PromptBuilder = channel_prompt,
         attachments: AttachmentReader = no_attachments,
+        channels: Channels = ANY_TEXT,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: Callable[[], float] = random.random,
@@ -108,6 +109,7 @@ class Conversation:
         self._rng = rng
         self._under_way = AnswersUnderWay(inbox.record_shown)
         self._outage = ModelOutage(model.is_usable)
+        self._takeover = Takeover(inbox, settings, channels, clock)
         self.workers = UserWorkers(
             f"{self._platform}-conversation",
             self._step,
@@ -169,13 +171,13 @@ class Conversation:
             return await self._give_up(claim, f"was claimed {crashes} times without an end", language)
         exchanges, is_billed = self._settings.history_exchanges, self._channel.is_billed
         context = await self._inbox.load_context(claim, exchanges, MAX_MERGED, spending=is_billed)
+        if (by_operator := await self._takeover.of_operator(claim.message)) is not None:
+            return await self._forward(claim, *by_operator)
         claim, decision, context = await self._decided(claim, context)
         user = context.user
-        if user is not None and user.is_with_person(self._clock()) and _is_for_the_ai(decision):
-            return await self._leave_to_person(claim, decision, user)
         refused = self._refusal(claim, decision, context)
-        if refused is None and _is_for_the_ai(decision) and self._asks_for_person(claim.message):
-            return await self._hand_over(claim, decision, user)
+        if (left := await self._left_to_person(claim, decision, context, refused)) is not None:
+            return left
         if refused is None and decision.prompt is not None:
             if user is not None and user.state is UserState.PAUSED:
                 decision = replace(decision, state=UserState.ACTIVE)
@@ -200,21 +202,33 @@ class Conversation:
         language = self._channel.language(context.user, message)
         return claim, replace(decision, language=language), context
 
-    async def _leave_to_person(self, claim: Claim, decision: Decision, user: User) -> bool:
-        """Complete a message that the person who has taken over answers, with what came with it."""
-        claim = await self._reading.claim(claim)
-        left = Decision(reason="a person answers", state=decision.state)
-        more = await self._complete(claim, left, [], outcome=Outcome.LEFT_TO_PERSON, reason=left.reason)
-        await self._tell_operators(claim.message, user)
+    async def _left_to_person(
+        self, claim: Claim, decision: Decision, context: InboundContext, refused: Decision | None
+    ) -> bool | None:
+        """Leave the message to the person who answers already, or who is asked for; None when the AI goes on."""
+        user, message = context.user, claim.message
+        if not _is_for_the_ai(decision):
+            return None
+        if user is not None and user.is_with_person(self._clock()):
+            claim = await self._reading.claim(claim)
+            left = Decision(reason="a person answers", state=decision.state)
+            return await self._leave_to_person(claim, left, user, outcome=Outcome.LEFT_TO_PERSON, reason=left.reason)
+        if refused is None and self._takeover.is_asked_for(message):
+            handed = self._takeover.decision(Decision(state=decision.state, language=decision.language))
+            return await self._leave_to_person(claim, handed, user)
+        return None
+
+    async def _leave_to_person(self, claim: Claim, decision: Decision, user: User | None, **how: Any) -> bool:
+        """Complete a message that a person answers, and notify the operators."""
+        more = await self._complete(claim, decision, self._parts(decision), **how)
+        await self._takeover.notify(claim.message, user)
         return more
 
-    async def _hand_over(self, claim: Claim, decision: Decision, user: User | None) -> bool:
-        """Complete the wish for a person: from now on the AI is silent."""
-        seconds = self._settings.takeover_hours * 3600
-        reply, language = localize("handed-over", decision.language), decision.language
-        handed = Decision(reply=reply, left_for_seconds=seconds, state=decision.state)
-        more = await self._complete(claim, handed, self._channel.plan(reply, language))
-        await self._tell_operators(claim.message, user)
+    async def _forward(self, claim: Claim, decision: Decision, forward: Forward | None) -> bool:
+        """Complete an operator's message, and with it plan what it sends to another user."""
+        more = await self._complete(claim, decision, self._parts(decision), forward=forward)
+        if forward is not None and forward.platform == self._platform:
+            self._outbox.notify(forward.user_id)  # other channels find it with their next sweep
         return more
 
     def _parts(self, decision: Decision) -> list[PlannedPart]:
@@ -223,18 +237,6 @@ class Conversation:
             return []
         *before, last = self._channel.plan(decision.reply, decision.language)
         return [*before, replace(last, buttons=",".join(decision.buttons) or None), *decision.files]
-
-    def _asks_for_person(self, message: InboundMessage) -> bool:
-        """Whether a person is asked for, and there is one."""
-        return bool(self._settings.operators) and asks_for_person(message.text)
-
-    async def _tell_operators(self, message: InboundMessage, user: User | None) -> None:
-        """Plan a notice to every operator about a message that is left to a person, committed."""
-        text = who_waits(message, user)
-        for operator in self._settings.operators:
-            platform, _, address = operator.partition(":")
-            notice = [PlannedPart(text, text)]
-            await self._inbox.notify_operator(Platform(platform), UserId(address), notice)
 
     async def _complete(self, claim: Claim, decision: Decision, parts: Sequence[PlannedPart], **how: Any) -> bool:
         """Commit the end of a message; the outbox gets the first part. False when no other message of the user waits.
@@ -294,6 +296,11 @@ class Conversation:
             return True
         question, answer = asked
         decision = question.decision
+        if self._takeover.is_without_answer(answer.text):
+            how: dict[str, Any] = {"answer": answer, "merged": question.merged}
+            more = await self._leave_to_person(question.claim, self._takeover.decision(decision), context.user, **how)
+            await self._end_outage()
+            return more
         whole = (f"{decision.preface}\n\n" if decision.preface else "") + answer.text + decision.postscript
         parts = self._channel.plan(whole, decision.language)
         more = await self._complete(question.claim, question.decision, parts, answer=answer, merged=question.merged)
@@ -376,6 +383,7 @@ class Conversation:
         parts = self._localized(SENTENCES[failure], question.decision.language)
         how: dict[str, Any] = {"outcome": outcome, "reason": failure, "merged": question.merged}
         await self._complete(question.claim, question.decision, parts, **how)
+        await self._takeover.after_failure(question.claim.message)
 
     async def _without_answer(self, question: Question, error: ModelError) -> None:
         """Refuse the question when the error is final, else retry later, with one notice to the user when it is late.
@@ -418,6 +426,7 @@ class Conversation:
         log.error("message %s of %s is given up: %s", claim.id, self._platform, reason)
         await self._inbox.dead_letter_inbound(claim, reason, self._localized("given-up", language), merged)
         self._outbox.notify(claim.message.user_id)
+        await self._takeover.after_failure(claim.message)
         return True
 
 

@@ -64,6 +64,9 @@ SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREA
 REST = "rest"
 """Name among a user's settings: the end of the last reply, which was left out."""
 
+REPLIES_TO = "replies_to"
+"""Name among a message's options: the provider's id of our message that it replies to."""
+
 USER_STATE_AFTER = {
     SendFailure.OPTED_OUT: UserState.STOPPED,
     SendFailure.BLOCKED: UserState.BLOCKED,
@@ -289,6 +292,19 @@ class Decision:
     more: bool = False
     language: str = ENGLISH
     settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """What an operator's message does to another user: these parts are sent to them.
+
+    takeover_seconds: the AI is silent for so long; None: it answers again.
+    """
+
+    platform: Platform
+    user_id: UserId
+    parts: tuple[PlannedPart, ...]
+    takeover_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import datetime
 
 from relay.core.messages import InboundMessage, User
 
+UNKNOWN = "I do not know that."
+PERSON_ANSWERS = "A person answers you now."
+AI_ANSWERS = "The AI answers you again."
+HOW_TO_REPLY = "Reply to this message to answer them, or with /back to let the AI go on."
 _MAX_QUOTED = 300
 _ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 _PHRASES = (
@@ -40,8 +45,27 @@ def asks_for_person(text: str) -> bool:
     return _folded(text) in _WORDS
 
 
-def who_waits(message: InboundMessage, user: User | None) -> str:
-    """What an operator is told about a message that is left to a person."""
+def away_until(back_at: datetime | None) -> str:
+    """The answer to a request for a person outside business hours."""
+    when = f" They are back on {back_at:%A} at {back_at:%H:%M}." if back_at else ""
+    return f"No person is here right now.{when} I have left them a note, and go on answering you."
+
+
+def sent_on(name: str) -> str:
+    return f"Sent to {name}. The AI is silent there."
+
+
+def not_sent(name: str, why: str) -> str:
+    return f"Not sent to {name}: {why}."
+
+
+def handed_back(name: str) -> str:
+    return f"The AI answers {name} again."
+
+
+def who_waits(message: InboundMessage, user: User | None, *, can_reply: bool = False) -> str:
+    """What an operator is told about a message that is left to a person. can_reply: by replying to this notice."""
     name = f"{user.name}, " if user is not None and user.name else ""
     quoted = message.text if len(message.text) <= _MAX_QUOTED else f"{message.text[:_MAX_QUOTED]}..."
-    return f"Waits for you: {name}{message.platform} {message.user_id}\n\n{quoted}"
+    text = f"Waits for you: {name}{message.platform} {message.user_id}\n\n{quoted}"
+    return f"{text}\n\n{HOW_TO_REPLY}" if can_reply else text

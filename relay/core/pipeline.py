@@ -21,6 +21,7 @@ from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.store import Store
+from relay.core.takeover import ANY_TEXT, Channels
 
 log = logging.getLogger("relay")
 
@@ -37,6 +38,7 @@ class Pipeline:
         metrics: Metrics,
         build_prompt: PromptBuilder = channel_prompt,
         attachments: AttachmentReader = no_attachments,
+        channels: Channels = ANY_TEXT,
     ) -> None:
         self._store = store
         self._platform = channel.platform
@@ -51,6 +53,7 @@ class Pipeline:
             outbox=self.outbox,
             build_prompt=build_prompt,
             attachments=attachments,
+            channels=channels,
         )
 
     async def start(self) -> None:

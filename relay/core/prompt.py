@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+NO_ANSWER = "NO_ANSWER"
+"""What the model is told to answer when the documents have no answer and the user is then left to a person."""
+
 
 @dataclass(frozen=True, slots=True)
 class SystemPrompt:

@@ -67,21 +67,22 @@ def plan_parts(
     sender: str | None = None,
     replaces: Sequence[str] = (),
     revises: ReplyId | None = None,
+    about: str | None = None,
     lease: PartLease | None = None,
 ) -> PlannedReply:
     """Plan the parts of one reply, if it has any, and add it to the history as the user will read it.
 
     They are sent from the address to which the claimed message was written, or from `sender`, or like those before.
-    topic: of a message that replies to none. replaces: the provider's ids of messages that become these parts, in
-    order; those beyond the parts are removed, by parts without text. revises: the reply whose place in the history
-    this one takes; with the claim of an edit the question's text changes as well.
+    topic: of a message that replies to none. about: of a notice to an operator, its user. replaces: the provider's ids
+    of messages that become these parts, in order; those beyond the parts are removed, by parts without text. revises:
+    the reply whose place in the history this one takes; with the claim of an edit the question's text changes as well.
 
     The caller must have locked the user's row, so that the parts of two replies do not mix. With a lease, which is
     given only when no other part of the user is open, the first part is claimed.
     """
     if not (parts or replaces):
         return PlannedReply()
-    about: dict[str, Any] = {
+    shared: dict[str, Any] = {
         "platform": platform,
         "user_id": user_id,
         "inbound_id": claim.id if claim else None,
@@ -89,8 +90,9 @@ def plan_parts(
         "sender": claim.message.to if claim else sender or _latest_sender(tx, platform, user_id),
         "origin": origin,
         "stopped": answer is not None and answer.stopped,
+        "about": about,
     }
-    rows = _new_rows(tx, parts, about, replaces)
+    rows = _new_rows(tx, parts, shared, replaces)
     reply_id = ReplyId(rows[0]["reply_id"])
     if lease is not None:
         rows[0] |= claiming(tx, lease, PartState.PLANNED, attempts=1)
@@ -160,12 +162,17 @@ def _latest_sender(tx: Tx, platform: Platform, user_id: UserId) -> str | None:
 
 
 def plan_notice(
-    tx: Tx, platform: Platform, user_id: UserId, notice: Sequence[PlannedPart], claim: Claim | None = None
+    tx: Tx,
+    platform: Platform,
+    user_id: UserId,
+    notice: Sequence[PlannedPart],
+    claim: Claim | None = None,
+    about: str | None = None,
 ) -> None:
     """Plan a notice, unless it is empty or nothing may be sent to the user."""
     user = tx.locked_user(platform, user_id) if notice else None
     if user is not None and user.state not in SILENT_STATES:
-        plan_parts(tx, platform, user_id, notice, Origin.NOTICE, claim)
+        plan_parts(tx, platform, user_id, notice, Origin.NOTICE, claim, about=about)
 
 
 def part_of(row: Mapping[str, Any], *, outcome_unknown: bool) -> Part:

@@ -197,6 +197,7 @@ outbound = Table(
     Column("accepted_at", Double),
     Column("updated_at", Double, nullable=False),
     Column("dismissed_at", Double),  # by an operator, so that a failure leaves the lists
+    Column("about", Text),  # of a notice to an operator: "platform address" of the user whom it is about
     sqlite_autoincrement=True,
 )
 _is_open_part = text("state IN ('planned', 'sending', 'unknown')")

@@ -7,6 +7,8 @@ import itertools
 from relay.core.cutting import best_cut, reach, utf16_length, utf16_offsets
 from relay.core.messages import PlannedPart
 
+MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
+
 # 3GPP TS 23.038: the default alphabet, and the characters that take an escape and so count twice.
 GSM_BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"

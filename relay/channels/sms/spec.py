@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.channels.sms.settings import SmsSettings, missing_credentials
-from relay.channels.spec import ChannelSpec, Row, Setup, checks_in, offered_by
+from relay.channels.spec import ChannelSpec, Row, Setup, checks_in, offered_by, planned_by
 from relay.core.messages import Platform
 
 SMS = Platform("sms")
@@ -51,6 +51,7 @@ CHANNEL = ChannelSpec(
         offer=offered_by("relay.channels.sms.connecting"),
         connect=checks_in("relay.channels.sms.connecting", "connect"),
     ),
+    plan_by_hand=planned_by("relay.channels.sms.by_hand"),
     simulated_as="an SMS phone",
     receipt_keys=("id", "state", "segments"),
     segment_usd=lambda settings: settings.sms_segment_usd,

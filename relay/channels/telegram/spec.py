@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from relay.channels.spec import ChannelSpec, Setup, checks_in
+from relay.channels.spec import ChannelSpec, Setup, checks_in, planned_by
 from relay.channels.telegram.settings import TelegramSettings, missing_credentials
 from relay.core.messages import Platform
 
@@ -44,6 +44,8 @@ CHANNEL = ChannelSpec(
         {"telegram_bot_token": "Bot token"},
         "Write to @BotFather in Telegram, send /newbot, and copy the token that it gives you.",
     ),
+    plan_by_hand=planned_by("relay.channels.telegram.by_hand"),
+    has_replies=True,
     simulated_as="a Telegram chat",
     max_answer_tokens=lambda settings: settings.telegram_answer_tokens,
 )

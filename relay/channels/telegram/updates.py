@@ -22,7 +22,7 @@ from relay.channels.telegram.rendering import clean_telegram
 from relay.channels.telegram.rich_text import as_quote, rich_markdown
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import PayloadError
-from relay.core.messages import Attachment, InboundMessage, Kind, UserId
+from relay.core.messages import REPLIES_TO, Attachment, InboundMessage, Kind, UserId
 
 STOP_PRESSED: Final = "stopped_message_generation"
 """The update about a person who pressed Stop on a draft: https://core.telegram.org/bots/api#sendmessagedraft"""
@@ -223,9 +223,17 @@ class _UpdateParser:
             **{key: str(moved) for key in MOVES if is_integer(moved := self._source.get(key))},
             **({"forwarded": True} if self._foreign else {}),
             **({"stops": True} if self._is_stop() else {}),
+            **({REPLIES_TO: number} if (number := self._replied_to()) else {}),
             **({"album": album} if (album := self._album()) else {}),
             **({"quoted": asdict(self._quoted)} if self._quoted else {}),
         }
+
+    def _replied_to(self) -> str | None:
+        """The id of our message that this one replies to."""
+        if not self._replies_to_us():
+            return None
+        number = self._source["reply_to_message"].get("message_id")
+        return str(number) if is_integer(number) else None
 
     def _sender_id(self) -> UserId | None:
         """Who wrote in a group; in a private chat that is its user."""

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from relay.channels.sms import texts
+from relay.channels.sms.by_hand import plan_text
 from relay.channels.sms.keywords import RESERVED_WORDS
 from relay.channels.sms.prices import price_for
 from relay.channels.sms.segments import segments
@@ -761,10 +762,10 @@ def test_whatever_the_model_says_can_be_sent(markdown: str) -> None:
 
 def test_an_operators_text_is_sent_as_it_stands() -> None:
     """Asterisks are asterisks; nothing is cut, the route decides about length."""
-    [part] = SERVICE.plan_text("Sale: **50%** off, reply STOP to opt out")
+    [part] = plan_text("Sale: **50%** off, reply STOP to opt out")
     assert part.text == "Sale: **50%** off, reply STOP to opt out"
-    assert SERVICE.plan_text(" \n ") == []
-    assert len(SERVICE.plan_text("word " * 10_000)) > 30
+    assert plan_text(" \n ") == []
+    assert len(plan_text("word " * 10_000)) > 30
 
 
 @pytest.mark.parametrize(
