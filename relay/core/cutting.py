@@ -30,7 +30,7 @@ _GRAPHEME = regex.compile(r"\X")
 
 def utf16_length(text: str) -> int:
     """Length in UTF-16 code units: an emoji counts two or more."""
-    return len(text) + sum(char > "\uffff" for char in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def utf16_offsets(text: str) -> list[int]:

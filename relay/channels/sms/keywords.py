@@ -105,9 +105,12 @@ def _kind_of(text: str) -> Keyword | None:
     return Keyword.STOP if is_stop else None
 
 
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
+
+
 def folded(text: str) -> str:
     """The words of a text for comparison: lower case, without accents, punctuation, emoji and invisible characters."""
-    return " ".join("".join(char if char.isalnum() else " " for char in bare_letters(text)).split())
+    return _BETWEEN_WORDS.sub(" ", bare_letters(text)).strip()
 
 
 _MORE_STOP_WORDS = frozenset(map(folded, _OTHER_STOP_WORDS.split("|")))

@@ -44,7 +44,7 @@ def units(text: str) -> tuple[int, int]:
 
 def _widths(text: str) -> tuple[list[int], int, int]:
     """The width of each character, and the size of a segment that is alone and of one of many."""
-    if all(char in GSM for char in text):
+    if GSM.issuperset(text):
         return [2 if char in GSM_EXTENDED else 1 for char in text], 160, 153
     return [2 if char > "\uffff" else 1 for char in text], 70, 67
 

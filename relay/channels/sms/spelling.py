@@ -63,7 +63,9 @@ def in_gsm_letters(text: str) -> str:
 
     A text in a script or with letters that GSM-7 lacks goes as UCS-2 in any case and keeps its typography.
     """
-    if any(char not in GSM and char.isalpha() and ord(char) not in _TYPOGRAPHY for char in text):
+    if GSM.issuperset(text) or any(
+        char not in GSM and char.isalpha() and ord(char) not in _TYPOGRAPHY for char in text
+    ):
         return text
     text = _SUPERSCRIPTS.sub(lambda found: "^" + found[0].translate(_SUPERSCRIPT_DIGITS), text)
     text = _FRACTION.sub(lambda found: f"{found[1]}{' ' if found[1] else ''}{_FRACTIONS[found[2]]}", text)
