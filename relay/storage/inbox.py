@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Any, cast
 
 from sqlalchemy import Connection, Double, Row, bindparam, func, select, update
@@ -42,6 +42,8 @@ from relay.storage.users import change_user, touch_user
 
 _STORE = Upsert(inbound, lambda row: row.on_conflict_do_nothing().returning(inbound.c.id))
 
+_MESSAGE_FIELDS = [field.name for field in fields(InboundMessage)]
+
 _head = select(func.min(inbound.c.id)).where(of_bound_user(inbound), is_open(inbound)).scalar_subquery()
 _CLAIM = (
     update(inbound)
@@ -70,7 +72,7 @@ def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None
     ended = _to_be_stopped(tx, message) if message.options.get("stops") else []
     if ended:
         message = replace(message, options={**message.options, "stopped": True})
-    content = {"state": "received", "body": db_safe_value(asdict(message)), "raw": raw}
+    content = {"state": "received", "body": _body_of(message), "raw": raw}
     if message.kind is Kind.SERVICE:
         content = {"state": "done", "body": None, "outcome": Outcome.IGNORED, "finished_at": tx.now}
     content |= {"received_at": message.received_at, "user_id": message.user_id, "sender": message.sender}
@@ -107,7 +109,7 @@ def store_opt_out(
     """
     platform, user_id = message.platform, message.user_id
     finished = {"state": "done", "outcome": Outcome.SILENT, "reason": reason, "finished_at": tx.now}
-    content: dict[str, Any] = {"body": db_safe_value(asdict(message)), **finished}
+    content: dict[str, Any] = {"body": _body_of(message), **finished}
     key = (platform, message.external_id)
     stored = _store(tx, *key, received_at=message.received_at, user_id=user_id, **content)
     if stored is None:
@@ -168,6 +170,11 @@ def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
         row.shown_as,
         row.stopped_at is not None,
     )
+
+
+def _body_of(message: InboundMessage) -> dict[str, Any]:
+    """A message as the JSON of its row."""
+    return {name: db_safe_value(getattr(message, name)) for name in _MESSAGE_FIELDS}
 
 
 def _message(body: dict[str, Any], user_id: UserId) -> InboundMessage:
@@ -267,7 +274,7 @@ def _finish(
     if decision.hold:
         own = as_held(tx.now, reason or "") | {"outcome": outcome}
     elif decision.rest is not None:
-        body = db_safe_value(asdict(replace(claim.message, text=decision.rest)))
+        body = _body_of(replace(claim.message, text=decision.rest))
         own = {"body": body, "due": tx.now, "owner": None, "lease_until": 0, "updated_at": tx.now}
     else:
         own = changes
