@@ -80,7 +80,7 @@ class Outside:
         path = target.partition("?")[0]
         if path == "/api/chat":
             return MODEL_ANSWER if self.model_works and not self.model_seconds else self._model()
-        if path.endswith("/Messages.json"):
+        if path.endswith("/Messages.json") and body:
             form = _form(body)
             sent = {"sid": f"SM{next(self._ids):032x}", "status": "queued", "num_segments": "1", "to": form["To"]}
             self.note_text(sent, form["Body"])

@@ -24,7 +24,7 @@ class Providers(Outside):
     def answer_to(self, target: str, body: bytes) -> bytes | Awaitable[bytes]:
         path, _, query = target.partition("?")
         if path.endswith("/Messages.json") and not body:
-            found = self._texts[parse_qs(query)["To"][0]]
+            found = self._texts[parse_qs(query).get("To", [""])[0]]
             return response(json.dumps({"messages": found, "next_page_uri": None}).encode())
         if path.endswith("/chat/completions"):
             return SHORT
