@@ -18,13 +18,13 @@ import statistics
 import tempfile
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 
 from benchmarks import channels, processes
 from benchmarks.outside import Outside, Texting, person
@@ -37,7 +37,6 @@ from relay.core.retention import ROWS_AT_ONCE
 from relay.storage import queries
 from relay.storage.files import backup, sqlite_path
 from relay.storage.search import find_messages
-from relay.storage.transactions import Tx
 
 YEARS_SECONDS = 2 * 365 * 86_400
 MESSAGES_EACH = 100
@@ -88,32 +87,33 @@ _INDEXES = {
 }
 """The names of all indexes that can be dropped, and the statements that make them again."""
 
+_UNSAFE = {
+    "sqlite": ("PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF", "PRAGMA cache_size=-1000000"),
+    "postgresql": ("SET synchronous_commit = off", "SET maintenance_work_mem = '512MB'"),
+}
+
 
 class EnoughSteps(Exception):
     """Ends the pruning after some steps."""
 
 
-def run_all(tx: Tx, statements: Sequence[str], values: Mapping[str, float]) -> None:
-    for statement in statements:
-        used = {name: value for name, value in values.items() if f":{name}" in statement}
-        tx.connection.execute(text(statement), used)
-
-
-async def fill(database: MessagingDatabase, count: int) -> None:
-    """Replace everything by `count` messages; each step is committed, so that no log of the database gets long."""
+def fill(url: str, count: int) -> None:
+    """Replace everything by `count` messages; nothing is synced to the disk, as an unfinished database is useless."""
     people = max(2, count // MESSAGES_EACH)
     values = {"count": count, "people": people, "heavy": max(1, people // 50), "now": time.time()}
     values["gap"] = YEARS_SECONDS / count
-
-    def drop_indexes(tx: Tx) -> list[str]:
-        found = [tuple(row) for row in tx.connection.execute(text(_INDEXES[tx.connection.dialect.name]))]
-        run_all(tx, [f"DROP INDEX {name}" for name, _ in found], {})
-        run_all(tx, [f"DELETE FROM {table}" for table in _FILLED], {})
-        return [made for _, made in found]
-
-    made = await database._write(drop_indexes)
-    for statement in (*_ROWS.split(";"), *made, *_SUMS.split(";")):
-        await database._write(partial(run_all, statements=[statement], values=values))
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for setting in _UNSAFE[engine.dialect.name]:
+            connection.exec_driver_sql(setting)
+        indexes = [tuple(row) for row in connection.exec_driver_sql(_INDEXES[engine.dialect.name])]
+        dropped = [f"DROP INDEX {name}" for name, _ in indexes]
+        emptied = [f"DELETE FROM {table}" for table in _FILLED]
+        made = [statement for _, statement in indexes]
+        for statement in (*dropped, *emptied, *_ROWS.split(";"), *made, *_SUMS.split(";")):
+            used = {name: value for name, value in values.items() if f":{name}" in statement}
+            connection.execute(text(statement), used)
+    engine.dispose()
 
 
 async def opened(url: str) -> MessagingDatabase:
@@ -198,11 +198,10 @@ async def measure(size: int, url: str, seconds: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         url = url or f"sqlite:///{folder / 'messages.db'}"
-        database = await opened(url)
+        await (await opened(url)).stop()
         began = time.perf_counter()
-        await fill(database, size)
+        await asyncio.to_thread(fill, url, size)
         print(f"{size} messages, filled in {time.perf_counter() - began:.1f} s", flush=True)
-        await database.stop()
         async with Outside() as outside:
             found = await servers(outside, folder, url, seconds)
         database = await opened(url)

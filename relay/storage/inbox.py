@@ -72,7 +72,7 @@ def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None
     ended = _to_be_stopped(tx, message) if message.options.get("stops") else []
     if ended:
         message = replace(message, options={**message.options, "stopped": True})
-    content = {"state": "received", "body": _body_of(message), "raw": raw}
+    content: dict[str, Any] = {"state": "received", "body": _body_of(message), "raw": raw}
     if message.kind is Kind.SERVICE:
         content = {"state": "done", "body": None, "outcome": Outcome.IGNORED, "finished_at": tx.now}
     content |= {"received_at": message.received_at, "user_id": message.user_id, "sender": message.sender}
