@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
+from relay.simulator.telegram_chats import BOT_USERNAME
 from tests.product.running_product import Phone, RunningProduct
 
 pytestmark = [pytest.mark.processes, pytest.mark.browser]
@@ -76,9 +77,33 @@ def test_an_answer_is_watched_while_it_grows_and_stopped(page: Page, product: Ru
     draft.get_by_role("button", name="Stop").click()
     expect(answers).to_have_count(before + 1)
     expect(answers.last).to_contain_text("stopped here")
-    page.fill("#telegram-input", "What can you do?")
-    page.press("#telegram-input", "Enter")
+    answers.last.get_by_role("button", name="Continue").click()
     expect(answers).to_have_count(before + 2)
+    expect(answers.last.get_by_role("button", name="Shorter")).to_be_visible()
+    answers.nth(before).get_by_role("button", name="Continue").click()
+    expect(page.locator("#notice")).to_contain_text("too old to change")
+    answers.last.get_by_role("button", name="Again").click()
+    expect(answers.last).to_have_attribute("data-edited", "true")
+    expect(answers).to_have_count(before + 2)
+
+
+def test_an_answer_grows_in_a_group_where_its_person_stops_and_continues_it(
+    page: Page, product: RunningProduct
+) -> None:
+    """It stays one message, which has Stop while it grows and Continue when it was stopped."""
+    page.goto(product.url("simulator"))
+    person = product.sim("GET", "people")["people"][0]["chat_id"]
+    product.sim("POST", "groups", json={"title": "Chess club", "members": [person]})
+    page.select_option("#telegram-chat", label="Chess club")
+    answers = page.locator("#telegram-log .bubble[data-direction=out]")
+    page.fill("#telegram-input", f"@{BOT_USERNAME} Tell me something long")
+    page.press("#telegram-input", "Enter")
+    expect(answers.last).to_contain_text("something long")
+    answers.last.get_by_role("button", name="Stop").click()
+    expect(answers.last).to_contain_text("stopped here")
+    expect(answers).to_have_count(1)
+    answers.last.get_by_role("button", name="Continue").click()
+    expect(answers).to_have_count(2)
 
 
 def test_the_console_shows_the_person_the_servers_and_the_conversation(page: Page, product: RunningProduct) -> None:
