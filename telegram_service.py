@@ -17,7 +17,7 @@ from typing import Any, Final, assert_never
 
 import httpx
 
-from relay.channels.telegram import continuations, texts
+from relay.channels.telegram import continuations, guests, texts
 from relay.channels.telegram.bot_api import bot_calls, bot_errors, typed_bot
 from relay.channels.telegram.buttons import PRESSED, Buttons
 from relay.channels.telegram.call_budget import CallBudget
@@ -25,6 +25,7 @@ from relay.channels.telegram.code_files import plan_with_files
 from relay.channels.telegram.commands import ADMINS_ONLY, COMMANDS, descriptions, is_admin, register_menus
 from relay.channels.telegram.delivery import Delivery
 from relay.channels.telegram.edits import edited
+from relay.channels.telegram.guests import GUEST
 from relay.channels.telegram.media import download_file
 from relay.channels.telegram.personal_commands import PersonalCommands
 from relay.channels.telegram.settings import TelegramSettings
@@ -32,6 +33,7 @@ from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.streaming import Streaming
 from relay.channels.telegram.typing_indicator import TypingIndicator
 from relay.channels.telegram.updates import (
+    BUSINESS,
     COMMAND,
     STOP_PRESSED,
     Identity,
@@ -83,7 +85,7 @@ NAME_TIMEOUT_SECONDS: Final = 3.0
 ADMIN_SECONDS: Final = 5.0
 
 # The updates that are parsed. Telegram remembers the last list when none is given, so it is given every time.
-ALLOWED_UPDATES: Final = ("message", "edited_message", "my_chat_member", STOP_PRESSED, PRESSED)
+ALLOWED_UPDATES: Final = ("message", "edited_message", "my_chat_member", STOP_PRESSED, PRESSED, GUEST, BUSINESS)
 
 
 class TelegramService:
@@ -176,6 +178,8 @@ class TelegramService:
 
     def _decide_text(self, message: InboundMessage, user: User | None, language: str) -> Decision:
         name, state = _first_name(message, user), reachable_again(user)
+        if GUEST in message.options:
+            return guests.decide(self._calls, message, Decision(name=name))
         command = COMMAND.match(message.text)
         if command is not None:
             argument = message.text[command.end() :].strip()

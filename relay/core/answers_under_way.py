@@ -28,6 +28,10 @@ class AnswersUnderWay:
         if claim.stopped:
             progress.stop()
 
+    def shown(self, claim: Claim, message_id: str) -> None:
+        """A message was sent in which the answer will grow."""
+        self._claimed[claim.id].shown_as = message_id
+
     def begin(self, claim: Claim, progress: Progress) -> None:
         """An answer begins; it goes on in the message of an earlier attempt, and is ended when that was."""
         earlier = self._claimed.get(claim.id)

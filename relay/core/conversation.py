@@ -196,6 +196,9 @@ class Conversation:
         if decision.resolve is not None:
             with self.workers.waiting():
                 decision = replace(await decision.resolve(self._inbox), from_person=decision.from_person)
+        if decision.shown_as is not None:
+            await self._inbox.record_shown(claim, decision.shown_as)
+            self._under_way.shown(claim, decision.shown_as)
         claim, decision, context = revised(claim, decision, context)
         if ignored := self._channel.why_ignored(message, context.recent):
             decision = Decision(reason=ignored, state=decision.state)

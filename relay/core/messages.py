@@ -265,7 +265,8 @@ class Decision:
     from_person: the provider marks machines and this is none, so neither speed nor repetition is taken for one, and a
     command is carried out beyond every limit. resolve: awaited, with the Records, for the decision that takes the place
     of this one, where it depends on what is stored or on what the provider says. replaces: the reply that this one
-    replaces, in its messages and in the history. buttons: the channel's names of those below `reply`. files: sent after
+    replaces, in its messages and in the history. shown_as: the provider's id of a message that was
+    sent for the reply to become. buttons: the channel's names of those below `reply`. files: sent after
     `reply`. The other fields are changes to the user, committed together with
     the answer.
     """
@@ -287,6 +288,7 @@ class Decision:
     preface: str = ""
     resolve: Callable[[Any], Awaitable[Decision]] | None = None
     replaces: ReplyId | None = None
+    shown_as: str | None = None
     buttons: tuple[str, ...] = ()
     files: tuple[PlannedPart, ...] = ()
     more: bool = False

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from relay.channels.telegram import texts
 from relay.channels.telegram.bot_api import BotCalls
+from relay.channels.telegram.guests import is_inline
 from relay.channels.telegram.json_fields import is_integer, object_at, required, text_at
 from relay.channels.telegram.quoted import display_name
 from relay.channels.telegram.spec import TELEGRAM
@@ -104,7 +105,8 @@ class Buttons:
 
     def below(self, part: Part) -> dict[str, Any]:
         """The parameters of a message for the buttons below it."""
-        return keyboard_of(part) if self.enabled or part.buttons else {}
+        is_ours = part.replaces is None or not is_inline(part.replaces)
+        return keyboard_of(part) if (self.enabled or part.buttons) and is_ours else {}
 
     def growing(self) -> dict[str, Any]:
         return growing_keyboard() if self.enabled else {}

@@ -11,6 +11,7 @@ from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.buttons import Buttons
 from relay.channels.telegram.call_budget import CallBudget
 from relay.channels.telegram.growing_message import delete_message, is_file, is_gone, is_unchanged, sent_id
+from relay.channels.telegram.guests import target
 from relay.channels.telegram.message_form import MessageForm, entities_of
 from relay.core.errors import SendError
 from relay.core.messages import Part, PartState, Receipt
@@ -56,12 +57,12 @@ class Delivery:
         """Send or change one message; the id of the message that has the part now."""
         if part.file_name:
             if part.replaces:
-                await delete_message(self._calls, part.user_id, int(part.replaces))
+                await self._remove(part, part.replaces)
             return await self._upload(part, form, part.file_name)
         if part.replaces and not part.text:
-            await self._remove(part, int(part.replaces))
+            await self._remove(part, part.replaces)
             return part.replaces
-        if part.replaces and await self._becomes(part, form, int(part.replaces)):
+        if part.replaces and await self._becomes(part, form, part.replaces):
             return part.replaces
         return await self._send(part, form)
 
@@ -78,7 +79,7 @@ class Delivery:
         where = {"chat_id": int(part.user_id), **form.place(), **self._options, **self._buttons.below(part)}
         return sent_id(await self._calls.upload("sendDocument", where, "document", name, part.text.encode()))
 
-    async def _becomes(self, part: Part, form: MessageForm, message_id: int) -> bool:
+    async def _becomes(self, part: Part, form: MessageForm, message_id: str) -> bool:
         """Edit a message into a part; False when it is gone, or was removed because it cannot be edited now.
 
         It is removed first, so that whatever happens then, the part is never shown twice.
@@ -94,10 +95,10 @@ class Delivery:
             raise
         return True
 
-    async def _edit(self, part: Part, message_id: int, what: dict[str, Any]) -> None:
-        await self._calls.call("editMessageText", {"chat_id": int(part.user_id), "message_id": message_id, **what})
+    async def _edit(self, part: Part, message_id: str, what: dict[str, Any]) -> None:
+        await self._calls.call("editMessageText", {**target(part.user_id, message_id), **what})
 
-    async def _remove(self, part: Part, message_id: int) -> None:
+    async def _remove(self, part: Part, message_id: str) -> None:
         """Remove a message that is no part of the reply any more; one that is too old gets a text that says so."""
         if not await delete_message(self._calls, part.user_id, message_id):
             try:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.call_budget import Cosmetic
+from relay.channels.telegram.guests import is_inline, target
 from relay.channels.telegram.live_answer import CALL_SECONDS
 from relay.channels.telegram.message_form import MessageForm, entities_of
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
@@ -47,14 +48,17 @@ def is_file(error: SendError) -> bool:
 
 
 class GrowingMessage:
-    """The message of one answer in one chat. form: how it is sent; keyboard: below it while it grows."""
+    """The message of one answer in one chat.
+
+    form: how it is sent, None when it was sent already. keyboard: below it while it grows.
+    """
 
     kind = Cosmetic.EDIT
     delay = 1.0  # a short answer is complete by then, and a notification shows more than its first word
     end_seconds = CALL_SECONDS + 1.0  # with the commit of the message's id
     renewal: float | None = None
 
-    def __init__(self, calls: BotCalls, chat: UserId, form: MessageForm, keyboard: Mapping[str, Any]) -> None:
+    def __init__(self, calls: BotCalls, chat: UserId, form: MessageForm | None, keyboard: Mapping[str, Any]) -> None:
         self._calls = calls
         self._chat = chat
         self._form = form
@@ -69,34 +73,33 @@ class GrowingMessage:
         part = parts[0]
         if part.text == self._shown:
             return
-        if progress.shown_as is None:
-            await self._send(part, progress)
-        else:
+        if progress.shown_as is not None:
             await self._edit(part, progress.shown_as)
+        elif self._form is not None:
+            await self._send(part, self._form, progress)
         self._shown = part.text
 
     def _content(self, part: PlannedPart) -> dict[str, Any]:
         return {
-            "chat_id": int(self._chat),
             "text": part.text,
             "link_preview_options": {"is_disabled": True},
             **entities_of(part.style),
             **self._keyboard,
         }
 
-    async def _send(self, part: PlannedPart, progress: Progress) -> None:
-        parameters = {**self._content(part), **self._form.place()}
+    async def _send(self, part: PlannedPart, form: MessageForm, progress: Progress) -> None:
+        parameters = {"chat_id": int(self._chat), **self._content(part), **form.place()}
         sent = await self._calls.call("sendMessage", parameters, seconds=CALL_SECONDS)
         message_id = sent_id(sent)
         try:
             await progress.record_shown(message_id)
         except (LeaseLost, StorageError) as error:
-            await delete_message(self._calls, self._chat, int(message_id))
+            await delete_message(self._calls, self._chat, message_id)
             raise SendError(SendFailure.REJECTED, "unrecorded", f"the message is not recorded: {error}") from error
         progress.shown_as = message_id
 
     async def _edit(self, part: PlannedPart, message_id: str) -> None:
-        parameters = {**self._content(part), "message_id": int(message_id)}
+        parameters = {**self._content(part), **target(self._chat, message_id)}
         try:
             await self._calls.call("editMessageText", parameters, seconds=CALL_SECONDS)
         except OutcomeUnknown as error:
@@ -113,13 +116,16 @@ def sent_id(sent: Any) -> str:
     return str(sent["message_id"])
 
 
-async def delete_message(calls: BotCalls, chat: UserId, message_id: int) -> bool:
+async def delete_message(calls: BotCalls, chat: UserId, message_id: str) -> bool:
     """Remove a message of ours; whether that worked, or it was gone already. Never raises.
 
-    Telegram refuses it for messages older than 48 h: https://core.telegram.org/bots/api#deletemessage
+    Telegram refuses it for messages older than 48 h, and has no way to remove one in a chat of others:
+    https://core.telegram.org/bots/api#deletemessage
     """
+    if is_inline(message_id):
+        return False
     try:
-        await calls.call("deleteMessage", {"chat_id": int(chat), "message_id": message_id}, seconds=CALL_SECONDS)
+        await calls.call("deleteMessage", target(chat, message_id), seconds=CALL_SECONDS)
     except SendError as error:
         log.info("message %s could not be removed: %s", message_id, error)
         return error.code == "400" and "not found" in error.message.lower()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.channels.telegram.spec import TELEGRAM
-from relay.channels.telegram.updates import MOVES
+from relay.channels.telegram.updates import BUSINESS, MOVES
 from relay.core.errors import PayloadError, StorageError
 from relay.core.messages import InboundMessage, Kind, UserId
 from relay.core.metrics import Metrics
@@ -167,6 +167,8 @@ class UpdateIngest:
 
 def _counted_as(message: InboundMessage) -> str:
     """The outcome by which a message is counted; content without a text that we cannot even fetch stands out."""
+    if message.options.get("chat_type") == BUSINESS:
+        return "business"
     if message.kind is Kind.SERVICE:
         return "ignored"
     is_empty = message.kind is Kind.MEDIA and not any(one.reference for one in message.attachments)

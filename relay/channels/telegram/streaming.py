@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.buttons import Buttons
 from relay.channels.telegram.call_budget import CallBudget
 from relay.channels.telegram.growing_message import GrowingMessage
+from relay.channels.telegram.guests import GUEST
 from relay.channels.telegram.live_answer import DraftView, LiveAnswer, View
 from relay.channels.telegram.message_form import MessageForm
 from relay.channels.telegram.settings import TelegramSettings
@@ -46,7 +47,8 @@ class Streaming:
         view = self._view(message)
         live = LiveAnswer(view, self._budget, message.user_id, self._plan, self._sleep) if view else None
         try:
-            async with self._typing.shown(message.user_id, typing_thread(message), live):
+            typing = self._typing.shown(message.user_id, typing_thread(message), live)
+            async with nullcontext() if GUEST in message.options else typing:
                 yield live or Progress()
         finally:
             if live is not None:
@@ -56,6 +58,8 @@ class Streaming:
         """How the answer to this message is shown; None where only the whole answer is, such as in place of another."""
         chat, how = message.user_id, self._settings.telegram_streaming
         number, _, thread = (message.reply_to or "").partition("/")
+        if GUEST in message.options:
+            return GrowingMessage(self._calls, chat, None, {}) if how != "off" else None
         if message.kind in {Kind.EDITED, Kind.PRESSED} or not (
             number.isdecimal() and self._budget.allows_cosmetics(chat)
         ):

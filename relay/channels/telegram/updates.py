@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from telegram import Message
 
 from relay.channels.telegram.buttons import PRESSED, read_press
 from relay.channels.telegram.entity_text import read_entity_text, read_plain_text
+from relay.channels.telegram.guests import GUEST
 from relay.channels.telegram.json_fields import is_integer, object_at, optional, required, text_at
 from relay.channels.telegram.media import read_media
 from relay.channels.telegram.quoted import display_name, forwarded_from, replied_to
@@ -26,6 +27,9 @@ from relay.core.messages import REPLIES_TO, Attachment, InboundMessage, Kind, Us
 
 STOP_PRESSED: Final = "stopped_message_generation"
 """The update about a person who pressed Stop on a draft: https://core.telegram.org/bots/api#sendmessagedraft"""
+
+BUSINESS: Final = "business_message"
+"""The update about a message to an account that the bot manages for its owner; such messages are only counted."""
 
 MOVES: Final = ("migrate_to_chat_id", "migrate_from_chat_id")
 """Fields of the notes in the old and in the new chat when a group becomes a supergroup."""
@@ -63,6 +67,8 @@ def read_update(update: Any, me: Identity, received_at: float) -> InboundMessage
         return _UpdateParser(required(update, "edited_message", dict), me, external_id, received_at).edited()
     if "my_chat_member" in update:
         return _UpdateParser(required(update, "my_chat_member", dict), me, external_id, received_at).membership()
+    if GUEST in update:
+        return _UpdateParser(required(update, GUEST, dict), me, external_id, received_at).guest()
     if PRESSED in update:
         return read_press(required(update, PRESSED, dict), external_id, received_at)
     return _unanswered(update, me, external_id, received_at)
@@ -106,6 +112,27 @@ class _UpdateParser:
         if attachments and not self._words.text:
             return self._made(Kind.MEDIA, attachments=attachments)
         return self._made(Kind.TEXT, text=self._prompt_text(), attachments=attachments)
+
+    def guest(self) -> InboundMessage:
+        """A mention in a chat of which the bot is no member: its writer asks, and only this message is known."""
+        who = required(self._source, "from", dict)
+        query = required(self._source, "guest_query_id", str)
+        text = self._words.unaddressed.strip(" ,:\n")
+        if not text and self._quoted is not None:
+            text, self._quoted = self._quoted.text, None
+        if who.get("is_bot") is True or not text:
+            return self._made(Kind.SERVICE)
+        return replace(
+            self._made(Kind.TEXT, text=text),
+            user_id=UserId(str(required(who, "id", int))),
+            name=display_name(who) or None,
+            username=_text_of(who, "username"),
+            language=_text_of(who, "language_code"),
+            reply_to=None,
+            options={**self._options(), "chat_type": "guest", GUEST: query},
+            sender=None,
+            topic=f"guest {self._external_id}",
+        )
 
     def edited(self) -> InboundMessage:
         """An edit of text: in a private chat, or in a group soon after and with a mention of us.
@@ -259,6 +286,7 @@ def _unanswered(update: Mapping[str, Any], me: Identity, external_id: str, recei
     places = (body.get(key) for key in ("chat", "from", "user", "user_chat_id"))
     ids = (place.get("id") if isinstance(place, dict) else place for place in places)
     whose = next((number for number in ids if is_integer(number)), me.id)
+    kind = BUSINESS if BUSINESS in update else "other"
     return InboundMessage(
         TELEGRAM,
         external_id,
@@ -266,7 +294,10 @@ def _unanswered(update: Mapping[str, Any], me: Identity, external_id: str, recei
         "",
         received_at,
         Kind.SERVICE,
-        options={"chat_type": "other", **({"stops": True} if STOP_PRESSED in update else {})},
+        options={
+            "chat_type": kind,
+            **({"stops": True} if STOP_PRESSED in update else {}),
+        },
     )
 
 
