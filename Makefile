@@ -57,7 +57,7 @@ PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some. The rules of the repository are checked by `make check`.
 	@$(COMPILED) $(BIN)/python -m pytest $(PARALLEL) -m "not campaign" --ignore tests/repository $(ARGS)
 
-campaigns: setup-dev ## Run the short campaigns: kill -9 at steps of a message, servers of two machines, faults under load, fairness.
+campaigns: setup-dev ## Run the short campaigns: kill -9 at steps of a message, two machines, outages, faults under load, fairness.
 	@$(COMPILED) $(BIN)/python -m pytest $(PARALLEL) -m campaign $(ARGS)
 
 test-fast: setup-dev ## Run the tests without processes and PostgreSQL, few examples of each property.

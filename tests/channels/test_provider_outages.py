@@ -25,6 +25,8 @@ from tests.channels.telegram.scripted_bot_api import TOKEN, refused, sent
 from tests.core.harness import FakeClock, RelayHarness
 from tests.settings import Settings
 
+pytestmark = pytest.mark.campaign
+
 USERS = [UserId(f"+1415555{number:04}") for number in range(8)]
 CHATS = [UserId(str(700000000 + number)) for number in range(8)]
 

@@ -1,4 +1,4 @@
-"""What the echo channel supplies to the contract, once `tests/channels/test_new_channel.py` added the channel."""
+"""What the echo channel supplies to the contract, once `tests/repository/test_new_channel.py` added the channel."""
 
 # ruff: noqa: ARG002 (the arguments are those of the contract)
 from __future__ import annotations

@@ -23,7 +23,7 @@ import pytest
 from tests.channels.contract import STATUS_ROWS, Row
 
 ROOT = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).parent
+EXAMPLES = ROOT / "tests" / "channels"
 PATIENCE = 60
 PYTEST = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
 CONFIGURED = {"echo_url": "http://127.0.0.1:9/", "llm_source": "demo"}
@@ -79,7 +79,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def add_channel(product: Path, name: str) -> None:
     """One folder, and one line of the registry."""
     ignored = shutil.ignore_patterns("__pycache__", "contract.py")  # the contract stays where the tests look for it
-    shutil.copytree(HERE / name, product / "relay/channels" / name, ignore=ignored)
+    shutil.copytree(EXAMPLES / name, product / "relay/channels" / name, ignore=ignored)
     registry = product / "relay/channels/registry.py"
     text = registry.read_text("utf-8")
     changed = re.sub(r"(?<=FOLDERS = \()[^)]*", lambda found: f'{found[0]}    "{name}",\n', text)
