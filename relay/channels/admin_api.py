@@ -17,6 +17,9 @@ from relay.storage import queries
 from relay.web.access import ADMIN, PUBLIC
 
 MAX_SHOWN_FAILURES = 10
+MAX_MEDIA = 10
+MEDIA_HELP = "Addresses of pictures, from which the provider fetches them; they go with the first part."
+MediaUrl = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$", max_length=2000)]
 _PART_KEYS = ("id", "user_id", "state", "error_code", "error", "created_at")
 _LETTER_KEYS = ("id", "external_id", "user_id", "outcome", "error", "received_at")
 
@@ -82,8 +85,9 @@ def admin_routes(channel: ChannelSpec) -> APIRouter:
     async def send(request: Request, message: body) -> Any:  # type: ignore[valid-type]
         values = message.model_dump()  # type: ignore[attr-defined]
         topic = values.get(channel.topic_key) if channel.topic_key else None
+        how = {"takeover": values["takeover"], "media": tuple(values.get(channel.media_key, ()))}
         return await server_of(request).send(
-            values[channel.address_key], values["message"], topic and str(topic), takeover=values["takeover"]
+            values[channel.address_key], values["message"], topic and str(topic), **how
         )
 
     @routes.delete(
@@ -116,4 +120,6 @@ def _body_of(channel: ChannelSpec) -> type[BaseModel]:
             Annotated[int, Field(ge=1, lt=1 << 53, strict=True)] | None,
             Field(None, description="Topic."),
         )
+    if channel.media_key:
+        fields[channel.media_key] = (list[MediaUrl], Field(default=[], max_length=MAX_MEDIA, description=MEDIA_HELP))
     return create_model("Message", **fields)

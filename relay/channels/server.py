@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
@@ -230,13 +230,22 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         }
         return {**common, **await self.own_status(common)}
 
-    async def send(self, given: str, text: str, topic: str | None = None, *, takeover: bool = False) -> dict[str, Any]:
+    async def send(
+        self,
+        given: str,
+        text: str,
+        topic: str | None = None,
+        *,
+        takeover: bool = False,
+        media: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
         """Give an operator's message to the outbox, committed on return. Raises ApiError when it cannot be sent.
 
         topic: of the chat; None where it has none. takeover: a person answers this user from now on, and the AI is
-        silent for takeover_hours.
+        silent for takeover_hours. media: URLs of pictures that go with the first part.
         """
         user_id, parts = self.recipient(given), self.plan(text)
+        parts[0] = replace(parts[0], media=media)
         self.require_reachable(user_id, await self.database.find_user(self.channel.platform, user_id))
         seconds = self.settings.takeover_hours * 3600 if takeover else None
         reply_id = await self.database.plan_message(

@@ -84,7 +84,7 @@ class ChannelSpec:
     segment_usd: the estimated price of one segment.
     max_answer_tokens: the most tokens that the model may answer with; None for no limit.
     receipt_keys: what /send shows of each part. address_type: of an address in the body of /send; topic_key: what it
-    calls a topic within a chat, empty when there are none.
+    calls a topic within a chat, empty when there are none. media_key: likewise the URLs of pictures to send along.
     """
 
     platform: Platform
@@ -111,6 +111,7 @@ class ChannelSpec:
     max_answer_tokens: Callable[[Any], int | None] = lambda _: None
     address_type: Any = str
     topic_key: str = ""
+    media_key: str = ""
 
     def url(self, settings: Settings) -> str:
         """Where programs on this machine reach the server that serves this channel."""

@@ -318,7 +318,7 @@ class PlannedPart:
     style is the channel's own formatting as JSON text (Telegram: the entities), None for plain text.
     segments is what the part will be billed as (SMS); 1 elsewhere. rest, of the last part, is the end of the reply that
     was left out, and that the user may ask for. file_name: the text is sent as a file of this name. buttons: the
-    channel's names of the buttons below it, with commas.
+    channel's names of the buttons below it, with commas. media: URLs of pictures that the provider sends with it.
     """
 
     text: str
@@ -328,6 +328,7 @@ class PlannedPart:
     rest: str = ""
     file_name: str | None = None
     buttons: str | None = None
+    media: tuple[str, ...] = ()
 
 
 class Origin(StrEnum):
@@ -389,7 +390,7 @@ class Part:
     withdrawn is True when the user opted out after it was planned: it must not be sent.
     sender is our address that it is sent from, None for the usual one.
     replaces is the provider's id of a message of ours that becomes this part, or is removed by a part without text.
-    stopped is True when the user ended the answer before its end. file_name, buttons: as in PlannedPart.
+    stopped is True when the user ended the answer before its end. file_name, buttons, media: as in PlannedPart.
     """
 
     id: PartId
@@ -414,6 +415,7 @@ class Part:
     stopped: bool = False
     file_name: str | None = None
     buttons: str | None = None
+    media: tuple[str, ...] = ()
 
     @property
     def repeatable(self) -> bool:

@@ -143,7 +143,7 @@ def _new_rows(
         for n, part in enumerate((*parts, *removals), 1)
     ]
     for row, message_id in zip_longest(rows, replaces):
-        row["replaces"] = message_id
+        row |= {"replaces": message_id, "media": row["media"] or None}
     return rows
 
 
@@ -177,5 +177,5 @@ def plan_notice(
 
 def part_of(row: Mapping[str, Any], *, outcome_unknown: bool) -> Part:
     own = {"id": row["part_id"], "count": row["part_count"], "origin": Origin(row["origin"])}
-    own["stopped"] = bool(row["stopped"])
+    own |= {"stopped": bool(row["stopped"]), "media": tuple(row["media"] or ())}
     return Part(**{**{name: row[name] for name in _COPIED}, **own, "outcome_unknown": outcome_unknown})

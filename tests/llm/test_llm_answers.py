@@ -176,6 +176,17 @@ async def test_the_demo_answers_when_nothing_else_is_there(tmp_path: Path) -> No
     assert "My cat is called Tom" in answer["message"]["content"]
 
 
+async def test_the_demo_is_honest_about_what_it_cannot_see(tmp_path: Path) -> None:
+    """It refuses a picture, and where a note says that there was one, it says so before it answers the words."""
+    noted = "How long do I boil an egg?\n\n[a picture, not visible to you]"
+    async with running(nothing_configured(tmp_path, simulated=True)) as server:
+        refused = await server.chat("", messages=[{"role": "user", "content": "see", "images": ["aGVsbG8="]}])
+        answer = (await server.chat(noted)).json()["message"]["content"]
+    assert refused.json()["kind"] == "cannot_see"
+    assert answer.startswith("I cannot see or hear what you sent with it: I am **not an AI**")
+    assert "Six minutes" in answer
+
+
 FAQ = Faq(Path(__file__).resolve().parents[2] / "faq.json")
 SUGGESTED = ("What can you do?", "Tell me something long", "What did I say before?", "How do I connect a real AI?")
 

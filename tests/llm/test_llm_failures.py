@@ -464,6 +464,61 @@ async def test_a_refused_picture_is_understood(upstream: Upstream, tmp_path: Pat
     assert answer.json()["kind"] == "cannot_see"
 
 
+PICTURE = {"messages": [{"role": "user", "content": "see", "images": ["aGVsbG8="]}], "stream": False}
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "remembered"),
+    [
+        (500, "image input is not supported - hint: you may need to provide the mmproj", True),
+        (400, "At most 0 image(s) may be provided in one request.", True),
+        (400, "unknown variant `image_url`, expected `text`", True),
+        (400, "messages[0].content must be a string", True),
+        (404, "No endpoints found that support image input", True),
+        (400, "Invalid content type. image_url is only supported by certain models.", True),
+        (400, "unsupported image format: heic", False),
+        (400, "cannot identify image file: it is corrupt", False),
+        (400, "Image too large: 9000x9000 is not supported", False),
+        (400, "failed to download image", False),
+    ],
+)
+async def test_a_model_that_refuses_pictures_is_asked_for_them_once(
+    status: int, message: str, remembered: bool, upstream: Upstream, tmp_path: Path
+) -> None:
+    """What is wrong with one picture says nothing about the model; texts are answered all the same."""
+    upstream.on(COMPLETIONS, responds(status, error(status, message)))
+    async with running(openai(tmp_path, upstream)) as server:
+        kinds = [(await server.http.post("/api/chat", json=PICTURE)).json()["kind"] for _ in range(2)]
+        assert kinds == ["cannot_see"] * 2
+        assert len(upstream.asked(COMPLETIONS)) == (1 if remembered else 2)
+        left_out = (await server.status())["sources"][0]["left_out"]
+        assert left_out == ({"scripted": ["images"]} if remembered else {})
+        upstream.on(COMPLETIONS, completion("fine"))
+        assert (await server.chat()).json()["message"]["content"] == "fine"
+
+
+@pytest.mark.parametrize("vision", [True, False])
+async def test_a_setting_says_whether_a_model_sees(vision: bool, upstream: Upstream, tmp_path: Path) -> None:
+    """Then nothing is tried in vain."""
+    upstream.on(COMPLETIONS, completion("a rose"))
+    async with running(openai(tmp_path, upstream, openai_vision=vision)) as server:
+        await server.status()
+        answer = (await server.http.post("/api/chat", json=PICTURE)).json()
+    assert (answer.get("kind") == "cannot_see") is not vision
+    assert len(upstream.asked(COMPLETIONS)) == int(vision)
+
+
+async def test_the_fallback_that_sees_answers(upstream: Upstream, tmp_path: Path) -> None:
+    """A picture goes to the next source when the first one is blind."""
+    upstream.on(COMPLETIONS, completion("a rose"))
+    seeing = {"seeing": {"base_url": upstream.url, "model": "scripted", "vision": True}}
+    settings = openai(tmp_path, upstream, openai_vision=False, llm_sources=seeing, llm_fallbacks=("seeing",))
+    async with running(settings) as server:
+        answer = (await server.http.post("/api/chat", json=PICTURE)).json()
+    assert answer["message"]["content"] == "a rose"
+    assert answer["x_relay"]["source"] == "seeing"
+
+
 async def test_history_is_halved_when_it_turns_out_too_long(upstream: Upstream, tmp_path: Path) -> None:
     """A provider with an unknown context refuses; the request is repeated without the older half of the history."""
     upstream.on(COMPLETIONS, responds(400, error(400, "maximum context length is 10")), completion("fits"))

@@ -165,12 +165,13 @@ class Phone:
 
     def received(self) -> list[str]:
         """Every bubble that came in so far."""
-        return [bubble["text"] for bubble in self._bubbles()]
+        return [bubble["text"] for bubble in self.bubbles()]
 
     def numbers(self) -> list[int]:
         """The numbers of these bubbles, which all phones share: the order in which the providers took them."""
-        return [bubble["id"] for bubble in self._bubbles()]
+        return [bubble["id"] for bubble in self.bubbles()]
 
-    def _bubbles(self) -> list[dict[str, Any]]:
+    def bubbles(self) -> list[dict[str, Any]]:
+        """The same with all that the phone shows."""
         transcript = self.product.sim("GET", "transcript", params={"platform": self.platform, "person": self.address})
         return [bubble for bubble in transcript["bubbles"] if bubble["direction"] == "out"]

@@ -244,6 +244,13 @@ def test_an_operator_sends_by_hand_and_clears_a_history(product: RunningProduct)
         )
         assert sent["state"] in {"planned", "sending", "accepted", "sent", "delivered"}
         assert henry.next_reply() == "We close at six."
+        if platform == "sms":
+            body = {key: henry.address, "message": "The menu.", "media_urls": ["https://example.com/menu.png"]}
+            product.call("POST", f"{server}/sms/send", json=body)
+            assert henry.next_reply() == "The menu."
+            assert henry.bubbles()[-1]["media"] == ["https://example.com/menu.png"]
+            wrong = product.http.post(f"{server}/sms/send", json={**body, "media_urls": ["file:///etc/passwd"]})
+            assert wrong.status_code == 422
         cleared = product.call("DELETE", f"{server}/{platform}/user/{henry.address}/history")
         assert cleared["removed"] >= 1
         again = product.call("DELETE", f"{server}/{platform}/user/{henry.address}/history")

@@ -56,4 +56,5 @@ CHANNEL = ChannelSpec(
     receipt_keys=("id", "state", "segments"),
     segment_usd=lambda settings: settings.sms_segment_usd,
     max_answer_tokens=lambda settings: settings.sms_answer_tokens,
+    media_key="media_urls",
 )

@@ -57,21 +57,26 @@ class Origination:
     """From what our messages are sent, and what one costs.
 
     scheme: of both addresses, as in "whatsapp:+12345678900"; empty for texts. number: ours, unless a Messaging Service
-    chooses it. cost_usd: the estimated price of a message to a person, by the number of its segments.
+    chooses it. cost_usd: the estimated price of a message to a person, by the number of its segments and whether it has
+    pictures.
     """
 
     platform: Platform
     number: str | None
     service_sid: str | None
-    cost_usd: Callable[[UserId, int], float]
+    cost_usd: Callable[[UserId, int, bool], float]
     scheme: str = ""
 
 
 def of_texts(settings: SmsSettings) -> Origination:
     """Text messages: from our number or the Messaging Service, billed by segments."""
-    price = settings.sms_segment_usd
     service_sid = settings.twilio_messaging_service_sid
-    return Origination(SMS, own_number(settings), service_sid, lambda user, n: price_for(user, price).text * n)
+
+    def cost(user_id: UserId, count: int, has_media: bool) -> float:
+        price = price_for(user_id, settings.sms_segment_usd)
+        return price.media if has_media else price.text * count
+
+    return Origination(SMS, own_number(settings), service_sid, cost)
 
 
 class TwilioMessages:
@@ -98,6 +103,8 @@ class TwilioMessages:
     async def send(self, part: Part) -> Receipt:
         """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its outcome is unknown."""
         values: dict[str, Any] = {"to": self._address(part.user_id), "body": part.text}
+        if part.media:
+            values["media_url"] = list(part.media)
         if self._service_sid:
             values["messaging_service_sid"] = self._service_sid
         else:
@@ -118,7 +125,7 @@ class TwilioMessages:
         """From the SDK's message; a Messaging Service has not counted the segments yet and gives 0, here None."""
         state = TWILIO_STATUS.get(str(sent.status), PartState.ACCEPTED)
         count = small_number(str(sent.num_segments or ""))
-        cost = self._origination.cost_usd(part.user_id, count or segments(part.text))
+        cost = self._origination.cost_usd(part.user_id, count or segments(part.text), bool(part.media))
         return Receipt(sent.sid, state, count, cost_usd=cost)
 
     def _address(self, number: str | None) -> str | None:

@@ -78,7 +78,7 @@ class WhatsAppService:
         self._clock = clock
         self._new_id = new_id
         price = settings.whatsapp_message_usd
-        origination = Origination(WHATSAPP, settings.whatsapp_number, None, lambda _user, _n: price, SCHEME)
+        origination = Origination(WHATSAPP, settings.whatsapp_number, None, lambda _user, _n, _media: price, SCHEME)
         self._messages = TwilioMessages(settings, http, origination, clock=clock)
         self._media = MediaStore(http, settings)
 

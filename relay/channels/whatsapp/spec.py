@@ -28,4 +28,5 @@ CHANNEL = ChannelSpec(
     host=SMS,
     segment_usd=lambda settings: settings.whatsapp_message_usd,
     max_answer_tokens=lambda settings: settings.whatsapp_answer_tokens,
+    media_key="media_urls",
 )

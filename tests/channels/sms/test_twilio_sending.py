@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from relay.channels.sms.client import TwilioTransport, refusal
 from relay.channels.sms.error_codes import TWILIO_ERRORS
+from relay.channels.sms.prices import price_for
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.twilio_messages import status_callback
 from relay.channels.sms.webhook import Form
@@ -91,6 +92,14 @@ async def test_a_part_is_sent_with_our_number_our_callback_and_our_credentials(
     }
     assert request.headers["authorization"] == "Basic " + base64.b64encode(f"{ACCOUNT}:12345".encode()).decode()
     assert (receipt.provider_id, receipt.state, receipt.segments) == ("SM" + "a" * 32, PartState.ACCEPTED, 1)
+
+
+async def test_pictures_go_by_their_addresses(service: SmsService, twilio: ScriptedServer) -> None:
+    """Twilio fetches them; the message is billed as one with pictures, whatever its length."""
+    urls = ("https://example.com/a.png", "https://example.com/b.png")
+    receipt = await service.send(replace(PART, media=urls))
+    assert twilio.requests[0].form["MediaUrl"] == list(urls)
+    assert receipt.cost_usd == price_for(PART.user_id, 0.0083).media
 
 
 async def test_a_messaging_service_picks_the_sender(twilio: ScriptedServer, http: httpx.AsyncClient) -> None:
