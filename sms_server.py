@@ -181,7 +181,7 @@ async def receive_sms(request: Request) -> Response:
         return _twiml()
     if (confirmation := server.service.opt_out(message)) is not None:
         if confirmation:  # in the language that the person has chosen
-            user = await server.database.find_user(SMS, message.user_id)
+            user = await server.database.find_user(message.platform, message.user_id)
             confirmation = server.service.opt_out(message, user) or []
         stored = await server.database.store_opt_out(message, "opted out", confirmation)
         server.pipeline.notify_outbox(message.user_id)

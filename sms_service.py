@@ -29,7 +29,7 @@ from relay.channels.sms.keywords import (
     keyword_of,
     without_invitations,
 )
-from relay.channels.sms.language_choice import UNKNOWN, language_choice
+from relay.channels.sms.language_choice import in_language, language_choice
 from relay.channels.sms.media import MediaStore, read_media
 from relay.channels.sms.plain_text import to_plain_text
 from relay.channels.sms.prices import price_for
@@ -46,7 +46,6 @@ from relay.core.download import Write
 from relay.core.errors import PayloadError
 from relay.core.markdown_source import escape_markdown as escaped
 from relay.core.messages import (
-    LANGUAGE,
     REST,
     Attachment,
     Decision,
@@ -67,7 +66,7 @@ from relay.core.names import NameRefused, valid_name
 from relay.core.text import is_blank, strip_controls
 from relay.core.user_language import chosen_language, language_of
 from relay.texts import ENGLISH
-from relay.texts.languages import AUTOMATIC, written_language
+from relay.texts.languages import written_language
 from relay.texts.sentences import localize
 
 MAX_READABLE = 40_000
@@ -338,7 +337,7 @@ class SmsService:
 def _command(text: str, user: User, back: UserState | None, language: str) -> Decision | None:
     """What a text that is a command of its own does: it forgets, brings a rest, or chooses the language."""
     if (choice := language_choice(text)) is not None:
-        return _in_language(choice, user, language, back)
+        return replace(in_language(choice, user, language), state=back)
     match forgetting(text):
         case Forgetting.CONVERSATION:
             return Decision(reply=localize("sms-cleared", language), state=back, clear_history=True)
@@ -348,17 +347,6 @@ def _command(text: str, user: User, back: UserState | None, language: str) -> De
             )
     rest = user.settings.get(REST)
     return Decision(reply=verbatim(rest), more=True, state=back) if rest and asks_for_more(text) else None
-
-
-def _in_language(choice: str, user: User, language: str, back: UserState | None) -> Decision:
-    """The languages to choose from, or the answer in the one that was chosen."""
-    if choice == UNKNOWN:
-        return Decision(reply=texts.languages(language), state=back)
-    if choice != AUTOMATIC:
-        return Decision(reply=localize("language-set", choice), state=back, settings={LANGUAGE: choice})
-    unset = replace(user, settings={})
-    reply = localize("language-automatic", language_of(unset, None, region_of(user.user_id)))
-    return Decision(reply=reply, state=back, settings={LANGUAGE: ""})
 
 
 def _kind_of_sender(message: InboundMessage) -> SenderKind:

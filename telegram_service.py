@@ -169,7 +169,7 @@ class TelegramService:
             case Kind.RETURNED:
                 return Decision(reason="the bot was unblocked or added", state=reachable_again(user))
             case Kind.PRESSED:
-                return self._buttons.decide(message, Decision(state=reachable_again(user)))
+                return self._buttons.decide(message, Decision(state=reachable_again(user), language=language))
             case Kind.TEXT | Kind.MEDIA | Kind.EDITED:
                 decision = self._decide_text(message, user, language)
                 return edited(message, decision, language) if message.kind is Kind.EDITED else decision
@@ -200,7 +200,10 @@ class TelegramService:
         if command == "setname":
             return self._set_name(argument, message, user, language)
         reply, settings = self._reply(command, argument, message, user, language)
-        decision = Decision(reply=reply, name=name, state=state, clear_history=command == "clear", settings=settings)
+        clears = command == "clear"
+        decision = Decision(
+            reply=reply, name=name, state=state, clear_history=clears, settings=settings, language=language
+        )
         if self._personal.knows(command, message):
             decision = self._personal.decide(command, argument, message, user, decision)
         if command in ADMINS_ONLY and is_group(message.user_id):

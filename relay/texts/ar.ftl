@@ -116,6 +116,37 @@ telegram-cut = كان الجواب أطول، وحُذف الباقي.
 telegram-empty-answer = كان الجواب فارغًا.
 telegram-languages = أكتب لك **بالعربية**. للغة أخرى أرسل { LTR("/language") } ورمزها، مثل { LTR("/language en") }:
 telegram-language-automatic = اللغة التي تستخدمها
+telegram-button-gone = لم يعد هذا الزر يعمل.
+telegram-button-old = هذا الجواب أقدم من أن يُغيَّر. اسألني مرة أخرى فأجيب من جديد.
+telegram-button-of-others = لا يستخدم هذه الأزرار إلا من سأل.
+telegram-forget-question = سيحذف هذا كل ما أحفظه عنك هنا: رسائلنا واسمك وإعداداتك. لا يمكن التراجع عنه. هل أحذف كل شيء؟
+telegram-forgotten = تم: حذفت كل ما كنت أحفظه عنك هنا.
+telegram-kept = لم يُحذف شيء.
+telegram-please-repeat = أرسل ذلك مرة أخرى في رسالة جديدة من فضلك.
+telegram-one-model = يجيب هنا نموذج واحد ولا يمكن اختياره.
+telegram-models-unknown = لم أستطع معرفة النماذج المتاحة. حاول مرة أخرى من فضلك.
+telegram-export-formats = أستطيع كتابتها بصيغة { LTR("md") } أو { LTR("json") }: { LTR("/export json") }
+telegram-nothing-to-export = لا شيء للتصدير بعد.
+telegram-exported-you = أنت
+telegram-exported-assistant = المساعد
+telegram-models = **النماذج التي يمكنك اختيارها**
+telegram-model-now = الحالي
+telegram-models-more = و{ $count } غيرها
+telegram-choose-model = اختر واحدًا هكذا: { LTR("/model NAME") }
+telegram-no-such-model = لا أعرف نموذجًا باسم { $name } يمكنك اختياره.
+telegram-model-chosen = من الآن يجيبك { $name }.
+telegram-usage = **اليوم** ({ LTR("UTC") }): عدد الأسئلة { $count }، الكلفة { $usd } دولار.
+telegram-usage-limit = يمكنك طرح { $limit } خلال 24 ساعة.
+telegram-exported = هذه محادثتنا. عدد الرسائل: { $count }.
+telegram-code-in-file = الشيفرة في الملف **{ $name }**. عدد الأسطر: { $count }.
+
+## WhatsApp
+
+whatsapp-stopped = لن تصلك رسائل من هذا الرقم. اكتب { LTR("START") } للعودة.
+whatsapp-help = أنا مساعد آلي: اكتب سؤالًا فأجيب. اكتب { word-clear } لأنسى ما كتبناه، أو { word-forget } لأنسى اسمك أيضًا، أو { word-language } لاختيار اللغة. اكتب { LTR("STOP") } لإيقاف الرسائل.
+whatsapp-cleared = تم: نسيت ما كتبناه. اكتب { word-forget } لأنسى اسمك أيضًا.
+whatsapp-empty-text = وصلت رسالتك فارغة. أعد إرسالها من فضلك.
+whatsapp-cut = قُطع هنا: أطول من الرسائل. اطلب مني المتابعة.
 
 ## The menu of Telegram
 

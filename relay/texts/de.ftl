@@ -111,6 +111,49 @@ telegram-cut = Die Antwort war länger; der Rest wurde weggelassen.
 telegram-empty-answer = Die Antwort war leer.
 telegram-languages = Ich schreibe Ihnen auf **Deutsch**. Für eine andere Sprache senden Sie /language und ihr Kürzel, zum Beispiel /language en:
 telegram-language-automatic = die Sprache, die Sie verwenden
+telegram-button-gone = Diese Schaltfläche bewirkt nichts mehr.
+telegram-button-old = Diese Antwort ist zu alt, um sie zu ändern. Fragen Sie noch einmal, dann antworte ich neu.
+telegram-button-of-others = Diese Schaltflächen kann nur benutzen, wer gefragt hat.
+telegram-forget-question = Das löscht alles, was ich hier über Sie gespeichert habe: unsere Nachrichten, Ihren Namen, Ihre Einstellungen. Es lässt sich nicht rückgängig machen. Alles löschen?
+telegram-forgotten = Erledigt: Ich habe alles gelöscht, was ich hier über Sie gespeichert hatte.
+telegram-kept = Es wurde nichts gelöscht.
+telegram-please-repeat = Bitte senden Sie das noch einmal als neue Nachricht.
+telegram-one-model = Hier antwortet ein bestimmtes Modell, es lässt sich nicht wählen.
+telegram-models-unknown = Ich konnte nicht feststellen, welche Modelle es gibt. Bitte versuchen Sie es noch einmal.
+telegram-export-formats = Ich kann es als md oder json schreiben: /export json
+telegram-nothing-to-export = Es gibt noch nichts zu exportieren.
+telegram-exported-you = Sie
+telegram-exported-assistant = Assistent
+telegram-models = **Modelle zur Wahl**
+telegram-model-now = jetzt
+telegram-models-more = und { $count } weitere
+telegram-choose-model = So wählen Sie eines: /model NAME
+telegram-no-such-model = Ein Modell { $name } steht nicht zur Wahl.
+telegram-model-chosen = Ab jetzt antwortet Ihnen `{ $name }`.
+telegram-usage =
+    { $count ->
+        [one] **Heute** (UTC): { $count } Frage, { $usd } $.
+       *[other] **Heute** (UTC): { $count } Fragen, { $usd } $.
+    }
+telegram-usage-limit = In 24 Stunden sind { $limit } möglich.
+telegram-exported =
+    { $count ->
+        [one] Hier ist unser Gespräch: { $count } Nachricht.
+       *[other] Hier ist unser Gespräch: { $count } Nachrichten.
+    }
+telegram-code-in-file =
+    { $count ->
+        [one] Der Code steht in der Datei **{ $name }** ({ $count } Zeile).
+       *[other] Der Code steht in der Datei **{ $name }** ({ $count } Zeilen).
+    }
+
+## WhatsApp
+
+whatsapp-stopped = Sie bekommen von dieser Nummer keine Nachrichten mehr. Schreiben Sie START, um zurückzukommen.
+whatsapp-help = Ich bin ein automatischer Assistent: Schreiben Sie eine Frage, und ich antworte. Mit { word-clear } vergesse ich, was wir schrieben, mit { word-forget } auch Ihren Namen, mit { word-language } wählen Sie die Sprache. Mit STOP bekommen Sie keine Nachrichten mehr.
+whatsapp-cleared = Erledigt: Ich habe vergessen, was wir schrieben. Mit { word-forget } vergesse ich auch Ihren Namen.
+whatsapp-empty-text = Ihre Nachricht kam leer an. Bitte senden Sie sie noch einmal.
+whatsapp-cut = Hier gekürzt: zu lang für Nachrichten. Bitten Sie mich weiterzumachen.
 
 ## The menu of Telegram
 

@@ -114,6 +114,49 @@ telegram-cut = The answer was longer; the rest was cut.
 telegram-empty-answer = There was nothing in the answer.
 telegram-languages = I write to you in **English**. For another language send /language and its code, for example /language de:
 telegram-language-automatic = the language that you use
+telegram-button-gone = That button does nothing any more.
+telegram-button-old = That answer is too old to change. Ask me again, and I answer anew.
+telegram-button-of-others = Only the person who asked can use these buttons.
+telegram-forget-question = This deletes all that I keep about you here: our messages, your name, your settings. It cannot be undone. Delete everything?
+telegram-forgotten = Done: I have deleted all that I kept about you here.
+telegram-kept = Nothing was deleted.
+telegram-please-repeat = Please send that once more as a new message.
+telegram-one-model = One model answers here, and it cannot be chosen.
+telegram-models-unknown = I could not find out which models there are. Please try again.
+telegram-export-formats = I can write it as md or json: /export json
+telegram-nothing-to-export = There is nothing to export yet.
+telegram-exported-you = You
+telegram-exported-assistant = Assistant
+telegram-models = **Models that you can choose**
+telegram-model-now = now
+telegram-models-more = and { $count } more
+telegram-choose-model = Choose one like this: /model NAME
+telegram-no-such-model = I know no model { $name } that you can choose.
+telegram-model-chosen = From now on `{ $name }` answers you.
+telegram-usage =
+    { $count ->
+        [one] **Today** (UTC): { $count } question, ${ $usd }.
+       *[other] **Today** (UTC): { $count } questions, ${ $usd }.
+    }
+telegram-usage-limit = You can ask { $limit } in 24 hours.
+telegram-exported =
+    { $count ->
+        [one] Here is our conversation: { $count } message.
+       *[other] Here is our conversation: { $count } messages.
+    }
+telegram-code-in-file =
+    { $count ->
+        [one] The code is in the file **{ $name }** ({ $count } line).
+       *[other] The code is in the file **{ $name }** ({ $count } lines).
+    }
+
+## WhatsApp
+
+whatsapp-stopped = You will get no more messages from this number. Write START to come back.
+whatsapp-help = I am an automated assistant: write a question and I answer. Write { word-clear } and I forget what we wrote, { word-forget } and your name too, { word-language } to choose my language. Write STOP to get no more messages.
+whatsapp-cleared = Done: I have forgotten what we wrote. Write { word-forget } and I forget your name too.
+whatsapp-empty-text = Your message arrived empty. Please send it again.
+whatsapp-cut = Cut here: too long for messages. Ask me to go on.
 
 ## The menu of Telegram
 

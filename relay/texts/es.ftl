@@ -111,6 +111,49 @@ telegram-cut = La respuesta era más larga; el resto se ha cortado.
 telegram-empty-answer = La respuesta estaba vacía.
 telegram-languages = Te escribo en **español**. Para otro idioma envía /language y su código, por ejemplo /language en:
 telegram-language-automatic = el idioma que uses
+telegram-button-gone = Ese botón ya no hace nada.
+telegram-button-old = Esa respuesta es demasiado antigua para cambiarla. Pregúntame otra vez y contesto de nuevo.
+telegram-button-of-others = Solo quien preguntó puede usar estos botones.
+telegram-forget-question = Esto borra todo lo que guardo aquí sobre ti: nuestros mensajes, tu nombre, tus ajustes. No se puede deshacer. ¿Borrar todo?
+telegram-forgotten = Hecho: he borrado todo lo que guardaba aquí sobre ti.
+telegram-kept = No se ha borrado nada.
+telegram-please-repeat = Envíalo otra vez como mensaje nuevo, por favor.
+telegram-one-model = Aquí contesta un solo modelo y no se puede elegir.
+telegram-models-unknown = No he podido averiguar qué modelos hay. Inténtalo otra vez.
+telegram-export-formats = Puedo escribirlo como md o json: /export json
+telegram-nothing-to-export = Todavía no hay nada que exportar.
+telegram-exported-you = Tú
+telegram-exported-assistant = Asistente
+telegram-models = **Modelos que puedes elegir**
+telegram-model-now = ahora
+telegram-models-more = y { $count } más
+telegram-choose-model = Elige uno así: /model NOMBRE
+telegram-no-such-model = No conozco ningún modelo { $name } que puedas elegir.
+telegram-model-chosen = Desde ahora te contesta `{ $name }`.
+telegram-usage =
+    { $count ->
+        [one] **Hoy** (UTC): { $count } pregunta, { $usd } $.
+       *[other] **Hoy** (UTC): { $count } preguntas, { $usd } $.
+    }
+telegram-usage-limit = Puedes hacer { $limit } en 24 horas.
+telegram-exported =
+    { $count ->
+        [one] Aquí está nuestra conversación: { $count } mensaje.
+       *[other] Aquí está nuestra conversación: { $count } mensajes.
+    }
+telegram-code-in-file =
+    { $count ->
+        [one] El código está en el archivo **{ $name }** ({ $count } línea).
+       *[other] El código está en el archivo **{ $name }** ({ $count } líneas).
+    }
+
+## WhatsApp
+
+whatsapp-stopped = Ya no recibirás mensajes de este número. Escribe START para volver.
+whatsapp-help = Soy un asistente automático: escribe una pregunta y contesto. Escribe { word-clear } y olvido lo que escribimos, { word-forget } y olvido también tu nombre, { word-language } para elegir mi idioma. Escribe STOP para dejar de recibir mensajes.
+whatsapp-cleared = Hecho: he olvidado lo que escribimos. Escribe { word-forget } y olvido también tu nombre.
+whatsapp-empty-text = Tu mensaje llegó vacío. Envíalo otra vez, por favor.
+whatsapp-cut = Cortado aquí: demasiado largo para mensajes. Pídeme que siga.
 
 ## The menu of Telegram
 

@@ -111,6 +111,49 @@ telegram-cut = La réponse était plus longue ; le reste a été coupé.
 telegram-empty-answer = La réponse était vide.
 telegram-languages = Je vous écris en **français**. Pour une autre langue, envoyez /language et son code, par exemple /language en :
 telegram-language-automatic = la langue que vous utilisez
+telegram-button-gone = Ce bouton ne fait plus rien.
+telegram-button-old = Cette réponse est trop ancienne pour être modifiée. Redemandez-moi, et je réponds à nouveau.
+telegram-button-of-others = Seule la personne qui a demandé peut utiliser ces boutons.
+telegram-forget-question = Cela supprime tout ce que je garde ici sur vous : nos messages, votre nom, vos réglages. C'est irréversible. Tout supprimer ?
+telegram-forgotten = C'est fait : j'ai supprimé tout ce que je gardais ici sur vous.
+telegram-kept = Rien n'a été supprimé.
+telegram-please-repeat = Renvoyez cela dans un nouveau message, s'il vous plaît.
+telegram-one-model = Un seul modèle répond ici, il ne peut pas être choisi.
+telegram-models-unknown = Je n'ai pas pu savoir quels modèles existent. Veuillez réessayer.
+telegram-export-formats = Je peux l'écrire en md ou json : /export json
+telegram-nothing-to-export = Il n'y a encore rien à exporter.
+telegram-exported-you = Vous
+telegram-exported-assistant = Assistant
+telegram-models = **Modèles au choix**
+telegram-model-now = actuel
+telegram-models-more = et { $count } de plus
+telegram-choose-model = Choisissez-en un ainsi : /model NOM
+telegram-no-such-model = Je ne connais aucun modèle { $name } au choix.
+telegram-model-chosen = Désormais `{ $name }` vous répond.
+telegram-usage =
+    { $count ->
+        [one] **Aujourd'hui** (UTC) : { $count } question, { $usd } $.
+       *[other] **Aujourd'hui** (UTC) : { $count } questions, { $usd } $.
+    }
+telegram-usage-limit = Vous pouvez en poser { $limit } en 24 heures.
+telegram-exported =
+    { $count ->
+        [one] Voici notre conversation : { $count } message.
+       *[other] Voici notre conversation : { $count } messages.
+    }
+telegram-code-in-file =
+    { $count ->
+        [one] Le code est dans le fichier **{ $name }** ({ $count } ligne).
+       *[other] Le code est dans le fichier **{ $name }** ({ $count } lignes).
+    }
+
+## WhatsApp
+
+whatsapp-stopped = Vous ne recevrez plus de messages de ce numéro. Écrivez START pour revenir.
+whatsapp-help = Je suis un assistant automatique : écrivez une question et je réponds. Avec { word-clear } j'oublie nos messages, avec { word-forget } votre nom aussi, avec { word-language } vous choisissez ma langue. Écrivez STOP pour ne plus recevoir de messages.
+whatsapp-cleared = C'est fait : j'ai oublié nos messages. Écrivez { word-forget } et j'oublie aussi votre nom.
+whatsapp-empty-text = Votre message est arrivé vide. Veuillez le renvoyer.
+whatsapp-cut = Coupé ici : trop long pour des messages. Demandez-moi de continuer.
 
 ## The menu of Telegram
 

@@ -111,6 +111,37 @@ telegram-cut = उत्तर लंबा था; बाकी काट द�
 telegram-empty-answer = उत्तर खाली था।
 telegram-languages = मैं **हिन्दी** में लिखता हूँ। दूसरी भाषा के लिए /language और उसका कोड भेजें, जैसे /language en:
 telegram-language-automatic = वह भाषा जिसमें आप लिखते हैं
+telegram-button-gone = यह बटन अब काम नहीं करता।
+telegram-button-old = यह उत्तर बदलने के लिए बहुत पुराना है। फिर पूछें, मैं नया उत्तर दूँगा।
+telegram-button-of-others = ये बटन केवल पूछने वाला ही दबा सकता है।
+telegram-forget-question = इससे यहाँ आपके बारे में रखा सब कुछ मिट जाएगा: हमारे संदेश, आपका नाम, आपकी सेटिंग। इसे वापस नहीं लाया जा सकता। सब मिटाएँ?
+telegram-forgotten = ठीक है: यहाँ आपके बारे में रखा सब कुछ मिटा दिया।
+telegram-kept = कुछ नहीं मिटाया गया।
+telegram-please-repeat = कृपया इसे नए संदेश में फिर भेजें।
+telegram-one-model = यहाँ एक ही मॉडल उत्तर देता है, उसे चुना नहीं जा सकता।
+telegram-models-unknown = पता नहीं चल सका कि कौन से मॉडल हैं। कृपया फिर कोशिश करें।
+telegram-export-formats = मैं इसे md या json में लिख सकता हूँ: /export json
+telegram-nothing-to-export = अभी निर्यात के लिए कुछ नहीं है।
+telegram-exported-you = आप
+telegram-exported-assistant = सहायक
+telegram-models = **चुनने योग्य मॉडल**
+telegram-model-now = अभी
+telegram-models-more = और { $count } अन्य
+telegram-choose-model = ऐसे चुनें: /model नाम
+telegram-no-such-model = { $name } नाम का कोई मॉडल चुना नहीं जा सकता।
+telegram-model-chosen = अब से `{ $name }` आपको उत्तर देगा।
+telegram-usage = **आज** (UTC): { $count } प्रश्न, { $usd } डॉलर।
+telegram-usage-limit = 24 घंटे में { $limit } पूछ सकते हैं।
+telegram-exported = यह हमारी बातचीत है: { $count } संदेश।
+telegram-code-in-file = कोड फ़ाइल **{ $name }** में है ({ $count } पंक्तियाँ)।
+
+## WhatsApp
+
+whatsapp-stopped = इस नंबर से अब संदेश नहीं आएँगे। वापस आने के लिए START लिखें।
+whatsapp-help = मैं स्वचालित सहायक हूँ: प्रश्न लिखें, मैं उत्तर दूँगा। { word-clear } लिखें तो बातचीत भूल जाऊँगा, { word-forget } लिखें तो नाम भी, { word-language } लिखकर भाषा चुनें। संदेश बंद करने के लिए STOP लिखें।
+whatsapp-cleared = ठीक है: हमारी बातचीत भूल गया। नाम भी भुलाने के लिए { word-forget } लिखें।
+whatsapp-empty-text = आपका संदेश खाली आया। कृपया फिर भेजें।
+whatsapp-cut = यहाँ काटा गया: संदेशों के लिए बहुत लंबा। आगे के लिए कहें।
 
 ## The menu of Telegram
 

@@ -111,6 +111,49 @@ telegram-cut = A resposta era mais longa; o resto foi cortado.
 telegram-empty-answer = A resposta estava vazia.
 telegram-languages = Escrevo em **português**. Para outro idioma, envie /language e o código, por exemplo /language en:
 telegram-language-automatic = o idioma que você usar
+telegram-button-gone = Esse botão não faz mais nada.
+telegram-button-old = Essa resposta é antiga demais para mudar. Pergunte de novo e eu respondo outra vez.
+telegram-button-of-others = Só quem perguntou pode usar estes botões.
+telegram-forget-question = Isto apaga tudo o que guardo aqui sobre você: as nossas mensagens, o seu nome, as suas configurações. Não pode ser desfeito. Apagar tudo?
+telegram-forgotten = Pronto: apaguei tudo o que guardava aqui sobre você.
+telegram-kept = Nada foi apagado.
+telegram-please-repeat = Envie isso de novo como uma mensagem nova, por favor.
+telegram-one-model = Aqui responde um só modelo, e não é possível escolher.
+telegram-models-unknown = Não consegui descobrir quais modelos existem. Tente de novo, por favor.
+telegram-export-formats = Posso escrever como md ou json: /export json
+telegram-nothing-to-export = Ainda não há nada para exportar.
+telegram-exported-you = Você
+telegram-exported-assistant = Assistente
+telegram-models = **Modelos que você pode escolher**
+telegram-model-now = agora
+telegram-models-more = e mais { $count }
+telegram-choose-model = Escolha um assim: /model NOME
+telegram-no-such-model = Não conheço nenhum modelo { $name } que você possa escolher.
+telegram-model-chosen = De agora em diante `{ $name }` responde a você.
+telegram-usage =
+    { $count ->
+        [one] **Hoje** (UTC): { $count } pergunta, { $usd } $.
+       *[other] **Hoje** (UTC): { $count } perguntas, { $usd } $.
+    }
+telegram-usage-limit = Você pode fazer { $limit } em 24 horas.
+telegram-exported =
+    { $count ->
+        [one] Aqui está a nossa conversa: { $count } mensagem.
+       *[other] Aqui está a nossa conversa: { $count } mensagens.
+    }
+telegram-code-in-file =
+    { $count ->
+        [one] O código está no arquivo **{ $name }** ({ $count } linha).
+       *[other] O código está no arquivo **{ $name }** ({ $count } linhas).
+    }
+
+## WhatsApp
+
+whatsapp-stopped = Você não receberá mais mensagens deste número. Escreva START para voltar.
+whatsapp-help = Sou um assistente automático: escreva uma pergunta e eu respondo. Escreva { word-clear } e esqueço o que escrevemos, { word-forget } e o seu nome também, { word-language } para escolher o idioma. Escreva STOP para não receber mais mensagens.
+whatsapp-cleared = Pronto: esqueci o que escrevemos. Escreva { word-forget } e esqueço também o seu nome.
+whatsapp-empty-text = A sua mensagem chegou vazia. Envie de novo, por favor.
+whatsapp-cut = Cortado aqui: longo demais para mensagens. Peça que eu continue.
 
 ## The menu of Telegram
 

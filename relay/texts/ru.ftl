@@ -115,6 +115,55 @@ telegram-cut = Ответ был длиннее; остальное опущен
 telegram-empty-answer = Ответ оказался пустым.
 telegram-languages = Я пишу вам **по-русски**. Другой язык — /language и его код, например /language en:
 telegram-language-automatic = язык, на котором пишете вы
+telegram-button-gone = Эта кнопка больше не действует.
+telegram-button-old = Этот ответ слишком старый, его не изменить. Спросите ещё раз, и я отвечу заново.
+telegram-button-of-others = Эти кнопки доступны только тому, кто спросил.
+telegram-forget-question = Будет удалено всё, что я здесь о вас храню: наши сообщения, ваше имя, ваши настройки. Вернуть это нельзя. Удалить всё?
+telegram-forgotten = Готово: всё, что я здесь о вас хранил, удалено.
+telegram-kept = Ничего не удалено.
+telegram-please-repeat = Отправьте это ещё раз новым сообщением.
+telegram-one-model = Здесь отвечает одна модель, выбрать другую нельзя.
+telegram-models-unknown = Не удалось узнать, какие модели есть. Попробуйте ещё раз.
+telegram-export-formats = Могу записать как md или json: /export json
+telegram-nothing-to-export = Пока нечего выгружать.
+telegram-exported-you = Вы
+telegram-exported-assistant = Помощник
+telegram-models = **Модели на выбор**
+telegram-model-now = сейчас
+telegram-models-more = и ещё { $count }
+telegram-choose-model = Выберите так: /model ИМЯ
+telegram-no-such-model = Модели { $name } на выбор нет.
+telegram-model-chosen = Теперь вам отвечает `{ $name }`.
+telegram-usage =
+    { $count ->
+        [one] **Сегодня** (UTC): { $count } вопрос, { $usd } $.
+        [few] **Сегодня** (UTC): { $count } вопроса, { $usd } $.
+        [many] **Сегодня** (UTC): { $count } вопросов, { $usd } $.
+       *[other] **Сегодня** (UTC): { $count } вопроса, { $usd } $.
+    }
+telegram-usage-limit = За 24 часа можно задать { $limit }.
+telegram-exported =
+    { $count ->
+        [one] Вот наша переписка: { $count } сообщение.
+        [few] Вот наша переписка: { $count } сообщения.
+        [many] Вот наша переписка: { $count } сообщений.
+       *[other] Вот наша переписка: { $count } сообщения.
+    }
+telegram-code-in-file =
+    { $count ->
+        [one] Код в файле **{ $name }** ({ $count } строка).
+        [few] Код в файле **{ $name }** ({ $count } строки).
+        [many] Код в файле **{ $name }** ({ $count } строк).
+       *[other] Код в файле **{ $name }** ({ $count } строки).
+    }
+
+## WhatsApp
+
+whatsapp-stopped = С этого номера больше не будет сообщений. Напишите START, чтобы вернуться.
+whatsapp-help = Я автоматический помощник: напишите вопрос, и я отвечу. { word-clear } — забыть переписку, { word-forget } — и ваше имя, { word-language } — выбрать язык. STOP — больше не получать сообщений.
+whatsapp-cleared = Готово: переписка забыта. { word-forget } — и я забуду ваше имя.
+whatsapp-empty-text = Пришло пустое сообщение. Отправьте ещё раз.
+whatsapp-cut = Обрезано: слишком длинно для сообщений. Попросите продолжить.
 
 ## The menu of Telegram
 

@@ -114,6 +114,55 @@ telegram-cut = Відповідь була довшою; решту пропущ
 telegram-empty-answer = Відповідь виявилася порожньою.
 telegram-languages = Я пишу вам **українською**. Інша мова — /language та її код, наприклад /language en:
 telegram-language-automatic = мова, якою пишете ви
+telegram-button-gone = Ця кнопка більше не діє.
+telegram-button-old = Ця відповідь застара, її не змінити. Запитайте ще раз, і я відповім знову.
+telegram-button-of-others = Ці кнопки доступні лише тому, хто запитав.
+telegram-forget-question = Буде видалено все, що я тут про вас зберігаю: наші повідомлення, ваше ім'я, ваші налаштування. Повернути це не можна. Видалити все?
+telegram-forgotten = Готово: усе, що я тут про вас зберігав, видалено.
+telegram-kept = Нічого не видалено.
+telegram-please-repeat = Надішліть це ще раз новим повідомленням.
+telegram-one-model = Тут відповідає одна модель, вибрати іншу не можна.
+telegram-models-unknown = Не вдалося дізнатися, які моделі є. Спробуйте ще раз.
+telegram-export-formats = Можу записати як md або json: /export json
+telegram-nothing-to-export = Поки нічого вивантажувати.
+telegram-exported-you = Ви
+telegram-exported-assistant = Помічник
+telegram-models = **Моделі на вибір**
+telegram-model-now = зараз
+telegram-models-more = і ще { $count }
+telegram-choose-model = Виберіть так: /model НАЗВА
+telegram-no-such-model = Моделі { $name } на вибір немає.
+telegram-model-chosen = Тепер вам відповідає `{ $name }`.
+telegram-usage =
+    { $count ->
+        [one] **Сьогодні** (UTC): { $count } запитання, { $usd } $.
+        [few] **Сьогодні** (UTC): { $count } запитання, { $usd } $.
+        [many] **Сьогодні** (UTC): { $count } запитань, { $usd } $.
+       *[other] **Сьогодні** (UTC): { $count } запитання, { $usd } $.
+    }
+telegram-usage-limit = За 24 години можна поставити { $limit }.
+telegram-exported =
+    { $count ->
+        [one] Ось наше листування: { $count } повідомлення.
+        [few] Ось наше листування: { $count } повідомлення.
+        [many] Ось наше листування: { $count } повідомлень.
+       *[other] Ось наше листування: { $count } повідомлення.
+    }
+telegram-code-in-file =
+    { $count ->
+        [one] Код у файлі **{ $name }** ({ $count } рядок).
+        [few] Код у файлі **{ $name }** ({ $count } рядки).
+        [many] Код у файлі **{ $name }** ({ $count } рядків).
+       *[other] Код у файлі **{ $name }** ({ $count } рядка).
+    }
+
+## WhatsApp
+
+whatsapp-stopped = З цього номера більше не буде повідомлень. Напишіть START, щоб повернутися.
+whatsapp-help = Я автоматичний помічник: напишіть запитання, і я відповім. { word-clear } — забути листування, { word-forget } — і ваше ім'я, { word-language } — вибрати мову. STOP — більше не отримувати повідомлень.
+whatsapp-cleared = Готово: листування забуто. { word-forget } — і я забуду ваше ім'я.
+whatsapp-empty-text = Надійшло порожнє повідомлення. Надішліть ще раз.
+whatsapp-cut = Обрізано: задовго для повідомлень. Попросіть продовжити.
 
 ## The menu of Telegram
 

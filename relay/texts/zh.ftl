@@ -110,6 +110,37 @@ telegram-cut = 回答更长，其余部分已省略。
 telegram-empty-answer = 回答是空的。
 telegram-languages = 我用**中文**写。其他语言请发 /language 和代码，例如 /language en：
 telegram-language-automatic = 您使用的语言
+telegram-button-gone = 该按钮已失效。
+telegram-button-old = 该回答太旧，无法更改。请再问一次，我会重新回答。
+telegram-button-of-others = 只有提问者可以使用这些按钮。
+telegram-forget-question = 这将删除我在此保存的关于您的一切：我们的消息、您的名字、您的设置。无法恢复。要全部删除吗？
+telegram-forgotten = 好的：我在此保存的关于您的一切都已删除。
+telegram-kept = 没有删除任何内容。
+telegram-please-repeat = 请作为新消息再发一次。
+telegram-one-model = 这里由一个模型回答，无法选择。
+telegram-models-unknown = 我无法查到有哪些模型。请再试一次。
+telegram-export-formats = 我可以写成 md 或 json：/export json
+telegram-nothing-to-export = 还没有可导出的内容。
+telegram-exported-you = 您
+telegram-exported-assistant = 助手
+telegram-models = **可选的模型**
+telegram-model-now = 当前
+telegram-models-more = 以及另外 { $count } 个
+telegram-choose-model = 这样选择：/model 名称
+telegram-no-such-model = 没有可选的模型 { $name }。
+telegram-model-chosen = 从现在起由 `{ $name }` 回答您。
+telegram-usage = **今天**（UTC）：{ $count } 个问题，{ $usd } 美元。
+telegram-usage-limit = 24 小时内可提问 { $limit } 次。
+telegram-exported = 这是我们的对话：{ $count } 条消息。
+telegram-code-in-file = 代码在文件 **{ $name }** 中（{ $count } 行）。
+
+## WhatsApp
+
+whatsapp-stopped = 您不会再收到此号码的消息。发送 START 可恢复。
+whatsapp-help = 我是自动助手：写下问题，我来回答。发送 { word-clear } 忘记对话，{ word-forget } 连名字也忘记，{ word-language } 选择语言。发送 STOP 不再接收消息。
+whatsapp-cleared = 好的：我已忘记我们的对话。发送 { word-forget }，我也会忘记您的名字。
+whatsapp-empty-text = 收到的消息是空的。请再发一次。
+whatsapp-cut = 到此截断：消息太长。可以让我继续。
 
 ## The menu of Telegram
 

@@ -29,7 +29,14 @@ LETTERS = "language-letters"
 """The one key that only some languages need."""
 
 VALUES: dict[str, Any] = {"limit": 4000, "count": 5, "exchanges": 5, "since": "2026-11-27", "chat": "700000001"}
-VALUES |= {"name": "Anna", "program": "Bakery", "contact": "+1 555 0100", "username": "@anna", "command": "what"}
+VALUES |= {
+    "name": "Anna",
+    "program": "Bakery",
+    "contact": "+1 555 0100",
+    "username": "@anna",
+    "command": "what",
+    "usd": "0.0001",
+}
 VALUES |= {"codes": ", ".join(LANGUAGES), "hello": "Hello, **Anna**!", "introduction": "This is a machine."}
 
 
@@ -188,7 +195,9 @@ def test_a_language_is_added_by_its_file(tmp_path: Path, monkeypatch: pytest.Mon
 # -- SMS ---------------------------------------------------------------------------------------------------------------
 
 BY_SMS = [
-    key for key in references(ENGLISH) if not key.startswith(("telegram-", "menu-", "language-in", "language-name"))
+    key
+    for key in references(ENGLISH)
+    if not key.startswith(("telegram-", "whatsapp-", "menu-", "language-in", "language-name"))
 ]
 LATIN = ("en", "de", "es", "fr", "pt")
 SEGMENTS = {"sms-ask-name": (1, 3), "sms-help": (2, 4), "looks-like-a-machine": (2, 2)}

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from relay.channels.sms import texts
+from relay.channels.sms.senders import region_of
+from relay.core.messages import LANGUAGE, Decision, User
+from relay.core.user_language import language_of
 from relay.texts.languages import AUTOMATIC, language_named
+from relay.texts.sentences import localize
 
 _WORDS = "language|lang|sprache|idioma|lengua|langue|l[ií]ngua|язык|мова|语言|語言|اللغة|لغة|भाषा"
 _COMMAND = re.compile(rf"\W*(?:{_WORDS})(?!\w)\s*(?P<sign>[=:]?)\s*(?P<name>[^=\n]*?)\s*[.!?]?\s*", re.IGNORECASE)
@@ -24,3 +30,13 @@ def language_choice(text: str) -> str | None:
     name = found["name"].casefold()
     choice = AUTOMATIC if name == AUTOMATIC else language_named(name)
     return choice or (UNKNOWN if found["sign"] or not name else None)
+
+
+def in_language(choice: str, user: User, language: str) -> Decision:
+    """The languages to choose from, or the answer in the one that was chosen; language: of the user until now."""
+    if choice == UNKNOWN:
+        return Decision(reply=texts.languages(language))
+    if choice != AUTOMATIC:
+        return Decision(reply=localize("language-set", choice), settings={LANGUAGE: choice})
+    usual = language_of(replace(user, settings={}), None, region_of(user.user_id))
+    return Decision(reply=localize("language-automatic", usual), settings={LANGUAGE: ""})

@@ -22,6 +22,8 @@ from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import SendError
 from relay.core.messages import Decision, InboundMessage, Kind, Origin, Part, UserId, UserState
 from relay.core.records import Records, SentReply
+from relay.texts import ENGLISH
+from relay.texts.sentences import localize
 
 log = logging.getLogger("relay.telegram")
 
@@ -29,6 +31,7 @@ PRESSED: Final = "callback_query"
 """The kind of update: https://core.telegram.org/bots/api#callbackquery"""
 
 STOP, CONTINUE, AGAIN, SHORTER, LONGER = "stop", "continue", "again", "shorter", "longer"
+GONE, OF_OTHERS = "telegram-button-gone", "telegram-button-of-others"
 ANSWER_SECONDS: Final = 3.0
 VERSION_CHARS: Final = 12
 FORGET_SECONDS: Final = 3600.0
@@ -119,16 +122,16 @@ class Buttons:
     async def _resolved(self, message: InboundMessage, decision: Decision, records: Records) -> Decision:
         chat, pressed = message.user_id, message.options["pressed"]
         if pressed == STOP:
-            await self._answer(message, "" if message.options.get("stopped") else texts.NOTHING_TO_STOP)
+            await self._answer(message, "" if message.options.get("stopped") else "telegram-nothing-to-stop", decision)
             return replace(decision, reason="the answer was stopped")
         number = (message.reply_to or "").partition("/")[0]
         reply = await records.find_reply(TELEGRAM, chat, message_id=number)
         if pressed in texts.FORGET_BUTTONS:
             return await self._forget(message, decision, reply)
         refusal = self._refusal(message, reply)
-        await self._answer(message, refusal or "")
+        await self._answer(message, refusal or "", decision)
         if refusal is not None or reply is None:
-            return replace(decision, reason=refusal or "an old button")
+            return replace(decision, reason=localize(refusal, ENGLISH) if refusal else "an old button")
         if pressed == CONTINUE:
             name = message.options.get("presser")
             return replace(decision, prompt=f"{name}: {texts.CONTINUE}" if message.sender and name else texts.CONTINUE)
@@ -137,30 +140,31 @@ class Buttons:
     async def _forget(self, message: InboundMessage, decision: Decision, reply: SentReply | None) -> Decision:
         """Delete everything, or not, in place of the question about it; only its asker may, within FORGET_SECONDS."""
         if reply is None or message.received_at - reply.sent_at > FORGET_SECONDS:
-            await self._answer(message, texts.BUTTON_GONE)
+            await self._answer(message, GONE, decision)
             return replace(decision, reason="an old button")
         if reply.asker not in {None, message.sender}:
-            await self._answer(message, texts.BUTTON_OF_OTHERS)
-            return replace(decision, reason=texts.BUTTON_OF_OTHERS)
-        await self._answer(message, "")
+            await self._answer(message, OF_OTHERS, decision)
+            return replace(decision, reason=localize(OF_OTHERS, ENGLISH))
+        await self._answer(message, "", decision)
         if message.options["pressed"] == "keep":
-            return replace(decision, reply=texts.KEPT, replaces=reply.id)
+            return replace(decision, reply=localize("telegram-kept", decision.language), replaces=reply.id)
         gone = replace(decision, forget=True, clear_history=True, state=UserState.NEW)
-        return replace(gone, reply=texts.FORGOTTEN, replaces=reply.id)
+        return replace(gone, reply=localize("telegram-forgotten", decision.language), replaces=reply.id)
 
     def _refusal(self, message: InboundMessage, reply: SentReply | None) -> str | None:
-        """Why a press changes nothing, in the words for its person, possibly none; None when it does."""
+        """Why a press changes nothing, as the key of a sentence, possibly none; None when it does."""
         if not self.enabled or message.options["pressed"] not in {*_PROMPTS, CONTINUE}:
-            return texts.BUTTON_GONE
+            return GONE
         if reply is None or not reply.is_answer or not reply.is_newest:
-            return texts.BUTTON_OLD
+            return "telegram-button-old"
         if reply.asker is not None and reply.asker != message.sender:
-            return texts.BUTTON_OF_OTHERS
+            return OF_OTHERS
         return None if reply.part.startswith(message.options["version"]) else ""  # it was pressed twice
 
-    async def _answer(self, message: InboundMessage, text: str) -> None:
-        """End the sign of progress on the button, and show the text above the chat; never raises."""
-        parameters = {"callback_query_id": message.options["query"], **({"text": text} if text else {})}
+    async def _answer(self, message: InboundMessage, key: str, decision: Decision) -> None:
+        """End the sign of progress on the button, and show the sentence, if any, above the chat; never raises."""
+        shown = {"text": localize(key, decision.language)} if key else {}
+        parameters = {"callback_query_id": message.options["query"], **shown}
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._calls.call("answerCallbackQuery", parameters)

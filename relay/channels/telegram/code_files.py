@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from relay.channels.telegram import texts
 from relay.channels.telegram.entities import plan
+from relay.core.markdown_source import escape_markdown as escape
 from relay.core.messages import PlannedPart
 from relay.texts import ENGLISH
+from relay.texts.sentences import localize
 
 _BLOCK: Final = re.compile(
     r"(?ms)^(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)(?:^(?P=fence)[`~]*[ \t]*$|\Z)"
@@ -56,7 +57,7 @@ def plan_with_files(markdown: str, max_parts: int, code_chars: int, language: st
         name = _file_name(block["language"], len(files))
         history = f"\n\n{block['fence']}{block['language']}\n{code}{block['fence']}\n"
         files.append(PlannedPart(code, history, file_name=name))
-        return texts.code_in_file(name, code.count("\n"))
+        return localize("telegram-code-in-file", language, name=escape(name), count=code.count("\n"))
 
     text = _BLOCK.sub(summary, markdown) if code_chars else markdown
     return [*plan(text, max_parts, language), *files]

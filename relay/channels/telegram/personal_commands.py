@@ -24,6 +24,7 @@ from relay.core.messages import Decision, HistoryMessage, InboundMessage, Planne
 from relay.core.model_choice import DEFAULT_MODEL, MODEL, allowed, chosen_model
 from relay.core.records import Records
 from relay.llm.client import LlmClient
+from relay.texts.sentences import localize
 
 COMMANDS: Final = {
     "model": "menu-model",
@@ -64,39 +65,44 @@ class PersonalCommands:
             case "admin":
                 resolve = partial(_numbers, decision)
             case _:
-                return replace(decision, reply=texts.FORGET_QUESTION, buttons=texts.FORGET_BUTTONS)
-        return replace(decision, reply=texts.PLEASE_REPEAT, resolve=resolve)
+                return replace(
+                    decision,
+                    reply=localize("telegram-forget-question", decision.language),
+                    buttons=texts.FORGET_BUTTONS,
+                )
+        return replace(decision, reply=localize("telegram-please-repeat", decision.language), resolve=resolve)
 
     async def _model(self, argument: str, user: User | None, decision: Decision, _: Records) -> Decision:
         now = chosen_model(user, self._settings)
         if not self._settings.user_models:
-            return replace(decision, reply=texts.ONE_MODEL)
+            return replace(decision, reply=localize("telegram-one-model", decision.language))
         try:
             offered = allowed(await self._models.models(), self._settings)
         except ModelError:
-            return replace(decision, reply=texts.MODELS_UNKNOWN)
+            return replace(decision, reply=localize("telegram-models-unknown", decision.language))
         if not argument:
-            return replace(decision, reply=texts.models(now, offered))
+            return replace(decision, reply=texts.models(now, offered, decision.language))
         name = next((name for name in offered if name.casefold() == argument.casefold()), None)
         if name is None:
-            return replace(decision, reply=texts.no_such_model(argument, offered))
+            return replace(decision, reply=texts.no_such_model(argument, offered, decision.language))
         chosen = "" if name == DEFAULT_MODEL else name
-        return replace(decision, reply=texts.model_chosen(name), settings={**decision.settings, MODEL: chosen})
+        reply = localize("telegram-model-chosen", decision.language, name=name)
+        return replace(decision, reply=reply, settings={**decision.settings, MODEL: chosen})
 
     async def _usage(self, message: InboundMessage, decision: Decision, records: Records) -> Decision:
         used = await records.read_usage(TELEGRAM, message.user_id, message.sender)
-        return replace(decision, reply=texts.usage(used, self._settings.messages_per_day))
+        return replace(decision, reply=texts.usage(used, self._settings.messages_per_day, decision.language))
 
 
 async def _export(form: str, message: InboundMessage, decision: Decision, records: Records) -> Decision:
     if form not in FORMATS:
-        return replace(decision, reply=texts.EXPORT_FORMATS)
+        return replace(decision, reply=localize("telegram-export-formats", decision.language))
     history = await records.read_history(TELEGRAM, message.user_id)
     if not history:
-        return replace(decision, reply=texts.NOTHING_TO_EXPORT)
-    content = _as_json(history) if form == "json" else _as_markdown(history)
+        return replace(decision, reply=localize("telegram-nothing-to-export", decision.language))
+    content = _as_json(history) if form == "json" else _as_markdown(history, decision.language)
     file = PlannedPart(content, "", file_name=f"conversation.{form}")
-    return replace(decision, reply=texts.exported(len(history)), files=(file,))
+    return replace(decision, reply=localize("telegram-exported", decision.language, count=len(history)), files=(file,))
 
 
 def _as_json(history: Sequence[HistoryMessage]) -> str:
@@ -104,8 +110,9 @@ def _as_json(history: Sequence[HistoryMessage]) -> str:
     return json.dumps(messages, ensure_ascii=False, indent=2) + "\n"
 
 
-def _as_markdown(history: Sequence[HistoryMessage]) -> str:
-    who = {"user": texts.YOU, "assistant": texts.ASSISTANT}
+def _as_markdown(history: Sequence[HistoryMessage], language: str) -> str:
+    keys = {"user": "telegram-exported-you", "assistant": "telegram-exported-assistant"}
+    who = {role: localize(key, language) for role, key in keys.items()}
     return "".join(f"## {who.get(one.role, one.role)}, {_moment(one)}\n\n{one.message}\n\n" for one in history)
 
 

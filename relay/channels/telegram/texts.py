@@ -17,11 +17,7 @@ from relay.core.records import UsageToday
 from relay.texts.languages import AUTOMATIC
 from relay.texts.sentences import localize, offered_languages
 
-NOTHING_TO_STOP = "I am not writing anything now."
 REMOVED = "(This is part of the answer above now.)"
-BUTTON_GONE = "That button does nothing any more."
-BUTTON_OLD = "That answer is too old to change. Ask me again, and I answer anew."
-BUTTON_OF_OTHERS = "Only the person who asked can use these buttons."
 BUTTONS = {
     "stop": "Stop",
     "continue": "Continue",
@@ -32,54 +28,32 @@ BUTTONS = {
     "keep": "Cancel",
 }
 FORGET_BUTTONS = ("forget", "keep")
-FORGET_QUESTION = (
-    "This deletes all that I keep about you here: our messages, your name, your settings. It cannot be undone. "
-    "Delete everything?"
-)
-FORGOTTEN = "Done: I have deleted all that I kept about you here."
-KEPT = "Nothing was deleted."
 CONTINUE = "continue"
 ASK_AGAIN = "Answer my last message once more, in another way. Write only the answer."
 ASK_SHORTER = "Give your last answer again, much shorter. Write only the answer."
 ASK_LONGER = "Give your last answer again, in more detail. Write only the answer."
 
 
-PLEASE_REPEAT = "Please send that once more as a new message."
-ONE_MODEL = "One model answers here, and it cannot be chosen."
-MODELS_UNKNOWN = "I could not find out which models there are. Please try again."
-EXPORT_FORMATS = "I can write it as md or json: /export json"
-NOTHING_TO_EXPORT = "There is nothing to export yet."
-YOU = "You"
-ASSISTANT = "Assistant"
 MAX_LISTED_MODELS = 30
 
 
-def models(now: str, offered: Sequence[str]) -> str:
-    lines = [f"- `{name}`{' (now)' if name == now else ''}" for name in offered[:MAX_LISTED_MODELS]]
+def models(now: str, offered: Sequence[str], language: str) -> str:
+    mark = f" ({localize('telegram-model-now', language)})"
+    lines = [f"- `{name}`{mark if name == now else ''}" for name in offered[:MAX_LISTED_MODELS]]
     more = len(offered) - MAX_LISTED_MODELS
-    rest = f"\n\nand {more} more" if more > 0 else ""
-    return "\n".join(("**Models that you can choose**", "", *lines)) + f"{rest}\n\nChoose one like this: /model NAME"
+    rest = [localize("telegram-models-more", language, count=more)] if more > 0 else []
+    listed = "\n".join((localize("telegram-models", language), "", *lines))
+    return "\n\n".join((listed, *rest, localize("telegram-choose-model", language)))
 
 
-def no_such_model(name: str, offered: Sequence[str]) -> str:
-    return f"I know no model {escape(name[:100])} that you can choose.\n\n{models('', offered)}"
+def no_such_model(name: str, offered: Sequence[str], language: str) -> str:
+    unknown = localize("telegram-no-such-model", language, name=escape(name[:100]))
+    return f"{unknown}\n\n{models('', offered, language)}"
 
 
-def model_chosen(name: str) -> str:
-    return f"From now on `{name}` answers you."
-
-
-def usage(used: UsageToday, per_day: int) -> str:
-    questions = f"{used.messages} question{'' if used.messages == 1 else 's'}"
-    return f"**Today** (UTC): {questions}, ${used.cost_usd:.4f}.\n\nYou can ask {per_day} in 24 hours."
-
-
-def exported(count: int) -> str:
-    return f"Here is our conversation: {count} message{'' if count == 1 else 's'}."
-
-
-def code_in_file(name: str, lines: int) -> str:
-    return f"The code is in the file **{escape(name)}** ({lines} line{'' if lines == 1 else 's'})."
+def usage(used: UsageToday, per_day: int, language: str) -> str:
+    today = localize("telegram-usage", language, count=used.messages, usd=f"{used.cost_usd:.4f}")
+    return f"{today}\n\n{localize('telegram-usage-limit', language, limit=per_day)}"
 
 
 def numbers(figures: Mapping[str, Any]) -> str:

@@ -10,11 +10,13 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
 
 import httpx
 
 from relay.channels.sms.forgetting import Forgetting, forgetting
 from relay.channels.sms.keywords import Keyword, keyword_of
+from relay.channels.sms.language_choice import in_language, language_choice
 from relay.channels.sms.media import MediaStore, read_media
 from relay.channels.sms.segments import split
 from relay.channels.sms.senders import region_of
@@ -43,8 +45,9 @@ from relay.core.messages import (
 )
 from relay.core.names import name_or_none
 from relay.core.text import is_blank, strip_controls
-from relay.core.user_language import language_of
+from relay.core.user_language import chosen_language, language_of
 from relay.texts import ENGLISH
+from relay.texts.sentences import localize
 
 SCHEME = f"{WHATSAPP}:"
 MESSAGE_LIMIT = 1600  # https://www.twilio.com/docs/whatsapp/api: "Body"
@@ -111,9 +114,11 @@ class WhatsAppService:
 
     # -- decisions -----------------------------------------------------------------------------------------------------
 
-    def opt_out(self, message: InboundMessage) -> list[PlannedPart] | None:
+    def opt_out(self, message: InboundMessage, user: User | None = None) -> list[PlannedPart] | None:
         """The confirmation of a STOP; None when the message is none."""
-        return self.plan(texts.STOPPED) if self._keyword(message) is Keyword.STOP else None
+        if self._keyword(message) is not Keyword.STOP:
+            return None
+        return self.plan(localize("whatsapp-stopped", self.language(user, message)))
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         """Keywords, wishes to be forgotten and unanswerable messages; every other text is a prompt for the model.
@@ -123,36 +128,37 @@ class WhatsAppService:
         if message.user_id == self._settings.whatsapp_number:
             return Decision(reason="from our own number: answering would be talking to ourselves")
         is_out = user is not None and user.state is UserState.STOPPED
-        if decision := self._on_keyword(message, is_out=is_out):
+        language = self.language(user, message)
+        if decision := self._on_keyword(message, language, is_out=is_out):
             return decision
         if is_out:
             return Decision(reason="the person has opted out; START brings them back")
         back = reachable_again(user)
-        if (what := forgetting(message.text)) is not None:
-            return _forgotten(what, back)
+        if decision := _command(message.text, user, back, language):
+            return decision
         name = message.name if user is None or user.name is None else None
-        if (reply := self._cannot_be_answered(message)) is not None:
+        if (reply := self._cannot_be_answered(message, language)) is not None:
             return Decision(reply=reply, name=name, state=back)
         return Decision(prompt=message.text, name=name, state=back)
 
-    def _on_keyword(self, message: InboundMessage, *, is_out: bool) -> Decision | None:
+    def _on_keyword(self, message: InboundMessage, language: str, *, is_out: bool) -> Decision | None:
         """None where the word is an ordinary text."""
         match self._keyword(message):
             case Keyword.STOP:
                 return Decision(reason="opted out", state=UserState.STOPPED)
             case Keyword.START if is_out:
-                return Decision(reply=texts.BACK, state=UserState.ACTIVE)
+                return Decision(reply=localize("sms-back", language), state=UserState.ACTIVE)
             case Keyword.HELP:
-                return Decision(reply=texts.HELP)
+                return Decision(reply=localize("whatsapp-help", language))
             case _:
                 return None
 
-    def _cannot_be_answered(self, message: InboundMessage) -> str | None:
+    def _cannot_be_answered(self, message: InboundMessage, language: str) -> str | None:
         """The reply to a message that is no question; None for a question."""
         if is_blank(message.text) and not message.attachments:
-            return texts.EMPTY_TEXT
+            return localize("whatsapp-empty-text", language)
         most = self._settings.max_message_length
-        return texts.too_long(most) if len(message.text) > most else None
+        return localize("sms-too-long", language, limit=most) if len(message.text) > most else None
 
     def _keyword(self, message: InboundMessage) -> Keyword | None:
         found = keyword_of(message.text, handled=NO_WORDS)
@@ -179,26 +185,26 @@ class WhatsAppService:
         return "\n".join(message.text for message in messages)
 
     def system_prompt(self, user: User | None) -> str:
-        return texts.system_prompt(user.name if user else None)
+        return texts.system_prompt(user.name if user else None, chosen_language(user))
 
     # -- replies -------------------------------------------------------------------------------------------------------
 
     async def download_attachment(self, attachment: Attachment, write: Write, max_bytes: int) -> None:
         await self._media.download(attachment, write, max_bytes)
 
-    def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:  # noqa: ARG002 (our notes are in English)
+    def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
         """Text with WhatsApp's marks in parts of at most 1,600 characters, numbered when there are several."""
-        readable = markdown[:MAX_READABLE]
+        readable, cut = markdown[:MAX_READABLE], f"\n\n[{localize('whatsapp-cut', language)}]"
         text = to_whatsapp(strip_controls(readable)).strip()
         if is_blank(text):
-            text = texts.EMPTY_ANSWER
+            text = localize("sms-empty-answer", language)
         elif len(readable) < len(markdown):
-            text += texts.CLOSING
+            text += cut
         parts, most = split(text, MESSAGE_LIMIT), self._settings.whatsapp_max_parts
         if len(parts) <= most:
             return parts
         kept = "".join(part.history_text for part in parts[:most])
-        return split(f"{kept[: MESSAGE_LIMIT * most - 200]}{texts.CLOSING}", MESSAGE_LIMIT)[:most]
+        return split(f"{kept[: MESSAGE_LIMIT * most - 200]}{cut}", MESSAGE_LIMIT)[:most]
 
     def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (not over Twilio)
         return nullcontext()
@@ -224,10 +230,20 @@ def address(given: str) -> UserId:
     return UserId(bare[len(SCHEME) :] if bare.lower().startswith(SCHEME) else bare)
 
 
-def _forgotten(what: Forgetting, back: UserState | None) -> Decision:
+def _command(text: str, user: User | None, back: UserState | None, language: str) -> Decision | None:
+    """What a text that is a command of its own does: it forgets, or chooses the language."""
+    if (what := forgetting(text)) is not None:
+        return _forgotten(what, back, language)
+    if user is not None and (choice := language_choice(text)) is not None:
+        return replace(in_language(choice, user, language), state=back)
+    return None
+
+
+def _forgotten(what: Forgetting, back: UserState | None, language: str) -> Decision:
     if what is Forgetting.CONVERSATION:
-        return Decision(reply=texts.CLEARED, state=back, clear_history=True)
-    return Decision(reply=texts.FORGOTTEN, state=UserState.NEW, clear_history=True, forget=True)
+        return Decision(reply=localize("whatsapp-cleared", language), state=back, clear_history=True)
+    reply = localize("sms-forgotten", language)
+    return Decision(reply=reply, state=UserState.NEW, clear_history=True, forget=True)
 
 
 def _words(form: Form) -> str:

@@ -99,12 +99,12 @@ def by_another(update: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("update", "text"),
     [
-        (by_another(press(5, "again", QUESTION)), texts.BUTTON_OF_OTHERS),
-        (press(5, "again", QUESTION, message_id=12), texts.BUTTON_OLD),
-        (press(5, "paging:3", QUESTION), texts.BUTTON_GONE),
-        (press(5, "", QUESTION), texts.BUTTON_GONE),
-        (press(5, "stop", QUESTION), texts.NOTHING_TO_STOP),
-        (press(5, "forget", QUESTION, message_id=12), texts.BUTTON_GONE),
+        (by_another(press(5, "again", QUESTION)), english("telegram-button-of-others")),
+        (press(5, "again", QUESTION, message_id=12), english("telegram-button-old")),
+        (press(5, "paging:3", QUESTION), english("telegram-button-gone")),
+        (press(5, "", QUESTION), english("telegram-button-gone")),
+        (press(5, "stop", QUESTION), english("telegram-nothing-to-stop")),
+        (press(5, "forget", QUESTION, message_id=12), english("telegram-button-gone")),
     ],
 )
 async def test_a_press_that_changes_nothing_is_answered_politely(
@@ -128,7 +128,7 @@ async def test_a_button_of_an_older_answer_is_answered_politely(tmp_path: Path) 
         await chat.api.bring(group(2, "@relay_test_bot and a hen?"))
         await chat.api.until("sendMessage", 2)
         await chat.api.bring(press(3, "shorter", QUESTION, message_id=70))
-        assert await chat.toast() == texts.BUTTON_OLD
+        assert await chat.toast() == english("telegram-button-old")
         await chat.api.bring(press(4, "shorter", QUESTION, message_id=71))
         [edit] = await chat.api.until("editMessageText")
         assert edit["message_id"] == 71
@@ -141,7 +141,7 @@ async def test_buttons_can_be_switched_off(tmp_path: Path) -> None:
         [first] = await chat.api.until("sendMessage")
         assert "reply_markup" not in first
         await chat.api.bring(press(2, "again", QUESTION))
-        assert await chat.toast() == texts.BUTTON_GONE
+        assert await chat.toast() == english("telegram-button-gone")
 
 
 async def test_a_shorter_answer_removes_the_messages_that_it_does_not_need(tmp_path: Path) -> None:
@@ -224,14 +224,14 @@ async def test_everything_is_deleted_after_a_confirmation(tmp_path: Path) -> Non
         question = (await chat.api.until("sendMessage", 2))[-1]
         assert keys_of(question) == ["forget", "keep"]
         await chat.api.bring(press(3, "keep", asked))
-        assert (await chat.api.until("editMessageText"))[-1]["text"] == texts.KEPT
+        assert (await chat.api.until("editMessageText"))[-1]["text"] == english("telegram-kept")
         assert [role for role, _ in await chat.exports(4)][:2] == ["user", "assistant"]
         await chat.api.bring(private(5, "/forget"))
         await chat.api.until("sendMessage", 4)
         await chat.api.bring(press(6, "forget", asked))
-        assert (await chat.api.until("editMessageText", 2))[-1]["text"] == texts.FORGOTTEN
+        assert (await chat.api.until("editMessageText", 2))[-1]["text"] == english("telegram-forgotten")
         await chat.api.bring(private(7, "/export"))
-        assert (await chat.telegram.texts(5))[-1] == texts.NOTHING_TO_EXPORT
+        assert (await chat.telegram.texts(5))[-1] == english("telegram-nothing-to-export")
         kept = await chat.telegram.status()
         assert kept["users"][0]["name"] != "I am Ada"
 
@@ -249,7 +249,7 @@ async def test_a_conversation_is_exported_as_a_file(tmp_path: Path) -> None:
         assert "Hello from the model." in content
         assert (await chat.exports(3))[:2] == [("user", "what is a fox?"), ("assistant", "Hello from the model.")]
         await chat.api.bring(private(4, "/export pdf"))
-        assert (await chat.telegram.texts(4))[-1] == texts.EXPORT_FORMATS
+        assert (await chat.telegram.texts(4))[-1] == english("telegram-export-formats")
 
 
 async def test_a_person_sees_what_was_used_today(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ MODELS = json.dumps(
         ("big,small", "x/secret", "I know no model x/secret", "default"),
         ("*", "x/secret", "From now on x/secret answers you.", "x/secret"),
         ("x/*", "default", "From now on default answers you.", "default"),
-        ("", "big", texts.ONE_MODEL, "default"),
+        ("", "big", english("telegram-one-model"), "default"),
     ],
 )
 async def test_a_person_chooses_among_the_models_that_are_allowed(

@@ -8,7 +8,6 @@ from urllib.parse import urlencode, urlsplit
 
 from fastapi import FastAPI
 
-from relay.channels.whatsapp import texts
 from relay.channels.whatsapp.spec import CHANNEL
 from relay.core.messages import Kind, Outcome, PartState, UserId, UserState
 from sms_server import create_app
@@ -59,7 +58,7 @@ class WhatsAppContract(SmsContract):
             " Stop ",
             outcome=Outcome.SILENT,
             replies=1,
-            reply=texts.STOPPED,
+            reply=english("whatsapp-stopped"),
             user_state=UserState.STOPPED,
         ),
         Row.GARBAGE: Payload(f"From=whatsapp%3A%2B{USER[1:]}&Body=x&Body=y".encode()),
@@ -67,7 +66,7 @@ class WhatsAppContract(SmsContract):
             recorded("SM4", "long " * MAX_MESSAGE_LENGTH),
             "SM4",
             "long " * MAX_MESSAGE_LENGTH,
-            reply=texts.too_long(MAX_MESSAGE_LENGTH),
+            reply=english("sms-too-long", limit=MAX_MESSAGE_LENGTH),
         ),
     }
     refusals: ClassVar = {**SmsContract.refusals, Row.BLOCKED: refused(400, 63033)}

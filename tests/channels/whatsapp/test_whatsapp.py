@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from relay.channels.sms.webhook import Form
-from relay.channels.whatsapp import texts
 from relay.channels.whatsapp.formatting import to_whatsapp
 from relay.channels.whatsapp.service import MESSAGE_LIMIT, WhatsAppService
 from relay.channels.whatsapp.spec import WHATSAPP
@@ -17,6 +16,7 @@ from relay.core.errors import PayloadError
 from relay.core.messages import User, UserId, UserState
 from tests.channels.sms.scripted_twilio import ACCOUNT, NUMBER, USER
 from tests.channels.whatsapp.contract import recorded
+from tests.english import english
 from tests.settings import Settings
 
 SETTINGS = Settings(
@@ -80,13 +80,13 @@ def test_what_is_no_message_is_refused(changes: dict[str, str]) -> None:
         ("yes", known(), None),
         ("start", known(), None),
         ("stop it raining on my day", known(), None),
-        ("help", None, texts.HELP),
-        ("START", known(UserState.STOPPED), texts.BACK),
-        ("Clear", known(), texts.CLEARED),
-        ("forget me", known(), texts.FORGOTTEN),
+        ("help", None, english("whatsapp-help")),
+        ("START", known(UserState.STOPPED), english("sms-back")),
+        ("Clear", known(), english("whatsapp-cleared")),
+        ("forget me", known(), english("sms-forgotten")),
         ("forget it", known(), None),
-        ("\u200b", known(), texts.EMPTY_TEXT),
-        ("x" * (SETTINGS.max_message_length + 1), known(), texts.too_long(SETTINGS.max_message_length)),
+        ("\u200b", known(), english("whatsapp-empty-text")),
+        ("x" * (SETTINGS.max_message_length + 1), known(), english("sms-too-long", limit=SETTINGS.max_message_length)),
     ],
 )
 def test_what_a_message_leads_to(text: str, user: User | None, reply: str | None) -> None:
@@ -107,7 +107,7 @@ def test_after_stop_only_start_is_answered(text: str) -> None:
 def test_stop_is_confirmed_by_us(text: str, confirmed: bool) -> None:
     """No carrier answers the word on WhatsApp."""
     found = SERVICE.opt_out(SERVICE.parse_inbound(form(text)))
-    assert ([part.text for part in found] if found else None) == ([texts.STOPPED] if confirmed else None)
+    assert ([part.text for part in found] if found else None) == ([english("whatsapp-stopped")] if confirmed else None)
 
 
 def test_the_name_of_the_profile_is_taken_once() -> None:
@@ -147,10 +147,10 @@ def test_an_answer_fits_into_its_messages(length: int) -> None:
     parts = SERVICE.plan("word " * (length // 5))
     assert 1 <= len(parts) <= SETTINGS.whatsapp_max_parts
     assert all(0 < len(part.text) <= MESSAGE_LIMIT for part in parts)
-    assert parts[-1].text.endswith(texts.CLOSING.strip()) is (length > 3 * MESSAGE_LIMIT)
+    assert parts[-1].text.endswith(f"[{english('whatsapp-cut')}]") is (length > 3 * MESSAGE_LIMIT)
 
 
 @pytest.mark.parametrize("markdown", ["", " ", "\x00\x1f"])
 def test_an_empty_answer_becomes_a_sentence(markdown: str) -> None:
     """A message is never empty."""
-    assert [part.text for part in SERVICE.plan(markdown)] == [texts.EMPTY_ANSWER]
+    assert [part.text for part in SERVICE.plan(markdown)] == [english("sms-empty-answer")]
