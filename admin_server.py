@@ -26,7 +26,7 @@ from starlette.exceptions import HTTPException
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import PLATFORMS, AllSettings, KnownPlatform
 from relay.config.settings import Settings, load_settings
-from relay.console import alert_pages, login_pages, setup_pages
+from relay.console import alert_pages, export_pages, login_pages, setup_pages
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.failures import ACTS, MAX_AT_ONCE, ROWS_PER_PAGE, TITLES, Filter, Kind, repair_all
 from relay.console.login import operator_of
@@ -150,7 +150,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
     for kind in (ApiError, HTTPException, RequestValidationError, StorageError):
         app.add_exception_handler(kind, pages.for_browsers(app.exception_handlers[kind]))
     app.include_router(routes)
-    for pages_of in (login_pages, setup_pages, alert_pages):
+    for pages_of in (login_pages, setup_pages, alert_pages, export_pages):
         app.include_router(pages_of.routes)
     add_common_routes(app, ready)
     return app

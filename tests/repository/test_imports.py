@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.storage.queries",
         "relay.storage.search",
         "relay.storage.daily_totals",
+        "relay.storage.export",
         "relay.channels.registry",
         "relay.channels.spec",
         "relay.launcher.control",

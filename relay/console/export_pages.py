@@ -1,0 +1,90 @@
+"""Downloads of people, messages and costs, as CSV for spreadsheets or as JSON, streamed in batches."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Any, Literal, Protocol, TypeVar
+
+import orjson
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from sqlalchemy import Connection
+
+from relay.config.settings import Settings
+from relay.console.login import Recorded, operator_of
+from relay.storage.export import EXPORTS, Export, next_rows
+from relay.web.access import ADMIN
+
+T = TypeVar("T")
+Rows = AsyncIterator[list[dict[str, Any]]]
+
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d+\Z)")
+"""What a spreadsheet would take for a formula: people choose their names and write what they like."""
+
+routes = APIRouter()
+
+
+class ExportServices(Protocol):
+    """The part of the database that the downloads use."""
+
+    record_action: Recorded
+
+    def query(self, query: Callable[[Connection], T]) -> Awaitable[T]: ...
+
+
+@routes.get("/export/{name}.{form}", dependencies=[ADMIN], summary="Download people, messages or costs.")
+async def export(
+    request: Request, name: Literal["people", "messages", "costs"], form: Literal["csv", "json"]
+) -> StreamingResponse:
+    settings: Settings = request.app.state.settings
+    database: ExportServices = request.app.state.console.database
+    token = settings.admin_token
+    who = operator_of(request, token.get_secret_value() if token else None)
+    await database.record_action(who, "export", None, None, f"{name}.{form}")
+    chosen = EXPORTS[name]
+    rows = _batches(database, chosen)
+    lines = _csv(chosen.columns, rows) if form == "csv" else _json(rows)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}.{form}"',
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
+    media_type = "text/csv; charset=utf-8" if form == "csv" else "application/json"
+    return StreamingResponse(lines, media_type=media_type, headers=headers)
+
+
+async def _batches(database: ExportServices, chosen: Export) -> Rows:
+    """The rows in batches, each read in a transaction of its own, until one is empty."""
+    after: list[Any] | None = None
+    while rows := await database.query(lambda c, after=after: next_rows(c, chosen, after)):  # type: ignore[misc]
+        yield rows
+        after = [rows[-1][key] for key in chosen.key]
+
+
+async def _csv(columns: Iterable[str], batches: Rows) -> AsyncIterator[bytes]:
+    # The mark at the beginning has spreadsheets read the text as UTF-8.
+    yield "\ufeff".encode() + _lines([dict(zip(columns, columns, strict=True))])
+    async for rows in batches:
+        yield _lines(rows)
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([[_cell(value) for value in row.values()] for row in rows])
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+async def _json(batches: Rows) -> AsyncIterator[bytes]:
+    """One array, a row a line."""
+    separator = b"[\n"
+    async for rows in batches:
+        yield separator + b",\n".join(map(orjson.dumps, rows))
+        separator = b",\n"
+    yield b"\n]\n" if separator == b",\n" else b"[]\n"
