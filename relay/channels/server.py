@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
@@ -311,6 +312,7 @@ def create_channel_app(
             host = kind(settings, database, service, http, app.state.metrics, build_prompt, attachments)
             servers: list[AnyServer] = [host, *(module.open_server(host, http) for module in modules)]
             app.state.servers = {server.channel.platform: server for server in servers}
+            app.state.measure = partial(_measure, servers)
             await host.database.start()
             for server in servers:
                 await server.start()
@@ -342,6 +344,18 @@ async def ready_of_all(request: Request) -> dict[str, Any]:
     if (error := state.pop("error", None)) and await is_trusted(request):
         state["reason"] += f": {error}"
     return state
+
+
+async def _measure(servers: Sequence[AnyServer]) -> None:
+    """Set the gauges of the queues; while the database is away they keep their last values."""
+    now = time.time()
+    for server in servers:
+        platform, metrics = server.channel.platform, server.metrics
+        with suppress(StorageError):
+            depth, oldest, unsent = await server.database.query(partial(queries.backlog, platform=platform))
+            metrics.queue_depth.labels(platform).set(depth)
+            metrics.oldest.labels(platform).set(max(0.0, now - oldest) if oldest is not None else 0.0)
+            metrics.unsent.labels(platform).set(unsent)
 
 
 def run_channel(channel: ChannelSpec, create_app: Callable[[Any], FastAPI]) -> None:

@@ -108,6 +108,7 @@ class Conversation:
         self._clock = clock
         self._rng = rng
         self._under_way = AnswersUnderWay(inbox.record_shown)
+        self._answer_times = metrics.answer_times
         self._outage = ModelOutage(model.is_usable)
         self._takeover = Takeover(inbox, settings, channels, clock)
         self.workers = UserWorkers(
@@ -249,6 +250,8 @@ class Conversation:
         user_id = claim.message.user_id
         ready, mark = self._outbox.is_ready_for(user_id), not self._channel.rate_limited
         done = await self._inbox.complete_inbound(claim, decision, parts, claim_part=ready, mark=mark, **how)
+        if done.reply_id is not None:
+            self._answer_times.planned(done.reply_id, claim.message.received_at)
         self._outbox.notify(done.first.user_id if done.first else user_id, done.first)
         return done.more
 

@@ -416,6 +416,7 @@ class Part:
     file_name: str | None = None
     buttons: str | None = None
     media: tuple[str, ...] = ()
+    reply_id: str = ""
 
     @property
     def repeatable(self) -> bool:

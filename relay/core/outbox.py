@@ -226,6 +226,7 @@ class Outbox:
         self._accepted_at = self._clock()
         self._moves.pop(part.id, None)
         self._metrics.sends.labels(self._platform, "accepted").inc()
+        self._metrics.answer_times.accepted(self._platform, part.reply_id, self._accepted_at)
         more = await self._record(lambda: self._store.record_accepted(part, receipt))
         if self._pause_is_noted:
             await self._resume()
@@ -303,6 +304,7 @@ class Outbox:
         """Commit what follows from a failed send: a retry, a new address, or the end of the part."""
         self.circuit.record_failure(error, began)
         self._metrics.sends.labels(self._platform, error.kind).inc()
+        self._metrics.provider_errors.labels(self._platform, error.code).inc()
         if error.moved_to is None or self._moves[part.id] >= MAX_MOVES:
             return await self._put_off(part, error)
         self._moves[part.id] += 1
@@ -356,6 +358,8 @@ class Outbox:
         Most refusals by a carrier come only now; they are classified and retried like those of a send.
         """
         fresh = await self._store.record_delivery(event, partial(self._next_try, event.failure))
+        if fresh and event.error_code:
+            self._metrics.provider_errors.labels(self._platform, event.error_code).inc()
         if fresh and event.failure is SendFailure.CONFIG:
             error = SendError(event.failure, event.error_code or "", event.error or "")
             await self._pause(error, self._next_try(event.failure, 1, 0.0) or 0.0)

@@ -252,6 +252,12 @@ def waiting(connection: Connection, platform: Platform) -> tuple[int, float | No
     return depth, oldest
 
 
+def backlog(connection: Connection, platform: Platform) -> tuple[int, float | None, int]:
+    """How many messages are not answered, when the oldest of them came, and how many parts are not sent."""
+    own = _counts(connection, [platform])[platform]
+    return *waiting(connection, platform), sum(int(own.get(f"part:{state}", 0)) for state in OPEN_PART_STATES)
+
+
 def count_of(connection: Connection, platform: Platform, name: str) -> int:
     """One counter of a platform."""
     chosen = select(counters.c.value).where(counters.c.platform == platform, counters.c.name == name)

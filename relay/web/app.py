@@ -69,7 +69,7 @@ def build_app(
 
 
 def add_common_routes(app: FastAPI, ready: Readiness) -> None:
-    """Add GET /health, /ready, /metrics, /docs and /openapi.json.
+    """Add GET /health, /ready, /metrics, /docs and /openapi.json. `app.state.measure`, if set, is awaited by /metrics.
 
     `ready` returns {"ready": bool, ...} and never raises; /ready answers 503 while it is false.
     """
@@ -85,6 +85,8 @@ def add_common_routes(app: FastAPI, ready: Readiness) -> None:
 
     @routes.get("/metrics", dependencies=[ADMIN], summary="Counters in Prometheus' text format.")
     async def metrics() -> Response:
+        if (measure := getattr(app.state, "measure", None)) is not None:
+            await measure()
         return Response(app.state.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/openapi.json", dependencies=[ADMIN], include_in_schema=False)
