@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, cast
 
 from sqlalchemy import Connection, Double, Row, bindparam, func, select, update
@@ -174,7 +174,8 @@ def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
 
 def _body_of(message: InboundMessage) -> dict[str, Any]:
     """A message as the JSON of its row."""
-    return {name: db_safe_value(getattr(message, name)) for name in _MESSAGE_FIELDS}
+    body = {name: db_safe_value(getattr(message, name)) for name in _MESSAGE_FIELDS if name != "attachments"}
+    return {**body, "attachments": [db_safe_value(asdict(one)) for one in message.attachments]}
 
 
 def _message(body: dict[str, Any], user_id: UserId) -> InboundMessage:
