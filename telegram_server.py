@@ -158,6 +158,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             "polling": self.polling(),
             "webhook": self.webhook.report(),
             "sent_without": dict(self.service.left_out),
+            "flood_waits": {kind: self.service.flood_waits[kind] for kind in ("messages", "cosmetic")},
             "pending_update_count": await self.webhook.pending_updates(),
         }
 

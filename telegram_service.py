@@ -123,7 +123,7 @@ class TelegramService:
         paid = {"allow_paid_broadcast": True} if settings.telegram_messages_per_second > FREE_PER_SECOND else {}
         self._personal = PersonalCommands(settings, client)
         self._delivery = Delivery(self._calls, self._budget, self._buttons, **paid)
-        self.left_out = self._delivery.left_out
+        self.left_out, self.flood_waits = self._delivery.left_out, self._budget.flood_waits
         self.me = Identity(int(self._calls.token.partition(":")[0]), "", frozenset(COMMANDS))
 
     # -- updates -------------------------------------------------------------------------------------------------------

@@ -326,3 +326,28 @@ def test_a_channel_post_has_no_author(sim: RunningSimulator) -> None:
     assert post["chat"]["type"] == "channel"
     assert "from" not in post
     assert json.dumps(post)
+
+
+async def test_a_file_of_the_bot_can_be_opened(sim: RunningSimulator, bot: Bot) -> None:
+    """The bubble names it; the page and tests read its content; an empty one is refused."""
+    sent = await bot.send_document(ADA, b"x = 1\n", filename="code.py", caption="Here")
+    bubble = sim.bubbles("telegram", ADA)[-1]
+    assert (bubble["kind"], bubble["text"], bubble["message_id"]) == ("document", "Here", sent.message_id)
+    [file] = bubble["files"]
+    assert (file["file_name"], file["file_size"]) == ("code.py", 6)
+    assert sim.http.get(f"/sim/telegram/files/{file['file_id']}").content == b"x = 1\n"
+    assert sim.http.get("/sim/telegram/files/none").status_code == 404
+    with pytest.raises(BadRequest, match="non-empty"):
+        await bot.send_document(ADA, b"", filename="code.py")
+
+
+async def test_a_press_in_a_group_has_the_person_who_pressed(sim: RunningSimulator, bot: Bot) -> None:
+    """Any member can press; the bot decides who may."""
+    sim.sim("POST", "groups", json={"title": "G", "chat_id": -50})
+    keys = InlineKeyboardMarkup([[InlineKeyboardButton("Again", callback_data="again")]])
+    sent = await bot.send_message(-50, "An answer", reply_markup=keys)
+    sim.sim(
+        "POST", "telegram/press", json={"chat_id": -50, "message_id": sent.message_id, "data": "again", "from": BEN}
+    )
+    queries = [one.callback_query for one in await bot.get_updates() if one.callback_query]
+    assert [(query.from_user.id, query.message.chat.id) for query in queries if query.message] == [(BEN, -50)]

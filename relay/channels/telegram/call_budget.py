@@ -8,6 +8,7 @@ https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from typing import Final
@@ -38,6 +39,8 @@ class CallBudget:
         self._limiter = RateLimiter(RateLimit(per_second, 1.05), _limits, monotonic)
         self._monotonic = monotonic
         self._refused_until: dict[str, float] = {}
+        self.flood_waits: Counter[str] = Counter()
+        """How often Telegram refused a message, or a cosmetic call, with a time to wait."""
 
     def message_wait(self, chat: str) -> float:
         """Seconds until the limits of this chat allow a message, 0 when they do now."""
@@ -61,11 +64,13 @@ class CallBudget:
 
     def pause(self, chat: str, seconds: float) -> None:
         """Make no call in this chat for `seconds`, which Telegram asked for in answer to a message."""
+        self.flood_waits["messages"] += 1
         self._limiter.pause(chat, seconds)
 
     def pause_cosmetics(self, chat: str, seconds: float) -> None:
         """Make no cosmetic call in this chat for `seconds`, which Telegram asked for in answer to one."""
         now = self._monotonic()
+        self.flood_waits["cosmetic"] += seconds > 0
         self._refused_until = {other: until for other, until in self._refused_until.items() if until > now}
         self._refused_until[chat] = max(self._refused_until.get(chat, 0.0), now + seconds)
 

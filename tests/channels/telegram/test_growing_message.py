@@ -346,13 +346,15 @@ def test_all_chats_share_one_budget() -> None:
 
 
 def test_a_flood_wait_on_a_message_stops_cosmetic_calls_too() -> None:
-    """The other way round it does not."""
+    """The other way round it does not; both are counted for the status, a refusal without a time is not."""
     budget = CallBudget(30, lambda: 5.0)
     budget.pause(PERSON, 60)
     assert not budget.try_acquire(PERSON, Cosmetic.DRAFT)
     budget.pause_cosmetics(GROUP, 60)
     assert not budget.try_acquire(GROUP, Cosmetic.TYPING)
     assert budget.message_wait(GROUP) == 0
+    budget.pause_cosmetics(GROUP, 0)
+    assert budget.flood_waits == {"messages": 1, "cosmetic": 1}
 
 
 CODE = "".join(f"line_{number} = {number}\n" for number in range(500))
