@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from unicodedata import normalize
 
 import regex
@@ -34,7 +34,7 @@ def choose_language(text: str, *, code: str | None = None, region: str | None = 
     number belongs, as ISO 3166-1, such as "BR". English where the language is not offered.
     """
     written = written_language(text, code=code, region=region)
-    return _offered(written or _guessed(_Words(text), code, region))
+    return _offered(written or _guessed(_words_of(text[:MAX_READ]), code, region))
 
 
 def written_language(text: str, *, code: str | None = None, region: str | None = None) -> str | None:
@@ -42,7 +42,7 @@ def written_language(text: str, *, code: str | None = None, region: str | None =
 
     Where languages share the script, that of the code or the region counts, unless the text has letters that it lacks.
     """
-    words = _Words(text)
+    words = _words_of(text[:MAX_READ])
     if not words.are_evidence:
         return None
     hints = [*([code] if code else []), *_official(region)]
@@ -70,7 +70,7 @@ class _Words:
     """The words of a text by script, without addresses of the internet."""
 
     def __init__(self, text: str) -> None:
-        text = _ADDRESS.sub(" ", normalize("NFKC", text[:MAX_READ]))
+        text = _ADDRESS.sub(" ", normalize("NFKC", text))
         self._latin = len(_LATIN_WORD.findall(text))
         self._others = len(_OTHER_WORD.findall(text))
         self._letters = set(_OTHER_LETTER.findall(text.lower()))
@@ -88,6 +88,12 @@ class _Words:
         return bool(self._letters) and all(map(_alphabet(_base(language), script).fullmatch, self._letters))
 
 
+@lru_cache(maxsize=256)
+def _words_of(text: str) -> _Words:
+    """The words of a text, which is asked for its language several times on its way."""
+    return _Words(text)
+
+
 @cache
 def _alphabet(language: str, script: str) -> regex.Pattern[str]:
     """The letters of a language: its own where its file has them, else those of its script."""
@@ -96,6 +102,7 @@ def _alphabet(language: str, script: str) -> regex.Pattern[str]:
     return regex.compile(_SCRIPTS.get(script, rf"\p{{Script={script}}}" if script else r"(?!)"))
 
 
+@lru_cache(maxsize=256)
 def _script(language: str) -> str:
     """The script of a language as ISO 15924, such as "Latn"; empty for an unknown language."""
     parts = language.replace("-", "_").split("_")
