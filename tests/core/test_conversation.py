@@ -107,9 +107,12 @@ async def test_what_an_answer_took_is_kept_with_it(relay: RelayHarness) -> None:
     assert (await relay.rows(conversations, *columns))[1] == ("hi", "gpt", "openrouter", 12, 3, 0.5, 0.9)
 
 
-@pytest.mark.parametrize("kind", [*SENTENCES])
+@pytest.mark.parametrize("kind", [kind for kind in SENTENCES if kind is not ModelFailure.IMAGES_UNSUPPORTED])
 async def test_what_asking_again_would_not_help_is_said_at_once(relay: RelayHarness, kind: ModelFailure) -> None:
-    """One sentence, no repetition, and the next question is free; the model never sees the sentence."""
+    """One sentence, no repetition, and the next question is free; the model never sees the sentence.
+
+    A model that takes no pictures is asked without them: tests/core/test_attachments.py.
+    """
     relay.model.script.append(ModelError(kind, "no"))
     await relay.receive("odd", "next")
     await relay.idle()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from relay.texts import ENGLISH
-
 import relay.core.bootstrap  # isort: skip  # noqa: F401 (says in one line what to install when something is missing)
 
 import hashlib
@@ -41,6 +39,7 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
+from relay.texts import ENGLISH
 from relay.web.access import PUBLIC
 
 routes = APIRouter()
