@@ -105,7 +105,9 @@ class TelegramPhones:
             reply_to=body.reply_to,
             thread=body.thread,
         )
-        message.bubble.sent_files = [file.id] if file else []
+        if file is not None:
+            message.bubble.sent_files = [file.id]
+            self._world.transcripts.announce_bubble(message.bubble)
         update = {"channel_post" if is_post else "message": self._chats.to_json(message)}
         update_id = self._updates.put(update, body.chat_id, text=message.bubble.text, bubble=message.bubble)
         return update_id, message.message_id
