@@ -212,8 +212,8 @@ async def test_the_status_tells_both_platforms_apart(db: MessagingDatabase) -> N
     await answered(db, "x")
     await db.store_inbound(message(), "")
     status = await db.query(lambda c: queries.status(c, SMS, PLATFORMS, now=1060.0))
-    assert status["users_by_platform"] == {"sms": 1, "telegram": 0}
-    assert status["messages_by_platform"] == {"sms": 3, "telegram": 0}
+    assert status["users_by_platform"] == {"sms": 1, "whatsapp": 0, "telegram": 0}
+    assert status["messages_by_platform"] == {"sms": 3, "whatsapp": 0, "telegram": 0}
     assert (status["queue_depth"], status["oldest_unanswered_seconds"], status["unsent_parts"]) == (1, 60.0, 1)
     assert status["delivery"]["planned"] == 1
     assert status["cost"]["model_usd"] == 0.25

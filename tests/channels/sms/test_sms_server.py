@@ -430,8 +430,8 @@ async def test_the_status_tells_what_was_promised(sms: SmsHarness) -> None:
     await sms.twilio.wait_for_requests(2)
     await sms.until("select count(*) from outbound where state = 'accepted'", (2,))
     status = (await sms.client.get("/sms/status", params={"limit": 1, "offset": 1})).json()
-    assert (status["total_users"], status["users_by_platform"]) == (2, {"sms": 2, "telegram": 0})
-    assert set(status["messages_by_platform"]) == {"sms", "telegram"}
+    assert (status["total_users"], status["users_by_platform"]) == (2, {"sms": 2, "whatsapp": 0, "telegram": 0})
+    assert set(status["messages_by_platform"]) == {"sms", "whatsapp", "telegram"}
     assert (len(status["users"]), status["limit"], status["offset"]) == (1, 1, 1)
     assert status["cost"]["segments"] >= 2
     assert status["cost"]["sms_usd_estimate"] > 0

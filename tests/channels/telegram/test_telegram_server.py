@@ -226,7 +226,7 @@ async def test_the_status_says_what_the_documents_promise(telegram: TelegramHarn
         "oldest_unanswered_seconds", "delivery", "mode", "polling", "pending_update_count", "simulated", "cost",
     }  # fmt: skip
     assert promised <= set(status)
-    assert (status["total_users"], status["users_by_platform"]) == (1, {"sms": 0, "telegram": 1})
+    assert (status["total_users"], status["users_by_platform"]) == (1, {"sms": 0, "whatsapp": 0, "telegram": 1})
     assert [(user["user_id"], user["name"]) for user in status["users"]] == [(str(ADA), "Ada Lovelace")]
     assert (status["bot"], status["mode"], status["simulated"]) == (f"@{USERNAME}", "polling", False)
     assert (status["polling"]["running"], status["polling"]["state"]) == (True, "polling")
