@@ -23,7 +23,7 @@ PATIENCE = 60_000  # milliseconds
 expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop would be in the way of the asynchronous tests behind these
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         reason = "no chromium on this machine (Debian: apt install chromium)"
