@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
     text,
     true,
+    update,
 )
 
 from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
@@ -98,6 +99,9 @@ def _rows(connection: Connection, chosen: Select[Any]) -> list[dict[str, Any]]:
     return [plain(row, *row._fields) for row in connection.execute(chosen)]
 
 
+_FORGOTTEN = "(This was about a user who has been forgotten.)"
+
+
 def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
     """Delete every row about a user; the number of rows by table. All-time totals of deliveries stay."""
     user = tx.run(select(users).where(of_user(users, platform, user_id))).first()
@@ -108,6 +112,7 @@ def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
         removed["delivery_events"] = tx.run(delete(delivery_events).where(theirs)).rowcount
     for table in (outbound, inbound, conversations, audit, charges, users):
         removed[table.name] = _delete(tx, table, of_user(table, platform, user_id))
+    _blank_notices(tx, platform, user_id)
     for part in parts:
         if part.state in OPEN_PART_STATES:
             tx.count(platform, f"part:{part.state}", -1)
@@ -115,6 +120,14 @@ def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
     if user is not None and user.name is not None:
         tx.count(platform, "users", -1)
     return removed
+
+
+def _blank_notices(tx: Tx, platform: Platform, user_id: UserId) -> None:
+    """Replace what notices to operators quote of a user, here and in the operators' histories."""
+    about = outbound.c.about == f"{platform} {user_id}"
+    replies = tx.run(select(outbound.c.reply_id).where(about)).scalars().all()
+    tx.run(update(outbound).where(about).values(text=_FORGOTTEN, source=_FORGOTTEN, about=None))
+    tx.run(update(conversations).where(conversations.c.reply_id.in_(replies)).values(message=_FORGOTTEN))
 
 
 def oldest_kept(now: float, older_than_days: float) -> float:

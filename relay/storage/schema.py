@@ -208,6 +208,7 @@ Index("outbound_accepted", outbound.c.platform, outbound.c.accepted_at, sqlite_w
 _in_trouble = text("state IN ('failed', 'undelivered') AND dismissed_at IS NULL")
 Index("outbound_trouble", outbound.c.platform, outbound.c.id, sqlite_where=_in_trouble)
 Index("outbound_reply", outbound.c.reply_id)
+Index("outbound_about", outbound.c.about, sqlite_where=text("about IS NOT NULL"))
 # Without the condition SQLite uses it for queries of the platform alone, and reads every row.
 Index("outbound_provider_id", outbound.c.platform, outbound.c.provider_id, sqlite_where=_has_left)
 Index("outbound_sent", outbound.c.platform, outbound.c.user_id, outbound.c.id, sqlite_where=_has_left)

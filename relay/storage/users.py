@@ -113,6 +113,7 @@ def move_user(tx: Tx, platform: Platform, old: UserId, new: UserId) -> None:
         _merge(tx, old_row, new_row)
     for table in (conversations, outbound, audit):
         tx.run(update(table).where(of_user(table, platform, old)).values(user_id=new))
+    tx.run(update(outbound).where(outbound.c.about == f"{platform} {old}").values(about=f"{platform} {new}"))
 
 
 def _merge(tx: Tx, old: Row[Any], new: Row[Any]) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from relay.channels.sms.spec import SMS
 from relay.core import person_requests as texts
 from relay.core.errors import ModelError, ModelFailure
-from relay.core.messages import REPLIES_TO, Kind, UserState
+from relay.core.messages import REPLIES_TO, Kind, UserId, UserState
 from relay.core.prompt import NO_ANSWER
 from relay.storage.schema import conversations, outbound
 from relay.texts.sentences import localize
@@ -197,3 +198,26 @@ async def test_the_user_is_told_in_both_directions_if_the_setting_says_so(relay:
     await relay.receive("again")
     await relay.idle()
     assert relay.model.prompts[-1] == ["hello", "re: hello", "again"]
+
+
+async def test_a_user_who_is_forgotten_is_forgotten_in_notices_too(new_relay: NewRelay) -> None:
+    """What was quoted to operators is a copy of what the user wrote."""
+    relay = await new_relay(**BY_CAT)
+    await asked_for_person(relay)
+    await relay.receive("my secret illness")
+    await relay.idle()
+    await relay.advance(5)
+    assert "my secret illness" in str(await relay.rows(outbound, "text"))
+    await relay.database.forget_user(SMS, ANN)
+    everything = [await relay.rows(outbound, "text", "source", "about"), await relay.rows(conversations, "message")]
+    assert "illness" not in str(everything)
+    assert str(ANN) not in str(everything)
+
+
+async def test_a_reply_reaches_a_user_who_has_moved(new_relay: NewRelay) -> None:
+    """A group that became a supergroup has another address than in the notice."""
+    relay = await new_relay(**BY_CAT)
+    told = await asked_for_person(relay)
+    await relay.database.move_user(SMS, ANN, UserId("ann-2"))
+    await reply(relay, "found you", told)
+    assert relay.channel.to(UserId("ann-2")) == ["found you"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from relay.channels.telegram.commands import COMMANDS
 from relay.channels.telegram.updates import Identity, read_update
 from relay.core.errors import PayloadError
-from relay.core.messages import Attachment, InboundMessage, Kind
+from relay.core.messages import REPLIES_TO, Attachment, InboundMessage, Kind
 from tests.channels.telegram.scripted_bot_api import BOT_ID, ME, USERNAME, group, private
 
 IDENTITY = Identity(BOT_ID, USERNAME, frozenset(COMMANDS))
@@ -273,6 +273,20 @@ EXTERNAL = {"origin": {**FROM_NEWS, "chat": {"id": -1009, "type": "channel", "ti
 def test_what_a_message_replies_to_comes_with_it(update: dict[str, Any], author: str, text: str) -> None:
     """The selected part, else the whole; from this chat or another one; and whose words they are."""
     assert read_update(update, IDENTITY, 5.0).options["quoted"] == {"author": author, "text": text}
+
+
+def test_a_reply_to_us_names_our_message() -> None:
+    """With it an operator answers a notice; a reply to another user's message, or none, names nothing."""
+    ours = {**REPLY_TO_US, "message_id": 41}
+    assert read_update(private(1, "hi", reply_to_message=ours), IDENTITY, 5.0).options[REPLIES_TO] == "41"
+    assert read_update(group(1, "hi", reply_to_message=ours), IDENTITY, 5.0).options[REPLIES_TO] == "41"
+    others: tuple[dict[str, Any], ...] = (
+        {},
+        {"reply_to_message": QUESTION},
+        {"reply_to_message": TOPIC_START},
+        {"external_reply": EXTERNAL},
+    )
+    assert not [more for more in others if REPLIES_TO in read_update(private(1, "hi", **more), IDENTITY, 5.0).options]
 
 
 @pytest.mark.parametrize("more", [{}, {"reply_to_message": TOPIC_START}, {"external_reply": EXTERNAL}])
