@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     Select,
     Table,
     delete,
@@ -26,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
+from relay.core.messages import OPEN_PART_STATES, PartState, Platform, UserId, UserState
 from relay.storage.parts import LOST
 from relay.storage.queries import PRUNED_MESSAGES, plain
 from relay.storage.schema import (
@@ -35,6 +36,7 @@ from relay.storage.schema import (
     conversations,
     counters,
     delivery_events,
+    in_states,
     inbound,
     is_open,
     metadata,
@@ -105,12 +107,12 @@ _FORGOTTEN = "(This was about a user who has been forgotten.)"
 def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
     """Delete every row about a user; the number of rows by table. All-time totals of deliveries stay."""
     user = tx.run(select(users).where(of_user(users, platform, user_id))).first()
-    parts = tx.run(select(outbound.c.part_id, outbound.c.state).where(of_user(outbound, platform, user_id))).all()
-    removed = {"delivery_events": 0}
-    if parts:
-        theirs = delivery_events.c.part_id.in_([part.part_id for part in parts])
-        removed["delivery_events"] = tx.run(delete(delivery_events).where(theirs)).rowcount
-    for table in (outbound, inbound, conversations, audit, charges, users):
+    parts = _parts_of(tx, platform, user_id)
+    ids = [part.part_id for part in parts]
+    theirs = delivery_events.c.part_id.in_(ids)
+    removed = {"delivery_events": tx.run(delete(delivery_events).where(theirs)).rowcount if ids else 0}
+    removed["outbound"] = _delete(tx, outbound, outbound.c.part_id.in_(ids)) if ids else 0
+    for table in (inbound, conversations, audit, charges, users):
         removed[table.name] = _delete(tx, table, of_user(table, platform, user_id))
     _blank_notices(tx, platform, user_id)
     for part in parts:
@@ -126,8 +128,21 @@ def _blank_notices(tx: Tx, platform: Platform, user_id: UserId) -> None:
     """Replace what notices to operators quote of a user, here and in the operators' histories."""
     about = outbound.c.about == f"{platform} {user_id}"
     replies = tx.run(select(outbound.c.reply_id).where(about)).scalars().all()
+    if not replies:
+        return
     tx.run(update(outbound).where(about).values(text=_FORGOTTEN, source=_FORGOTTEN, about=None))
     tx.run(update(conversations).where(conversations.c.reply_id.in_(replies)).values(message=_FORGOTTEN))
+
+
+def _parts_of(tx: Tx, platform: Platform, user_id: UserId) -> list[Row[Any]]:
+    """All parts of a user: each condition is that of an index, and a part meets one of them at least."""
+    never_left = outbound.c.provider_id.is_(None) & in_states(outbound, PartState.FAILED, PartState.CANCELED)
+    theirs = select(outbound.c.part_id, outbound.c.state).where(of_user(outbound, platform, user_id))
+    found = (
+        tx.run(theirs.where(which).order_by(outbound.c.id)).all()  # in order, or SQLite reads the parts of everybody
+        for which in (is_open(outbound), outbound.c.provider_id.is_not(None), never_left)
+    )
+    return list({part.part_id: part for rows in found for part in rows}.values())
 
 
 def oldest_kept(now: float, older_than_days: float) -> float:

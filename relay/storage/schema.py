@@ -212,6 +212,8 @@ Index("outbound_about", outbound.c.about, sqlite_where=text("about IS NOT NULL")
 # Without the condition SQLite uses it for queries of the platform alone, and reads every row.
 Index("outbound_provider_id", outbound.c.platform, outbound.c.provider_id, sqlite_where=_has_left)
 Index("outbound_sent", outbound.c.platform, outbound.c.user_id, outbound.c.id, sqlite_where=_has_left)
+_never_left = text("provider_id IS NULL AND state IN ('failed', 'canceled')")
+Index("outbound_unsent", outbound.c.platform, outbound.c.user_id, outbound.c.id, sqlite_where=_never_left)
 
 delivery_events = Table(
     "delivery_events",
@@ -228,6 +230,7 @@ delivery_events = Table(
     UniqueConstraint("platform", "provider_id", "state", "error_code", name="delivery_events_once"),
     sqlite_autoincrement=True,
 )
+Index("delivery_events_part", delivery_events.c.part_id)
 
 counters = Table(
     "counters",

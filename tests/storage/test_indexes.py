@@ -171,6 +171,7 @@ async def _work_of_the_verbs(db: MessagingDatabase) -> tuple[dict[str, int], lis
     await _work_of_rare_verbs(db, measure, await claim())
     for user_id in (COMMANDS_ONLY, ASKED_ONCE):
         await measure(f"history of {user_id}", prompted(db, 10, user_id=user_id))
+    await measure("forget_user", db.forget_user(SMS, BOB))
     await measure("find_user", db.find_user(SMS, UserId("+13035550000")))
     await measure("status", db.query(lambda c: queries.status(c, SMS, PLATFORMS, 0)))
     plans += meter.plans
