@@ -15,8 +15,6 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from relay.texts import ENGLISH
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from messaging_database import MessagingDatabase
@@ -40,6 +38,7 @@ from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
 from relay.core.progress import Progress
 from relay.storage.engine import open_transactions
+from relay.texts import ENGLISH
 from tests.settings import Settings
 
 LEASE_SECONDS = 1.0
