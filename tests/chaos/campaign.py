@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 from aiohttp import web
 
-from relay.channels.registry import PLATFORMS
+from relay.launcher.plan import SIMULATED_CHANNELS
 from tests.chaos.chaos_audit import Bubble, Findings, audit, audit_fairness, key_of, read_rows
 from tests.chaos.chaos_clock import FakedClock
 from tests.chaos.chaos_faults import FaultInjector
@@ -148,7 +148,7 @@ class Campaign:
     async def _left(self) -> float:
         """The number of messages and parts that are not done; infinite while a server does not answer."""
         try:
-            for platform in PLATFORMS:
+            for platform in (channel.platform for channel in SIMULATED_CHANNELS):
                 self.statuses[platform] = await asyncio.to_thread(self.product.status, platform)
         except (httpx.HTTPError, AssertionError):
             return math.inf

@@ -16,9 +16,9 @@ from typing import Any
 
 import aiohttp
 
-from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
 from relay.core.messages import Platform
+from relay.launcher.plan import SIMULATED_CHANNELS
 from tests.chaos.chaos_questions import Kind, Question, make_question
 
 FIRST_PAUSE = 0.4
@@ -81,7 +81,7 @@ class ChaosUsers:
     async def register_all(self, count: int) -> None:
         """Add this many users and let them register, before any fault."""
         for number in range(count):
-            platform = PLATFORMS[number % 2]
+            platform = SIMULATED_CHANNELS[number % len(SIMULATED_CHANNELS)].platform
             made = await self._simulator.call("POST", "people", json={"name": f"Person {number}"})
             key = "phone_number" if platform == SMS else "chat_id"
             never_stops = number < max(2, count // NEVER_STOPPING)
