@@ -20,7 +20,7 @@ from relay.channels.sms import texts
 from relay.channels.sms.budget import asks_for_more, plan_within, verbatim
 from relay.channels.sms.by_hand import plan_text
 from relay.channels.sms.carriers import HALVES_SECONDS, is_repetition, joined, looks_cut
-from relay.channels.sms.forgetting import Forgetting, forgetting
+from relay.channels.sms.forgetting import forgetting, forgotten
 from relay.channels.sms.keywords import (
     RESERVED_WORDS,
     Keyword,
@@ -338,13 +338,8 @@ def _command(text: str, user: User, back: UserState | None, language: str) -> De
     """What a text that is a command of its own does: it forgets, brings a rest, or chooses the language."""
     if (choice := language_choice(text)) is not None:
         return replace(in_language(choice, user, language), state=back)
-    match forgetting(text):
-        case Forgetting.CONVERSATION:
-            return Decision(reply=localize("sms-cleared", language), state=back, clear_history=True)
-        case Forgetting.PERSON:
-            return Decision(
-                reply=localize("sms-forgotten", language), state=UserState.NEW, clear_history=True, forget=True
-            )
+    if (what := forgetting(text)) is not None:
+        return forgotten(what, back, language, cleared=localize("sms-cleared", language))
     rest = user.settings.get(REST)
     return Decision(reply=verbatim(rest), more=True, state=back) if rest and asks_for_more(text) else None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from relay.channels.sms.keywords import folded
+from relay.core.messages import Decision, UserState
+from relay.texts.sentences import localize
 
 
 class Forgetting(StrEnum):
@@ -34,3 +36,11 @@ _WORDS = {
 def forgetting(text: str) -> Forgetting | None:
     """What the whole text asks to forget; None for every other text, such as "forget it"."""
     return _WORDS.get(folded(text))
+
+
+def forgotten(what: Forgetting, back: UserState | None, language: str, *, cleared: str) -> Decision:
+    """The decision that forgets; cleared: the reply when the conversation alone is forgotten."""
+    if what is Forgetting.CONVERSATION:
+        return Decision(reply=cleared, state=back, clear_history=True)
+    reply = localize("sms-forgotten", language)
+    return Decision(reply=reply, state=UserState.NEW, clear_history=True, forget=True)

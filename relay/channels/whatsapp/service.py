@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import httpx
 
-from relay.channels.sms.forgetting import Forgetting, forgetting
+from relay.channels.sms.forgetting import forgetting, forgotten
 from relay.channels.sms.keywords import Keyword, keyword_of
 from relay.channels.sms.language_choice import in_language, language_choice
 from relay.channels.sms.media import MediaStore, read_media
@@ -233,17 +233,10 @@ def address(given: str) -> UserId:
 def _command(text: str, user: User | None, back: UserState | None, language: str) -> Decision | None:
     """What a text that is a command of its own does: it forgets, or chooses the language."""
     if (what := forgetting(text)) is not None:
-        return _forgotten(what, back, language)
+        return forgotten(what, back, language, cleared=localize("whatsapp-cleared", language))
     if user is not None and (choice := language_choice(text)) is not None:
         return replace(in_language(choice, user, language), state=back)
     return None
-
-
-def _forgotten(what: Forgetting, back: UserState | None, language: str) -> Decision:
-    if what is Forgetting.CONVERSATION:
-        return Decision(reply=localize("whatsapp-cleared", language), state=back, clear_history=True)
-    reply = localize("sms-forgotten", language)
-    return Decision(reply=reply, state=UserState.NEW, clear_history=True, forget=True)
 
 
 def _words(form: Form) -> str:
