@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, select, update
+from sqlalchemy import ColumnElement, Connection, Table, case, select, update
 
 from relay.core.messages import InboundId, PartId, Platform, UserId
 from relay.storage.schema import inbound, is_open, outbound
 from relay.storage.transactions import Tx
 
 MAX_USERS = 500
-"""Maximum number of users that one sweep returns; those who have waited longest come first."""
+"""Maximum number of users that one sweep returns: those who have waited longest since they were last served."""
 
 MAX_LEASE_SECONDS = 600.0
 """The maximum of the setting lease_seconds: a lease that seems to last longer is from before the clock was set back."""
@@ -30,13 +30,31 @@ def is_claimable(row: Any, now: Any) -> Any:
 def users_due(
     connection: Connection, table: Table, platform: Platform, now: float, *conditions: ColumnElement[bool]
 ) -> list[UserId]:
-    """Users whose oldest open row of inbox or outbox is claimable and meets the conditions, at most MAX_USERS."""
+    """Users whose oldest open row of inbox or outbox is claimable and meets the conditions, at most MAX_USERS.
+
+    Ordered by when the row became due or the user was last served, whichever is later: when work stops again and again
+    (an outage, a restart), each start goes on with the next users, not with those whose rows are the oldest.
+    """
     earlier = table.alias()
     before = (earlier.c.platform == platform) & (earlier.c.user_id == table.c.user_id) & (earlier.c.id < table.c.id)
     is_head = ~select(earlier.c.id).where(before, is_open(earlier)).exists()
+    served = _served_at(table)
+    waiting_since = case((served > table.c.due, served), else_=table.c.due)
     heads = select(table.c.user_id).where(table.c.platform == platform, is_open(table), is_head)
-    due = heads.where(is_claimable(table.c, now), *conditions).order_by(table.c.id).limit(MAX_USERS)
+    due = heads.where(is_claimable(table.c, now), *conditions).order_by(waiting_since, table.c.id).limit(MAX_USERS)
     return [UserId(user_id) for user_id in connection.execute(due).scalars()]
+
+
+def _served_at(table: Table) -> Any:
+    """When the user of a row was last served: the last part that left, or the message before that was finished."""
+    last = table.alias()
+    theirs = (last.c.platform == table.c.platform) & (last.c.user_id == table.c.user_id)
+    if table is outbound:
+        sent = select(last.c.accepted_at).where(theirs, last.c.id < table.c.id, last.c.provider_id.is_not(None))
+        return sent.order_by(last.c.id.desc()).limit(1).scalar_subquery()
+    before = (last.c.received_at <= table.c.received_at) & (last.c.id < table.c.id)
+    finished = select(last.c.updated_at).where(theirs, before)
+    return finished.order_by(last.c.received_at.desc()).limit(1).scalar_subquery()
 
 
 def has_open(connection: Connection, table: Table, platform: Platform) -> bool:

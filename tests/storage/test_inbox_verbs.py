@@ -100,6 +100,21 @@ async def test_the_user_who_waits_longest_is_named_first(db: MessagingDatabase) 
     assert await db.users_waiting(SMS) == people
 
 
+async def test_the_next_user_is_the_one_who_was_answered_longest_ago(db: MessagingDatabase) -> None:
+    """A user with a queue of questions comes after those whose questions are younger than the last answer to it."""
+    for text in ("a1", "a2", "a3"):
+        await db.store_inbound(message(ANN, text), "")
+    for text in ("b1", "b2"):
+        await db.store_inbound(message(BOB, text), "")
+    asked = []
+    for _ in range(4):
+        [user_id, *_] = await db.users_waiting(SMS)
+        claim = await claimed(db, user_id)
+        await db.complete_inbound(claim, Decision(prompt=claim.message.text), [], answer=ANSWER)
+        asked.append(claim.message.text)
+    assert asked == ["a1", "b1", "a2", "b2"]
+
+
 async def test_completing_commits_history_parts_and_done_together(db: MessagingDatabase) -> None:
     """The next message can be claimed, and the answer waits to be sent."""
     await answered(db, "part one, ", "part two", question="why?")

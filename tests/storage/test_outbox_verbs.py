@@ -70,6 +70,18 @@ async def test_people_with_parts_do_not_wait_for_each_other(db: MessagingDatabas
     assert await db.users_with_parts(SMS) == [BOB]
 
 
+async def test_the_next_user_is_the_one_who_was_served_longest_ago(db: MessagingDatabase) -> None:
+    """After each interruption the sweep goes on with the others, not with the owner of the oldest part."""
+    await answered(db, "a1", "a2", "a3", user_id=ANN)
+    await answered(db, "b1", "b2", user_id=BOB)
+    sent = []
+    for _ in range(4):
+        part = await claimed_part(db, (await db.users_with_parts(SMS))[0])
+        await db.record_accepted(part, Receipt(f"P-{part.text}"))
+        sent.append(part.text)
+    assert sent == ["a1", "b1", "a2", "b2"]
+
+
 async def test_a_refused_part_is_planned_again(db: MessagingDatabase) -> None:
     """Nothing was sent, so the next attempt is a first one, with a new fence."""
     await answered(db, "x")
