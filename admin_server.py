@@ -42,7 +42,7 @@ from relay.core.messages import UserId, db_safe
 from relay.core.text import timestamp
 from relay.media.content_types import content_type
 from relay.media.files import MediaFiles
-from relay.storage import queries
+from relay.storage import listings
 from relay.web.access import ADMIN, PUBLIC
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
@@ -97,7 +97,7 @@ class Console:
     async def names(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """The names of the users of these rows, by "platform address"."""
         keys = {(row["platform"], row["user_id"]) for row in rows if row["user_id"]}
-        found = await self.database.query(lambda connection: queries.names_of(connection, keys))
+        found = await self.database.query(lambda connection: listings.names_of(connection, keys))
         return {" ".join(key): name for key, name in found.items()}
 
     def operator(self, request: Request) -> str:

@@ -34,7 +34,7 @@ from relay.channels.sms.spec import SMS
 from relay.config.settings import Settings
 from relay.core.messages import UserId
 from relay.core.retention import ROWS_AT_ONCE
-from relay.storage import queries
+from relay.storage import listings, queries
 from relay.storage.files import backup, sqlite_path
 from relay.storage.search import find_messages
 
@@ -136,7 +136,7 @@ async def median_ms(
 async def verbs(database: MessagingDatabase, size: int) -> dict[str, float]:
     """Milliseconds of CPU of what is done by hand or by the clock."""
     heavy = UserId(person(0))
-    listed = partial(queries.list_all_users, platforms=PLATFORMS, limit=50, offset=0)
+    listed = partial(listings.list_all_users, platforms=PLATFORMS, limit=50, offset=0)
     reads = {
         "sweep of the inbox": lambda: database.users_waiting(SMS),
         "sweep of the outbox": lambda: database.users_with_parts(SMS),
@@ -146,8 +146,8 @@ async def verbs(database: MessagingDatabase, size: int) -> dict[str, float]:
         "console: a search in messages": lambda: database.query(
             lambda c: find_messages(c, PLATFORMS, "of no common length", 50)
         ),
-        "console: a history": lambda: database.query(lambda c: queries.conversation(c, SMS, heavy, 50)),
-        "console: dead letters": lambda: database.query(lambda c: queries.dead_letters(c, PLATFORMS, 50)),
+        "console: a history": lambda: database.query(lambda c: listings.conversation(c, SMS, heavy, 50)),
+        "console: dead letters": lambda: database.query(lambda c: listings.dead_letters(c, PLATFORMS, 50)),
     }
     found = {name: await median_ms(read) for name, read in reads.items()}
     # People with about as many messages as most have; those with small numbers have written far more.

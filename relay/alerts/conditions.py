@@ -15,7 +15,7 @@ from relay.config.checks import Finding, Severity
 from relay.config.settings import Settings, SpendingCaps
 from relay.core.messages import Platform, UserId
 from relay.core.store import PAUSED
-from relay.storage import queries
+from relay.storage import listings, queries
 from relay.storage.charges import spending
 
 MIN_FREE_SHARE = 0.05
@@ -69,7 +69,7 @@ def _left_to_persons(
 ) -> Iterator[AlertCondition]:
     waiting = [
         user
-        for user in queries.with_persons(connection, [platform], now, MAX_WITH_PERSONS)
+        for user in listings.with_persons(connection, [platform], now, MAX_WITH_PERSONS)
         if user["waiting_since"] and now - datetime.fromisoformat(user["waiting_since"]).timestamp() >= seconds
     ]
     if waiting:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from relay.channels.registry import PLATFORMS
 from relay.channels.spec import ChannelSpec
 from relay.core.messages import ReplyId
-from relay.storage import queries
+from relay.storage import listings, queries
 from relay.web.access import ADMIN, PUBLIC
 
 MAX_SHOWN_FAILURES = 10
@@ -30,11 +30,11 @@ Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 def channel_status(connection: Connection, channel: ChannelSpec, limit: int, offset: int, now: float) -> dict[str, Any]:
     """Figures, a page of users, and the newest failed parts and dead letters without the users' texts."""
     own = (channel.platform,)
-    failed = queries.failed_parts(connection, own, MAX_SHOWN_FAILURES)
-    dead = queries.dead_letters(connection, own, MAX_SHOWN_FAILURES)
+    failed = listings.failed_parts(connection, own, MAX_SHOWN_FAILURES)
+    dead = listings.dead_letters(connection, own, MAX_SHOWN_FAILURES)
     return {
         **queries.status(connection, channel.platform, PLATFORMS, now),
-        "users": queries.list_all_users(connection, own, "", limit, offset),
+        "users": listings.list_all_users(connection, own, "", limit, offset),
         "last_errors": {
             "parts": [{key: row[key] for key in _PART_KEYS} for row in failed],
             "messages": [{key: row[key] for key in _LETTER_KEYS} for row in dead],
@@ -44,7 +44,7 @@ def channel_status(connection: Connection, channel: ChannelSpec, limit: int, off
 
 def sent_parts(connection: Connection, channel: ChannelSpec, reply_id: ReplyId) -> dict[str, Any]:
     """Id and state of a message that an operator sent, and of each of its parts."""
-    rows = queries.reply(connection, reply_id)
+    rows = listings.reply(connection, reply_id)
     return {
         "id": reply_id,
         "state": rows[-1]["state"] if rows else "planned",

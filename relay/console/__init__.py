@@ -1,5 +1,5 @@
 """Parts of the console: the data of its pages, their templates, and the actions that they offer.
 
 admin_server.py owns the routes, the start and the stop, and is not imported here. Rows are read through
-`relay.storage.queries` and changed by the database's own verbs or by the channel servers.
+`relay.storage.listings` and changed by the database's own verbs or by the channel servers.
 """

@@ -20,7 +20,7 @@ from relay.core.errors import StorageError
 from relay.core.messages import PartState, Platform, db_safe
 from relay.core.store import PAUSED
 from relay.core.text import timestamp
-from relay.storage import queries
+from relay.storage import listings, queries
 from relay.storage.daily_totals import day_totals
 from relay.storage.search import find_messages
 
@@ -60,12 +60,12 @@ async def read_overview(
 
 def _read(connection: Connection, search: Search, now: float, settings: Settings) -> dict[str, Any]:
     words = db_safe(search.words).strip()
-    people = queries.list_all_users(connection, PLATFORMS, words, USERS_PER_PAGE + 1, search.offset)
+    people = listings.list_all_users(connection, PLATFORMS, words, USERS_PER_PAGE + 1, search.offset)
     lists = {
-        "waiting": queries.waiting_messages(connection, PLATFORMS, ROWS_PER_LIST),
-        "unsent": queries.unsent_parts(connection, PLATFORMS, ROWS_PER_LIST),
-        "failed": queries.failed_parts(connection, PLATFORMS, ROWS_PER_LIST),
-        "dead_letters": queries.dead_letters(connection, PLATFORMS, ROWS_PER_LIST),
+        "waiting": listings.waiting_messages(connection, PLATFORMS, ROWS_PER_LIST),
+        "unsent": listings.unsent_parts(connection, PLATFORMS, ROWS_PER_LIST),
+        "failed": listings.failed_parts(connection, PLATFORMS, ROWS_PER_LIST),
+        "dead_letters": listings.dead_letters(connection, PLATFORMS, ROWS_PER_LIST),
     }
     found = find_messages(connection, PLATFORMS, words, ROWS_PER_LIST) if len(words) >= MIN_SEARCHED else []
     mentioned = {
@@ -79,11 +79,11 @@ def _read(connection: Connection, search: Search, now: float, settings: Settings
             if (value := queries.read_state(connection, platform, PAUSED))
         ],
         "days": _days(connection, now, settings),
-        "with_persons": queries.with_persons(connection, PLATFORMS, now, ROWS_PER_LIST),
+        "with_persons": listings.with_persons(connection, PLATFORMS, now, ROWS_PER_LIST),
         "people": people[:USERS_PER_PAGE],
         "more_people": len(people) > USERS_PER_PAGE,
         "found_messages": found,
-        "names": {" ".join(who): name for who, name in queries.names_of(connection, mentioned).items()},
+        "names": {" ".join(who): name for who, name in listings.names_of(connection, mentioned).items()},
         **lists,
     }
 

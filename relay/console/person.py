@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from relay.core.attachments import PICTURES, RECORDINGS, Content, note
 from relay.core.messages import BARRED, Attachment, Platform, UserId
 from relay.core.text import timestamp
-from relay.storage import queries
+from relay.storage import listings, queries
 
 MESSAGES_PER_PAGE = 50
 TROUBLED_PARTS = 20
@@ -79,18 +79,18 @@ def read_person(connection: Connection, address: Address, before: int | None, no
     user = queries.find_user(connection, address.platform, address.user_id)
     if user is None:
         return None
-    history = queries.conversation(connection, address.platform, address.user_id, MESSAGES_PER_PAGE + 1, before)
+    history = listings.conversation(connection, address.platform, address.user_id, MESSAGES_PER_PAGE + 1, before)
     older = len(history) > MESSAGES_PER_PAGE
     history = history[-MESSAGES_PER_PAGE:]
-    parts = queries.parts_of(connection, [message["reply_id"] for message in history if message["reply_id"]])
+    parts = listings.parts_of(connection, [message["reply_id"] for message in history if message["reply_id"]])
     entries = [_from_history(message, parts.get(message["reply_id"] or "", [])) for message in history]
     if before is None:
         entries = _with_undelivered(entries, _undelivered(connection, address, set(parts)), has_older=older)
-        waiting = queries.waiting_messages_of(connection, address.platform, address.user_id, MESSAGES_PER_PAGE)
+        waiting = listings.waiting_messages_of(connection, address.platform, address.user_id, MESSAGES_PER_PAGE)
         entries += [_waiting(message) for message in waiting]
     return {
         "person": {
-            **queries.user_fields(user),
+            **listings.user_fields(user),
             "language": user.language,
             "with_person": user.is_with_person(now),
             "human_until": timestamp(user.human_until),
@@ -140,7 +140,7 @@ def _waiting(message: dict[str, Any]) -> ConversationEntry:
 
 def _undelivered(connection: Connection, address: Address, shown: Container[str]) -> list[ConversationEntry]:
     """The entries of replies that wait or failed and are not in the history."""
-    troubled = queries.troubled_parts_of(connection, address.platform, address.user_id, TROUBLED_PARTS)
+    troubled = listings.troubled_parts_of(connection, address.platform, address.user_id, TROUBLED_PARTS)
     reply_ids = list(dict.fromkeys(part["reply_id"] for part in troubled if part["reply_id"] not in shown))
     return [
         ConversationEntry(
@@ -152,7 +152,7 @@ def _undelivered(connection: Connection, address: Address, shown: Container[str]
             parts=parts,
             origin=parts[0]["origin"],
         )
-        for reply_id, parts in queries.parts_of(connection, reply_ids).items()
+        for reply_id, parts in listings.parts_of(connection, reply_ids).items()
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, case, func, select
 
 from relay.core.messages import Origin, Platform
-from relay.storage.queries import in_trouble
+from relay.storage.listings import in_trouble
 from relay.storage.schema import conversations, inbound, outbound
 
 MAX_ANSWERS = 5000

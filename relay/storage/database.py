@@ -129,7 +129,7 @@ class Database:
         return tx.now + due - self._clock()
 
     async def query(self, query: Callable[[Connection], T]) -> T:
-        """Run a query, such as those of `relay.storage.queries`."""
+        """Run a query, such as those of `relay.storage.queries` and `relay.storage.listings`."""
         self._must_be_ready()
         return await self._transactions.read(query)
 

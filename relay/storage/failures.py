@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, select
 
 from relay.core.messages import Platform
-from relay.storage import queries
+from relay.storage import listings
 from relay.storage.schema import in_states, inbound, is_open, outbound, users
 
 MAX_CODES = 500
@@ -26,10 +26,10 @@ class _Kind(NamedTuple):
 # Every part has an address; with this condition SQLite uses the index of open parts, not one of all parts.
 _unsent = is_open(outbound) & (outbound.c.user_id >= "")
 KINDS = {
-    "waiting": _Kind(inbound, is_open(inbound), queries.message, newest_first=False),
-    "unsent": _Kind(outbound, _unsent, queries.part, newest_first=False),
-    "failed": _Kind(outbound, queries.in_trouble(outbound), queries.part, newest_first=True),
-    "dead": _Kind(inbound, in_states(inbound, "dead"), queries.message, newest_first=True),
+    "waiting": _Kind(inbound, is_open(inbound), listings.message, newest_first=False),
+    "unsent": _Kind(outbound, _unsent, listings.part, newest_first=False),
+    "failed": _Kind(outbound, listings.in_trouble(outbound), listings.part, newest_first=True),
+    "dead": _Kind(inbound, in_states(inbound, "dead"), listings.message, newest_first=True),
 }
 """The lists by their name."""
 
@@ -75,7 +75,7 @@ def _page(
 
 def _of(table: Table, person: str) -> ColumnElement[bool]:
     same = (users.c.platform == table.c.platform) & (users.c.user_id == table.c.user_id)
-    known = select(users.c.user_id).where(same, queries.matching(person)).exists()
+    known = select(users.c.user_id).where(same, listings.matching(person)).exists()
     return known | table.c.user_id.contains(person, autoescape=True)
 
 
@@ -83,7 +83,7 @@ def codes(connection: Connection, platforms: Sequence[Platform]) -> list[str]:
     """The codes among the latest failed parts, the most frequent first."""
     lately = (
         select(outbound.c.error_code)
-        .where(outbound.c.platform.in_(platforms), queries.in_trouble(outbound))
+        .where(outbound.c.platform.in_(platforms), listings.in_trouble(outbound))
         .order_by(outbound.c.id.desc())
         .limit(MAX_CODES)
         .subquery()

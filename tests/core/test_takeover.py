@@ -6,7 +6,7 @@ import asyncio
 
 from relay.channels.sms.spec import SMS
 from relay.core.messages import Outcome, PlannedPart
-from relay.storage import queries
+from relay.storage import listings
 from relay.storage.schema import inbound
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
 
@@ -138,10 +138,10 @@ async def test_who_waits_for_a_person_is_listed_with_the_time(relay: RelayHarnes
     assert await relay.database.take_over(SMS, BOB, HOUR)
     await relay.receive("when?", "where?", from_=BOB)
     await relay.idle()
-    listed = await relay.database.query(lambda c: queries.with_persons(c, [SMS], relay.clock.now, 10))
+    listed = await relay.database.query(lambda c: listings.with_persons(c, [SMS], relay.clock.now, 10))
     assert [(one["user_id"], one["waiting_since"] is None) for one in listed] == [(BOB, False), (ANN, True)]
     await relay.advance(HOUR)
-    listed = await relay.database.query(lambda c: queries.with_persons(c, [SMS], relay.clock.now, 10))
+    listed = await relay.database.query(lambda c: listings.with_persons(c, [SMS], relay.clock.now, 10))
     assert [one["user_id"] for one in listed] == [ANN]
 
 

@@ -13,7 +13,7 @@ from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import Decision, DeliveryEvent, Part, PartState, Receipt, UserState
-from relay.storage import queries
+from relay.storage import listings
 from relay.storage.schema import conversations, counters, outbound, users
 from tests.storage.fixtures import (
     ANN,
@@ -445,9 +445,9 @@ async def test_the_failures_of_one_platform_push_out_none_of_the_other(db: Messa
             part = await db.claim_next_part(platform, ANN)
             assert part is not None
             await db.record_failed(part, REFUSED)
-    failed = await db.query(lambda c: queries.failed_parts(c, [SMS], 2))
+    failed = await db.query(lambda c: listings.failed_parts(c, [SMS], 2))
     assert [row["platform"] for row in failed] == [SMS]
-    failed = await db.query(lambda c: queries.failed_parts(c, PLATFORMS, 2))
+    failed = await db.query(lambda c: listings.failed_parts(c, PLATFORMS, 2))
     assert [row["platform"] for row in failed] == [TELEGRAM] * 2
 
 

@@ -23,7 +23,7 @@ from relay.core.http_client import open_http_client
 from relay.core.lease import MAX_RETRY_SECONDS, Lease
 from relay.core.messages import InboundId, InboundMessage, Platform, UserId
 from relay.core.metrics import Metrics
-from relay.storage import queries
+from relay.storage import listings
 from telegram_service import ALLOWED_UPDATES, TelegramService
 from tests.channels.scripted_server import CUT, Reply, listening
 from tests.channels.telegram.scripted_bot_api import BOT_ID, TOKEN, ScriptedBotApi, ok, private, refused
@@ -149,10 +149,12 @@ class Scene:
 
     async def stored(self) -> list[str]:
         """The texts that wait for an answer, in order."""
-        return [row["text"] for row in await self.database.query(lambda c: queries.waiting_messages(c, PLATFORMS, 200))]
+        return [
+            row["text"] for row in await self.database.query(lambda c: listings.waiting_messages(c, PLATFORMS, 200))
+        ]
 
     async def dead_letters(self) -> list[dict[str, Any]]:
-        return await self.database.query(lambda c: queries.dead_letters(c, PLATFORMS, 200))
+        return await self.database.query(lambda c: listings.dead_letters(c, PLATFORMS, 200))
 
     async def confirmed(self, offset: int) -> None:
         """Wait until Telegram was asked for what comes from this offset on."""
