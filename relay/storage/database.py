@@ -19,10 +19,11 @@ from relay.core.errors import StorageError
 from relay.core.messages import Platform, UserId
 from relay.core.priority import Priority
 from relay.storage import logins, maintenance
+from relay.storage.executors import CLOSE_SECONDS, Transactions
 from relay.storage.maintenance import OldUser
 from relay.storage.saved_state import set_state
 from relay.storage.schema import metadata
-from relay.storage.transactions import CLOSE_SECONDS, Transactions, Tx
+from relay.storage.transactions import Tx
 
 log = logging.getLogger("relay.database")
 

@@ -17,8 +17,9 @@ from sqlalchemy import Engine, QueuePool, create_engine, event, text
 from sqlalchemy.exc import InvalidatePoolError, SQLAlchemyError
 
 from relay.core.errors import StorageError
+from relay.storage.executors import GroupCommit, Pooled, Transactions
 from relay.storage.revisions import migrate
-from relay.storage.transactions import GroupCommit, Pooled, Transactions, storage_error
+from relay.storage.transactions import storage_error
 
 log = logging.getLogger("relay.storage.engine")
 

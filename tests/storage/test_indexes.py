@@ -17,8 +17,8 @@ from relay.channels.sms.spec import SMS
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure, UnusableAnswers
 from relay.core.messages import Claim, Decision, Kind, Part, PartState, Receipt, UserId, UserState
 from relay.storage import queries
+from relay.storage.executors import GroupCommit
 from relay.storage.schema import conversations, delivery_events, inbound, outbound
-from relay.storage.transactions import GroupCommit
 from tests.conftest import empty
 from tests.storage.fixtures import (
     ANN,
