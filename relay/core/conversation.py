@@ -21,7 +21,7 @@ from relay.core.attachments import AttachmentReader, apology, no_attachments
 from relay.core.channel import Channel
 from relay.core.debounce import MAX_MERGED, Debounce
 from relay.core.errors import AttachmentError, LeaseLost, ModelError, ModelFailure, UnusableAnswers
-from relay.core.guards import barred, looks_like_a_loop, not_invited, over_cap, over_limit, paused
+from relay.core.guards import Guards
 from relay.core.merging import Question
 from relay.core.messages import (
     Answer,
@@ -30,8 +30,6 @@ from relay.core.messages import (
     Forward,
     InboundContext,
     InboundId,
-    InboundMessage,
-    Limit,
     Outcome,
     Part,
     PlannedPart,
@@ -111,6 +109,7 @@ class Conversation:
         self._answer_times = metrics.answer_times
         self._outage = ModelOutage(model.is_usable)
         self._takeover = Takeover(inbox, settings, channels, clock)
+        self._guards = Guards(channel.platform, settings, clock)
         self.workers = UserWorkers(
             f"{self._platform}-conversation",
             self._step,
@@ -176,7 +175,7 @@ class Conversation:
             return await self._forward(claim, *by_operator)
         claim, decision, context = await self._decided(claim, context)
         user = context.user
-        refused = self._refusal(claim, decision, context)
+        refused = self._guards.refusal(claim.message, decision, context)
         if (left := await self._left_to_person(claim, decision, context, refused)) is not None:
             return left
         if refused is None and decision.prompt is not None:
@@ -254,36 +253,6 @@ class Conversation:
             self._answer_times.planned(done.reply_id, claim.message.received_at)
         self._outbox.notify(done.first.user_id if done.first else user_id, done.first)
         return done.more
-
-    def _refusal(self, claim: Claim, decision: Decision, context: InboundContext) -> Decision | None:
-        """The decision that replaces an answer: not invited, paused, over a limit, or a machine; None to go on."""
-        if decision.reply is None and decision.prompt is None:
-            return None
-        message, user, language = claim.message, context.user, decision.language
-        known, writer = user is not None and user.message_count > 0, message.writer
-        refusal = barred(user) or not_invited(message.user_id, self._settings, language, known=known, writer=writer)
-        if not decision.from_person:
-            refusal = refusal or paused(user, self._clock()) or self._machine(message, context, language)
-        if not decision.from_person or decision.prompt is not None:
-            refusal = refusal or over_limit(context.usage, self._settings, language)
-            if context.spending is not None:
-                caps = self._settings.spending_caps
-                refusal = refusal or over_cap(context.spending, context.usage, caps, language)
-        if refusal and refusal.reply and refusal.reason in {Limit.SPENDING, Limit.USER_SPENDING}:
-            log.error(
-                "%s: a cap on spending is reached (%s), so questions are not answered", self._platform, refusal.reason
-            )
-        return replace(refusal, state=refusal.state or decision.state, language=language) if refusal else None
-
-    def _machine(self, message: InboundMessage, context: InboundContext, language: str) -> Decision | None:
-        """The decision to pause a sender who looks like a machine; None to go on."""
-        loop = looks_like_a_loop(context.recent, message.text, message.received_at, self._settings.loop_turns)
-        if loop is None:
-            return None
-        until = self._clock() + self._settings.loop_pause_seconds
-        log.warning("%s looks like a machine (%s): not answered for a while", self._platform, loop)
-        notice = localize("looks-like-a-machine", language)
-        return Decision(reply=notice, reason=loop, state=UserState.PAUSED, paused_until=until)
 
     async def _ask(self, question: Question, context: InboundContext) -> bool:
         """Ask the model, and store its answer. Only the lease is held in the database meanwhile.

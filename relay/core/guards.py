@@ -1,18 +1,34 @@
-"""Access list, rate limits and loop detection for inbound messages: pure functions over the data of a sender.
+"""Access list, rate limits and loop detection for inbound messages, from the data of a sender.
 
-The conversation applies them before it calls the model. None of them drops a message: a refusal is the decision that
+`Guards` applies them in order, before the model is called. None of them drops a message: a refusal is the decision that
 takes the place of an answer, with a reply at the first time and always with a reason for the operator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import takewhile
 
 from relay.config.settings import Settings, SpendingCaps
-from relay.core.messages import BARRED, Decision, HistoryMessage, Limit, Spending, Usage, User, UserState
+from relay.core.messages import (
+    BARRED,
+    Decision,
+    HistoryMessage,
+    InboundContext,
+    InboundMessage,
+    Limit,
+    Platform,
+    Spending,
+    Usage,
+    User,
+    UserState,
+)
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize
+
+log = logging.getLogger("relay.core.guards")
 
 SAME_TEXTS = 5
 SAME_TEXT_SECONDS = 600.0
@@ -28,6 +44,50 @@ NUMBERED_SECONDS = 5.0
 
 FAST_EXCHANGE_SECONDS = 2.0
 """No human reads an answer and writes the next message faster than this, again and again."""
+
+
+class Guards:
+    """The guards of one channel."""
+
+    def __init__(self, platform: Platform, settings: Settings, clock: Callable[[], float]) -> None:
+        self._platform = platform
+        self._settings = settings
+        self._clock = clock
+
+    def refusal(self, message: InboundMessage, decision: Decision, context: InboundContext) -> Decision | None:
+        """The decision that replaces an answer: not invited, paused, over a limit, or a machine; None to go on."""
+        if decision.reply is None and decision.prompt is None:
+            return None
+        user, language = context.user, decision.language
+        known = user is not None and user.message_count > 0
+        invited = not_invited(message.user_id, self._settings, language, known=known, writer=message.writer)
+        refusal = barred(user) or invited
+        if not decision.from_person:
+            refusal = refusal or paused(user, self._clock()) or self._machine(message, context, language)
+        if not decision.from_person or decision.prompt is not None:
+            refusal = refusal or self._over(context, language)
+        return replace(refusal, state=refusal.state or decision.state, language=language) if refusal else None
+
+    def _over(self, context: InboundContext, language: str) -> Decision | None:
+        """The refusal of a sender over a limit or a cap on spending; the cap is logged when the sender gets a reply."""
+        refusal = over_limit(context.usage, self._settings, language)
+        if refusal or context.spending is None:
+            return refusal
+        refusal = over_cap(context.spending, context.usage, self._settings.spending_caps, language)
+        if refusal and refusal.reply:
+            reason = refusal.reason
+            log.error("%s: a cap on spending is reached (%s), so questions are not answered", self._platform, reason)
+        return refusal
+
+    def _machine(self, message: InboundMessage, context: InboundContext, language: str) -> Decision | None:
+        """The decision to pause a sender who looks like a machine; None to go on."""
+        loop = looks_like_a_loop(context.recent, message.text, message.received_at, self._settings.loop_turns)
+        if loop is None:
+            return None
+        until = self._clock() + self._settings.loop_pause_seconds
+        log.warning("%s looks like a machine (%s): not answered for a while", self._platform, loop)
+        notice = localize("looks-like-a-machine", language)
+        return Decision(reply=notice, reason=loop, state=UserState.PAUSED, paused_until=until)
 
 
 def over_limit(usage: Usage, settings: Settings, language: str = ENGLISH) -> Decision | None:

@@ -224,11 +224,8 @@ def complete(
     if decision.clear_history:
         clear_messages(tx, platform, user_id, message.topic)
         discard(tx, platform, user_id)
-    elif message.text and message.kind in {Kind.TEXT, Kind.MEDIA} and state is not None:
-        asked = answer is not None or outcome is Outcome.LEFT_TO_PERSON
-        common: dict[str, Any] = {"moment": message.received_at, "topic": message.topic}
-        common["attachments"] = message.attachments
-        add_message(tx, platform, user_id, "user", message.text, in_context=asked, **common)
+    elif state is not None:
+        _remember(tx, message, user_id, asked=answer is not None or outcome is Outcome.LEFT_TO_PERSON)
     waiting = tx.run(_WAITING, user_parameters(platform, user_id)).one()
     if state is None or state in SILENT_STATES:
         return CompletedMessage(None, None, waiting.messages)
@@ -242,6 +239,13 @@ def complete(
         how |= {"replaces": replaced, "revises": decision.replaces}
     planned = plan_parts(tx, platform, user_id, parts, origin, claim, answer, **how)
     return CompletedMessage(planned.reply_id, planned.first, waiting.messages)
+
+
+def _remember(tx: Tx, message: InboundMessage, user_id: UserId, *, asked: bool) -> None:
+    """Add a message to its user's history; `asked`: it stays in the context of later ones."""
+    if message.text and message.kind in {Kind.TEXT, Kind.MEDIA}:
+        about: dict[str, Any] = {"topic": message.topic, "attachments": message.attachments, "in_context": asked}
+        add_message(tx, message.platform, user_id, "user", message.text, moment=message.received_at, **about)
 
 
 def _with_rest(decision: Decision, parts: Sequence[PlannedPart], *, is_answer: bool) -> Decision:
