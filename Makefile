@@ -21,7 +21,7 @@ WARM := $(COMPILED) $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
 WARM_DEV := $(COMPILED) $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test test-fast campaigns crash chaos abuse poison machines fuzz mutants migration bench bench-check bench-growth evals weight check format lock upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test test-fast campaigns crash chaos abuse poison machines fuzz mutants migration bench bench-check bench-growth evals weight check format lock wheel upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -130,9 +130,12 @@ lock: $(BIN)/uv ## Regenerate the lock files from requirements*.txt; versions st
 	@$(COMPILE) -o requirements.lock requirements.txt
 	@$(COMPILE) -o requirements-dev.lock -c requirements.lock requirements-dev.txt
 
+wheel: $(BIN)/uv ## Build dist/*.whl: `uvx --from dist/NAME.whl relay` runs the relay in any folder (docs/DEPLOY.md).
+	@$(BIN)/uv build --wheel --quiet --out-dir dist && ls dist/*.whl
+
 upgrade: COMPILE += --upgrade
 upgrade: lock ## The same, with the newest versions.
 
 clean: ## Remove .venv, build and caches. Databases, logs and .env stay.
-	@rm -rf $(VENV) build mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

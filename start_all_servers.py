@@ -80,9 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _refuse("\n".join(problems)) if problems else _run(RunningPlan(folder, selection, plan), folder)
 
 
+def run_here() -> int:
+    """The command `relay` of an installed package: the launcher, with the current folder as settings folder."""
+    return main(["--folder", ".", *sys.argv[1:]])
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="start_all_servers.py",
         description="Start the servers of the relay and keep them running.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -21,6 +21,8 @@ def complaint(missing: "list[str]", version: "tuple[int, int]", folder: Path) ->
         return "This needs Python 3.11 or newer; this one is {}.{}.".format(*version)
     if not missing:
         return None
+    if folder.name in ("site-packages", "dist-packages"):
+        return f"Not installed for {sys.executable}: {', '.join(missing)}. Install sms-telegram-ai-relay again."
     windows = sys.platform == "win32"
     python = folder / ".venv" / ("Scripts/python.exe" if windows else "bin/python")
     program = Path(sys.argv[0]).name or "start_all_servers.py"

@@ -134,6 +134,8 @@ def _requirements(lock: Path) -> Finding:
     """Compare the installed versions with the lock file."""
     try:
         pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(.*)$", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    except FileNotFoundError:
+        return Finding(Severity.FINE, "requirements", "those of the installed package")
     except OSError as error:
         return Finding(Severity.NOTE, "requirements", f"{lock.name} cannot be read: {error.strerror}")
     # Of two on the path the first one counts.

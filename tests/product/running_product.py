@@ -47,11 +47,15 @@ class RunningProduct:
     def url(self, server: str) -> str:
         return f"http://127.0.0.1:{self.ports[server]}"
 
+    def command(self) -> list[str]:
+        return [sys.executable, str(ROOT / "start_all_servers.py"), "--folder", str(self.folder)]
+
     def start(self) -> None:
         """Start the launcher and return when every server is ready."""
         with self.log.open("ab") as log:
             self._launcher = subprocess.Popen(
-                [sys.executable, str(ROOT / "start_all_servers.py"), *self.flags, "--folder", str(self.folder)],
+                [*self.command(), *self.flags],
+                cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
