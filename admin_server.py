@@ -1,4 +1,4 @@
-"""The console, port 8042: a home page and a page for each user, in the browser and on loopback only.
+"""The console, port 8042, in the browser: a home page and a page for each user. On this machine only by default.
 
 Owns the routes, start and stop, and the login. relay/console/ reads the data of the pages. Rows are changed by methods
 of the database, and manual messages go through the channel servers.
@@ -49,7 +49,6 @@ from relay.web.errors import ApiError
 from relay.web.serve import run_server
 from relay.web.token_guard import TokenGuard
 
-LOOPBACK = "127.0.0.1"
 PROBE_SECONDS = 1.0
 """Timeout of one probe of a server on this machine."""
 
@@ -372,7 +371,10 @@ def _redirect(path: str) -> Response:
 
 def main() -> None:
     """Run the console until a signal."""
-    run_server("admin_server", AllSettings, create_app, lambda settings: settings.admin_server_port, LOOPBACK)
+    run_server(
+        *("admin_server", AllSettings, create_app, lambda settings: settings.admin_server_port),
+        lambda settings: settings.admin_bind_host,
+    )
 
 
 if __name__ == "__main__":

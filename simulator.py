@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def main() -> None:
     """Run the simulator until a signal."""
-    run_server("simulator", AllSettings, create_app, lambda settings: settings.simulator_port, LOOPBACK)
+    run_server("simulator", AllSettings, create_app, lambda settings: settings.simulator_port, lambda _: LOOPBACK)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model, model_validator
 
 from relay.config.errors import SettingsError
+from relay.config.hosts import is_loopback, local_url
 from relay.config.sources import read_sources
 from relay.config.types import (
     BUILT_IN_SOURCES,
@@ -82,6 +83,9 @@ class Settings(BaseModel):
     """Port of the LLM server."""
     admin_server_port: Port = 8042
     """Port of the console."""
+    admin_bind_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Address that the console listens on. Any other than this machine's own takes an admin_token; meant for
+    a container or a proxy that adds HTTPS."""
     simulator_port: Port = 8043
     """Port of the simulator."""
     llm_server_url: Annotated[OptionalUrl, Field(validate_default=True)] = None
@@ -322,6 +326,8 @@ class Settings(BaseModel):
         sources = ("auto", *BUILT_IN_SOURCES, *self.llm_sources)
         if self.llm_source not in sources:
             raise ValueError(f"llm_source must be one of {', '.join(sources)}")
+        if self.console_is_exposed and self.admin_token is None:
+            raise ValueError("admin_bind_host lets other machines reach the console: set admin_token as well")
         if unknown := set(self.llm_fallback_after) - {"refused", "context_too_long"}:
             raise ValueError(f"llm_fallback_after knows refused and context_too_long, not {', '.join(sorted(unknown))}")
         try:
@@ -342,8 +348,16 @@ class Settings(BaseModel):
 
     def server_url(self, port: int) -> str:
         """How programs on this machine reach the server that listens on `bind_host` and this port."""
-        host = reachable(self.bind_host)
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return local_url(self.bind_host, port)
+
+    @property
+    def console_is_exposed(self) -> bool:
+        """Whether other machines can reach the console directly."""
+        return not is_loopback(self.admin_bind_host)
+
+    @property
+    def console_url(self) -> str:
+        return local_url(self.admin_bind_host, self.admin_server_port)
 
     @property
     def simulator_url(self) -> str:
@@ -391,11 +405,6 @@ class Settings(BaseModel):
         return changes
 
 
-def reachable(bind_host: str) -> str:
-    """The address under which programs on this machine reach a server that listens on `bind_host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind_host, bind_host)  # noqa: S104 (compared)
-
-
 def compose(groups: Iterable[type[Settings]]) -> type[Settings]:
     """One class with the settings of all groups, in the order given; a group comes with those that it extends."""
     kinds = dict.fromkeys(groups)
@@ -435,7 +444,7 @@ def load_settings(kind: type[S], folder: Path | None = None, environ: Mapping[st
         raise SettingsError("\n".join(_sentence(kind, detail, origin) for detail in error.errors())) from None
     if settings.simulated:
         return settings.for_simulator()
-    if settings.public_url and (weak := [*_weak_tokens(settings, origin)]):
+    if (settings.public_url or settings.console_is_exposed) and (weak := [*_weak_tokens(settings, origin)]):
         raise SettingsError("\n".join(weak))
     return settings
 
@@ -446,7 +455,7 @@ def _weak_tokens(settings: Settings, origin: Mapping[str, str]) -> Iterator[str]
         token = getattr(settings, key)
         if CHOSEN in info.metadata and token and (why := weakness(token.get_secret_value())):
             yield (
-                f"{origin[key]}: {key} {why}, too weak while public_url is set. Make a new one with: "
+                f"{origin[key]}: {key} {why}, too weak for the internet. Make a new one with: "
                 'python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
             )
 

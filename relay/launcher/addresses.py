@@ -57,7 +57,7 @@ def _rows(plan: Plan) -> Iterator[tuple[str, Row]]:
     phones = " and ".join(channel.simulated_as for channel in SIMULATED_CHANNELS)
     text = f"{settings.simulator_url}  ({phones} in the browser; everything there is simulated)"
     yield "simulator", ("try it", text)
-    console = f"http://127.0.0.1:{settings.admin_server_port}"
+    console = settings.console_url
     yield "admin", ("console", console)
     if plan.simulated:
         yield "admin", ("set up", f"{console}/setup  (connect a real AI, connect your number or bot)")

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from relay.channels.registry import CHANNELS, has_any_credential
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings, reachable
+from relay.config.hosts import reachable
+from relay.config.settings import Settings
 
 LOOPBACK = "127.0.0.1"
 CHANNEL_SERVERS = {channel.platform: channel for channel in CHANNELS if channel.host is None}
@@ -112,10 +113,13 @@ def _programs(settings: Settings, started: set[str]) -> tuple[Program, ...]:
     common, every = (_in_force(settings, kind.model_fields) for kind in (Settings, type(settings)))
     everything = (
         Program("llm", "llm_server", settings.llm_server_port, "llm_server_port", host, reads=common),
-        # The simulator and the console listen on loopback alone, whatever bind_host says.
+        # The simulator listens on loopback alone, whatever bind_host says.
         Program("simulator", "simulator", settings.simulator_port, "simulator_port", reads=every),
         *channels,
-        Program("admin", "admin_server", settings.admin_server_port, "admin_server_port", reads=every),
+        Program(
+            *("admin", "admin_server", settings.admin_server_port, "admin_server_port", settings.admin_bind_host),
+            reads=every,
+        ),
     )
     return tuple(program for program in everything if program.name in started)
 

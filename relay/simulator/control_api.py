@@ -54,7 +54,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
             "simulated": True,
             "number": SIMULATED_PHONE_NUMBER,
             "bot": simulator.bot.about(),
-            "console_url": f"http://127.0.0.1:{world.settings.admin_server_port}",
+            "console_url": world.settings.console_url,
             "people": [asdict(person) for person in world.people.all],
             "groups": [asdict(group) for group in world.people.groups.values()],
         }

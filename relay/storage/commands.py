@@ -24,6 +24,7 @@ from relay.storage.maintenance import MIN_DAYS_KEPT
 Print = Callable[[str], None]
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([dhwy]?)", re.IGNORECASE)
+_BACKUP_NAME = re.compile(r"relay-\d{8}-\d{6}\.db", re.ASCII)
 _DAYS = {"": 1.0, "d": 1.0, "h": 1 / 24, "w": 7.0, "y": 365.0}
 
 
@@ -79,7 +80,6 @@ def run(
 
 def _parser(platforms: Sequence[Platform]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="messaging_database.py",
         description="Look after the messaging database. The servers may keep running meanwhile.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -91,7 +91,10 @@ def _parser(platforms: Sequence[Platform]) -> argparse.ArgumentParser:
 
     command("migrate", _migrate, "Create the tables, or bring them to the newest revision.")
     made = command("backup", _backup, "Copy the SQLite database, as it is at this moment, to FILE.")
-    made.add_argument("file", type=Path, metavar="FILE", help="must not exist yet")
+    made.add_argument(
+        "file", type=Path, metavar="FILE", help="must not exist yet; in a folder, it is named by the time"
+    )
+    made.add_argument("--keep", type=_count, metavar="N", help="in a folder: of the files so named, keep the newest N")
     made = command("restore", _restore, "Replace the database's content with that of the backup FILE.")
     made.add_argument("file", type=Path, metavar="FILE")
     made.add_argument("--yes", action="store_true", help="do it (without this, only say what would happen)")
@@ -123,6 +126,12 @@ def _days(text: str) -> float:
     return days
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: a number from 1 on")
+    return int(text)
+
+
 def _migrate(call: _Call) -> int:
     async def verb(_: Database) -> int:
         call.print("the database is at the newest revision")
@@ -133,9 +142,31 @@ def _migrate(call: _Call) -> int:
 
 def _backup(call: _Call) -> int:
     file: Path = call.options.file
+    keep: int | None = call.options.keep
+    folder = file if file.is_dir() else None
+    if folder is None and keep is not None:
+        raise StorageError(f"--keep needs an existing folder, and {file} is none")
+    if folder is not None:
+        file = folder / f"relay-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
     size = backup(call.existing_file("backup"), file.absolute())
     call.print(f"wrote {file}, {size:,} bytes, checked")
+    if folder is not None and keep is not None:
+        for old in _backups(folder)[:-keep]:
+            _remove(old)
+            call.print(f"removed {old}")
     return 0
+
+
+def _remove(old: Path) -> None:
+    try:
+        old.unlink()
+    except OSError as error:
+        raise StorageError(f"{old} cannot be removed: {error}") from error
+
+
+def _backups(folder: Path) -> list[Path]:
+    """The backups in the folder that were named by the time, oldest first; other files there are not ours to remove."""
+    return sorted(path for path in folder.iterdir() if _BACKUP_NAME.fullmatch(path.name))
 
 
 def _restore(call: _Call) -> int:

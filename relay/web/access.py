@@ -6,10 +6,8 @@ every server.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -17,6 +15,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
+from relay.config.hosts import is_loopback
 from relay.config.settings import Settings
 from relay.core.errors import StorageError
 from relay.web.errors import ApiError
@@ -42,22 +41,6 @@ _LOCAL_HEADERS = frozenset(
 )
 _LOCAL_PREFIXES = ("sec-", "x-stainless-")
 _SHOWN_HEADER = 80
-
-
-@functools.lru_cache(maxsize=256)  # few distinct hosts, looked up on every request
-def is_loopback(host: str | None) -> bool:
-    """Whether a name or an address is one of this machine's own; IPv4 in IPv6 too."""
-    if host is None:
-        return False
-    name = host.strip("[]").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 def why_not_direct(request: Request, allowed_origins: Collection[str] = ()) -> str | None:

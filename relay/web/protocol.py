@@ -19,7 +19,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from relay.web.access import is_loopback
+from relay.config.hosts import is_loopback
 
 MAX_HEAD_BYTES = 65_536
 """Request line, headers and trailers of one request, with FIELD_BYTES more for each field."""

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from relay.config.checks import Finding, Severity
+from relay.config.hosts import is_loopback
 from relay.config.settings import Settings
 from relay.core.http_client import error_text, open_http_client
-from relay.web.access import is_loopback
 
 WHAT = "public_url"
 _TIMEOUT = httpx.Timeout(10.0, connect=5.0)

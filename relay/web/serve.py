@@ -40,11 +40,11 @@ def run_server(
     kind: type[S],
     create_app: Callable[[S], FastAPI],
     port_of: Callable[[S], int],
-    host: str | None = None,
+    host_of: Callable[[S], str] = lambda settings: settings.bind_host,
 ) -> None:
     """Load the settings, set up logging and serve. A missing or invalid setting ends the process with status 2.
 
-    kind: the class of the settings. host: the address to listen on; `bind_host` when None.
+    kind: the class of the settings. host_of: the address to listen on.
     """
     settings = load_or_exit(kind)
     setup_logging(settings, name)
@@ -53,7 +53,7 @@ def run_server(
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 (a sentence for the operator, not a line of the log)
         raise SystemExit(2) from None
-    serve(app, settings, port_of(settings), host)
+    serve(app, settings, port_of(settings), host_of(settings))
 
 
 def serve(app: FastAPI, settings: Settings, port: int, host: str | None = None) -> None:

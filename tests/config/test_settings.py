@@ -20,7 +20,8 @@ from pydantic import SecretStr, ValidationError
 from relay.channels.registry import has_any_credential
 from relay.channels.sms.settings import SIMULATED_PHONE_NUMBER, missing_credentials
 from relay.config.errors import SettingsError
-from relay.config.settings import SIMULATED_DATABASE_URL, load_settings, reachable
+from relay.config.hosts import reachable
+from relay.config.settings import SIMULATED_DATABASE_URL, load_settings
 from relay.config.types import weakness
 from tests.settings import Settings
 
@@ -441,3 +442,30 @@ def test_a_program_with_a_bad_setting_ends_with_status_2_and_the_sentence_alone(
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.5", "::", "relay.example.com"])
+def test_a_console_that_others_can_reach_takes_a_strong_token(tmp_path: Path, host: str) -> None:
+    """In a container it must listen on more than loopback, whether or not there is a public address."""
+    assert "set admin_token" in refusal(tmp_path, config={"admin_bind_host": host})
+    assert "admin_token" in refusal(tmp_path, config={"admin_bind_host": host, "admin_token": "short"})
+    strong = {"admin_bind_host": host, "admin_token": "Yk3-a-long-one-of-the-test-9Qz"}
+    assert load(tmp_path, config=strong).console_is_exposed
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.0.0.2"])
+def test_a_console_on_this_machine_needs_no_token(tmp_path: Path, host: str) -> None:
+    """As before."""
+    assert not load(tmp_path, config={"admin_bind_host": host}).console_is_exposed
+
+
+def test_empty_values_of_the_shipped_config_do_not_hide_the_environment(tmp_path: Path) -> None:
+    """config.json has the keys of the accounts, empty: that means not set, there and in the environment."""
+    shipped = json.loads((ROOT / "config.json").read_text())
+    empty = {key for key, value in shipped.items() if value == ""}
+    assert {"openrouter_api_key", "twilio_account_sid", "twilio_auth_token", "telegram_bot_token"} <= empty
+    assert not empty & load(tmp_path, config=shipped).model_fields_set
+    token = load(tmp_path, config=shipped, TELEGRAM_BOT_TOKEN="1:" + "a" * 35, TWILIO_AUTH_TOKEN="")
+    assert token.model_fields_set - set(shipped) == set()
+    assert "telegram_bot_token" in token.model_fields_set
+    assert "twilio_auth_token" not in token.model_fields_set

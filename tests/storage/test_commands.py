@@ -256,6 +256,33 @@ def test_a_missing_database_is_not_made_by_looking_at_it(tmp_path: Path, command
     assert not (tmp_path / "people.db").exists()
 
 
+def test_backups_in_a_folder_are_named_by_the_time_and_the_oldest_go(cli: CommandRunner) -> None:
+    """Only files with such a name are removed, and only as many as are too many."""
+    folder = cli.folder / "copies"
+    folder.mkdir()
+    others = ("relay-old.db", "relay-20200101-000000.db.gz", "my-relay-20200101-000000.db", "relay-2020-01-01.db")
+    for name in (*others, "relay-20200101-000000.db", "relay-20200102-000000.db"):
+        (folder / name).touch()
+    status, text = cli.run("backup", "copies", "--keep", "2")
+    assert status == 0, text
+    left = {path.name for path in folder.iterdir()} - set(others)
+    made = left - {"relay-20200102-000000.db"}
+    assert len(left) == 2
+    assert len(made) == 1
+    assert f"wrote copies/{made.pop()}" in text
+    assert "removed copies/relay-20200101-000000.db" in text
+    assert set(others) < {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("keep", "said"), [("0", "a number from 1 on"), ("-1", "a number from 1 on"), ("1", "folder")])
+def test_no_backup_is_made_that_cannot_be_kept_as_asked(cli: CommandRunner, keep: str, said: str) -> None:
+    """Keeping none, and keeping some of a single file."""
+    status, text = cli.run("backup", "safe.db", f"--keep={keep}")
+    assert status != 0
+    assert said in text
+    assert not (cli.folder / "safe.db").exists()
+
+
 @pytest.mark.parametrize("command", ["check", "backup safe.db", "export-user sms +1"])
 def test_a_missing_database_is_looked_for_among_those_of_try_out_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
