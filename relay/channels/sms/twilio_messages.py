@@ -30,6 +30,9 @@ SENDER_REFUSED = frozenset({"14102", "21212", "21606", "21659", "21660"})
 """Codes by which a number of ours is refused as the sender."""
 
 MAX_CLOCK_SKEW_SECONDS = 10.0
+MAX_CLOCK_STEP_SECONDS = 86_400.0
+"""How far our clock may have been set back between an attempt and its lookup."""
+
 LOOKUP_PAGE = 100
 BILL_PAGE = 1000
 
@@ -170,9 +173,11 @@ class TwilioMessages:
         return billed
 
     async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
-        """Find the part among the messages to its user: same text, created since the attempt began, not `taken`.
+        """Find the part among the messages to its user: same text, not `taken`, created since the attempt began.
 
-        The list is not filtered by date: its filter is by the date of sending, which a queued message lacks.
+        A part follows those before it, so where the list has one of these it is not older, whatever our clock showed at
+        the attempt: the clock may have been set back since. The list is not filtered by date: its filter is by the date
+        of sending, which a queued message lacks.
         Raises OutcomeUnknown when the list cannot be read.
         """
         values: dict[str, Any] = {"to": self._address(part.user_id)}
@@ -185,6 +190,9 @@ class TwilioMessages:
         except (TwilioException, ValueError, TypeError, AttributeError, KeyError) as error:
             raise OutcomeUnknown("answer", f"the list of messages cannot be understood: {error}") from None
         since = (part.attempted_at or part.created_at) + self._transport.ahead - MAX_CLOCK_SKEW_SECONDS
+        before = [made for sent in page if sent.sid in taken and (made := _made_at(sent)) is not None]
+        if before:
+            since = max(*before, since - MAX_CLOCK_STEP_SECONDS)
         return next(
             (self._receipt(sent, part) for sent in page if sent.sid not in taken and _is_attempt(sent, part, since)),
             None,
@@ -236,8 +244,12 @@ def callback_base(settings: SmsSettings) -> str | None:
     return None if base is None or "_" in (urlsplit(base).hostname or "") else base
 
 
+def _made_at(sent: Any) -> float | None:
+    return sent.date_created.timestamp() if isinstance(sent.date_created, datetime) else None
+
+
 def _is_attempt(sent: Any, part: Part, since: float) -> bool:
-    made = sent.date_created
-    in_time = not isinstance(made, datetime) or made.timestamp() >= since
+    made = _made_at(sent)
+    in_time = made is None or made >= since
     same = str(sent.body or "").endswith(part.text)  # a trial account puts a text of Twilio's before ours
     return in_time and same and str(sent.direction or "").startswith("outbound") and bool(sent.sid)

@@ -420,6 +420,27 @@ async def test_a_clock_that_is_wrong_finds_the_part_all_the_same(
 
 
 @pytest.mark.parametrize(
+    ("made", "before", "found"),
+    [
+        (-60, -90, True),  # accepted after the message before it
+        (-90, -90, True),  # in the same second
+        (-120, -90, False),  # an older message with the same text
+        (-2 * 86_400, -3 * 86_400, False),  # and one of the day before yesterday
+    ],
+)
+async def test_a_clock_that_was_set_back_since_the_attempt_finds_the_part_all_the_same(
+    made: float, before: float, twilio: ScriptedServer, http: httpx.AsyncClient, *, found: bool
+) -> None:
+    """Our time of the attempt is that of the stepped clock then; Twilio's time of the message before is not."""
+    attempt = replace(PART, attempted_at=time.time() - 600)
+    sent = message(date_created=formatdate(time.time() + made, usegmt=True))
+    known = message(sid="SM" + "c" * 32, body="Before", date_created=formatdate(time.time() + before, usegmt=True))
+    service = SmsService(settings_for(twilio.base_url), http, clock=lambda: time.time() - 600)
+    twilio.script.append(replace(listed(sent, known), headers={"Date": formatdate(time.time(), usegmt=True)}))
+    assert (await service.lookup(attempt, {"SM" + "c" * 32}) is not None) is found
+
+
+@pytest.mark.parametrize(
     ("reply", "state", "code"),
     [
         (message(status="delivered"), PartState.DELIVERED, None),
