@@ -73,7 +73,7 @@ from relay.storage.database import Database
 from relay.storage.engine import open_transactions
 from relay.storage.held import discard
 from relay.storage.history import clear_messages
-from relay.storage.schema import in_states, inbound, outbound
+from relay.storage.schema import outbound
 from relay.storage.transactions import Tx
 
 
@@ -128,7 +128,7 @@ class MessagingDatabase(Database):
 
     async def users_waiting(self, platform: Platform) -> list[UserId]:
         """Users whose oldest open message is due and not leased, at most leases.MAX_USERS."""
-        return await self.query(lambda c: leases.users_due(c, inbound, platform, self._transactions.now(c)))
+        return await self.query(lambda c: leases.users_due(c, leases.MESSAGES_DUE, platform, self._transactions.now(c)))
 
     async def claim_next_inbound(self, platform: Platform, user_id: UserId) -> Claim | None:
         """Lease the oldest open message of a user, committed; None when there is none, or it is not due or leased."""
@@ -215,8 +215,8 @@ class MessagingDatabase(Database):
 
     async def users_with_parts(self, platform: Platform, *, unsent: bool = False) -> list[UserId]:
         """Users whose oldest open part is due and not leased, at most leases.MAX_USERS; `unsent`: and was not sent."""
-        head = [in_states(outbound, PartState.PLANNED)] if unsent else []
-        return await self.query(lambda c: leases.users_due(c, outbound, platform, self._transactions.now(c), *head))
+        due = leases.UNSENT_PARTS_DUE if unsent else leases.PARTS_DUE
+        return await self.query(lambda c: leases.users_due(c, due, platform, self._transactions.now(c)))
 
     async def has_open_parts(self, platform: Platform) -> bool:
         """Whether any part of the platform is not finished, due or not."""

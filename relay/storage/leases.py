@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, case, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, Double, Select, Table, bindparam, case, select, update
 
-from relay.core.messages import InboundId, PartId, Platform, UserId
-from relay.storage.schema import inbound, is_open, outbound
+from relay.core.messages import InboundId, PartId, PartState, Platform, UserId
+from relay.storage.schema import in_states, inbound, is_open, outbound
 from relay.storage.transactions import Tx
 
 MAX_USERS = 500
@@ -27,24 +27,6 @@ def is_claimable(row: Any, now: Any) -> Any:
     return ((row.due <= now) | (row.updated_at > now)) & is_free
 
 
-def users_due(
-    connection: Connection, table: Table, platform: Platform, now: float, *conditions: ColumnElement[bool]
-) -> list[UserId]:
-    """Users whose oldest open row of inbox or outbox is claimable and meets the conditions, at most MAX_USERS.
-
-    Ordered by when the row became due or the user was last served, whichever is later: when work stops again and again
-    (an outage, a restart), each start goes on with the next users, not with those whose rows are the oldest.
-    """
-    earlier = table.alias()
-    before = (earlier.c.platform == platform) & (earlier.c.user_id == table.c.user_id) & (earlier.c.id < table.c.id)
-    is_head = ~select(earlier.c.id).where(before, is_open(earlier)).exists()
-    served = _served_at(table)
-    waiting_since = case((served > table.c.due, served), else_=table.c.due)
-    heads = select(table.c.user_id).where(table.c.platform == platform, is_open(table), is_head)
-    due = heads.where(is_claimable(table.c, now), *conditions).order_by(waiting_since, table.c.id).limit(MAX_USERS)
-    return [UserId(user_id) for user_id in connection.execute(due).scalars()]
-
-
 def _served_at(table: Table) -> Any:
     """When the user of a row was last served: the last part that left, or the message before that was finished."""
     last = table.alias()
@@ -55,6 +37,33 @@ def _served_at(table: Table) -> Any:
     before = (last.c.received_at <= table.c.received_at) & (last.c.id < table.c.id)
     finished = select(last.c.updated_at).where(theirs, before)
     return finished.order_by(last.c.received_at.desc()).limit(1).scalar_subquery()
+
+
+def _due(table: Table, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """The statement of `users_due`: heads of inbox or outbox that are claimable and meet the conditions.
+
+    Ordered by when the row became due or the user was last served, whichever is later: when work stops again and again
+    (an outage, a restart), each start goes on with the next users, not with those whose rows are the oldest.
+    """
+    of_platform: BindParameter[Platform] = bindparam("of_platform")
+    earlier = table.alias()
+    before = (earlier.c.platform == of_platform) & (earlier.c.user_id == table.c.user_id) & (earlier.c.id < table.c.id)
+    is_head = ~select(earlier.c.id).where(before, is_open(earlier)).exists()
+    served = _served_at(table)
+    waiting_since = case((served > table.c.due, served), else_=table.c.due)
+    heads = select(table.c.user_id).where(table.c.platform == of_platform, is_open(table), is_head)
+    due = is_claimable(table.c, bindparam("moment", type_=Double))
+    return heads.where(due, *conditions).order_by(waiting_since, table.c.id).limit(MAX_USERS)
+
+
+MESSAGES_DUE = _due(inbound)
+PARTS_DUE = _due(outbound)
+UNSENT_PARTS_DUE = _due(outbound, in_states(outbound, PartState.PLANNED))
+
+
+def users_due(connection: Connection, due: Select[Any], platform: Platform, now: float) -> list[UserId]:
+    """Users whose oldest open row is due by one of the statements above, at most MAX_USERS, longest waiting first."""
+    return [UserId(user_id) for user_id in connection.scalars(due, {"of_platform": platform, "moment": now})]
 
 
 def has_open(connection: Connection, table: Table, platform: Platform) -> bool:
