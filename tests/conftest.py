@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import shutil
@@ -16,8 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, create_engine
 
-from relay.storage.engine import open_transactions
-from relay.storage.schema import metadata
+from tests.databases import empty, migrated, share_compiled_statements, sqlite_in
 from tests.ports import Ports
 from tests.running_postgresql import Postgresql, running_postgresql
 from tests.settings import Settings
@@ -72,6 +70,8 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
 
+
+share_compiled_statements()
 
 PORT_KEYS = tuple(key for key in Settings.model_fields if key.endswith("_port"))
 
@@ -133,24 +133,6 @@ def wait_for_health() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty database file; copying it is a hundred times quicker than migrating."""
-    path = tmp_path_factory.mktemp("template") / "empty.db"
-    migrated(f"sqlite:///{path}")
-    return path
-
-
-def migrated(url: str) -> str:
-    async def migrate() -> None:
-        transactions = open_transactions(url, 60)
-        await transactions.prepare()
-        transactions.close()
-
-    asyncio.run(migrate())
-    return url
-
-
-@pytest.fixture(scope="session")
 def postgresql() -> Iterator[Postgresql]:
     """One for all tests that only need databases on it."""
     with running_postgresql() as server:
@@ -166,18 +148,11 @@ def sweeper(postgresql: Postgresql) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
-    shutil.copy(sqlite_template, tmp_path / "messages.db")
-    return f"sqlite:///{tmp_path / 'messages.db'}"
+def sqlite_url(tmp_path: Path) -> str:
+    return sqlite_in(tmp_path)
 
 
 @pytest.fixture
 def postgresql_url(sweeper: Engine) -> str:
     empty(sweeper)
     return sweeper.url.render_as_string(hide_password=False)
-
-
-def empty(engine: Engine) -> None:
-    with engine.connect() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(table.delete())

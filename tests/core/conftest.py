@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
-from tests.conftest import empty, migrated
 from tests.core.harness import FakeClock, NewRelay, RelayHarness
+from tests.databases import empty, migrated
 from tests.running_postgresql import Postgresql
 
 _OWN_CLOCK = (

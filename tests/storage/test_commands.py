@@ -27,6 +27,7 @@ from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, R
 from relay.storage import commands
 from relay.storage.maintenance import PRUNED_AT_ONCE, next_rows
 from relay.storage.revisions import alembic_config, revisions
+from tests.databases import sqlite_in
 from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +75,7 @@ class CommandRunner:
 
     def fill(self) -> None:
         """Two people; both asked something and were answered, one part each."""
+        sqlite_in(self.folder, self.file.name)
         asyncio.run(self._fill())
 
     async def _fill(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,7 +18,7 @@ from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import Claim, Decision, Part, PartState, Receipt, UserId, UserState
-from tests.conftest import empty
+from tests.databases import empty, sqlite_in
 from tests.storage.fixtures import (
     ANSWER,
     PAST_LEASE,
@@ -200,11 +199,10 @@ async def _live(url: str, story: Story) -> None:
 @example(story=[*ANSWERED, ("deliver", 0, 2), ("deliver", 0, 6), ("accept", 0, 0), ("move", 0, 1)])
 @example(story=[("write_by_hand", 0, 0), ("claim_part", 0, 0), ("deliver", 0, 0), ("accept", 0, 2)])
 @given(story=STORIES)
-def test_counters_equal_a_recount_on_sqlite(sqlite_template: Path, story: Story) -> None:
+def test_counters_equal_a_recount_on_sqlite(story: Story) -> None:
     """A random story of verbs, stale ones among them."""
     with TemporaryDirectory() as folder:
-        shutil.copy(sqlite_template, Path(folder) / "scenario.db")
-        asyncio.run(_live(f"sqlite:///{folder}/scenario.db", story))
+        asyncio.run(_live(sqlite_in(Path(folder)), story))
 
 
 @settings(max_examples=15)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from relay.core.messages import Claim, Decision, Kind, Part, PartState, Receipt,
 from relay.storage import queries
 from relay.storage.executors import GroupCommit
 from relay.storage.schema import conversations, delivery_events, inbound, outbound
-from tests.conftest import empty
+from tests.databases import empty, sqlite_in
 from tests.storage.fixtures import (
     ANN,
     ANSWER,
@@ -213,11 +214,12 @@ async def _filled(opener: Opener, url: str, size: int, *, analyze: bool) -> Mess
 
 @pytest.mark.parametrize("analyze", [False, True], ids=["no statistics", "fresh statistics"])
 async def test_sqlite_takes_as_many_steps_with_many_finished_rows(
-    sqlite_url: str, opener: Opener, *, analyze: bool
+    tmp_path: Path, opener: Opener, *, analyze: bool
 ) -> None:
     """Steps of the virtual machine, verb by verb; no plan reads a large table or an index by the platform alone."""
-    few, _ = await _work_of_the_verbs(await _filled(opener, f"{sqlite_url}.few", FEW, analyze=analyze))
-    many, plans = await _work_of_the_verbs(await _filled(opener, sqlite_url, MANY, analyze=analyze))
+    few_url, many_url = sqlite_in(tmp_path, "few.db"), sqlite_in(tmp_path, "many.db")
+    few, _ = await _work_of_the_verbs(await _filled(opener, few_url, FEW, analyze=analyze))
+    many, plans = await _work_of_the_verbs(await _filled(opener, many_url, MANY, analyze=analyze))
     assert _grown(few, many, 20) == {}
     small = ("SCAN counters", "SCAN notes", "SCAN CONSTANT")
     scans = [plan for plan in plans if plan.startswith("SCAN") and not plan.startswith(small)]

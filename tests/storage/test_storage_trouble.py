@@ -25,6 +25,7 @@ from relay.storage.database import REFUSAL_SECONDS
 from relay.storage.engine import open_transactions
 from relay.storage.schema import inbound
 from tests.conftest import ROOT
+from tests.databases import sqlite_in
 from tests.storage.fixtures import (
     ANN,
     ANSWER,
@@ -172,7 +173,7 @@ async def test_a_deleted_file_takes_no_message(sqlite_url: str, opener: Opener) 
 
 @pytest.mark.parametrize("backup", ["migrated", "empty"])
 async def test_another_file_in_its_place_is_used_from_then_on(
-    sqlite_url: str, sqlite_template: Path, opener: Opener, tmp_path: Path, backup: str
+    sqlite_url: str, opener: Opener, tmp_path: Path, backup: str
 ) -> None:
     """Also one that has no tables yet: it is migrated first, by the next writer."""
     db = await opener(sqlite_url)
@@ -180,7 +181,7 @@ async def test_another_file_in_its_place_is_used_from_then_on(
     for name in ("messages.db", "messages.db-wal", "messages.db-shm"):
         (tmp_path / name).rename(tmp_path / f"old-{name}")
     if backup == "migrated":
-        shutil.copy(sqlite_template, _path(sqlite_url))
+        sqlite_in(tmp_path)
     else:
         _path(sqlite_url).touch()
     assert await db.store_inbound(message(external_id="SM-1"), "") is not None
@@ -230,7 +231,7 @@ async def test_what_cannot_be_opened_is_tried_again_until_it_can(tmp_path: Path,
     assert await db.store_inbound(message(), "") is not None
 
 
-async def test_a_read_only_file_says_so(sqlite_template: Path, tmp_path: Path) -> None:
+async def test_a_read_only_file_says_so(tmp_path: Path) -> None:
     """As a system user who may not write: reading works, storing is refused, nothing is half done."""
     if os.geteuid() != 0:
         pytest.skip("needs to become somebody else")
@@ -238,9 +239,9 @@ async def test_a_read_only_file_says_so(sqlite_template: Path, tmp_path: Path) -
     folder.mkdir()
     folder.chmod(0o755)  # whatever the umask is, which the programs set
     try:
-        shutil.copy(sqlite_template, folder / "messages.db")
+        url = sqlite_in(folder)
         (folder / "messages.db").chmod(0o444)
-        result = _in_a_process(f"sqlite:///{folder}/messages.db", user=65534)
+        result = _in_a_process(url, user=65534)
     finally:
         shutil.rmtree(folder)
     assert result.startswith("cannot prepare: the database file")

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from relay.web.access import PUBLIC
 from relay.web.app import build_app
 from tests.console.running import silent_ports
+from tests.databases import sqlite_in
 from tests.repository.route_walk import SERVERS, make_app, routes_of
 from tests.settings import Settings
 from tests.web.test_web import nothing_to_open
@@ -108,7 +109,7 @@ async def test_a_client_that_leaves_is_no_error_on_any_route(
 ) -> None:
     """All verbs of all routes of all servers: either the body is not read at all, or the client is counted as gone."""
     ports = frozenset(silent_ports().items())
-    app = make_app(server, ports | {("database_url", f"sqlite:///{tmp_path / 'messaging.db'}")})
+    app = make_app(server, ports | {("database_url", sqlite_in(tmp_path))})
     async with app.router.lifespan_context(app):
         for route in routes_of(server):
             if route.path == "/sim/events":

@@ -18,6 +18,7 @@ from sms_server import create_app
 from tests.channels.harness import model_reply, running_app
 from tests.channels.scripted_server import PATIENCE, Request, ScriptedServer, listening
 from tests.channels.sms.scripted_twilio import scripted_twilio
+from tests.databases import sqlite_in
 from tests.settings import Settings
 
 PERSON = "+12345678900"
@@ -77,7 +78,9 @@ async def running_sms_server(folder: Path, **changes: Any) -> AsyncIterator[SmsH
     database = folder / "messages.db"
     model_server = ScriptedServer(model_reply("Hello from the model."))
     async with listening(scripted_twilio()) as twilio, listening(model_server) as model:
-        simulated = Settings(llm_server_url=model.base_url, database_url=f"sqlite:///{database}").for_simulator()
+        simulated = Settings(
+            llm_server_url=model.base_url, database_url=sqlite_in(folder, database.name)
+        ).for_simulator()
         settings = simulated.model_copy(
             update={"twilio_api_base_url": twilio.base_url, "sms_part_seconds": 0.0, **changes}
         )

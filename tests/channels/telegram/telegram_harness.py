@@ -17,6 +17,7 @@ from telegram_server import SECRET_HEADER, create_app
 from tests.channels.harness import model_reply, running_app
 from tests.channels.scripted_server import PATIENCE, ScriptedServer, Step, listening
 from tests.channels.telegram.scripted_bot_api import TOKEN, ScriptedBotApi
+from tests.databases import sqlite_in
 from tests.settings import Settings
 
 
@@ -68,7 +69,7 @@ async def running_telegram_server(
             "telegram_bot_token": TOKEN,
             "telegram_api_base_url": api.base_url,
             "llm_server_url": model.base_url,
-            "database_url": f"sqlite:///{folder / 'messages.db'}",
+            "database_url": sqlite_in(folder),
             **changes,
         }
         settings = Settings(**values)

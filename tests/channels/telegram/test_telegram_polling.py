@@ -27,6 +27,7 @@ from relay.storage import listings
 from telegram_service import ALLOWED_UPDATES, TelegramService
 from tests.channels.scripted_server import CUT, Reply, listening
 from tests.channels.telegram.scripted_bot_api import BOT_ID, TOKEN, ScriptedBotApi, ok, private, refused
+from tests.databases import sqlite_in
 from tests.settings import Settings
 
 NOW = 1_790_000_000.0
@@ -167,7 +168,7 @@ class Scene:
 async def scene_in(folder: Path) -> AsyncIterator[Scene]:
     async with listening(ScriptedBotApi()) as api, open_http_client() as client:
         settings = Settings(
-            telegram_bot_token=TOKEN, telegram_api_base_url=api.base_url, database_url=f"sqlite:///{folder / 'db'}"
+            telegram_bot_token=TOKEN, telegram_api_base_url=api.base_url, database_url=sqlite_in(folder)
         )
         database = open_database(settings, "telegram_server")
         await database.start()
