@@ -25,8 +25,13 @@ def product(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     running.close()
 
 
-def bubble_texts(page: Page, phone: str, direction: str = "out") -> list[str]:
-    return page.locator(f"#{phone}-log .bubble[data-direction={direction}]").all_inner_texts()
+def show_new_person(page: Page, product: RunningProduct, name: str) -> Phone:
+    """Show the phones of a person of this test alone, who has written nothing yet."""
+    phone = Phone(product, "telegram", name)
+    page.goto(product.url("simulator"))
+    page.locator("[data-testid=person]", has_text=name).click()
+    expect(page.locator("[data-testid=person][aria-pressed=true]")).to_contain_text(name)
+    return phone
 
 
 def test_clicking_through_registration_and_an_answer_by_text_message(page: Page, product: RunningProduct) -> None:
@@ -50,7 +55,7 @@ def test_clicking_through_registration_and_an_answer_by_text_message(page: Page,
 
 def test_a_formatted_answer_is_rendered_in_the_telegram_chat(page: Page, product: RunningProduct) -> None:
     """Start the bot, ask for something long, and see code and bold text instead of Markdown's marks."""
-    page.goto(product.url("simulator"))
+    show_new_person(page, product, "Cleo")
     answers = page.locator("#telegram-log .bubble[data-direction=out]")
     page.fill("#telegram-input", "/start")
     page.press("#telegram-input", "Enter")
@@ -58,14 +63,13 @@ def test_a_formatted_answer_is_rendered_in_the_telegram_chat(page: Page, product
     page.fill("#telegram-input", "Tell me something long")
     page.press("#telegram-input", "Enter")
     expect(page.locator("#telegram-log .bubble[data-direction=out] pre").first).to_be_visible()
-    assert "**" not in "".join(bubble_texts(page, "telegram"))
+    assert "**" not in "".join(answers.all_inner_texts())
 
 
 def test_an_answer_is_watched_while_it_grows_and_stopped(page: Page, product: RunningProduct) -> None:
     """What was written when Stop is pressed stays, marked; the conversation goes on."""
-    page.goto(product.url("simulator"))
+    show_new_person(page, product, "Dora")
     answers = page.locator("#telegram-log .bubble[data-direction=out]")
-    before = answers.count()
     page.fill("#telegram-input", "Tell me something long")
     page.press("#telegram-input", "Enter")
     draft = page.get_by_test_id("draft")
@@ -75,25 +79,24 @@ def test_an_answer_is_watched_while_it_grows_and_stopped(page: Page, product: Ru
         "text => document.querySelector('[data-testid=draft]')?.innerText.length > text.length", arg=first
     )
     draft.get_by_role("button", name="Stop").click()
-    expect(answers).to_have_count(before + 1)
+    expect(answers).to_have_count(1)
     expect(answers.last).to_contain_text("stopped here")
     answers.last.get_by_role("button", name="Continue").click()
-    expect(answers).to_have_count(before + 2)
+    expect(answers).to_have_count(2)
     expect(answers.last.get_by_role("button", name="Shorter")).to_be_visible()
-    answers.nth(before).get_by_role("button", name="Continue").click()
+    answers.first.get_by_role("button", name="Continue").click()
     expect(page.locator("#notice")).to_contain_text("too old to change")
     answers.last.get_by_role("button", name="Again").click()
     expect(answers.last).to_have_attribute("data-edited", "true")
-    expect(answers).to_have_count(before + 2)
+    expect(answers).to_have_count(2)
 
 
 def test_an_answer_grows_in_a_group_where_its_person_stops_and_continues_it(
     page: Page, product: RunningProduct
 ) -> None:
     """It stays one message, which has Stop while it grows and Continue when it was stopped."""
-    page.goto(product.url("simulator"))
-    person = product.sim("GET", "people")["people"][0]["chat_id"]
-    product.sim("POST", "groups", json={"title": "Chess club", "members": [person]})
+    member = show_new_person(page, product, "Emil")
+    product.sim("POST", "groups", json={"title": "Chess club", "members": [int(member.address)]})
     page.select_option("#telegram-chat", label="Chess club")
     answers = page.locator("#telegram-log .bubble[data-direction=out]")
     page.fill("#telegram-input", f"@{BOT_USERNAME} Tell me something long")
@@ -107,9 +110,12 @@ def test_an_answer_grows_in_a_group_where_its_person_stops_and_continues_it(
 
 
 def test_the_console_shows_the_person_the_servers_and_the_conversation(page: Page, product: RunningProduct) -> None:
-    """What the two tests above left behind is found in the console, readable on a phone as well."""
+    """Name and words of a person who registered by text are found there, readable on a phone as well."""
+    phone = Phone(product, "sms", "Flora")
+    phone.ask("name=Flora")
+    phone.ask("How do I connect an AI?")
     page.goto(product.url("admin_server"))
-    page.locator("a[href*='platform=sms']", has_text="Ada").first.click()
+    page.locator("a[href*='platform=sms']", has_text="Flora").first.click()
     expect(page.get_by_text("How do I connect an AI?").first).to_be_visible()
     page.set_viewport_size({"width": 390, "height": 800})
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -149,17 +155,16 @@ def test_a_person_is_taken_over_and_given_back_while_the_phone_watches(page: Pag
 
 def test_a_fault_shows_what_it_struck(page: Page, product: RunningProduct) -> None:
     """Its button stays pressed until it has struck; the relay tries again, and the list has both."""
-    page.goto(product.url("simulator"))
+    show_new_person(page, product, "Gil")
     page.click("#open-faults")
     fault = page.locator("#fault-choices button[data-label='Telegram: Bad gateway (502)']")
     fault.click()
     expect(fault).to_have_attribute("aria-pressed", "true")
     page.locator("#faults-dialog [data-close]").click()
     answers = page.locator("#telegram-log .bubble[data-direction=out]")
-    before = answers.count()
     page.fill("#telegram-input", "What can you do?")
     page.press("#telegram-input", "Enter")
-    expect(answers).to_have_count(before + 1)
+    expect(answers).to_have_count(1)
     page.click("#open-faults")
     expect(page.get_by_test_id("strikes")).to_contain_text("Telegram answered 502 to sendMessage")
     expect(page.get_by_test_id("strikes")).to_contain_text("tried again after")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ import uvicorn
 
 from admin_server import create_app
 from messaging_database import MessagingDatabase, open_database
+from tests.databases import sqlite_in
 from tests.ports import Ports
 from tests.settings import Settings
 
+ROOT = Path(__file__).resolve().parents[2]
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
@@ -79,10 +83,11 @@ async def nothing(_: MessagingDatabase) -> None:
 
 
 async def settings_after(story: Story, folder: Path, **changes: Any) -> Settings:
-    """Settings for a database in which a story happened; told once and then copied, for migrations take their time."""
+    """Settings for a database in which a story happened; told once and then copied."""
     settings = settings_for(folder, **changes)
     file = folder / "messaging.db"
     if story not in _database_files:
+        sqlite_in(folder, file.name)
         async with opened(settings) as database:
             await story(database)
         _database_files[story] = file.read_bytes()
@@ -111,3 +116,18 @@ async def opened(settings: Settings) -> AsyncIterator[MessagingDatabase]:
         yield database
     finally:
         await database.stop()
+
+
+@contextmanager
+def console_process(folder: Path, environ: Mapping[str, str], **changes: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The console as a process of its own, with database and log in this folder; killed at the end if it still runs."""
+    settings = {**environ, "DATABASE_URL": settings_for(folder).database_url, **changes}
+    command = [sys.executable, "admin_server.py"]
+    with (
+        (folder / "console.log").open("wb") as log,
+        subprocess.Popen(command, cwd=ROOT, env=settings, stderr=log) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
