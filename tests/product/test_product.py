@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from tests.product.running_product import Phone, RunningProduct
+from tests.product.running_product import SERVERS, Phone, RunningProduct
 from tests.product.scripted_model import ScriptedModel, echo
 
 pytestmark = pytest.mark.processes
@@ -257,13 +260,18 @@ def test_an_operator_sends_by_hand_and_clears_a_history(product: RunningProduct)
         assert again["removed"] == 0
 
 
-def test_everything_stops_cleanly_and_remembers_every_user_after_a_new_start(product: RunningProduct) -> None:
-    """SIGTERM to the launcher ends it with status 0 and no child left; the next start remembers the people."""
-    iris = Phone(product, "sms", "Iris")
-    iris.ask("name=Iris")
-    children = [product.process(server) for server in ("llm_server", "sms_server", "telegram_server", "simulator")]
-    assert product.stop() == 0
-    assert not any(child.is_running() for child in children)
+def test_everything_ends_with_its_launcher_and_remembers_every_user(product: RunningProduct) -> None:
+    """After kill -9 no server is left, their ports are free and the people known; SIGTERM ends all with status 0."""
+    Phone(product, "sms", "Iris").ask("name=Iris")
+    servers = [product.process(server) for server in SERVERS]
+    product.launcher.kill()
+    product.launcher.wait(60)
+    assert psutil.wait_procs(servers, timeout=60)[1] == []
     product.start()
     status = product.call("GET", product.url("sms_server") + "/sms/status", params={"limit": 500})
     assert "Iris" in {user["name"] for user in status["users"]}
+    servers = [product.process(server) for server in SERVERS]
+    assert product.stop() == 0
+    assert not any(server.is_running() for server in servers)
+    with closing(sqlite3.connect(product.folder / "product.db")) as database:
+        assert database.execute("SELECT count(*) FROM users WHERE name = 'Iris'").fetchone() == (1,)
