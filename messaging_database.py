@@ -49,7 +49,6 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
-from relay.core.person_requests import AI_ANSWERS, PERSON_ANSWERS
 from relay.core.records import SentReply, UsageToday
 from relay.storage import (
     audit,
@@ -81,7 +80,7 @@ class MessagingDatabase(Database):
     """The verbs of the message path. `owner` is the stable name under which this process holds leases."""
 
     takeover_notices = ("", "")
-    """What a user is told when a person takes over, and when the AI answers again; empty: nothing."""
+    """Keys of what a user is told when a person takes over, and when the AI answers again; empty: nothing."""
 
     # -- storing -------------------------------------------------------------------------------------------------------
 
@@ -506,7 +505,7 @@ def open_database(
         transactions, owner=settings.owner_of(server), lease_seconds=settings.lease_seconds, clock=clock
     )
     if settings.takeover_notices:
-        database.takeover_notices = (PERSON_ANSWERS, AI_ANSWERS)
+        database.takeover_notices = ("person-answers", "ai-answers")
     return database
 
 

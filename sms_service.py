@@ -308,7 +308,7 @@ class SmsService:
             text += texts.cut(language)
         return plan_within(text, note, settings.sms_max_segments, settings.sms_max_parts, MESSAGE_LIMIT)
 
-    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (a text message has no such sign)
+    def typing(self, message: InboundMessage, language: str = ENGLISH) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (a text message has no such sign)
         return nullcontext()
 
     async def wait_for_rate_limit(self, part: Part) -> None:

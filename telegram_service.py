@@ -292,11 +292,12 @@ class TelegramService:
     def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
         """Cut and format a whole reply into messages of Telegram and files; the style is a JSON list of entities."""
         settings = self._settings
-        return plan_with_files(markdown, settings.telegram_max_parts, settings.telegram_code_file_chars, language)
+        parts = plan_with_files(markdown, settings.telegram_max_parts, settings.telegram_code_file_chars, language)
+        return [replace(part, language=language) for part in parts]
 
-    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[Progress]:
+    def typing(self, message: InboundMessage, language: str = ENGLISH) -> AbstractAsyncContextManager[Progress]:
         """Show that an answer is being written, and where possible the answer itself; never raises."""
-        return self._streaming.shown(message)
+        return self._streaming.shown(message, language)
 
     async def wait_for_rate_limit(self, part: Part) -> None:
         """Wait until this chat's own limits allow a message, then for its slot among all chats.

@@ -87,7 +87,7 @@ class Asking:
         calls = self._metrics.model_calls
         try:
             with self._waiting():
-                async with self._channel.typing(claim.message) as shown:
+                async with self._channel.typing(claim.message, question.decision.language) as shown:
                     progress = shown or Progress()
                     self._begin(claim, progress)
                     choice = chosen_model(user, self._settings)

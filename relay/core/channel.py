@@ -84,10 +84,11 @@ class Channel(Protocol):
         """
         ...
 
-    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[Progress | None]:
+    def typing(self, message: InboundMessage, language: str = ENGLISH) -> AbstractAsyncContextManager[Progress | None]:
         """Show a typing indicator where this message was written while the context lasts; never raises.
 
         It returns the Progress that shows the answer as it grows, or None where only whole answers are shown.
+        language: of our own words about it, such as on a button.
         """
         ...
 

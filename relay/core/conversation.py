@@ -171,7 +171,7 @@ class Conversation:
             return await self._give_up(claim, f"was claimed {crashes} times without an end", language)
         exchanges, is_billed = self._settings.history_exchanges, self._channel.is_billed
         context = await self._inbox.load_context(claim, exchanges, MAX_MERGED, spending=is_billed)
-        if (by_operator := await self._takeover.of_operator(claim.message)) is not None:
+        if (by_operator := await self._takeover.of_operator(claim.message, context.user)) is not None:
             return await self._forward(claim, *by_operator)
         claim, decision, context = await self._decided(claim, context)
         user = context.user

@@ -319,6 +319,7 @@ class PlannedPart:
     segments is what the part will be billed as (SMS); 1 elsewhere. rest, of the last part, is the end of the reply that
     was left out, and that the user may ask for. file_name: the text is sent as a file of this name. buttons: the
     channel's names of the buttons below it, with commas. media: URLs of pictures that the provider sends with it.
+    language: of what the channel shows with it in our own words, such as on buttons; None: nothing, or in English.
     """
 
     text: str
@@ -329,6 +330,7 @@ class PlannedPart:
     file_name: str | None = None
     buttons: str | None = None
     media: tuple[str, ...] = ()
+    language: str | None = None
 
 
 class Origin(StrEnum):
@@ -390,7 +392,8 @@ class Part:
     withdrawn is True when the user opted out after it was planned: it must not be sent.
     sender is our address that it is sent from, None for the usual one.
     replaces is the provider's id of a message of ours that becomes this part, or is removed by a part without text.
-    stopped is True when the user ended the answer before its end. file_name, buttons, media: as in PlannedPart.
+    stopped is True when the user ended the answer before its end. file_name, buttons, media, language: as in
+    PlannedPart.
     """
 
     id: PartId
@@ -416,6 +419,7 @@ class Part:
     file_name: str | None = None
     buttons: str | None = None
     media: tuple[str, ...] = ()
+    language: str | None = None
     reply_id: str = ""
 
     @property

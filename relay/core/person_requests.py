@@ -5,12 +5,11 @@ from __future__ import annotations
 import unicodedata
 from datetime import datetime
 
-from relay.core.messages import InboundMessage, User
+from babel.dates import format_datetime
 
-UNKNOWN = "I do not know that."
-PERSON_ANSWERS = "A person answers you now."
-AI_ANSWERS = "The AI answers you again."
-HOW_TO_REPLY = "Reply to this message to answer them, or with /back to let the AI go on."
+from relay.core.messages import InboundMessage, User
+from relay.texts.sentences import localize
+
 _MAX_QUOTED = 300
 _ACCENTS = frozenset(map(chr, range(0x300, 0x370)))
 _PHRASES = (
@@ -45,27 +44,18 @@ def asks_for_person(text: str) -> bool:
     return _folded(text) in _WORDS
 
 
-def away_until(back_at: datetime | None) -> str:
+def away_until(back_at: datetime | None, language: str) -> str:
     """The answer to a request for a person outside business hours."""
-    when = f" They are back on {back_at:%A} at {back_at:%H:%M}." if back_at else ""
-    return f"No person is here right now.{when} I have left them a note, and go on answering you."
+    if back_at is None:
+        return localize("nobody-there", language)
+    day = format_datetime(back_at, "cccc", locale=language)
+    return localize("nobody-there-until", language, day=day, time=f"{back_at:%H:%M}")
 
 
-def sent_on(name: str) -> str:
-    return f"Sent to {name}. The AI is silent there."
-
-
-def not_sent(name: str, why: str) -> str:
-    return f"Not sent to {name}: {why}."
-
-
-def handed_back(name: str) -> str:
-    return f"The AI answers {name} again."
-
-
-def who_waits(message: InboundMessage, user: User | None, *, can_reply: bool = False) -> str:
+def who_waits(message: InboundMessage, user: User | None, language: str, *, can_reply: bool = False) -> str:
     """What an operator is told about a message that is left to a person. can_reply: by replying to this notice."""
     name = f"{user.name}, " if user is not None and user.name else ""
     quoted = message.text if len(message.text) <= _MAX_QUOTED else f"{message.text[:_MAX_QUOTED]}..."
-    text = f"Waits for you: {name}{message.platform} {message.user_id}\n\n{quoted}"
-    return f"{text}\n\n{HOW_TO_REPLY}" if can_reply else text
+    waits = localize("operator-waits", language, who=f"{name}{message.platform} {message.user_id}")
+    text = f"{waits}\n\n{quoted}"
+    return f"{text}\n\n{localize('operator-how-to-reply', language)}" if can_reply else text

@@ -28,6 +28,7 @@ from relay.core.messages import (
 )
 from relay.core.prompt import NO_ANSWER
 from relay.core.store import Store
+from relay.core.user_language import language_of
 from relay.texts.sentences import localize
 
 _HAND_BACK = frozenset(("/back", "/ai"))
@@ -72,21 +73,24 @@ class Takeover:
     def decision(self, decision: Decision) -> Decision:
         """Leave the user to a person; outside business hours reply when operators are back, and the AI goes on."""
         if not self._settings.operators:
-            return replace(decision, prompt=None, reply=texts.UNKNOWN)
+            return replace(decision, prompt=None, reply=localize("unknown-answer", decision.language))
         now = datetime.fromtimestamp(self._clock(), ZoneInfo(self._settings.timezone))
         if weekly_times.is_open(self._settings.business_hours, now):
             reply = localize("handed-over", decision.language)
             return replace(decision, prompt=None, reply=reply, left_for_seconds=self.seconds)
-        reply = texts.away_until(weekly_times.opens_at(self._settings.business_hours, now))
+        back_at = weekly_times.opens_at(self._settings.business_hours, now)
+        reply = texts.away_until(back_at, decision.language)
         return replace(decision, prompt=None, reply=reply)
 
     async def notify(self, message: InboundMessage, user: User | None) -> None:
         """Plan a notice to every operator about a message that is left to a person, committed."""
         for operator in self._settings.operators:
-            platform, _, address = operator.partition(":")
-            text = texts.who_waits(message, user, can_reply=Platform(platform) in self._channels.with_replies)
+            name, _, number = operator.partition(":")
+            platform, address = Platform(name), UserId(number)
+            language = language_of(await self._store.find_user(platform, address), None)
+            text = texts.who_waits(message, user, language, can_reply=platform in self._channels.with_replies)
             about = (message.platform, message.user_id)
-            await self._store.notify_operator(Platform(platform), UserId(address), [PlannedPart(text, text)], about)
+            await self._store.notify_operator(platform, address, [PlannedPart(text, text)], about)
 
     async def after_failure(self, message: InboundMessage) -> None:
         """Leave the user to a person when the last questions all failed, and notify the operators, committed."""
@@ -97,7 +101,9 @@ class Takeover:
             await self._store.take_over(platform, user_id, self.seconds)
             await self.notify(message, await self._store.find_user(platform, user_id))
 
-    async def of_operator(self, message: InboundMessage) -> tuple[Decision, Forward | None] | None:
+    async def of_operator(
+        self, message: InboundMessage, operator: User | None
+    ) -> tuple[Decision, Forward | None] | None:
         """The reply of an operator to a notice: what they read, and what is forwarded; None for other messages."""
         replied = message.options.get(REPLIES_TO)
         is_operator = f"{message.platform}:{message.user_id}" in self._settings.operators
@@ -107,13 +113,19 @@ class Takeover:
         if about is None:
             return None
         user = await self._store.find_user(*about)
-        name = (user.name if user else None) or about[1]
+        name, language = (user.name if user else None) or about[1], language_of(operator, message)
         if message.text.strip().lower() in _HAND_BACK:
-            return Decision(reply=texts.handed_back(name)), Forward(*about, (), takeover_seconds=None)
+            reply = localize("operator-handed-back", language, name=name)
+            return Decision(reply=reply, language=language), Forward(*about, (), takeover_seconds=None)
         if user is None or user.state in SILENT_STATES:
-            return Decision(reply=texts.not_sent(name, "they cannot be reached now")), None
+            return _not_sent(name, localize("operator-unreachable", language), language), None
         try:
             parts = self._channels.plan(about[0], message.text)
         except ValueError as error:
-            return Decision(reply=texts.not_sent(name, str(error))), None
-        return Decision(reply=texts.sent_on(name)), Forward(*about, tuple(parts), takeover_seconds=self.seconds)
+            return _not_sent(name, str(error), language), None
+        reply = localize("operator-sent", language, name=name)
+        return Decision(reply=reply, language=language), Forward(*about, tuple(parts), takeover_seconds=self.seconds)
+
+
+def _not_sent(name: str, why: str, language: str) -> Decision:
+    return Decision(reply=localize("operator-not-sent", language, name=name, why=why), language=language)

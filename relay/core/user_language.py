@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from relay.core.messages import LANGUAGE, InboundMessage, User
 from relay.texts.languages import choose_language
+from relay.texts.sentences import localize
 
 
 def chosen_language(user: User | None) -> str | None:
@@ -21,3 +22,8 @@ def language_of(user: User | None, message: InboundMessage | None, region: str |
     text = message.text if message and not message.text.startswith("/") else ""
     code = (message.language if message else None) or (user.language if user else None)
     return choose_language(text, code=code, region=region)
+
+
+def localized_for(user: User, key: str) -> str:
+    """A sentence of ours in the language of a user who has not just written."""
+    return localize(key, language_of(user, None))

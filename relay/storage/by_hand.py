@@ -27,7 +27,10 @@ def send_by_hand(
     takeover_seconds: float | None = None,
     notice: str = "",
 ) -> ReplyId:
-    """Plan an operator's message; with `takeover_seconds` its writer takes over from the AI, with a notice if any."""
+    """Plan an operator's message; with `takeover_seconds` its writer takes over from the AI.
+
+    notice: the key of what the user is told of that; nothing when empty.
+    """
     touch_user(tx, platform, user_id)
     tx.locked_user(platform, user_id)
     if takeover_seconds is not None:
@@ -38,7 +41,7 @@ def send_by_hand(
 
 
 def forward(tx: Tx, what: Forward, taken_over: str = "", handed_back: str = "") -> None:
-    """Do to a user what an operator's message asks for; the texts are notices to the user."""
+    """Do to a user what an operator's message asks for; the others are the keys of notices to the user."""
     if what.parts:
         how: dict[str, Any] = {"takeover_seconds": what.takeover_seconds, "notice": taken_over}
         send_by_hand(tx, what.platform, what.user_id, what.parts, **how)

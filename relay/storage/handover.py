@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import Row, select, update
 
 from relay.core.messages import Kind, Origin, Outcome, PlannedPart, Platform, UserId
+from relay.core.user_language import localized_for
 from relay.storage.history import add_message
 from relay.storage.parts import cancel_parts
 from relay.storage.planning import plan_notice, plan_parts
+from relay.storage.queries import user_of
 from relay.storage.schema import inbound, is_open, outbound, users
 from relay.storage.transactions import Tx, of_user
 
@@ -21,7 +23,7 @@ from relay.storage.transactions import Tx, of_user
 def take_over(tx: Tx, platform: Platform, user_id: UserId, seconds: float, notice: str = "") -> bool:
     """Let a person answer for the next `seconds`, again from now on if one does already; False for an unknown user.
 
-    notice: what the user is told unless a person answers already; nothing when empty.
+    notice: the key of what the user is told unless a person answers already; nothing when empty.
     """
     if tx.run(select(users.c.user_id).where(of_user(users, platform, user_id))).first() is None:
         return False
@@ -34,7 +36,7 @@ def take_over(tx: Tx, platform: Platform, user_id: UserId, seconds: float, notic
     tx.run(update(users).where(of_user(users, platform, user_id)).values(**changes))
     cancel_parts(tx, of_user(outbound, platform, user_id) & (outbound.c.origin == Origin.ANSWER), "a person took over")
     if notice and not _is_with_person(row, tx.now):
-        plan_notice(tx, platform, user_id, [PlannedPart(notice, notice)])
+        _notify(tx, row, notice)
     return True
 
 
@@ -55,15 +57,20 @@ def _leave_open_messages(tx: Tx, platform: Platform, user_id: UserId) -> None:
 
 
 def hand_back(tx: Tx, platform: Platform, user_id: UserId, notice: str = "") -> bool:
-    """Let the AI answer again, with a notice to the user if one is given; False when it did already."""
+    """Let the AI answer again, with a notice to the user if its key is given; False when it did already."""
     row = tx.locked_user(platform, user_id)
     if row is None or row.human_until is None:
         return False
     changes: dict[str, Any] = {"human_since": None, "human_until": None, "updated_at": tx.now}
     tx.run(update(users).where(of_user(users, platform, user_id)).values(**changes))
     if notice and _is_with_person(row, tx.now):
-        plan_notice(tx, platform, user_id, [PlannedPart(notice, notice)])
+        _notify(tx, row, notice)
     return _is_with_person(row, tx.now)
+
+
+def _notify(tx: Tx, row: Row[Any], key: str) -> None:
+    text = localized_for(user_of(row), key)
+    plan_notice(tx, Platform(row.platform), UserId(row.user_id), [PlannedPart(text, text)])
 
 
 def _is_with_person(row: Row[Any], now: float) -> bool:

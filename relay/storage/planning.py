@@ -137,7 +137,8 @@ def _new_rows(
         "updated_at": tx.now,
         **_UNCLAIMED,
     }
-    removals = [PlannedPart("", "") for _ in replaces[len(parts) :]]
+    removal = PlannedPart("", "", language=parts[0].language if parts else None)
+    removals = [removal for _ in replaces[len(parts) :]]
     rows: list[dict[str, Any]] = [
         {**common, **as_columns(outbound, part), "part_id": uuid.uuid4().hex, "number": n, "source": part.history_text}
         for n, part in enumerate((*parts, *removals), 1)

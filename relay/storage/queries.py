@@ -129,10 +129,11 @@ def plain(row: Any, *names: str) -> dict[str, Any]:
 
 def find_user(connection: Connection, platform: Platform, user_id: UserId) -> User | None:
     row = connection.execute(_USER, user_parameters(platform, user_id)).first()
-    return _user(row) if row else None
+    return user_of(row) if row else None
 
 
-def _user(row: Row[Any]) -> User:
+def user_of(row: Row[Any]) -> User:
+    """A row of `users` as a user."""
     return User(**{field.name: getattr(row, field.name) for field in fields(User)} | {"state": UserState(row.state)})
 
 

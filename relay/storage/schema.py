@@ -185,6 +185,7 @@ outbound = Table(
     Column("stopped", Boolean),  # the answer was ended by its user
     Column("file_name", Text),  # the text is sent as a file
     Column("buttons", Text),  # the channel's names of those below it
+    Column("language", Text),  # of what stands on them
     Column("error_code", Text),
     Column("error", Text),
     Column("due", Double, nullable=False),

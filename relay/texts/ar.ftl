@@ -17,6 +17,11 @@ given-up = عذرًا، لم أستطع الرد على رسالتك الأخي�
 perhaps-lost = ربما لم تصلك رسالتي الأخيرة كاملة. إن نقص شيء فاسألني مرة أخرى.
 stopped-here = توقفت هنا؛ اكتب «تابع» فأكمل
 handed-over = أبلغت أحد الموظفين، وسيرد عليك هنا.
+nobody-there = لا يوجد موظف الآن. تركت لهم ملاحظة وأواصل الرد عليك.
+nobody-there-until = لا يوجد موظف الآن. يعودون: { $day } { $time }. تركت لهم ملاحظة وأواصل الرد عليك.
+unknown-answer = لا أعرف ذلك.
+person-answers = يرد عليك الآن أحد الموظفين.
+ai-answers = يرد عليك الذكاء الاصطناعي من جديد.
 looks-like-a-machine = يبدو أن جهازين يتراسلان، لذلك سأتوقف عن الرد قليلًا. إن كنت شخصًا فاكتب لاحقًا.
 private = هذا رقم خاص فلا أستطيع الرد. اطلب من صاحبه إضافتك.
 
@@ -46,6 +51,15 @@ name-reserved = عذرًا، { $name } كلمة محجوزة ولا تصلح ا�
 
 language-set = تم: سأكتب لك بالعربية من الآن.
 language-automatic = تم: سأكتب من الآن باللغة التي تستخدمها.
+
+## Operators
+
+operator-sent = أُرسلت إلى { $name }. الذكاء الاصطناعي صامت هناك.
+operator-not-sent = لم تُرسل إلى { $name }: { $why }.
+operator-unreachable = لا يمكن الوصول إليه الآن
+operator-handed-back = الذكاء الاصطناعي يرد على { $name } من جديد.
+operator-waits = بانتظارك: { $who }
+operator-how-to-reply = أجب عن هذه الرسالة للرد عليه، أو أجب بـ { LTR("/back") } ليواصل الذكاء الاصطناعي.
 
 ## SMS
 
@@ -116,6 +130,14 @@ telegram-cut = كان الجواب أطول، وحُذف الباقي.
 telegram-empty-answer = كان الجواب فارغًا.
 telegram-languages = أكتب لك **بالعربية**. للغة أخرى أرسل { LTR("/language") } ورمزها، مثل { LTR("/language en") }:
 telegram-language-automatic = اللغة التي تستخدمها
+telegram-press-stop = إيقاف
+telegram-press-continue = متابعة
+telegram-press-again = مرة أخرى
+telegram-press-shorter = أقصر
+telegram-press-longer = أطول
+telegram-press-forget = حذف كل شيء
+telegram-press-keep = إلغاء
+telegram-part-of-above = (صار هذا جزءًا من الجواب أعلاه.)
 telegram-button-gone = لم يعد هذا الزر يعمل.
 telegram-button-old = هذا الجواب أقدم من أن يُغيَّر. اسألني مرة أخرى فأجيب من جديد.
 telegram-button-of-others = لا يستخدم هذه الأزرار إلا من سأل.

@@ -15,6 +15,11 @@ given-up = Es tut mir leid, ich konnte Ihre letzte Nachricht nicht beantworten. 
 perhaps-lost = Meine letzte Nachricht kam vielleicht nicht vollständig an. Wenn etwas fehlt, fragen Sie bitte noch einmal.
 stopped-here = hier angehalten; schreiben Sie „weiter“, und ich mache weiter
 handed-over = Ich habe jemanden verständigt. Sie bekommen hier Antwort von einem Menschen.
+nobody-there = Gerade ist kein Mensch hier. Ich habe eine Notiz hinterlassen und antworte Ihnen weiter.
+nobody-there-until = Gerade ist kein Mensch hier. Wieder da: { $day }, { $time } Uhr. Ich habe eine Notiz hinterlassen und antworte Ihnen weiter.
+unknown-answer = Das weiß ich nicht.
+person-answers = Jetzt antwortet Ihnen ein Mensch.
+ai-answers = Jetzt antwortet Ihnen wieder die KI.
 looks-like-a-machine = Hier scheinen zwei Automaten miteinander zu reden, darum antworte ich eine Weile nicht mehr. Wenn Sie ein Mensch sind, schreiben Sie bitte später noch einmal.
 private = Das ist ein privater Anschluss, darum kann ich nicht antworten. Bitten Sie den Inhaber, Sie aufzunehmen.
 
@@ -44,6 +49,15 @@ name-reserved = { $name } hat hier leider eine besondere Bedeutung und kann kein
 
 language-set = Erledigt: Ab jetzt schreibe ich Ihnen auf Deutsch.
 language-automatic = Erledigt: Ab jetzt schreibe ich in der Sprache, die Sie verwenden.
+
+## Operators
+
+operator-sent = An { $name } gesendet. Die KI schweigt dort.
+operator-not-sent = Nicht an { $name } gesendet: { $why }.
+operator-unreachable = derzeit nicht erreichbar
+operator-handed-back = Die KI antwortet { $name } wieder.
+operator-waits = Wartet auf Sie: { $who }
+operator-how-to-reply = Antworten Sie auf diese Nachricht, um zu schreiben, oder mit /back, damit die KI weitermacht.
 
 ## SMS
 
@@ -111,6 +125,14 @@ telegram-cut = Die Antwort war länger; der Rest wurde weggelassen.
 telegram-empty-answer = Die Antwort war leer.
 telegram-languages = Ich schreibe Ihnen auf **Deutsch**. Für eine andere Sprache senden Sie /language und ihr Kürzel, zum Beispiel /language en:
 telegram-language-automatic = die Sprache, die Sie verwenden
+telegram-press-stop = Stopp
+telegram-press-continue = Weiter
+telegram-press-again = Noch einmal
+telegram-press-shorter = Kürzer
+telegram-press-longer = Länger
+telegram-press-forget = Alles löschen
+telegram-press-keep = Abbrechen
+telegram-part-of-above = (Das gehört jetzt zur Antwort darüber.)
 telegram-button-gone = Diese Schaltfläche bewirkt nichts mehr.
 telegram-button-old = Diese Antwort ist zu alt, um sie zu ändern. Fragen Sie noch einmal, dann antworte ich neu.
 telegram-button-of-others = Diese Schaltflächen kann nur benutzen, wer gefragt hat.

@@ -18,6 +18,11 @@ given-up = I am sorry, I could not answer your last message. Please send it agai
 perhaps-lost = My last message may not have reached you whole. If something is missing, please ask me again.
 stopped-here = stopped here; write "continue" and I go on
 handed-over = I have told a person. They will answer you here.
+nobody-there = No person is here right now. I have left them a note, and go on answering you.
+nobody-there-until = No person is here right now. They are back on { $day } at { $time }. I have left them a note, and go on answering you.
+unknown-answer = I do not know that.
+person-answers = A person answers you now.
+ai-answers = The AI answers you again.
 looks-like-a-machine = This looks like two machines talking to each other, so I will stop answering for a while. If you are a person, please write again later.
 private = This is a private line, so I cannot answer. Please ask its owner to add you.
 
@@ -47,6 +52,15 @@ name-reserved = Sorry, { $name } has a special meaning here, so it cannot be a n
 
 language-set = Done: from now on I write to you in English.
 language-automatic = Done: from now on I write in the language that you use.
+
+## Operators
+
+operator-sent = Sent to { $name }. The AI is silent there.
+operator-not-sent = Not sent to { $name }: { $why }.
+operator-unreachable = they cannot be reached now
+operator-handed-back = The AI answers { $name } again.
+operator-waits = Waits for you: { $who }
+operator-how-to-reply = Reply to this message to answer them, or with /back to let the AI go on.
 
 ## SMS. What one segment holds is in docs/SMS_SETUP_GUIDE.md; no sentence asks for a keyword but STOP, and START after it
 
@@ -114,6 +128,14 @@ telegram-cut = The answer was longer; the rest was cut.
 telegram-empty-answer = There was nothing in the answer.
 telegram-languages = I write to you in **English**. For another language send /language and its code, for example /language de:
 telegram-language-automatic = the language that you use
+telegram-press-stop = Stop
+telegram-press-continue = Continue
+telegram-press-again = Again
+telegram-press-shorter = Shorter
+telegram-press-longer = Longer
+telegram-press-forget = Delete everything
+telegram-press-keep = Cancel
+telegram-part-of-above = (This is part of the answer above now.)
 telegram-button-gone = That button does nothing any more.
 telegram-button-old = That answer is too old to change. Ask me again, and I answer anew.
 telegram-button-of-others = Only the person who asked can use these buttons.

@@ -15,6 +15,11 @@ given-up = Lo siento, no pude contestar a tu mensaje anterior. Vuelve a enviarlo
 perhaps-lost = Puede que mi mensaje anterior no te llegase completo. Si falta algo, vuelve a preguntarme.
 stopped-here = me detuve aquí; escribe «continúa» y sigo
 handed-over = He avisado a una persona. Te va a contestar por este medio.
+nobody-there = Ahora no hay ninguna persona. Les he dejado una nota y te sigo contestando yo.
+nobody-there-until = Ahora no hay ninguna persona. Vuelven: { $day }, { $time }. Les he dejado una nota y te sigo contestando yo.
+unknown-answer = Eso no lo sé.
+person-answers = Ahora te contesta una persona.
+ai-answers = Ahora te contesta otra vez la IA.
 looks-like-a-machine = Parece que se escriben dos programas, por eso dejo de contestar un rato. Si eres una persona, vuelve a escribir luego.
 private = Esto es privado, por eso no puedo contestar. Pide al titular que te agregue.
 
@@ -44,6 +49,15 @@ name-reserved = { $name } tiene un significado especial y por eso no puede ser u
 
 language-set = Hecho: desde ahora te escribo en español.
 language-automatic = Hecho: desde ahora escribo en la lengua que uses.
+
+## Operators
+
+operator-sent = Enviado a { $name }. La IA se queda callada en ese chat.
+operator-not-sent = No enviado a { $name }: { $why }.
+operator-unreachable = ahora no es posible contactar
+operator-handed-back = La IA contesta otra vez a { $name }.
+operator-waits = Te espera: { $who }
+operator-how-to-reply = Responde a este mensaje para contestar, o con /back para que siga la IA.
 
 ## SMS
 
@@ -111,6 +125,14 @@ telegram-cut = La respuesta era más larga; el resto se ha cortado.
 telegram-empty-answer = La respuesta estaba vacía.
 telegram-languages = Te escribo en **español**. Para otro idioma envía /language y su código, por ejemplo /language en:
 telegram-language-automatic = el idioma que uses
+telegram-press-stop = Parar
+telegram-press-continue = Continuar
+telegram-press-again = Otra vez
+telegram-press-shorter = Más corta
+telegram-press-longer = Más larga
+telegram-press-forget = Borrar todo
+telegram-press-keep = Cancelar
+telegram-part-of-above = (Ahora forma parte de la respuesta de arriba.)
 telegram-button-gone = Ese botón ya no hace nada.
 telegram-button-old = Esa respuesta es demasiado antigua para cambiarla. Pregúntame otra vez y contesto de nuevo.
 telegram-button-of-others = Solo quien preguntó puede usar estos botones.

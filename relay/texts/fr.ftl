@@ -15,6 +15,11 @@ given-up = Désolé, je n'ai pas pu répondre à votre dernier message. Veuillez
 perhaps-lost = Il se peut que mon dernier message ne soit pas arrivé en entier. S'il manque quelque chose, redemandez-moi.
 stopped-here = arrêté ici ; écrivez « continue » et je continue
 handed-over = J'ai prévenu une personne. Elle vous répondra ici.
+nobody-there = Personne n'est là pour le moment. J'ai laissé une note et je continue de vous répondre.
+nobody-there-until = Personne n'est là pour le moment. De retour : { $day }, { $time }. J'ai laissé une note et je continue de vous répondre.
+unknown-answer = Je ne le sais pas.
+person-answers = Une personne vous répond maintenant.
+ai-answers = L'IA vous répond de nouveau.
 looks-like-a-machine = On dirait deux machines qui se parlent, j'arrête donc de répondre un moment. Si vous êtes une personne, écrivez-moi plus tard.
 private = Cette ligne est privée, je ne peux donc pas répondre. Demandez à son titulaire de vous ajouter.
 
@@ -44,6 +49,15 @@ name-reserved = { $name } a ici un sens particulier et ne peut pas servir de nom
 
 language-set = C'est fait : désormais je vous écris en français.
 language-automatic = C'est fait : désormais j'écris dans la langue que vous utilisez.
+
+## Operators
+
+operator-sent = Envoyé à { $name }. L'IA s'y tait.
+operator-not-sent = Non envoyé à { $name } : { $why }.
+operator-unreachable = injoignable pour le moment
+operator-handed-back = L'IA répond de nouveau à { $name }.
+operator-waits = Attend votre réponse : { $who }
+operator-how-to-reply = Répondez à ce message pour lui écrire, ou par /back pour que l'IA continue.
 
 ## SMS
 
@@ -111,6 +125,14 @@ telegram-cut = La réponse était plus longue ; le reste a été coupé.
 telegram-empty-answer = La réponse était vide.
 telegram-languages = Je vous écris en **français**. Pour une autre langue, envoyez /language et son code, par exemple /language en :
 telegram-language-automatic = la langue que vous utilisez
+telegram-press-stop = Arrêter
+telegram-press-continue = Continuer
+telegram-press-again = Encore
+telegram-press-shorter = Plus court
+telegram-press-longer = Plus long
+telegram-press-forget = Tout supprimer
+telegram-press-keep = Annuler
+telegram-part-of-above = (Ceci fait maintenant partie de la réponse ci-dessus.)
 telegram-button-gone = Ce bouton ne fait plus rien.
 telegram-button-old = Cette réponse est trop ancienne pour être modifiée. Redemandez-moi, et je réponds à nouveau.
 telegram-button-of-others = Seule la personne qui a demandé peut utiliser ces boutons.

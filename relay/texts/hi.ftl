@@ -15,6 +15,11 @@ given-up = क्षमा करें, आपके पिछले संद�
 perhaps-lost = मेरा पिछला संदेश शायद पूरा नहीं पहुँचा। कुछ छूटा हो तो फिर पूछें।
 stopped-here = यहाँ रोका गया; "जारी रखो" लिखें तो आगे लिखूँगा
 handed-over = मैंने एक व्यक्ति को बता दिया है। वे आपको यहीं उत्तर देंगे।
+nobody-there = अभी यहाँ कोई व्यक्ति नहीं है। मैंने सूचना छोड़ दी है और आगे भी उत्तर दूँगा।
+nobody-there-until = अभी यहाँ कोई व्यक्ति नहीं है। वापसी: { $day }, { $time }. मैंने सूचना छोड़ दी है और आगे भी उत्तर दूँगा।
+unknown-answer = यह मुझे नहीं पता।
+person-answers = अब एक व्यक्ति आपको उत्तर देगा।
+ai-answers = अब फिर AI आपको उत्तर देगा।
 looks-like-a-machine = लगता है दो मशीनें बात कर रही हैं, इसलिए कुछ देर उत्तर नहीं दूँगा। आप इंसान हैं तो बाद में लिखें।
 private = यह निजी नंबर है, इसलिए उत्तर नहीं दे सकता। इसके मालिक से कहें कि आपको जोड़ें।
 
@@ -44,6 +49,15 @@ name-reserved = { $name } का यहाँ विशेष अर्थ ह�
 
 language-set = ठीक है: अब से हिन्दी में लिखूँगा।
 language-automatic = ठीक है: अब से आपकी भाषा में लिखूँगा।
+
+## Operators
+
+operator-sent = { $name } को भेजा गया। वहाँ AI चुप है।
+operator-not-sent = { $name } को नहीं भेजा गया: { $why }.
+operator-unreachable = अभी संपर्क नहीं हो सकता
+operator-handed-back = AI फिर { $name } को उत्तर देगा।
+operator-waits = आपकी प्रतीक्षा में: { $who }
+operator-how-to-reply = उत्तर देने के लिए इस संदेश का जवाब दें, या AI को जारी रखने के लिए जवाब में /back भेजें।
 
 ## SMS
 
@@ -111,6 +125,14 @@ telegram-cut = उत्तर लंबा था; बाकी काट द�
 telegram-empty-answer = उत्तर खाली था।
 telegram-languages = मैं **हिन्दी** में लिखता हूँ। दूसरी भाषा के लिए /language और उसका कोड भेजें, जैसे /language en:
 telegram-language-automatic = वह भाषा जिसमें आप लिखते हैं
+telegram-press-stop = रोकें
+telegram-press-continue = जारी रखें
+telegram-press-again = फिर से
+telegram-press-shorter = छोटा
+telegram-press-longer = लंबा
+telegram-press-forget = सब मिटाएँ
+telegram-press-keep = रद्द करें
+telegram-part-of-above = (यह अब ऊपर के उत्तर का हिस्सा है।)
 telegram-button-gone = यह बटन अब काम नहीं करता।
 telegram-button-old = यह उत्तर बदलने के लिए बहुत पुराना है। फिर पूछें, मैं नया उत्तर दूँगा।
 telegram-button-of-others = ये बटन केवल पूछने वाला ही दबा सकता है।

@@ -15,6 +15,11 @@ given-up = Desculpe, a sua mensagem anterior ficou sem resposta. Envie de novo m
 perhaps-lost = Talvez a minha mensagem anterior tenha chegado incompleta. Se faltar algo, pergunte de novo.
 stopped-here = parei aqui; escreva “continue” e eu sigo
 handed-over = Avisei uma pessoa. Ela vai responder por aqui.
+nobody-there = Agora ninguém pode atender. Deixei um recado e sigo respondendo por aqui.
+nobody-there-until = Agora ninguém pode atender. De volta: { $day }, { $time }. Deixei um recado e sigo respondendo por aqui.
+unknown-answer = Isso eu desconheço.
+person-answers = Agora uma pessoa responde a você.
+ai-answers = Agora a IA responde de novo.
 looks-like-a-machine = Parece conversa entre dois programas, por isso paro de responder por um tempo. Se é uma pessoa, escreva mais tarde.
 private = Este contato é particular, por isso deixo de responder. Fale com o dono para ser adicionado.
 
@@ -44,6 +49,15 @@ name-reserved = Desculpe, { $name } tem um significado especial aqui. Escolha ou
 
 language-set = Pronto: a partir de agora escrevo em português.
 language-automatic = Pronto: a partir de agora escrevo no idioma que usar.
+
+## Operators
+
+operator-sent = Enviado para { $name }. A IA fica calada nesse chat.
+operator-not-sent = Sem envio para { $name }: { $why }.
+operator-unreachable = agora sem contato possível
+operator-handed-back = A IA responde de novo a { $name }.
+operator-waits = Espera por você: { $who }
+operator-how-to-reply = Responda a esta mensagem para escrever, ou com /back para a IA seguir.
 
 ## SMS
 
@@ -111,6 +125,14 @@ telegram-cut = A resposta era mais longa; o resto foi cortado.
 telegram-empty-answer = A resposta estava vazia.
 telegram-languages = Escrevo em **português**. Para outro idioma, envie /language e o código, por exemplo /language en:
 telegram-language-automatic = o idioma que você usar
+telegram-press-stop = Parar
+telegram-press-continue = Continuar
+telegram-press-again = De novo
+telegram-press-shorter = Mais curta
+telegram-press-longer = Mais longa
+telegram-press-forget = Apagar tudo
+telegram-press-keep = Cancelar
+telegram-part-of-above = (Isto agora faz parte da resposta acima.)
 telegram-button-gone = Esse botão não faz mais nada.
 telegram-button-old = Essa resposta é antiga demais para mudar. Pergunte de novo e eu respondo outra vez.
 telegram-button-of-others = Só quem perguntou pode usar estes botões.

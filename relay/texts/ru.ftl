@@ -17,6 +17,11 @@ given-up = К сожалению, не удалось ответить на ва
 perhaps-lost = Моё последнее сообщение могло дойти не полностью. Если чего-то не хватает, спросите ещё раз.
 stopped-here = здесь остановлено; напишите «дальше», и я продолжу
 handed-over = Я позвал человека. Он ответит вам здесь.
+nobody-there = Сейчас здесь никого нет. Я оставил заметку и продолжаю отвечать сам.
+nobody-there-until = Сейчас здесь никого нет. Снова на месте: { $day }, { $time }. Я оставил заметку и продолжаю отвечать сам.
+unknown-answer = Этого я не знаю.
+person-answers = Теперь вам отвечает человек.
+ai-answers = Теперь вам снова отвечает ИИ.
 looks-like-a-machine = Похоже, переписываются две машины, поэтому я на время перестану отвечать. Если вы человек, напишите позже.
 private = Это частный номер, поэтому я не могу ответить. Попросите владельца добавить вас.
 
@@ -46,6 +51,15 @@ name-reserved = { $name } — служебное слово, оно не мож�
 
 language-set = Готово: теперь я пишу вам по-русски.
 language-automatic = Готово: теперь я пишу на вашем языке.
+
+## Operators
+
+operator-sent = Отправлено: { $name }. ИИ там молчит.
+operator-not-sent = Не отправлено ({ $name }): { $why }.
+operator-unreachable = сейчас нет связи
+operator-handed-back = ИИ снова отвечает: { $name }.
+operator-waits = Ждёт вас: { $who }
+operator-how-to-reply = Ответьте на это сообщение, чтобы написать, или отправьте в ответ /back, чтобы продолжил ИИ.
 
 ## SMS
 
@@ -115,6 +129,14 @@ telegram-cut = Ответ был длиннее; остальное опущен
 telegram-empty-answer = Ответ оказался пустым.
 telegram-languages = Я пишу вам **по-русски**. Другой язык — /language и его код, например /language en:
 telegram-language-automatic = язык, на котором пишете вы
+telegram-press-stop = Стоп
+telegram-press-continue = Продолжить
+telegram-press-again = Ещё раз
+telegram-press-shorter = Короче
+telegram-press-longer = Подробнее
+telegram-press-forget = Удалить всё
+telegram-press-keep = Отмена
+telegram-part-of-above = (Теперь это часть ответа выше.)
 telegram-button-gone = Эта кнопка больше не действует.
 telegram-button-old = Этот ответ слишком старый, его не изменить. Спросите ещё раз, и я отвечу заново.
 telegram-button-of-others = Эти кнопки доступны только тому, кто спросил.

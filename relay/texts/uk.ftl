@@ -16,6 +16,11 @@ given-up = На жаль, не вдалося відповісти на ваше
 perhaps-lost = Моє останнє повідомлення могло надійти не повністю. Якщо чогось бракує, запитайте ще раз.
 stopped-here = тут зупинено; напишіть «далі», і я продовжу
 handed-over = Людину повідомлено. Вона відповість вам тут.
+nobody-there = Зараз тут нікого немає. Я залишив нотатку й відповідаю далі сам.
+nobody-there-until = Зараз тут нікого немає. Знову на місці: { $day }, { $time }. Я залишив нотатку й відповідаю далі сам.
+unknown-answer = Цього я не знаю.
+person-answers = Тепер вам відповідає людина.
+ai-answers = Тепер вам знову відповідає ШІ.
 looks-like-a-machine = Схоже, листуються дві машини, тому я на деякий час перестану відповідати. Якщо ви людина, напишіть пізніше.
 private = Це приватний номер, тому я не можу відповісти. Попросіть власника додати вас.
 
@@ -45,6 +50,15 @@ name-reserved = { $name } — службове слово, воно не мож�
 
 language-set = Готово: тепер я пишу вам українською.
 language-automatic = Готово: тепер я пишу вашою мовою.
+
+## Operators
+
+operator-sent = Надіслано: { $name }. ШІ там мовчить.
+operator-not-sent = Не надіслано ({ $name }): { $why }.
+operator-unreachable = зараз немає зв'язку
+operator-handed-back = ШІ знову відповідає: { $name }.
+operator-waits = Чекає на вас: { $who }
+operator-how-to-reply = Відповідайте на це повідомлення, щоб написати, або надішліть у відповідь /back, щоб продовжив ШІ.
 
 ## SMS
 
@@ -114,6 +128,14 @@ telegram-cut = Відповідь була довшою; решту пропущ
 telegram-empty-answer = Відповідь виявилася порожньою.
 telegram-languages = Я пишу вам **українською**. Інша мова — /language та її код, наприклад /language en:
 telegram-language-automatic = мова, якою пишете ви
+telegram-press-stop = Стоп
+telegram-press-continue = Продовжити
+telegram-press-again = Ще раз
+telegram-press-shorter = Коротше
+telegram-press-longer = Докладніше
+telegram-press-forget = Видалити все
+telegram-press-keep = Скасувати
+telegram-part-of-above = (Тепер це частина відповіді вище.)
 telegram-button-gone = Ця кнопка більше не діє.
 telegram-button-old = Ця відповідь застара, її не змінити. Запитайте ще раз, і я відповім знову.
 telegram-button-of-others = Ці кнопки доступні лише тому, хто запитав.

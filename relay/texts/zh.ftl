@@ -15,6 +15,11 @@ given-up = 很抱歉，您上一条消息未能回答。请稍后再发一次。
 perhaps-lost = 我上一条消息可能没有完整送达。如有缺失，请再问我一次。
 stopped-here = 已在此停止；发送“继续”，我会接着写
 handed-over = 我已通知工作人员，他们会在这里回复您。
+nobody-there = 现在没有工作人员在。我已留言，并继续为您解答。
+nobody-there-until = 现在没有工作人员在，将于{ $day } { $time }回来。我已留言，并继续为您解答。
+unknown-answer = 这个我不知道。
+person-answers = 现在由工作人员回复您。
+ai-answers = 现在又由 AI 回复您。
 looks-like-a-machine = 这像是两台机器在对话，所以我暂时停止回复。如果您是真人，请稍后再发。
 private = 这是私人号码，我无法回答。请联系号主添加您。
 
@@ -44,6 +49,15 @@ name-reserved = 抱歉，{ $name } 在这里有特殊含义，不能用作名字
 
 language-set = 好的：从现在起我用中文写。
 language-automatic = 好的：从现在起我用您使用的语言写。
+
+## Operators
+
+operator-sent = 已发送给 { $name }。AI 在那里保持沉默。
+operator-not-sent = 未发送给 { $name }：{ $why }。
+operator-unreachable = 现在联系不上
+operator-handed-back = AI 重新回复 { $name }。
+operator-waits = 等待您：{ $who }
+operator-how-to-reply = 回复此消息即可答复对方；回复 /back 则由 AI 继续。
 
 ## SMS
 
@@ -110,6 +124,14 @@ telegram-cut = 回答更长，其余部分已省略。
 telegram-empty-answer = 回答是空的。
 telegram-languages = 我用**中文**写。其他语言请发 /language 和代码，例如 /language en：
 telegram-language-automatic = 您使用的语言
+telegram-press-stop = 停止
+telegram-press-continue = 继续
+telegram-press-again = 重答
+telegram-press-shorter = 简短些
+telegram-press-longer = 详细些
+telegram-press-forget = 全部删除
+telegram-press-keep = 取消
+telegram-part-of-above = （此内容现已并入上面的回答。）
 telegram-button-gone = 该按钮已失效。
 telegram-button-old = 该回答太旧，无法更改。请再问一次，我会重新回答。
 telegram-button-of-others = 只有提问者可以使用这些按钮。

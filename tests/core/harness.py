@@ -201,7 +201,7 @@ class ScriptedChannel:
         return [PlannedPart(text, text) for text in markdown.split("|")]
 
     @asynccontextmanager
-    async def typing(self, message: InboundMessage) -> AsyncIterator[None]:
+    async def typing(self, message: InboundMessage, language: str = ENGLISH) -> AsyncIterator[None]:
         self.typing_for.append(message.user_id)
         yield
 

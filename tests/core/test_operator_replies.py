@@ -126,7 +126,7 @@ async def test_outside_business_hours_the_ai_goes_on(new_relay: NewRelay) -> Non
     await relay.idle()
     await relay.advance(5)
     assert relay.channel.to(ANN)[1:] == [
-        texts.away_until(datetime(1970, 1, 13, 9, 0, tzinfo=UTC)),
+        texts.away_until(datetime(1970, 1, 13, 9, 0, tzinfo=UTC), "en"),
         "re: when do you open?",
     ]
     assert "They are back on Tuesday at 09:00." in relay.channel.to(ANN)[1]
@@ -143,7 +143,7 @@ async def test_within_business_hours_the_user_is_left_to_a_person(new_relay: New
 
 @pytest.mark.parametrize(
     ("operators", "answer"),
-    [((f"sms:{CAT}",), HANDED_OVER), ((), texts.UNKNOWN)],
+    [((f"sms:{CAT}",), HANDED_OVER), ((), localize("unknown-answer", "en"))],
     ids=["operators", "no operators"],
 )
 async def test_what_the_documents_do_not_answer_is_left_to_a_person(
@@ -185,7 +185,7 @@ async def test_a_user_whose_questions_fail_is_left_to_a_person(new_relay: NewRel
 
 async def test_the_user_is_told_in_both_directions_if_the_setting_says_so(relay: RelayHarness) -> None:
     """Once each, and not in the prompt of the model."""
-    relay.database.takeover_notices = (texts.PERSON_ANSWERS, texts.AI_ANSWERS)
+    relay.database.takeover_notices = notices = ("person-answers", "ai-answers")
     await relay.receive("hello")
     await relay.idle()
     for _ in range(2):
@@ -194,7 +194,7 @@ async def test_the_user_is_told_in_both_directions_if_the_setting_says_so(relay:
     for _ in range(2):
         await relay.database.hand_back(relay.platform, ANN, "login 1")
     await relay.advance(5)
-    assert relay.channel.to(ANN) == ["re: hello", texts.PERSON_ANSWERS, texts.AI_ANSWERS]
+    assert relay.channel.to(ANN) == ["re: hello", *(localize(key, "en") for key in notices)]
     await relay.receive("again")
     await relay.idle()
     assert relay.model.prompts[-1] == ["hello", "re: hello", "again"]
@@ -221,3 +221,27 @@ async def test_a_reply_reaches_a_user_who_has_moved(new_relay: NewRelay) -> None
     await relay.database.move_user(SMS, ANN, UserId("ann-2"))
     await reply(relay, "found you", told)
     assert relay.channel.to(UserId("ann-2")) == ["found you"]
+
+
+async def test_users_and_operators_are_told_in_their_own_language(relay: RelayHarness) -> None:
+    """That of their profile, for people who have not just written; the day of the return as well."""
+    relay.database.takeover_notices = ("person-answers", "ai-answers")
+    await relay.receive("hello", language="de")
+    await relay.idle()
+    await relay.database.take_over(relay.platform, ANN, 3600, "login 1")
+    await relay.advance(5)
+    assert relay.channel.to(ANN)[-1] == "Jetzt antwortet Ihnen ein Mensch."
+    assert "mardi" in texts.away_until(datetime(1970, 1, 13, 9, 0, tzinfo=UTC), "fr")
+    assert texts.away_until(None, "fr") == localize("nobody-there", "fr")
+
+
+async def test_an_operator_reads_notices_in_their_language(new_relay: NewRelay) -> None:
+    """And what became of a reply; the message of the user is quoted as it is."""
+    relay = await new_relay(**BY_CAT)
+    await relay.receive("hallo", from_=CAT, language="de")
+    await relay.receive("name=Ann", "human")
+    await relay.idle()
+    await relay.advance(5)
+    told = f"Wartet auf Sie: Ann, sms {ANN}\n\nhuman"
+    await reply(relay, "/back", await notice_id(relay, told))
+    assert relay.channel.to(CAT)[-2:] == [told, "Die KI antwortet Ann wieder."]

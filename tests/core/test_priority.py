@@ -11,6 +11,7 @@ import pytest
 
 from relay.core.messages import Decision, InboundMessage, User, UserId
 from relay.core.priority import MAX_STEPS, MAX_STEPS_WHILE_STORING, Priority
+from relay.texts import ENGLISH
 from tests.core.harness import BOB, NewRelay, ScriptedChannel
 
 MANY = 3 * MAX_STEPS
@@ -179,7 +180,7 @@ class HangingChannel(ScriptedChannel):
         return replace(decision, resolve=resolve) if message.text == self.hangs == "rights" else decision
 
     @asynccontextmanager
-    async def typing(self, message: InboundMessage) -> AsyncIterator[None]:
+    async def typing(self, message: InboundMessage, language: str = ENGLISH) -> AsyncIterator[None]:  # noqa: ARG002 (no words of ours)
         yield
         if message.text == self.hangs == "draft":
             await self._hang()

@@ -88,7 +88,7 @@ class FileChannel:
         return [PlannedPart(f"{markdown} {half}", f"{markdown} {half}") for half in ("a", "b")]
 
     @asynccontextmanager
-    async def typing(self, message: InboundMessage) -> AsyncIterator[None]:
+    async def typing(self, message: InboundMessage, language: str = ENGLISH) -> AsyncIterator[None]:
         yield
 
     async def wait_for_rate_limit(self, part: Part) -> None:

@@ -37,6 +37,7 @@ VALUES |= {
     "command": "what",
     "usd": "0.0001",
 }
+VALUES |= {"who": "Anna, sms +12025550100", "why": "it is empty", "day": "Wednesday", "time": "09:00"}
 VALUES |= {"codes": ", ".join(LANGUAGES), "hello": "Hello, **Anna**!", "introduction": "This is a machine."}
 
 

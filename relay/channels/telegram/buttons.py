@@ -40,25 +40,26 @@ FORGET_SECONDS: Final = 3600.0
 _PROMPTS: Final = {AGAIN: texts.ASK_AGAIN, SHORTER: texts.ASK_SHORTER, LONGER: texts.ASK_LONGER}
 
 
-def _keyboard(names: Sequence[str], version: str = "") -> dict[str, Any]:
+def _keyboard(names: Sequence[str], language: str, version: str = "") -> dict[str, Any]:
     """A row of buttons; version: of what is shown above them, so that a press of an earlier one is recognised."""
-    row = [{"text": texts.BUTTONS[name], "callback_data": f"{name}:{version}" if version else name} for name in names]
+    row = [
+        {
+            "text": localize(texts.BUTTONS[name], language),
+            "callback_data": f"{name}:{version}" if version else name,
+        }
+        for name in names
+    ]
     return {"reply_markup": {"inline_keyboard": [row]}}
-
-
-def growing_keyboard() -> dict[str, Any]:
-    """Below an answer while it is written."""
-    return _keyboard([STOP])
 
 
 def keyboard_of(part: Part) -> dict[str, Any]:
     """Below the last message of an answer; empty elsewhere."""
-    version = part.id[:VERSION_CHARS]
+    version, language = part.id[:VERSION_CHARS], part.language or ENGLISH
     if part.buttons:
-        return _keyboard(part.buttons.split(","), version)
+        return _keyboard(part.buttons.split(","), language, version)
     if part.origin is not Origin.ANSWER or part.number != part.count:
         return {}
-    return _keyboard((CONTINUE, AGAIN) if part.stopped else (AGAIN, SHORTER, LONGER), version)
+    return _keyboard((CONTINUE, AGAIN) if part.stopped else (AGAIN, SHORTER, LONGER), language, version)
 
 
 def read_press(query: Mapping[str, Any], external_id: str, received_at: float) -> InboundMessage:
@@ -111,8 +112,9 @@ class Buttons:
         is_ours = part.replaces is None or not is_inline(part.replaces)
         return keyboard_of(part) if (self.enabled or part.buttons) and is_ours else {}
 
-    def growing(self) -> dict[str, Any]:
-        return growing_keyboard() if self.enabled else {}
+    def growing(self, language: str) -> dict[str, Any]:
+        """Likewise of an answer while it is written."""
+        return _keyboard([STOP], language) if self.enabled else {}
 
     def decide(self, message: InboundMessage, decision: Decision) -> Decision:
         """The decision about a press; `decision` has what any message of this user changes."""

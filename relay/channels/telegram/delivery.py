@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from typing import Any, Final
 
-from relay.channels.telegram import texts
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.buttons import Buttons
 from relay.channels.telegram.call_budget import CallBudget
@@ -15,6 +14,8 @@ from relay.channels.telegram.guests import target
 from relay.channels.telegram.message_form import MessageForm, entities_of
 from relay.core.errors import SendError
 from relay.core.messages import Part, PartState, Receipt
+from relay.texts import ENGLISH
+from relay.texts.sentences import localize
 
 log = logging.getLogger("relay.telegram")
 
@@ -102,7 +103,9 @@ class Delivery:
         """Remove a message that is no part of the reply any more; one that is too old gets a text that says so."""
         if not await delete_message(self._calls, part.user_id, message_id):
             try:
-                await self._edit(part, message_id, {"text": texts.REMOVED})
+                await self._edit(
+                    part, message_id, {"text": localize("telegram-part-of-above", part.language or ENGLISH)}
+                )
             except SendError as error:
                 if not (is_gone(error) or is_unchanged(error)):
                     raise

@@ -21,7 +21,7 @@ from relay.core.progress import Progress
 
 
 class Streaming:
-    """Shows the answers of one bot while they are written. `plan` cuts a text into messages."""
+    """Shows the answers of one bot while they are written. `plan` cuts a text into messages in a language."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Streaming:
         budget: CallBudget,
         typing: TypingIndicator,
         buttons: Buttons,
-        plan: Callable[[str], list[PlannedPart]],
+        plan: Callable[[str, str], list[PlannedPart]],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
@@ -42,10 +42,14 @@ class Streaming:
         self._sleep = sleep
 
     @asynccontextmanager
-    async def shown(self, message: InboundMessage) -> AsyncIterator[Progress]:
+    async def shown(self, message: InboundMessage, language: str) -> AsyncIterator[Progress]:
         """Show that an answer is written while the context lasts, where possible the answer itself; never raises."""
-        view = self._view(message)
-        live = LiveAnswer(view, self._budget, message.user_id, self._plan, self._sleep) if view else None
+        view = self._view(message, language)
+
+        def plan(text: str) -> list[PlannedPart]:
+            return self._plan(text, language)
+
+        live = LiveAnswer(view, self._budget, message.user_id, plan, self._sleep) if view else None
         try:
             typing = self._typing.shown(message.user_id, typing_thread(message), live)
             async with nullcontext() if GUEST in message.options else typing:
@@ -54,7 +58,7 @@ class Streaming:
             if live is not None:
                 await live.end()
 
-    def _view(self, message: InboundMessage) -> View | None:
+    def _view(self, message: InboundMessage, language: str) -> View | None:
         """How the answer to this message is shown; None where only the whole answer is, such as in place of another."""
         chat, how = message.user_id, self._settings.telegram_streaming
         number, _, thread = (message.reply_to or "").partition("/")
@@ -68,6 +72,6 @@ class Streaming:
             return DraftView(self._calls, chat, int(thread) if thread.isdecimal() else None, int(number))
         if how == "edit" or (how == "auto" and is_group(chat)):
             return GrowingMessage(
-                self._calls, chat, MessageForm.of_reply(chat, message.reply_to), self._buttons.growing()
+                self._calls, chat, MessageForm.of_reply(chat, message.reply_to), self._buttons.growing(language)
             )
         return None

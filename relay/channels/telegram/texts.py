@@ -17,21 +17,22 @@ from relay.core.records import UsageToday
 from relay.texts.languages import AUTOMATIC
 from relay.texts.sentences import localize, offered_languages
 
-REMOVED = "(This is part of the answer above now.)"
 BUTTONS = {
-    "stop": "Stop",
-    "continue": "Continue",
-    "again": "Again",
-    "shorter": "Shorter",
-    "longer": "Longer",
-    "forget": "Delete everything",
-    "keep": "Cancel",
+    "stop": "telegram-press-stop",
+    "continue": "telegram-press-continue",
+    "again": "telegram-press-again",
+    "shorter": "telegram-press-shorter",
+    "longer": "telegram-press-longer",
+    "forget": "telegram-press-forget",
+    "keep": "telegram-press-keep",
 }
+"""Keys of what stands on each button."""
+
 FORGET_BUTTONS = ("forget", "keep")
 CONTINUE = "continue"
-ASK_AGAIN = "Answer my last message once more, in another way. Write only the answer."
-ASK_SHORTER = "Give your last answer again, much shorter. Write only the answer."
-ASK_LONGER = "Give your last answer again, in more detail. Write only the answer."
+ASK_AGAIN = "Answer my last message once more, in another way and in the same language. Write only the answer."
+ASK_SHORTER = "Give your last answer again, much shorter, in the same language. Write only the answer."
+ASK_LONGER = "Give your last answer again, in more detail, in the same language. Write only the answer."
 
 
 MAX_LISTED_MODELS = 30

@@ -206,7 +206,7 @@ class WhatsAppService:
         kept = "".join(part.history_text for part in parts[:most])
         return split(f"{kept[: MESSAGE_LIMIT * most - 200]}{cut}", MESSAGE_LIMIT)[:most]
 
-    def typing(self, message: InboundMessage) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (not over Twilio)
+    def typing(self, message: InboundMessage, language: str = ENGLISH) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (not over Twilio)
         return nullcontext()
 
     async def wait_for_rate_limit(self, part: Part) -> None:

@@ -98,8 +98,8 @@ class EchoService:
         return [PlannedPart(markdown, markdown)]
 
     @asynccontextmanager
-    async def typing(self, message: InboundMessage) -> AsyncIterator[None]:
-        del message
+    async def typing(self, message: InboundMessage, language: str = ENGLISH) -> AsyncIterator[None]:
+        del message, language
         yield
 
     async def wait_for_rate_limit(self, part: Part) -> None:

@@ -14,6 +14,7 @@ from relay.channels.telegram import texts
 from relay.channels.telegram.buttons import keyboard_of, read_press
 from relay.core.errors import PayloadError
 from relay.core.messages import Kind, Origin, Part, PartId, UserId
+from relay.texts.sentences import localize, offered_languages
 from tests.channels.harness import model_reply
 from tests.channels.scripted_server import Reply, Request
 from tests.channels.telegram.scripted_bot_api import group, ok, press, private, refused, sent
@@ -328,6 +329,34 @@ def test_the_last_message_of_an_answer_has_the_buttons() -> None:
     assert keys(count=2) == []
     assert keys(origin=Origin.NOTICE) == keys(origin=Origin.COMMAND) == keys(origin=Origin.OPERATOR) == []
     assert keys(origin=Origin.COMMAND, buttons="forget,keep") == ["forget", "keep"]
+
+
+def labels_of(parameters: dict[str, Any]) -> list[str]:
+    return [key["text"] for key in parameters["reply_markup"]["inline_keyboard"][0]]
+
+
+async def test_the_buttons_are_in_the_language_of_the_person(tmp_path: Path) -> None:
+    """Below an answer and below a question of ours; after a press as before it."""
+    german, forget = private(1, "Was ist ein Fuchs?"), private(3, "/forget")
+    for update in (german, forget):
+        update["message"]["from"]["language_code"] = "de"
+    async with chatting(tmp_path) as chat:
+        chat.answers("Ein Tier.", "Ein rotes Tier.")
+        await chat.api.bring(german)
+        [answer] = await chat.api.until("sendMessage")
+        assert labels_of(answer) == ["Noch einmal", "Kürzer", "Länger"]
+        await chat.api.bring(press(2, "longer", german))
+        [edit] = await chat.api.until("editMessageText")
+        assert labels_of(edit) == labels_of(answer)
+        await chat.api.bring(forget)
+        assert labels_of((await chat.api.until("sendMessage", 2))[-1]) == ["Alles löschen", "Abbrechen"]
+
+
+@pytest.mark.parametrize("language", offered_languages())
+def test_three_buttons_fit_below_an_answer(language: str) -> None:
+    """Telegram shortens what is wider than a third of a narrow phone, of which some twelve letters are seen."""
+    for name in ("stop", "continue", "again", "shorter", "longer"):
+        assert len(localize(texts.BUTTONS[name], language)) <= 12
 
 
 def private_platform() -> Any:

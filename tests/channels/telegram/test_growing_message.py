@@ -112,6 +112,18 @@ async def test_an_answer_in_a_group_grows_in_one_message(
     assert (second["text"], second["message_id"]) == ("A bold start", 77)
 
 
+async def test_the_stop_button_and_our_notes_are_in_the_language_of_the_person(
+    service: TelegramService, api: ScriptedBotApi, pace: Pace
+) -> None:
+    """While the answer grows, as at its end."""
+    async with service.typing(asked(), "de") as progress:
+        progress.add("```python\n" + "x = 1\n" * 2000 + "```\n")
+        await pace.step()
+        [first] = await api.until("sendMessage")
+    assert first["reply_markup"]["inline_keyboard"][0][0]["text"] == "Stopp"
+    assert "Der Code" in first["text"]
+
+
 async def test_an_answer_that_is_complete_at_once_takes_one_call(
     service: TelegramService, api: ScriptedBotApi, pace: Pace
 ) -> None:
