@@ -10,18 +10,21 @@ import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install
 
 import asyncio
 import logging
+import re
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from relay.channels.registry import AllSettings
 from relay.config.errors import SettingsError
-from relay.config.logs import setup_logging
+from relay.config.logs import REQUEST_ID, setup_logging
 from relay.config.settings import Settings, load_or_exit, load_settings
 from relay.core.errors import ModelError
 from relay.core.http_client import open_http_client, open_transport
@@ -76,7 +79,7 @@ def create_app(
         _lifespan,
         description="Answers in Ollama's and OpenAI's protocols, from OpenRouter, Ollama, an OpenAI-compatible server, "
         "or an honest list of answers.",
-        body_limits=dict.fromkeys(_CHAT_ROUTES, BodyLimit(settings.llm_max_body_bytes, "llm_max_body_bytes")),
+        body_limits=dict.fromkeys(_LARGE_BODIES, BodyLimit(settings.llm_max_body_bytes, "llm_max_body_bytes")),
         error_form=error_form,
         allowed_origins=settings.llm_allowed_origins,
     )
@@ -209,6 +212,9 @@ def _refused(api_format: ApiFormat, error: ModelError) -> Response:
 def _answer(request: Request, chat_request: ChatRequest, api_format: ApiFormat, *, stream: bool) -> Response:
     gateway = _gateway(request.app)
     settings: Settings = request.app.state.settings
+
+    request_id = _request_id(chat_request.request_id or request.headers.get("x-request-id", ""))
+    REQUEST_ID.set(request_id)
 
     async def ask(on_chunk: OnChunk, timing: RequestTiming) -> AnswerSummary:
         return await gateway.ask(chat_request, on_chunk, timing)

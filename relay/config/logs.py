@@ -11,6 +11,7 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -33,6 +34,9 @@ _WARN_OF_STRANGERS = ("python_multipart", "relay.web.protocol")
 REFUSALS = "relay.web.refused"
 """The logger for requests that are refused although they are well formed: one line of a kind a minute."""
 _REFUSAL_SECONDS = 60.0
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+"""Id of the message or request that the current task works on; "" for none. It is in each line that the task logs."""
 
 
 class Redactor(logging.Filter):
@@ -137,6 +141,7 @@ class JsonLines(logging.Formatter):
             "time": f"{moment}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
+            **({"request_id": request} if (request := REQUEST_ID.get()) else {}),
             "message": record.getMessage(),
         }
         if record.exc_text:
@@ -145,7 +150,7 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Time, level, logger and message.
+    """Time, level, logger, the id of the request in brackets, and message.
 
     Control characters in a message are escaped, so that it can neither forge a line nor repaint a terminal.
     """
@@ -155,6 +160,8 @@ class TextLines(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name is logging's)
         record.message = record.message.translate(_VISIBLE)
+        if request := REQUEST_ID.get():
+            record.message = f"[{request}] {record.message}"
         return super().formatMessage(record)
 
 

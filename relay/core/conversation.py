@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from relay.config.logs import REQUEST_ID
 from relay.config.settings import Settings
 from relay.core.answers_under_way import AnswersUnderWay
 from relay.core.asking import Asking, Model, Stopped
@@ -36,6 +37,7 @@ from relay.core.messages import (
     User,
     UserId,
     UserState,
+    request_id_of,
 )
 from relay.core.metrics import Metrics
 from relay.core.model_outage import ModelOutage
@@ -152,6 +154,7 @@ class Conversation:
         if claim is None:
             return False
         self._under_way.claimed(claim)
+        REQUEST_ID.set(claim.request_id)
         try:
             return await self._answer(claim)
         except LeaseLost as error:
@@ -276,6 +279,11 @@ class Conversation:
             more = await self._leave_to_person(question.claim, self._takeover.decision(decision), context.user, **how)
             await self._end_outage()
             return more
+        log.info("answered by %s (%s), generation %s", answer.model, answer.source, answer.generation_id or "unnamed")
+        if question.merged:
+            log.info(
+                "it is the answer to %s as well", ", ".join(request_id_of(self._platform, i) for i in question.merged)
+            )
         whole = (f"{decision.preface}\n\n" if decision.preface else "") + answer.text + decision.postscript
         parts = self._channel.plan(whole, decision.language)
         more = await self._complete(question.claim, question.decision, parts, answer=answer, merged=question.merged)
@@ -335,7 +343,8 @@ class Conversation:
         language = question.decision.language
         notice = f"\n\n_({localize('stopped-here', language)})_"
         parts = self._channel.plan(ended(text) + notice, language) if text else []
-        outcome, answer = (Outcome.ANSWERED, Answer(text, stopped=True)) if text else (Outcome.SILENT, None)
+        answer = Answer(text, stopped=True, request_id=question.claim.request_id) if text else None
+        outcome = Outcome.ANSWERED if text else Outcome.SILENT
         how: dict[str, Any] = {"outcome": outcome, "reason": "stopped by the user", "merged": question.merged}
         await self._complete(question.claim, question.decision, parts, answer=answer, **how)
 

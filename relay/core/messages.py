@@ -148,6 +148,15 @@ class Claim:
     shown_as: str | None = None
     stopped: bool = False
 
+    @property
+    def request_id(self) -> str:
+        return request_id_of(self.message.platform, self.id)
+
+
+def request_id_of(platform: Platform, inbound_id: InboundId | None) -> str:
+    """The id of an inbound message in logs and requests, such as "sms-12"; "" for none."""
+    return f"{platform}-{inbound_id}" if inbound_id is not None else ""
+
 
 class Outcome(StrEnum):
     """What became of a finished inbound message; its row has the reason beside it, in a column of its own."""
@@ -392,8 +401,8 @@ class Part:
     withdrawn is True when the user opted out after it was planned: it must not be sent.
     sender is our address that it is sent from, None for the usual one.
     replaces is the provider's id of a message of ours that becomes this part, or is removed by a part without text.
-    stopped is True when the user ended the answer before its end. file_name, buttons, media, language: as in
-    PlannedPart.
+    stopped is True when the user ended the answer before its end. inbound_id: the message that it answers. file_name,
+    buttons, media, language: as in PlannedPart.
     """
 
     id: PartId
@@ -421,6 +430,7 @@ class Part:
     media: tuple[str, ...] = ()
     language: str | None = None
     reply_id: str = ""
+    inbound_id: InboundId | None = None
 
     @property
     def repeatable(self) -> bool:
@@ -484,6 +494,7 @@ class Answer:
     text is Markdown as the model wrote it. cost_usd is None when it is unknown. degraded is True when the answer came
     from a fallback instead of the requested provider. unusable: the answers paid for in vain before it. sources: the
     passages of the operator's documents that it was given for the question. stopped: the user ended it before its end.
+    request_id: of the inbound message. generation_id: the provider's own id of the answer, where it has one.
     """
 
     text: str
@@ -498,6 +509,8 @@ class Answer:
     unusable: UnusableAnswers = NONE_UNUSABLE
     sources: tuple[str, ...] = ()
     stopped: bool = False
+    request_id: str | None = None
+    generation_id: str | None = None
 
 
 def db_safe(text: str) -> str:

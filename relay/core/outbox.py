@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from relay.config.logs import REQUEST_ID
 from relay.config.settings import Settings
 from relay.core.channel import Channel
 from relay.core.circuit import CircuitState, SendCircuit
@@ -29,6 +30,7 @@ from relay.core.messages import (
     PlannedPart,
     Receipt,
     UserId,
+    request_id_of,
 )
 from relay.core.metrics import Metrics
 from relay.core.retry import SEND_BACKOFF, next_delay
@@ -177,6 +179,7 @@ class Outbox:
         if part is None:
             return False
         self._claimed.add(part.id)
+        REQUEST_ID.set(request_id_of(self._platform, part.inbound_id))
         try:
             if given is not None and (not admitted or self._is_late(given)):
                 return await self._hold(given) or admitted
@@ -225,6 +228,8 @@ class Outbox:
         """Record an acceptance; False when no other part of the user is open."""
         self._accepted_at = self._clock()
         self._moves.pop(part.id, None)
+        if part.inbound_id is not None:
+            log.info("part %d of %d was accepted as %s", part.number, part.count, receipt.provider_id)
         self._metrics.sends.labels(self._platform, "accepted").inc()
         self._metrics.answer_times.accepted(self._platform, part.reply_id, self._accepted_at)
         more = await self._record(lambda: self._store.record_accepted(part, receipt))

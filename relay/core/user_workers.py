@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 
+from relay.config.logs import REQUEST_ID
 from relay.core.errors import StorageError
 from relay.core.messages import UserId
 from relay.core.priority import Priority
@@ -153,6 +154,7 @@ class UserWorkers:
 
     async def _one_step(self, user_id: UserId) -> tuple[bool, bool]:
         """Run one step: whether it failed, and whether the next may follow. The sweep retries a user after an error."""
+        REQUEST_ID.set("")  # a task begins with that of the step which notified it
         try:
             return False, await self._step(user_id)
         except StorageError as error:

@@ -6,7 +6,7 @@ They belong to no wire format; relay.llm.gateway and each provider translate the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -54,6 +54,7 @@ class ChatRequest:
     has it: {"name", "schema", "strict" ...}. Without messages the model is only to be loaded, or unloaded. `user` is
     opaque and stable: slots of a queue are shared fairly between users. name and channel are empty for callers other
     than our channels. unusable: how many answers to the same question were paid for before and could not be used.
+    request_id: the caller's id of the request, as it came.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -68,6 +69,7 @@ class ChatRequest:
     name: str = ""
     channel: str = ""
     unusable: int = 0
+    request_id: str = ""
 
     @property
     def has_images(self) -> bool:
@@ -83,7 +85,10 @@ class Chunk(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """How an answer ended and what it used. Counts are 0 and cost_usd is None when the provider omits them."""
+    """How an answer ended and what it used. Counts are 0 and cost_usd is None when the provider omits them.
+
+    generation_id: the provider's own id of the answer, "" where it has none.
+    """
 
     reason: FinishReason = "stop"
     model: str = ""

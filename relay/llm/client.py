@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from relay.config.logs import Redactor
+from relay.config.logs import REQUEST_ID, Redactor
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure, UnusableAnswers
 from relay.core.http_client import retry_after_seconds
@@ -35,7 +35,12 @@ _KINDS = {kind.value: kind for kind in ModelFailure}
 
 
 class _LlmServer(Upstream):
-    """Our LLM server as an upstream: unlike other model servers it names the kind of an error in the body."""
+    """Our LLM server as an upstream: unlike other model servers it names the kind of an error in the body.
+
+    The id of a request goes in the body too: without a token, a header that proxies add as well is refused there.
+    """
+
+    names_requests = False
 
     def failure(self, status: int, body: Any, headers: Mapping[str, str], *, with_images: bool) -> ProviderError:
         error, own = super().failure(status, body, headers, with_images=with_images), as_dict(body)
@@ -88,6 +93,7 @@ class LlmClient:
                 "name": name,
                 "person": user,
                 **({"unusable": unusable} if unusable else {}),
+                **({"request_id": request_id} if (request_id := REQUEST_ID.get()) else {}),
             },
         }
         timing = RequestTiming(time.monotonic())
@@ -183,6 +189,8 @@ def _answer(text: str, last: Mapping[str, Any], timing: RequestTiming) -> Answer
         total_seconds=time.monotonic() - timing.started,
         degraded=ours.get("degraded") is True,
         unusable=unusable,
+        request_id=REQUEST_ID.get() or None,
+        generation_id=as_text(ours.get("generation_id")) or None,
     )
 
 

@@ -22,6 +22,7 @@ from sqlalchemy import (
     FromClause,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -114,12 +115,16 @@ conversations = Table(
     Column("total_seconds", Double),
     Column("sources", JSON(none_as_null=True)),
     Column("attachments", JSON(none_as_null=True)),
+    Column("request_id", Text),  # of the inbound message, as in the logs
+    Column("generation_id", Text),  # the provider's id of the answer
     sqlite_autoincrement=True,
 )
 _has_attachments = text("attachments IS NOT NULL")
 Index("conversations_attachments", conversations.c.id, sqlite_where=_has_attachments)
 Index("conversations_person", conversations.c.platform, conversations.c.user_id, conversations.c.id)
 Index("conversations_reply", conversations.c.reply_id)
+_is_answer = text("request_id IS NOT NULL")
+Index("conversations_request", conversations.c.request_id, sqlite_where=_is_answer)
 _columns = (conversations.c.platform, conversations.c.user_id, conversations.c.role, conversations.c.id)
 Index("conversations_context", *_columns, sqlite_where=text("in_context = 1"))
 

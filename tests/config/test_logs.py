@@ -19,7 +19,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from relay.config.logs import JsonLines, OncePerMinute, Redactor, TextLines
+from relay.config.logs import REQUEST_ID, JsonLines, OncePerMinute, Redactor, TextLines
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "123456789:AAFakeFakeFakeFakeFakeFakeFakeFakeFak"
@@ -169,6 +169,19 @@ def test_refusals_are_logged_once_a_minute() -> None:
     assert passed("another %s", 1030.0) == "another 1030.0"
     assert passed("refused %s", 1060.0) == "refused 1060.0 (59 more were not logged)"
     assert passed("refused %s", 1120.0) == "refused 1120.0"
+
+
+def test_each_line_has_the_id_of_the_request_in_both_formats() -> None:
+    """Only while there is one."""
+    record = logging.makeLogRecord({"msg": "sent", "levelno": logging.INFO, "levelname": "INFO"})
+    assert "request_id" not in json.loads(JsonLines().format(record))
+    token = REQUEST_ID.set("sms-12")
+    try:
+        assert json.loads(JsonLines().format(record))["request_id"] == "sms-12"
+        assert TextLines("%H").format(record).endswith(": [sms-12] sent")
+    finally:
+        REQUEST_ID.reset(token)
+    assert TextLines("%H").format(record).endswith(": sent")
 
 
 def test_json_lines_are_one_object_each_with_the_time_in_utc() -> None:

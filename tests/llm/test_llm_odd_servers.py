@@ -279,7 +279,7 @@ async def test_an_unforeseen_error_ends_a_stream_with_a_word(api_format: ApiForm
         sent.append(message)
 
     with pytest.raises(ZeroDivisionError):
-        await AnswerResponse(ask, api_format, stream=True, keepalive_seconds=10)({}, receive, send)
+        await AnswerResponse(ask, api_format, stream=True, keepalive_seconds=10, request_id="r")({}, receive, send)
     assert b"half" in sent[1]["body"]
     assert b"went wrong on our side" in sent[2]["body"]
     assert not sent[2]["more_body"]

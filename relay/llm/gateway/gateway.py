@@ -7,7 +7,9 @@ the requests.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from relay.config.settings import Settings
@@ -20,7 +22,9 @@ from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.metrics import LlmMetrics
 from relay.llm.gateway.response import OnChunk
 from relay.llm.gateway.router import FallbackRouter
-from relay.llm.gateway.spend import SpendTracker
+from relay.llm.gateway.spend import SpendTracker, cost_of
+
+log = logging.getLogger("relay.gateway")
 
 _OUTAGE_PROBE_SECONDS = 3.0
 """Pause between two probes while a provider is away: questions wait for it."""
@@ -106,8 +110,13 @@ class Gateway:
             refused = error if isinstance(error, ModelError) else ModelError(ModelFailure.TIMEOUT, too_long)
             refused.unusable = timing.unusable
             self._metrics.refused(refused)
+            log.info("no answer (%s): %s", refused.kind, refused.message)
             raise refused from None
         self._spend.add(summary.cost_usd)
+        log.info(
+            "answered by %s:%s in %.1f s, generation %s",
+            *(summary.provider, summary.model, summary.total_seconds, summary.completion.generation_id or "unnamed"),
+        )
         self._metrics.record_answer(summary, timing)
         return summary
 

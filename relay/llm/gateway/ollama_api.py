@@ -46,7 +46,8 @@ class _OllamaMessage(BaseModel):
 
 
 class _RelayExtension(BaseModel):
-    """Our extension: the user, for fair queueing and the demo's greeting, and the question's unusable answers so far.
+    """Our extension: the user, for fair queueing and the demo's greeting, the question's unusable answers so far, and
+    the id of the request.
 
     Ollama ignores it.
     """
@@ -55,6 +56,7 @@ class _RelayExtension(BaseModel):
     name: str | None = Field(default=None, max_length=200)
     person: str | None = Field(default=None, max_length=200)
     unusable: int = Field(default=0, ge=0)
+    request_id: str | None = None
 
 
 class _OllamaOptions(BaseModel):
@@ -113,6 +115,7 @@ def read_chat(content: bytes) -> tuple[ChatRequest, bool]:
         name=who.name or "",
         channel=who.channel or "",
         unusable=who.unusable,
+        request_id=who.request_id or "",
     )
     return request, body.stream is not False
 
@@ -210,6 +213,7 @@ def _totals(summary: AnswerSummary) -> dict[str, Any]:
             "cost_usd": summary.cost_usd,
             "degraded": summary.degraded,
             "first_token_seconds": round(summary.first_token_seconds, 4),
+            **({"generation_id": completion.generation_id} if completion.generation_id else {}),
             **_paid_for(summary.unusable),
         },
     }

@@ -28,21 +28,24 @@ class ClientDisconnected(Exception):
 
 
 class AnswerResponse(Response):
-    """The ASGI response to one chat request; errors are written in the API format.
+    """The ASGI response to one chat request, with its id in X-Request-Id; errors are written in the API format.
 
     An unexpected error is re-raised for the server's log, after a started stream was ended with an error chunk.
     """
 
-    def __init__(self, ask: Ask, api_format: ApiFormat, *, stream: bool, keepalive_seconds: float) -> None:
+    def __init__(
+        self, ask: Ask, api_format: ApiFormat, *, stream: bool, keepalive_seconds: float, request_id: str
+    ) -> None:
         self._ask = ask
         self._format = api_format
         self._stream = stream
+        self._request_id = request_id
         self._keepalive_seconds = keepalive_seconds
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI's signature)
         timing = RequestTiming(time.perf_counter())
-        delivery = (_StreamDelivery if self._stream else _Delivery)(send, self._format)
+        delivery = (_StreamDelivery if self._stream else _Delivery)(send, self._format, self._request_id)
         try:
             async with _until_disconnect(receive):
                 with _keep_alive(delivery, timing, self._keepalive_seconds):
@@ -109,9 +112,10 @@ def _keep_alive(delivery: _Delivery, timing: RequestTiming, seconds: float) -> I
 class _Delivery:
     """Collects the chunks of one answer into one JSON document. `began`: the status line of a stream was sent."""
 
-    def __init__(self, send: Send, api_format: ApiFormat) -> None:
+    def __init__(self, send: Send, api_format: ApiFormat, request_id: str) -> None:
         self._send = send
         self._format = api_format
+        self._named = (b"x-request-id", request_id.encode())
         self._chunks: list[Chunk] = []
         self.began = False
 
@@ -135,7 +139,7 @@ class _Delivery:
     async def _document(self, status: int, body: dict[str, Any], *headers: tuple[bytes, bytes]) -> None:
         content = orjson.dumps(body, option=orjson.OPT_UTC_Z)
         length = (b"content-length", b"%d" % len(content))
-        start = {"status": status, "headers": [(b"content-type", b"application/json"), length, *headers]}
+        start = {"status": status, "headers": [(b"content-type", b"application/json"), length, self._named, *headers]}
         await self._send({"type": "http.response.start", **start})
         await self._send({"type": "http.response.body", "body": content})
 
@@ -143,8 +147,8 @@ class _Delivery:
 class _StreamDelivery(_Delivery):
     """Sends each chunk at once and keeps nothing."""
 
-    def __init__(self, send: Send, api_format: ApiFormat) -> None:
-        super().__init__(send, api_format)
+    def __init__(self, send: Send, api_format: ApiFormat, request_id: str) -> None:
+        super().__init__(send, api_format, request_id)
         self._lock = asyncio.Lock()  # a keep-alive and a chunk must not both start the response
         self._quiet = True
 
@@ -170,6 +174,7 @@ class _StreamDelivery(_Delivery):
         async with self._lock:
             if not self.began:
                 self.began = True
-                headers = [(b"content-type", self._format.media_type.encode()), (b"cache-control", b"no-store")]
+                kind = (b"content-type", self._format.media_type.encode())
+                headers = [kind, (b"cache-control", b"no-store"), self._named]
                 await self._send({"type": "http.response.start", "status": 200, "headers": headers})
             await self._send({"type": "http.response.body", "body": data, "more_body": more})

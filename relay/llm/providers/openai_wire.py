@@ -103,6 +103,8 @@ _REASONS: dict[str, FinishReason | Literal["content_filter", "error"]] = {
 """Finish reasons in lower case, of OpenAI and of servers that pass on those of others; all others mean "stop"."""
 _NO_REASON = {"", "null", "none"}
 _MIN_REPEATED_CHARS = 3
+MAX_ID_CHARS = 100
+"""Of the provider's id of an answer; those of today have up to 40."""
 
 
 class AnswerReader:
@@ -122,6 +124,7 @@ class AnswerReader:
         self._cumulative = False
         self._half = b""
         self._stray: Any = None
+        self._id = ""
         self.done = False
 
     @property
@@ -169,6 +172,7 @@ class AnswerReader:
         if not isinstance(data, dict) or data.get("error") or data.get("object") == "error":
             raise self._stream.error(data)
         self._model = as_text(data.get("model")) or self._model
+        self._id = self._id or as_text(data.get("id"))
         if isinstance(usage := data.get("usage"), dict):
             self._usage = usage
         if not data.get("choices"):
@@ -249,5 +253,6 @@ class AnswerReader:
             as_int(usage.get("prompt_tokens")),
             as_int(usage.get("completion_tokens")),
             as_amount(usage.get("cost")),
+            generation_id=self._id[:MAX_ID_CHARS],
         )
         return [Chunk(tool_calls=calls), completion] if calls else [completion]

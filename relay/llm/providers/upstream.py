@@ -19,6 +19,7 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
+from relay.config.logs import REQUEST_ID
 from relay.core.errors import ModelFailure
 from relay.core.http_client import error_text, redact_error
 from relay.llm.chat import ProviderError, RequestTiming
@@ -42,7 +43,10 @@ class Upstream:
     """One model server. `secret` is sent as a bearer token.
 
     send returns a response whose body is not read yet. redact is applied to every error message of the server.
+    names_requests: whether the id of the request under way goes with each request, in X-Request-Id.
     """
+
+    names_requests = True
 
     def __init__(
         self,
@@ -111,13 +115,16 @@ class Upstream:
         except TypeError as error:  # a number of 500 digits, or depth that no parser takes
             raise ProviderError(ModelFailure.BAD_REQUEST, f"{self.provider}: this cannot be sent: {error}") from None
         large = content is not None and len(content) > _UPLOAD_BLOCK_BYTES
-        return httpx.Request(
+        request = httpx.Request(
             "GET" if content is None else "POST",
             self._url(path),
             headers={**self._headers, "Content-Length": str(len(content))} if content and large else self._headers,
             content=_in_blocks(content) if content and large else content,
             extensions=self._extensions if limits is None else {"timeout": limits.as_dict()},
         )
+        if self.names_requests and (request_id := REQUEST_ID.get()):
+            request.headers["X-Request-Id"] = request_id
+        return request
 
     def _unreachable(self, error: BaseException) -> ProviderError:
         return ProviderError(
