@@ -35,6 +35,7 @@ from relay.llm.chat import ChatRequest, RequestTiming
 from relay.llm.client import LlmClient
 from relay.llm.gateway.api_format import AnswerSummary, ApiFormat, status_of
 from relay.llm.gateway.catalog import open_backends
+from relay.llm.gateway.embedding_api import EmbeddingRequest, read_old_ollama, read_ollama, read_openai
 from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.gateway import Gateway
 from relay.llm.gateway.metrics import LlmMetrics
@@ -57,7 +58,8 @@ OLLAMA_VERSION = "0.12.0"
 _SETTINGS_FILES = ("config.json", ".env")
 _SETTINGS_SECONDS = 2.0
 _MAX_CONNECTIONS = 2000
-_CHAT_ROUTES = ("/api/chat", "/v1/chat/completions")
+_REQUEST_ID = re.compile(r"[\w.:-]{1,100}", re.ASCII)
+_LARGE_BODIES = ("/api/chat", "/v1/chat/completions", "/api/embed", "/v1/embeddings")
 
 Reread = Callable[[], Settings]
 routes = APIRouter()
@@ -219,7 +221,43 @@ def _answer(request: Request, chat_request: ChatRequest, api_format: ApiFormat, 
     async def ask(on_chunk: OnChunk, timing: RequestTiming) -> AnswerSummary:
         return await gateway.ask(chat_request, on_chunk, timing)
 
-    return AnswerResponse(ask, api_format, stream=stream, keepalive_seconds=settings.llm_keepalive_seconds)
+    keepalive = settings.llm_keepalive_seconds
+    return AnswerResponse(ask, api_format, stream=stream, keepalive_seconds=keepalive, request_id=request_id)
+
+
+def _request_id(given: str) -> str:
+    """The caller's id of a request, or one of ours; others than plain words could forge lines of the log."""
+    return given if _REQUEST_ID.fullmatch(given) else f"llm-{uuid.uuid4().hex[:12]}"
+
+
+# -- embeddings --------------------------------------------------------------------------------------------------------
+
+
+@routes.post("/v1/embeddings", dependencies=[INTERNAL], summary="The vectors of texts (OpenAI's protocol).")
+async def embeddings(request: Request) -> Response:
+    """Fields: model ("default" or absent: `embedding_model`), input, dimensions, encoding_format."""
+    return await _embedded(request, read_openai, OpenAiAnswer("", with_usage=False))
+
+
+@routes.post("/api/embed", dependencies=[INTERNAL], summary="The vectors of texts (Ollama's protocol).")
+async def embed(request: Request) -> Response:
+    """Fields: model ("default" or absent: `embedding_model`), input, truncate, dimensions."""
+    return await _embedded(request, read_ollama, OllamaAnswer(""))
+
+
+@routes.post("/api/embeddings", dependencies=[INTERNAL], summary="The vector of a text (Ollama's older protocol).")
+async def old_embeddings(request: Request) -> Response:
+    """Fields: model, prompt."""
+    return await _embedded(request, read_old_ollama, OllamaAnswer(""))
+
+
+async def _embedded(request: Request, read: Callable[[bytes], EmbeddingRequest], api_format: ApiFormat) -> Response:
+    try:
+        wanted = read(await request.body())
+        found = await _gateway(request.app).embed(wanted.model, wanted.texts, wanted.options)
+    except ModelError as error:
+        return _refused(api_format, error)
+    return Response(orjson.dumps(wanted.encoded(found)), media_type="application/json")
 
 
 # -- what it is --------------------------------------------------------------------------------------------------------

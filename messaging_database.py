@@ -65,6 +65,7 @@ from relay.storage import (
     repairs,
     replies,
     saved_state,
+    vectors,
 )
 from relay.storage import parts as part_rows
 from relay.storage import users as user_rows
@@ -487,6 +488,15 @@ class MessagingDatabase(Database):
     async def set_state(self, platform: Platform, name: str, value: Any) -> None:
         """Store a JSON value under a name (the polling offset, why a channel is paused), committed."""
         await self._write(lambda tx: saved_state.set_state(tx, platform, name, value))
+
+    async def read_vectors(self, model: str, hashes: Sequence[str]) -> dict[str, bytes]:
+        """The stored vectors of passages by the hash of their text; their use is noted, committed."""
+        await self._write(lambda tx: vectors.note_use(tx, model, hashes))
+        return await self.query(lambda c: vectors.read_vectors(c, model, hashes))
+
+    async def add_vectors(self, model: str, made: Mapping[str, bytes]) -> None:
+        """Store vectors of passages, committed."""
+        await self._write(lambda tx: vectors.add_vectors(tx, model, made))
 
     async def read_state(self, platform: Platform, name: str) -> Any:
         """The value stored under a name, or None."""

@@ -87,6 +87,7 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
         self.build_prompt = build_prompt
         self.attachments = attachments
         self.model = LlmClient(http, settings, max_tokens=self.channel.max_answer_tokens(settings))
+        build_prompt.search_by_meaning(database, self.model.embed)
         everywhere = all_channels(settings)
         self.pipeline = Pipeline(
             database, service, self.model, settings, metrics, build_prompt, attachments, channels=everywhere

@@ -226,6 +226,10 @@ class Settings(BaseModel):
     knowledge_name_source: bool = False
     """The AI ends an answer from a document with its topic in parentheses: (opening hours)."""
 
+    embedding_model: str | None = None
+    """Model by which passages are also found whose words differ from the question's, such as ollama:nomic-embed-text;
+    used when the documents are larger than `knowledge_max_bytes`."""
+
     # Pictures, voice messages and documents
     media_folder: Annotated[str, Field(min_length=1)] = "media"
     """Folder for what people send besides text, by its hash. It belongs to one database: what no message there has any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,10 +26,25 @@ class Knowledge:
     problems: tuple[str, ...] = ()
 
 
+Embed = Callable[[str, Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
+"""The vectors of texts by a model. Raises ModelError."""
+
+
+class VectorStore(Protocol):
+    """Where vectors of passages are kept, by model and by the hash of their text. Both raise StorageError."""
+
+    async def read_vectors(self, model: str, hashes: Sequence[str]) -> dict[str, bytes]: ...
+    async def add_vectors(self, model: str, made: Mapping[str, bytes]) -> None: ...
+
+
 class PromptBuilder(Protocol):
     """Builds the system prompt from that of the channel and from the question; never raises."""
 
     async def __call__(self, prompt: str, question: str) -> SystemPrompt: ...
+
+    def search_by_meaning(self, store: VectorStore, embed: Embed) -> None:
+        """From now on find passages by embeddings too, where the settings name a model of them."""
+        ...
 
     async def knowledge(self) -> Knowledge:
         """What it builds prompts from now; reading documents is started, not waited for."""
@@ -40,6 +56,9 @@ class _ChannelPrompt:
 
     async def __call__(self, prompt: str, question: str) -> SystemPrompt:  # noqa: ARG002 (nothing is looked up)
         return SystemPrompt(prompt)
+
+    def search_by_meaning(self, store: VectorStore, embed: Embed) -> None:
+        """Nothing is looked up."""
 
     async def knowledge(self) -> Knowledge:
         return Knowledge()

@@ -17,10 +17,11 @@ from zoneinfo import ZoneInfo
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
 from relay.core.messages import Platform
-from relay.core.prompt import NO_ANSWER, Knowledge, SystemPrompt
+from relay.core.prompt import NO_ANSWER, Embed, Knowledge, SystemPrompt, VectorStore
 from relay.knowledge.folder import KnowledgeFolder
 from relay.knowledge.passages import Passage
 from relay.knowledge.search import PassageIndex
+from relay.knowledge.vectors import PassageVectors, fused
 
 log = logging.getLogger("relay.knowledge")
 
@@ -70,27 +71,42 @@ class Assistant:
         self._refreshing: asyncio.Task[None] | None = None
         self._was_read = False
         self._trouble = ""
+        self._vectors: PassageVectors | None = None
 
     async def __call__(self, prompt: str, question: str) -> SystemPrompt:
         """The system prompt for a question. Until the documents were read once it waits, later it does not."""
         await self._keep_fresh()
         if self._index.size <= self._settings.knowledge_max_bytes:
             return self._prompt(prompt, question)
-        return await asyncio.to_thread(self._prompt, prompt, question)
+        near = await self._nearest(question)
+        return await asyncio.to_thread(self._prompt, prompt, question, near)
 
-    def _prompt(self, prompt: str, question: str) -> SystemPrompt:
-        passages = self.find(question)
-        fitting = self._index.find(question, MAX_SOURCES)
+    def search_by_meaning(self, store: VectorStore, embed: Embed) -> None:
+        """See PromptBuilder. A second call, of another channel in this process, changes nothing."""
+        self._vectors = self._vectors or PassageVectors(store, embed, self._clock)
+
+    async def _nearest(self, question: str) -> list[Passage]:
+        """The passages that are nearest by meaning; none without a model of embeddings, or while it fails."""
+        if self._vectors is None or not self._settings.embedding_model:
+            return []
+        return await self._vectors.nearest(question, MAX_PASSAGES)
+
+    def _prompt(self, prompt: str, question: str, near: Sequence[Passage] = ()) -> SystemPrompt:
+        passages = self.find(question, near)
+        fitting = fused(self._index.find(question, MAX_SOURCES), near[:MAX_SOURCES])[:MAX_SOURCES]
         return replace(self.build(prompt, passages), sources=tuple(one.label for one in fitting if one in passages))
 
-    def find(self, question: str) -> list[Passage]:
-        """All passages when they fit into `knowledge_max_bytes`, else the best for the question that do."""
+    def find(self, question: str, near: Sequence[Passage] = ()) -> list[Passage]:
+        """All passages when they fit into `knowledge_max_bytes`, else the best for the question that do.
+
+        near: those that were found by their meaning.
+        """
         budget = self._settings.knowledge_max_bytes
         index = self._index  # another takes its place when documents change
         if index.size <= budget:
             return list(index.passages)
         chosen: list[Passage] = []
-        for passage in index.find(question, MAX_PASSAGES):
+        for passage in fused(index.find(question, MAX_PASSAGES), near)[:MAX_PASSAGES]:
             if passage.size <= budget:
                 chosen.append(passage)
                 budget -= passage.size
@@ -113,11 +129,15 @@ class Assistant:
     async def refresh(self) -> None:
         """Read settings and documents again if they changed; problems are logged and the old ones stay in force."""
         await asyncio.to_thread(self._refresh)
+        settings, index = self._settings, self._index
+        if self._vectors is not None and settings.embedding_model and index.size > settings.knowledge_max_bytes:
+            self._vectors.keep(index.passages, settings.embedding_model)
 
     @property
     def problems(self) -> list[str]:
         """A sentence for each document that is not used, and for settings that are wrong."""
-        return [*self._documents.problems, *([self._trouble] if self._trouble else [])]
+        by_meaning = self._vectors.problem if self._vectors else ""
+        return [*self._documents.problems, *(one for one in (self._trouble, by_meaning) if one)]
 
     async def knowledge(self) -> Knowledge:
         self._start_refresh()

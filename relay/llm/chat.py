@@ -98,6 +98,16 @@ class Completion(NamedTuple):
     load_ns: int = 0
     prompt_ns: int = 0
     answer_ns: int = 0
+    generation_id: str = ""
+
+
+class Embeddings(NamedTuple):
+    """A vector for each text, in their order. tokens is 0 and cost_usd None when the provider omits them."""
+
+    vectors: Sequence[Sequence[float]]
+    model: str = ""
+    tokens: int = 0
+    cost_usd: float | None = None
 
 
 StreamEvent: TypeAlias = Chunk | Completion
@@ -176,6 +186,10 @@ class Provider(ABC):
     @abstractmethod
     def answer(self, request: ChatRequest, model: str, timing: RequestTiming) -> StreamEvents:
         """Stream the answer as chunks, then exactly one Completion. Raises ModelError; closing it cancels upstream."""
+
+    async def embed(self, texts: Sequence[str], model: str, options: Mapping[str, Any]) -> Embeddings:  # noqa: ARG002
+        """The vectors of texts. options: `dimensions`, `truncate`, where the provider has them. Raises ModelError."""
+        raise ProviderError(ModelFailure.NOT_FOUND, f"{self.name} offers no embeddings")
 
     async def load(self, model: str, keep_alive: str | float | None) -> None:  # noqa: B027 (most have nothing to load)
         """Load a model into memory, or unload it when keep_alive is 0. Raises ModelError."""

@@ -23,7 +23,7 @@ from relay.core.progress import Progress
 from relay.core.text import is_blank
 from relay.llm.chat import ProviderError, RequestTiming
 from relay.llm.html_answers import as_markdown
-from relay.llm.providers.json_values import as_amount, as_dict, as_int, as_text
+from relay.llm.providers.json_values import as_amount, as_dict, as_int, as_text, as_vectors
 from relay.llm.providers.markup import AnswerFilter, cleaned
 from relay.llm.providers.repetition import without_loop
 from relay.llm.providers.upstream import Stream, Upstream
@@ -110,6 +110,20 @@ class LlmClient:
             if error.billed:
                 error.unusable = error.unusable.and_one()
             raise
+
+    async def embed(self, model: str, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """The vectors of texts, in their order. Raises ModelError."""
+        try:
+            async with (
+                asyncio.timeout(self._seconds),
+                self._server.stream("/api/embed", {"model": model, "input": list(texts)}, RequestTiming(0.0)) as stream,
+            ):
+                vectors = as_vectors(as_dict(await stream.document()).get("embeddings"), len(texts))
+        except TimeoutError:
+            raise ModelError(ModelFailure.TIMEOUT, "the LLM server sent no embeddings in time") from None
+        if vectors is None:
+            raise self._server.broken("sent something that is no embedding")
+        return vectors
 
     async def models(self) -> list[str]:
         """The names of the models that the server offers. Raises ModelError."""

@@ -271,6 +271,16 @@ saved_state = Table(
     PrimaryKeyConstraint("platform", "name", name="notes_pk"),
 )
 
+passage_vectors = Table(
+    "passage_vectors",
+    metadata,
+    Column("model", Text, nullable=False),
+    Column("text_hash", Text, nullable=False),  # SHA-256 of the passage
+    Column("vector", LargeBinary, nullable=False),  # of 32-bit floats
+    Column("used_at", Double, nullable=False),
+    PrimaryKeyConstraint("model", "text_hash", name="passage_vectors_pk"),
+)
+
 logins = Table(
     "logins",
     metadata,

@@ -14,7 +14,7 @@ from typing import Any
 
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure
-from relay.llm.chat import ChatRequest, ModelFacts, RequestTiming
+from relay.llm.chat import ChatRequest, Completion, Embeddings, ModelFacts, RequestTiming
 from relay.llm.gateway.api_format import MAX_SHOWN_NAME, AnswerSummary, hint_of
 from relay.llm.gateway.backend import Backend
 from relay.llm.gateway.chain import Chain
@@ -89,7 +89,7 @@ class Gateway:
         settings = self._settings
         named = {text.partition(":")[0] for text in settings.llm_fallbacks}
         named |= {alias["model"].partition(":")[0] for alias in settings.llm_aliases.values()}
-        named.add(settings.llm_source)
+        named |= {settings.llm_source, (settings.embedding_model or "").partition(":")[0]}
         return [
             backend
             for name, backend in self._backends.items()
@@ -119,6 +119,31 @@ class Gateway:
         )
         self._metrics.record_answer(summary, timing)
         return summary
+
+    async def embed(self, name: str, texts: Sequence[str], options: Mapping[str, Any]) -> Embeddings:
+        """The vectors of texts by a model, the configured one by default. Raises ModelError.
+
+        A model of embeddings has no fallback: the vectors of two models cannot be compared.
+        """
+        await self._first_probe.wait()
+        wanted = name if name not in ("", "default") else self._settings.embedding_model or ""
+        if not wanted:
+            hint = "set embedding_model, such as ollama:nomic-embed-text"
+            raise ModelError(ModelFailure.NOT_FOUND, "no embedding model is configured", hint=hint)
+        target = self._chain.of(wanted)[0][0]
+        backend = self._backends[target.provider]
+        model = await backend.model(target.model)
+        if not backend.provider.is_free(model):
+            self._spend.check_budget(self._settings.llm_monthly_budget_usd, backend.name)
+        try:
+            async with asyncio.timeout(self._settings.llm_total_seconds):
+                async with backend.queue.slot("", RequestTiming(time.perf_counter())):
+                    found = await backend.provider.embed(texts, model, options) if texts else Embeddings((), model)
+        except TimeoutError:
+            raise ModelError(ModelFailure.TIMEOUT, f"{backend.name} did not embed the texts in time") from None
+        used = Completion("stop", model, found.tokens, cost_usd=found.cost_usd)
+        self._spend.add(cost_of(used, model, self._settings.llm_prices))
+        return found
 
     async def load(self, request: ChatRequest) -> None:
         """Load the model of a request without messages, or unload it. Raises ModelError."""

@@ -41,6 +41,18 @@ def as_amount(value: Any) -> float | None:
     return number if number is not None and number >= 0 else None
 
 
+def as_vectors(rows: Any, count: int) -> list[list[float]] | None:
+    """`count` vectors of one length, without any that is empty or no vector; None for anything else."""
+    if not isinstance(rows, list) or len(rows) != count:
+        return None
+    vectors = [row for row in rows if isinstance(row, list) and row and all(map(_is_finite, row))]
+    return vectors if len(vectors) == count and len(set(map(len, vectors))) == 1 else None
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
 def as_number(value: Any) -> float | None:
     """A finite number, or one as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ from relay.llm.chat import (
     ChatRequest,
     Chunk,
     Completion,
+    Embeddings,
     ModelFacts,
     Provider,
     ProviderError,
@@ -26,7 +27,7 @@ from relay.llm.chat import (
     StreamEvents,
     ToolCall,
 )
-from relay.llm.providers.json_values import as_arguments, as_dict, as_dicts, as_int, as_text
+from relay.llm.providers.json_values import as_arguments, as_dict, as_dicts, as_int, as_text, as_vectors
 from relay.llm.providers.tool_calls import identified, linked
 from relay.llm.providers.upstream import Stream, Upstream
 
@@ -92,6 +93,20 @@ class OllamaProvider(Provider):
             "think": request.think or False,
             **{key: value for key, value in optional.items() if value not in (None, {}, [], "")},
         }
+
+    async def embed(self, texts: Sequence[str], model: str, options: Mapping[str, Any]) -> Embeddings:
+        body = {"model": model, "input": list(texts), **options}
+        try:
+            async with self._upstream.stream("/api/embed", body, RequestTiming(0.0)) as stream:
+                answer = as_dict(await stream.document())
+        except ProviderError as error:
+            if error.kind is ModelFailure.NOT_FOUND:
+                raise await self._missing(model) from None
+            raise
+        vectors = as_vectors(answer.get("embeddings"), len(texts))
+        if vectors is None:
+            raise self._upstream.broken("sent something that is no embedding")
+        return Embeddings(vectors, as_text(answer.get("model")) or model, as_int(answer.get("prompt_eval_count")), 0.0)
 
     async def load(self, model: str, keep_alive: str | float | None) -> None:
         """Send a request without messages, which Ollama answers when the model is in memory, or out of it."""

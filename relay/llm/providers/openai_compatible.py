@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from relay.core.errors import ModelFailure
-from relay.llm.chat import ChatRequest, ModelFacts, Provider, ProviderError, ProviderStatus, RequestTiming, StreamEvents
-from relay.llm.providers.json_values import as_dict, as_dicts, as_int, as_text
+from relay.llm.chat import (
+    ChatRequest,
+    Embeddings,
+    ModelFacts,
+    Provider,
+    ProviderError,
+    ProviderStatus,
+    RequestTiming,
+    StreamEvents,
+)
+from relay.llm.providers.json_values import as_amount, as_dict, as_dicts, as_int, as_text, as_vectors
 from relay.llm.providers.openai_wire import AnswerReader, request_body
 from relay.llm.providers.refused_fields import RefusedFields
 from relay.llm.providers.upstream import Upstream
@@ -75,6 +84,20 @@ class OpenAiProvider(Provider):
                 await stream.drain()
             for event in reader.end():
                 yield event
+
+    async def embed(self, texts: Sequence[str], model: str, options: Mapping[str, Any]) -> Embeddings:
+        body = {"model": model, "input": list(texts)}
+        body |= {key: value for key, value in options.items() if key == "dimensions"}
+        async with self._upstream.stream("/embeddings", body, RequestTiming(0.0)) as stream:
+            answer = as_dict(await stream.document())
+            if answer.get("error"):
+                raise stream.error(answer)
+        rows = sorted(as_dicts(answer.get("data")), key=lambda row: as_int(row.get("index")))
+        vectors = as_vectors([row.get("embedding") for row in rows], len(texts))
+        if vectors is None:
+            raise self._upstream.broken("sent something that is no embedding")
+        usage, used = as_dict(answer.get("usage")), as_text(answer.get("model")) or model
+        return Embeddings(vectors, used, as_int(usage.get("prompt_tokens")), as_amount(usage.get("cost")))
 
     def _body(self, request: ChatRequest, model: str) -> dict[str, Any]:
         body = request_body(request, model)
