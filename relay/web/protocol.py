@@ -12,6 +12,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+import re
 from collections import Counter
 from enum import Enum
 from functools import lru_cache
@@ -20,6 +21,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from relay.config.hosts import is_loopback
+from relay.web.request_parser import RequestParser
 
 MAX_HEAD_BYTES = 65_536
 """Request line, headers and trailers of one request, with FIELD_BYTES more for each field."""
@@ -100,6 +102,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, unfinished: UnfinishedRequests, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser = RequestParser(self)
         self.logger = logging.getLogger("relay.web.protocol")  # silent: what strangers send is not worth a line
         self._unfinished = unfinished
         self._stage: Stage | None = None
@@ -169,14 +172,35 @@ class LimitedProtocol(HttpToolsProtocol):
                 raise ValueError("head too large")  # stops the parser; then uvicorn calls send_400_response
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many requests without waiting for an answer")
+        if self.parser.get_method() == b"CONNECT":
+            raise ValueError("this is no proxy")
+        if self.parser.should_upgrade():
+            return  # the parser begins again with the head that follows
+        self._note_authority()
         super().on_headers_complete()
         self._stage = Stage.BODY
+
+    def head_without_upgrade(self) -> bytes:
+        """The head that was parsed last, without what asks for another protocol."""
+        version = self.parser.get_http_version().encode()
+        fields = b"".join(b"%s: %s\r\n" % field for field in self.headers if field[0] != b"upgrade")
+        return b"%s %s HTTP/%s\r\n%s\r\n" % (self.parser.get_method(), self.url, version, fields)
+
+    def _note_authority(self) -> None:
+        """Add the host of a target such as http://host/path (RFC 9112, 3.2.2), if Host has not the same."""
+        _, scheme, rest = self.url.partition(b"://")
+        if scheme and not self.url.startswith(b"/"):
+            authority = (b"host", re.split(rb"[/?#]", rest, maxsplit=1)[0])
+            if authority not in self.headers:
+                self.headers.append(authority)
 
     def on_body(self, body: bytes) -> None:
         self._delivered += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._stage = None
         self._buffered = 0
         super().on_message_complete()

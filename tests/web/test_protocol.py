@@ -367,6 +367,54 @@ async def test_a_client_that_leaves_its_answer_unread_is_cut() -> None:
     assert listener.loop.is_idle
 
 
+UPGRADE = b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
+ASKS_FOR_MORE: dict[str, tuple[bytes, list[bytes]]] = {
+    "no body": (b"GET / HTTP/1.1\r\n" + UPGRADE + b"\r\n", [b"0"]),
+    "a body": (b"POST / HTTP/1.1\r\n" + UPGRADE + b"Content-Length: 4\r\n\r\nabcd", [b"4"]),
+    "chunks": (
+        b"POST / HTTP/1.1\r\n" + UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n",
+        [b"5"],
+    ),
+    "a request as the body": (
+        b"POST / HTTP/1.1\r\n" + UPGRADE.replace(b"h2c", b"websocket") + b"Content-Length: %d\r\n\r\n" % len(GET) + GET,
+        [b"%d" % len(GET)],
+    ),
+    "another request behind it": (b"GET / HTTP/1.1\r\n" + UPGRADE + b"\r\n" + POST + b"abcd", [b"0", b"4"]),
+    "an upgrade each time": ((b"POST / HTTP/1.1\r\n" + UPGRADE + b"Content-Length: 1\r\n\r\nx") * 5, [b"1"] * 5),
+    "names in odd letters": (
+        b"POST / HTTP/1.1\r\nhOST: x\r\nCONNECTION: uPGRADE\r\nuPGRADE: TLS/1.2\r\ncontent-length: 3\r\n\r\nabc",
+        [b"3"],
+    ),
+}
+
+
+@pytest.mark.parametrize("size", [1, 7, 997])
+@pytest.mark.parametrize(("sent", "lengths"), ASKS_FOR_MORE.values(), ids=ASKS_FOR_MORE)
+async def test_an_upgrade_is_ignored_and_its_body_is_a_body(sent: bytes, lengths: list[bytes], size: int) -> None:
+    """Java's client offers HTTP/2 with a body; and a body that counted as a request would pass for a local one."""
+    client = Listener(echo).connect()
+    await client.send(*in_pieces(sent, size))
+    assert client.statuses == [200] * len(lengths)
+    assert re.findall(rb"\r\n\r\n(\d+)", client.received) == lengths
+    assert not client.closed
+
+
+@pytest.mark.parametrize(("target", "host"), [
+    (b"/", None), (b"/http://evil.example", None), (b"*", None), (b"http://x/a", None),
+    (b"http://evil.example/a", b"evil.example"), (b"HTTPS://evil.example:8040/?a", b"evil.example:8040")])  # fmt: skip
+async def test_the_host_of_a_whole_url_is_one_more(target: bytes, host: bytes | None) -> None:
+    """A program in front of us may go by it, and a request with two hosts does not count as one of this machine."""
+    hosts: list[bytes] = []
+
+    async def note(scope: Any, receive: Any, send: Any) -> None:
+        hosts.extend(value for name, value in scope["headers"] if name == b"host")
+        await echo(scope, receive, send)
+
+    client = Listener(note).connect()
+    await client.send(b"OPTIONS " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert hosts == [b"x", host][: 1 + (host is not None)]
+
+
 async def test_an_idle_connection_stays_until_its_own_limit() -> None:
     """Clients keep connections for the next request; uvicorn closes them after timeout_keep_alive."""
     listener = Listener(echo)
@@ -471,7 +519,8 @@ async def test_a_peer_that_leaves_may_come_again() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/9\r\n\r\n",
-                                  POST.replace(b"4", b"four"), CHUNKED + b"zz\r\n"])  # fmt: skip
+                                  POST.replace(b"4", b"four"), CHUNKED + b"zz\r\n",
+                                  b"CONNECT x:443 HTTP/1.1\r\n\r\n"])  # fmt: skip
 async def test_what_is_no_http_is_refused_without_a_line_in_the_log(
     sent: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
