@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
@@ -40,6 +40,8 @@ _LOCAL_HEADERS = frozenset(
     )
 )
 _LOCAL_PREFIXES = ("sec-", "x-stainless-")
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?")
+"""A name or an address, and a port; other programs may see another host in a@b, a/b or a#b."""
 _SHOWN_HEADER = 80
 
 
@@ -55,7 +57,8 @@ def why_not_direct(request: Request, allowed_origins: Collection[str] = ()) -> s
     if request.scope["http_version"] == "1.0":
         return "the request is one of HTTP/1.0, which proxies send"  # nginx by default, with no header of its own
     hosts = request.headers.getlist("host")
-    if len(hosts) != 1 or not is_loopback(_hostname(hosts[0])):
+    host = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    if host is None or not is_loopback(host[1]):
         return "the request's Host is not a loopback name"
     for name in request.headers:
         if name not in _LOCAL_HEADERS and not name.startswith(_LOCAL_PREFIXES):
@@ -63,13 +66,6 @@ def why_not_direct(request: Request, allowed_origins: Collection[str] = ()) -> s
     if origin_is_ours(request) or request.headers["origin"] in allowed_origins:
         return None
     return "the request comes from another site's page"
-
-
-def _hostname(host: str) -> str | None:
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
 
 
 def origin_is_ours(request: Request) -> bool:
