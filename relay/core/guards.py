@@ -63,7 +63,8 @@ class Guards:
         invited = not_invited(message.user_id, self._settings, language, known=known, writer=message.writer)
         refusal = barred(user) or invited
         if not decision.from_person:
-            refusal = refusal or paused(user, self._clock()) or self._machine(message, context, language)
+            pause = paused(user, self._clock(), self._settings.loop_pause_seconds)
+            refusal = refusal or pause or self._machine(message, context, language)
         if not decision.from_person or decision.prompt is not None:
             refusal = refusal or self._over(context, language)
         return replace(refusal, state=refusal.state or decision.state, language=language) if refusal else None
@@ -137,11 +138,16 @@ def barred(user: User | None) -> Decision | None:
     return Decision(reason="blocked by the operator") if user is not None and user.settings.get(BARRED) else None
 
 
-def paused(user: User | None, now: float) -> Decision | None:
-    """A refusal while this user is paused, by the loop detection or by the operator."""
-    if user is None or user.state is not UserState.PAUSED or now >= float(user.settings.get("paused_until", 0.0)):
+def paused(user: User | None, now: float, longest: float) -> Decision | None:
+    """A refusal while this user is paused by the loop detection, at most for `longest` seconds.
+
+    A pause that seems to last longer is from before the clock was set back.
+    """
+    if user is None or user.state is not UserState.PAUSED:
         return None
-    return Decision(reason=f"paused: {user.settings.get('paused', 'by the operator')}")
+    if not 0 < float(user.settings.get("paused_until", 0.0)) - now <= longest:
+        return None
+    return Decision(reason=f"paused: {user.settings.get('paused')}")
 
 
 def looks_like_a_loop(

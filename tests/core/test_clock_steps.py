@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
+from relay.core.guards import SAME_TEXTS
 from relay.storage.schema import outbound
 from tests.core.harness import ANN, NewRelay, RelayHarness
+from tests.english import english
 
 HOURS = 2 * 3600.0
 LOST = OutcomeUnknown("timeout", "no answer")
@@ -68,3 +70,16 @@ async def test_earlier_messages_do_not_count_for_the_limit_of_this_minute(new_re
     await relay.idle()
     assert relay.channel.to(ANN)[3:5] == ["re: four", "re: five"]
     assert "wait a minute" in relay.channel.to(ANN)[5]
+
+
+async def test_a_sender_who_was_taken_for_a_machine_is_answered_after_the_pause(new_relay: NewRelay) -> None:
+    """The pause of ten minutes seems to last two hours more; within it nothing changes."""
+    relay = await new_relay(loop_turns=10, loop_pause_seconds=600)
+    await relay.receive(*["out of office"] * SAME_TEXTS)
+    await relay.idle()
+    await relay.receive("still paused")
+    await relay.idle()
+    relay.clock.set_back(HOURS)
+    await relay.receive("sorry, that was my phone")
+    await relay.idle()
+    assert relay.channel.to(ANN)[-2:] == [english("looks-like-a-machine"), "re: sorry, that was my phone"]
