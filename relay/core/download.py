@@ -6,6 +6,7 @@ Credentials are sent with the first request only. The caller limits the time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urljoin
 
@@ -42,9 +43,11 @@ async def download(
             target = await _fetch(http, url, write, max_bytes, options)
             if target is None:
                 return
-            url, options = urljoin(url, target), {}
-            if not may_follow(url):
-                raise AttachmentError(AttachmentFailure.GONE, "it is redirected to a host that is not the provider's")
+            with suppress(ValueError):  # the target is no URL
+                url, options = urljoin(url, target), {}
+                if may_follow(url):
+                    continue
+            raise AttachmentError(AttachmentFailure.GONE, "it is redirected to a host that is not the provider's")
     except _FAILURES as error:
         raise AttachmentError(AttachmentFailure.UNAVAILABLE, f"a download failed: {error_text(error)}") from None
     raise AttachmentError(AttachmentFailure.GONE, "it is redirected too often")
@@ -57,7 +60,7 @@ async def _fetch(
     headers = {"Accept-Encoding": "identity"}  # a small file that unpacks to a large one is none
     request = http.stream("GET", url, headers=headers, timeout=_STALL, follow_redirects=False, **options)
     async with request as response:
-        if response.is_redirect:
+        if response.has_redirect_location:
             return response.headers["location"]
         _check(response, max_bytes)
         async for chunk in response.aiter_raw():

@@ -96,6 +96,9 @@ async def test_the_store_of_the_provider_gets_no_credentials(store: str) -> None
         "http://api.twilio.com/",
         "file:///etc/passwd",
         "//127.0.0.1/",
+        "https://[::1",
+        "https://mms.twiliocdn.com:99999/",
+        "https://mms.twiliocdn.com:x/",
     ],
 )
 async def test_a_redirect_elsewhere_is_not_followed(target: str) -> None:
@@ -103,6 +106,12 @@ async def test_a_redirect_elsewhere_is_not_followed(target: str) -> None:
     network, made = redirecting(target)
     assert await failure(network) is AttachmentFailure.GONE
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("status", [300, 301, 304, 307])
+async def test_a_redirect_without_a_target_is_no_file(status: int) -> None:
+    """It is an answer like 404, and not an error of ours."""
+    assert await failure(lambda _: httpx.Response(status)) is AttachmentFailure.GONE
 
 
 @pytest.mark.parametrize(
