@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 
@@ -164,6 +165,30 @@ def what_is_no_http(product: RunningProduct) -> Iterable[str]:
     return ()
 
 
+HIDING = (b"", b"Connection: Upgrade\r\nUpgrade: websocket\r\n", b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n",
+          b"Connection: close\r\n", b"Expect: 100-continue\r\n", b"Transfer-Encoding: identity\r\n",
+          b"Content-Length: 0\r\n", b"Connection: Content-Length\r\n")  # fmt: skip
+
+
+def hidden_requests(product: RunningProduct) -> Iterable[str]:
+    """A request as an operator here would send it, as the body of a stranger's: it is not carried out."""
+    hidden = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    for server in SERVERS:
+        for head in HIDING:
+            for verb in (b"POST", b"GET"):
+                connection = connect(product, server)
+                connection.settimeout(1)
+                connection.sendall(b"%s / HTTP/1.1\r\nHost: x.example\r\nX-Forwarded-For: 203.0.113.9\r\n" % verb)
+                connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(hidden))
+                time.sleep(0.05)  # so that the server reads the body apart from the head
+                with contextlib.suppress(OSError):
+                    connection.sendall(hidden)
+                answers = b"".join(iter(partial(reply_of, connection), b""))
+                connection.close()
+                if b"# HELP" in answers:
+                    yield f"{server}: the body of {verb.decode()} with {head!r} was a request"
+
+
 # -- complete requests -------------------------------------------------------------------------------------------------
 
 
@@ -265,8 +290,8 @@ def generated_requests(product: RunningProduct) -> Iterable[str]:
 
 
 OPEN: tuple[Attack, ...] = (
-    *(clients_that_leave, header_floods, big_bodies, what_is_no_http, tunnel_headers, long_urls, many_at_once),
-    half_requests,
+    *(clients_that_leave, header_floods, big_bodies, what_is_no_http, hidden_requests, tunnel_headers, long_urls),
+    *(many_at_once, half_requests),
 )
 """Against the product as it is on a new machine: no token, this machine may do everything."""
 
