@@ -29,6 +29,7 @@ from relay.config.sources import read_sources
 from relay.config.types import (
     BUILT_IN_SOURCES,
     CHOSEN,
+    MIN_TOKEN_LENGTH,
     Aliases,
     BusinessHours,
     ModelServers,
@@ -391,7 +392,8 @@ class Settings(BaseModel):
         keys = (source.api_key for source in self.llm_sources.values())
         own = (one for _, value in self for one in (value if isinstance(value, tuple) else (value,)))
         values = [value.get_secret_value() for value in (*own, *keys) if isinstance(value, SecretStr)]
-        passwords = [urlsplit(value).password or "" for _, value in self if isinstance(value, str) and "://" in value]
+        urls = [value for _, value in self if isinstance(value, str) and "://" in value]
+        passwords = [secret for url in urls for secret in _passwords(url)]
         # A library may print the URL with the password as it is written there, or the password itself.
         return [value for value in (*values, *passwords, *map(unquote, passwords)) if value]
 
@@ -407,6 +409,16 @@ class Settings(BaseModel):
         if "media_folder" not in self.model_fields_set:
             changes["media_folder"] = f"{self.media_folder}.simulated"
         return changes
+
+
+def _passwords(url: str) -> Iterator[str]:
+    """What is secret in a URL: its password, a key in place of a user's name, and passwords among its parameters."""
+    parts = urlsplit(url)
+    if parts.password or len(parts.username or "") >= MIN_TOKEN_LENGTH:
+        yield parts.password or parts.username or ""
+    for name, _, value in (parameter.partition("=") for parameter in parts.query.split("&")):
+        if "pass" in name.lower():
+            yield value
 
 
 def compose(groups: Iterable[type[Settings]]) -> type[Settings]:

@@ -341,6 +341,22 @@ def test_all_secrets_are_known_to_the_log_filter() -> None:
     assert {*secrets.values(), "p%40ss", "p@ss"} <= set(settings.secrets())
 
 
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("postgresql+psycopg://me:geheim@db/relay?sslmode=require", {"geheim"}),
+        ("postgresql+psycopg://db/relay?user=relay&password=ge%2Fheim&sslmode=require", {"ge%2Fheim", "ge/heim"}),
+        ("postgresql+psycopg://db/relay?sslkey=/k.pem&sslpassword=geheim", {"geheim"}),
+        ("postgresql+psycopg://relay@db/relay", set()),
+        ("postgresql+psycopg://0123456789abcdef:@db/relay", {"0123456789abcdef"}),
+        ("sqlite:///passwords.db", set()),
+    ],
+)
+def test_what_is_secret_in_a_url(url: str, secrets: set[str]) -> None:
+    """The name of a user or of a file is not."""
+    assert set(Settings(database_url=url).secrets()) == secrets
+
+
 CHOSEN = ("admin_token", "internal_token", "telegram_webhook_secret")
 GUIDES = "\n".join(page.read_text(encoding="utf-8") for page in (*ROOT.glob("docs/*.md"), *ROOT.glob("*.md")))
 PUBLISHED = re.findall(r"(?:ADMIN_TOKEN|INTERNAL_TOKEN|WEBHOOK_SECRET)=([^\s`\"'$/]+)|credentials: ([\w-]+)", GUIDES)
