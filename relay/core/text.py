@@ -10,6 +10,8 @@ _LINE_BREAKS = re.compile("\r\n?|[\u0085\u2028\u2029\v\f]")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
 _SHOW_NOTHING = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+_SHOW_NOTHING_EITHER = frozenset("\u034f\u115f\u1160\u2800\u3164\ufe0e\ufe0f\uffa0\ufffc")
+"""Fillers, variation selectors, the braille pattern without dots: a message of them alone is empty for Telegram."""
 
 
 def strip_controls(text: str) -> str:
@@ -27,8 +29,8 @@ def one_line(text: str, max_chars: int) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Whether a reader sees nothing at all: only spaces, controls, joiners and direction marks."""
-    return all(unicodedata.category(char) in _SHOW_NOTHING or char == "\ufe0f" for char in text)
+    """Whether a reader sees nothing at all: only spaces, controls, joiners, direction marks and fillers."""
+    return all(unicodedata.category(char) in _SHOW_NOTHING or char in _SHOW_NOTHING_EITHER for char in text)
 
 
 def bare_letters(text: str) -> str:

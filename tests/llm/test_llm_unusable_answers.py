@@ -39,6 +39,7 @@ async def chat_error(server: Running, **more: Any) -> tuple[int, dict[str, Any]]
 UNUSABLE: list[tuple[str, Script]] = [
     ("empty", EMPTY),
     ("white space", streams(delta(" \n"), delta(finish="stop"), DONE)),
+    ("characters that show nothing", streams(delta("\u200b\u2800"), delta("\u3164\ufeff"), delta(finish="stop"), DONE)),
     ("thoughts alone", streams(delta("<think>hm"), delta(finish="length"), DONE)),
     ("broken off in its thoughts", streams_then_cuts(delta("<think>hm"))),
     ("a line without end", streams(b"data: " + b"x" * 4_100_000)),
