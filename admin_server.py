@@ -26,9 +26,11 @@ from starlette.exceptions import HTTPException
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import PLATFORMS, AllSettings, KnownPlatform
 from relay.config.settings import Settings, load_settings
-from relay.console import alert_pages, export_pages, login_pages, setup_pages
+from relay.console import alert_pages, export_pages, figures_pages, login_pages, setup_pages
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
+from relay.console.charts import charts
 from relay.console.failures import ACTS, MAX_AT_ONCE, ROWS_PER_PAGE, TITLES, Filter, Kind, repair_all
+from relay.console.figures import DailyFigures, read_user_days
 from relay.console.login import operator_of
 from relay.console.media import MAX_FILE_NAME, serve_attachment
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
@@ -71,10 +73,13 @@ class Console:
     forms: SubmittedForms
     probe_seconds: float
     media: MediaFiles
+    daily: DailyFigures
 
     async def overview(self, search: Search) -> dict[str, Any]:
         servers = await probe_servers(self.http, known_servers(self.settings), self.probe_seconds)
-        return await read_overview(self.database.query, servers, search, now=time.time(), settings=self.settings)
+        return await read_overview(
+            self.database.query, servers, search, self.daily, now=time.time(), settings=self.settings
+        )
 
     async def person(self, address: Address, before: int | None = None) -> dict[str, Any]:
         """The values of a user's page. Raises ApiError(404) for an unknown address."""
@@ -82,9 +87,10 @@ class Console:
         found = await self.database.query(lambda connection: read_person(connection, address, before, now))
         if found is None:
             raise _unknown()
+        by_day = await self.database.query(lambda c: read_user_days(c, *address.key, now, self.settings))
         sent = {one.sha256 for bubble in found["bubbles"] for one in bubble.attachments}
         kept = {sha256 for sha256 in sent if self.media.path(sha256)}
-        return {"address": address, "time": timestamp(now), "kept": kept, **found}
+        return {"address": address, "time": timestamp(now), "kept": kept, "charts": charts(by_day), **found}
 
     async def failures(self, chosen: Filter, limit: int) -> list[dict[str, Any]]:
         platforms = chosen.platforms(PLATFORMS)
@@ -123,6 +129,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
             SubmittedForms(),
             probe_seconds,
             MediaFiles(Path.cwd() / settings.media_folder),
+            DailyFigures(settings),
         )
         app.state.logins = database
         app.state.setup = setup_pages.SetupPages(settings, pages, http, database, database.record_action)
@@ -149,7 +156,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
     for kind in (ApiError, HTTPException, RequestValidationError, StorageError):
         app.add_exception_handler(kind, pages.for_browsers(app.exception_handlers[kind]))
     app.include_router(routes)
-    for pages_of in (login_pages, setup_pages, alert_pages, export_pages):
+    for pages_of in (login_pages, setup_pages, alert_pages, export_pages, figures_pages):
         app.include_router(pages_of.routes)
     add_common_routes(app, ready)
     return app
@@ -208,6 +215,7 @@ Searched = Annotated[Search, Depends(_search)]
 @routes.get("/", dependencies=[ADMIN], summary="The home page: servers, people, what is waiting, what went wrong.")
 async def first_page(request: Request, console: Here, search: Searched) -> Response:
     values = await console.overview(search)
+    values["charts"] = charts(values["by_day"]) if values["database"]["reachable"] else []
     return console.pages.show_live(request, "overview.html", "overview_live.html", **values, page_size=USERS_PER_PAGE)
 
 

@@ -1,27 +1,25 @@
 """Reads the data of the home page: state of the servers, users, waiting messages, failures.
 
-One read transaction covers everything; when it fails, the page shows the servers and the error.
+One read transaction covers everything but the figures by day; when one fails, the page shows the servers and the error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from relay.channels.registry import PLATFORMS, served
 from relay.config.settings import Settings
+from relay.console.figures import DailyFigures
 from relay.console.servers import ServerState
 from relay.core.errors import StorageError
 from relay.core.messages import PartState, Platform, db_safe
 from relay.core.store import PAUSED
 from relay.core.text import timestamp
 from relay.storage import listings, queries
-from relay.storage.daily_totals import day_totals
 from relay.storage.search import find_messages
 
 USERS_PER_PAGE = 25
@@ -42,7 +40,13 @@ class Search:
 
 
 async def read_overview(
-    query: QueryRunner, servers: list[ServerState], search: Search, *, now: float, settings: Settings
+    query: QueryRunner,
+    servers: list[ServerState],
+    search: Search,
+    daily: DailyFigures,
+    *,
+    now: float,
+    settings: Settings,
 ) -> dict[str, Any]:
     """The values of the home page, ready for JSON; a StorageError becomes a part of them."""
     page: dict[str, Any] = {
@@ -53,9 +57,12 @@ async def read_overview(
     }
     try:
         found = await query(lambda connection: _read(connection, search, now, settings))
+        days = await daily.read(query, now)
     except StorageError as error:
         return {**page, "database": {"reachable": False, "error": str(error)}}
-    return {**page, "database": {"reachable": True, "error": None}, **found}
+    figures = {"today": days[-1][1], "yesterday": days[-2][1]}
+    by_day = [{"date": day.date, "platforms": totals} for day, totals in days]
+    return {**page, "database": {"reachable": True, "error": None}, **found, "days": figures, "by_day": by_day}
 
 
 def _read(connection: Connection, search: Search, now: float, settings: Settings) -> dict[str, Any]:
@@ -78,7 +85,6 @@ def _read(connection: Connection, search: Search, now: float, settings: Settings
             for platform in PLATFORMS
             if (value := queries.read_state(connection, platform, PAUSED))
         ],
-        "days": _days(connection, now, settings),
         "with_persons": listings.with_persons(connection, PLATFORMS, now, ROWS_PER_LIST),
         "people": people[:USERS_PER_PAGE],
         "more_people": len(people) > USERS_PER_PAGE,
@@ -93,20 +99,3 @@ def _figures(connection: Connection, platform: Platform, now: float) -> dict[str
     delivery = figures["delivery"]
     lost = delivery[PartState.FAILED] + delivery[PartState.UNDELIVERED]
     return {**figures, "failed_parts": lost - figures["dismissed_parts"]}
-
-
-def _days(connection: Connection, now: float, settings: Settings) -> dict[str, dict[str, dict[str, Any]]]:
-    """The figures of today and of yesterday by platform, with midnight in the time zone of the settings."""
-    today = datetime.fromtimestamp(now, ZoneInfo(settings.timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
-    begin, before = today.timestamp(), (today - timedelta(days=1)).timestamp()
-    channels = served(settings)
-    platforms = [channel.platform for channel in channels]
-    days = {
-        "today": day_totals(connection, platforms, begin, now + 1),
-        "yesterday": day_totals(connection, platforms, before, begin),
-    }
-    for figures in days.values():
-        for channel in channels:
-            own = figures[channel.platform]
-            own["sent_usd"] = round(own["segments"] * channel.segment_usd(settings), 6)
-    return days

@@ -42,6 +42,11 @@ def person_url(platform: str, user_id: str, action: str = "", **query: Any) -> s
     return f"/person{action}?" + urlencode({"platform": platform, "id": user_id, **query})
 
 
+def day_url(kind: str, day: str) -> str:
+    """The URL of the rows that a day's figure is made of."""
+    return "/day?" + urlencode({"day": day, "kind": kind})
+
+
 def duration(seconds: float) -> str:
     """A time span in its largest unit, rounded down."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
@@ -95,6 +100,7 @@ class Pages:
         versions = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in self.files.items()}
         self._environment.globals.update(
             person_url=person_url,
+            day_url=day_url,
             TITLES={channel.platform: channel.title for channel in CHANNELS},
             SEGMENTED=[channel.platform for channel in CHANNELS if "segments" in channel.receipt_keys],
             new_form=lambda: secrets.token_hex(16),

@@ -6,14 +6,17 @@ with each message.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, case, func, select
+from sqlalchemy import Column, Connection, Select, Table, case, func, select
 
-from relay.core.messages import Origin, Platform
-from relay.storage.listings import in_trouble
-from relay.storage.schema import conversations, inbound, outbound
+from relay.core.messages import Origin, PartState, Platform, UserId
+from relay.storage.listings import in_trouble, part
+from relay.storage.queries import plain
+from relay.storage.schema import conversations, inbound, indexed_parts, outbound
+from relay.storage.transactions import of_user
 
 MAX_ANSWERS = 5000
 """How many of the latest answers of a day the answer times are computed from."""
@@ -30,8 +33,7 @@ def day_totals(
     said = _rows_between(connection, conversations, conversations.c.timestamp, begin, end)
     sent = _rows_between(connection, outbound, outbound.c.created_at, begin, end)
     figures: dict[str, dict[str, Any]] = {
-        platform: {"messages": 0, "model_usd": 0.0, "segments": 0, "failed": 0, **_times(connection, platform, sent)}
-        for platform in platforms
+        platform: {**_empty(), **_times(connection, platform, sent)} for platform in platforms
     }
     columns = (
         conversations.c.platform,
@@ -51,6 +53,85 @@ def day_totals(
     return figures
 
 
+def messages_between(
+    connection: Connection, begin: float, end: float, limit: int, before: int | None
+) -> list[dict[str, Any]]:
+    """The messages of the history between two Unix times, newest first; before: the id to page back from."""
+    chosen = _page(connection, conversations, conversations.c.timestamp, begin, end, limit, before)
+    names = ("id", "platform", "user_id", "role", "message", "timestamp", "reply_id", "model", "cost_usd")
+    return [plain(row, *names, "total_seconds") for row in connection.execute(chosen)]
+
+
+def parts_between(
+    connection: Connection, begin: float, end: float, limit: int, before: int | None, *, failed: bool
+) -> list[dict[str, Any]]:
+    """The parts planned between two Unix times, newest first: accepted ones, or those in trouble; with the id `row`."""
+    chosen = _page(connection, outbound, outbound.c.created_at, begin, end, limit, before)
+    chosen = chosen.where(in_trouble(outbound) if failed else outbound.c.accepted_at.is_not(None))
+    return [{"row": row.id, **part(row)} for row in connection.execute(chosen)]
+
+
+def _page(
+    connection: Connection,
+    table: Table,
+    moment: Column[Any],
+    begin: float,
+    end: float,
+    limit: int,
+    before: int | None,
+) -> Select[Any]:
+    chosen = select(table).where(_rows_between(connection, table, moment, begin, end))
+    if before is not None:
+        chosen = chosen.where(table.c.id < before)
+    return chosen.order_by(table.c.id.desc()).limit(limit)
+
+
+def user_days(
+    connection: Connection, platform: Platform, user_id: UserId, midnights: Sequence[float]
+) -> list[dict[str, Any]]:
+    """The figures of day_totals of one user, for each day between two of these Unix times."""
+    of_day = [_empty() for _ in midnights[1:]]
+    seconds: list[list[float]] = [[] for _ in of_day]
+    lines = select(conversations.c.timestamp, conversations.c.cost_usd).where(
+        of_user(conversations, platform, user_id),
+        conversations.c.id >= _first_since(connection, conversations, conversations.c.timestamp, midnights[0]),
+    )
+    for row in connection.execute(lines):
+        if (day := _day_index(midnights, row.timestamp)) is not None:
+            of_day[day]["messages"] += 1
+            of_day[day]["model_usd"] += row.cost_usd or 0.0
+    since = outbound.c.id >= _first_since(connection, outbound, outbound.c.created_at, midnights[0])
+    for condition in indexed_parts()[1:]:  # an open part that has not left counts for nothing yet
+        parts = (
+            select(outbound, inbound.c.received_at)
+            .join(inbound, inbound.c.id == outbound.c.inbound_id, isouter=True)
+            .where(of_user(outbound, platform, user_id), condition, since)
+            .order_by(outbound.c.id)
+        )
+        for row in connection.execute(parts):
+            if (day := _day_index(midnights, row.created_at)) is not None:
+                _add_part(of_day[day], seconds[day], row)
+    return [figures | _percentiles(times) for figures, times in zip(of_day, seconds, strict=True)]
+
+
+def _empty() -> dict[str, Any]:
+    return {"messages": 0, "model_usd": 0.0, "segments": 0, "failed": 0}
+
+
+def _day_index(midnights: Sequence[float], moment: float) -> int | None:
+    index = bisect_right(midnights, moment) - 1
+    return index if 0 <= index < len(midnights) - 1 else None
+
+
+def _add_part(figures: dict[str, Any], seconds: list[float], row: Any) -> None:
+    if row.accepted_at is not None:
+        figures["segments"] += row.segments
+        if row.number == 1 and row.origin == Origin.ANSWER and row.received_at is not None:
+            seconds.append(row.accepted_at - row.received_at)
+    if row.state in {PartState.FAILED, PartState.UNDELIVERED} and row.dismissed_at is None:
+        figures["failed"] += 1
+
+
 def _times(connection: Connection, platform: Platform, sent: Any) -> dict[str, float | None]:
     """The answer times among these parts."""
     is_first = (outbound.c.number == 1) & (outbound.c.origin == Origin.ANSWER) & outbound.c.accepted_at.is_not(None)
@@ -61,7 +142,11 @@ def _times(connection: Connection, platform: Platform, sent: Any) -> dict[str, f
         .order_by(outbound.c.id.desc())
         .limit(MAX_ANSWERS)
     )
-    seconds = sorted(max(0.0, value) for value in connection.execute(latest).scalars())
+    return _percentiles(list(connection.execute(latest).scalars()))
+
+
+def _percentiles(times: Sequence[float]) -> dict[str, float | None]:
+    seconds = sorted(max(0.0, value) for value in times)
     if not seconds:
         return {"median_seconds": None, "slow_seconds": None}
     return {

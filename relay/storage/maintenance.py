@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from relay.core.messages import OPEN_PART_STATES, PartState, Platform, UserId, UserState
+from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
 from relay.storage.parts import LOST
 from relay.storage.queries import PRUNED_MESSAGES, plain
 from relay.storage.schema import (
@@ -36,8 +36,8 @@ from relay.storage.schema import (
     conversations,
     counters,
     delivery_events,
-    in_states,
     inbound,
+    indexed_parts,
     is_open,
     metadata,
     outbound,
@@ -135,13 +135,9 @@ def _blank_notices(tx: Tx, platform: Platform, user_id: UserId) -> None:
 
 
 def _parts_of(tx: Tx, platform: Platform, user_id: UserId) -> list[Row[Any]]:
-    """All parts of a user: each condition is that of an index, and a part meets one of them at least."""
-    never_left = outbound.c.provider_id.is_(None) & in_states(outbound, PartState.FAILED, PartState.CANCELED)
+    """All parts of a user."""
     theirs = select(outbound.c.part_id, outbound.c.state).where(of_user(outbound, platform, user_id))
-    found = (
-        tx.run(theirs.where(which).order_by(outbound.c.id)).all()  # in order, or SQLite reads the parts of everybody
-        for which in (is_open(outbound), outbound.c.provider_id.is_not(None), never_left)
-    )
+    found = (tx.run(theirs.where(which).order_by(outbound.c.id)).all() for which in indexed_parts())
     return list({part.part_id: part for rows in found for part in rows}.values())
 
 

@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _AnyText
 
-from relay.core.messages import OPEN_PART_STATES, db_safe
+from relay.core.messages import OPEN_PART_STATES, PartState, db_safe
 
 metadata = MetaData()
 
@@ -63,6 +63,15 @@ def in_states(table: FromClause, *states: str) -> ColumnElement[bool]:
 def is_open(table: FromClause) -> ColumnElement[bool]:
     """Messages or parts that are not finished: the condition of the partial index of the queue."""
     return in_states(table, *(OPEN_PART_STATES if "part_id" in table.c else ("received",)))
+
+
+def indexed_parts() -> tuple[ColumnElement[bool], ...]:
+    """Open, left, never left: each is the condition of an index by user, and a part meets one of them at least.
+
+    Order the rows of each by id, or SQLite reads the parts of everybody.
+    """
+    never_left = outbound.c.provider_id.is_(None) & in_states(outbound, PartState.FAILED, PartState.CANCELED)
+    return is_open(outbound), outbound.c.provider_id.is_not(None), never_left
 
 
 def as_columns(table: Table, value: Any) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""Figures of the last days by channel, kept for a while; today's are counted at each call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from relay.channels.registry import served
+from relay.config.settings import Settings
+from relay.console.charts import ByDay
+from relay.core.messages import Platform, UserId
+from relay.storage.daily_totals import day_totals, user_days
+
+DAYS = 14
+Totals = dict[str, dict[str, Any]]
+"""Figures by platform, as day_totals returns them, and `sent_usd`, the estimated cost of sending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """date: as 2026-11-27 in the time zone of the settings; begin, end: Unix times of its midnights."""
+
+    date: str
+    begin: float
+    end: float
+
+    @classmethod
+    def of(cls, midnight: datetime) -> Day:
+        return cls(midnight.date().isoformat(), midnight.timestamp(), (midnight + timedelta(days=1)).timestamp())
+
+
+def last_days(now: float, settings: Settings, count: int = DAYS) -> list[Day]:
+    """The last days, today included, oldest first; a day is as long as the clocks of its time zone make it."""
+    zone = ZoneInfo(settings.timezone)
+    today = datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return [Day.of(today - timedelta(days=back)) for back in reversed(range(count))]
+
+
+def with_costs(totals: Totals, settings: Settings) -> Totals:
+    """The figures with the estimated cost of sending."""
+    prices: dict[str, float] = {channel.platform: channel.segment_usd(settings) for channel in served(settings)}
+    return {
+        platform: {**figures, "sent_usd": round(figures["segments"] * prices[platform], 6)}
+        for platform, figures in totals.items()
+    }
+
+
+class DailyFigures:
+    """Counts days in transactions of their own, so that no page waits for more than one of them at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._platforms = [channel.platform for channel in served(settings)]
+        self._kept: dict[str, tuple[float, Totals]] = {}
+
+    async def read(
+        self, query: Callable[[Callable[[Connection], dict[str, Any]]], Awaitable[dict[str, Any]]], now: float
+    ) -> list[tuple[Day, Totals]]:
+        """The last days with their figures, oldest first. Raises StorageError."""
+        days = last_days(now, self._settings)
+        self._kept = {day.date: self._kept[day.date] for day in days if day.date in self._kept}
+        for day in days:
+            at, _ = self._kept.get(day.date, (-math.inf, {}))
+            if now - at >= _keep_seconds(day, now):
+                totals = await query(lambda connection, day=day: self._count(connection, day))  # type: ignore[misc]
+                self._kept[day.date] = (now, totals)
+        return [(day, self._kept[day.date][1]) for day in days]
+
+    def _count(self, connection: Connection, day: Day) -> Any:
+        return with_costs(day_totals(connection, self._platforms, day.begin, day.end), self._settings)
+
+
+def _keep_seconds(day: Day, now: float) -> float:
+    """How long the figures of a day are kept: today's not at all; those of a day that ended long ago rarely change."""
+    return min(3600.0, max(0.0, now - day.end) / 24)
+
+
+def day_named(date: str, settings: Settings) -> Day | None:
+    """The day of this date, such as 2026-11-27; None for anything else."""
+    try:
+        midnight = datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=ZoneInfo(settings.timezone))
+        return Day.of(midnight)
+    except (ValueError, OverflowError):
+        return None
+
+
+def read_user_days(
+    connection: Connection, platform: Platform, user_id: UserId, now: float, settings: Settings
+) -> ByDay:
+    """The figures of one user in the last days, in the form of the charts."""
+    days = last_days(now, settings)
+    found = user_days(connection, platform, user_id, [days[0].begin, *(day.end for day in days)])
+    return [
+        {"date": day.date, "platforms": with_costs({platform: figures}, settings)}
+        for day, figures in zip(days, found, strict=True)
+    ]

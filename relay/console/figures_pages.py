@@ -1,0 +1,78 @@
+"""The pages behind the figures: the rows of a day, and the story of one message."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from relay.channels.registry import PLATFORMS
+from relay.console.figures import day_named
+from relay.console.story import story
+from relay.core.messages import db_safe
+from relay.core.text import timestamp
+from relay.storage import listings
+from relay.storage.daily_totals import messages_between, parts_between
+from relay.storage.trace import read_trace
+from relay.web.access import ADMIN
+from relay.web.errors import ApiError
+
+ROWS_PER_PAGE = 50
+MAX_ID = 2**63 - 1
+RowKind = Literal["messages", "failed", "sent"]
+
+routes = APIRouter()
+
+
+@routes.get("/day", dependencies=[ADMIN], summary="The messages, sent parts or failures of one day, in pages.")
+async def day_page(
+    request: Request,
+    day: Annotated[str, Query(max_length=20)],
+    kind: RowKind = "messages",
+    before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
+) -> Response:
+    console = request.app.state.console
+    chosen = day_named(day, console.settings)
+    if chosen is None:
+        raise ApiError(404, "this is no day", "write it like 2026-11-27")
+
+    def read(connection: Any) -> dict[str, Any]:
+        span = (connection, chosen.begin, chosen.end, ROWS_PER_PAGE + 1, before)
+        rows = messages_between(*span) if kind == "messages" else parts_between(*span, failed=kind == "failed")
+        people = {(row["platform"], row["user_id"]) for row in rows}
+        names = {" ".join(who): name for who, name in listings.names_of(connection, people).items()}
+        return {"rows": rows[:ROWS_PER_PAGE], "more": len(rows) > ROWS_PER_PAGE, "names": names}
+
+    found = await console.database.query(read)
+    last = found["rows"][-1] if found.pop("more") else None
+    older = last and last.get("row", last["id"])
+    shown: Response = console.pages.show("day.html", day=chosen.date, kind=kind, older=older, **found)
+    return shown
+
+
+@routes.get("/message", dependencies=[ADMIN], summary="The story of one message, found by any id of it.")
+async def message_page(request: Request, id: Annotated[str, Query(max_length=200)] = "") -> Response:  # noqa: A002
+    console = request.app.state.console
+    sought = db_safe(id).strip()
+    found = None
+    if sought:
+        found = await console.database.query(lambda connection: read_trace(connection, PLATFORMS, sought))
+    steps = story(found) if found else []
+    now = timestamp(time.time())
+    status = 404 if sought and not found else 200
+    page: Response = console.pages.show(
+        "message.html", status=status, sought=sought, found=found, steps=steps, time=now
+    )
+    return page
+
+
+@routes.get("/api/message", dependencies=[ADMIN], summary="The story of one message as JSON.")
+async def message_json(request: Request, id: Annotated[str, Query(min_length=1, max_length=200)]) -> dict[str, Any]:  # noqa: A002
+    sought = db_safe(id).strip()
+    found = await request.app.state.console.database.query(lambda c: read_trace(c, PLATFORMS, sought))
+    if found is None:
+        raise ApiError(404, "no message has this id", "any id of it will do: ours, or the provider's")
+    trace: dict[str, Any] = found
+    return trace
