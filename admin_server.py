@@ -26,11 +26,11 @@ from starlette.exceptions import HTTPException
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import PLATFORMS, AllSettings, KnownPlatform
 from relay.config.settings import Settings, load_settings
-from relay.console import alert_pages, export_pages, figures_pages, login_pages, setup_pages
+from relay.console import alert_pages, day_pages, export_pages, login_pages, setup_pages
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.charts import charts
+from relay.console.daily import DailyTotals, read_user_days
 from relay.console.failures import ACTS, MAX_AT_ONCE, ROWS_PER_PAGE, TITLES, Filter, Kind, repair_all
-from relay.console.figures import DailyFigures, read_user_days
 from relay.console.login import operator_of
 from relay.console.media import MAX_FILE_NAME, serve_attachment
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
@@ -73,7 +73,7 @@ class Console:
     forms: SubmittedForms
     probe_seconds: float
     media: MediaFiles
-    daily: DailyFigures
+    daily: DailyTotals
 
     async def overview(self, search: Search) -> dict[str, Any]:
         servers = await probe_servers(self.http, known_servers(self.settings), self.probe_seconds)
@@ -129,7 +129,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
             SubmittedForms(),
             probe_seconds,
             MediaFiles(Path.cwd() / settings.media_folder),
-            DailyFigures(settings),
+            DailyTotals(settings),
         )
         app.state.logins = database
         app.state.setup = setup_pages.SetupPages(settings, pages, http, database, database.record_action)
@@ -156,7 +156,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
     for kind in (ApiError, HTTPException, RequestValidationError, StorageError):
         app.add_exception_handler(kind, pages.for_browsers(app.exception_handlers[kind]))
     app.include_router(routes)
-    for pages_of in (login_pages, setup_pages, alert_pages, export_pages, figures_pages):
+    for pages_of in (login_pages, setup_pages, alert_pages, export_pages, day_pages):
         app.include_router(pages_of.routes)
     add_common_routes(app, ready)
     return app

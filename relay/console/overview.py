@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from relay.channels.registry import PLATFORMS, served
 from relay.config.settings import Settings
-from relay.console.figures import DailyFigures
+from relay.console.daily import DailyTotals
 from relay.console.servers import ServerState
 from relay.core.errors import StorageError
 from relay.core.messages import PartState, Platform, db_safe
@@ -43,7 +43,7 @@ async def read_overview(
     query: QueryRunner,
     servers: list[ServerState],
     search: Search,
-    daily: DailyFigures,
+    daily: DailyTotals,
     *,
     now: float,
     settings: Settings,

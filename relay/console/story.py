@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StoryStep:
     """at: in RFC 3339; tone: a class of the chips; id: the id that the provider, or the relay, knows it by."""
 
     at: str
@@ -23,7 +23,7 @@ class Step:
     tone: str = "calm"
 
 
-def story(trace: Row) -> list[Step]:
+def story(trace: Row) -> list[StoryStep]:
     """The steps of a trace, oldest first."""
     steps = [
         *_arrival(trace["message"]),
@@ -34,20 +34,20 @@ def story(trace: Row) -> list[Step]:
     return sorted(steps, key=attrgetter("at"))  # stable: what happened at the same time stays in order
 
 
-def _arrival(message: Row | None) -> Iterator[Step]:
+def _arrival(message: Row | None) -> Iterator[StoryStep]:
     if message is None:
         return
-    yield Step(message["received_at"], "arrived", message["text"] or message["raw"] or "", message["external_id"])
+    yield StoryStep(message["received_at"], "arrived", message["text"] or message["raw"] or "", message["external_id"])
     if message["noticed_at"]:
-        yield Step(message["noticed_at"], "told to wait", "the model could not answer yet", tone="warn")
+        yield StoryStep(message["noticed_at"], "told to wait", "the model could not answer yet", tone="warn")
     if message["finished_at"]:
         why = ": ".join(filter(None, (message["outcome"], message["reason"], message["error"])))
         tone = "bad" if message["state"] == "dead" else "good"
         tries = f"{message['failures']} failed tries; " if message["failures"] else ""
-        yield Step(message["finished_at"], message["state"], tries + why, tone=tone)
+        yield StoryStep(message["finished_at"], message["state"], tries + why, tone=tone)
 
 
-def _line(line: Row) -> Iterator[Step]:
+def _line(line: Row) -> Iterator[StoryStep]:
     if line["role"] == "user" or not (line["model"] or line["source"]):
         return
     facts = [
@@ -58,25 +58,25 @@ def _line(line: Row) -> Iterator[Step]:
         f"whole after {line['total_seconds']:.2f} s" if line["total_seconds"] is not None else "",
         money(line["cost_usd"]) if line["cost_usd"] else "",
     ]
-    yield Step(line["timestamp"], "answered by the model", ", ".join(filter(None, facts)), tone="wait")
+    yield StoryStep(line["timestamp"], "answered by the model", ", ".join(filter(None, facts)), tone="wait")
 
 
-def _part(part: Row) -> Iterator[Step]:
+def _part(part: Row) -> Iterator[StoryStep]:
     name = f"part {part['number']}/{part['count']}"
-    yield Step(part["created_at"], f"{name} planned", part["text"], part["id"])
+    yield StoryStep(part["created_at"], f"{name} planned", part["text"], part["id"])
     if part["attempted_at"]:
         again = f", attempt {part['attempts']}" if part["attempts"] > 1 else ""
-        yield Step(part["attempted_at"], f"{name} given to the provider{again}", tone="wait")
+        yield StoryStep(part["attempted_at"], f"{name} given to the provider{again}", tone="wait")
     if part["accepted_at"]:
         detail = f"{part['segments']} segments" if part["segments"] > 1 else ""
-        yield Step(part["accepted_at"], f"{name} accepted", detail, part["provider_id"] or "", "good")
+        yield StoryStep(part["accepted_at"], f"{name} accepted", detail, part["provider_id"] or "", "good")
     elif part["error"] or part["error_code"]:
         why = " ".join(filter(None, (part["error_code"], part["error"])))
-        yield Step(part["updated_at"], f"{name} {part['state']}", why, tone="bad")
+        yield StoryStep(part["updated_at"], f"{name} {part['state']}", why, tone="bad")
 
 
-def _event(event: Row) -> Step:
+def _event(event: Row) -> StoryStep:
     why = " ".join(filter(None, (event["error_code"], event["error"])))
     tone = "bad" if event["state"] in {"failed", "undelivered"} else "good"
     late = "" if event["applied"] else " (changed nothing: it came late or twice)"
-    return Step(event["received_at"], f"provider reports {event['state']}", why + late, event["provider_id"], tone)
+    return StoryStep(event["received_at"], f"provider reports {event['state']}", why + late, event["provider_id"], tone)

@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.storage.queries",
         "relay.storage.search",
         "relay.storage.daily_totals",
+        "relay.storage.trace",
         "relay.storage.export",
         "relay.channels.registry",
         "relay.channels.spec",

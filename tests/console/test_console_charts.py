@@ -14,7 +14,7 @@ import pytest
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.console.charts import HEIGHT, WIDTH, charts
-from relay.console.figures import DailyFigures, day_named, last_days
+from relay.console.daily import DailyTotals, day_named, last_days
 from relay.core.errors import SendError, SendFailure
 from relay.core.messages import Answer
 from tests.console.running import browsing, nothing, settings_after
@@ -87,7 +87,7 @@ async def test_finished_days_are_counted_once_and_today_at_each_call() -> None:
     """However many messages there are, a page costs those of today."""
     counted: list[str] = []
 
-    class Counting(DailyFigures):
+    class Counting(DailyTotals):
         def _count(self, connection: Any, day: Any) -> Any:  # noqa: ARG002
             counted.append(day.date)
             return {}

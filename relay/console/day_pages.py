@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from relay.channels.registry import PLATFORMS
-from relay.console.figures import day_named
+from relay.console.daily import day_named
 from relay.console.story import story
 from relay.core.messages import db_safe
 from relay.core.text import timestamp

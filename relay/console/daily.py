@@ -51,7 +51,7 @@ def with_costs(totals: Totals, settings: Settings) -> Totals:
     }
 
 
-class DailyFigures:
+class DailyTotals:
     """Counts days in transactions of their own, so that no page waits for more than one of them at a time."""
 
     def __init__(self, settings: Settings) -> None:
