@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from httpx import AsyncClient
@@ -30,13 +30,18 @@ from relay.channels.sms.senders import addressee
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
 from relay.channels.sms.texts import max_characters, system_prompt
+from relay.channels.sms.twilio_channel import TwilioChannel
 from relay.channels.sms.twilio_messages import callback_base
 from relay.channels.sms.webhook import Form, external_id, is_delivery, read_form
+from relay.channels.spec import ChannelSpec
 from relay.config.logs import REFUSALS
 from relay.config.settings import load_settings
 from relay.core.errors import PayloadError
 from relay.core.messages import PlannedPart, User, UserId
+from relay.core.metrics import Metrics
 from relay.core.periodic import Periodic
+from relay.core.pipeline import Pipeline
+from relay.core.store import Store
 from relay.core.text import strip_controls
 from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
@@ -168,9 +173,10 @@ def _warn(settings: SmsSettings) -> None:
     description="Signed by Twilio. Answers an empty TwiML document as soon as the message is stored.",
 )
 async def receive_sms(request: Request) -> Response:
-    server = SmsServer.of(request)
+    sms = SmsServer.of(request)
+    server: TwilioServer = sms
     body = await request.body()
-    form = _authentic_form(request, server, body)
+    form = _authentic_form(request, sms, body)
     try:
         if form is not None and is_delivery(form):
             return await _record_delivery(request, form)
@@ -205,7 +211,7 @@ async def receive_delivery(request: Request) -> Response:
 
 async def _record_delivery(request: Request, form: Form) -> Response:
     """Store a delivery status; one that cannot be parsed is counted, and answered 200 so that Twilio logs no error."""
-    server = SmsServer.of(request)
+    server: TwilioServer = SmsServer.of(request)
     try:
         server = _channel_of(request, form, "To")
         event = server.service.parse_delivery(form, request.query_params.get("part"))
@@ -221,16 +227,31 @@ async def _record_delivery(request: Request, form: Form) -> Response:
     return _twiml()
 
 
-def _channel_of(request: Request, form: Form | None, field: str) -> Any:
+class TwilioServer(Protocol):
+    """The server of a channel whose messages and status callbacks come to these webhooks."""
+
+    channel: ClassVar[ChannelSpec]
+    database: Store
+    metrics: Metrics
+    pipeline: Pipeline
+
+    @property
+    def service(self) -> TwilioChannel: ...
+
+    def address(self, given: str) -> UserId: ...
+
+
+def _channel_of(request: Request, form: Form | None, field: str) -> TwilioServer:
     """The server of the channel that the scheme of the person's address names, "whatsapp:+1..."; without one, SMS.
 
     Raises PayloadError when the field came with different values.
     """
     scheme = form.one(field).strip().partition(":")[0].lower() if form else ""
-    return request.app.state.servers.get(scheme) or SmsServer.of(request)
+    found: TwilioServer | None = request.app.state.servers.get(scheme)
+    return found or SmsServer.of(request)
 
 
-async def _store_unread(server: SmsServer, form: Form | None, body: bytes, error: PayloadError) -> None:
+async def _store_unread(server: TwilioServer, form: Form | None, body: bytes, error: PayloadError) -> None:
     """Store a body that cannot be parsed as a dead letter; the same bytes are stored once."""
     log.warning("an inbound message cannot be understood: %s", error)
     server.metrics.inbound.labels(server.channel.platform, "not understood").inc()

@@ -2,15 +2,14 @@
 
 It has no routes and reads and writes no row: the SMS server calls it and stores what it returns. Its parts are in
 relay/channels/sms: forms and signatures (webhook), senders, keywords, texts, segments, the REST API (client),
-what is sent and found there (twilio_messages).
+what is sent and found there (twilio_messages, twilio_channel).
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +29,7 @@ from relay.channels.sms.keywords import (
     without_invitations,
 )
 from relay.channels.sms.language_choice import in_language, language_choice
-from relay.channels.sms.media import MediaStore, read_media
+from relay.channels.sms.media import read_media
 from relay.channels.sms.plain_text import to_plain_text
 from relay.channels.sms.prices import price_for
 from relay.channels.sms.reactions import is_reaction
@@ -40,23 +39,16 @@ from relay.channels.sms.senders import WHY_SILENT, Sender, SenderKind, normal_nu
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.spelling import affordable, clean_sms
-from relay.channels.sms.twilio_messages import TwilioMessages, of_texts
-from relay.channels.sms.webhook import Form, Signatures, external_id, is_delivery, small_number
-from relay.core.download import Write
-from relay.core.errors import PayloadError
+from relay.channels.sms.twilio_channel import TwilioChannel, require_message
+from relay.channels.sms.twilio_messages import of_texts
+from relay.channels.sms.webhook import Form, Signatures, small_number
 from relay.core.markdown_source import escape_markdown as escaped
 from relay.core.messages import (
     REST,
-    Attachment,
     Decision,
-    DeliveryEvent,
     HistoryMessage,
     InboundMessage,
-    Kind,
-    Part,
-    PartId,
     PlannedPart,
-    Receipt,
     User,
     UserId,
     UserState,
@@ -64,7 +56,7 @@ from relay.core.messages import (
 )
 from relay.core.names import NameRefused, valid_name
 from relay.core.text import is_blank, strip_controls
-from relay.core.user_language import chosen_language, language_of
+from relay.core.user_language import chosen_language
 from relay.texts import ENGLISH
 from relay.texts.languages import written_language
 from relay.texts.sentences import localize
@@ -76,15 +68,11 @@ ASK_AGAIN_SECONDS = 600.0
 """How long the prompt for a name is not repeated."""
 
 
-class SmsService:
+class SmsService(TwilioChannel):
     """The SMS channel over Twilio. Raises SettingsError naming the settings when credentials are missing."""
 
     platform = SMS
-    supports_lookup = True
-    joins_messages = False
     is_billed = True
-    rate_limited = False
-    """Twilio queues messages that are sent too fast."""
 
     def __init__(
         self,
@@ -95,15 +83,11 @@ class SmsService:
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         _, token = credentials(settings)
-        self.lookup_seconds = settings.sms_settle_seconds
+        super().__init__(settings, http, of_texts(settings), clock, new_id)
         self._settings = settings
-        self._clock = clock
-        self._new_id = new_id
         self._service_sid = settings.twilio_messaging_service_sid
         self._number = own_number(settings)
         self._handled_words = handled_words(None if self._service_sid else self._number)
-        self._messages = TwilioMessages(settings, http, of_texts(settings), clock=clock)
-        self._media = MediaStore(http, settings)
         others = (normal_number(number, settings.default_region) for number in settings.twilio_other_numbers)
         self._own = frozenset(number for number in (self._number, *others) if number)
         secondary, shared = settings.twilio_secondary_auth_token, settings.twilio_shared_key
@@ -115,38 +99,30 @@ class SmsService:
     # -- webhooks ------------------------------------------------------------------------------------------------------
 
     def parse_inbound(self, form: Form) -> InboundMessage:
-        """The message in a webhook's form. Raises PayloadError when it holds none.
-
-        Without a MessageSid (a form written by hand) every delivery counts as a new message.
-        """
-        if is_delivery(form):
-            raise PayloadError("this is a status callback, not a message: it belongs to /sms/delivery")
+        """The message in a webhook's form. Raises PayloadError when it holds none."""
+        require_message(form)
         region = self._settings.default_region
         to = normal_number(form.one("To"), region)
         sender = sender_of(form.one("From"), region, self._own | ({to} if to else frozenset()))
         text = strip_controls(form.one("Body"))
-        found = read_media(form)
         options: dict[str, Any] = {"sender": sender.kind.value}
         if opt_out := form.one("OptOutType").strip().upper():
             options["opt_out"] = opt_out[:20]
-        return InboundMessage(
-            platform=SMS,
-            external_id=external_id(form) or f"by-hand-{self._new_id()}",
-            user_id=sender.user_id,
-            text=text,
+        count = small_number(form.one("NumSegments").strip()) or 1
+        return self._message(
+            form,
+            sender.user_id,
+            text,
             language=written_language(text, region=region_of(sender.user_id)),
-            received_at=self._clock(),
-            kind=Kind.MEDIA if found and is_blank(text) else Kind.TEXT,
-            attachments=found,
             options=options,
-            segments=(count := small_number(form.one("NumSegments").strip()) or 1),
-            cost_usd=self._inbound_cost(sender, count, len(found)),
+            segments=count,
+            cost_usd=self._inbound_cost(sender, count, form),
             to=to if to != self._number and self._is_ours(to, form) else None,
         )
 
-    def _inbound_cost(self, sender: Sender, count: int, media: int) -> float:
+    def _inbound_cost(self, sender: Sender, count: int, form: Form) -> float:
         price = price_for(sender.user_id, self._settings.sms_segment_usd)
-        return price.media_in if media else price.text_in * count
+        return price.media_in if read_media(form) else price.text_in * count
 
     def _is_ours(self, number: UserId | None, form: Form) -> bool:
         """Whether a text to this number came to us: it is in the settings, or Twilio signs for our account."""
@@ -155,16 +131,7 @@ class SmsService:
         signed = self._settings.check_signatures and form.one("AccountSid") == self._settings.twilio_account_sid
         return number in self._own or (signed and not self._settings.twilio_other_numbers)
 
-    def parse_delivery(self, form: Form, part: str | None) -> DeliveryEvent:
-        """The status in a callback; `part` is the part's id from our StatusCallback URL. Raises PayloadError."""
-        return self._messages.parse_callback(form, part)
-
     # -- decisions -----------------------------------------------------------------------------------------------------
-
-    def language(self, user: User | None, message: InboundMessage | None = None) -> str:
-        """That of the choice, the text, the texts before it, or the country of the number."""
-        known = user or message
-        return language_of(user, message, region_of(known.user_id) if known else None)
 
     def opt_out(self, message: InboundMessage, user: User | None = None) -> list[PlannedPart] | None:
         """The confirmation of a STOP, empty where the carrier sends its own; None when the message is no STOP."""
@@ -270,21 +237,12 @@ class SmsService:
     def debounce_seconds(self, message: InboundMessage) -> float:
         return HALVES_SECONDS if looks_cut(message.text) else 0.0
 
-    def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:  # noqa: ARG002 (no text does)
-        return False
-
-    def follow_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (likewise)
-        return 0.0
-
     def merge(self, messages: Sequence[InboundMessage]) -> str:
         return joined([message.text for message in messages])
 
     def system_prompt(self, user: User | None) -> str:
         most = texts.max_characters(self._settings.sms_max_segments, self.language(user) if user else ENGLISH)
         return texts.system_prompt(user.name if user else None, most, chosen_language(user))
-
-    async def download_attachment(self, attachment: Attachment, write: Write, max_bytes: int) -> None:
-        await self._media.download(attachment, write, max_bytes)
 
     # -- replies -------------------------------------------------------------------------------------------------------
 
@@ -307,31 +265,6 @@ class SmsService:
         if len(readable) < len(markdown):
             text += texts.cut(language)
         return plan_within(text, note, settings.sms_max_segments, settings.sms_max_parts, MESSAGE_LIMIT)
-
-    def typing(self, message: InboundMessage, language: str = ENGLISH) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (a text message has no such sign)
-        return nullcontext()
-
-    async def wait_for_rate_limit(self, part: Part) -> None:
-        """Return at once: Twilio queues messages that are sent too fast."""
-
-    async def send(self, part: Part) -> Receipt:
-        """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its outcome is unknown."""
-        return await self._messages.send(part)
-
-    async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
-        """Find the part at Twilio, other than as one `taken`. Raises OutcomeUnknown when the list cannot be read."""
-        return await self._messages.lookup(part, taken)
-
-    async def fetch_status(self, part_id: PartId, sid: str) -> DeliveryEvent | None:
-        """The state of a message at Twilio; None while it is only accepted, or cannot be fetched."""
-        return await self._messages.status(part_id, sid)
-
-    async def fetch_bill(self, day: str) -> dict[UserId, float]:
-        """What Twilio billed for the messages of a day (UTC, as 2026-11-27) by person, in USD. Raises SendError."""
-        return await self._messages.bill(day)
-
-    async def probe(self) -> None:
-        """Return at once: the list of messages tells what was sent, so any part may be the trial."""
 
 
 def _command(text: str, user: User, back: UserState | None, language: str) -> Decision | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import httpx
@@ -17,27 +16,20 @@ import httpx
 from relay.channels.sms.forgetting import forgetting, forgotten
 from relay.channels.sms.keywords import Keyword, keyword_of
 from relay.channels.sms.language_choice import in_language, language_choice
-from relay.channels.sms.media import MediaStore, read_media
 from relay.channels.sms.segments import split
-from relay.channels.sms.senders import region_of
-from relay.channels.sms.twilio_messages import Origination, TwilioMessages
-from relay.channels.sms.webhook import Form, external_id, is_delivery
+from relay.channels.sms.twilio_channel import TwilioChannel, require_message
+from relay.channels.sms.twilio_messages import Origination
+from relay.channels.sms.webhook import Form
 from relay.channels.whatsapp import texts
 from relay.channels.whatsapp.formatting import to_whatsapp
 from relay.channels.whatsapp.settings import WhatsAppSettings
 from relay.channels.whatsapp.spec import WHATSAPP
-from relay.core.download import Write
 from relay.core.errors import PayloadError
 from relay.core.messages import (
-    Attachment,
     Decision,
-    DeliveryEvent,
     HistoryMessage,
     InboundMessage,
-    Kind,
-    Part,
     PlannedPart,
-    Receipt,
     User,
     UserId,
     UserState,
@@ -45,7 +37,7 @@ from relay.core.messages import (
 )
 from relay.core.names import name_or_none
 from relay.core.text import is_blank, strip_controls
-from relay.core.user_language import chosen_language, language_of
+from relay.core.user_language import chosen_language
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize
 
@@ -54,19 +46,18 @@ MESSAGE_LIMIT = 1600  # https://www.twilio.com/docs/whatsapp/api: "Body"
 MAX_READABLE = 40_000
 """Characters of a reply that are read."""
 
+CUT_ROOM = 200
+"""Characters of the last messages that are kept for the note about the cut, and for the numbers of the parts."""
+
 NO_WORDS: frozenset[str] = frozenset()
 """What the carrier handles: on WhatsApp, without a Messaging Service, no keyword."""
 
 
-class WhatsAppService:
+class WhatsAppService(TwilioChannel):
     """Raises SettingsError naming the settings when credentials are missing."""
 
     platform = WHATSAPP
-    supports_lookup = True
-    joins_messages = False
     is_billed = False
-    rate_limited = False
-    """Twilio queues messages that are sent too fast."""
 
     def __init__(
         self,
@@ -76,41 +67,22 @@ class WhatsAppService:
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
-        self.lookup_seconds = settings.sms_settle_seconds
-        self._settings = settings
-        self._clock = clock
-        self._new_id = new_id
         price = settings.whatsapp_message_usd
         origination = Origination(WHATSAPP, settings.whatsapp_number, None, lambda _user, _n, _media: price, SCHEME)
-        self._messages = TwilioMessages(settings, http, origination, clock=clock)
-        self._media = MediaStore(http, settings)
+        super().__init__(settings, http, origination, clock, new_id)
+        self._settings = settings
 
     # -- webhooks ------------------------------------------------------------------------------------------------------
 
     def parse_inbound(self, form: Form) -> InboundMessage:
         """The message in a webhook's form. Raises PayloadError when it holds none."""
-        if is_delivery(form):
-            raise PayloadError("this is a status callback, not a message: it belongs to /sms/delivery")
+        require_message(form)
         user_id = address(form.one("From"))
         if not user_id:
             raise PayloadError("the field From is missing or empty")
-        text, found = _words(form), read_media(form)
-        return InboundMessage(
-            platform=WHATSAPP,
-            external_id=external_id(form) or f"by-hand-{self._new_id()}",
-            user_id=user_id,
-            text=text,
-            received_at=self._clock(),
-            kind=Kind.MEDIA if found and is_blank(text) else Kind.TEXT,
-            name=name_or_none(form.one("ProfileName"), self._settings.max_name_length),
-            attachments=found,
-            segments=1,
-            cost_usd=self._settings.whatsapp_message_usd,
-        )
-
-    def parse_delivery(self, form: Form, part: str | None) -> DeliveryEvent:
-        """The status in a callback; `part` is the part's id from our StatusCallback URL. Raises PayloadError."""
-        return self._messages.parse_callback(form, part)
+        name = name_or_none(form.one("ProfileName"), self._settings.max_name_length)
+        price = self._settings.whatsapp_message_usd
+        return self._message(form, user_id, _words(form), name=name, segments=1, cost_usd=price)
 
     # -- decisions -----------------------------------------------------------------------------------------------------
 
@@ -164,21 +136,10 @@ class WhatsAppService:
         found = keyword_of(message.text, handled=NO_WORDS)
         return found.kind if found else None
 
-    def language(self, user: User | None, message: InboundMessage | None = None) -> str:
-        """That of the text, or of the country of the number."""
-        known = user or message
-        return language_of(user, message, region_of(known.user_id) if known else None)
-
     def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> None:
         """Nothing is: reactions come as such, and are no messages."""
 
     def debounce_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (no message is cut)
-        return 0.0
-
-    def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:  # noqa: ARG002 (likewise)
-        return False
-
-    def follow_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (likewise)
         return 0.0
 
     def merge(self, messages: Sequence[InboundMessage]) -> str:
@@ -188,9 +149,6 @@ class WhatsAppService:
         return texts.system_prompt(user.name if user else None, chosen_language(user))
 
     # -- replies -------------------------------------------------------------------------------------------------------
-
-    async def download_attachment(self, attachment: Attachment, write: Write, max_bytes: int) -> None:
-        await self._media.download(attachment, write, max_bytes)
 
     def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
         """Text with WhatsApp's marks in parts of at most 1,600 characters, numbered when there are several."""
@@ -204,24 +162,7 @@ class WhatsAppService:
         if len(parts) <= most:
             return parts
         kept = "".join(part.history_text for part in parts[:most])
-        return split(f"{kept[: MESSAGE_LIMIT * most - 200]}{cut}", MESSAGE_LIMIT)[:most]
-
-    def typing(self, message: InboundMessage, language: str = ENGLISH) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 (not over Twilio)
-        return nullcontext()
-
-    async def wait_for_rate_limit(self, part: Part) -> None:
-        """Return at once: Twilio queues messages that are sent too fast."""
-
-    async def send(self, part: Part) -> Receipt:
-        """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its outcome is unknown."""
-        return await self._messages.send(part)
-
-    async def lookup(self, part: Part, taken: Collection[str]) -> Receipt | None:
-        """Find the part at Twilio, other than as one `taken`. Raises OutcomeUnknown when the list cannot be read."""
-        return await self._messages.lookup(part, taken)
-
-    async def probe(self) -> None:
-        """Return at once: the list of messages tells what was sent, so any part may be the trial."""
+        return split(f"{kept[: MESSAGE_LIMIT * most - CUT_ROOM]}{cut}", MESSAGE_LIMIT)[:most]
 
 
 def address(given: str) -> UserId:
