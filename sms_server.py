@@ -25,7 +25,7 @@ from relay.channels.server import ChannelServer, create_channel_app, run_channel
 from relay.channels.sms import reconciliation
 from relay.channels.sms.bills import ROUND_SECONDS, Bills
 from relay.channels.sms.by_hand import plan_text
-from relay.channels.sms.reconciliation import Reconciliation
+from relay.channels.sms.reconciliation import SOON
 from relay.channels.sms.senders import addressee
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
@@ -57,9 +57,6 @@ refusals = logging.getLogger(REFUSALS)
 # An empty document: the answer goes by the REST API, because a model may need longer than Twilio's 15 seconds.
 EMPTY_TWIML = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 
-SOON = 60.0
-"""Seconds after the start until Twilio is asked about the past, so that servers which restart often do it, too."""
-
 MAX_SHOWN_SPENDERS = 10
 MAX_SHOWN_URL = 200
 """Characters of the URL of a refused webhook that are logged and shown."""
@@ -79,10 +76,9 @@ class SmsServer(ChannelServer[SmsSettings, SmsService]):
         await super().start()
 
     def periodic(self) -> tuple[Periodic, ...]:
-        lost = Reconciliation(self.database, self.service.fetch_status, self.pipeline.outbox.record_status)
         bills = Bills(self.database, self.service.fetch_bill)
         return (
-            Periodic("sms-reconciliation", reconciliation.ROUND_SECONDS, lost.once, first_after=SOON),
+            reconciliation.periodic(self, self.service.fetch_status),
             Periodic("sms-bills", ROUND_SECONDS, bills.once, first_after=SOON),
         )
 

@@ -1,6 +1,6 @@
-"""Fetches the state of texts of which Twilio reported nothing: a status callback is sent at best three times.
+"""Fetches the state of messages of which Twilio reported nothing: a status callback is sent at best three times.
 
-Slow on purpose. A text is looked at again when it is twice as old, so one that stays queued costs few requests.
+Slow on purpose. A message is fetched again when it is twice as old, so one that stays queued costs few requests.
 """
 
 from __future__ import annotations
@@ -8,9 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from relay.channels.sms.spec import SMS
-from relay.core.messages import DeliveryEvent, PartId
+from relay.channels.server import AnyServer
+from relay.core.messages import DeliveryEvent, PartId, Platform
+from relay.core.periodic import Periodic
 from relay.core.store import Store
+
+SOON = 60.0
+"""Seconds after the start until Twilio is asked about the past, so that servers which restart often do it, too."""
 
 ROUND_SECONDS = 300.0
 YOUNGEST_SECONDS = 900.0
@@ -18,23 +22,25 @@ YOUNGEST_SECONDS = 900.0
 
 OLDEST_SECONDS = 2 * 86_400.0
 MAX_FETCHED = 50
-"""Texts of one round."""
+"""Messages of one round."""
 
 Fetch = Callable[[PartId, str], Awaitable[DeliveryEvent | None]]
 Record = Callable[[DeliveryEvent], Awaitable[bool]]
 
 
 class Reconciliation:
-    """`fetch` returns the state of a text at Twilio, `record` takes it like a status callback."""
+    """Of one platform. `fetch` returns the state of a message at Twilio, `record` takes it like a status callback."""
 
     def __init__(
         self,
+        platform: Platform,
         store: Store,
         fetch: Fetch,
         record: Record,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._platform = platform
         self._store = store
         self._fetch = fetch
         self._record = record
@@ -42,9 +48,9 @@ class Reconciliation:
         self._due_age: dict[PartId, float] = {}
 
     async def once(self) -> None:
-        """Fetch the state of the oldest texts without a report that are due, and record it, committed on return."""
+        """Fetch the state of the oldest messages without a report that are due, and record it, committed on return."""
         now = self._clock()
-        waiting = await self._store.parts_without_status(SMS, now - OLDEST_SECONDS, now - YOUNGEST_SECONDS)
+        waiting = await self._store.parts_without_status(self._platform, now - OLDEST_SECONDS, now - YOUNGEST_SECONDS)
         ages = {part_id: now - accepted_at for part_id, _, accepted_at in waiting}
         self._due_age = {part_id: age for part_id, age in self._due_age.items() if part_id in ages}
         due = [one for one in waiting if ages[one[0]] >= self._due_age.get(one[0], 0.0)]
@@ -52,3 +58,9 @@ class Reconciliation:
             self._due_age[part_id] = 2 * ages[part_id]
             if (event := await self._fetch(part_id, sid)) is not None:
                 await self._record(event)
+
+
+def periodic(server: AnyServer, fetch: Fetch) -> Periodic:
+    """The rounds of a channel's server."""
+    lost = Reconciliation(server.channel.platform, server.database, fetch, server.pipeline.outbox.record_status)
+    return Periodic(f"{server.channel.platform}-reconciliation", ROUND_SECONDS, lost.once, first_after=SOON)

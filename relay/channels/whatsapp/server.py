@@ -6,10 +6,12 @@ from fastapi import APIRouter
 from httpx import AsyncClient
 
 from relay.channels.server import AnyServer, ChannelServer
+from relay.channels.sms import reconciliation
 from relay.channels.whatsapp.service import WhatsAppService, address
 from relay.channels.whatsapp.settings import WhatsAppSettings
 from relay.channels.whatsapp.spec import CHANNEL
 from relay.core.messages import UserId
+from relay.core.periodic import Periodic
 from relay.web.errors import ApiError
 
 routes = APIRouter()
@@ -21,6 +23,9 @@ class WhatsAppServer(ChannelServer[WhatsAppSettings, WhatsAppService]):
 
     channel = CHANNEL
     max_parts_key = "whatsapp_max_parts"
+
+    def periodic(self) -> tuple[Periodic, ...]:
+        return (reconciliation.periodic(self, self.service.fetch_status),)
 
     def address(self, given: str) -> UserId:
         return address(given)

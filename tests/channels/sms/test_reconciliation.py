@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from relay.channels.sms.reconciliation import MAX_FETCHED, YOUNGEST_SECONDS, Reconciliation
 from relay.channels.sms.spec import SMS
-from relay.core.messages import DeliveryEvent, PartId, PartState
+from relay.channels.whatsapp.spec import WHATSAPP
+from relay.core.messages import DeliveryEvent, PartId, PartState, Platform
 
 NOW = 1_000_000.0
 
@@ -14,21 +17,24 @@ NOW = 1_000_000.0
 class Texts:
     """Accepted texts, by age in seconds; those in `known` have a state at Twilio."""
 
-    def __init__(self, ages: dict[str, float], known: tuple[str, ...] = ()) -> None:
+    def __init__(self, ages: dict[str, float], known: tuple[str, ...] = (), platform: Platform = SMS) -> None:
         self.now = NOW
+        self._platform = platform
         self._accepted = {sid: NOW - age for sid, age in ages.items()}
         self._known = known
         self.fetched: list[str] = []
         self.recorded: list[str] = []
 
     async def parts_without_status(self, platform: str, after: float, before: float) -> list[tuple[PartId, str, float]]:
-        assert platform == SMS
+        assert platform == self._platform
         found = [(PartId(sid), sid, at) for sid, at in self._accepted.items() if after <= at <= before]
         return [one for one in sorted(found, key=lambda one: one[2]) if one[1] not in self.recorded]
 
     async def fetch(self, part_id: PartId, sid: str) -> DeliveryEvent | None:
         self.fetched.append(sid)
-        return DeliveryEvent(SMS, sid, PartState.DELIVERED, self.now, part_id) if sid in self._known else None
+        return (
+            DeliveryEvent(self._platform, sid, PartState.DELIVERED, self.now, part_id) if sid in self._known else None
+        )
 
     async def record(self, event: DeliveryEvent) -> bool:
         self.recorded.append(event.provider_id)
@@ -36,12 +42,14 @@ class Texts:
 
     def reconciliation(self) -> Reconciliation:
         store: Any = self
-        return Reconciliation(store, self.fetch, self.record, clock=lambda: self.now)
+        return Reconciliation(self._platform, store, self.fetch, self.record, clock=lambda: self.now)
 
 
-async def test_a_lost_report_is_made_up_for() -> None:
+@pytest.mark.parametrize("platform", [SMS, WHATSAPP])
+async def test_a_lost_report_is_made_up_for(platform: Platform) -> None:
     """The state counts like that of a callback; a young text is given time."""
-    texts = Texts({"old": 2000.0, "queued": 1500.0, "young": YOUNGEST_SECONDS - 60}, known=("old", "young"))
+    ages = {"old": 2000.0, "queued": 1500.0, "young": YOUNGEST_SECONDS - 60}
+    texts = Texts(ages, known=("old", "young"), platform=platform)
     task = texts.reconciliation()
     await task.once()
     assert (texts.fetched, texts.recorded) == (["old", "queued"], ["old"])
