@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from relay.channels.registry import CHANNELS
 from relay.config.settings import Settings
+from relay.core.retry import LONGEST_DELAY
 
 FOLDER = Path(__file__).parent
 MEDIA_TYPES = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -71,6 +72,11 @@ def until(moment: str, now: str) -> str:
     return "now" if seconds < 1 else f"in {duration(seconds)}"
 
 
+def waits_for_user(moment: str, now: str) -> bool:
+    """Whether a part that is due then leaves when its user writes; both in RFC 3339."""
+    return _between(now, moment) > LONGEST_DELAY
+
+
 def clock_time(moment: str) -> str:
     """A moment in UTC for browsers without scripts; the script shows the local time instead."""
     return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -96,6 +102,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.tests["waiting_for_user"] = waits_for_user
         self._environment.filters.update(since=since, until=until, clock_time=clock_time, money=money)
         versions = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in self.files.items()}
         self._environment.globals.update(

@@ -47,6 +47,7 @@ class SendFailure(StrEnum):
     BUSY = "busy"  # nothing was sent; the same part may be sent again after a pause
     OUTAGE = "outage"  # nothing was sent: the provider cannot be reached, for any part
     LIMIT = "limit"  # nothing was sent, and nothing will be before tomorrow: again every hour
+    WINDOW = "window"  # nothing arrived, and nothing will before the user writes: the part waits for that
     LATER = "later"  # nothing arrived; one careful repetition much later is worth it
     UNKNOWN = "unknown"  # it may have been sent: look it up first
 

@@ -24,13 +24,23 @@ MAX_EXTRA_SECONDS: Final = 15.0
 """The longest delay by our own count where the provider named a shorter one."""
 
 
+LONGEST_DELAY: Final = 86_400.0
+"""A part whose next attempt is further off waits for its user: a message of theirs makes it due."""
+
+_WINDOW_SECONDS: Final = 30 * 86_400.0
+
+
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Delays in seconds: `first`, doubled after each failure, at most `longest`; after `max_attempts` there is none."""
+    """Delays in seconds: `first`, doubled after each failure, at most `longest`; after `max_attempts` there is none.
+
+    max_age: seconds after which nothing is tried any more, instead of the limit that the caller has; None: that limit.
+    """
 
     first: float
     longest: float
     max_attempts: int = 10_000
+    max_age: float | None = None
 
     def delay(self, failures: int, *, rng: Callable[[], float] | None = None) -> float:
         """Seconds to wait after so many failures in a row (at least 1); rng (0 to 1) adds jitter."""
@@ -44,6 +54,7 @@ SEND_BACKOFF: Final = {
     SendFailure.UNKNOWN: Backoff(2.0, 60.0),  # between two lookups; resends are counted elsewhere
     SendFailure.LIMIT: Backoff(3600.0, 3600.0),
     SendFailure.LATER: Backoff(600.0, 3600.0, 2),
+    SendFailure.WINDOW: Backoff(_WINDOW_SECONDS, _WINDOW_SECONDS, max_age=_WINDOW_SECONDS),
     SendFailure.DESTINATION: Backoff(60.0, 900.0),  # the outbox gives up sooner where others are accepted
     SendFailure.CONFIG: Backoff(60.0, 900.0),  # the channel is paused meanwhile
 }
@@ -70,7 +81,9 @@ def next_delay(
     attempts: attempts made so far, at least 1. age, give_up_after, retry_after (from the provider): seconds. A provider
     that names the time is not avoided much longer, however often it did.
     """
-    if backoff is None or attempts >= backoff.max_attempts or age >= give_up_after:
+    if backoff is None or attempts >= backoff.max_attempts:
+        return None
+    if age >= (give_up_after if backoff.max_age is None else backoff.max_age):
         return None
     delay = backoff.delay(attempts, rng=rng)
     return delay if retry_after is None else max(min(delay, max(MAX_EXTRA_SECONDS, backoff.first)), retry_after)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import ColumnElement, Row, bindparam, select
 
+from relay.core.errors import SendFailure
 from relay.core.messages import OPEN_PART_STATES, DeliveryEvent, NextTry, PartId, PartState, Platform, UserId, advance
 from relay.storage.parts import (
     LOST,
+    ON_ITS_WAY,
     STATUSES,
     UNDER_WAY,
     apply_status,
@@ -24,6 +26,7 @@ from relay.storage.transactions import Tx, Upsert, of_user
 _OF_PROVIDER = select(outbound.c.part_id).where(
     outbound.c.platform == bindparam("of_platform"), outbound.c.provider_id == bindparam("provider")
 )
+_HAS_ID = outbound.c.provider_id.is_not(None)
 _LOSSES = STATUSES.where(delivery_events.c.applied.is_(True), in_states(delivery_events, *LOST))
 _KEEP = Upsert(delivery_events, lambda row: row.on_conflict_do_nothing().returning(delivery_events.c.id))
 
@@ -67,7 +70,11 @@ def _is_lost(tx: Tx, platform: Platform, provider_id: str) -> bool:
 
 def _plan_again(tx: Tx, row: Row[Any], event: DeliveryEvent, next_try: NextTry) -> bool:
     """Plan a lost part once more, if `next_try` allows it and the order of messages is kept; False otherwise."""
-    if advance(PartState(row.state), event.state) == row.state or _would_be_out_of_order(tx, row):
+    if advance(PartState(row.state), event.state) == row.state:
+        return False
+    # Before the user writes the parts behind it arrive as little as this one, and are planned again likewise.
+    has_left = in_states(outbound, *ON_ITS_WAY) if event.failure is SendFailure.WINDOW else _HAS_ID
+    if _would_be_out_of_order(tx, row, has_left):
         return False
     pause = next_try(row.attempts, tx.now - row.created_at)
     if pause is None:
@@ -77,14 +84,14 @@ def _plan_again(tx: Tx, row: Row[Any], event: DeliveryEvent, next_try: NextTry) 
     return True
 
 
-def _would_be_out_of_order(tx: Tx, row: Row[Any]) -> bool:
+def _would_be_out_of_order(tx: Tx, row: Row[Any], has_left: ColumnElement[bool]) -> bool:
     """Whether a later part has left, or an earlier part of the reply was lost."""
     after = of_user(outbound, Platform(row.platform), UserId(row.user_id)) & (outbound.c.id > row.id)
     before = (outbound.c.reply_id == row.reply_id) & (outbound.c.number < row.number)
     return any(
         tx.run(select(outbound.c.id).where(which).limit(1)).first() is not None
         for which in (
-            after & outbound.c.provider_id.is_not(None),
+            after & has_left,
             after & UNDER_WAY,
             before & in_states(outbound, *LOST),
         )

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, func, sele
 
 from relay.core.messages import Platform
 from relay.storage import listings
+from relay.storage.queries import UNSENT
 from relay.storage.schema import in_states, inbound, is_open, outbound, users
 
 MAX_CODES = 500
@@ -23,11 +24,9 @@ class _Kind(NamedTuple):
     newest_first: bool
 
 
-# Every part has an address; with this condition SQLite uses the index of open parts, not one of all parts.
-_unsent = is_open(outbound) & (outbound.c.user_id >= "")
 KINDS = {
     "waiting": _Kind(inbound, is_open(inbound), listings.message, newest_first=False),
-    "unsent": _Kind(outbound, _unsent, listings.part, newest_first=False),
+    "unsent": _Kind(outbound, UNSENT, listings.part, newest_first=False),
     "failed": _Kind(outbound, listings.in_trouble(outbound), listings.part, newest_first=True),
     "dead": _Kind(inbound, in_states(inbound, "dead"), listings.message, newest_first=True),
 }

@@ -27,7 +27,7 @@ from relay.core.messages import (
     UserId,
 )
 from relay.core.text import timestamp
-from relay.storage.queries import PAGE_LIMIT, plain, stored_attachments
+from relay.storage.queries import PAGE_LIMIT, UNSENT, plain, stored_attachments
 from relay.storage.schema import (
     conversations,
     in_states,
@@ -193,9 +193,7 @@ def message(row: Row[Any]) -> dict[str, Any]:
 
 def unsent_parts(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Parts that wait to be sent, oldest first."""
-    # Every part has an address; with this condition SQLite uses the index of open parts, not one of all parts.
-    waiting = is_open(outbound) & (outbound.c.user_id >= "")
-    return [part(row) for row in _first_rows(connection, outbound, waiting, limit, platforms)]
+    return [part(row) for row in _first_rows(connection, outbound, UNSENT, limit, platforms)]
 
 
 def in_trouble(table: Table) -> ColumnElement[bool]:

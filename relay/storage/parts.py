@@ -28,6 +28,7 @@ from relay.core.messages import (
     advance,
     db_safe,
 )
+from relay.core.retry import LONGEST_DELAY
 from relay.storage.charges import charge
 from relay.storage.leases import is_claimable
 from relay.storage.planning import PartLease, claiming, part_of, plan_notice
@@ -40,7 +41,7 @@ UNDER_WAY = is_open(outbound) & in_states(outbound, PartState.SENDING, PartState
 
 _SEEN = (PartState.ACCEPTED, PartState.SENT, PartState.DELIVERED, PartState.READ)
 _SEEN_OR_UNDER_WAY = (*_SEEN, PartState.SENDING, PartState.UNKNOWN)
-_ON_ITS_WAY = (PartState.SENT, PartState.DELIVERED, PartState.READ)
+ON_ITS_WAY = (PartState.SENT, PartState.DELIVERED, PartState.READ)
 LOST = (PartState.FAILED, PartState.UNDELIVERED)
 
 _HEAD = (
@@ -240,8 +241,9 @@ def _trim_history(tx: Tx, reply_id: ReplyId) -> None:
 
 
 def retry_now(tx: Tx, platform: Platform, user_id: UserId) -> None:
-    """Make the user's parts that wait for redelivery due now: a user who writes is reachable again."""
-    waits = _PLANNED & (outbound.c.due > tx.now) & outbound.c.accepted_at.is_not(None)
+    """Make the user's parts that wait for redelivery, or for the user, due now: who writes is reachable again."""
+    waits = _PLANNED & (outbound.c.due > tx.now)
+    waits &= outbound.c.accepted_at.is_not(None) | (outbound.c.due > tx.now + LONGEST_DELAY)
     tx.run(update(outbound).where(of_user(outbound, platform, user_id), waits).values(due=tx.now))
 
 
@@ -259,6 +261,6 @@ def apply_status(
     row = set_state(tx, row, state, **({"error_code": code, "error": error or ""} if code else {}))
     if state in LOST:
         _after_failure(tx, row, user_state)
-    elif state in _ON_ITS_WAY and row.number < row.part_count:
+    elif state in ON_ITS_WAY and row.number < row.part_count:
         _delay_next(tx, row, tx.now)
     return row

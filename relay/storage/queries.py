@@ -42,6 +42,7 @@ from relay.core.messages import (
     UserId,
     UserState,
 )
+from relay.core.retry import LONGEST_DELAY
 from relay.core.text import timestamp
 from relay.storage.schema import (
     constant,
@@ -230,6 +231,9 @@ def status(connection: Connection, platform: Platform, platforms: Sequence[Platf
     }
 
 
+UNSENT = is_open(outbound) & (outbound.c.user_id >= "")
+"""Every part has an address; with this condition SQLite uses the index of open parts, not one of all parts."""
+
 _ALL_MESSAGES = ("messages", PRUNED_MESSAGES)
 
 
@@ -268,7 +272,14 @@ def _queue(connection: Connection, platform: Platform, counts: dict[str, float],
         "queue_depth": depth,
         "oldest_unanswered_seconds": None if oldest is None else round(max(0.0, now - oldest), 1),
         "unsent_parts": sum(int(counts.get(f"part:{state}", 0)) for state in OPEN_PART_STATES),
+        "parts_waiting_for_user": _waiting_for_user(connection, platform, now),
     }
+
+
+def _waiting_for_user(connection: Connection, platform: Platform, now: float) -> int:
+    """How many parts leave when their user writes again, and not before."""
+    which = UNSENT & (outbound.c.platform == platform) & (outbound.c.due > now + LONGEST_DELAY)
+    return connection.execute(select(func.count()).select_from(outbound).where(which)).scalar_one()
 
 
 def accepted_ids(connection: Connection, part: Part) -> frozenset[str]:

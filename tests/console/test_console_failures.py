@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from messaging_database import MessagingDatabase
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
-from relay.core.messages import UserId
+from relay.channels.whatsapp.spec import WHATSAPP
+from relay.core.errors import SendError, SendFailure
+from relay.core.messages import PlannedPart, UserId
+from relay.core.retry import LONGEST_DELAY
 from tests.console.running import browsing, opened, settings_after, settings_for
 from tests.console.sample_data import ALICE, SampleData, alice_asks
 
@@ -70,6 +74,27 @@ async def test_chosen_rows_are_dealt_with_and_the_log_has_it(tmp_path: Path) -> 
     async with opened(settings) as database:
         unsent = await database.find_failures("unsent", PLATFORMS, 50)
     assert len(unsent) == 2
+
+
+async def one_waits_for_its_user(database: MessagingDatabase) -> None:
+    """Two parts that were refused: one until the person writes, one for a minute."""
+    sample = SampleData(database)
+    for platform, person, failure, seconds in (
+        (WHATSAPP, ALICE, SendFailure.WINDOW, 2 * LONGEST_DELAY),
+        (SMS, ALICE, SendFailure.BUSY, 90.0),
+    ):
+        await sample.register(platform, person, "Alice")
+        await database.plan_message(platform, UserId(person), [PlannedPart("hello", "hello")])
+        part = await sample.next_part(platform, person)
+        await database.record_retry(part, time.time() + seconds, SendError(failure, "1", "refused"))
+
+
+async def test_the_list_tells_what_waits_for_its_person(tmp_path: Path) -> None:
+    """Weeks off is when the person writes; a minute is a minute."""
+    async with browsing(await settings_after(one_waits_for_its_user, tmp_path)) as browser:
+        page = " ".join((await browser.get("/failures?kind=unsent")).text.split())
+    assert page.count(", next when the person writes") == 1
+    assert re.search(r', next <time class="ago" datetime="[^"]+">in 1 min</time>', page)
 
 
 async def test_a_person_is_taken_over_and_given_back(tmp_path: Path) -> None:

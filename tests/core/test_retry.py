@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.errors import RelayError, SendError, SendFailure, StorageError
-from relay.core.retry import JITTER, MAX_EXTRA_SECONDS, MODEL_BACKOFF, SEND_BACKOFF, Backoff, next_delay, retry_forever
+from relay.core.retry import (
+    JITTER,
+    LONGEST_DELAY,
+    MAX_EXTRA_SECONDS,
+    MODEL_BACKOFF,
+    SEND_BACKOFF,
+    Backoff,
+    next_delay,
+    retry_forever,
+)
 
 RNG = st.floats(0, 1)
 SECONDS = st.floats(0, 1e6)
@@ -68,9 +77,19 @@ def test_what_is_final_is_not_tried_again(kind: SendFailure) -> None:
 
 @pytest.mark.parametrize("kind", [*SEND_BACKOFF])
 def test_what_may_pass_is_tried_again_until_it_is_too_old(kind: SendFailure) -> None:
-    """The age decides, however the provider puts us off."""
-    assert next_delay(SEND_BACKOFF.get(kind), attempts=1, age=86_399, give_up_after=86_400) is not None
-    assert next_delay(SEND_BACKOFF.get(kind), attempts=1, age=86_400, give_up_after=86_400, retry_after=1) is None
+    """The age decides, however the provider puts us off; what waits for its user has an age of its own."""
+    too_old = SEND_BACKOFF[kind].max_age or 86_400
+    assert next_delay(SEND_BACKOFF.get(kind), attempts=1, age=too_old - 1, give_up_after=86_400) is not None
+    assert next_delay(SEND_BACKOFF.get(kind), attempts=1, age=too_old, give_up_after=86_400, retry_after=1) is None
+
+
+def test_only_what_waits_for_its_user_is_put_off_for_days() -> None:
+    """By this the store tells the two apart when the user writes."""
+    for kind, backoff in SEND_BACKOFF.items():
+        least = next_delay(backoff, attempts=1, age=0, give_up_after=86_400, rng=lambda: 0.0)
+        most = backoff.delay(1000, rng=lambda: 1.0)
+        assert least is not None
+        assert (least > LONGEST_DELAY) == (most > LONGEST_DELAY) == (kind is SendFailure.WINDOW), kind
 
 
 def test_later_means_one_careful_repetition() -> None:

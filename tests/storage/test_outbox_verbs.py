@@ -13,7 +13,7 @@ from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import Decision, DeliveryEvent, Part, PartState, Receipt, UserState
-from relay.storage import listings
+from relay.storage import listings, queries
 from relay.storage.schema import conversations, counters, outbound, users
 from tests.storage.fixtures import (
     ANN,
@@ -417,6 +417,19 @@ async def test_a_message_of_the_user_does_not_override_retry_after(db: Messaging
     await db.record_retry(part, time.time() + 60, SendError(SendFailure.BUSY, "429", "slow"))
     await answered(db, "new answer")
     assert await db.claim_next_part(SMS, ANN) is None
+
+
+async def test_a_part_that_waits_for_its_user_leaves_with_their_message(db: MessagingDatabase) -> None:
+    """It is put off for weeks, and counted in the status until the user writes."""
+    part = await _sending(db, "x")
+    closed = SendError(SendFailure.WINDOW, "63016", "not before they write")
+    await db.record_retry(part, time.time() + 30 * 86_400, closed)
+    status = await db.query(lambda c: queries.status(c, SMS, PLATFORMS, time.time()))
+    assert status["parts_waiting_for_user"] == 1
+    await answered(db, "new answer")
+    assert (await claimed_part(db)).id == part.id
+    status = await db.query(lambda c: queries.status(c, SMS, PLATFORMS, time.time()))
+    assert status["parts_waiting_for_user"] == 0
 
 
 @pytest.mark.parametrize("unknown_before", [False, True])

@@ -11,7 +11,7 @@ from relay.core.errors import SendFailure
 
 CONFIG, RECIPIENT, OPTED_OUT = SendFailure.CONFIG, SendFailure.RECIPIENT, SendFailure.OPTED_OUT
 REJECTED, BUSY, LATER = SendFailure.REJECTED, SendFailure.BUSY, SendFailure.LATER
-LIMIT, DESTINATION = SendFailure.LIMIT, SendFailure.DESTINATION
+LIMIT, DESTINATION, WINDOW = SendFailure.LIMIT, SendFailure.DESTINATION, SendFailure.WINDOW
 
 TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     10001: (CONFIG, "the Twilio account is not active"),
@@ -153,9 +153,9 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     63013: (REJECTED, "the content violates the rules of the channel"),
     63014: (RECIPIENT, "this person blocked the sender"),
     63015: (REJECTED, "the sandbox writes only to those who joined it"),
-    63016: (REJECTED, "more than 24 hours since the person wrote: only a template may be sent"),
+    63016: (WINDOW, "more than 24 hours since the person wrote: it is sent when they write again"),
     63017: (BUSY, "the account sends too many messages a second"),
-    63018: (BUSY, "too many messages a second"),
+    63018: (BUSY, "our WhatsApp sender sends too many messages a second"),
     63019: (REJECTED, "the media could not be loaded"),
     63020: (CONFIG, "the business account of the channel has a problem"),
     63021: (REJECTED, "the channel did not accept the content"),
@@ -183,5 +183,6 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
 """The meaning of each code, and advice for the operator. A code takes precedence over the HTTP status.
 
 CONFIG means that every text would be refused. DESTINATION may concern one user or country (21606 by its title, 30034
-and 30032 the United States and Canada), so it pauses no other user.
+and 30032 the United States and Canada), so it pauses no other user. WINDOW is WhatsApp's rule that a business writes
+within 24 hours of the person: https://www.twilio.com/docs/whatsapp/key-concepts
 """

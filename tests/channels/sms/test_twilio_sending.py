@@ -152,7 +152,9 @@ async def test_an_edge_in_the_environment_changes_nothing(
         (30034, SendFailure.DESTINATION),
         (30017, SendFailure.LATER),
         (30027, SendFailure.LIMIT),
+        (63016, SendFailure.WINDOW),
         (63017, SendFailure.BUSY),
+        (63018, SendFailure.BUSY),
     ],
 )
 async def test_codes_that_were_judged_wrongly_or_missing(code: int, kind: SendFailure) -> None:
