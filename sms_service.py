@@ -35,7 +35,16 @@ from relay.channels.sms.prices import price_for
 from relay.channels.sms.reactions import is_reaction
 from relay.channels.sms.registration import StatedName, asks_nothing, name_command, stated_name
 from relay.channels.sms.segments import MESSAGE_LIMIT
-from relay.channels.sms.senders import WHY_SILENT, Sender, SenderKind, normal_number, own_number, region_of, sender_of
+from relay.channels.sms.senders import (
+    WHY_SILENT,
+    Sender,
+    SenderKind,
+    address_of_channel,
+    normal_number,
+    own_number,
+    region_of,
+    sender_of,
+)
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.spelling import affordable, clean_sms
@@ -66,6 +75,10 @@ MAX_READABLE = 40_000
 
 ASK_AGAIN_SECONDS = 600.0
 """How long the prompt for a name is not repeated."""
+
+
+ONLY_TEXTS = "only_texts_at"
+"""Name among a user's settings: when a person of another channel was told that only texts are answered."""
 
 
 class SmsService(TwilioChannel):
@@ -117,12 +130,18 @@ class SmsService(TwilioChannel):
             options=options,
             segments=count,
             cost_usd=self._inbound_cost(sender, count, form),
-            to=to if to != self._number and self._is_ours(to, form) else None,
+            to=self._reply_from(sender, to, form),
         )
 
     def _inbound_cost(self, sender: Sender, count: int, form: Form) -> float:
         price = price_for(sender.user_id, self._settings.sms_segment_usd)
         return price.media_in if read_media(form) else price.text_in * count
+
+    def _reply_from(self, sender: Sender, to: UserId | None, form: Form) -> str | None:
+        """Which of our addresses the reply comes from, if not from the usual one: another channel has its own."""
+        if sender.kind is SenderKind.OTHER_CHANNEL:
+            return address_of_channel(form.one("To"))
+        return to if to != self._number and self._is_ours(to, form) else None
 
     def _is_ours(self, number: UserId | None, form: Form) -> bool:
         """Whether a text to this number came to us: it is in the settings, or Twilio signs for our account."""
@@ -145,7 +164,8 @@ class SmsService(TwilioChannel):
         """Keywords, registration, renaming and unanswerable messages; every other text is a prompt for the model."""
         sender = _kind_of_sender(message)
         if sender is not SenderKind.PHONE:
-            return Decision(reason=WHY_SILENT[sender])
+            silent = Decision(reason=WHY_SILENT[sender])
+            return self._on_other_channel(message, user) if sender is SenderKind.OTHER_CHANNEL else silent
         is_out = user is not None and user.state in {UserState.STOPPED, UserState.BLOCKED}
         language = self.language(user, message)
         keyword = self._keyword(message)
@@ -159,6 +179,17 @@ class SmsService(TwilioChannel):
         if user is not None and user.name is not None:
             return self._registered(message, back, language)
         return self._unregistered(message, user, back, language)
+
+    def _on_other_channel(self, message: InboundMessage, user: User | None) -> Decision:
+        """One sentence to a person of RCS, Messenger or a WhatsApp that is not set up; then silence."""
+        found = self._keyword(message)
+        if found is not None and found.kind is Keyword.STOP:
+            return Decision(reason="opted out", state=UserState.STOPPED)
+        if user is not None and (user.state is UserState.STOPPED or ONLY_TEXTS in user.settings):
+            return Decision(reason=WHY_SILENT[SenderKind.OTHER_CHANNEL])
+        language, number = self.language(user, message), self._number
+        reply = localize("sms-only-at", language, number=number) if number else localize("sms-only", language)
+        return Decision(reply=reply, settings={ONLY_TEXTS: message.received_at})
 
     def _keyword(self, message: InboundMessage) -> KeywordMatch | None:
         return keyword_of(message.text, message.options.get("opt_out", ""), self._handled_words)

@@ -74,6 +74,8 @@ sms-back = Willkommen zurück! Fragen Sie, was Sie wollen.
 sms-stopped = Sie bekommen von dieser Nummer keine SMS mehr. Senden Sie START, um zurückzukommen.
 sms-help =
     Dies ist ein automatischer Assistent: Senden Sie eine Frage, und er antwortet. Mit { word-clear } vergisst er, was Sie schrieben, mit { word-forget } auch Ihren Namen, mit { word-language } wählen Sie die Sprache. Mit STOP bekommen Sie keine SMS mehr.
+sms-only-at = Ich beantworte nur SMS: Bitte schreiben Sie eine an { $number }.
+sms-only = Ich beantworte nur SMS.
 sms-cleared = Erledigt: Ich habe vergessen, was wir schrieben. Mit { word-forget } vergesse ich auch Ihren Namen.
 sms-forgotten = Erledigt: Ich habe Sie und alles, was wir schrieben, vergessen.
 sms-empty-text = Ihre SMS kam leer an. Bitte senden Sie sie noch einmal.

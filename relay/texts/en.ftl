@@ -77,6 +77,8 @@ sms-back = Welcome back! Ask me anything.
 sms-stopped = You will get no more texts from this number. Text START to come back.
 sms-help =
     This is an automated assistant: text a question and it answers. Text { word-clear } and it forgets what you wrote, { word-forget } and your name too, { word-language } to choose its language. Text STOP to get no more texts.
+sms-only-at = I answer text messages (SMS) only: please send one to { $number }.
+sms-only = I answer text messages (SMS) only.
 sms-cleared = Done: I have forgotten what we wrote. Text { word-forget } and I forget your name too.
 sms-forgotten = Done: I have forgotten you and what we wrote.
 sms-empty-text = Your text arrived empty. Please send it again.

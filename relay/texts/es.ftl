@@ -74,6 +74,8 @@ sms-back = ¡Hola de nuevo! Pregunta lo que quieras.
 sms-stopped = Ya no te enviaremos mensajes. Manda START para volver.
 sms-help =
     Esto es un asistente virtual: manda una pregunta y contesta. Manda { word-clear } y olvida lo que escribiste, { word-forget } y olvida incluso tu nombre, { word-language } para elegir la lengua. Manda STOP para dejar de recibir mensajes.
+sms-only-at = Solo respondo a mensajes de texto (SMS): envía uno al { $number }.
+sms-only = Solo respondo a mensajes de texto (SMS).
 sms-cleared = Hecho: he olvidado lo que escribimos. Manda { word-forget } y olvido incluso tu nombre.
 sms-forgotten = Hecho: te he olvidado y todo lo que escribimos.
 sms-empty-text = Tu mensaje ha llegado sin texto. Vuelve a enviarlo.

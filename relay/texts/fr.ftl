@@ -74,6 +74,8 @@ sms-back = Bon retour ! Posez-moi vos questions.
 sms-stopped = Vous ne recevrez plus de SMS de ce numéro. Envoyez START pour revenir.
 sms-help =
     Ici un assistant automatique : envoyez une question et il répond. Avec { word-clear } il oublie vos messages, avec { word-forget } votre nom aussi, avec { word-language } vous choisissez sa langue. Envoyez STOP pour ne plus recevoir de SMS.
+sms-only-at = Je ne réponds qu'aux SMS : envoyez-en un au { $number }.
+sms-only = Je ne réponds qu'aux SMS.
 sms-cleared = C'est fait : j'ai oublié nos messages. Envoyez { word-forget } et j'oublie aussi votre nom.
 sms-forgotten = C'est fait : je vous ai oublié, et nos messages aussi.
 sms-empty-text = Votre SMS est arrivé vide. Veuillez le renvoyer.

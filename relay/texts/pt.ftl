@@ -74,6 +74,8 @@ sms-back = Que bom que voltou! Pergunte o que quiser.
 sms-stopped = Este contato para de enviar mensagens. Envie START para voltar.
 sms-help =
     Este é um assistente virtual: envie uma pergunta e ele responde. Envie { word-clear } e ele esquece o que escreveu, { word-forget } e o nome também, { word-language } para escolher o idioma. Envie STOP para parar de receber mensagens.
+sms-only-at = Só respondo a mensagens de texto (SMS): envie uma para { $number }.
+sms-only = Só respondo a mensagens de texto (SMS).
 sms-cleared = Pronto: esqueci o que escrevemos. Envie { word-forget } e o seu nome vai junto.
 sms-forgotten = Pronto: esqueci o seu nome e tudo o que escrevemos.
 sms-empty-text = A sua mensagem chegou vazia. Envie de novo, por favor.

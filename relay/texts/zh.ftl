@@ -74,6 +74,8 @@ sms-back = 欢迎回来！请随便问。
 sms-stopped = 您不会再收到此号码的短信。发送 START 可恢复。
 sms-help =
     这是自动助手：发来问题，它会回答。发送 { word-clear } 忘记对话，{ word-forget } 连名字也忘记，{ word-language } 选择语言。发送 STOP 不再接收短信。
+sms-only-at = 我只回复短信：请发短信到 { $number }。
+sms-only = 我只回复短信。
 sms-cleared = 好的：我已忘记我们的对话。发送 { word-forget }，我也会忘记您的名字。
 sms-forgotten = 好的：我已忘记您和我们的对话。
 sms-empty-text = 收到的短信是空的。请再发一次。

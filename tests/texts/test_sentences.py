@@ -30,6 +30,7 @@ LETTERS = "language-letters"
 
 VALUES: dict[str, Any] = {"limit": 4000, "count": 5, "exchanges": 5, "since": "2026-11-27", "chat": "700000001"}
 VALUES |= {
+    "number": "+12345678900",
     "name": "Anna",
     "program": "Bakery",
     "contact": "+1 555 0100",

@@ -35,9 +35,9 @@ WHY_SILENT: Mapping[SenderKind, str] = {
     SenderKind.ALPHANUMERIC: "from a name instead of a number: it cannot be answered",
     SenderKind.ANONYMOUS: "from a number that was withheld: it cannot be answered",
     SenderKind.PREMIUM: "from a premium-rate number: answering would be expensive",
-    SenderKind.OTHER_CHANNEL: "no text message: WhatsApp needs whatsapp_number, RCS and Messenger never",
+    SenderKind.OTHER_CHANNEL: "no text message: WhatsApp needs whatsapp_number, RCS and Messenger are not supported",
 }
-"""Why a sender that is no telephone gets no answer."""
+"""Why a sender that is no telephone gets no answer; one of another channel is told so once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,8 @@ def sender_of(text: str, region: str, own: frozenset[str]) -> Sender:
     bare = strip_controls(text).strip()
     if not bare:
         raise PayloadError("the field From is missing or empty")
-    if _OTHER_CHANNEL.match(bare):
-        return Sender(SenderKind.OTHER_CHANNEL, UserId(bare[:64]))
+    if (other := address_of_channel(text)) is not None:
+        return Sender(SenderKind.OTHER_CHANNEL, other)
     if _WITHHELD.fullmatch(bare):
         return Sender(SenderKind.ANONYMOUS, UserId(bare))
     if (number := addressee(text, region)) is not None:
@@ -104,6 +104,12 @@ def sender_of(text: str, region: str, own: frozenset[str]) -> Sender:
         return Sender(SenderKind.OWN if number in own else kind, number)
     digits_only = bare.lstrip("+").isdigit()
     return Sender(SenderKind.SHORT_CODE if digits_only else SenderKind.ALPHANUMERIC, UserId(bare[:64]))
+
+
+def address_of_channel(text: str) -> UserId | None:
+    """An address with the scheme of a channel that is not SMS, "rcs:+12345678900"; None for every other."""
+    bare = strip_controls(text).strip()
+    return UserId(bare[:64]) if _OTHER_CHANNEL.match(bare) else None
 
 
 def addressee(text: str, region: str) -> UserId | None:

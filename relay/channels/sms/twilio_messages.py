@@ -16,7 +16,7 @@ from twilio.base.exceptions import TwilioException
 from relay.channels.sms.client import TwilioTransport, open_client, refusal
 from relay.channels.sms.prices import price_for
 from relay.channels.sms.segments import segments
-from relay.channels.sms.senders import addressee, own_number
+from relay.channels.sms.senders import address_of_channel, addressee, own_number
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, RETRIES, SMS
 from relay.channels.sms.webhook import Form, external_id, small_number
@@ -108,7 +108,8 @@ class TwilioMessages:
         values: dict[str, Any] = {"to": self._address(part.user_id), "body": part.text}
         if part.media:
             values["media_url"] = list(part.media)
-        if self._service_sid:
+        elsewhere = part.sender is not None and address_of_channel(part.sender) is not None
+        if self._service_sid and not elsewhere:
             values["messaging_service_sid"] = self._service_sid
         else:
             values["from_"] = self._address(part.sender or self._number)
@@ -117,7 +118,7 @@ class TwilioMessages:
         try:
             sent = await self._create(values)
         except SendError as error:
-            if not part.sender or error.code not in SENDER_REFUSED:
+            if not part.sender or elsewhere or error.code not in SENDER_REFUSED:
                 raise
             sent = await self._create({**values, "from_": self._address(self._number)})  # we have that number no longer
         if TWILIO_STATUS.get(str(sent.status)) in {PartState.FAILED, PartState.UNDELIVERED} and sent.error_code:

@@ -30,6 +30,7 @@ from relay.core.channel import history_text
 from relay.core.errors import PayloadError
 from relay.core.messages import Attachment, InboundMessage, Kind, PartState, User, UserId, UserState
 from relay.texts import ENGLISH
+from relay.texts.sentences import localize
 from sms_service import SmsService
 from tests.channels.sms.scripted_twilio import CALLBACK, RECORDED, SID, USER
 from tests.english import english
@@ -220,17 +221,54 @@ def test_numbers_are_normalised_or_refused(written: str, number: str | None) -> 
         ("ACME", "name instead of a number"),
         ("+266696687", "withheld"),
         ("+19005550100", "premium"),
-        ("whatsapp:+12345678900", "WhatsApp"),
-        ("messenger:1234", "WhatsApp"),
         ("+15550100000", "ourselves"),
     ],
 )
-def test_machines_and_other_channels_get_silence_with_a_reason(sender: str, reason: str) -> None:
+def test_machines_get_silence_with_a_reason(sender: str, reason: str) -> None:
     """Nothing is history_text, nothing is asked of the model, and the operator can see why."""
     decision = SERVICE.decide(text_from("hello", From=sender), None)
     assert decision.reply is None
     assert decision.prompt is None
     assert reason in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("sender", "to", "language"),
+    [
+        ("rcs:+14155552671", "rcs:shop_agent", "en"),
+        ("rcs:+4915123456789", "rcs:shop_agent", "de"),
+        ("messenger:1234567890", "messenger:987654", "en"),
+        ("whatsapp:+14155552671", "whatsapp:+14155238886", "en"),
+        ("RCS:+14155552671", "RCS:shop_agent", "en"),
+    ],
+)
+def test_a_person_of_another_channel_is_told_once_that_only_texts_are_answered(
+    sender: str, to: str, language: str
+) -> None:
+    """From the address that they wrote to; then there is silence, with a reason."""
+    message = text_from("What is open?", From=sender, To=to)
+    decision = SERVICE.decide(message, None)
+    assert (decision.reply, decision.prompt) == (localize("sms-only-at", language, number="+15550100000"), None)
+    assert (message.user_id, message.to) == (sender, to)
+    told = replace(person(), user_id=UserId(sender), settings=decision.settings)
+    again = SERVICE.decide(text_from("hello?", From=sender, To=to), told)
+    assert (again.reply, again.prompt) == (None, None)
+    assert "not supported" in again.reason
+
+
+def test_a_person_of_another_channel_who_opts_out_is_told_nothing() -> None:
+    """The answer to a STOP is no advertisement of another number."""
+    decision = SERVICE.decide(text_from("STOP", From="rcs:+14155552671", To="rcs:agent"), None)
+    assert (decision.reply, decision.state) == (None, UserState.STOPPED)
+    later = SERVICE.decide(text_from("hello", From="rcs:+14155552671"), person(state=UserState.STOPPED))
+    assert later.reply is None
+
+
+def test_without_a_number_of_our_own_none_is_named() -> None:
+    """A Messaging Service chooses it for each person."""
+    service = service_with(twilio_phone_number=None, twilio_messaging_service_sid="MG" + "0" * 32)
+    decision = service.decide(text_from("hi", From="rcs:+14155552671", To="rcs:agent"), None)
+    assert decision.reply == localize("sms-only", "en")
 
 
 @pytest.mark.parametrize(

@@ -352,6 +352,22 @@ async def test_an_answer_comes_from_the_number_that_was_texted(service: SmsServi
     assert "From" not in twilio.requests[1].query
 
 
+@pytest.mark.parametrize("service_sid", [None, "MG" + "0" * 32])
+async def test_a_person_of_another_channel_is_written_to_from_its_address(
+    twilio: ScriptedServer, service_sid: str | None
+) -> None:
+    """Neither the Messaging Service nor our number can write there, also after that address was refused."""
+    part = replace(PART, user_id=UserId("rcs:+12345678900"), sender="rcs:shop_agent")
+    twilio.script.append(refused(400, 21606))
+    async with httpx.AsyncClient() as http:
+        service = SmsService(settings_for(twilio.base_url, twilio_messaging_service_sid=service_sid), http)
+        with pytest.raises(SendError):
+            await service.send(part)
+    (request,) = twilio.requests
+    assert (request.form["To"], request.form["From"]) == (["rcs:+12345678900"], ["rcs:shop_agent"])
+    assert "MessagingServiceSid" not in request.form
+
+
 async def test_a_number_that_we_gave_away_is_replaced_by_the_usual_one(
     service: SmsService, twilio: ScriptedServer
 ) -> None:
