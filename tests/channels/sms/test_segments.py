@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from relay.channels.sms.plain_text import to_plain_text
 from relay.channels.sms.segments import (
+    GSM,
     GSM_BASIC,
     GSM_EXTENDED,
     segments,
@@ -20,6 +21,7 @@ from relay.channels.sms.spelling import affordable, clean_sms, in_gsm_letters
 from relay.core.cutting import utf16_length
 from relay.core.markdown_source import escape_markdown
 from relay.core.text import is_blank, strip_controls
+from tests.channels.sms.counted_texts import COUNT, counted
 
 ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=()), max_size=400)
 
@@ -341,3 +343,27 @@ def test_an_escaped_name_reads_as_itself(name: str) -> None:
 def test_nonsense_that_nests_without_end_is_survived(markdown: str) -> None:
     """Depth costs neither a crash nor minutes."""
     assert len(to_plain_text(markdown)) <= len(markdown)
+
+
+def _has_clusters(text: str) -> bool:
+    """Whether one visible character has several code points."""
+    return any(len(cluster) > 1 for cluster in regex.findall(r"\X", text))
+
+
+def test_segments_are_counted_as_twilio_counts_them() -> None:
+    """In 5,000 texts around every border; its calculator alone keeps the code points of one character together."""
+    rows = counted()
+    assert len(rows) == COUNT
+    differing = [
+        (text, count) for text, count, is_gsm in rows if segments(text) != count or GSM.issuperset(text) != is_gsm
+    ]
+    assert [text for text, _ in differing if not _has_clusters(text)] == []
+    assert all(0 <= count - segments(text) <= 1 for text, count in differing)
+    assert 0 < len(differing) < 100
+
+
+def test_a_part_is_planned_with_the_segments_that_it_is_billed() -> None:
+    """The splitter counts as the calculator does, so the budget of an answer is that of the bill."""
+    for text, count, _ in counted():
+        (part,) = split(text, 1600)
+        assert part.segments == count or _has_clusters(text)
