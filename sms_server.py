@@ -30,6 +30,7 @@ from relay.channels.sms.senders import addressee
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import CHANNEL, SMS
 from relay.channels.sms.texts import max_characters, system_prompt
+from relay.channels.sms.throughput import segments_per_second
 from relay.channels.sms.twilio_channel import TwilioChannel
 from relay.channels.sms.twilio_messages import callback_base
 from relay.channels.sms.webhook import Form, external_id, is_delivery, read_form
@@ -93,6 +94,7 @@ class SmsServer(ChannelServer[SmsSettings, SmsService]):
             "spending": {**report, **_caps(report, settings)},
             "phone_number": settings.twilio_phone_number,
             "messaging_service_sid": settings.twilio_messaging_service_sid,
+            "segments_per_second": segments_per_second(settings),
             "signatures_checked": settings.check_signatures,
             "delivery_reports_to": callback_base(settings),
         }

@@ -7,9 +7,10 @@ what is sent and found there (twilio_messages, twilio_channel).
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +49,7 @@ from relay.channels.sms.senders import (
 from relay.channels.sms.settings import SmsSettings, credentials
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.spelling import affordable, clean_sms
+from relay.channels.sms.throughput import segments_per_second
 from relay.channels.sms.twilio_channel import TwilioChannel, require_message
 from relay.channels.sms.twilio_messages import of_texts
 from relay.channels.sms.webhook import Form, Signatures, small_number
@@ -94,9 +96,10 @@ class SmsService(TwilioChannel):
         *,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         _, token = credentials(settings)
-        super().__init__(settings, http, of_texts(settings), clock, new_id)
+        super().__init__(settings, http, of_texts(settings), clock, new_id, segments_per_second(settings), sleep)
         self._settings = settings
         self._service_sid = settings.twilio_messaging_service_sid
         self._number = own_number(settings)
@@ -134,7 +137,7 @@ class SmsService(TwilioChannel):
         )
 
     def _inbound_cost(self, sender: Sender, count: int, form: Form) -> float:
-        price = price_for(sender.user_id, self._settings.sms_segment_usd)
+        price = price_for(sender.user_id, self._settings.sms_segment_usd, self._settings.country_prices)
         return price.media_in if read_media(form) else price.text_in * count
 
     def _reply_from(self, sender: Sender, to: UserId | None, form: Form) -> str | None:

@@ -220,6 +220,7 @@ Token = Annotated[SecretStr | None, BeforeValidator(_stripped_or_none), CHOSEN]
 OllamaHost = Annotated[str, BeforeValidator(_ollama_host)]
 OneOf = BeforeValidator(_lower)
 AccountSid = Annotated[str | None, _shaped(r"AC[0-9a-fA-F]{32}", "AC and 32 hex digits (SK... is an API key)")]
+ApiKeySid = Annotated[str | None, _shaped(r"SK[0-9a-fA-F]{32}", "SK and 32 hex digits (AC... is an account)")]
 ServiceSid = Annotated[str | None, _shaped(r"MG[0-9a-fA-F]{32}", "MG and 32 hex digits")]
 PhoneNumber = Annotated[
     str | None, _shaped(r"\+[1-9][0-9]{6,14}|[0-9]{3,8}", "+, country code and number, like +12345678900")
@@ -276,6 +277,10 @@ def _sources(value: Any) -> Any:
 
 
 ModelServers = Annotated[dict[str, ModelServer], BeforeValidator(_sources)]
+CountryPrices = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], Annotated[float, Field(ge=0, le=10)]],
+    BeforeValidator(_json_object),
+]
 Prices = Annotated[
     dict[str, tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]], BeforeValidator(_json_object)
 ]

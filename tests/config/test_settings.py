@@ -133,8 +133,10 @@ REFUSALS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("a number below the least", {"HISTORY_EXCHANGES": "-1"}, ["must be 0 or more"]),
     ("a price list of words", {"LLM_PRICES": "cheap"}, ["must be a JSON object", '{"gpt-x": [0.15, 0.6]}']),
     ("a price without its half", {"LLM_PRICES": '{"gpt-y": [1]}'}, ["gpt-y", '{"gpt-x": [0.15, 0.6]}']),
+    ("a price of no country", {"SMS_COUNTRY_USD": '{"Germany": 0.1}'}, ["sms_country_usd"]),
     ("an unknown mode", {"TELEGRAM_MODE": "pigeon"}, ["telegram_mode", "'polling' or 'webhook'"]),
     ("an API key's SID", {"TWILIO_ACCOUNT_SID": "SK" + "0" * 32}, ["twilio_account_sid", "AC and 32 hex digits"]),
+    ("an account as a key", {"TWILIO_API_KEY_SID": "AC" + "0" * 32}, ["twilio_api_key_sid", "SK and 32 hex digits"]),
     ("a service that is none", {"TWILIO_MESSAGING_SERVICE_SID": "MG1"}, ["MG and 32 hex digits"]),
     ("a number without a plus", {"TWILIO_PHONE_NUMBER": "(234) 567-8900"}, ["country code and number"]),
     ("half a bot token", {"TELEGRAM_BOT_TOKEN": "AAabc"}, ["telegram_bot_token", "@BotFather"]),
@@ -288,6 +290,10 @@ CREDENTIALS: list[tuple[dict[str, Any], bool, bool]] = [
     (TWILIO, True, True),
     ({**TWILIO, "twilio_phone_number": None, "twilio_messaging_service_sid": "MG" + "0" * 32}, True, True),
     ({**TWILIO, "twilio_phone_number": None}, True, False),
+    ({**TWILIO, "twilio_api_key_sid": "SK" + "0" * 32, "twilio_api_key_secret": "s"}, True, True),
+    ({**TWILIO, "twilio_api_key_sid": "SK" + "0" * 32}, True, False),
+    ({**TWILIO, "twilio_api_key_secret": "s"}, True, False),
+    ({"twilio_api_key_secret": "s"}, True, False),
     ({"telegram_bot_token": "1:a"}, True, False),
     ({"twilio_auth_token": "t"}, True, False),
     ({"openrouter_api_key": "k", "admin_token": "a"}, False, False),
@@ -317,6 +323,7 @@ def test_signatures_are_checked_as_soon_as_there_is_a_token(values: dict[str, An
 def test_the_try_out_mode_leaves_every_real_credential_out(tmp_path: Path) -> None:
     """Nothing of the real accounts is left in the settings of a simulated server."""
     real = {**TWILIO, "telegram_bot_token": "77:real", "telegram_webhook_secret": "real", "twilio_auth_token": "real-t"}
+    real |= {"twilio_api_key_sid": "SK" + SID[2:], "twilio_api_key_secret": "real-key"}
     settings = load(tmp_path, config={**real, "public_url": "https://real.example"}, SIMULATED="true")
     assert settings.simulated
     assert settings.twilio_api_base_url == settings.telegram_api_base_url == "http://127.0.0.1:8043"
@@ -324,7 +331,7 @@ def test_the_try_out_mode_leaves_every_real_credential_out(tmp_path: Path) -> No
     assert settings.database_url == SIMULATED_DATABASE_URL
     text = f"{settings!r} {settings.secrets()}"
     assert "real" not in text
-    assert SID not in text
+    assert SID[2:] not in text
 
 
 def test_the_try_out_mode_keeps_a_database_that_was_named(tmp_path: Path) -> None:

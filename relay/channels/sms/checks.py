@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from relay.channels.sms.client import TwilioTransport
-from relay.channels.sms.settings import SmsSettings, credentials
+from relay.channels.sms.settings import SmsSettings, credentials, rest_credentials
 from relay.channels.sms.spec import RETRIES, WEBHOOK_PATH
 from relay.config.checks import Finding, Severity
 from relay.config.logs import Redactor
@@ -47,17 +47,18 @@ class _Account:
 
     def __init__(self, settings: SmsSettings, http: httpx.AsyncClient) -> None:
         self._settings = settings
-        self._auth = credentials(settings)
+        self._account, self._auth = credentials(settings), rest_credentials(settings)
         redact = Redactor(settings.secrets()).redact
         api = settings.twilio_api_base_url
         self._api = TwilioTransport(http, api, _SECONDS, redact)
         # Messaging Services have a host of their own; a stand-in has one for both.
         self._messaging = TwilioTransport(http, api.replace("//api.", "//messaging.", 1), _SECONDS, redact)
-        self._path = f"/2010-04-01/Accounts/{self._auth[0]}"
+        self._path = f"/2010-04-01/Accounts/{self._account[0]}"
 
     async def findings(self) -> AsyncIterator[Finding]:
         try:
-            account = await self._get(self._api, f"{self._path}.json")
+            # With the auth token, which signs webhooks; an API key of the usual kind may not read the account.
+            account = await self._get(self._api, f"{self._path}.json", auth=self._account)
         except SendError as error:
             yield Finding(PROBLEM, "twilio account", f"{error.message} ({error.code})")
             return
@@ -74,8 +75,10 @@ class _Account:
         except SendError as error:
             yield Finding(PROBLEM, "twilio number", f"{error.message} ({error.code})")
 
-    async def _get(self, api: TwilioTransport, path: str, **params: object) -> dict[str, Any]:
-        response = await api.request("GET", path, params=params, auth=self._auth)
+    async def _get(
+        self, api: TwilioTransport, path: str, auth: tuple[str, str] | None = None, **params: object
+    ) -> dict[str, Any]:
+        response = await api.request("GET", path, params=params, auth=auth or self._auth)
         found: dict[str, Any] = json.loads(response.text)
         return found
 

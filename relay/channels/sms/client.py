@@ -119,7 +119,7 @@ def _refused(status: int, payload: Mapping[str, Any], headers: Mapping[str, str]
     return refusal(code, fallback, text, retry_after_seconds(headers.get("retry-after")))
 
 
-def open_client(transport: TwilioTransport, account_sid: str, auth_token: str) -> Client:
-    """The SDK's client over our transport; it reads no environment of its own."""
+def open_client(transport: TwilioTransport, account_sid: str | None, auth: tuple[str, str]) -> Client:
+    """The SDK's client over our transport; it reads no environment of its own. auth: user name and password."""
     # An empty mapping would make the SDK read the real environment for an edge and a region.
-    return Client(account_sid, auth_token, http_client=transport, environment={"TWILIO_EDGE": ""})
+    return Client(*auth, account_sid, http_client=transport, environment={"TWILIO_EDGE": ""})

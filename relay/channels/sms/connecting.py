@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from relay.channels.sms.client import TwilioTransport
-from relay.channels.sms.settings import SmsSettings, credentials
+from relay.channels.sms.settings import SmsSettings, rest_credentials
 from relay.channels.sms.spec import RETRIES, WEBHOOK_PATH
 from relay.config.checks import Finding, Severity
 from relay.config.logs import Redactor
@@ -33,13 +33,13 @@ async def offer(settings: SmsSettings) -> dict[str, list[str]]:
 
 async def connect(settings: SmsSettings) -> list[Finding]:
     """Have texts to our number, or to our Messaging Service, posted to public_url. Raises SendError."""
-    auth, url = credentials(settings), f"{settings.public_url}{WEBHOOK_PATH}{RETRIES}"
+    auth, url = rest_credentials(settings), f"{settings.public_url}{WEBHOOK_PATH}{RETRIES}"
     if service := settings.twilio_messaging_service_sid:
         form = {"InboundRequestUrl": url, "InboundMethod": "POST", "UseInboundWebhookOnNumber": "false"}
         await _call(settings, auth, "POST", f"/v1/Services/{service}", data=form, host="messaging")
         return [Finding(Severity.FINE, "twilio webhook", f"texts to {service} go to {url} now")]
     number = settings.twilio_phone_number or ""
-    path = f"/2010-04-01/Accounts/{auth[0]}/IncomingPhoneNumbers"
+    path = f"/2010-04-01/Accounts/{settings.twilio_account_sid}/IncomingPhoneNumbers"
     rows = (await _call(settings, auth, "GET", f"{path}.json", params={"PhoneNumber": number})).get(
         "incoming_phone_numbers"
     )

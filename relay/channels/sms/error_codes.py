@@ -25,7 +25,10 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     14110: (REJECTED, "the answer to a webhook was not valid"),
     14111: (REJECTED, "a trial account texts verified numbers only: verify this one, or upgrade the account"),
     20001: (REJECTED, "Twilio does not know a parameter of our request"),
-    20003: (CONFIG, "Twilio refused our credentials: check twilio_account_sid and twilio_auth_token"),
+    20003: (
+        CONFIG,
+        "Twilio refused our credentials: check twilio_account_sid and twilio_auth_token, or the API key",
+    ),
     20004: (CONFIG, "this address of the API does not take texts: check twilio_api_base_url"),
     20005: (CONFIG, "the Twilio account is not active"),
     20006: (CONFIG, "our credentials may not send texts"),

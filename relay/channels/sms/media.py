@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from relay.channels.sms.settings import SmsSettings, credentials
+from relay.channels.sms.settings import SmsSettings, rest_credentials
 from relay.channels.sms.webhook import Form, small_number
 from relay.core.download import Write, download
 from relay.core.errors import AttachmentError, AttachmentFailure
@@ -48,7 +48,7 @@ class MediaStore:
     def __init__(self, http: httpx.AsyncClient, settings: SmsSettings) -> None:
         self._http = http
         self._base = settings.twilio_api_base_url
-        self._auth = httpx.BasicAuth(*credentials(settings))
+        self._auth = httpx.BasicAuth(*rest_credentials(settings))
 
     async def download(self, attachment: Attachment, write: Write, max_bytes: int) -> None:
         """Pass the content to `write`. Raises AttachmentError."""

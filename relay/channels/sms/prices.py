@@ -1,4 +1,4 @@
-"""What texts cost, by country: estimates in USD from prices.csv, which is there to be edited.
+"""What texts cost, by country: estimates in USD from prices.csv, dated in its first line; settings override them.
 
 text: one segment out, carriers' fees included; text_in: one segment in; media, media_in: one message with pictures.
 The row * is for all other countries. Twilio's own list: https://www.twilio.com/en-us/sms/pricing
@@ -7,7 +7,7 @@ The row * is for all other countries. Twilio's own list: https://www.twilio.com/
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -32,23 +32,28 @@ class Price:
 @cache
 def read_prices(path: Path = PRICES_FILE) -> dict[str, Price]:
     """The prices by ISO country code. Raises ValueError or KeyError when the file is not as described."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return {
-            row.pop("country"): Price(**{key: float(value) for key, value in row.items()})
-            for row in csv.DictReader(file)
-        }
+    lines = (line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    return {
+        row.pop("country"): Price(**{key: float(value) for key, value in row.items()}) for row in csv.DictReader(lines)
+    }
 
 
 @lru_cache(maxsize=KNOWN_NUMBERS)
-def price_for(number: str, usual: float) -> Price:
-    """The prices for texts to and from a number; `usual` is that of a segment to the United States and Canada."""
-    prices = read_prices()
+def price_for(number: str, usual: float, own: tuple[tuple[str, float], ...] = ()) -> Price:
+    """The prices for texts to and from a number.
+
+    usual: of a segment to the United States and Canada. own: of a segment to a country, by its code, instead.
+    """
+    prices = dict(read_prices())
+    for country, text in own:
+        row = prices.get(country, prices[OTHERS])
+        prices[country] = replace(row, text=text, media=text if row.media == row.text else row.media)
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
         return prices[OTHERS]
     country = phonenumbers.region_code_for_number(parsed)
-    if parsed.country_code == 1 and country in {None, "US", "CA"}:
+    if parsed.country_code == 1 and country in {None, "US", "CA"} and (country or "US") not in dict(own):
         home = prices["US"]
         return Price(usual, home.text_in, home.media, home.media_in)
     mother = phonenumbers.region_code_for_country_code(parsed.country_code or 0)  # of an island, as Guernsey is

@@ -8,7 +8,18 @@ from pydantic import Field, SecretStr
 
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings, SpendingCaps
-from relay.config.types import AccountSid, PhoneNumber, Port, Secret, ServiceSid, Text, Url, Words
+from relay.config.types import (
+    AccountSid,
+    ApiKeySid,
+    CountryPrices,
+    PhoneNumber,
+    Port,
+    Secret,
+    ServiceSid,
+    Text,
+    Url,
+    Words,
+)
 
 SIMULATED_ACCOUNT_SID = "AC" + "51" * 16
 SIMULATED_AUTH_TOKEN = "simulated-auth-token"  # noqa: S105 (opens nothing but the simulator on this machine)
@@ -23,7 +34,11 @@ class SmsSettings(Settings):
     twilio_account_sid: AccountSid = None
     """Account SID, AC and 32 hex digits."""
     twilio_auth_token: Secret = None
-    """Auth token; signs webhooks and gives access to the REST API."""
+    """Auth token; signs webhooks and, without an API key, gives access to the REST API."""
+    twilio_api_key_sid: ApiKeySid = None
+    """API key, SK and 32 hex digits: for the REST API instead of the auth token, which still signs webhooks."""
+    twilio_api_key_secret: Secret = None
+    """Secret of that API key."""
     twilio_secondary_auth_token: Secret = None
     """Second auth token during a rotation: webhooks signed with it pass too."""
     twilio_shared_key: Secret = None
@@ -66,8 +81,20 @@ class SmsSettings(Settings):
     """How long to look for a text whose outcome at Twilio is unknown before it is sent again."""
     sms_part_seconds: Annotated[float, Field(ge=0, le=60)] = 3.0
     """How long a part waits at most until the part before it is reported as sent, so that they arrive in order."""
+    sms_segments_per_second: Annotated[float | None, Field(ge=0, le=10_000)] = None
+    """How many segments our number sends in a second; beyond a minute's worth they wait here, not at Twilio. When
+    empty, 1 for a number of the United States or Canada, 3 for a toll-free one, 100 for a short code, 10 elsewhere. 0,
+    and with a Messaging Service: no limit."""
+    sms_validity_seconds: Annotated[int, Field(ge=60, le=36_000)] = 14_400
+    """How long Twilio may keep a text in its queue; then it is not sent any more, and listed as failed (30036)."""
     sms_segment_usd: Annotated[float, Field(ge=0, le=10)] = 0.012
     """Price of one segment to the United States and Canada, with all fees; others: relay/channels/sms/prices.csv."""
+    sms_country_usd: CountryPrices = {}  # noqa: RUF012 (pydantic copies it)
+    """Prices of one segment to other countries, instead of those estimates: {"DE": 0.0925, "GB": 0.04}."""
+
+    @property
+    def country_prices(self) -> tuple[tuple[str, float], ...]:
+        return tuple(self.sms_country_usd.items())
 
     @property
     def spending_caps(self) -> SpendingCaps:
@@ -85,23 +112,29 @@ class SmsSettings(Settings):
             **super().simulated_values(),
             "twilio_account_sid": SIMULATED_ACCOUNT_SID,
             "twilio_auth_token": SecretStr(SIMULATED_AUTH_TOKEN),
+            "twilio_api_key_sid": None,
+            "twilio_api_key_secret": None,
             "twilio_secondary_auth_token": None,
             "twilio_shared_key": None,
             "twilio_phone_number": SIMULATED_PHONE_NUMBER,
             "twilio_messaging_service_sid": None,
             "twilio_api_base_url": self.simulator_url,
             "validate_twilio_signature": False,
+            "sms_segments_per_second": 0.0,
         }
 
 
 def missing_credentials(settings: SmsSettings) -> tuple[str, ...]:
     """The settings without which no text can be sent and no webhook be verified; empty when all are there."""
-    needed = {
+    needed: dict[str, object] = {
         "twilio_account_sid": settings.twilio_account_sid,
         "twilio_auth_token": settings.twilio_auth_token,
         "twilio_phone_number (or twilio_messaging_service_sid)": settings.twilio_phone_number
         or settings.twilio_messaging_service_sid,
     }
+    if settings.twilio_api_key_sid or settings.twilio_api_key_secret:
+        needed["twilio_api_key_sid"] = settings.twilio_api_key_sid
+        needed["twilio_api_key_secret"] = settings.twilio_api_key_secret
     return tuple(key for key, value in needed.items() if not value)
 
 
@@ -116,3 +149,10 @@ def credentials(settings: SmsSettings) -> tuple[str, str]:
         )
         raise SettingsError(msg)
     return settings.twilio_account_sid, token.get_secret_value()
+
+
+def rest_credentials(settings: SmsSettings) -> tuple[str, str]:
+    """User name and password of the REST API: the API key, or account SID and auth token. Raises SettingsError."""
+    account = credentials(settings)
+    sid, secret = settings.twilio_api_key_sid, settings.twilio_api_key_secret
+    return (sid, secret.get_secret_value()) if sid and secret else account

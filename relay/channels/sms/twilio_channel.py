@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import httpx
 
 from relay.channels.sms.media import MediaStore, read_media
+from relay.channels.sms.segments import segments
 from relay.channels.sms.senders import region_of
 from relay.channels.sms.settings import SmsSettings
+from relay.channels.sms.throughput import Throughput
 from relay.channels.sms.twilio_messages import Origination, TwilioMessages
 from relay.channels.sms.webhook import Form, external_id, is_delivery
 from relay.core.download import Write
-from relay.core.errors import PayloadError
+from relay.core.errors import PayloadError, SendError, SendFailure
 from relay.core.messages import (
     Attachment,
     DeliveryEvent,
@@ -34,18 +37,20 @@ from relay.core.text import is_blank
 from relay.core.user_language import language_of
 from relay.texts import ENGLISH
 
+MAX_WAIT_SECONDS = 5.0
+"""How long a part waits for the throughput of our sender before it is put back among the others."""
+
 
 class TwilioChannel:
     """The half of a channel that is about Twilio's API. Raises SettingsError when credentials are missing.
 
     A channel derives from it: it parses the text of a webhook's form, decides, and plans replies.
+    per_second: how many segments its sender transmits; None for no limit.
     """
 
     platform: Platform
     supports_lookup = True
     joins_messages = False
-    rate_limited = False
-    """Twilio queues messages that are sent too fast."""
 
     def __init__(
         self,
@@ -54,7 +59,12 @@ class TwilioChannel:
         origination: Origination,
         clock: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        per_second: float | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self.rate_limited = per_second is not None
+        self._throughput = Throughput(per_second, clock) if per_second is not None else None
+        self._sleep = sleep
         self.lookup_seconds = settings.sms_settle_seconds
         self._clock = clock
         self._new_id = new_id
@@ -111,7 +121,19 @@ class TwilioChannel:
         await self._media.download(attachment, write, max_bytes)
 
     async def wait_for_rate_limit(self, part: Part) -> None:
-        """Return at once: Twilio queues messages that are sent too fast."""
+        """Return when our sender is as fast as this part needs, its segments counted. Raises SendError when it is not.
+
+        Without a limit it returns at once: Twilio queues what is sent too fast.
+        """
+        if self._throughput is None:
+            return
+        count = segments(part.text)
+        while (seconds := self._throughput.wait(count)) > 0:
+            if seconds > MAX_WAIT_SECONDS:
+                why = "our number sends no more segments a second: sms_segments_per_second"
+                raise SendError(SendFailure.BUSY, "throughput", why, retry_after=seconds)
+            await self._sleep(seconds)
+        self._throughput.take(count)
 
     async def send(self, part: Part) -> Receipt:
         """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its outcome is unknown."""

@@ -17,7 +17,7 @@ from relay.channels.sms.client import TwilioTransport, open_client, refusal
 from relay.channels.sms.prices import price_for
 from relay.channels.sms.segments import segments
 from relay.channels.sms.senders import address_of_channel, addressee, own_number
-from relay.channels.sms.settings import SmsSettings, credentials
+from relay.channels.sms.settings import SmsSettings, rest_credentials
 from relay.channels.sms.spec import CHANNEL, RETRIES, SMS
 from relay.channels.sms.webhook import Form, external_id, small_number
 from relay.config.logs import Redactor
@@ -61,7 +61,7 @@ class Origination:
 
     scheme: of both addresses, as in "whatsapp:+12345678900"; empty for texts. number: ours, unless a Messaging Service
     chooses it. cost_usd: the estimated price of a message to a person, by the number of its segments and whether it has
-    pictures.
+    pictures. validity_seconds: how long Twilio may keep a message in its queue; None for as long as it does.
     """
 
     platform: Platform
@@ -69,6 +69,7 @@ class Origination:
     service_sid: str | None
     cost_usd: Callable[[UserId, int, bool], float]
     scheme: str = ""
+    validity_seconds: int | None = None
 
 
 def of_texts(settings: SmsSettings) -> Origination:
@@ -76,10 +77,11 @@ def of_texts(settings: SmsSettings) -> Origination:
     service_sid = settings.twilio_messaging_service_sid
 
     def cost(user_id: UserId, count: int, has_media: bool) -> float:
-        price = price_for(user_id, settings.sms_segment_usd)
+        price = price_for(user_id, settings.sms_segment_usd, settings.country_prices)
         return price.media if has_media else price.text * count
 
-    return Origination(SMS, own_number(settings), service_sid, cost)
+    validity = settings.sms_validity_seconds
+    return Origination(SMS, own_number(settings), service_sid, cost, validity_seconds=validity)
 
 
 class TwilioMessages:
@@ -93,12 +95,12 @@ class TwilioMessages:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        account_sid, token = credentials(settings)
+        auth = rest_credentials(settings)
         self._settings = settings
         self._clock = clock
         self._redact = Redactor(settings.secrets()).redact
         self._transport = TwilioTransport(http, settings.twilio_api_base_url, redact=self._redact, clock=clock)
-        self._client = open_client(self._transport, account_sid, token)
+        self._client = open_client(self._transport, settings.twilio_account_sid, auth)
         self._origination = origination
         self._service_sid = origination.service_sid
         self._number = origination.number
@@ -106,6 +108,8 @@ class TwilioMessages:
     async def send(self, part: Part) -> Receipt:
         """Send one part, once. Raises SendError when it was refused, OutcomeUnknown when its outcome is unknown."""
         values: dict[str, Any] = {"to": self._address(part.user_id), "body": part.text}
+        if self._origination.validity_seconds is not None:
+            values["validity_period"] = self._origination.validity_seconds
         if part.media:
             values["media_url"] = list(part.media)
         elsewhere = part.sender is not None and address_of_channel(part.sender) is not None

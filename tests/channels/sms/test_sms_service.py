@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import httpx
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from twilio.request_validator import RequestValidator
 from relay.channels.sms import texts
 from relay.channels.sms.by_hand import plan_text
 from relay.channels.sms.keywords import RESERVED_WORDS
-from relay.channels.sms.prices import price_for
+from relay.channels.sms.prices import price_for, read_prices
 from relay.channels.sms.segments import segments
 from relay.channels.sms.senders import Sender, SenderKind, normal_number, sender_of
 from relay.channels.sms.spec import SMS
@@ -820,6 +821,35 @@ def test_an_operators_text_is_sent_as_it_stands() -> None:
 def test_a_segment_has_the_price_of_its_country(number: str, price: float) -> None:
     """That of the settings at home, that of the table elsewhere, and a high one for countries it does not have."""
     assert price_for(number, 0.5).text == price
+
+
+OWN = (("DE", 0.04), ("UZ", 0.2), ("AU", 0.03), ("CA", 0.01))
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "media"),
+    [
+        ("+4915112345678", 0.04, 0.04),
+        ("+998901234567", 0.2, 0.2),
+        ("+61412345678", 0.03, 0.25),
+        ("+14165550100", 0.01, 0.022),
+        ("+12025550100", 0.5, 0.022),
+        ("+447911123456", 0.053, 0.053),
+        ("+9779812345678", 0.12, 0.12),
+    ],
+)
+def test_a_price_of_the_settings_counts_for_its_country_alone(number: str, text: float, media: float) -> None:
+    """A picture that goes as a text costs as much; one that is a message of its own keeps its price."""
+    found = price_for(number, 0.5, OWN)
+    assert (found.text, found.media) == (text, media)
+
+
+def test_the_table_has_the_forty_largest_countries_and_what_is_needed_of_each() -> None:
+    """Prices are more than nothing, and a text in is cheaper than one out."""
+    prices = read_prices()
+    assert len(prices) >= 55
+    assert all(0 < row.text_in <= row.text < 1 and 0 < row.media_in <= row.media for row in prices.values())
+    assert all(country in {*phonenumbers.SUPPORTED_REGIONS, "*"} for country in prices)
 
 
 # -- delivery reports --------------------------------------------------------------------------------------------------

@@ -88,10 +88,27 @@ async def test_a_part_is_sent_with_our_number_our_callback_and_our_credentials(
         "To": ["+12345678900"],
         "From": ["+15550100000"],
         "Body": ["Hello"],
+        "ValidityPeriod": ["14400"],
         "StatusCallback": [f"https://relay.example.com/sms/delivery?part={PART.id}#rc=3&rp=all"],
     }
     assert request.headers["authorization"] == "Basic " + base64.b64encode(f"{ACCOUNT}:12345".encode()).decode()
     assert (receipt.provider_id, receipt.state, receipt.segments) == ("SM" + "a" * 32, PartState.ACCEPTED, 1)
+
+
+async def test_an_api_key_takes_the_place_of_the_auth_token_but_for_signatures(
+    twilio: ScriptedServer, http: httpx.AsyncClient
+) -> None:
+    """The account stays in the path; what Twilio signs is still checked with the token."""
+    key = "SK" + "3" * 32
+    settings = settings_for(twilio.base_url, twilio_api_key_sid=key, twilio_api_key_secret="of-the-key")
+    service = SmsService(settings, http)
+    await service.send(PART)
+    twilio.script.append(listed())
+    await service.lookup(PART, ())
+    basic = "Basic " + base64.b64encode(f"{key}:of-the-key".encode()).decode()
+    assert {request.headers["authorization"] for request in twilio.requests} == {basic}
+    assert {request.path for request in twilio.requests} == {f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"}
+    assert service.signatures.tokens == ("12345",)
 
 
 async def test_pictures_go_by_their_addresses(service: SmsService, twilio: ScriptedServer) -> None:
