@@ -22,7 +22,6 @@ from httpx import AsyncClient
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
-from relay.channels.sms import reconciliation
 from relay.channels.sms.bills import ROUND_SECONDS, Bills
 from relay.channels.sms.by_hand import plan_text
 from relay.channels.sms.reconciliation import SOON
@@ -79,7 +78,7 @@ class SmsServer(ChannelServer[SmsSettings, SmsService]):
     def periodic(self) -> tuple[Periodic, ...]:
         bills = Bills(self.database, self.service.fetch_bill)
         return (
-            reconciliation.periodic(self, self.service.fetch_status),
+            self.service.reconciliation(self.database, self.pipeline.outbox.record_status),
             Periodic("sms-bills", ROUND_SECONDS, bills.once, first_after=SOON),
         )
 

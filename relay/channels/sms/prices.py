@@ -45,9 +45,9 @@ def price_for(number: str, usual: float, own: tuple[tuple[str, float], ...] = ()
     usual: of a segment to the United States and Canada. own: of a segment to a country, by its code, instead.
     """
     prices = dict(read_prices())
-    for country, text in own:
-        row = prices.get(country, prices[OTHERS])
-        prices[country] = replace(row, text=text, media=text if row.media == row.text else row.media)
+    for code, text in own:
+        row = prices.get(code, prices[OTHERS])
+        prices[code] = replace(row, text=text, media=text if row.media == row.text else row.media)
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from relay.channels.server import AnyServer
 from relay.core.messages import DeliveryEvent, PartId, Platform
 from relay.core.periodic import Periodic
 from relay.core.store import Store
@@ -60,7 +59,7 @@ class Reconciliation:
                 await self._record(event)
 
 
-def periodic(server: AnyServer, fetch: Fetch) -> Periodic:
-    """The rounds of a channel's server."""
-    lost = Reconciliation(server.channel.platform, server.database, fetch, server.pipeline.outbox.record_status)
-    return Periodic(f"{server.channel.platform}-reconciliation", ROUND_SECONDS, lost.once, first_after=SOON)
+def periodic(platform: Platform, store: Store, fetch: Fetch, record: Record) -> Periodic:
+    """The rounds of a channel."""
+    lost = Reconciliation(platform, store, fetch, record)
+    return Periodic(f"{platform}-reconciliation", ROUND_SECONDS, lost.once, first_after=SOON)

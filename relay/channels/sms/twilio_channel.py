@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 
+from relay.channels.sms import reconciliation
 from relay.channels.sms.media import MediaStore, read_media
+from relay.channels.sms.reconciliation import Record
 from relay.channels.sms.segments import segments
 from relay.channels.sms.senders import region_of
 from relay.channels.sms.settings import SmsSettings
@@ -33,6 +35,8 @@ from relay.core.messages import (
     User,
     UserId,
 )
+from relay.core.periodic import Periodic
+from relay.core.store import Store
 from relay.core.text import is_blank
 from relay.core.user_language import language_of
 from relay.texts import ENGLISH
@@ -146,6 +150,10 @@ class TwilioChannel:
     async def fetch_status(self, part_id: PartId, sid: str) -> DeliveryEvent | None:
         """The state of a message at Twilio; None while it is only accepted, or cannot be fetched."""
         return await self._messages.status(part_id, sid)
+
+    def reconciliation(self, store: Store, record: Record) -> Periodic:
+        """Fetches the state of messages of which nothing was reported, for `record`."""
+        return reconciliation.periodic(self.platform, store, self.fetch_status, record)
 
     async def fetch_bill(self, day: str) -> dict[UserId, float]:
         """What Twilio billed for the messages of a day (UTC, as 2026-11-27) by person, in USD. Raises SendError."""

@@ -6,7 +6,6 @@ from fastapi import APIRouter
 from httpx import AsyncClient
 
 from relay.channels.server import AnyServer, ChannelServer
-from relay.channels.sms import reconciliation
 from relay.channels.whatsapp.service import WhatsAppService, address
 from relay.channels.whatsapp.settings import WhatsAppSettings
 from relay.channels.whatsapp.spec import CHANNEL
@@ -25,7 +24,7 @@ class WhatsAppServer(ChannelServer[WhatsAppSettings, WhatsAppService]):
     max_parts_key = "whatsapp_max_parts"
 
     def periodic(self) -> tuple[Periodic, ...]:
-        return (reconciliation.periodic(self, self.service.fetch_status),)
+        return (self.service.reconciliation(self.database, self.pipeline.outbox.record_status),)
 
     def address(self, given: str) -> UserId:
         return address(given)
