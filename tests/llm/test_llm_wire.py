@@ -125,6 +125,12 @@ BYTES: list[tuple[str, str, Script, str]] = [
         "\U0001f600",
     ),
     ("two objects on a line", "ollama", streams(line("a").strip() + line("b"), last_line()), "ab"),
+    (
+        "events of a proxy",
+        "ollama",
+        streams(f"event: message\nid: 1\ndata: {line('data: a')}\n", f": ping\n\ndata:{last_line()}\ndata: [DONE]\n\n"),
+        "data: a",
+    ),
     ("lines ended by CR", "ollama", streams((line("a") + line("b") + last_line()).replace("\n", "\r")), "ab"),
 ]
 
@@ -140,6 +146,15 @@ async def test_bytes_that_are_no_text_cost_a_character(
     upstream.on("/api/chat", script)
     async with running({"openai": openai, "ollama": ollama}[source](tmp_path, upstream, llm_attempts=1)) as server:
         assert (await server.chat()).json()["message"]["content"] == text
+
+
+async def test_a_server_of_the_other_protocol_is_named_as_one(upstream: Upstream, tmp_path: Path) -> None:
+    """Its address was entered as that of Ollama; the operator reads what to set instead."""
+    upstream.on("/api/chat", streams(event(content="Hello!"), STOP, DONE))
+    async with running(ollama(tmp_path, upstream, llm_attempts=1)) as server:
+        answer = await server.chat()
+    assert (answer.status_code, answer.json()["kind"]) == (503, "unavailable")
+    assert "set openai_base_url" in answer.json()["error"]
 
 
 async def test_arguments_keep_a_character_that_comes_in_two(upstream: Upstream, tmp_path: Path) -> None:

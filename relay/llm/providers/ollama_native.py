@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -35,6 +35,7 @@ DEFAULT_CONTEXT = 4096
 """Ollama's default context in tokens on machines with less than 24 GB of video memory."""
 LARGER_CONTEXT = 8192
 """What instructions and documents of the usual size need, with a conversation; its memory is a few hundred MB."""
+_NOT_OLLAMA = "the server at ollama_host answers in OpenAI's protocol: set openai_base_url to it instead"
 _CONCURRENT_SHOWS = 8
 _LEARN_SECONDS = 2.0
 
@@ -205,7 +206,9 @@ def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Chunk | None,
     """Merge the lines of one read into one chunk, and the completion if it is among them."""
     said, thinking, completion = "", "", None
     calls: tuple[ToolCall, ...] = ()
-    for data in (value for line in lines for value in stream.parsed(line)):
+    for data in (value for line in _data_lines(lines) for value in stream.parsed(line)):
+        if isinstance(data.get("choices"), list):
+            raise ProviderError(ModelFailure.UNAVAILABLE, _NOT_OLLAMA)
         if data.get("error"):
             error = stream.error(data)
             error.billed = bool(said or thinking)  # the beginning of the answer came in the same read
@@ -221,6 +224,14 @@ def _read(stream: Stream, lines: list[bytes], model: str) -> tuple[Chunk | None,
             break
     chunk = Chunk(said, thinking, calls) if said or thinking or calls else None
     return chunk, completion
+
+
+def _data_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines without what a proxy that turns them into server-sent events adds."""
+    for line in lines:
+        data = line.removeprefix(b"data:").strip()
+        if data and data != b"[DONE]" and not data.startswith((b":", b"event:", b"id:", b"retry:")):
+            yield data
 
 
 def _call(call: dict[str, Any]) -> ToolCall:
