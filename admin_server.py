@@ -10,9 +10,10 @@ import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.charts import charts
 from relay.console.daily import DailyTotals, read_user_days
 from relay.console.failures import ACTS, MAX_AT_ONCE, ROWS_PER_PAGE, TITLES, Filter, Kind, repair_all
+from relay.console.live import LiveStreams, wants_stream
 from relay.console.login import operator_of
 from relay.console.media import MAX_FILE_NAME, serve_attachment
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
@@ -44,7 +46,7 @@ from relay.core.messages import UserId, db_safe
 from relay.core.text import timestamp
 from relay.media.content_types import content_type
 from relay.media.files import MediaFiles
-from relay.storage import listings
+from relay.storage import listings, queries
 from relay.web.access import ADMIN, PUBLIC
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
@@ -53,6 +55,9 @@ from relay.web.token_guard import TokenGuard
 
 PROBE_SECONDS = 1.0
 """Timeout of one probe of a server on this machine."""
+
+HOME_SECONDS, PERSON_SECONDS = 5.0, 1.0
+"""How often the live parts of the pages are read."""
 
 MAX_OFFSET = 10_000
 MAX_ID = 2**63 - 1
@@ -74,6 +79,7 @@ class Console:
     probe_seconds: float
     media: MediaFiles
     daily: DailyTotals
+    streams: LiveStreams
 
     async def overview(self, search: Search) -> dict[str, Any]:
         servers = await probe_servers(self.http, known_servers(self.settings), self.probe_seconds)
@@ -87,10 +93,22 @@ class Console:
         found = await self.database.query(lambda connection: read_person(connection, address, before, now))
         if found is None:
             raise _unknown()
-        by_day = await self.database.query(lambda c: read_user_days(c, *address.key, now, self.settings))
         sent = {one.sha256 for bubble in found["bubbles"] for one in bubble.attachments}
         kept = {sha256 for sha256 in sent if self.media.path(sha256)}
-        return {"address": address, "time": timestamp(now), "kept": kept, "charts": charts(by_day), **found}
+        return {"address": address, "time": timestamp(now), "kept": kept, **found}
+
+    async def show_live(
+        self, request: Request, template: str, read: Callable[[], Awaitable[dict[str, Any]]], every: float
+    ) -> Response:
+        """The page of this template, or its live part: as a stream, or alone."""
+        live = f"{template}_live.html"
+        if not wants_stream(request):
+            return self.pages.show_live(request, f"{template}.html", live, **await read())
+
+        async def part() -> str:
+            return self.pages.part(live, await read())
+
+        return await self.streams.open(part, every, HEADERS)
 
     async def failures(self, chosen: Filter, limit: int) -> list[dict[str, Any]]:
         platforms = chosen.platforms(PLATFORMS)
@@ -118,6 +136,8 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        streams = LiveStreams()
+        app.state.on_stop = partial(asyncio.get_running_loop().call_soon_threadsafe, streams.stop)
         http = open_http_client(max_connections=20)
         database = open_database(settings, "admin_server")
         app.state.console = Console(
@@ -130,6 +150,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
             probe_seconds,
             MediaFiles(Path.cwd() / settings.media_folder),
             DailyTotals(settings),
+            streams,
         )
         app.state.logins = database
         app.state.setup = setup_pages.SetupPages(settings, pages, http, database, database.record_action)
@@ -214,9 +235,12 @@ Searched = Annotated[Search, Depends(_search)]
 
 @routes.get("/", dependencies=[ADMIN], summary="The home page: servers, people, what is waiting, what went wrong.")
 async def first_page(request: Request, console: Here, search: Searched) -> Response:
-    values = await console.overview(search)
-    values["charts"] = charts(values["by_day"]) if values["database"]["reachable"] else []
-    return console.pages.show_live(request, "overview.html", "overview_live.html", **values, page_size=USERS_PER_PAGE)
+    async def read() -> dict[str, Any]:
+        values = await console.overview(search)
+        shown = charts(values["by_day"]) if values["database"]["reachable"] else []
+        return {**values, "charts": shown, "page_size": USERS_PER_PAGE}
+
+    return await console.show_live(request, "overview", read, HOME_SECONDS)
 
 
 @routes.get("/api/overview", dependencies=[ADMIN], summary="The home page as JSON.")
@@ -232,10 +256,19 @@ async def person_page(
     before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     done: Annotated[str, Query(max_length=40)] = "",
 ) -> Response:
-    values = await console.person(address, before)
-    return console.pages.show_live(
-        request, "person.html", "person_live.html", **values, done=done, written="", problem=None
-    )
+    async def read() -> dict[str, Any]:
+        return {**await console.person(address, before), "done": done, "written": "", "problem": None}
+
+    return await console.show_live(request, "person", read, PERSON_SECONDS)
+
+
+@routes.get("/person/days", dependencies=[ADMIN], summary="One person: figures of the last days.")
+async def person_days(console: Here, address: InQuery) -> Response:
+    now, user = time.time(), await console.database.query(lambda c: queries.find_user(c, *address.key))
+    if user is None:
+        raise _unknown()
+    by_day = await console.database.query(lambda c: read_user_days(c, *address.key, now, console.settings))
+    return console.pages.show("person_days.html", address=address, name=user.name, charts=charts(by_day))
 
 
 @routes.get("/media/{sha256}", dependencies=[ADMIN], summary="What came with a message, by the hash of its content.")

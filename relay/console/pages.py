@@ -1,14 +1,15 @@
 """Renders the pages: templates with autoescape, formats of times and sums, security headers.
 
-A page has a live part, a template of its own, which a script in the browser polls with an ETag. Without the script the
-page is the same and has a link that loads it again.
+A page has a live part, a template of its own, which a script in the browser gets as server-sent events (live.py), or
+polls with an ETag where no stream comes through. Without the script the page is the same and has a link that loads it
+again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -121,11 +122,15 @@ class Pages:
         """Render a whole page."""
         return HTMLResponse(self._environment.get_template(template).render(values), status, headers=HEADERS)
 
+    def part(self, template: str, values: Mapping[str, Any]) -> str:
+        """A part of a page as text."""
+        return self._environment.get_template(template).render(values)
+
     def show_live(self, request: Request, page: str, live: str, **values: Any) -> Response:
         """Render the page; for the polling script its live part alone, or 304 while that is unchanged."""
         if LIVE_HEADER not in request.headers:
             return self.show(page, **values)
-        content = self._environment.get_template(live).render(values)
+        content = self.part(live, values)
         tag = f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
         headers = {**HEADERS, "ETag": tag}
         if request.headers.get("if-none-match") == tag:

@@ -135,7 +135,7 @@ async def test_every_figure_of_the_pictures_leads_to_its_rows(tmp_path: Path) ->
 async def test_the_pictures_are_well_formed_and_described(tmp_path: Path) -> None:
     """Each has a title, a description, and a table with a row for each day; a person's page has their own."""
     async with browsing(await settings_after(story, tmp_path)) as browser:
-        for path in ("/", f"/person?platform=sms&id=%2B{ANN[1:]}"):
+        for path in ("/", f"/person/days?platform=sms&id=%2B{ANN[1:]}"):
             page = (await browser.get(path)).text
             pictures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
             assert len(pictures) == 5
@@ -145,6 +145,7 @@ async def test_the_pictures_are_well_formed_and_described(tmp_path: Path) -> Non
                 assert named == {child.get("id") for child in svg if child.tag in {"title", "desc"}}
                 assert len(re.findall(r'<th scope="row">', picture)) == 14
             assert "style=" not in page
+        assert (await browser.get("/person/days?platform=sms&id=%2B1999")).status_code == 404
 
 
 async def test_any_id_of_a_message_tells_its_whole_story(tmp_path: Path) -> None:

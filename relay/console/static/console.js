@@ -62,6 +62,44 @@ function toTheEnd() {
   if (document.getElementById("newest")) window.scrollTo(0, document.documentElement.scrollHeight);
 }
 
+function show(html) {
+  const fresh = new DOMParser().parseFromString(`<div>${html}</div>`, "text/html").body.firstChild;
+  const follow = atTheEnd();
+  localTimes(fresh);
+  morphChildren(live, [...fresh.childNodes]);
+  if (follow) toTheEnd();
+}
+
+function connected(yes) {
+  state.textContent = yes ? "live" : "no connection, trying again";
+  state.classList.toggle("lost", !yes);
+}
+
+// A stream of events for as long as the page is seen. The browser opens it again by itself, unless the server refuses it:
+// then the page is polled, which finds out why.
+function listen() {
+  let source = null;
+  function open() {
+    source = new EventSource(location.pathname + location.search);
+    source.onmessage = (event) => {
+      show(event.data);
+      connected(true);
+    };
+    source.onerror = () => {
+      if (source.readyState !== EventSource.CLOSED) return connected(false);
+      document.removeEventListener("visibilitychange", seen);
+      keepFresh();
+    };
+  }
+  function seen() {
+    source?.close();
+    source = null;
+    if (!document.hidden) open();
+  }
+  document.addEventListener("visibilitychange", seen);
+  seen();
+}
+
 async function refresh() {
   const headers = { "X-Live": "1", Accept: "text/html" };
   if (tag) headers["If-None-Match"] = tag;
@@ -69,15 +107,10 @@ async function refresh() {
   if (answer.status === 403 || answer.status === 404) return location.reload();
   if (answer.status !== 304) {
     if (!answer.ok) throw new Error(answer.statusText);
-    const fresh = new DOMParser().parseFromString(`<div>${await answer.text()}</div>`, "text/html").body.firstChild;
-    const follow = atTheEnd();
-    localTimes(fresh);
-    morphChildren(live, [...fresh.childNodes]);
+    show(await answer.text());
     tag = answer.headers.get("ETag");
-    if (follow) toTheEnd();
   }
-  state.textContent = "live";
-  state.classList.remove("lost");
+  connected(true);
 }
 
 async function keepFresh() {
@@ -85,8 +118,7 @@ async function keepFresh() {
     try {
       await refresh();
     } catch {
-      state.textContent = "no connection, trying again";
-      state.classList.add("lost");
+      connected(false);
     }
   }
   setTimeout(keepFresh, Number(live.dataset.live));
@@ -96,7 +128,7 @@ localTimes(document);
 if (location.hash === "#newest") toTheEnd();
 if (live && live.dataset.live) {
   document.documentElement.classList.add("with-script");
-  keepFresh();
+  listen();
 }
 
 for (const form of document.querySelectorAll("form[data-once]")) {
