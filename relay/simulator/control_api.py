@@ -14,6 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from relay.channels.sms.settings import SIMULATED_PHONE_NUMBER
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
+from relay.channels.whatsapp.spec import WHATSAPP
 from relay.core.messages import Platform
 from relay.simulator.control_bodies import ButtonPress, ChatOnly, NewGroup, NewPerson, Reset, SmsText, TelegramText
 from relay.simulator.faults import FaultSpec
@@ -25,7 +26,7 @@ from relay.web.errors import ApiError
 
 MAX_WAIT_SECONDS = 300.0
 
-PlatformQuery = Annotated[Platform, Query(pattern=f"^({SMS}|{TELEGRAM})$")]
+PlatformQuery = Annotated[Platform, Query(pattern=f"^({SMS}|{WHATSAPP}|{TELEGRAM})$")]
 PersonQuery = Annotated[str, Query(min_length=1)]
 
 
@@ -79,7 +80,7 @@ def _check_phone(number: str) -> None:
 
 
 def _add_sms(routes: APIRouter, simulator: Simulator) -> None:
-    @routes.post("/sms/send", summary="A person texts the number.")
+    @routes.post("/sms/send", summary="A person texts the number, or writes on WhatsApp.")
     async def send(body: SmsText) -> dict[str, Any]:
         known = simulator.world.people.find(body.sender)
         if known is None:
@@ -206,8 +207,8 @@ def _key(simulator: Simulator, platform: Platform, text: str) -> tuple[str, dict
     number = text if text.startswith("+") else f"+{text}"  # a plus sign in a query arrives as a blank
     person = people.find(text) or people.find(number)
     if person is not None:
-        return (person.phone_number if platform == SMS else str(person.chat_id)), asdict(person)
-    if platform == SMS and is_phone_number(number):
+        return (str(person.chat_id) if platform == TELEGRAM else person.phone_number), asdict(person)
+    if platform != TELEGRAM and is_phone_number(number):
         return number, _unassigned(number)
     if platform == TELEGRAM and re.fullmatch(r"\d{1,16}", text):
         return text, _unassigned(text)

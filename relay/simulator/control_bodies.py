@@ -55,6 +55,7 @@ class NewGroup(RequestBody):
 
 class SmsText(RequestBody):
     sender: str = Field(alias="from", min_length=1)
+    channel: Literal["sms", "whatsapp"] = "sms"
     body: UnicodeText = ""
     media: list[str] = Field(default_factory=list, max_length=10)
     files: list[str] = Field(default_factory=list, max_length=10)

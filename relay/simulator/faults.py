@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-Target = Literal["twilio", "telegram", "twilio_webhook", "twilio_callback", "telegram_update"]
+Target = Literal["twilio", "telegram", "twilio_webhook", "twilio_delivery", "twilio_callback", "telegram_update"]
 Effect = Literal["status", "slow", "cut", "broken", "lose", "duplicate", "disorder"]
 When = Literal["before", "after"]
 Seconds = Annotated[float, Field(ge=0, le=600)]
@@ -21,6 +21,7 @@ Seconds = Annotated[float, Field(ge=0, le=600)]
 MAX_STRIKES = 50
 MAX_TEXT_SHOWN = 80
 API_EFFECTS = frozenset({"status", "slow", "cut", "broken"})
+EFFECTS = {"twilio": API_EFFECTS, "telegram": API_EFFECTS, "twilio_delivery": frozenset({"status"})}
 DELIVERY_EFFECTS = frozenset({"lose", "duplicate", "disorder", "slow"})
 
 
@@ -45,7 +46,7 @@ class FaultSpec(BaseModel):
     @classmethod
     def _applicable(cls, effect: Effect, info: ValidationInfo) -> Effect:
         target = info.data.get("target")
-        if target and effect not in (API_EFFECTS if target in {"twilio", "telegram"} else DELIVERY_EFFECTS):
+        if target and effect not in EFFECTS.get(target, DELIVERY_EFFECTS):
             raise ValueError(f"{effect} does not apply to {target}; docs/SIMULATOR.md has the table")
         return effect
 

@@ -16,7 +16,10 @@ _PHONE_PREFIX = "+1202555"
 
 @dataclass(slots=True)
 class Person:
-    """One person. started: has written to the bot; blocked and opted_out: refuses messages from Telegram and Twilio."""
+    """One person. started: has written to the bot; blocked and opted_out: refuses messages from Telegram and Twilio.
+
+    whatsapp_at: when they last wrote on WhatsApp, in epoch seconds.
+    """
 
     id: str
     name: str
@@ -27,6 +30,7 @@ class Person:
     started: bool = False
     blocked: bool = False
     opted_out: bool = False
+    whatsapp_at: float | None = None
 
 
 @dataclass(slots=True)

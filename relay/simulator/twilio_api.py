@@ -18,6 +18,7 @@ from relay.simulator.sent_files import SAMPLE
 from relay.simulator.twilio_messages import ACCOUNT_PATH, API_VERSION, paged, rfc2822
 from relay.simulator.twilio_network import TwilioNetwork
 from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, check_message, code_for, send_at
+from relay.simulator.twilio_whatsapp import OWN_ADDRESSES
 from relay.simulator.world import SimulatorOptions, World
 from relay.web.access import PUBLIC
 from relay.web.token_guard import same_secret
@@ -94,7 +95,7 @@ class TwilioApi:
     async def create(self, request: Request) -> Response:
         form = await read_form(request)
         params, media = dict(form), [value for name, value in form if name == "MediaUrl"]
-        check_message(params, media, [SIMULATED_PHONE_NUMBER])
+        check_message(params, media, OWN_ADDRESSES)
         message = self._network.accept(
             params["To"],
             params.get("Body", ""),

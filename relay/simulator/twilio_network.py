@@ -6,17 +6,20 @@ import logging
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree as ET
 
-from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_PHONE_NUMBER
+from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID
 from relay.channels.sms.spec import SMS
+from relay.core.messages import Platform
 from relay.simulator.faults import Fault
 from relay.simulator.people import Person
 from relay.simulator.provider_api import utf16_units
 from relay.simulator.transcripts import PhoneBubble
 from relay.simulator.twilio_messages import ACCOUNT_PATH, API_VERSION, MessageLog, TextMessage
 from relay.simulator.twilio_rules import MAX_UNITS, TEXTS, TwilioRefusal, keyword, later_failure, segments
+from relay.simulator.twilio_whatsapp import addresses, bare, channel_of, fields, outside_window
 from relay.simulator.webhooks import WebhookCaller, WebhookOutcome
 from relay.simulator.world import World
 
@@ -27,6 +30,7 @@ _KEYWORD_ANSWERS = {
     "START": "You are subscribed again. Text HELP for help, STOP to unsubscribe.",
     "HELP": "Text STOP to unsubscribe. Message and data rates may apply.",
 }
+UNKNOWN_ERROR = 30008
 _PLACE_FIELDS = ("City", "State", "Zip", "Country")
 
 
@@ -51,6 +55,7 @@ class TwilioNetwork:
         files: Sequence[str] = (),
         callback: str = "",
         service_sid: str | None = None,
+        channel: Platform = SMS,
     ) -> TextMessage:
         """Add a message to the log and its bubble to the phone; one with the SID of another shares its bubble."""
         inbound = direction == "inbound"
@@ -59,14 +64,14 @@ class TwilioNetwork:
         if sid in self.messages:
             bubble = self.messages[sid].bubble
         else:
-            bubble = PhoneBubble(SMS, person.phone_number, "in" if inbound else "out", body, sid, status, sender)
+            bubble = PhoneBubble(channel, person.phone_number, "in" if inbound else "out", body, sid, status, sender)
             bubble.media, bubble.kind = list(media), "text" if body or not media else "media"
             bubble.sent_files = list(files)
             bubble.part_key = next(iter(parse_qs(urlsplit(callback).query).get("part", ())), None)
             self._world.transcripts.add(bubble)
         now = self._world.clock()
         sent = now if status in {"received", "delivered"} else None
-        theirs, ours = person.phone_number, SIMULATED_PHONE_NUMBER
+        theirs, ours = addresses(channel, person)
         from_, to = (theirs, ours) if inbound else (ours, theirs)
         message = TextMessage(sid, direction, from_, to, body, status, bubble, now, sent, callback, service_sid)
         self.messages[sid] = message
@@ -89,13 +94,12 @@ class TwilioNetwork:
 
         Raises TwilioRefusal 21610 after an opt-out.
         """
-        person = self._world.people.with_phone(to)
-        if person.opted_out:
+        person, channel = self._world.people.with_phone(bare(to)), channel_of(to)
+        if person.opted_out and channel == SMS:
             raise TwilioRefusal(21610)
         status = "scheduled" if send_at else "accepted" if service_sid else "queued"
-        message = self._add(
-            direction, person, body, status, sender="bot", media=media, callback=callback, service_sid=service_sid
-        )
+        origin: dict[str, Any] = {"callback": callback, "service_sid": service_sid, "channel": channel}
+        message = self._add(direction, person, body, status, sender="bot", media=media, **origin)
         self._world.spawn(self._run_states(message, send_at))
         return message
 
@@ -109,13 +113,22 @@ class TwilioNetwork:
         """Advance through the states, independently of the callbacks about them."""
         if send_at is not None:
             await self._world.pause(max(send_at - self._world.clock(), 0.0))
-        failure = later_failure(message.to)
-        last = "undelivered" if failure else "delivered"
-        for status in (*(("queued",) if message.service_sid else ()), "sending", "sent", last):
+        failure = self._failure_of(message)
+        ends = ("undelivered",) if failure else ("delivered", "read") if is_whatsapp(message) else ("delivered",)
+        for status in (*(("queued",) if message.service_sid else ()), "sending", "sent", *ends):
             await self._world.pause(self._world.options.status_seconds)
             if self._world.stopping.is_set() or message.status == "canceled":
                 return
-            self._advance(message, status, failure if status == last else None)
+            self._advance(message, status, failure if status in ends else None)
+
+    def _failure_of(self, message: TextMessage) -> int | None:
+        """The code with which the delivery fails: by a fault, by a magic number, or outside WhatsApp's window."""
+        fault = self._world.faults.match("twilio_delivery", "*", message.body)
+        if fault is not None:
+            return fault.code or UNKNOWN_ERROR
+        if is_whatsapp(message):
+            return outside_window(self._world.people.with_phone(bare(message.to)), self._world.clock())
+        return later_failure(message.to)
 
     def _advance(self, message: TextMessage, status: str, failure: int | None) -> None:
         message.status, message.updated, message.error_code = status, self._world.clock(), failure
@@ -171,8 +184,9 @@ class TwilioNetwork:
         sid: str | None = None,
         unsigned: bool = False,
         opt_out_type: str | None = None,
+        channel: Platform = SMS,
     ) -> tuple[str, WebhookOutcome]:
-        """Deliver a person's text to the webhook; returns its MessageSid and the outcome. Never raises.
+        """Deliver a person's message to the webhook; returns its MessageSid and the outcome. Never raises.
 
         media: types of attachments that have a sample as their content. files: ids of attachments that were uploaded.
         """
@@ -181,11 +195,15 @@ class TwilioNetwork:
             body = body[:-1]
         sent = [file for one in files if (file := self._world.files.find(one))]
         types, ids = [*(file.media_type for file in sent), *media], [file.id for file in sent]
-        message = self._add("inbound", person, body, "received", sender="person", sid=sid, media=types, files=ids)
-        form = self._inbound_form(message)
+        origin: dict[str, Any] = {"sender": "person", "sid": sid, "channel": channel}
+        message = self._add("inbound", person, body, "received", media=types, files=ids, **origin)
+        form = self._inbound_form(message) | (fields(person) if is_whatsapp(message) else {})
         if opt_out_type:
             form["OptOutType"] = opt_out_type
-        self._answer_keyword(person, body)
+        if is_whatsapp(message):
+            person.whatsapp_at = self._world.clock()
+        else:
+            self._answer_keyword(person, body)
         fault = self._world.faults.match("twilio_webhook", "*", body)
         delivery = self._deliver(message, form, fault, signed=not unsigned)
         if fault is not None and fault.effect == "disorder":
@@ -198,7 +216,7 @@ class TwilioNetwork:
         media = message.bubble.media
         form = {f"{side}{place}": "" for side in ("From", "To") for place in _PLACE_FIELDS}
         form |= {
-            "FromCountry": "US" if message.sender.startswith("+1") else "",
+            "FromCountry": "US" if bare(message.sender).startswith("+1") else "",
             "ToCountry": "US",
             "MessageSid": message.sid,
             "SmsMessageSid": message.sid,
@@ -261,6 +279,10 @@ class TwilioNetwork:
                 log.info("a reply to %s was refused: %s", to, refusal.message)
 
 
+def is_whatsapp(message: TextMessage) -> bool:
+    return channel_of(message.to) != SMS
+
+
 def _callback_form(message: TextMessage) -> dict[str, str]:
     form = {
         "ApiVersion": API_VERSION,
@@ -272,6 +294,8 @@ def _callback_form(message: TextMessage) -> dict[str, str]:
         "From": message.sender,
         "To": message.to,
     }
+    if is_whatsapp(message):
+        form["ChannelPrefix"] = "whatsapp"
     if message.service_sid:
         form["MessagingServiceSid"] = message.service_sid
     if message.error_code:

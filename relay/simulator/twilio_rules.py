@@ -53,6 +53,7 @@ TEXTS = {
     21623: "Too many media files",
     21624: "The validity period is not within 1 to 36000 seconds",
     21705: "The Messaging Service SID is not valid",
+    21910: "The 'From' and 'To' addresses must be of one channel",
     30003: "Unreachable destination handset",
     30004: "Message blocked",
     30005: "Unknown destination handset",
@@ -64,6 +65,8 @@ TEXTS = {
     35114: "The SendAt time is not valid",
     35118: "A MessagingServiceSid is required to schedule a message",
     63007: "No channel with the 'From' address",
+    63016: "The person has not written within the last 24 hours",
+    63018: "Rate limit exceeded for the channel",
 }
 _STATUS_OF = {20003: 401, 20404: 404, 20429: 429, 20500: 500, 20503: 503, 63038: 429}
 _CODE_OF = {400: 21211, 401: 20003, 403: 20003, 404: 20404, 429: 20429, 503: 20503}
@@ -125,7 +128,8 @@ def check_message(params: Mapping[str, str], media: Sequence[str], own_numbers: 
 def _check_to(to: str) -> None:
     if not to:
         raise TwilioRefusal(21604)
-    if to.startswith(("whatsapp:", "messenger:", "rcs:")):
+    to = to.removeprefix("whatsapp:")
+    if to.startswith(("messenger:", "rcs:")):
         raise TwilioRefusal(63007)
     if to in REFUSED_NUMBERS:
         raise TwilioRefusal(REFUSED_NUMBERS[to])
@@ -142,8 +146,10 @@ def _check_sender(params: Mapping[str, str], own_numbers: Sequence[str]) -> None
         raise TwilioRefusal(21603)
     elif sender == params.get("To"):
         raise TwilioRefusal(21266)
+    elif sender.startswith("whatsapp:") != params.get("To", "").startswith("whatsapp:"):
+        raise TwilioRefusal(21910)
     elif sender not in own_numbers:
-        raise TwilioRefusal(21606)
+        raise TwilioRefusal(63007 if sender.startswith("whatsapp:") else 21606)
 
 
 def _check_schedule(params: Mapping[str, str]) -> None:

@@ -71,6 +71,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.channels.sms.settings",
         "relay.channels.telegram.spec",
         "relay.channels.telegram.settings",
+        "relay.channels.whatsapp.spec",
+        "relay.channels.whatsapp.settings",
         "relay.channels.registry",
     },
     "messaging_database": {"relay.storage", "relay.channels.registry", "relay.core", "relay.config"},

@@ -81,7 +81,7 @@ def test_a_messaging_service_accepts_before_it_queues(sim: RunningSimulator, hoo
         ("nonsense", "x", 400, 21211),
         ("12345", "x", 400, 21211),
         ("123", "x", 400, 21211),
-        ("whatsapp:+12025550101", "x", 400, 63007),
+        ("whatsapp:+12025550101", "x", 400, 21910),
         (SIMULATED_PHONE_NUMBER, "x", 400, 21266),
         (ADA_PHONE, "", 400, 21602),
         (ADA_PHONE, "x" * 1601, 400, 21617),

@@ -9,6 +9,8 @@ from pydantic import Field
 from relay.channels.sms.settings import SmsSettings, missing_credentials
 from relay.config.types import PhoneNumber
 
+SIMULATED_WHATSAPP_NUMBER = "+15550100001"
+
 
 class WhatsAppSettings(SmsSettings):
     """The account at Twilio is that of the SMS channel."""
@@ -23,8 +25,9 @@ class WhatsAppSettings(SmsSettings):
     """Twilio's price of one message, in either direction; answers within 24 hours cost nothing else."""
 
     def simulated_values(self) -> dict[str, Any]:
-        """The simulator has no telephone with WhatsApp."""
-        return {**super().simulated_values(), "whatsapp_number": None}
+        """The simulator plays WhatsApp where a number is set; it shows no telephone with it."""
+        number = SIMULATED_WHATSAPP_NUMBER if self.whatsapp_number else None
+        return {**super().simulated_values(), "whatsapp_number": number}
 
 
 def missing(settings: WhatsAppSettings) -> tuple[str, ...]:
