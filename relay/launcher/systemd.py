@@ -6,6 +6,10 @@ import contextlib
 import socket
 from collections.abc import Callable, MutableMapping
 
+BEATS = 10
+"""Signs of life in the watchdog's time. With two, as sd_watchdog_enabled(3) advises, a machine that is so busy that
+starting the servers takes half of that time would lose them all."""
+
 
 class ServiceManager:
     """Sends notifications to systemd; does nothing when another program started this one. `clock` is monotonic."""
@@ -15,7 +19,7 @@ class ServiceManager:
         self._address = environ.pop("NOTIFY_SOCKET", "")
         microseconds = environ.pop("WATCHDOG_USEC", "")
         environ.pop("WATCHDOG_PID", None)
-        self._interval = int(microseconds) / 2_000_000 if microseconds.isdigit() else None
+        self._interval = int(microseconds) / 1_000_000 / BEATS if microseconds.isdigit() else None
         self._clock = clock
         self._next = clock()
 
@@ -29,7 +33,7 @@ class ServiceManager:
             sender.sendto(message.encode(), "\0" + self._address[1:] if self._address[0] == "@" else self._address)
 
     def heartbeat(self) -> None:
-        """Send WATCHDOG=1 when half of the watchdog's time has passed since the last one."""
+        """Send WATCHDOG=1 when a part of the watchdog's time has passed since the last one."""
         if self._interval is not None and self._clock() >= self._next:
             self._next = self._clock() + self._interval
             self.notify("WATCHDOG=1")
