@@ -33,7 +33,7 @@ _WARN_OF_STRANGERS = ("python_multipart", "relay.web.protocol")
 """Loggers that warn of every malformed request: a stranger could fill the log."""
 REFUSALS = "relay.web.refused"
 """The logger for requests that are refused although they are well formed: one line of a kind a minute."""
-_REFUSAL_SECONDS = 60.0
+_REFUSAL_SECONDS = _COMPLAINT_SECONDS = 60.0
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the message or request that the current task works on; "" for none. It is in each line that the task logs."""
@@ -191,11 +191,28 @@ def _with_formatter(handler: logging.Handler, settings: Settings, time_format: s
     return handler
 
 
+class LogFile(logging.handlers.RotatingFileHandler):
+    """A log file. While it cannot be written (a full disk), a line a minute on stderr says so.
+
+    The base class would print a stack of calls for each line that is lost.
+    """
+
+    _next_complaint = 0.0
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is logging's)
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif record.created >= self._next_complaint:
+            self._next_complaint = record.created + _COMPLAINT_SECONDS
+            print(f"{self.baseFilename} cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201 (the log fails)
+
+
 def _open_file(folder: Path, server: str) -> logging.Handler:
     path = folder / f"{server}.log"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return logging.handlers.RotatingFileHandler(path, maxBytes=10_000_000, backupCount=5, encoding="utf-8")
+        return LogFile(path, maxBytes=10_000_000, backupCount=5, encoding="utf-8")
     except OSError as error:
         print(f"log_dir: {path} cannot be written: {error.strerror}. Name another folder.", file=sys.stderr)  # noqa: T201 (there is no log yet)
         raise SystemExit(2) from None

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from relay.config.logs import REQUEST_ID, JsonLines, OncePerMinute, Redactor, TextLines
+from relay.config.logs import REQUEST_ID, JsonLines, LogFile, OncePerMinute, Redactor, TextLines
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "123456789:AAFakeFakeFakeFakeFakeFakeFakeFakeFak"
@@ -236,6 +236,20 @@ def test_the_level_is_that_of_our_own_loggers(tmp_path: Path) -> None:
     assert "hello" in run(tmp_path, LOG_LEVEL="debug").stderr
     assert "noise" not in run(tmp_path, LOG_LEVEL="debug").stderr
     assert run(tmp_path, LOG_LEVEL="warning").stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_is_reported_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line, whatever is logged meanwhile; other errors in a log call are shown as before."""
+    file = LogFile("/dev/full", encoding="utf-8")
+    for seconds in (0, 1, 59, 61, 62):
+        record = logging.makeLogRecord({"msg": "hello", "created": 1000.0 + seconds})
+        file.handle(record)
+    assert capsys.readouterr().err == "/dev/full cannot be written: No space left on device\n" * 2
+    file.handle(logging.makeLogRecord({"msg": "%d", "args": ("x",)}))
+    assert "Traceback" in capsys.readouterr().err
+    with pytest.raises(OSError, match="No space left"):
+        file.close()
 
 
 def test_a_log_folder_that_cannot_be_made_ends_the_program_with_a_sentence(tmp_path: Path) -> None:
