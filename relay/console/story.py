@@ -58,7 +58,9 @@ def _line(line: Row) -> Iterator[StoryStep]:
         f"whole after {line['total_seconds']:.2f} s" if line["total_seconds"] is not None else "",
         money(line["cost_usd"]) if line["cost_usd"] else "",
     ]
-    yield StoryStep(line["timestamp"], "answered by the model", ", ".join(filter(None, facts)), tone="wait")
+    yield StoryStep(
+        line["timestamp"], "answered by the model", ", ".join(filter(None, facts)), line["generation_id"] or "", "wait"
+    )
 
 
 def _part(part: Row) -> Iterator[StoryStep]:

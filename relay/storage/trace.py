@@ -22,7 +22,8 @@ _MAX_MERGED = 20
 def read_trace(connection: Connection, platforms: Sequence[Platform], sought: str) -> dict[str, Any] | None:
     """The story of the message that this id belongs to; None when there is no such id.
 
-    sought: the id of an inbound row, the provider's id of what came in or of a part, the id of a part or of a reply.
+    sought: the id of an inbound row, also as it stands in the logs ("sms-12"), the provider's id of what came in or of
+    a part, the id of a part or of a reply.
     """
     message = _inbound(connection, platforms, sought)
     parts = _parts_by_id(connection, platforms, sought) if message is None else _parts_of(connection, message)
@@ -42,9 +43,10 @@ def read_trace(connection: Connection, platforms: Sequence[Platform], sought: st
 
 
 def _inbound(connection: Connection, platforms: Sequence[Platform], sought: str) -> Row[Any] | None:
-    if sought.isdecimal() and sought.isascii() and int(sought) <= _MAX_ID:
-        found = _row(connection, int(sought))
-        if found is not None:
+    platform, dash, number = sought.rpartition("-")
+    if number.isdecimal() and number.isascii() and int(number) <= _MAX_ID:
+        found = _row(connection, int(number))
+        if found is not None and (not dash or platform == found.platform):
             return found
     chosen = select(inbound).where(inbound.c.external_id == sought, inbound.c.platform.in_(platforms))
     return connection.execute(chosen.limit(1)).first()
@@ -109,7 +111,10 @@ def _lines(connection: Connection, replies: Iterable[str]) -> list[dict[str, Any
     """The messages of the history that came of it, with what the model reported."""
     names = ("id", "role", "message", "timestamp", "source", "model", "prompt_tokens", "answer_tokens", "cost_usd")
     chosen = select(conversations).where(conversations.c.reply_id.in_(list(replies))).order_by(conversations.c.id)
-    return [plain(row, *names, "first_token_seconds", "total_seconds") for row in connection.execute(chosen)]
+    return [
+        plain(row, *names, "generation_id", "first_token_seconds", "total_seconds")
+        for row in connection.execute(chosen)
+    ]
 
 
 def _events(connection: Connection, parts: Sequence[Row[Any]]) -> list[dict[str, Any]]:

@@ -156,7 +156,9 @@ async def test_any_id_of_a_message_tells_its_whole_story(tmp_path: Path) -> None
         assert reply
         trace = (await browser.get("/api/message", params={"id": reply[1]})).json()
         part = trace["parts"][0]
-        for sought in (trace["message"]["id"], trace["message"]["external_id"], part["id"], part["provider_id"]):
+        in_logs = f"{trace['message']['platform']}-{trace['message']['id']}"
+        ours = (trace["message"]["id"], trace["message"]["external_id"], in_logs)
+        for sought in (*ours, part["id"], part["provider_id"]):
             assert (await browser.get("/api/message", params={"id": sought})).json() == trace
             page = unescape((await browser.get("/message", params={"id": f" {sought} "})).text)
             steps = ("arrived", "When do you open?", "planned", "accepted", "reports delivered")
@@ -166,7 +168,9 @@ async def test_any_id_of_a_message_tells_its_whole_story(tmp_path: Path) -> None
             assert "llama, 1,200 tokens asked, whole after 2.00 s, $0.5" in page
 
 
-@pytest.mark.parametrize("sought", ["nothing", "0", "99999999999999999999999999", "²", "'; --", "\x00", "-1", "%"])
+@pytest.mark.parametrize(
+    "sought", ["nothing", "0", "99999999999999999999999999", "²", "'; --", "\x00", "-1", "%", "fax-1"]
+)
 async def test_what_is_no_id_has_no_story(tmp_path: Path, sought: str) -> None:
     """It is not found, and nothing breaks."""
     async with browsing(await settings_after(nothing, tmp_path)) as browser:
