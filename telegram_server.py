@@ -85,6 +85,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             metrics,
             self.pipeline.notify,
             prepare=service.notice_rename,
+            refine=service.refine,
             stop=self.pipeline.end_stopped_answers,
         )
         self.poller = Poller(

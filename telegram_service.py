@@ -30,6 +30,7 @@ from relay.channels.telegram.media import download_file
 from relay.channels.telegram.personal_commands import PersonalCommands
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
+from relay.channels.telegram.stops import StopRights
 from relay.channels.telegram.streaming import Streaming
 from relay.channels.telegram.typing_indicator import TypingIndicator
 from relay.channels.telegram.updates import (
@@ -122,6 +123,7 @@ class TelegramService:
         self._streaming = Streaming(settings, self._calls, self._budget, self._typing, self._buttons, self.plan, sleep)
         paid = {"allow_paid_broadcast": True} if settings.telegram_messages_per_second > FREE_PER_SECOND else {}
         self._personal = PersonalCommands(settings, client)
+        self._stop_rights = StopRights(self._calls, monotonic)
         self._delivery = Delivery(self._calls, self._budget, self._buttons, **paid)
         self.left_out, self.flood_waits = self._delivery.left_out, self._budget.flood_waits
         self.me = Identity(int(self._calls.token.partition(":")[0]), "", frozenset(COMMANDS))
@@ -149,6 +151,10 @@ class TelegramService:
     def parse_update(self, update: Any) -> InboundMessage:
         """One raw update as a message. Raises PayloadError when it cannot be understood."""
         return read_update(update, self.me, self._clock())
+
+    async def refine(self, message: InboundMessage) -> InboundMessage:
+        """The message with what depends on its writer's rights; never raises."""
+        return await self._stop_rights.applied(message)
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         """Commands and registration; every other text is a prompt for the model. What bots write is not answered."""

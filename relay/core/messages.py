@@ -67,6 +67,21 @@ REST = "rest"
 REPLIES_TO = "replies_to"
 """Name among a message's options: the provider's id of our message that it replies to."""
 
+STOPS = "stops"
+"""Name among a message's options: which answers it ends when it is stored, as one of Stops."""
+
+STOPS_MESSAGE = "stops_message"
+"""Name among a message's options: the provider's id of the message in which the answer grows that it ends."""
+
+
+class Stops(StrEnum):
+    """Which answers a message ends, unless it points at the message of one: then that one alone."""
+
+    ALL = "all"  # in this chat
+    OWN = "own"  # those to its writer
+    UNDER_WAY = "under way"  # those to its writer; without any, the one that is being written
+
+
 USER_STATE_AFTER = {
     SendFailure.OPTED_OUT: UserState.STOPPED,
     SendFailure.BLOCKED: UserState.BLOCKED,

@@ -12,6 +12,8 @@ from relay.core.errors import LeaseLost, UnusableAnswers
 from relay.core.messages import (
     REST,
     SILENT_STATES,
+    STOPS,
+    STOPS_MESSAGE,
     Answer,
     Claim,
     CompletedMessage,
@@ -23,6 +25,7 @@ from relay.core.messages import (
     Outcome,
     PlannedPart,
     Platform,
+    Stops,
     UserId,
     UserState,
     db_safe_value,
@@ -69,7 +72,7 @@ _WAITING = select(*(found.label(name) for name, found in zip(("messages", "parts
 
 def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None:
     """Store a message, finished already when its kind needs no answer; None, and no change, for a repeated one."""
-    ended = _to_be_stopped(tx, message) if message.options.get("stops") else []
+    ended = _to_be_stopped(tx, message) if message.options.get(STOPS) else []
     if ended:
         message = replace(message, options={**message.options, "stopped": True})
     content: dict[str, Any] = {"state": "received", "body": _body_of(message), "raw": raw}
@@ -87,17 +90,21 @@ def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None
 
 
 def _to_be_stopped(tx: Tx, message: InboundMessage) -> list[int]:
-    """The open messages whose answers a new message ends: those of its chat, or of its writer, stopped by none yet.
-
-    options["stops"] is "own" when only the writer's are meant.
-    """
+    """The open messages whose answers a new message ends, stopped by none yet: see `Stops`."""
     theirs = of_bound_user(inbound) & is_open(inbound) & inbound.c.stopped_at.is_(None)
-    if message.options["stops"] == "own" and message.sender is not None:
-        theirs &= inbound.c.sender == message.sender
-    rows = tx.run(
-        select(inbound.c.id, inbound.c.body).where(theirs), user_parameters(message.platform, message.user_id)
-    )
-    return [row.id for row in rows if not row.body["options"].get("stops")]
+    open_rows = select(inbound.c.id, inbound.c.sender, inbound.c.shown_as, inbound.c.body).where(theirs)
+    found = tx.run(open_rows.order_by(inbound.c.id), user_parameters(message.platform, message.user_id))
+    rows = [row for row in found if not row.body["options"].get(STOPS)]
+    pointed_at = message.options.get(STOPS_MESSAGE)
+    if pointed_at and (chosen := [row for row in rows if row.shown_as == pointed_at]):
+        return [row.id for row in chosen]
+    own = [row for row in rows if message.sender is None or row.sender == message.sender]
+    match message.options[STOPS]:
+        case Stops.OWN:
+            rows = own
+        case Stops.UNDER_WAY:
+            rows = own or rows[:1]
+    return [row.id for row in rows]
 
 
 def store_opt_out(

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from relay.core.messages import Answer, Decision, InboundMessage, Kind, Part, ReplyId, UserId
+from relay.core.messages import (
+    STOPS,
+    STOPS_MESSAGE,
+    Answer,
+    Decision,
+    InboundMessage,
+    Kind,
+    Part,
+    ReplyId,
+    Stops,
+    UserId,
+)
 from relay.core.progress import Progress
 from relay.storage.schema import inbound, outbound
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
@@ -32,11 +42,9 @@ class SlowModel:
         raise AssertionError
 
 
-def stop(relay: RelayHarness, number: int, user_id: UserId = ANN, stops: Any = True, **more: Any) -> InboundMessage:
-    options = {"stops": stops}
-    return InboundMessage(
-        relay.platform, f"stop{number}", user_id, "/stop", relay.clock.time(), options=options, **more
-    )
+def stop(relay: RelayHarness, number: int) -> InboundMessage:
+    options = {STOPS: Stops.ALL}
+    return InboundMessage(relay.platform, f"stop{number}", ANN, "/stop", relay.clock.time(), options=options)
 
 
 async def stopped(relay: RelayHarness, number: int) -> bool:
@@ -85,20 +93,37 @@ async def test_only_the_first_of_several_stops_ends_anything(new_relay: NewRelay
     assert (rows["q1"] is None, rows["q2"] is None) == (False, True)
 
 
-@pytest.mark.parametrize(("stops", "ended"), [("own", [True, False]), (True, [True, True])])
-async def test_a_button_in_a_group_ends_the_answers_to_its_person(
-    new_relay: NewRelay, stops: Any, ended: list[bool]
+@pytest.mark.parametrize(
+    ("stops", "at", "sender", "ended"),
+    [
+        (Stops.ALL, None, "7", ["q0", "q1", "q2"]),
+        (Stops.OWN, None, "7", ["q1"]),
+        (Stops.OWN, None, "9", []),
+        (Stops.OWN, "55", "9", ["q0"]),
+        (Stops.OWN, "55", "8", ["q0"]),
+        (Stops.OWN, "54", "7", ["q1"]),
+        (Stops.OWN, "54", "9", []),
+        (Stops.UNDER_WAY, None, "7", ["q1"]),
+        (Stops.UNDER_WAY, None, "9", ["q0"]),
+    ],
+)
+async def test_a_stop_in_a_group_ends_the_answer_that_it_means(
+    new_relay: NewRelay, stops: Stops, at: str | None, sender: str, ended: list[str]
 ) -> None:
-    """A command of any member ends all that is written in the chat; other chats go on."""
+    """That to its writer, the one whose message it points at, or for an administrator the one under way."""
     relay = await new_relay(started=False)
     await relay.database.start()
-    for number, (chat, sender) in enumerate([(ANN, "7"), (ANN, "8"), (BOB, "7")]):
-        message = InboundMessage(relay.platform, f"q{number}", chat, "x", 1.0, sender=UserId(sender))
+    for number, (chat, writer) in enumerate([(ANN, "8"), (ANN, "7"), (ANN, "8"), (BOB, "7")]):
+        message = InboundMessage(relay.platform, f"q{number}", chat, "x", 1.0, sender=UserId(writer))
         await relay.database.store_inbound(message, "")
-    await relay.database.store_inbound(stop(relay, 1, stops=stops, sender=UserId("7")), "")
-    rows = {row[0]: row[1] is not None for row in await relay.rows(inbound, "external_id", "stopped_at")}
-    assert [rows["q0"], rows["q1"]] == ended
-    assert not rows["q2"]
+    claim = await relay.database.claim_next_inbound(relay.platform, ANN)
+    assert claim is not None
+    await relay.database.record_shown(claim, "55")
+    options = {STOPS: stops, **({STOPS_MESSAGE: at} if at else {})}
+    one = InboundMessage(relay.platform, "s", ANN, "/stop", 2.0, options=options, sender=UserId(sender))
+    await relay.database.store_inbound(one, "")
+    rows = [row[0] for row in await relay.rows(inbound, "external_id", "stopped_at") if row[1] is not None]
+    assert rows == ended
 
 
 async def test_an_answer_becomes_the_message_in_which_it_grew(new_relay: NewRelay) -> None:

@@ -1,7 +1,7 @@
 """The buttons below answers: stop and continue, the answer again, shorter or longer in its place.
 
-A button acts on the newest answer of its chat or topic, for the person who asked; every other press is answered with a
-sentence that Telegram shows above the chat.
+A button acts on the newest answer of its chat or topic, for the person who asked, and Stop on the answer above it, for
+all; every other press is answered with a sentence that Telegram shows above the chat.
 """
 
 from __future__ import annotations
@@ -20,7 +20,18 @@ from relay.channels.telegram.json_fields import is_integer, object_at, required,
 from relay.channels.telegram.quoted import display_name
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import SendError
-from relay.core.messages import Decision, InboundMessage, Kind, Origin, Part, UserId, UserState
+from relay.core.messages import (
+    STOPS,
+    STOPS_MESSAGE,
+    Decision,
+    InboundMessage,
+    Kind,
+    Origin,
+    Part,
+    Stops,
+    UserId,
+    UserState,
+)
 from relay.core.records import Records, SentReply
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize
@@ -93,7 +104,7 @@ def read_press(query: Mapping[str, Any], external_id: str, received_at: float) -
             "pressed": pressed,
             "version": version,
             "presser": name,
-            **({"stops": "own"} if pressed == STOP else {}),
+            **({STOPS: Stops.OWN, STOPS_MESSAGE: f"{number}"} if pressed == STOP else {}),
         },
         sender=None if is_private else UserId(str(writer)),
         topic=topic,

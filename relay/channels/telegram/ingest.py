@@ -10,13 +10,13 @@ import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.updates import BUSINESS, MOVES
 from relay.core.errors import PayloadError, StorageError
-from relay.core.messages import InboundMessage, Kind, UserId
+from relay.core.messages import STOPS, InboundMessage, Kind, UserId
 from relay.core.metrics import Metrics
 from relay.core.store import Store
 
@@ -46,11 +46,15 @@ async def _no_answers() -> None:
     pass
 
 
+async def _as_parsed(message: InboundMessage) -> InboundMessage:
+    return message
+
+
 class UpdateIngest:
     """Parses updates with `parse`, which raises PayloadError, and stores them.
 
-    `notify` is called, after the commit, for every user with a new message; `prepare` before updates are parsed; `stop`
-    when a message that ends answers may be new.
+    `notify` is called, after the commit, for every user with a new message; `prepare` before updates are parsed,
+    `refine` with each message after that; `stop` when a message that ends answers may be new.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class UpdateIngest:
         metrics: Metrics,
         notify: Callable[[UserId], None],
         prepare: Callable[[Sequence[Any]], Awaitable[None]] = _no_preparation,
+        refine: Callable[[InboundMessage], Awaitable[InboundMessage]] = _as_parsed,
         stop: Callable[[], Awaitable[None]] = _no_answers,
     ) -> None:
         self._parse = parse
@@ -69,6 +74,7 @@ class UpdateIngest:
         self._metrics = metrics
         self._notify = notify
         self._prepare = prepare
+        self._refine = refine
         self._stop = stop
 
     async def store_pushed(self, update: Any) -> None:
@@ -94,7 +100,7 @@ class UpdateIngest:
         await self._move_groups(batch)
         users = await self._store.store_batch(batch.messages, batch.dead_letters, TELEGRAM, state)
         self._count(batch)
-        if any(message.options.get("stops") for message, _ in batch.messages):
+        if any(message.options.get(STOPS) for message, _ in batch.messages):
             await self._stop()
         for user_id in dict.fromkeys(users):
             self._notify(user_id)
@@ -121,7 +127,7 @@ class UpdateIngest:
 
     async def _store_message(self, message: InboundMessage, raw: str) -> None:
         if await self._store.store_inbound(message, raw) is not None:
-            if message.options.get("stops"):
+            if message.options.get(STOPS):
                 await self._stop()
             self._notify(message.user_id)
 
@@ -130,9 +136,10 @@ class UpdateIngest:
         await self._store.store_dead_letter(TELEGRAM, external_id, ascii(raw), str(reason))
 
     async def parse(self, updates: Sequence[Any]) -> ParsedBatch:
-        """Parse updates after `prepare`; never raises."""
+        """Parse updates after `prepare`, and refine them; never raises."""
         await self._prepare(updates)
-        return self.parse_batch(updates)
+        batch = self.parse_batch(updates)
+        return replace(batch, messages=[(await self._refine(message), raw) for message, raw in batch.messages])
 
     def parse_batch(self, updates: Sequence[Any]) -> ParsedBatch:
         """Never raises: each update is a message or a dead letter."""

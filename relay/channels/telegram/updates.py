@@ -23,7 +23,7 @@ from relay.channels.telegram.rendering import clean_telegram
 from relay.channels.telegram.rich_text import as_quote, rich_markdown
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import PayloadError
-from relay.core.messages import REPLIES_TO, Attachment, InboundMessage, Kind, UserId
+from relay.core.messages import REPLIES_TO, STOPS, STOPS_MESSAGE, Attachment, InboundMessage, Kind, Stops, UserId
 
 STOP_PRESSED: Final = "stopped_message_generation"
 """The update about a person who pressed Stop on a draft: https://core.telegram.org/bots/api#sendmessagedraft"""
@@ -186,6 +186,11 @@ class _UpdateParser:
         command = self._command()
         return command is not None and command[1].lower() == "stop" and self._is_for_us()
 
+    def _stops(self) -> dict[str, str]:
+        """Which answers a stop ends; as a reply to a message of ours, the one that grows there."""
+        number = self._replied_to()
+        return {STOPS: Stops.ALL if self._private else Stops.OWN, **({STOPS_MESSAGE: number} if number else {})}
+
     def _is_for_us(self) -> bool:
         """In a group only messages that mention us, reply to us, or are a command of ours."""
         if self._private:
@@ -249,7 +254,7 @@ class _UpdateParser:
             **({"sent_at": sent_at} if is_integer(sent_at) else {}),
             **{key: str(moved) for key in MOVES if is_integer(moved := self._source.get(key))},
             **({"forwarded": True} if self._foreign else {}),
-            **({"stops": True} if self._is_stop() else {}),
+            **(self._stops() if self._is_stop() else {}),
             **({REPLIES_TO: number} if (number := self._replied_to()) else {}),
             **({"album": album} if (album := self._album()) else {}),
             **({"quoted": asdict(self._quoted)} if self._quoted else {}),
@@ -296,7 +301,7 @@ def _unanswered(update: Mapping[str, Any], me: Identity, external_id: str, recei
         Kind.SERVICE,
         options={
             "chat_type": kind,
-            **({"stops": True} if STOP_PRESSED in update else {}),
+            **({STOPS: Stops.ALL} if STOP_PRESSED in update else {}),
         },
     )
 

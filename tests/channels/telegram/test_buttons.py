@@ -370,7 +370,7 @@ def test_a_press_is_read_with_its_chat_topic_and_person() -> None:
     assert (read.user_id, read.sender, read.topic, read.reply_to) == ("-1001234567890", "700000001", "9", "77/9")
     assert (read.kind, read.options["pressed"], read.options["query"]) == (Kind.PRESSED, "again", "q2")
     mine = read_press(press(2, "stop", private(1))["callback_query"], "1:2", 5.0)
-    assert (mine.user_id, mine.sender, mine.options["stops"]) == ("700000001", None, "own")
+    assert (mine.user_id, mine.sender, mine.options["stops_message"]) == ("700000001", None, "77")
     inline = {"id": "q", "from": {"id": 5}, "inline_message_id": "x", "data": "again"}
     assert read_press(inline, "1:2", 5.0).kind is Kind.SERVICE
     for broken in ({"message": {"chat": {"id": 5}}}, {"from": {"id": "x"}, "message": {"chat": {"id": 5}}}):
