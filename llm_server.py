@@ -38,8 +38,9 @@ from relay.llm.gateway.catalog import open_backends
 from relay.llm.gateway.embedding_api import EmbeddingRequest, read_old_ollama, read_ollama, read_openai
 from relay.llm.gateway.environment import Environment
 from relay.llm.gateway.gateway import Gateway
+from relay.llm.gateway.in_flight import AnswersInFlight
 from relay.llm.gateway.metrics import LlmMetrics
-from relay.llm.gateway.ollama_api import OllamaAnswer, listed, read_chat, read_show, shown
+from relay.llm.gateway.ollama_api import OllamaAnswer, listed, read_chat, read_show, read_stop, shown
 from relay.llm.gateway.openai_api import OpenAiAnswer, error_form
 from relay.llm.gateway.openai_request import read_completion
 from relay.llm.gateway.response import AnswerResponse, OnChunk
@@ -114,6 +115,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     app.state.http = open_transport(_MAX_CONNECTIONS)
     app.state.spend = SpendTracker(Path(settings.llm_spending_file), app.state.environment.wall)
+    app.state.in_flight = AnswersInFlight()
     app.state.gateway = _new_gateway(app)
     app.state.gateway.start()
     watch = asyncio.create_task(_watch_settings(app)) if app.state.reread else None
@@ -195,6 +197,20 @@ async def chat(request: Request) -> Response:
     return _answer(request, chat_request, OllamaAnswer(chat_request.model or "default"), stream=stream)
 
 
+@asking.post("/api/stop", dependencies=[INTERNAL], summary="End an answer where it is, and count what it used.")
+async def stop_answer(request: Request) -> Response:
+    """Of the answer whose request had this `id` in `x_relay`: `{"stopped": true}`, and its stream ends.
+
+    Its last line has `stopped` in x_relay, and `estimated` where the source has not counted all of it. 404 when no
+    model writes it here; leaving the connection ends an answer as well, but nothing of its cost comes back.
+    """
+    try:
+        stopped = request.app.state.in_flight.stop(read_stop(await request.body()))
+    except ModelError as error:
+        return _refused(OllamaAnswer(""), error)
+    return JSONResponse({"stopped": stopped}, 200 if stopped else 404)
+
+
 @asking.post("/v1/chat/completions", dependencies=[INTERNAL], summary="Answer a conversation (OpenAI's protocol).")
 async def completions(request: Request) -> Response:
     """SSE when `stream` is true. `usage.cost` is in USD where it is known; `user` is the key of fair queueing."""
@@ -214,12 +230,14 @@ def _refused(api_format: ApiFormat, error: ModelError) -> Response:
 def _answer(request: Request, chat_request: ChatRequest, api_format: ApiFormat, *, stream: bool) -> Response:
     gateway = _gateway(request.app)
     settings: Settings = request.app.state.settings
+    in_flight: AnswersInFlight = request.app.state.in_flight
 
     request_id = _request_id(chat_request.request_id or request.headers.get("x-request-id", ""))
     REQUEST_ID.set(request_id)
 
     async def ask(on_chunk: OnChunk, timing: RequestTiming) -> AnswerSummary:
-        return await gateway.ask(chat_request, on_chunk, timing)
+        with in_flight.registered(chat_request.id, timing):
+            return await gateway.ask(chat_request, on_chunk, timing)
 
     keepalive = settings.llm_keepalive_seconds
     return AnswerResponse(ask, api_format, stream=stream, keepalive_seconds=keepalive, request_id=request_id)

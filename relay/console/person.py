@@ -63,6 +63,7 @@ class ConversationEntry:
     model: str | None = None
     source: str | None = None
     cost_usd: float | None = None
+    estimated: bool = False
     total_seconds: float | None = None
     sources: Sequence[str] = ()
     attachments: Sequence[ShownAttachment] = ()
@@ -117,6 +118,7 @@ def _from_history(message: dict[str, Any], parts: Sequence[dict[str, Any]]) -> C
         model=message["model"],
         source=message["source"],
         cost_usd=message["cost_usd"],
+        estimated=bool(message["estimated"]),
         total_seconds=message["total_seconds"],
         sources=message["sources"] or (),
         attachments=[ShownAttachment.of(one) for one in queries.stored_attachments(message["attachments"])],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from relay.config.settings import Settings
@@ -20,6 +20,8 @@ from relay.core.progress import Progress
 from relay.core.prompt import PromptBuilder
 
 SECONDS_A_DAY = 86_400
+
+CHARS_A_TOKEN = 4
 
 SHORT_QUESTION = 60
 """A shorter question may have its subject in the one before ("And on Sunday?"), so documents are searched for both."""
@@ -40,13 +42,6 @@ class Model(Protocol):
         model: str = ...,
     ) -> Answer: ...
     async def is_usable(self) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """The user ended the answer; `text` is what was written until then, possibly empty."""
-
-    text: str
 
 
 class Asking:
@@ -80,8 +75,11 @@ class Asking:
         self._clock = clock
         self._waiting = waiting
 
-    async def ask(self, question: Question, context: InboundContext) -> Answer | Stopped:
-        """The answer, with the passages of documents that the model had. Raises ModelError. Nothing is stored."""
+    async def ask(self, question: Question, context: InboundContext) -> Answer:
+        """The answer, with the passages of documents that the model had. Raises ModelError. Nothing is stored.
+
+        One that was stopped has what was written until then, possibly nothing.
+        """
         claim, user, platform = question.claim, context.user, self._channel.platform
         messages, sources = await self._messages(question, user, context.history)
         calls = self._metrics.model_calls
@@ -105,8 +103,9 @@ class Asking:
         except ModelError as error:
             calls.labels(platform, error.kind).inc()
             raise
-        calls.labels(platform, "stopped" if answer is None else "answered").inc()
-        return Stopped(progress.text.strip()) if answer is None else replace(answer, sources=sources)
+        answer = answer or replace(_cut_off(progress.text.strip(), messages), request_id=claim.request_id)
+        calls.labels(platform, "stopped" if answer.stopped else "answered").inc()
+        return replace(answer, sources=sources)
 
     async def _put(self, messages: Sequence[Mapping[str, Any]], *, pictures_needed: bool, **how: Any) -> Answer:
         """The answer of the model; one that does not see gets no pictures, unless nothing else was said."""
@@ -131,6 +130,14 @@ class Asking:
         earlier = await recalled(self._attachments, history)
         pictures = {"images": asked.pictures} if asked.pictures else {}
         return [system, *earlier, {"role": "user", "content": asked.prompt, **pictures}], built.sources
+
+
+def _cut_off(text: str, messages: Sequence[Mapping[str, Any]]) -> Answer:
+    """An answer that was stopped, and that its server did not count: its tokens are estimated once it has a text."""
+    if not text:
+        return Answer("", stopped=True)
+    asked = sum(len(message["content"]) for message in messages) // CHARS_A_TOKEN
+    return Answer(text, prompt_tokens=asked, answer_tokens=-(-len(text) // CHARS_A_TOKEN), stopped=True, estimated=True)
 
 
 def _opaque(platform: Platform, user_id: UserId) -> str:

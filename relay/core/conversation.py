@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from relay.config.logs import REQUEST_ID
 from relay.config.settings import Settings
 from relay.core.answers_under_way import AnswersUnderWay
-from relay.core.asking import Asking, Model, Stopped
+from relay.core.asking import Asking, Model
 from relay.core.attachments import AttachmentReader, apology, no_attachments
 from relay.core.channel import Channel
 from relay.core.debounce import MAX_MERGED, Debounce
@@ -332,19 +332,18 @@ class Conversation:
                 error.kind = ModelFailure.UNUSABLE
             await self._without_answer(question, error)
             return None
-        if isinstance(answer, Stopped):
-            await self._complete_stopped(question, answer.text)
-            return None
         await self._record_unusable(claim, answer.unusable)
+        if answer.stopped:
+            await self._complete_stopped(question, answer)
+            return None
         return answer
 
-    async def _complete_stopped(self, question: Question, text: str) -> None:
+    async def _complete_stopped(self, question: Question, answer: Answer) -> None:
         """Complete a question whose answer the user stopped: the beginning that was written is the answer."""
         language = question.decision.language
         notice = f"\n\n_({localize('stopped-here', language)})_"
-        parts = self._channel.plan(ended(text) + notice, language) if text else []
-        answer = Answer(text, stopped=True, request_id=question.claim.request_id) if text else None
-        outcome = Outcome.ANSWERED if text else Outcome.SILENT
+        parts = self._channel.plan(ended(answer.text) + notice, language) if answer.text else []
+        outcome = Outcome.ANSWERED if answer.text else Outcome.SILENT
         how: dict[str, Any] = {"outcome": outcome, "reason": "stopped by the user", "merged": question.merged}
         await self._complete(question.claim, question.decision, parts, answer=answer, **how)
 

@@ -510,6 +510,7 @@ class Answer:
     from a fallback instead of the requested provider. unusable: the answers paid for in vain before it. sources: the
     passages of the operator's documents that it was given for the question. stopped: the user ended it before its end.
     request_id: of the inbound message. generation_id: the provider's own id of the answer, where it has one.
+    estimated: its tokens, and with them its cost, were not counted by the provider to the end.
     """
 
     text: str
@@ -526,6 +527,7 @@ class Answer:
     stopped: bool = False
     request_id: str | None = None
     generation_id: str | None = None
+    estimated: bool = False
 
 
 def db_safe(text: str) -> str:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+from relay.core.errors import ModelError
 
 T = TypeVar("T")
+
+FINISH_SECONDS: Final = 1.0
+"""How long a stopped answer waits for its end with the cost; then the connection is closed."""
 
 
 async def _record_nothing(_: str) -> None:
@@ -17,12 +22,14 @@ class Progress:
     """The text of one answer as it grows, without markup of the model. A channel that shows it overrides `changed`.
 
     shown_as: the provider's id of the message in which it grows, None when there is none. record_shown: commits that id
-    before the answer goes on growing in it; raises LeaseLost, StorageError.
+    before the answer goes on growing in it; raises LeaseLost, StorageError. finish: has the model's server end the
+    answer so that it is returned with what it cost; False when it cannot.
     """
 
     def __init__(self) -> None:
         self.shown_as: str | None = None
         self.record_shown: Callable[[str], Awaitable[None]] = _record_nothing
+        self.finish: Callable[[], Awaitable[bool]] | None = None
         self._pieces: list[str] = []
         self._stop = asyncio.Event()
 
@@ -52,15 +59,30 @@ class Progress:
         self._stop.set()
 
     async def until_stopped(self, asking: Coroutine[Any, Any, T]) -> T | None:
-        """The result, or None when the answer was stopped before; `asking` has ended then."""
+        """The result, also of a stopped answer that its server could finish; None for another one.
+
+        `asking` has ended on return.
+        """
         if self.is_stopped:
             asking.close()
             return None
         ask, stop = asyncio.create_task(asking), asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait((ask, stop), return_when=asyncio.FIRST_COMPLETED)
-            return ask.result() if ask.done() else None
+            if not ask.done():
+                return await self._finished(ask)
+            return ask.result()
         finally:
             ask.cancel()
             stop.cancel()
             await asyncio.wait((ask, stop))
+
+    async def _finished(self, ask: asyncio.Task[T]) -> T | None:
+        """The result of a stopped answer, if its server finishes it within FINISH_SECONDS."""
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                if self.finish is None or not await self.finish():
+                    return None
+                return await asyncio.shield(ask)
+        except (TimeoutError, ModelError):
+            return None

@@ -55,6 +55,7 @@ class ChatRequest:
     opaque and stable: slots of a queue are shared fairly between users. name and channel are empty for callers other
     than our channels. unusable: how many answers to the same question were paid for before and could not be used.
     request_id: the caller's id of the request, as it came.
+    id: the name under which the client may stop the answer, "" for none.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -70,24 +71,18 @@ class ChatRequest:
     channel: str = ""
     unusable: int = 0
     request_id: str = ""
+    id: str = ""
 
     @property
     def has_images(self) -> bool:
         return any(message.images for message in self.messages)
 
 
-class Chunk(NamedTuple):
-    """A part of a streamed answer; `thinking` is never sent to a user."""
-
-    text: str = ""
-    thinking: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
-
-
 class Completion(NamedTuple):
     """How an answer ended and what it used. Counts are 0 and cost_usd is None when the provider omits them.
 
     generation_id: the provider's own id of the answer, "" where it has none.
+    stopped: the client ended it. estimated: the provider has not counted all of it.
     """
 
     reason: FinishReason = "stop"
@@ -99,6 +94,8 @@ class Completion(NamedTuple):
     prompt_ns: int = 0
     answer_ns: int = 0
     generation_id: str = ""
+    stopped: bool = False
+    estimated: bool = False
 
 
 class Embeddings(NamedTuple):
@@ -110,6 +107,15 @@ class Embeddings(NamedTuple):
     cost_usd: float | None = None
 
 
+class Chunk(NamedTuple):
+    """A part of a streamed answer; `thinking` is never sent to a user. used: up to here, where the provider counts."""
+
+    text: str = ""
+    thinking: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    used: Completion | None = None
+
+
 StreamEvent: TypeAlias = Chunk | Completion
 StreamEvents: TypeAlias = AsyncGenerator[StreamEvent, None]
 
@@ -119,7 +125,7 @@ class RequestTiming:
     """Timing and failed calls of one request in flight. started is perf_counter's; the rest are durations in seconds.
 
     upstream_seconds: waiting for a provider. waited_seconds: in our queue or between attempts. place returns the
-    position in that queue and is None outside of it.
+    position in that queue and is None outside of it. stop ends the answer where it is; None while no model writes.
     """
 
     started: float
@@ -128,6 +134,7 @@ class RequestTiming:
     place: Callable[[], int] | None = None
     first_token_seconds: float | None = None
     unusable: UnusableAnswers = NONE_UNUSABLE
+    stop: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -80,9 +81,12 @@ class LlmClient:
         """The whole answer to a conversation (`role` and `content` of each message, oldest first; `images` as base64).
 
         `user` is any stable id, different for each user. unusable: answers to this question that were paid for before
-        and could not be used. progress: gets the answer while it comes. Raises ModelError; cancelling it stops the
-        model's work.
+        and could not be used. progress: gets the answer while it comes, and may end it, with what it cost until then.
+        Raises ModelError; cancelling it stops the model's work.
         """
+        progress = progress or Progress()
+        name_of_answer = uuid.uuid4().hex
+        progress.finish = partial(self._finish, name_of_answer)
         body = {
             "model": model,
             "messages": [dict(message) for message in messages],
@@ -92,6 +96,7 @@ class LlmClient:
                 "channel": platform,
                 "name": name,
                 "person": user,
+                "id": name_of_answer,
                 **({"unusable": unusable} if unusable else {}),
                 **({"request_id": request_id} if (request_id := REQUEST_ID.get()) else {}),
             },
@@ -103,7 +108,7 @@ class LlmClient:
                 asyncio.timeout(self._seconds),
                 self._server.stream("/api/chat", body, timing, with_images=with_images) as stream,
             ):
-                return await _read(stream, timing, progress or Progress())
+                return await _read(stream, timing, progress)
         except TimeoutError:
             raise ModelError(ModelFailure.TIMEOUT, "the LLM server did not answer in time") from None
         except ProviderError as error:
@@ -124,6 +129,13 @@ class LlmClient:
         if vectors is None:
             raise self._server.broken("sent something that is no embedding")
         return vectors
+
+    async def _finish(self, name_of_answer: str) -> bool:
+        """Have the server end an answer; False when it cannot, as a real Ollama."""
+        try:
+            return as_dict(await self._server.fetch("/api/stop", {"id": name_of_answer})).get("stopped") is True
+        except ModelError:
+            return False
 
     async def models(self) -> list[str]:
         """The names of the models that the server offers. Raises ModelError."""
@@ -187,7 +199,8 @@ def _answer(text: str, last: Mapping[str, Any], timing: RequestTiming) -> Answer
     ours = as_dict(last.get("x_relay"))
     cost, unusable = as_amount(ours.get("cost_usd")), _unusable(ours)
     text = as_markdown(without_loop(cleaned(text))).strip()
-    if is_blank(text):
+    stopped = ours.get("stopped") is True
+    if is_blank(text) and not stopped:
         error = ModelError(ModelFailure.EMPTY, "the model gave an empty answer")
         error.unusable = unusable.and_one(cost or 0.0)
         raise error
@@ -205,6 +218,8 @@ def _answer(text: str, last: Mapping[str, Any], timing: RequestTiming) -> Answer
         unusable=unusable,
         request_id=REQUEST_ID.get() or None,
         generation_id=as_text(ours.get("generation_id")) or None,
+        stopped=stopped,
+        estimated=ours.get("estimated") is True,
     )
 
 

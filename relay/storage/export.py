@@ -36,7 +36,7 @@ EXPORTS = {
         conversations,
         (
             *("id", "platform", "user_id", "timestamp", "role", "message", "model", "source"),
-            *("prompt_tokens", "answer_tokens", "cost_usd", "total_seconds"),
+            *("prompt_tokens", "answer_tokens", "cost_usd", "total_seconds", "estimated"),
         ),
         ("id",),
     ),

@@ -29,7 +29,7 @@ def add_message(
     topic: str | None = None,
     attachments: Sequence[Attachment] = (),
 ) -> None:
-    """Add one message to the history, and count it."""
+    """Add one message to the history, and count it. answer: what it cost, of a question one without words."""
     row: dict[str, Any] = {
         "platform": platform,
         "user_id": user_id,
@@ -52,6 +52,8 @@ def count_answer(tx: Tx, platform: Platform, answer: Answer) -> None:
     tx.count(platform, "model_cost_usd", answer.cost_usd or 0)
     tx.count(platform, "prompt_tokens", answer.prompt_tokens)
     tx.count(platform, "answer_tokens", answer.answer_tokens)
+    if answer.estimated:
+        tx.count(platform, "estimated_cost_usd", answer.cost_usd or 0)
 
 
 def clear_messages(tx: Tx, platform: Platform, user_id: UserId, topic: str | None = None) -> int:

@@ -232,7 +232,8 @@ def complete(
         clear_messages(tx, platform, user_id, message.topic)
         discard(tx, platform, user_id)
     elif state is not None:
-        _remember(tx, message, user_id, asked=answer is not None or outcome is Outcome.LEFT_TO_PERSON)
+        asked = bool(answer and answer.text) or outcome is Outcome.LEFT_TO_PERSON
+        _remember(tx, message, user_id, asked=asked, cost=None if asked else answer)
     waiting = tx.run(_WAITING, user_parameters(platform, user_id)).one()
     if state is None or state in SILENT_STATES:
         return CompletedMessage(None, None, waiting.messages)
@@ -248,11 +249,12 @@ def complete(
     return CompletedMessage(planned.reply_id, planned.first, waiting.messages)
 
 
-def _remember(tx: Tx, message: InboundMessage, user_id: UserId, *, asked: bool) -> None:
-    """Add a message to its user's history; `asked`: it stays in the context of later ones."""
+def _remember(tx: Tx, message: InboundMessage, user_id: UserId, *, asked: bool, cost: Answer | None) -> None:
+    """Add a message to its user's history; `asked`: it stays in the context of later ones. cost: of no words."""
     if message.text and message.kind in {Kind.TEXT, Kind.MEDIA}:
         about: dict[str, Any] = {"topic": message.topic, "attachments": message.attachments, "in_context": asked}
-        add_message(tx, message.platform, user_id, "user", message.text, moment=message.received_at, **about)
+        about |= {"moment": message.received_at, "answer": cost}
+        add_message(tx, message.platform, user_id, "user", message.text, **about)
 
 
 def _with_rest(decision: Decision, parts: Sequence[PlannedPart], *, is_answer: bool) -> Decision:

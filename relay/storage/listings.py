@@ -130,7 +130,7 @@ def conversation(
     rows = connection.execute(chosen.order_by(conversations.c.id.desc()).limit(limit)).all()
     return [
         plain(row, "id", "role", "message", "timestamp", "in_context", "reply_id")
-        | plain(row, "model", "source", "cost_usd", "total_seconds", "sources", "attachments")
+        | plain(row, "model", "source", "cost_usd", "estimated", "total_seconds", "sources", "attachments")
         for row in reversed(rows)
     ]
 

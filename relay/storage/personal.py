@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from relay.core.messages import HistoryMessage, Outcome, Platform, UserId
 from relay.core.records import UsageToday
@@ -16,6 +16,13 @@ from relay.storage.schema import conversations, inbound, is_open, outbound
 from relay.storage.transactions import Tx, of_user
 
 DAY: Final = 86_400.0
+_COST_OF_WORDLESS: Final = select(func.sum(conversations.c.cost_usd)).where(
+    conversations.c.platform == bindparam("channel"),
+    conversations.c.user_id == bindparam("user"),
+    conversations.c.role == "user",
+    conversations.c.timestamp >= bindparam("begin"),
+)
+"""Answers that were ended before their first word are no messages; their cost is kept with the question."""
 MAX_MESSAGES: Final = 10_000
 
 
@@ -34,8 +41,11 @@ def usage_today(
         .where(of_user(outbound, platform, user_id), outbound.c.created_at >= begin, mine)
     )
     paid = conversations.c.reply_id.in_(replies)
-    cost = connection.execute(select(func.sum(conversations.c.cost_usd)).where(paid)).scalar()
-    return UsageToday(connection.execute(questions).scalar_one(), cost or 0.0)
+    cost = connection.execute(select(func.sum(conversations.c.cost_usd)).where(paid)).scalar() or 0.0
+    if sender is None:  # a question in a group does not have its writer
+        whose = {"user": user_id, "channel": platform, "begin": begin}
+        cost += connection.execute(_COST_OF_WORDLESS, whose).scalar() or 0.0
+    return UsageToday(connection.execute(questions).scalar_one(), cost)
 
 
 def history(connection: Connection, platform: Platform, user_id: UserId) -> tuple[HistoryMessage, ...]:

@@ -222,6 +222,7 @@ def status(connection: Connection, platform: Platform, platforms: Sequence[Platf
         "resends_after_unknown_outcome": int(own.get("resends", 0)),
         "cost": {
             "model_usd": round(own.get("model_cost_usd", 0.0), 6),
+            "estimated_usd": round(own.get("estimated_cost_usd", 0.0), 6),
             "unusable_usd": round(own.get("unusable_cost_usd", 0.0), 6),
             "unusable_answers": int(own.get("unusable_answers", 0)),
             "prompt_tokens": int(own.get("prompt_tokens", 0)),

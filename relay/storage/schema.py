@@ -120,6 +120,7 @@ conversations = Table(
     Column("prompt_tokens", Integer),
     Column("answer_tokens", Integer),
     Column("cost_usd", Double),
+    Column("estimated", Boolean),  # the tokens and the cost, of an answer that its user ended
     Column("first_token_seconds", Double),
     Column("total_seconds", Double),
     Column("sources", JSON(none_as_null=True)),

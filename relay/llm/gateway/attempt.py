@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from relay.config.settings import Settings
 from relay.core.errors import ModelFailure
@@ -18,6 +18,8 @@ from relay.llm.providers.repetition import loop_chars
 _MAX_RECENT_CHARS = 4000
 _CHECK_CHARS = 1000
 """How many characters come between two checks for a loop."""
+_CHARS_A_TOKEN = 4
+"""Of an answer that was not counted."""
 _OVERRIDES = dict.fromkeys(map(ord, "\u202d\u202e"))
 """Characters that turn the direction of everything after them."""
 
@@ -37,6 +39,9 @@ class Attempt:
         self._recent = ""
         self.started = False
         self._completion: Completion | None = None
+        self._counted: tuple[Completion, int] | None = None
+        self._limit: asyncio.Timeout | None = None
+        self._stopped = False
 
     @property
     def found_unopened(self) -> bool:
@@ -51,17 +56,36 @@ class Attempt:
     def usage(self, request: ChatRequest) -> Completion | None:
         """What the model used: its own figures, or an estimate when it broke off; None when it had not answered."""
         if self._completion is None and self._length:
-            return Completion("stop", self._model, tokens_of(request.messages), self._length // 4)
+            return Completion("stop", self._model, tokens_of(request.messages), self._length // _CHARS_A_TOKEN)
         return self._completion
+
+    def stop(self) -> None:
+        """End the answer here: `run` cancels the model's work and returns what it used."""
+        self._stopped = True
+        if self._limit is not None:
+            with suppress(RuntimeError):  # it has expired, or the answer is complete
+                self._limit.reschedule(asyncio.get_running_loop().time())
+
+    def _used_until_stop(self, request: ChatRequest) -> Completion:
+        """The provider's own count as far as it goes, and an estimate of what came after it."""
+        counted, length = self._counted or (Completion("stop", self._model, tokens_of(request.messages)), 0)
+        tokens = counted.answer_tokens + (self._length - length) // _CHARS_A_TOKEN
+        is_exact = self._counted is not None and self._length == length
+        return counted._replace(reason="stop", answer_tokens=tokens, stopped=True, estimated=not is_exact)
 
     async def run(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> Completion:
         """Pass the chunks to `on_chunk` and return the completion. Raises ProviderError for every other outcome."""
         try:
             async with asyncio.timeout(self._settings.llm_first_token_seconds) as limit:
+                self._limit, timing.stop = limit, self.stop
                 completion = await self._listen(request, on_chunk, timing, limit)
         except TimeoutError:
+            if self._stopped:
+                return self._used_until_stop(request)
             raise ProviderError(ModelFailure.TIMEOUT, f"{self._provider.name} {self._too_slow()}") from None
-        if not self.started:
+        finally:
+            timing.stop = None
+        if not self.started and not completion.stopped:
             why = "used its whole answer for thinking" if completion.reason == "length" else "gave an empty answer"
             raise ProviderError(ModelFailure.EMPTY, f"{self._provider.name}: the model {why}")
         return completion
@@ -82,13 +106,15 @@ class Attempt:
                     completion = self._completion = event
                     break
                 chunk = self._visible(event, request)
-                if chunk is not None:
+                if chunk is not None and not self._stopped:
                     limit.reschedule(None)  # a slow reader must not count as a silent provider
                     await self._emit(chunk, on_chunk, timing)
+                if self._stopped:
+                    return self._used_until_stop(request)
                 if self.started or event.thinking or event.text:
                     limit.reschedule(loop.time() + self._settings.llm_silence_seconds)
                 if self._length > self._settings.llm_max_answer_chars or self._loops(event.text or event.thinking):
-                    completion = Completion("length", self._model, answer_tokens=self._length // 4)
+                    completion = Completion("length", self._model, answer_tokens=self._length // _CHARS_A_TOKEN)
                     break
         if completion is None:
             raise ProviderError(
@@ -115,6 +141,8 @@ class Attempt:
         """The part of an event that is delivered: reasoning only if requested."""
         assert isinstance(event, Chunk)  # noqa: S101 (the other kind of event ends the loop)
         self._length += len(event.text) + len(event.thinking)
+        if event.used is not None:
+            self._counted = event.used, self._length
         text, thinking = self._filter.feed(event.text) if event.text else ("", "")
         text = text.translate(_OVERRIDES)
         self._thought = self._thought or bool(event.thinking or thinking)

@@ -49,7 +49,7 @@ class _RelayExtension(BaseModel):
     """Our extension: the user, for fair queueing and the demo's greeting, the question's unusable answers so far, and
     the id of the request.
 
-    Ollama ignores it.
+    id: for POST /api/stop. Ollama ignores it.
     """
 
     channel: str | None = Field(default=None, max_length=40)
@@ -57,6 +57,7 @@ class _RelayExtension(BaseModel):
     person: str | None = Field(default=None, max_length=200)
     unusable: int = Field(default=0, ge=0)
     request_id: str | None = None
+    id: str | None = Field(default=None, max_length=64)
 
 
 class _OllamaOptions(BaseModel):
@@ -116,6 +117,7 @@ def read_chat(content: bytes) -> tuple[ChatRequest, bool]:
         channel=who.channel or "",
         unusable=who.unusable,
         request_id=who.request_id or "",
+        id=who.id or "",
     )
     return request, body.stream is not False
 
@@ -214,6 +216,7 @@ def _totals(summary: AnswerSummary) -> dict[str, Any]:
             "degraded": summary.degraded,
             "first_token_seconds": round(summary.first_token_seconds, 4),
             **({"generation_id": completion.generation_id} if completion.generation_id else {}),
+            **({"stopped": True, "estimated": completion.estimated} if completion.stopped else {}),
             **_paid_for(summary.unusable),
         },
     }
@@ -224,6 +227,15 @@ def _paid_for(unusable: UnusableAnswers) -> dict[str, Any]:
 
 
 # -- the other routes --------------------------------------------------------------------------------------------------
+
+
+class _StopBody(BaseModel):
+    id: str
+
+
+def read_stop(content: bytes) -> str:
+    """The name of an answer in the body of POST /api/stop. Raises ModelError(BAD_REQUEST)."""
+    return read(_StopBody, content).id
 
 
 class _ShowBody(BaseModel):

@@ -132,16 +132,20 @@ class AnswerReader:
         return self._reason is not None
 
     def read(self, lines: list[bytes]) -> Chunk | None:
-        """Merge the lines of one read into one chunk; an error behind the beginning of an answer is billed."""
-        said, thinking = "", ""
+        """Merge the lines of one read into one chunk; an error behind the beginning of an answer is billed.
+
+        Some servers count in each event what was used, so that it is known also of an answer that is stopped.
+        """
+        said, thinking, is_counted = "", "", False
         try:
             for event in self._of_lines(lines):
                 if (chunk := self.take(event)) is not None:
                     said, thinking = said + chunk.text, thinking + chunk.thinking
+                    is_counted = isinstance(event.get("usage"), dict)
         except ProviderError as error:
             error.billed = error.billed or bool(said or thinking)
             raise
-        return Chunk(said, thinking) if said or thinking else None
+        return Chunk(said, thinking, used=self._used() if is_counted else None) if said or thinking else None
 
     def _of_lines(self, lines: list[bytes]) -> Iterator[dict[str, Any]]:
         for line in lines:
@@ -246,8 +250,12 @@ class AnswerReader:
         calls = self._calls.calls()
         if calls is None:
             raise self._stream.error("the model called a function with arguments that are no JSON object")
+        completion = self._used()
+        return [Chunk(tool_calls=calls), completion] if calls else [completion]
+
+    def _used(self) -> Completion:
         usage = self._usage
-        completion = Completion(
+        return Completion(
             self._reason or "stop",
             self._model,
             as_int(usage.get("prompt_tokens")),
@@ -255,4 +263,3 @@ class AnswerReader:
             as_amount(usage.get("cost")),
             generation_id=self._id[:MAX_ID_CHARS],
         )
-        return [Chunk(tool_calls=calls), completion] if calls else [completion]

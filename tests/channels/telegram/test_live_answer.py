@@ -183,6 +183,35 @@ async def test_an_answer_that_is_stopped_before_its_first_word_stays_unsaid(tmp_
         assert await scene.telegram.texts(1) == ["I am not writing anything now."]
 
 
+@pytest.mark.parametrize(
+    ("words", "counts", "cost"),
+    [
+        ("Once upon a time", {"stopped": True, "cost_usd": 0.0123, "estimated": False}, (0.0123, 0.0)),
+        ("Once upon a time", {"stopped": True, "cost_usd": 0.0123, "estimated": True}, (0.0123, 0.0123)),
+        ("", {"stopped": True, "cost_usd": 0.0123, "estimated": True}, (0.0123, 0.0123)),
+        ("Once upon a time", None, (0.0, 0.0)),
+    ],
+)
+async def test_a_stopped_answer_is_charged(
+    tmp_path: Path, words: str, counts: dict[str, Any] | None, cost: tuple[float, float]
+) -> None:
+    """In the status and to its person, also one without a word; what the source had not counted is marked."""
+    async with writing(tmp_path) as scene:
+        scene.model.bill = counts and {"prompt_eval_count": 50, "eval_count": 8, "x_relay": counts}
+        await scene.api.bring(private(1, "tell me a story"))
+        await asyncio.wait_for(scene.model.asked.wait(), PATIENCE)
+        if words:
+            scene.model.write(words)
+            await scene.drafts()
+        await scene.api.bring(stop_command(2))
+        await scene.until_left()
+        await scene.api.bring(private(3, "/usage"))
+        assert f"${cost[0]:.4f}" in (await scene.telegram.texts(2 if words else 1))[-1]
+        status = (await scene.telegram.status())["cost"]
+        assert (status["model_usd"], status["estimated_usd"]) == cost
+        assert status["prompt_tokens"] > 0
+
+
 async def test_stop_without_an_answer_is_answered(tmp_path: Path) -> None:
     """The person sees that the command arrived."""
     async with writing(tmp_path) as scene:

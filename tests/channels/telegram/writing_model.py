@@ -14,25 +14,31 @@ from tests.channels.telegram.telegram_harness import TelegramHarness, running_te
 
 
 def chunk(text: str, **more: Any) -> bytes:
-    return json.dumps({"message": {"role": "assistant", "content": text}, "done": False, **more}).encode() + b"\n"
+    message = {"role": "assistant", "content": text}
+    return json.dumps({"message": message, "done": False, **more}).encode() + b"\n"
 
 
 END = json.dumps({"message": {"content": ""}, "done": True}).encode() + b"\n"
 
 
 class WritingModel:
-    """A model server whose answer grows piece by piece, as the test lets it; `gone` is set when its client leaves."""
+    """A model server whose answer grows piece by piece, as the test lets it; `gone` is set when its client leaves.
+
+    bill: the counts and `x_relay` of an answer that is stopped; None: it cannot count.
+    """
 
     def __init__(self) -> None:
         self.pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.asked = asyncio.Event()
         self.gone = asyncio.Event()
         self.bodies: list[dict[str, Any]] = []
+        self.bill: dict[str, Any] | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"POST /api/chat"):
-            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}")
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            writer.write(self._stop() if head.startswith(b"POST /api/stop") else b"{}")
             writer.close()
             return
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
@@ -53,6 +59,14 @@ class WritingModel:
         self.gone.set()
         left.cancel()
         writer.close()
+
+    def _stop(self) -> bytes:
+        """End the answer with `bill` as its last line; without one it cannot be ended."""
+        if self.bill is None:
+            return b'{"stopped": false}'
+        self.pieces.put_nowait(chunk("", **{"done": True, **self.bill}))
+        self.pieces.put_nowait(None)
+        return b'{"stopped": true}'
 
     def write(self, *texts: str) -> None:
         for text in texts:
