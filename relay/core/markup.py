@@ -9,6 +9,7 @@ from typing import Any
 import pyromark
 
 from relay.core.markdown_source import OPTIONS, Event, PreparedMarkdown
+from relay.core.table_rows import with_all_cells
 
 _END_TOKENS = re.compile(r"(?:<\|[a-z_]{2,30}\|>\s*){1,5}\Z")
 _NUMBER = re.compile(rb"[ \t]*(\d{1,9})[.)]")
@@ -20,7 +21,7 @@ def parse(markdown: str) -> Iterator[Event]:
 
     A text may come in several Text events, an Item comes with its number. Lines end in LF, and no surrogate is alone.
     """
-    prepared = PreparedMarkdown(_END_TOKENS.sub("", markdown))
+    prepared = PreparedMarkdown(with_all_cells(_END_TOKENS.sub("", markdown)))
     source = prepared.source()
     data = source.encode()
     for event, place in pyromark.events_with_range(source, options=OPTIONS):

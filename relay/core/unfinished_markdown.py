@@ -8,13 +8,13 @@ from typing import Final
 _MARKS: Final = ("**", "__", "~~")
 _BACKTICKS: Final = re.compile(r"`+")
 _UNFINISHED_LINK: Final = re.compile(r"!?\[([^\]\n]*)(?:\](?:\([^)\s]*)?)?\Z")
-_FENCE: Final = re.compile(r"(?m)^[ \t]*(?:>[ \t]*|[-*+][ \t]+|\d{1,9}[.)][ \t]+)*(`{3,}|~{3,})([^\n]*)$")
+FENCE: Final = re.compile(r"(?m)^[ \t]*(?:>[ \t]*|[-*+][ \t]+|\d{1,9}[.)][ \t]+)*(`{3,}|~{3,})([^\n]*)$")
 
 
 def open_fence(text: str) -> str:
     """The fence of the block of code in which the text ends; empty outside of code."""
     fence = ""
-    for match in _FENCE.finditer(text):
+    for match in FENCE.finditer(text):
         if not fence and not (match[1][0] == "`" and "`" in match[2]):
             fence = match[1]
         elif match[1].startswith(fence) and not match[2].strip():

@@ -7,6 +7,7 @@ import pytest
 from relay.core.latex import looks_like_math, to_unicode
 from relay.core.markdown_source import escape_markdown
 from relay.core.markup import parse
+from relay.core.table_rows import with_all_cells
 
 
 def shown(markdown: str) -> str:
@@ -108,6 +109,30 @@ def test_mathematics_between_dollars(text: str) -> None:
 def test_no_mathematics_between_dollars(text: str) -> None:
     """Variables of shells, prices and remarks."""
     assert not looks_like_math(text)
+
+
+ROW = "| a | b |\n|---|---|\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "kept"),
+    [
+        ("| `x|y` | 1 |", r"| `x\|y` | 1 |"),
+        ("| ``x||y`` | 1 |", r"| ``x\|\|y`` | 1 |"),
+        ("| 1 | `x | y` |", r"| 1 | `x \| y` |"),
+        ("| 1 | 2 | 3 |", r"| 1 | 2 \| 3 |"),
+        ("1 | 2 | 3 | 4", r"1 | 2 \| 3 \| 4"),
+        (r"| `x\|y` | 1 |", r"| `x\|y` | 1 |"),
+        ("| ` | ` |", "| ` | ` |"),
+        ("| 1 | 2 |", "| 1 | 2 |"),
+        ("| 1 |", "| 1 |"),
+        ("\n| `x|y` | 1 |", "\n| `x|y` | 1 |"),
+        ("```\n| `x|y` | 1 |\n```", "```\n| `x|y` | 1 |\n```"),
+    ],
+)
+def test_a_row_with_too_many_cells_loses_none(row: str, kept: str) -> None:
+    """A line in code is no border; other rows, rows without a table, and blocks of code stay as they are."""
+    assert with_all_cells(ROW + row) == ROW + kept
 
 
 def test_an_escaped_text_is_text() -> None:
