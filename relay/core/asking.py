@@ -87,6 +87,7 @@ class Asking:
             with self._waiting():
                 async with self._channel.typing(claim.message, question.decision.language) as shown:
                     progress = shown or Progress()
+                    progress.join = question.decision.join
                     self._begin(claim, progress)
                     choice = chosen_model(user, self._settings)
                     asking = self._put(

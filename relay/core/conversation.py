@@ -199,10 +199,10 @@ class Conversation:
         if decision.resolve is not None:
             with self.workers.waiting():
                 decision = replace(await decision.resolve(self._inbox), from_person=decision.from_person)
+        claim, decision, context = revised(claim, decision, context)
         if decision.shown_as is not None:
             await self._inbox.record_shown(claim, decision.shown_as)
             self._under_way.shown(claim, decision.shown_as)
-        claim, decision, context = revised(claim, decision, context)
         if ignored := self._channel.why_ignored(message, context.recent):
             decision = Decision(reason=ignored, state=decision.state)
         language = self._channel.language(context.user, message)
@@ -285,7 +285,7 @@ class Conversation:
                 "it is the answer to %s as well", ", ".join(request_id_of(self._platform, i) for i in question.merged)
             )
         whole = (f"{decision.preface}\n\n" if decision.preface else "") + answer.text + decision.postscript
-        parts = self._channel.plan(whole, decision.language)
+        parts = self._joined(decision, self._channel.plan(whole, decision.language))
         more = await self._complete(question.claim, question.decision, parts, answer=answer, merged=question.merged)
         await self._end_outage()
         return more
@@ -342,10 +342,14 @@ class Conversation:
         """Complete a question whose answer the user stopped: the beginning that was written is the answer."""
         language = question.decision.language
         notice = f"\n\n_({localize('stopped-here', language)})_"
-        parts = self._channel.plan(ended(answer.text) + notice, language) if answer.text else []
+        planned = self._channel.plan(ended(answer.text) + notice, language) if answer.text else []
+        parts = self._joined(question.decision, planned)
         outcome = Outcome.ANSWERED if answer.text else Outcome.SILENT
         how: dict[str, Any] = {"outcome": outcome, "reason": "stopped by the user", "merged": question.merged}
         await self._complete(question.claim, question.decision, parts, answer=answer, **how)
+
+    def _joined(self, decision: Decision, parts: list[PlannedPart]) -> list[PlannedPart]:
+        return decision.join(parts) if decision.join and parts else parts
 
     async def _end_outage(self) -> None:
         """The model works: after an outage, make all postponed questions due for the next sweep."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from relay.core.errors import ModelError
+from relay.core.messages import Join
 
 T = TypeVar("T")
 
@@ -23,13 +24,14 @@ class Progress:
 
     shown_as: the provider's id of the message in which it grows, None when there is none. record_shown: commits that id
     before the answer goes on growing in it; raises LeaseLost, StorageError. finish: has the model's server end the
-    answer so that it is returned with what it cost; False when it cannot.
+    answer so that it is returned with what it cost; False when it cannot. join: as in Decision.
     """
 
     def __init__(self) -> None:
         self.shown_as: str | None = None
         self.record_shown: Callable[[str], Awaitable[None]] = _record_nothing
         self.finish: Callable[[], Awaitable[bool]] | None = None
+        self.join: Join | None = None
         self._pieces: list[str] = []
         self._stop = asyncio.Event()
 

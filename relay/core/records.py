@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from relay.core.messages import HistoryMessage, PartId, Platform, ReplyId, UserId
+from relay.core.messages import HistoryMessage, PartId, PlannedPart, Platform, ReplyId, UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class SentReply:
 
     asker: the member of a group whose message it answers. is_newest: no exchange of its topic followed, so it can be
     replaced. is_answer: by the model. part: the one that was asked for. sent_at: when the last part was accepted, in
-    epoch seconds.
+    epoch seconds. parts: what was sent, in order, and messages: the provider's ids of it.
     """
 
     id: ReplyId
@@ -24,6 +24,8 @@ class SentReply:
     is_answer: bool
     part: PartId
     sent_at: float
+    parts: tuple[PlannedPart, ...] = ()
+    messages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from relay.storage.history import add_message, clear_messages, count_answer
 from relay.storage.leases import is_claimable
 from relay.storage.parts import retry_now
 from relay.storage.personal import forget
-from relay.storage.planning import PartLease, plan_notice, plan_parts
+from relay.storage.planning import PartLease, plan_notice, plan_parts, restore
 from relay.storage.queries import stored_attachments
 from relay.storage.replies import message_ids
 from relay.storage.schema import inbound, is_open, outbound
@@ -242,9 +242,10 @@ def complete(
     is_answer = answer is not None or decision.more
     origin = Origin.NOTICE if outcome is Outcome.GAVE_UP else Origin.ANSWER if is_answer else Origin.COMMAND
     how: dict[str, Any] = {"remember": not decision.clear_history, "lease": None if waiting.parts else lease}
-    how["replaces"] = [shown_as] if shown_as else []
     if parts and (answer is not None or decision.reply is not None) and decision.replaces is not None:
         how |= {"replaces": replaced, "revises": decision.replaces}
+    elif shown_as and not restore(tx, platform, user_id, shown_as):
+        how["replaces"] = [shown_as]
     planned = plan_parts(tx, platform, user_id, parts, origin, claim, answer, **how)
     return CompletedMessage(planned.reply_id, planned.first, waiting.messages)
 

@@ -156,6 +156,20 @@ def claiming(tx: Tx, lease: PartLease, state: str, *, attempts: int) -> dict[str
     return {**changes, "state": PartState.SENDING, "attempted_at": tx.now} if lease.mark else changes
 
 
+def restore(tx: Tx, platform: Platform, user_id: UserId, message_id: str) -> bool:
+    """Plan that a message gets the text back that it had before an answer grew in it; False when it had none."""
+    theirs = of_user(outbound, platform, user_id) & (outbound.c.provider_id == message_id)
+    row = tx.run(select(outbound).where(theirs).order_by(outbound.c.id.desc()).limit(1)).mappings().first()
+    if row is None:
+        return False
+    kept = {name: value for name, value in row.items() if name != "id"}
+    times = {"due": tx.now, "created_at": tx.now, "updated_at": tx.now, "accepted_at": None}
+    new = {"part_id": uuid.uuid4().hex, "provider_id": None, "replaces": message_id, "state": PartState.PLANNED}
+    tx.run(_PLAN, {**kept, **new, **times, **_UNCLAIMED, "error": None, "error_code": None})
+    tx.count(platform, f"part:{PartState.PLANNED}")
+    return True
+
+
 def _latest_sender(tx: Tx, platform: Platform, user_id: UserId) -> str | None:
     """Our address from which the user got the newest part."""
     sent = select(outbound.c.sender).where(of_user(outbound, platform, user_id), outbound.c.provider_id.is_not(None))

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from relay.core.messages import Answer, Origin, PartId, Platform, ReplyId, UserId
+from relay.core.messages import Answer, Origin, PartId, PlannedPart, Platform, ReplyId, UserId
 from relay.core.records import SentReply
 from relay.storage.queries import MAX_RECENT_MESSAGES
 from relay.storage.schema import as_columns, conversations, inbound, is_open, outbound
@@ -37,6 +37,7 @@ def _reply(connection: Connection, part: Any) -> SentReply:
     message = connection.execute(remembered).first()
     asker = connection.execute(select(inbound.c.sender).where(inbound.c.id == part.inbound_id)).scalar()
     accepted = select(func.max(outbound.c.accepted_at)).where(outbound.c.reply_id == part.reply_id)
+    shown = _shown(connection, part.reply_id)
     return SentReply(
         ReplyId(part.reply_id),
         None if asker is None else UserId(asker),
@@ -44,7 +45,17 @@ def _reply(connection: Connection, part: Any) -> SentReply:
         part.origin == Origin.ANSWER,
         PartId(part.part_id),
         connection.execute(accepted).scalar() or 0.0,
+        tuple(PlannedPart(row.text, row.source, row.style, file_name=row.file_name) for row in shown),
+        tuple(row.provider_id or row.replaces for row in shown),
     )
+
+
+def _shown(connection: Connection, reply_id: str) -> list[Any]:
+    """The latest row of each message of a reply, in order; an open one is about to change its message."""
+    has_message = outbound.c.provider_id.is_not(None) | outbound.c.replaces.is_not(None)
+    sent = select(outbound).where(outbound.c.reply_id == reply_id, outbound.c.text != "", has_message)
+    rows = connection.execute(sent.order_by(outbound.c.number, outbound.c.id)).all()
+    return list({row.number: row for row in rows}.values())
 
 
 def _newest_in_context(connection: Connection, message: Any) -> int | None:
@@ -58,7 +69,8 @@ def _newest_in_context(connection: Connection, message: Any) -> int | None:
 def message_ids(tx: Tx, reply_id: ReplyId) -> list[str]:
     """The provider's ids of the messages of a reply, in order."""
     sent = (outbound.c.reply_id == reply_id) & outbound.c.provider_id.is_not(None) & (outbound.c.text != "")
-    return list(tx.run(select(outbound.c.provider_id).where(sent).order_by(outbound.c.number)).scalars())
+    found = tx.run(select(outbound.c.provider_id).where(sent).order_by(outbound.c.number)).scalars()
+    return list(dict.fromkeys(found))
 
 
 def revise(tx: Tx, old: ReplyId, new: ReplyId, text: str, answer: Answer | None, question: str | None) -> bool:

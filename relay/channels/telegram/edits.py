@@ -31,7 +31,7 @@ async def _resolved(message: InboundMessage, decision: Decision, language: str, 
             return hinted
         return await decision.resolve(records) if decision.resolve else decision
     if decision.prompt is not None and reply.is_newest and reply.is_answer:
-        return replace(decision, replaces=reply.id)
+        return replace(decision, replaces=reply.id, shown_as=reply.messages[0] if reply.messages else None)
     if is_group(message.user_id):
         return Decision(reason="the message was answered before its edit", state=decision.state)
     return hinted
