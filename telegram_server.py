@@ -50,7 +50,7 @@ from relay.media.reader import MediaReader
 from relay.web.access import ADMIN, PUBLIC, PlainRoute
 from relay.web.errors import ApiError
 from relay.web.token_guard import same_secret
-from telegram_service import ALLOWED_UPDATES, TelegramService
+from telegram_service import TelegramService
 
 log = logging.getLogger("relay.telegram.server")
 
@@ -84,7 +84,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             service.me.id,
             metrics,
             self.pipeline.notify,
-            prepare=service.notice_rename,
+            prepare=service.prepare,
             refine=service.refine,
             stop=self.pipeline.end_stopped_answers,
         )
@@ -97,7 +97,7 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             Lease(database, TELEGRAM, LEASE_NAME, settings.lease_seconds),
             bot_id=service.me.id,
             poll_seconds=settings.telegram_poll_seconds,
-            allowed_updates=ALLOWED_UPDATES,
+            allowed_updates=service.allowed_updates,
         )
         self.webhook = Webhook(
             service,

@@ -26,7 +26,9 @@ from relay.channels.telegram.commands import ADMINS_ONLY, COMMANDS, descriptions
 from relay.channels.telegram.delivery import Delivery
 from relay.channels.telegram.edits import edited
 from relay.channels.telegram.guests import GUEST
+from relay.channels.telegram.inline_queries import INLINE, MAX_QUERY_SECONDS, InlineQueries
 from relay.channels.telegram.media import download_file
+from relay.channels.telegram.model_buttons import MODEL_PRESSED
 from relay.channels.telegram.personal_commands import PersonalCommands
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
@@ -85,8 +87,8 @@ NAME_SECONDS: Final = 10.0
 NAME_TIMEOUT_SECONDS: Final = 3.0
 ADMIN_SECONDS: Final = 5.0
 
-# The updates that are parsed. Telegram remembers the last list when none is given, so it is given every time.
-ALLOWED_UPDATES: Final = ("message", "edited_message", "my_chat_member", STOP_PRESSED, PRESSED, GUEST, BUSINESS)
+_UPDATES: Final = ("message", "edited_message", "my_chat_member", STOP_PRESSED, PRESSED, GUEST, BUSINESS)
+"""The updates that are parsed, beside inline queries."""
 
 
 class TelegramService:
@@ -124,9 +126,15 @@ class TelegramService:
         paid = {"allow_paid_broadcast": True} if settings.telegram_messages_per_second > FREE_PER_SECOND else {}
         self._personal = PersonalCommands(settings, client)
         self._stop_rights = StopRights(self._calls, monotonic)
-        self._delivery = Delivery(self._calls, self._budget, self._buttons, **paid)
+        self._inline = InlineQueries(self._calls, monotonic, sleep)
+        self._delivery = Delivery(self._calls, self._budget, self._buttons, self._inline, **paid)
         self.left_out, self.flood_waits = self._delivery.left_out, self._budget.flood_waits
         self.me = Identity(int(self._calls.token.partition(":")[0]), "", frozenset(COMMANDS))
+
+    @property
+    def allowed_updates(self) -> tuple[str, ...]:
+        """What Telegram sends; it remembers the last list when none is given, so it is given every time."""
+        return (*_UPDATES, INLINE) if self._settings.telegram_inline else _UPDATES
 
     # -- updates -------------------------------------------------------------------------------------------------------
 
@@ -135,6 +143,11 @@ class TelegramService:
         with bot_errors():
             user = await self._bot.get_me()
             self.me = Identity(user.id, user.username or "", frozenset(COMMANDS))
+
+    async def prepare(self, updates: Sequence[Any]) -> None:
+        """Learn what parsed updates depend on; never raises."""
+        self._inline.notice(updates)
+        await self.notice_rename(updates)
 
     async def notice_rename(self, updates: Sequence[Any]) -> None:
         """Ask for the bot's name when a group mentions one that may be its new one; a failure changes nothing."""
@@ -175,15 +188,31 @@ class TelegramService:
             case Kind.RETURNED:
                 return Decision(reason="the bot was unblocked or added", state=reachable_again(user))
             case Kind.PRESSED:
-                return self._buttons.decide(message, Decision(state=reachable_again(user), language=language))
+                return self._decide_press(message, user, language)
             case Kind.TEXT | Kind.MEDIA | Kind.EDITED:
                 decision = self._decide_text(message, user, language)
                 return edited(message, decision, language) if message.kind is Kind.EDITED else decision
             case _:
                 assert_never(message.kind)
 
+    def _decide_query(self, message: InboundMessage, decision: Decision) -> Decision:
+        if not self._settings.telegram_inline:
+            return replace(decision, reason="inline queries are not answered")
+        age = self._clock() - message.received_at
+        if age > MAX_QUERY_SECONDS:
+            return replace(decision, reason="the query was over before it was read")
+        return self._inline.decide(message, decision)
+
+    def _decide_press(self, message: InboundMessage, user: User | None, language: str) -> Decision:
+        decision = Decision(state=reachable_again(user), language=language)
+        if message.options["pressed"] != MODEL_PRESSED:
+            return self._buttons.decide(message, decision)
+        return self._personal.pressed(message, user, decision, self._buttons)
+
     def _decide_text(self, message: InboundMessage, user: User | None, language: str) -> Decision:
         name, state = _first_name(message, user), reachable_again(user)
+        if INLINE in message.options:
+            return self._decide_query(message, Decision(name=name))
         if GUEST in message.options:
             return guests.decide(self._calls, message, Decision(name=name))
         command = COMMAND.match(message.text)
@@ -338,12 +367,12 @@ class TelegramService:
 
     async def register_commands(self) -> None:
         """Put our commands into Telegram's menus. Raises SendError."""
-        await register_menus(self._calls)
+        await register_menus(self._calls, self._settings.telegram_admins)
 
     async def set_webhook(self, url: str, secret: str) -> None:
         """Have updates pushed to `url`. Raises SendError."""
         with bot_errors():
-            await self._bot.set_webhook(url, secret_token=secret, allowed_updates=list(ALLOWED_UPDATES))
+            await self._bot.set_webhook(url, secret_token=secret, allowed_updates=list(self.allowed_updates))
 
     async def delete_webhook(self) -> None:
         """Remove the webhook, so that polling is allowed; pending updates are kept. Raises SendError."""

@@ -185,3 +185,4 @@ menu-model = أي نموذج ذكاء اصطناعي يجيب
 menu-usage = ما استخدمته اليوم
 menu-export = محادثتنا في ملف: { LTR("/export json") }
 menu-forget = حذف كل ما أحفظه عنك
+menu-admin = أرقام البوت

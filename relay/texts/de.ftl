@@ -192,3 +192,4 @@ menu-model = Welches KI-Modell antwortet
 menu-usage = Was Sie heute verbraucht haben
 menu-export = Unser Gespräch als Datei: /export json
 menu-forget = Alles löschen, was ich über Sie gespeichert habe
+menu-admin = Zahlen des Bots

@@ -195,3 +195,4 @@ menu-model = Which AI model answers
 menu-usage = What you used today
 menu-export = Our conversation as a file: /export json
 menu-forget = Delete everything that I keep about you
+menu-admin = The numbers of this bot

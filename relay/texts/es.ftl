@@ -192,3 +192,4 @@ menu-model = Qué modelo de IA contesta
 menu-usage = Lo que has usado hoy
 menu-export = Nuestra conversación como archivo: /export json
 menu-forget = Borrar todo lo que guardo sobre ti
+menu-admin = Las cifras de este bot

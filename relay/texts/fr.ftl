@@ -192,3 +192,4 @@ menu-model = Quel modèle d'IA répond
 menu-usage = Ce que vous avez utilisé aujourd'hui
 menu-export = Notre conversation en fichier : /export json
 menu-forget = Supprimer tout ce que je garde sur vous
+menu-admin = Les chiffres de ce bot

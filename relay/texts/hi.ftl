@@ -180,3 +180,4 @@ menu-model = कौन सा AI मॉडल उत्तर देता ह�
 menu-usage = आज आपने कितना उपयोग किया
 menu-export = हमारी बातचीत फ़ाइल में: /export json
 menu-forget = आपके बारे में रखा सब कुछ मिटाएँ
+menu-admin = इस बॉट के आँकड़े

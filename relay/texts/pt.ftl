@@ -192,3 +192,4 @@ menu-model = Qual modelo de IA responde
 menu-usage = O que você usou hoje
 menu-export = A nossa conversa em arquivo: /export json
 menu-forget = Apagar tudo o que guardo sobre você
+menu-admin = Os números deste bot

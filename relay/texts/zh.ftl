@@ -179,3 +179,4 @@ menu-model = 由哪个 AI 模型回答
 menu-usage = 您今天的用量
 menu-export = 将我们的对话存为文件：/export json
 menu-forget = 删除我保存的关于您的一切
+menu-admin = 本机器人的数据

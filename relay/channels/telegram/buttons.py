@@ -15,8 +15,10 @@ from typing import Any, Final
 
 from relay.channels.telegram import texts
 from relay.channels.telegram.bot_api import BotCalls
+from relay.channels.telegram.continued import continued
 from relay.channels.telegram.guests import is_inline
 from relay.channels.telegram.json_fields import is_integer, object_at, required, text_at
+from relay.channels.telegram.model_buttons import rows
 from relay.channels.telegram.quoted import display_name
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import SendError
@@ -67,7 +69,9 @@ def keyboard_of(part: Part) -> dict[str, Any]:
     """Below the last message of an answer; empty elsewhere."""
     version, language = part.id[:VERSION_CHARS], part.language or ENGLISH
     if part.buttons:
-        return _keyboard(part.buttons.split(","), language, version)
+        names = part.buttons.split(",")
+        listed = rows(names)
+        return {"reply_markup": {"inline_keyboard": listed}} if listed else _keyboard(names, language, version)
     if part.origin is not Origin.ANSWER or part.number != part.count:
         return {}
     return _keyboard((CONTINUE, AGAIN) if part.stopped else (AGAIN, SHORTER, LONGER), language, version)
@@ -111,6 +115,11 @@ def read_press(query: Mapping[str, Any], external_id: str, received_at: float) -
     )
 
 
+def _first_message(reply: SentReply) -> str | None:
+    """The message in which the next version of an answer grows."""
+    return reply.messages[0] if reply.messages else None
+
+
 class Buttons:
     """Decides about presses, and answers them at Telegram."""
 
@@ -135,30 +144,37 @@ class Buttons:
     async def _resolved(self, message: InboundMessage, decision: Decision, records: Records) -> Decision:
         chat, pressed = message.user_id, message.options["pressed"]
         if pressed == STOP:
-            await self._answer(message, "" if message.options.get("stopped") else "telegram-nothing-to-stop", decision)
+            await self.answer(message, "" if message.options.get("stopped") else "telegram-nothing-to-stop", decision)
             return replace(decision, reason="the answer was stopped")
         number = (message.reply_to or "").partition("/")[0]
         reply = await records.find_reply(TELEGRAM, chat, message_id=number)
         if pressed in texts.FORGET_BUTTONS:
             return await self._forget(message, decision, reply)
         refusal = self._refusal(message, reply)
-        await self._answer(message, refusal or "", decision)
+        await self.answer(message, refusal or "", decision)
         if refusal is not None or reply is None:
             return replace(decision, reason=localize(refusal, ENGLISH) if refusal else "an old button")
         if pressed == CONTINUE:
-            name = message.options.get("presser")
-            return replace(decision, prompt=f"{name}: {texts.CONTINUE}" if message.sender and name else texts.CONTINUE)
-        return replace(decision, prompt=_PROMPTS[pressed], replaces=reply.id)
+            return self._continue(message, decision, reply)
+        return replace(decision, prompt=_PROMPTS[pressed], replaces=reply.id, shown_as=_first_message(reply))
+
+    def _continue(self, message: InboundMessage, decision: Decision, reply: SentReply) -> Decision:
+        """Go on in the message of the stopped answer, unless that has several, or a file; then in a new one."""
+        if len(reply.parts) == 1 and not reply.parts[0].file_name:
+            go_on = replace(decision, prompt=texts.ASK_TO_GO_ON, replaces=reply.id, shown_as=_first_message(reply))
+            return replace(go_on, join=partial(continued, reply.parts[0]))
+        name = message.options.get("presser")
+        return replace(decision, prompt=f"{name}: {texts.CONTINUE}" if message.sender and name else texts.CONTINUE)
 
     async def _forget(self, message: InboundMessage, decision: Decision, reply: SentReply | None) -> Decision:
         """Delete everything, or not, in place of the question about it; only its asker may, within FORGET_SECONDS."""
         if reply is None or message.received_at - reply.sent_at > FORGET_SECONDS:
-            await self._answer(message, GONE, decision)
+            await self.answer(message, GONE, decision)
             return replace(decision, reason="an old button")
         if reply.asker not in {None, message.sender}:
-            await self._answer(message, OF_OTHERS, decision)
+            await self.answer(message, OF_OTHERS, decision)
             return replace(decision, reason=localize(OF_OTHERS, ENGLISH))
-        await self._answer(message, "", decision)
+        await self.answer(message, "", decision)
         if message.options["pressed"] == "keep":
             return replace(decision, reply=localize("telegram-kept", decision.language), replaces=reply.id)
         gone = replace(decision, forget=True, clear_history=True, state=UserState.NEW)
@@ -174,7 +190,7 @@ class Buttons:
             return OF_OTHERS
         return None if reply.part.startswith(message.options["version"]) else ""  # it was pressed twice
 
-    async def _answer(self, message: InboundMessage, key: str, decision: Decision) -> None:
+    async def answer(self, message: InboundMessage, key: str, decision: Decision) -> None:
         """End the sign of progress on the button, and show the sentence, if any, above the chat; never raises."""
         shown = {"text": localize(key, decision.language)} if key else {}
         parameters = {"callback_query_id": message.options["query"], **shown}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from relay.channels.telegram.entities import MAX_ENTITIES, MAX_UNITS
@@ -49,7 +50,7 @@ def _joined(before: PlannedPart, after: PlannedPart) -> PlannedPart | None:
     text = before.text + between + after.text
     if utf16_length(text) > MAX_UNITS or len(entities) > MAX_ENTITIES:
         return None
-    return _part(text, before.text + between + after.history_text, entities)
+    return replace(_part(text, before.text + between + after.history_text, entities), language=after.language)
 
 
 def _between(before: str, after: str, *, is_block: bool) -> str:

@@ -9,9 +9,11 @@ from typing import Any, Final
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.buttons import Buttons
 from relay.channels.telegram.call_budget import CallBudget
+from relay.channels.telegram.entities import entities_of
 from relay.channels.telegram.growing_message import delete_message, is_file, is_gone, is_unchanged, sent_id
 from relay.channels.telegram.guests import target
-from relay.channels.telegram.message_form import MessageForm, entities_of
+from relay.channels.telegram.inline_queries import InlineQueries, is_query
+from relay.channels.telegram.message_form import MessageForm
 from relay.core.errors import SendError
 from relay.core.messages import Part, PartState, Receipt
 from relay.texts import ENGLISH
@@ -28,10 +30,13 @@ NO_PREVIEW: Final = {"link_preview_options": {"is_disabled": True}}
 class Delivery:
     """Sends parts through `calls`. options: further parameters of every message."""
 
-    def __init__(self, calls: BotCalls, budget: CallBudget, buttons: Buttons, **options: Any) -> None:
+    def __init__(
+        self, calls: BotCalls, budget: CallBudget, buttons: Buttons, inline: InlineQueries, **options: Any
+    ) -> None:
         self._calls = calls
         self._budget = budget
         self._buttons = buttons
+        self._inline = inline
         self._options = options
         self.left_out: Counter[str] = Counter()
         """How often Telegram refused the style, the reply or the thread of a message, which was then sent without."""
@@ -56,6 +61,9 @@ class Delivery:
 
     async def _deliver(self, part: Part, form: MessageForm) -> str:
         """Send or change one message; the id of the message that has the part now."""
+        if part.replaces and is_query(part.replaces):
+            await self._inline.deliver(part, part.replaces)
+            return part.replaces
         if part.file_name:
             if part.replaces:
                 await self._remove(part, part.replaces)

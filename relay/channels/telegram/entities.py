@@ -52,6 +52,11 @@ def plan(markdown: str, max_parts: int, language: str = ENGLISH) -> list[Planned
     return [replace(part, text=part.text + numbers.format(number, len(parts))) for number, part in enumerate(parts, 1)]
 
 
+def entities_of(style: str | None) -> dict[str, Any]:
+    """The formatting of a text as a parameter."""
+    return {"entities": json.loads(style)} if style else {}
+
+
 class _Cutter:
     """One text to be cut. Positions are Python's, lengths are UTF-16 code units. note: ends a text that was cut."""
 

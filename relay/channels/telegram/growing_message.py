@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.call_budget import Cosmetic
+from relay.channels.telegram.entities import entities_of
 from relay.channels.telegram.guests import is_inline, target
 from relay.channels.telegram.live_answer import CALL_SECONDS
-from relay.channels.telegram.message_form import MessageForm, entities_of
+from relay.channels.telegram.message_form import MessageForm
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
 from relay.core.messages import PlannedPart, UserId
 from relay.core.progress import Progress

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.call_budget import CallBudget, Cosmetic
-from relay.channels.telegram.message_form import entities_of
+from relay.channels.telegram.entities import entities_of
 from relay.core.errors import SendError
 from relay.core.messages import PlannedPart, UserId
 from relay.core.progress import Progress
@@ -105,8 +105,9 @@ class LiveAnswer(Progress):
     async def _call(self, text: str) -> bool:
         """Show this text; False when Telegram refuses for good."""
         self._sending = True
+        parts = self._plan(text)
         try:
-            await self._view.show([part for part in self._plan(text) if not part.file_name], self)
+            await self._view.show([part for part in (self.join or list)(parts) if not part.file_name], self)
         except SendError as error:
             log.debug("an answer is not shown while it grows: %s", error)
             self._budget.pause_cosmetics(self._chat, error.retry_after or 0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -64,8 +63,3 @@ class MessageForm:
         names = next((names for sign, names in _REFUSED if sign in described), ())
         name = next((name for name in names if getattr(self, name) is not None), None)
         return (replace(self, **{name: None}), name) if name else None
-
-
-def entities_of(style: str | None) -> dict[str, Any]:
-    """The formatting of a text as a parameter."""
-    return {"entities": json.loads(style)} if style else {}

@@ -16,6 +16,8 @@ from typing import Final
 import httpx
 
 from relay.channels.telegram import texts
+from relay.channels.telegram.buttons import GONE, OF_OTHERS, Buttons
+from relay.channels.telegram.model_buttons import model_buttons, pressed_model
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.updates import is_group
@@ -24,6 +26,7 @@ from relay.core.messages import Decision, HistoryMessage, InboundMessage, Planne
 from relay.core.model_choice import DEFAULT_MODEL, MODEL, allowed, chosen_model
 from relay.core.records import Records
 from relay.llm.client import LlmClient
+from relay.texts import ENGLISH
 from relay.texts.sentences import localize
 
 COMMANDS: Final = {
@@ -80,14 +83,31 @@ class PersonalCommands:
             offered = allowed(await self._models.models(), self._settings)
         except ModelError:
             return replace(decision, reply=localize("telegram-models-unknown", decision.language))
+        choice = replace(decision, buttons=model_buttons(offered[: texts.MAX_LISTED_MODELS]))
         if not argument:
-            return replace(decision, reply=texts.models(now, offered, decision.language))
+            return replace(choice, reply=texts.models(now, offered, decision.language))
         name = next((name for name in offered if name.casefold() == argument.casefold()), None)
+        name = name or pressed_model(argument, offered)
         if name is None:
-            return replace(decision, reply=texts.no_such_model(argument, offered, decision.language))
+            return replace(choice, reply=texts.no_such_model(argument, offered, decision.language))
         chosen = "" if name == DEFAULT_MODEL else name
         reply = localize("telegram-model-chosen", decision.language, name=name)
         return replace(decision, reply=reply, settings={**decision.settings, MODEL: chosen})
+
+    def pressed(self, message: InboundMessage, user: User | None, decision: Decision, buttons: Buttons) -> Decision:
+        """The decision about a press of a model's button; its reply takes the place of the list."""
+
+        async def resolve(records: Records) -> Decision:
+            number = (message.reply_to or "").partition("/")[0]
+            listed = await records.find_reply(TELEGRAM, message.user_id, message_id=number)
+            refusal = GONE if listed is None else "" if listed.asker in {None, message.sender} else OF_OTHERS
+            await buttons.answer(message, refusal, decision)
+            if listed is None or refusal:
+                return replace(decision, reason=localize(refusal, ENGLISH))
+            chosen = await self._model(message.options["version"], user, decision, records)
+            return replace(chosen, replaces=listed.id)
+
+        return replace(decision, reply=localize("telegram-please-repeat", decision.language), resolve=resolve)
 
     async def _usage(self, message: InboundMessage, decision: Decision, records: Records) -> Decision:
         used = await records.read_usage(TELEGRAM, message.user_id, message.sender)

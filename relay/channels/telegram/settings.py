@@ -48,6 +48,10 @@ class TelegramSettings(Settings):
     telegram_buttons: bool = True
     """Whether buttons below an answer stop and continue it, or replace it by another, a shorter or a longer one."""
 
+    telegram_inline: bool = False
+    """Whether the bot answers what people write behind its name in other chats; @BotFather must allow it (/setinline).
+    Each pause of a second in the writing is a question, which counts for its writer."""
+
     telegram_admins: Words = ()
     """Chat ids of the people to whom /admin shows the numbers of the bot, in their private chats."""
 

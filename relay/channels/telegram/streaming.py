@@ -11,6 +11,7 @@ from relay.channels.telegram.buttons import Buttons
 from relay.channels.telegram.call_budget import CallBudget
 from relay.channels.telegram.growing_message import GrowingMessage
 from relay.channels.telegram.guests import GUEST
+from relay.channels.telegram.inline_queries import INLINE
 from relay.channels.telegram.live_answer import DraftView, LiveAnswer, View
 from relay.channels.telegram.message_form import MessageForm
 from relay.channels.telegram.settings import TelegramSettings
@@ -52,26 +53,24 @@ class Streaming:
         live = LiveAnswer(view, self._budget, message.user_id, plan, self._sleep) if view else None
         try:
             typing = self._typing.shown(message.user_id, typing_thread(message), live)
-            async with nullcontext() if GUEST in message.options else typing:
+            async with nullcontext() if {GUEST, INLINE} & set(message.options) else typing:
                 yield live or Progress()
         finally:
             if live is not None:
                 await live.end()
 
     def _view(self, message: InboundMessage, language: str) -> View | None:
-        """How the answer to this message is shown; None where only the whole answer is, such as in place of another."""
+        """How the answer to this message is shown; None: as a whole only."""
         chat, how = message.user_id, self._settings.telegram_streaming
         number, _, thread = (message.reply_to or "").partition("/")
-        if GUEST in message.options:
-            return GrowingMessage(self._calls, chat, None, {}) if how != "off" else None
-        if message.kind in {Kind.EDITED, Kind.PRESSED} or not (
-            number.isdecimal() and self._budget.allows_cosmetics(chat)
-        ):
+        is_guest, is_hidden = GUEST in message.options, how == "off" or INLINE in message.options
+        if is_hidden or not (is_guest or self._budget.allows_cosmetics(chat)):
             return None
-        if how in {"auto", "draft"} and not is_group(chat):
+        if is_guest or message.kind in {Kind.EDITED, Kind.PRESSED}:  # it becomes a message that exists
+            return GrowingMessage(self._calls, chat, None, {} if is_guest else self._buttons.growing(language))
+        if how in {"auto", "draft"} and not is_group(chat) and number.isdecimal():
             return DraftView(self._calls, chat, int(thread) if thread.isdecimal() else None, int(number))
-        if how == "edit" or (how == "auto" and is_group(chat)):
-            return GrowingMessage(
-                self._calls, chat, MessageForm.of_reply(chat, message.reply_to), self._buttons.growing(language)
-            )
+        if number.isdecimal() and how in {"auto", "edit"}:
+            form = MessageForm.of_reply(chat, message.reply_to)
+            return GrowingMessage(self._calls, chat, form, self._buttons.growing(language))
         return None

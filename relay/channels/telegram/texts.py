@@ -30,6 +30,9 @@ BUTTONS = {
 
 FORGET_BUTTONS = ("forget", "keep")
 CONTINUE = "continue"
+ASK_TO_GO_ON = (
+    "Your last answer was stopped before its end. Write what follows its last word, and only that: repeat nothing."
+)
 ASK_AGAIN = "Answer my last message once more, in another way and in the same language. Write only the answer."
 ASK_SHORTER = "Give your last answer again, much shorter, in the same language. Write only the answer."
 ASK_LONGER = "Give your last answer again, in more detail, in the same language. Write only the answer."
@@ -112,6 +115,10 @@ def prompt(message: InboundMessage, *, dated: bool = False) -> str:
         whose = f"what {quoted['author']} wrote" if quoted["author"] else "this"
         text = f"[In reply to {whose}:]\n{as_quote(quoted['text'])}\n\n{text}"
     return text
+
+
+def inline_prompt(message: InboundMessage) -> str:
+    return f"{message.text}\n\n[Answer in at most 500 characters: others read it as one message.]"
 
 
 def system_prompt(name: str | None, chosen: str | None = None, *, group: bool) -> str:

@@ -7,7 +7,7 @@ not answered. Commands are carried out by the Telegram service.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from telegram import Message
 from relay.channels.telegram.buttons import PRESSED, read_press
 from relay.channels.telegram.entity_text import read_entity_text, read_plain_text
 from relay.channels.telegram.guests import GUEST
+from relay.channels.telegram.inline_queries import INLINE, read_query
 from relay.channels.telegram.json_fields import is_integer, object_at, optional, required, text_at
 from relay.channels.telegram.media import read_media
 from relay.channels.telegram.quoted import display_name, forwarded_from, replied_to
@@ -61,14 +62,11 @@ def read_update(update: Any, me: Identity, received_at: float) -> InboundMessage
     if not isinstance(update, dict):
         raise PayloadError("an update must be a JSON object")
     external_id = f"{me.id}:{required(update, 'update_id', int)}"
-    if "message" in update:
-        return _UpdateParser(required(update, "message", dict), me, external_id, received_at).message()
-    if "edited_message" in update:
-        return _UpdateParser(required(update, "edited_message", dict), me, external_id, received_at).edited()
-    if "my_chat_member" in update:
-        return _UpdateParser(required(update, "my_chat_member", dict), me, external_id, received_at).membership()
-    if GUEST in update:
-        return _UpdateParser(required(update, GUEST, dict), me, external_id, received_at).guest()
+    for kind, read in _BODIES.items():
+        if kind in update:
+            return read(_UpdateParser(required(update, kind, dict), me, external_id, received_at))
+    if INLINE in update:
+        return read_query(required(update, INLINE, dict), external_id, received_at)
     if PRESSED in update:
         return read_press(required(update, PRESSED, dict), external_id, received_at)
     return _unanswered(update, me, external_id, received_at)
@@ -283,6 +281,14 @@ class _UpdateParser:
             return None
         in_topic = self._source.get("is_topic_message") is True and is_integer(thread)
         return f"{message}/{thread}" if in_topic else f"{message}"
+
+
+_BODIES: Final[dict[str, Callable[[_UpdateParser], InboundMessage]]] = {
+    "message": _UpdateParser.message,
+    "edited_message": _UpdateParser.edited,
+    "my_chat_member": _UpdateParser.membership,
+    GUEST: _UpdateParser.guest,
+}
 
 
 def _unanswered(update: Mapping[str, Any], me: Identity, external_id: str, received_at: float) -> InboundMessage:

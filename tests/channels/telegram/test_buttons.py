@@ -304,6 +304,50 @@ async def test_a_person_chooses_among_the_models_that_are_allowed(
         assert [body["model"] for body in bodies] == [used]
 
 
+LONG = "provider/" + "very-" * 12 + "long-name:free"
+
+
+def by_button(update_id: int, message: dict[str, Any], place: int, update: dict[str, Any]) -> dict[str, Any]:
+    """A press of a button in this row below a message."""
+    return press(update_id, message["reply_markup"]["inline_keyboard"][place][0]["callback_data"], update)
+
+
+@pytest.mark.parametrize(("place", "used"), [(0, "default"), (1, "big"), (2, LONG), (3, "x:free")])
+async def test_a_model_is_chosen_by_its_button(tmp_path: Path, place: int, used: str) -> None:
+    """One for each that is allowed; what was chosen takes the place of the list."""
+    offered = json.dumps({"models": [{"name": name} for name in ("default", "big", "x:free", LONG, "secret")]}).encode()
+    async with chatting(tmp_path, user_models="big,x:free,provider/*") as chat:
+        chat.telegram.model.script.extend([Reply(200, offered), Reply(200, offered)])
+        await chat.api.bring(private(1, "/model"))
+        [listed] = await chat.api.until("sendMessage")
+        keyboard = listed["reply_markup"]["inline_keyboard"]
+        assert [row[0]["text"] for row in keyboard] == ["default", "big", LONG, "x:free"]
+        assert all(len(row[0]["callback_data"].encode()) <= 64 for row in keyboard)
+        await chat.api.bring(by_button(2, listed, place, private(1)))
+        [edit] = await chat.api.until("editMessageText")
+        assert (edit["text"], keys_of(edit)) == (f"From now on {used} answers you.", [])
+        await chat.api.bring(private(3, "hello"))
+        await chat.api.until("sendMessage", 2)
+        bodies = [json.loads(one.body) for one in chat.telegram.model.requests if one.path == "/api/chat"]
+        assert [body["model"] for body in bodies] == [used]
+
+
+async def test_a_model_of_a_group_is_chosen_by_who_asked(tmp_path: Path) -> None:
+    """That was an administrator; another member gets a sentence, and one that is no longer allowed is not taken."""
+    async with chatting(tmp_path, {"getChatMember": [ADMIN]}, user_models="big") as chat:
+        chat.telegram.model.script.extend([Reply(200, MODELS), Reply(200, json.dumps({"models": []}).encode())])
+        asked = group(1, "/model")
+        await chat.api.bring(asked)
+        [listed] = await chat.api.until("sendMessage")
+        await chat.api.bring(by_another(by_button(2, listed, 1, group(1))))
+        assert await chat.toast() == english("telegram-button-of-others")
+        await chat.api.bring(by_button(3, listed, 1, group(1)))
+        [edit] = await chat.api.until("editMessageText")
+        assert edit["text"].startswith("I know no model big")
+        await chat.api.bring(press(4, "model:big", group(1), message_id=12))
+        assert await chat.toast(3) == english("telegram-button-gone")
+
+
 @pytest.mark.parametrize("command", ["/model", "/export", "/forget"])
 async def test_a_member_of_a_group_changes_nothing_of_all(tmp_path: Path, command: str) -> None:
     """These concern the history or the answers of everybody."""

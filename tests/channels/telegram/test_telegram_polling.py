@@ -24,7 +24,7 @@ from relay.core.lease import MAX_RETRY_SECONDS, Lease
 from relay.core.messages import InboundId, InboundMessage, Platform, UserId
 from relay.core.metrics import Metrics
 from relay.storage import listings
-from telegram_service import ALLOWED_UPDATES, TelegramService
+from telegram_service import TelegramService
 from tests.channels.scripted_server import CUT, Reply, listening
 from tests.channels.telegram.scripted_bot_api import BOT_ID, TOKEN, ScriptedBotApi, ok, private, refused
 from tests.databases import sqlite_in
@@ -114,7 +114,7 @@ class Scene:
             self.lease,
             bot_id=BOT_ID,
             poll_seconds=20,
-            allowed_updates=ALLOWED_UPDATES,
+            allowed_updates=self._service.allowed_updates,
             clock=lambda: self.now,
             monotonic=lambda: self.now,  # so no answer takes long
             sleep=self._sleep,
@@ -201,7 +201,10 @@ async def test_polling_begins_by_learning_who_we_are_and_ending_any_webhook(scen
     await scene.poller.start()
     await scene.api.until("getUpdates")
     assert [call.method for call in scene.api.calls[:3]] == ["getMe", "deleteWebhook", "getUpdates"]
-    assert scene.api.made("getUpdates")[0]["allowed_updates"] == list(ALLOWED_UPDATES)
+    assert scene.api.made("getUpdates")[0]["allowed_updates"] == [
+        *("message", "edited_message", "my_chat_member", "stopped_message_generation"),
+        *("callback_query", "guest_message", "business_message"),
+    ]
 
 
 async def test_a_batch_that_comes_again_changes_nothing(scene: Scene) -> None:

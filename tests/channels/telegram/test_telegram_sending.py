@@ -403,6 +403,19 @@ async def test_the_menu_shows_every_command(service: TelegramService, api: Scrip
     assert names["all_group_chats"] == COMMANDS.keys() - {"setname", *of_admins}
 
 
+async def test_operators_alone_are_offered_their_command(api: ScriptedBotApi) -> None:
+    """In the menu of their own chat with the bot, in every language; one who has not written to it yet has none."""
+    api.scripts["setMyCommands"].extend([ok(True)] * 30)
+    api.scripts["setMyCommands"].append(refused(400, "Bad Request: chat not found"))
+    settings = Settings(telegram_bot_token=TOKEN, telegram_api_base_url=api.base_url, telegram_admins="5,700000001")
+    async with open_http_client() as client:
+        await TelegramService(settings, client).register_commands()
+    offered = [call for call in api.made("setMyCommands") if call["commands"][-1]["command"] == "admin"]
+    assert {call["scope"]["type"] for call in offered} == {"chat"}
+    assert [call["scope"]["chat_id"] for call in offered] == [5] + [700000001] * len(offered_languages())
+    assert len(api.made("setMyCommands")) == 3 * len(offered_languages()) + len(offered)
+
+
 async def test_the_webhook_is_set_with_its_secret_and_removed_without_losing_updates(
     service: TelegramService, api: ScriptedBotApi
 ) -> None:
