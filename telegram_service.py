@@ -18,6 +18,7 @@ from typing import Any, Final, assert_never
 import httpx
 
 from relay.channels.telegram import continuations, guests, texts
+from relay.channels.telegram.albums import GroupAlbums
 from relay.channels.telegram.bot_api import bot_calls, bot_errors, typed_bot
 from relay.channels.telegram.buttons import PRESSED, Buttons
 from relay.channels.telegram.call_budget import CallBudget
@@ -126,6 +127,7 @@ class TelegramService:
         paid = {"allow_paid_broadcast": True} if settings.telegram_messages_per_second > FREE_PER_SECOND else {}
         self._personal = PersonalCommands(settings, client)
         self._stop_rights = StopRights(self._calls, monotonic)
+        self._albums = GroupAlbums(monotonic)
         self._inline = InlineQueries(self._calls, monotonic, sleep)
         self._delivery = Delivery(self._calls, self._budget, self._buttons, self._inline, **paid)
         self.left_out, self.flood_waits = self._delivery.left_out, self._budget.flood_waits
@@ -166,8 +168,8 @@ class TelegramService:
         return read_update(update, self.me, self._clock())
 
     async def refine(self, message: InboundMessage) -> InboundMessage:
-        """The message with what depends on its writer's rights; never raises."""
-        return await self._stop_rights.applied(message)
+        """The message with what depends on its writer's rights and on the messages before it; never raises."""
+        return await self._stop_rights.applied(self._albums.completed(message))
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         """Commands and registration; every other text is a prompt for the model. What bots write is not answered."""

@@ -82,9 +82,13 @@ def test_an_answer_is_watched_while_it_grows_and_stopped(page: Page, product: Ru
     expect(answers).to_have_count(1)
     expect(answers.last).to_contain_text("stopped here")
     answers.last.get_by_role("button", name="Continue").click()
-    expect(answers).to_have_count(2)
     expect(answers.last.get_by_role("button", name="Shorter")).to_be_visible()
-    answers.first.get_by_role("button", name="Continue").click()
+    expect(answers.last).not_to_contain_text("stopped here")
+    expect(answers).to_have_count(1)
+    page.fill("#telegram-input", "Hello")
+    page.press("#telegram-input", "Enter")
+    expect(answers).to_have_count(2)
+    answers.first.get_by_role("button", name="Again").click()
     expect(page.locator("#notice")).to_contain_text("too old to change")
     answers.last.get_by_role("button", name="Again").click()
     expect(answers.last).to_have_attribute("data-edited", "true")
@@ -106,7 +110,9 @@ def test_an_answer_grows_in_a_group_where_its_person_stops_and_continues_it(
     expect(answers.last).to_contain_text("stopped here")
     expect(answers).to_have_count(1)
     answers.last.get_by_role("button", name="Continue").click()
-    expect(answers).to_have_count(2)
+    expect(answers.last.get_by_role("button", name="Shorter")).to_be_visible()
+    expect(answers.last).not_to_contain_text("stopped here")
+    expect(answers).to_have_count(1)
 
 
 def test_the_console_shows_the_person_the_servers_and_the_conversation(page: Page, product: RunningProduct) -> None:

@@ -39,10 +39,10 @@ class Delivery:
         self._inline = inline
         self._options = options
         self.left_out: Counter[str] = Counter()
-        """How often Telegram refused the style, the reply or the thread of a message, which was then sent without."""
+        """How often Telegram refused a property of a message, by its name in MessageForm; it was then sent without."""
 
     async def send(self, part: Part) -> Receipt:
-        """Deliver one part; if Telegram refuses its formatting, reply or topic, the same text without that.
+        """Deliver one part; if Telegram refuses its formatting, buttons, reply or topic, the same text without that.
 
         Raises SendError, OutcomeUnknown.
         """
@@ -76,7 +76,10 @@ class Delivery:
         return await self._send(part, form)
 
     def _content(self, part: Part, form: MessageForm) -> dict[str, Any]:
-        return {"text": part.text, **entities_of(form.style), **NO_PREVIEW, **self._buttons.below(part)}
+        return {"text": part.text, **entities_of(form.style), **NO_PREVIEW, **self._below(part, form)}
+
+    def _below(self, part: Part, form: MessageForm) -> dict[str, Any]:
+        return self._buttons.below(part) if form.buttons else {}
 
     async def _send(self, part: Part, form: MessageForm) -> str:
         where = {"chat_id": int(part.user_id), **form.place()}
@@ -85,7 +88,7 @@ class Delivery:
 
     async def _upload(self, part: Part, form: MessageForm, name: str) -> str:
         """Send a part as a file."""
-        where = {"chat_id": int(part.user_id), **form.place(), **self._options, **self._buttons.below(part)}
+        where = {"chat_id": int(part.user_id), **form.place(), **self._options, **self._below(part, form)}
         return sent_id(await self._calls.upload("sendDocument", where, "document", name, part.text.encode()))
 
     async def _becomes(self, part: Part, form: MessageForm, message_id: str) -> bool:

@@ -130,9 +130,10 @@ class InlineQueries:
         try:
             await self._calls.call("answerInlineQuery", parameters, seconds=CALL_SECONDS)
         except SendError as error:
-            if error.code != "400" or not any(sign in error.message.lower() for sign in OVER):
+            is_over = error.code == "400" and any(sign in error.message.lower() for sign in OVER)
+            if not (is_over or error.retry_after):
                 raise
-            log.info("an inline query was over before its answer: %s", error)
+            log.info("an inline query was over before its answer, or Telegram wants a pause: %s", error)
 
 
 def _article(part: Part) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The properties of a message without which its text still arrives: formatting, the message replied to, the topic."""
+"""The properties of a message without which its text still arrives: formatting, buttons, what it replies to, topic."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from relay.core.messages import Part, UserId
 
 _REFUSED: Final = (
     ("entit", ("style",)),
+    ("button", ("buttons",)),
+    ("keyboard", ("buttons",)),
+    ("markup", ("buttons",)),
     ("repl", ("reply_to",)),
     ("thread", ("thread", "reply_to")),
     ("topic", ("thread", "reply_to")),
@@ -23,11 +26,15 @@ A reply into a topic that is closed goes to that topic even without its thread.
 
 @dataclass(frozen=True, slots=True)
 class MessageForm:
-    """style: JSON list of entities. reply_to: id of a message. thread: id of a topic. Each may be None."""
+    """style: JSON list of entities. reply_to: id of a message. thread: id of a topic. Each may be None.
+
+    buttons: whether those of the part are below it; None when they were refused.
+    """
 
     style: str | None
     reply_to: int | None
     thread: int | None
+    buttons: bool | None = True
 
     @classmethod
     def of(cls, part: Part) -> MessageForm:

@@ -24,7 +24,7 @@ REMEMBERED_SECONDS: Final = 60.0
 
 
 class StopRights:
-    """Gives administrators of a group the right to end the answer under way there, to whomever it is written."""
+    """Gives administrators of a group the right to end the answer under way there, also one to another member."""
 
     def __init__(self, calls: BotCalls, monotonic: Callable[[], float]) -> None:
         self._calls = calls

@@ -105,8 +105,10 @@ class _UpdateParser:
 
     def message(self) -> InboundMessage:
         attachments = self._attachments()
-        if self._unanswerable() or not (self._has_text or attachments) or not self._is_for_us():
+        if self._unanswerable() or not (self._has_text or attachments):
             return self._made(Kind.SERVICE)
+        if not self._is_for_us():  # the others of an album may be
+            return self._made(Kind.SERVICE, attachments=attachments if self._album() else ())
         if attachments and not self._words.text:
             return self._made(Kind.MEDIA, attachments=attachments)
         return self._made(Kind.TEXT, text=self._prompt_text(), attachments=attachments)

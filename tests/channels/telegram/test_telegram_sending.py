@@ -15,7 +15,7 @@ from relay.channels.telegram.settings import webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
-from relay.core.messages import InboundMessage, Part, PartId, PartState, UserId
+from relay.core.messages import InboundMessage, Origin, Part, PartId, PartState, UserId
 from relay.texts import ENGLISH
 from relay.texts.sentences import offered_languages
 from telegram_service import TelegramService
@@ -240,6 +240,20 @@ async def test_a_message_goes_without_what_telegram_refuses(
     assert OPTIONAL & asked[-1].keys() == kept
     assert {one["text"] for one in asked} == {"Hello"}
     assert sum(service.left_out.values()) == len(refusals)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    ["BUTTON_DATA_INVALID", "can't parse inline keyboard button: Text buttons are unallowed", "REPLY_MARKUP_TOO_LONG"],
+)
+async def test_an_answer_arrives_without_buttons_that_are_refused(
+    service: TelegramService, api: ScriptedBotApi, refusal: str
+) -> None:
+    """What is below it matters less than the answer."""
+    api.scripts["sendMessage"].append(refused(400, f"Bad Request: {refusal}"))
+    assert (await service.send(part(origin=Origin.ANSWER))).provider_id == "77"
+    assert ["reply_markup" in asked for asked in api.made("sendMessage")] == [True, False]
+    assert service.left_out == {"buttons": 1}
 
 
 async def test_outside_topics_every_part_replies_to_its_question(service: TelegramService, api: ScriptedBotApi) -> None:
