@@ -14,7 +14,7 @@ Answers = dict[str, tuple[int, Any]]
 
 
 class ProviderStandIn(ThreadingHTTPServer):
-    """The server; `requests` has the request lines so far."""
+    """The server; `requests` has the request lines so far, `credentials` the header Authorization of each."""
 
     daemon_threads = True
 
@@ -22,6 +22,7 @@ class ProviderStandIn(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = answers
         self.requests: list[str] = []
+        self.credentials: list[str] = []
 
     @property
     def url(self) -> str:
@@ -35,6 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         line = f"{self.command} {self.path}"
         self.server.requests.append(line)
+        self.server.credentials.append(self.headers.get("Authorization", ""))
         fitting = [start for start in self.server.answers if line.startswith(start)]
         status, value = self.server.answers[max(fitting, key=len)] if fitting else (404, {"detail": "Not Found"})
         body = json.dumps(value).encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from relay.channels.sms.checks import check
 from relay.config.checks import Finding, Severity
 from relay.launcher.diagnosis import SUMMARY, diagnose, examine
 from relay.launcher.plan import Selection
@@ -91,6 +94,20 @@ def test_a_set_up_that_works_is_confirmed(doctor: Doctor) -> None:
     assert found["telegram bot"].text == "@corner_shop_bot (Corner)"
     assert 'm: answered "ready"' in found["model"].text
     assert found[SUMMARY].text == "Would work: SMS yes, Telegram yes"
+
+
+def test_an_api_key_and_the_auth_token_are_both_tried(doctor: Doctor) -> None:
+    """The account is read with the token, as the usual key may not; numbers with the key that will send."""
+    key = {"TWILIO_API_KEY_SID": "SK" + "5e" * 16, "TWILIO_API_KEY_SECRET": "secret-of-the-key"}
+    with provider_stand_in(doctor.answers) as providers:
+        settings = Settings(
+            twilio_api_base_url=providers.url,
+            **{name.lower(): value for name, value in {**doctor.environ, **key}.items() if name.startswith("TWILIO")},
+        )
+        asyncio.run(check(settings))
+    used = dict(zip(providers.requests, providers.credentials, strict=True))
+    names = {line.partition("?")[0]: base64.b64decode(one[6:]).decode()[:2] for line, one in used.items()}
+    assert names == {ACCOUNT: "AC", NUMBERS: "SK"}
 
 
 TWILIO_REFUSES = (401, {"code": 20003, "message": "Authenticate"})
