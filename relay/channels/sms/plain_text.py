@@ -114,12 +114,11 @@ class _PlainTextRenderer:
                 top.block(self._marked(done.kind, done.text.rstrip("\n")), heading=done.kind == "Heading")
 
     def _marked(self, kind: str, text: str) -> str:
-        """The text between the marks of its kind, which stand at its words and not at spaces around them."""
-        mark, words = self._marks.get(kind, ""), text.strip()
-        if not mark or not words:
-            return text
-        start = text.index(words)
-        return f"{text[:start]}{mark}{words}{mark}{text[start + len(words) :]}"
+        """The text between the marks of its kind; those of a style end at the end of a line and are set again."""
+        mark = self._marks.get(kind, "")
+        if kind == "CodeBlock":
+            return _surrounded(text, mark)
+        return "\n".join(_surrounded(line, mark) for line in text.split("\n")) if mark else text
 
     def _end_anchor(self, top: _Frame) -> None:
         frame, start, address = self._anchors.pop()
@@ -139,6 +138,15 @@ class _PlainTextRenderer:
         if self._depth("Item") < _MAX_DEPTH:
             body = body.replace("\n", "\n  ")
         return f"\n{mark}{body}" if top.text else f"{mark}{body}"
+
+
+def _surrounded(text: str, mark: str) -> str:
+    """The marks stand at the words, not at spaces around them; a blank text has none."""
+    words = text.strip()
+    if not words:
+        return text
+    start = text.index(words)
+    return f"{text[:start]}{mark}{words}{mark}{text[start + len(words) :]}"
 
 
 def _prefixed(text: str, prefix: str) -> str:
