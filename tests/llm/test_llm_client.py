@@ -64,6 +64,7 @@ async def test_it_can_talk_to_a_real_ollama_as_well(upstream: Upstream) -> None:
     assert (answer.prompt_tokens, answer.answer_tokens) == (12, 3)
     asked = upstream.asked("/api/chat")[0]
     assert (asked["model"], asked["stream"], asked["messages"]) == ("default", True, MESSAGES)
+    assert len(asked["x_relay"].pop("id")) == 32
     assert asked["x_relay"] == {"channel": "sms", "name": "Alice", "person": "p1"}
     assert upstream.calls[0].headers["authorization"] == "Bearer sesame"
 

@@ -193,10 +193,20 @@ async def test_the_setting_chooses_how_an_answer_is_shown(
 
 
 @pytest.mark.parametrize("kind", [Kind.EDITED, Kind.PRESSED])
-async def test_an_answer_that_will_replace_another_is_not_shown_before(service: TelegramService, kind: Kind) -> None:
-    """The old one stays until the new one is complete, so that a failure changes nothing."""
+@pytest.mark.parametrize(("shown_as", "calls"), [("55", ["editMessageText"]), (None, [])])
+async def test_an_answer_that_replaces_another_grows_in_its_message(
+    service: TelegramService, api: ScriptedBotApi, pace: Pace, kind: Kind, shown_as: str | None, calls: list[str]
+) -> None:
+    """And in no message of its own."""
     async with service.typing(asked(kind=kind)) as progress:
-        assert type(progress) is Progress
+        progress.shown_as = shown_as
+        progress.add("Some words")
+        await pace.step()
+        if calls:
+            assert (await api.until("editMessageText"))[0]["message_id"] == 55
+        else:
+            await asyncio.sleep(0)
+    assert methods(api) == calls
 
 
 @pytest.mark.parametrize("reply", [LATE, refused(400, "Bad Request: not enough rights to send text messages")])
