@@ -43,6 +43,8 @@ class Metrics:
         self.inbound = self.counter("relay_inbound", "Messages and updates received.", "platform", "outcome")
         self.model_calls = self.counter("relay_model_calls", "Questions put to the LLM server.", "platform", "outcome")
         self.sends = self.counter("relay_sends", "Parts given to a provider.", "platform", "outcome")
+        self.segments = self.counter("relay_segments", "Segments of accepted parts, by their receipts.", "platform")
+        self.sent_cost = self.counter("relay_sent_cost_usd", "Estimated cost of accepted parts.", "platform")
         self.delivery = self.counter("relay_delivery_events", "Delivery statuses received.", "platform", "state")
         self.provider_errors = self.counter("relay_provider_errors", "Errors of a provider.", "platform", "code")
         self.answer_times = AnswerTimes(

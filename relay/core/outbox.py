@@ -231,6 +231,8 @@ class Outbox:
         if part.inbound_id is not None:
             log.info("part %d of %d was accepted as %s", part.number, part.count, receipt.provider_id)
         self._metrics.sends.labels(self._platform, "accepted").inc()
+        self._metrics.segments.labels(self._platform).inc(receipt.segments or 1)
+        self._metrics.sent_cost.labels(self._platform).inc(receipt.cost_usd)
         self._metrics.answer_times.accepted(self._platform, part.reply_id, self._accepted_at)
         more = await self._record(lambda: self._store.record_accepted(part, receipt))
         if self._pause_is_noted:

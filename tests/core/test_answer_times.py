@@ -6,6 +6,7 @@ import asyncio
 
 from relay.channels.sms.spec import SMS
 from relay.core.errors import SendError, SendFailure
+from relay.core.messages import Receipt
 from relay.core.metrics import Metrics
 from relay.storage import queries
 from tests.core.harness import ANN, BOB, RelayHarness
@@ -45,6 +46,17 @@ async def test_what_was_planned_before_a_restart_is_left_out(relay: RelayHarness
     await relay.advance(60)
     assert relay.channel.to(ANN) == ["re: hello"]
     assert value(relay.metrics, "relay_answer_seconds_count") == 0
+
+
+async def test_segments_and_their_cost_are_counted_when_a_part_is_accepted(relay: RelayHarness) -> None:
+    """As the receipt has them; a part without a count is one message, and what was refused costs nothing."""
+    refused = SendError(SendFailure.BUSY, "429", "too fast", retry_after=2)
+    relay.channel.script.extend([refused, Receipt("A", segments=3, cost_usd=0.03), Receipt("B")])
+    await relay.receive("one|two")
+    for _ in range(4):
+        await relay.advance(10)
+    assert value(relay.metrics, "relay_segments_total") == 4
+    assert value(relay.metrics, "relay_sent_cost_usd_total") == 0.03
 
 
 async def test_errors_of_the_provider_are_counted_by_code(relay: RelayHarness) -> None:

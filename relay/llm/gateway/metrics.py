@@ -40,6 +40,11 @@ class LlmMetrics:
             "relay_llm_first_token_seconds", "Time to the first word.", "source", buckets=_FIRST_TOKEN_BUCKETS
         )
         self._first = cache(first.labels)
+        self._total = cache(
+            metrics.histogram(
+                "relay_llm_answer_seconds", "Time to the whole answer.", "source", buckets=_FIRST_TOKEN_BUCKETS
+            ).labels
+        )
         self._waited = metrics.histogram(
             "relay_llm_waited_seconds", "Time in our own queue and between attempts.", buckets=_FIRST_TOKEN_BUCKETS
         )
@@ -52,6 +57,7 @@ class LlmMetrics:
         if summary.cost_usd:
             self._cost(provider).inc(summary.cost_usd)
         self._first(provider).observe(summary.first_token_seconds)
+        self._total(provider).observe(summary.total_seconds)
         self._waited.observe(timing.waited_seconds)
         own = time.perf_counter() - timing.started - timing.upstream_seconds - timing.waited_seconds
         self._own.observe(max(0.0, own))
