@@ -81,6 +81,7 @@ _ONE_EMOJI = (
 _EMOJI = regex.compile(rf"(?m:^(?P<indent>[ ]*)(?:{_ONE_EMOJI}[ ]*)+)|(?:[ ]?{_ONE_EMOJI})+")
 _KEYCAP = re.compile("(^[ \t]*)?([0-9#*])\ufe0f?\u20e3", re.MULTILINE)
 _STARS = re.compile("([\u2605\u2b50]+)(\u2606*)")
+_LEADING_STAR = re.compile("^([ \t]*)[\u2605\u2b50]\ufe0f? +(?![\u2605\u2b50])", re.MULTILINE)
 _YES, _NO = re.compile("[\u2713\u2714\u2705\u2611]\ufe0f?"), re.compile("[\u2717\u2718\u274c\u274e\u2612]\ufe0f?")
 _LEFT_OVER = re.compile("[\ufe0f\u200d\u20e3]")
 _OTHER_LETTERS = str.maketrans(
@@ -127,7 +128,7 @@ def _without_emoji(text: str) -> str:
     """Ticks and crosses become words where both occur, stars and boxed digits what they stand for."""
     has_both = _YES.search(text) and _NO.search(text)
     text = _NO.sub("(no)", _YES.sub("(yes)", text)) if has_both else text
-    text = _STARS.sub(_rating, text)
+    text = _STARS.sub(_rating, _LEADING_STAR.sub(r"\1", text))
     text = _KEYCAP.sub(lambda found: f"{found[1]}{found[2]}." if found[1] is not None else found[2], text)
     return clean_sms(_LEFT_OVER.sub("", _EMOJI.sub(lambda found: found["indent"] or "", text)))
 

@@ -106,6 +106,8 @@ LINE = "This sentence has about sixty characters, so that it is long. "
         (f"- 🍎 Apples\n- Pears\n{LINE}", f"- Apples\n- Pears\n{LINE}".rstrip()),
         (f"1️⃣ First\n2️⃣ Second\n{LINE}", f"1. First\n2. Second\n{LINE}".rstrip()),
         (f"✅ Monday\n❌ Tuesday\n{LINE}", f"(yes) Monday\n(no) Tuesday\n{LINE}".rstrip()),
+        (f"Today\n★ Soup\n ⭐ Fish\n{LINE}", f"Today\nSoup\n Fish\n{LINE}".rstrip()),
+        (f"Hotel\n★★★ {LINE * 2}", f"Hotel\n*** {LINE * 2}".rstrip()),
         (f"★★★★☆ {LINE * 2}", f"4/5 {LINE * 2}".rstrip()),
         (f"👩‍👩‍👧‍👦 and 🇩🇪 {LINE * 2}", f"and {LINE * 2}".rstrip()),
         (f"Use `ls -l` here. {LINE}", f"Use 'ls -l' here. {LINE}".rstrip()),
