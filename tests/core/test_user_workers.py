@@ -7,13 +7,14 @@ from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.errors import StorageError
 from relay.core.messages import UserId
 from relay.core.user_workers import CANCEL_SECONDS, ERROR_PAUSE_SECONDS, SWEEP_SECONDS, UserWorkers
 from tests.core.harness import ANN, BOB, CAT, FakeClock
+from tests.examples import examples
 
 
 class WorkerHarness:
@@ -83,7 +84,7 @@ async def harness() -> AsyncIterator[WorkerHarness]:
     await harness.workers.stop(0)
 
 
-@settings(max_examples=60)
+@examples(1.2)
 @given(st.lists(st.tuples(st.sampled_from([ANN, BOB, CAT]), st.integers(0, 4)), max_size=40))
 def test_no_notification_is_lost(steps: list[tuple[UserId, int]]) -> None:
     """Whenever work arrives, at whichever moment of a worker's life: all is done without any sweep, nothing at once."""
@@ -246,7 +247,7 @@ ARRIVALS = st.tuples(st.sampled_from(PEOPLE), st.integers(1, 8), st.integers(0, 
 """Who comes, with how many items, of how many turns of the loop each, and how many turns after the one before."""
 
 
-@settings(max_examples=100)
+@examples(2)
 @given(st.lists(ARRIVALS, min_size=1, max_size=25), st.integers(1, 3))
 def test_a_user_waits_for_one_round_at_most(arrivals: list[tuple[UserId, int, int, int]], concurrency: int) -> None:
     """From the moment a user has work and none of it is being done, every other user begins at most one more step."""

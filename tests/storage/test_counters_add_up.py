@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
@@ -19,6 +19,7 @@ from relay.channels.sms.spec import SMS
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import Claim, Decision, Part, PartState, Receipt, UserId, UserState
 from tests.databases import empty, sqlite_in
+from tests.examples import examples
 from tests.storage.fixtures import (
     ANSWER,
     PAST_LEASE,
@@ -194,7 +195,7 @@ async def _live(url: str, story: Story) -> None:
         await opener.close()
 
 
-@settings(max_examples=40)
+@examples(0.8)
 @example(story=[*ANSWERED, ("refuse", 0, 3), ("accept", 0, 1), ("deliver", 0, 1)])
 @example(story=[*ANSWERED, ("deliver", 0, 2), ("deliver", 0, 6), ("accept", 0, 0), ("move", 0, 1)])
 @example(story=[("write_by_hand", 0, 0), ("claim_part", 0, 0), ("deliver", 0, 0), ("accept", 0, 2)])
@@ -205,7 +206,7 @@ def test_counters_equal_a_recount_on_sqlite(story: Story) -> None:
         asyncio.run(_live(sqlite_in(Path(folder)), story))
 
 
-@settings(max_examples=15)
+@examples(0.3)
 @example(story=[*ANSWERED, ("refuse", 0, 3), ("accept", 0, 1), ("deliver", 0, 1)])
 @given(story=STORIES)
 def test_counters_equal_a_recount_on_postgresql(sweeper: Engine, story: Story) -> None:

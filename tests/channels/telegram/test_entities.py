@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.channels.telegram.entities import MAX_ENTITIES, MAX_UNITS, plan
@@ -14,6 +14,7 @@ from relay.core.channel import history_text
 from relay.core.cutting import utf16_length
 from relay.core.messages import PlannedPart
 from tests.english import english
+from tests.examples import examples
 
 NUMBER = re.compile(r"\n\n\(\d+/\d+\)\Z")
 WORDS = st.sampled_from(
@@ -57,7 +58,7 @@ def covered(part: PlannedPart, entity: dict[str, Any]) -> str:
     return data[start : start + entity["length"] * 2].decode("utf-16-le")
 
 
-@settings(max_examples=150)
+@examples(3)
 @given(DOCUMENTS)
 def test_every_part_is_a_message_that_telegram_takes(markdown: str) -> None:
     """Length, number of entities, and offsets that never split a character, whatever the text."""
@@ -70,7 +71,7 @@ def test_every_part_is_a_message_that_telegram_takes(markdown: str) -> None:
             assert covered(part, entity)
 
 
-@settings(max_examples=150)
+@examples(3)
 @given(DOCUMENTS)
 def test_the_parts_joined_are_the_whole(markdown: str) -> None:
     """Nothing is lost at a cut, and nothing comes twice."""

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.channels.telegram.entities import plan
 from relay.channels.telegram.rendering import render
+from tests.examples import examples
 
 GALLERY = json.loads((Path(__file__).parent / "gallery" / "answers.json").read_text("utf-8"))
 WORD = re.compile("word|other|third|\u8bf7\u770b")
@@ -49,7 +50,7 @@ def test_an_answer_is_shown_as_in_the_gallery(answer: dict[str, Any]) -> None:
     assert shown == answer["parts"]
 
 
-@settings(max_examples=200)
+@examples(4)
 @given(TEXTS)
 def test_spans_are_nested_or_disjoint_and_no_word_is_lost(markdown: str) -> None:
     """Telegram refuses or moves anything else; code contains no other span."""
