@@ -15,7 +15,7 @@ from relay.channels.whatsapp.spec import WHATSAPP
 from relay.core.errors import SendError, SendFailure
 from relay.core.messages import PlannedPart, UserId
 from relay.core.retry import LONGEST_DELAY
-from tests.console.running import browsing, opened, settings_after, settings_for
+from tests.console.running import browsing, nothing, opened, settings_after, settings_for
 from tests.console.sample_data import ALICE, SampleData, alice_asks
 
 PERSON = {"platform": "sms", "id": ALICE}
@@ -128,7 +128,7 @@ async def test_a_person_is_blocked_and_unblocked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("act", ["takeover", "block", "unblock"])
 async def test_an_unknown_person_is_neither_taken_over_nor_blocked(tmp_path: Path, act: str) -> None:
     """Nor is it recorded."""
-    async with browsing(settings_for(tmp_path)) as browser:
+    async with browsing(await settings_after(nothing, tmp_path)) as browser:
         assert (await browser.post(f"/person/{act}", data=PERSON)).status_code == 404
         assert "No operator has done anything yet" in (await browser.get("/audit")).text
 

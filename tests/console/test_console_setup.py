@@ -14,7 +14,7 @@ import pytest
 
 from relay.console.setup import FACTS_FILE, STEPS
 from relay.launcher.control import serve_control
-from tests.console.running import browsing, settings_for
+from tests.console.running import browsing, nothing, settings_after, settings_for
 from tests.launcher.provider_stand_in import Answers, ProviderStandIn, provider_stand_in
 
 SID, NUMBER, NUMBER_SID = "AC" + "5e" * 16, "+12025550123", "PN" + "5e" * 16
@@ -37,7 +37,7 @@ def answers() -> Answers:
 
 
 class Newcomer:
-    """An empty folder, a browser at its console, and providers that answer as a test sets."""
+    """A folder in which nothing was set, a browser at its console, and providers that answer as a test sets."""
 
     def __init__(self, folder: Path, browser: httpx.AsyncClient, providers: ProviderStandIn) -> None:
         self.folder, self.browser, self.providers = folder, browser, providers
@@ -59,7 +59,7 @@ async def set_up(folder: Path, **headers: str) -> AsyncIterator[Newcomer]:
     with provider_stand_in(answers()) as providers:
         os.environ |= {"TWILIO_API_BASE_URL": providers.url, "TELEGRAM_API_BASE_URL": providers.url}
         os.environ |= {"OPENAI_BASE_URL": f"{providers.url}/v1"}
-        async with browsing(settings_for(folder, simulated=True), **headers) as browser:
+        async with browsing(await settings_after(nothing, folder, simulated=True), **headers) as browser:
             yield Newcomer(folder, browser, providers)
 
 

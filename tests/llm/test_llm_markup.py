@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import httpx
 import pytest
 
+from relay.core.http_client import open_http_client
 from relay.core.messages import Platform
 from relay.llm.client import LlmClient
 from relay.llm.providers.markup import AnswerFilter, cleaned
@@ -109,7 +109,7 @@ def test_text_of_tool_calls_is_kept_for_a_caller_with_tools() -> None:
 
 
 async def asked_by_a_channel(url: str, settings: object) -> str:
-    async with httpx.AsyncClient() as http:
+    async with open_http_client() as http:
         client = LlmClient(http, settings.model_copy(update={"llm_server_url": url}))  # type: ignore[attr-defined]
         messages = [{"role": "user", "content": "hi"}]
         return (await client.ask(messages, platform=Platform("sms"), user="u", name=None)).text

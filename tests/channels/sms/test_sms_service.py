@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-import httpx
 import phonenumbers
 import pytest
 from hypothesis import given
@@ -29,6 +28,7 @@ from relay.channels.sms.webhook import Form, Signatures, is_delivery, read_form,
 from relay.config.errors import SettingsError
 from relay.core.channel import history_text
 from relay.core.errors import PayloadError
+from relay.core.http_client import open_http_client
 from relay.core.messages import Attachment, InboundMessage, Kind, PartState, User, UserId, UserState
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize
@@ -54,7 +54,7 @@ def configured(**changes: object) -> Settings:
 
 
 def service_with(**changes: object) -> SmsService:
-    return SmsService(configured(**changes), httpx.AsyncClient(), clock=lambda: 1000.0, new_id=lambda: "id")
+    return SmsService(configured(**changes), open_http_client(), clock=lambda: 1000.0, new_id=lambda: "id")
 
 
 SERVICE = service_with()
@@ -1046,5 +1046,5 @@ def test_missing_credentials_are_named(changes: dict[str, object], missing: str)
 def test_try_out_mode_needs_no_credentials() -> None:
     """The simulator's own are in force."""
     settings = Settings().for_simulator()
-    SmsService(settings, httpx.AsyncClient())
+    SmsService(settings, open_http_client())
     assert callback_base(settings) is not None

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 
 from relay.channels.telegram.rendering import render
 from relay.channels.telegram.settings import bot_token, webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
 from relay.config.errors import SettingsError
+from relay.core.http_client import open_http_client
 from relay.core.messages import Attachment, Decision, InboundMessage, Kind, User, UserId, UserState
 from telegram_service import TelegramService
 from tests.channels.telegram.scripted_bot_api import TOKEN
@@ -23,7 +23,7 @@ ADA = User(TELEGRAM, UserId("7"), "Ada", "ada", UserState.ACTIVE, message_count=
 
 @pytest.fixture
 async def service() -> AsyncIterator[TelegramService]:
-    async with httpx.AsyncClient() as client:
+    async with open_http_client() as client:
         yield TelegramService(SETTINGS, client, clock=lambda: 1790000000.0)
 
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
 from relay.channels.telegram.commands import COMMANDS
 from relay.channels.telegram.rendering import render
+from relay.core.http_client import open_http_client
 from relay.texts.sentences import localize, offered_languages
 from telegram_service import TelegramService
 from tests.channels.telegram.scripted_bot_api import private
@@ -20,7 +20,7 @@ from tests.channels.telegram.test_telegram_decisions import ADA, SETTINGS, said,
 
 @pytest.fixture
 async def service() -> AsyncIterator[TelegramService]:
-    async with httpx.AsyncClient() as client:
+    async with open_http_client() as client:
         yield TelegramService(SETTINGS, client, clock=lambda: 1790000000.0)
 
 
