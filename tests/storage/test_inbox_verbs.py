@@ -12,6 +12,7 @@ from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import LeaseLost, StorageError
 from relay.core.messages import Attachment, Claim, Decision, Kind, UserId, UserState
+from relay.storage.leases import MAX_USERS
 from relay.storage.schema import inbound, outbound, users
 from tests.storage.fixtures import (
     ANN,
@@ -98,6 +99,15 @@ async def test_the_user_who_waits_longest_is_named_first(db: MessagingDatabase) 
     for person in people:
         await db.store_inbound(message(person), "")
     assert await db.users_waiting(SMS) == people
+
+
+async def test_a_sweep_names_as_many_users_as_may_wait_in_memory(db: MessagingDatabase) -> None:
+    """Those who have waited longest; the others are named by a later sweep."""
+    names = [f"user {number:03}" for number in range(MAX_USERS + 1)]
+    new = {"platform": SMS, "state": "received", "received_at": 0.0}
+    waiting = [{**new, "user_id": name, "external_id": name, "due": float(due)} for due, name in enumerate(names)]
+    await db._write(lambda tx: tx.connection.execute(inbound.insert(), waiting))
+    assert await db.users_waiting(SMS) == names[:MAX_USERS]
 
 
 async def test_the_next_user_is_the_one_who_was_answered_longest_ago(db: MessagingDatabase) -> None:
