@@ -21,13 +21,14 @@ import httpx
 from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from messaging_database import MessagingDatabase, open_database
-from relay.channels.registry import PLATFORMS, AllSettings, KnownPlatform
+from relay.channels.registry import PLATFORMS, AllSettings
 from relay.config.settings import Settings, load_settings
-from relay.console import alert_pages, day_pages, export_pages, login_pages, setup_pages
+from relay.console import alert_pages, day_pages, export_pages, login_pages, person_actions, setup_pages
+from relay.console.addresses import InForm, InQuery, redirect, to_person, unknown_person
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.charts import charts
 from relay.console.daily import DailyTotals, read_user_days
@@ -36,13 +37,13 @@ from relay.console.live import LiveStreams, wants_stream
 from relay.console.login import operator_of
 from relay.console.media import MAX_FILE_NAME, serve_attachment
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
-from relay.console.pages import HEADERS, Pages, person_url
+from relay.console.pages import Pages
 from relay.console.person import Address, read_person
 from relay.console.servers import known_servers, probe_servers
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
-from relay.core.messages import UserId, db_safe
+from relay.core.messages import db_safe
 from relay.core.text import timestamp
 from relay.media.content_types import content_type
 from relay.media.files import MediaFiles
@@ -92,10 +93,11 @@ class Console:
         now = time.time()
         found = await self.database.query(lambda connection: read_person(connection, address, before, now))
         if found is None:
-            raise _unknown()
+            raise unknown_person()
         sent = {one.sha256 for bubble in found["bubbles"] for one in bubble.attachments}
         kept = {sha256 for sha256 in sent if self.media.path(sha256)}
-        return {"address": address, "time": timestamp(now), "kept": kept, **found}
+        offered = {"languages": person_actions.languages(), "pauses": person_actions.PAUSES}
+        return {"address": address, "time": timestamp(now), "kept": kept, **offered, **found}
 
     async def show_live(
         self, request: Request, template: str, read: Callable[[], Awaitable[dict[str, Any]]], every: float
@@ -177,33 +179,15 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
     for kind in (ApiError, HTTPException, RequestValidationError, StorageError):
         app.add_exception_handler(kind, pages.for_browsers(app.exception_handlers[kind]))
     app.include_router(routes)
-    for pages_of in (login_pages, setup_pages, alert_pages, export_pages, day_pages):
+    for pages_of in (login_pages, setup_pages, alert_pages, export_pages, day_pages, person_actions):
         app.include_router(pages_of.routes)
     add_common_routes(app, ready)
     return app
 
 
-def _unknown() -> ApiError:
-    return ApiError(404, "nobody is known under this address", "go back to the first page and search")
-
-
 async def _console(request: Request) -> Console:
     console: Console = request.app.state.console
     return console
-
-
-async def _address_in_query(
-    platform: KnownPlatform,
-    id: Annotated[str, Query(min_length=1, max_length=200)],  # noqa: A002 (the name in the URL)
-) -> Address:
-    return Address(platform, UserId(db_safe(id)))
-
-
-async def _address_in_form(
-    platform: Annotated[KnownPlatform, Form()],
-    id: Annotated[str, Form(min_length=1, max_length=200)],  # noqa: A002 (as above)
-) -> Address:
-    return Address(platform, UserId(db_safe(id)))
 
 
 async def _search(
@@ -225,8 +209,6 @@ async def _filter(
 
 Here = Annotated[Console, Depends(_console)]
 Filtered = Annotated[Filter, Depends(_filter)]
-InQuery = Annotated[Address, Depends(_address_in_query)]
-InForm = Annotated[Address, Depends(_address_in_form)]
 Searched = Annotated[Search, Depends(_search)]
 
 
@@ -332,37 +314,21 @@ async def send(
             values = await console.person(address)
             return console.pages.show("person.html", status=502, **values, done="", written=message, problem=problem)
         await console.database.record_action(console.operator(request), "send and take over", *address.key)
-    return _redirect(person_url(address.platform, address.user_id, done="sent") + "#newest")
+    return to_person(address, "sent", "#newest")
 
 
 @routes.post("/person/takeover", dependencies=[ADMIN], summary="Answer by hand: the AI is silent from now on.")
 async def take_over(request: Request, console: Here, address: InForm) -> Response:
     seconds = console.settings.takeover_hours * 3600
     if not await console.database.take_over(*address.key, seconds, console.operator(request)):
-        raise _unknown()
-    return _redirect(person_url(address.platform, address.user_id, done="taken") + "#newest")
+        raise unknown_person()
+    return to_person(address, "taken", "#newest")
 
 
 @routes.post("/person/handback", dependencies=[ADMIN], summary="Let the AI answer again.")
 async def hand_back(request: Request, console: Here, address: InForm) -> Response:
     await console.database.hand_back(*address.key, console.operator(request))
-    return _redirect(person_url(address.platform, address.user_id, done="handed-back") + "#newest")
-
-
-@routes.post("/person/block", dependencies=[ADMIN], summary="Answer a person no more.")
-async def block(request: Request, console: Here, address: InForm) -> Response:
-    return await _bar(request, console, address, barred=True)
-
-
-@routes.post("/person/unblock", dependencies=[ADMIN], summary="Answer a blocked person again.")
-async def unblock(request: Request, console: Here, address: InForm) -> Response:
-    return await _bar(request, console, address, barred=False)
-
-
-async def _bar(request: Request, console: Console, address: Address, *, barred: bool) -> Response:
-    if not await console.database.bar_user(*address.key, barred=barred, who=console.operator(request)):
-        raise _unknown()
-    return _redirect(person_url(address.platform, address.user_id, done="barred" if barred else "unbarred"))
+    return to_person(address, "handed-back", "#newest")
 
 
 @routes.post("/failures", dependencies=[ADMIN], summary="Send again, answer again, cancel or dismiss chosen rows.")
@@ -381,14 +347,14 @@ async def repair(
         row = [str(found["id"]) for found in await console.failures(matching, MAX_AT_ONCE)]
     who = console.operator(request)
     done = await repair_all(lambda row_id: console.database.repair(act, row_id[:64], who), row)
-    return _redirect(chosen.url(done=done))
+    return redirect(chosen.url(done=done))
 
 
 @routes.post("/person/release", dependencies=[ADMIN], summary="Resume answering somebody who was taken for a machine.")
 async def release(request: Request, console: Here, address: InForm) -> Response:
     await console.database.release_user(address.platform, address.user_id)
     await console.database.record_action(console.operator(request), "release", *address.key)
-    return _redirect(person_url(address.platform, address.user_id, done="released"))
+    return to_person(address, "released")
 
 
 @routes.get("/person/clear", dependencies=[ADMIN], summary="Ask before a history is cleared.")
@@ -400,14 +366,9 @@ async def ask_before_clearing(console: Here, address: InQuery) -> Response:
 async def clear(request: Request, console: Here, address: InForm) -> Response:
     removed = await console.database.clear_history(address.platform, address.user_id)
     if removed is None:
-        raise _unknown()
+        raise unknown_person()
     await console.database.record_action(console.operator(request), "clear the history", *address.key)
-    return _redirect(person_url(address.platform, address.user_id, done=f"cleared-{removed}"))
-
-
-def _redirect(path: str) -> Response:
-    """Redirect with 303, so that reloading the page repeats no action."""
-    return RedirectResponse(path, 303, headers=HEADERS)
+    return to_person(address, f"cleared-{removed}")
 
 
 def main() -> None:

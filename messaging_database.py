@@ -432,19 +432,28 @@ class MessagingDatabase(Database):
         give = partial(handover.hand_back, platform=platform, user_id=user_id, notice=self.takeover_notices[1])
         return await self._recorded(give, who, "back to the AI", platform, user_id)
 
-    async def bar_user(self, platform: Platform, user_id: UserId, *, barred: bool, who: str = "") -> bool:
-        """Stop answering a user at all, or answer again, committed; False for an unknown user."""
-        bar = partial(user_rows.bar_user, platform=platform, user_id=user_id, barred=barred)
-        return await self._recorded(bar, who, "block" if barred else "unblock", platform, user_id)
+    async def end_takeovers(self, platform: Platform) -> list[UserId]:
+        """Let the AI answer users again whose takeover is over by its time, with the notice, committed; these users."""
+        return await self._write(lambda tx: handover.end_takeovers(tx, platform, self.takeover_notices[1]))
+
+    async def set_for_person(
+        self, platform: Platform, user_id: UserId, changes: Mapping[str, Any], who: str, action: str, detail: str = ""
+    ) -> bool:
+        """Change what relay.core.person_settings has of a user, committed; False when that changes nothing.
+
+        Each channel obeys it from its next message on. Planned answers to a user who is not answered are canceled.
+        """
+        change = partial(user_rows.set_for_person, platform=platform, user_id=user_id, changes=changes)
+        return await self._recorded(change, who, action, platform, user_id, detail)
 
     async def _recorded(
-        self, act: Callable[[Tx], bool], who: str, action: str, platform: Platform, user_id: UserId
+        self, act: Callable[[Tx], bool], who: str, action: str, platform: Platform, user_id: UserId, detail: str = ""
     ) -> bool:
         """Run an act of the operator `who` and record it if it changed anything, committed together."""
 
         def work(tx: Tx) -> bool:
             if done := act(tx):
-                audit.record(tx, who, action, platform, user_id)
+                audit.record(tx, who, action, platform, user_id, detail)
             return done
 
         return await self._write(work, urgent=True)

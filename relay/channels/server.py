@@ -35,7 +35,7 @@ from relay.core.pipeline import Pipeline
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.retention import retention
 from relay.core.store import Store
-from relay.core.takeover import Channels
+from relay.core.takeover import Channels, ending_takeovers
 from relay.core.text import is_blank
 from relay.llm.client import LlmClient
 from relay.storage import queries
@@ -102,7 +102,8 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
     async def start(self) -> None:
         """Start the workers; the database was started before."""
         await self.pipeline.start()
-        self._periodic = self.periodic()
+        ending = ending_takeovers(self.database, self.channel.platform, self.pipeline.notify_outbox)
+        self._periodic = (ending, *self.periodic())
         for task in self._periodic:
             task.start()
 

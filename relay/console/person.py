@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from relay.core.attachments import PICTURES, RECORDINGS, Content, note
-from relay.core.messages import BARRED, Attachment, Platform, UserId
+from relay.core.messages import Attachment, Platform, UserId
+from relay.core.person_settings import PersonSettings
 from relay.core.text import timestamp
 from relay.storage import listings, queries
 
@@ -80,6 +81,7 @@ def read_person(connection: Connection, address: Address, before: int | None, no
     user = queries.find_user(connection, address.platform, address.user_id)
     if user is None:
         return None
+    own = PersonSettings.of(user.settings)
     history = listings.conversation(connection, address.platform, address.user_id, MESSAGES_PER_PAGE + 1, before)
     older = len(history) > MESSAGES_PER_PAGE
     history = history[-MESSAGES_PER_PAGE:]
@@ -95,7 +97,8 @@ def read_person(connection: Connection, address: Address, before: int | None, no
             "language": user.language,
             "with_person": user.is_with_person(now),
             "human_until": timestamp(user.human_until),
-            "barred": bool(user.settings.get(BARRED)),
+            "own": own,
+            "not_answered_until": timestamp(own.paused_until) if own.is_paused(now) else None,
             "paused": user.settings.get("paused"),
             "paused_until": timestamp(user.settings.get("paused_until")),
         },

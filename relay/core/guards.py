@@ -13,7 +13,6 @@ from itertools import takewhile
 
 from relay.config.settings import Settings, SpendingCaps
 from relay.core.messages import (
-    BARRED,
     Decision,
     HistoryMessage,
     InboundContext,
@@ -25,6 +24,7 @@ from relay.core.messages import (
     User,
     UserState,
 )
+from relay.core.person_settings import MessageLimits, PersonSettings, limits_of
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize
 
@@ -61,7 +61,7 @@ class Guards:
         user, language = context.user, decision.language
         known = user is not None and user.message_count > 0
         invited = not_invited(message.user_id, self._settings, language, known=known, writer=message.writer)
-        refusal = barred(user) or invited
+        refusal = barred(user, self._clock()) or invited
         if not decision.from_person:
             pause = paused(user, self._clock(), self._settings.loop_pause_seconds)
             refusal = refusal or pause or self._machine(message, context, language)
@@ -71,7 +71,7 @@ class Guards:
 
     def _over(self, context: InboundContext, language: str) -> Decision | None:
         """The refusal of a sender over a limit or a cap on spending; the cap is logged when the sender gets a reply."""
-        refusal = over_limit(context.usage, self._settings, language)
+        refusal = over_limit(context.usage, limits_of(context.user, self._settings), language)
         if refusal or context.spending is None:
             return refusal
         refusal = over_cap(context.spending, context.usage, self._settings.spending_caps, language)
@@ -91,12 +91,12 @@ class Guards:
         return Decision(reply=notice, reason=loop, state=UserState.PAUSED, paused_until=until)
 
 
-def over_limit(usage: Usage, settings: Settings, language: str = ENGLISH) -> Decision | None:
+def over_limit(usage: Usage, limits: MessageLimits, language: str = ENGLISH) -> Decision | None:
     """A refusal when this message is over a limit; the user is notified once a minute or once a day."""
-    if usage.day >= settings.messages_per_day:
+    if usage.day >= limits.messages_per_day:
         text = localize("over-day", language)
         return Decision(reply=None if usage.notified_day else text, reason=Limit.DAY)
-    if usage.minute >= settings.messages_per_minute:
+    if usage.minute >= limits.messages_per_minute:
         text = localize("over-minute", language)
         return Decision(reply=None if usage.notified_minute or usage.notified_day else text, reason=Limit.MINUTE)
     return None
@@ -133,9 +133,12 @@ def not_invited(
     return None
 
 
-def barred(user: User | None) -> Decision | None:
-    """A refusal while the operator does not want this user answered."""
-    return Decision(reason="blocked by the operator") if user is not None and user.settings.get(BARRED) else None
+def barred(user: User | None, now: float) -> Decision | None:
+    """A refusal while the operator does not want this user answered, for good or for a time."""
+    chosen = PersonSettings.of(user.settings if user else None)
+    if chosen.barred:
+        return Decision(reason="blocked by the operator")
+    return Decision(reason="paused by the operator") if chosen.is_paused(now) else None
 
 
 def paused(user: User | None, now: float, longest: float) -> Decision | None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from babel.dates import format_datetime
 
 from relay.core.messages import InboundMessage, User
+from relay.core.person_settings import PersonSettings
 from relay.texts.sentences import localize
 
 _MAX_QUOTED = 300
@@ -55,7 +56,9 @@ def away_until(back_at: datetime | None, language: str) -> str:
 def who_waits(message: InboundMessage, user: User | None, language: str, *, can_reply: bool = False) -> str:
     """What an operator is told about a message that is left to a person. can_reply: by replying to this notice."""
     name = f"{user.name}, " if user is not None and user.name else ""
+    note = PersonSettings.of(user.settings if user else None).note
     quoted = message.text if len(message.text) <= _MAX_QUOTED else f"{message.text[:_MAX_QUOTED]}..."
     waits = localize("operator-waits", language, who=f"{name}{message.platform} {message.user_id}")
-    text = f"{waits}\n\n{quoted}"
+    about = f"\n[{note}]" if note else ""
+    text = f"{waits}{about}\n\n{quoted}"
     return f"{text}\n\n{localize('operator-how-to-reply', language)}" if can_reply else text

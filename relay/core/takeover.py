@@ -26,6 +26,7 @@ from relay.core.messages import (
     User,
     UserId,
 )
+from relay.core.periodic import Periodic
 from relay.core.prompt import NO_ANSWER
 from relay.core.store import Store
 from relay.core.user_language import language_of
@@ -46,6 +47,20 @@ class Channels:
 
 
 ANY_TEXT = Channels(lambda _, text: [PlannedPart(text, text)])
+
+
+END_SECONDS = 5.0
+"""How often takeovers are ended whose time is over."""
+
+
+def ending_takeovers(store: Store, platform: Platform, notify: Callable[[UserId], None]) -> Periodic:
+    """The task that lets the AI answer again after takeover_hours; `notify`: parts were planned for this user."""
+
+    async def end() -> None:
+        for user_id in await store.end_takeovers(platform):
+            notify(user_id)
+
+    return Periodic("takeovers", END_SECONDS, end, first_after=END_SECONDS)
 
 
 class Takeover:

@@ -6,7 +6,7 @@ message, so the claim of an answer under way ends (LeaseLost); and the AI's plan
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, select, update
 
@@ -18,6 +18,12 @@ from relay.storage.planning import plan_notice, plan_parts
 from relay.storage.queries import user_of
 from relay.storage.schema import inbound, is_open, outbound, users
 from relay.storage.transactions import Tx, of_user
+
+ENDED_AT_ONCE: Final = 50
+"""Takeovers that one transaction ends."""
+
+NOTICE_SECONDS: Final = 3600.0
+"""How long after a takeover ended its user is still told; later it is news no more, as after an upgrade."""
 
 
 def take_over(tx: Tx, platform: Platform, user_id: UserId, seconds: float, notice: str = "") -> bool:
@@ -61,11 +67,30 @@ def hand_back(tx: Tx, platform: Platform, user_id: UserId, notice: str = "") -> 
     row = tx.locked_user(platform, user_id)
     if row is None or row.human_until is None:
         return False
-    changes: dict[str, Any] = {"human_since": None, "human_until": None, "updated_at": tx.now}
-    tx.run(update(users).where(of_user(users, platform, user_id)).values(**changes))
-    if notice and _is_with_person(row, tx.now):
-        _notify(tx, row, notice)
+    _end(tx, row, notice)
     return _is_with_person(row, tx.now)
+
+
+def end_takeovers(tx: Tx, platform: Platform, notice: str = "") -> list[UserId]:
+    """End at most ENDED_AT_ONCE takeovers whose time is over, with a notice to their users; these users."""
+    over = users.c.human_until.is_not(None) & (users.c.human_until <= tx.now)
+    chosen = select(users.c.user_id).where(users.c.platform == platform, over).order_by(users.c.human_until)
+    ended = []
+    for user_id in tx.run(chosen.limit(ENDED_AT_ONCE)).scalars().all():
+        row = tx.locked_user(platform, UserId(user_id))
+        if row is None or row.human_until is None or _is_with_person(row, tx.now):
+            continue
+        _end(tx, row, notice)
+        ended.append(UserId(user_id))
+    return ended
+
+
+def _end(tx: Tx, row: Row[Any], notice: str) -> None:
+    """End the takeover of a user, with the notice unless its time was over long ago."""
+    changes: dict[str, Any] = {"human_since": None, "human_until": None, "updated_at": tx.now}
+    tx.run(update(users).where(of_user(users, Platform(row.platform), UserId(row.user_id))).values(**changes))
+    if notice and row.human_until > tx.now - NOTICE_SECONDS:
+        _notify(tx, row, notice)
 
 
 def _notify(tx: Tx, row: Row[Any], key: str) -> None:

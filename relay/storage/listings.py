@@ -6,6 +6,7 @@ Each takes a connection and returns dictionaries for JSON.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import (
@@ -26,6 +27,7 @@ from relay.core.messages import (
     User,
     UserId,
 )
+from relay.core.person_settings import PersonSettings
 from relay.core.text import timestamp
 from relay.storage.queries import PAGE_LIMIT, UNSENT, plain, stored_attachments
 from relay.storage.schema import (
@@ -104,7 +106,15 @@ def user_fields(row: Row[Any] | User) -> dict[str, Any]:
     """One user in the form of the status routes."""
     profile = plain(row, "platform", "user_id", "name", "username", "state", "message_count")
     link = {"start": start} if (start := (row.settings or {}).get("start")) else {}
-    return {**profile, **link, **plain(row, "created_at", "updated_at", "last_message_at")}
+    chosen = PersonSettings.of(row.settings)
+    own = {"by_operator": _by_operator(chosen)} if chosen != PersonSettings(language=chosen.language) else {}
+    return {**profile, **link, **own, **plain(row, "created_at", "updated_at", "last_message_at")}
+
+
+def _by_operator(chosen: PersonSettings) -> dict[str, Any]:
+    """What an operator has set for a person."""
+    own = {field.name: getattr(chosen, field.name) for field in fields(chosen)}
+    return {**own, "paused_until": timestamp(chosen.paused_until or None)}
 
 
 def reply(connection: Connection, reply_id: ReplyId) -> list[dict[str, Any]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row, delete, func, update
 
-from relay.core.messages import BARRED, SILENT_STATES, Decision, Platform, UserId, UserState
+from relay.core.messages import SILENT_STATES, Decision, Origin, Platform, UserId, UserState
+from relay.core.person_settings import SAFEGUARDS, PersonSettings
 from relay.storage.parts import cancel_parts
 from relay.storage.schema import audit, conversations, inbound, outbound, users
 from relay.storage.transactions import Tx, Upsert, of_user
@@ -59,7 +61,10 @@ def change_user(tx: Tx, platform: Platform, user_id: UserId, decision: Decision)
 
 def _profile_changes(tx: Tx, platform: Platform, row: Row[Any], decision: Decision) -> dict[str, Any]:
     """The columns of name, settings and takeover that a decision changes; users with a name are counted."""
-    changes: dict[str, Any] = {"name": None, "language": None, "settings": {}} if decision.forget else {}
+    changes: dict[str, Any] = {}
+    if decision.forget:
+        kept = {key: value for key, value in (row.settings or {}).items() if key in SAFEGUARDS}
+        changes = {"name": None, "language": None, "settings": kept}
     if decision.name is not None:
         changes["name"] = decision.name
     if "name" in changes:
@@ -78,14 +83,21 @@ def _new_settings(decision: Decision) -> dict[str, Any]:
     return {**decision.settings, "paused_until": decision.paused_until, "paused": decision.reason}
 
 
-def bar_user(tx: Tx, platform: Platform, user_id: UserId, *, barred: bool) -> bool:
-    """Record in the settings of a user that no message is answered, or remove that; False for an unknown user."""
+def set_for_person(tx: Tx, platform: Platform, user_id: UserId, changes: Mapping[str, Any]) -> bool:
+    """Change settings of a user, None removes one; what the AI has planned for a user who is not answered is canceled.
+
+    False for an unknown user, and when nothing changes.
+    """
     row = tx.locked_user(platform, user_id)
-    if row is None:
+    old = dict(row.settings or {}) if row is not None else {}
+    new = {key: value for key, value in {**old, **changes}.items() if value is not None}
+    if row is None or new == old:
         return False
-    settings = {key: value for key, value in (row.settings or {}).items() if key != BARRED}
-    changes: dict[str, Any] = {"settings": settings | ({BARRED: True} if barred else {}), "updated_at": tx.now}
-    tx.run(update(users).where(of_user(users, platform, user_id)).values(**changes))
+    tx.run(update(users).where(of_user(users, platform, user_id)).values(settings=new, updated_at=tx.now))
+    chosen = PersonSettings.of(new)
+    if chosen.barred or chosen.is_paused(tx.now):
+        answers = of_user(outbound, platform, user_id) & (outbound.c.origin == Origin.ANSWER)
+        cancel_parts(tx, answers, "the operator wants no answer here")
     return True
 
 

@@ -14,7 +14,7 @@ from relay.core.messages import REPLIES_TO, Kind, UserId, UserState
 from relay.core.prompt import NO_ANSWER
 from relay.storage.schema import conversations, outbound
 from relay.texts.sentences import localize
-from tests.core.harness import ANN, CAT, NewRelay, RelayHarness
+from tests.core.harness import ANN, BOB, CAT, NewRelay, RelayHarness
 
 HANDED_OVER = localize("handed-over", "en")
 BY_CAT: dict[str, Any] = {"operators": (f"sms:{CAT}",)}
@@ -245,3 +245,21 @@ async def test_an_operator_reads_notices_in_their_language(new_relay: NewRelay) 
     told = f"Wartet auf Sie: Ann, sms {ANN}\n\nhuman"
     await reply(relay, "/back", await notice_id(relay, told))
     assert relay.channel.to(CAT)[-2:] == [told, "Die KI antwortet Ann wieder."]
+
+
+async def test_a_takeover_that_ends_by_its_time_is_told_as_well(relay: RelayHarness) -> None:
+    """Once, whichever server finds it first; not while it lasts, and not long afterwards, as at an upgrade."""
+    relay.database.takeover_notices = ("", "ai-answers")
+    for person in (ANN, BOB, CAT):
+        await relay.receive("hello", from_=person)
+    await relay.idle()
+    await relay.database.take_over(relay.platform, BOB, 10, "login 1")
+    await relay.advance(2 * 3600)
+    await relay.database.take_over(relay.platform, ANN, 3600, "login 1")
+    await relay.database.take_over(relay.platform, CAT, 7200, "login 1")
+    assert await relay.database.end_takeovers(relay.platform) == [BOB]
+    await relay.advance(3600)
+    assert await relay.database.end_takeovers(relay.platform) == [ANN]
+    assert await relay.database.end_takeovers(relay.platform) == []
+    await relay.advance(5)
+    assert [relay.channel.to(person)[1:] for person in (ANN, BOB, CAT)] == [["The AI answers you again."], [], []]

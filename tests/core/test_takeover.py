@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from relay.channels.sms.spec import SMS
-from relay.core.messages import Outcome, PlannedPart
+from relay.core.messages import BARRED, Outcome, PlannedPart
 from relay.storage import listings
 from relay.storage.schema import inbound
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
@@ -149,12 +149,12 @@ async def test_a_blocked_person_is_not_answered_until_unblocked(relay: RelayHarn
     """Neither by the AI nor to a command; the messages are kept with the reason."""
     await relay.receive("hi")
     await relay.idle()
-    assert await relay.database.bar_user(SMS, ANN, barred=True)
+    assert await relay.database.set_for_person(SMS, ANN, {BARRED: True}, "this machine", "block")
     await relay.receive("hello?", "/help")
     await relay.idle()
     assert relay.channel.to(ANN) == ["re: hi"]
     assert (await relay.rows(inbound, "outcome", "reason"))[1:] == [(Outcome.SILENT, "blocked by the operator")] * 2
-    assert await relay.database.bar_user(SMS, ANN, barred=False)
+    assert await relay.database.set_for_person(SMS, ANN, {BARRED: None}, "this machine", "unblock")
     await relay.receive("and now?")
     await relay.idle()
     assert relay.channel.to(ANN)[-1] == "re: and now?"

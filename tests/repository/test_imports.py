@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.alerts",
         "relay.core",
         "relay.config",
+        "relay.texts",
         "relay.web",
         "relay.storage.listings",
         "relay.storage.queries",

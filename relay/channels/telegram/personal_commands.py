@@ -24,6 +24,7 @@ from relay.channels.telegram.updates import is_group
 from relay.core.errors import ModelError
 from relay.core.messages import Decision, HistoryMessage, InboundMessage, PlannedPart, User
 from relay.core.model_choice import DEFAULT_MODEL, MODEL, allowed, chosen_model
+from relay.core.person_settings import limits_of
 from relay.core.records import Records
 from relay.llm.client import LlmClient
 from relay.texts import ENGLISH
@@ -62,7 +63,7 @@ class PersonalCommands:
             case "model":
                 resolve = partial(self._model, argument, user, decision)
             case "usage":
-                resolve = partial(self._usage, message, decision)
+                resolve = partial(self._usage, message, user, decision)
             case "export":
                 resolve = partial(_export, argument.lower() or FORMATS[0], message, decision)
             case "admin":
@@ -109,9 +110,12 @@ class PersonalCommands:
 
         return replace(decision, reply=localize("telegram-please-repeat", decision.language), resolve=resolve)
 
-    async def _usage(self, message: InboundMessage, decision: Decision, records: Records) -> Decision:
+    async def _usage(
+        self, message: InboundMessage, user: User | None, decision: Decision, records: Records
+    ) -> Decision:
         used = await records.read_usage(TELEGRAM, message.user_id, message.sender)
-        return replace(decision, reply=texts.usage(used, self._settings.messages_per_day, decision.language))
+        limit = limits_of(user, self._settings).messages_per_day
+        return replace(decision, reply=texts.usage(used, limit, decision.language))
 
 
 async def _export(form: str, message: InboundMessage, decision: Decision, records: Records) -> Decision:
