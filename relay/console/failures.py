@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -11,8 +12,10 @@ from relay.core.errors import NotRepaired
 from relay.core.messages import Platform
 
 ROWS_PER_PAGE = 50
-MAX_AT_ONCE = 500
+MAX_AT_ONCE = 2000
 """How many rows one act on everything that matches deals with; the page says so, and it can be repeated."""
+
+TOGETHER = 32
 
 DAY = 86_400.0
 Kind = Literal["failed", "dead", "waiting", "unsent"]
@@ -25,8 +28,8 @@ TITLES: dict[Kind, str] = {
 ACTS: dict[Kind, dict[str, str]] = {
     "failed": {"send-again": "Send again", "dismiss": "Dismiss"},
     "dead": {"answer-again": "Answer again", "dismiss-letter": "Dismiss"},
-    "waiting": {},
-    "unsent": {"cancel": "Cancel"},
+    "waiting": {"answer-now": "Answer now", "leave": "Leave without an answer"},
+    "unsent": {"send-now": "Send now", "cancel": "Cancel"},
 }
 """The acts that each list offers, by their name in relay.storage.repairs."""
 
@@ -62,12 +65,12 @@ Repair = Callable[[str], Awaitable[Any]]
 
 async def repair_all(repair: Repair, row_ids: Iterable[str]) -> str:
     """Do one act on several rows, each in a transaction of its own; what became of them, as a sentence."""
-    done, refused = 0, list[str]()
-    for row_id in row_ids:
-        try:
-            await repair(row_id)
-            done += 1
-        except NotRepaired as error:
-            refused.append(str(error))
-    sentence = f"Done: {done}."
+    rows, refused = list(row_ids), list[str]()
+    for first in range(0, len(rows), TOGETHER):  # several at a time share one write to the disk
+        for result in await asyncio.gather(*map(repair, rows[first : first + TOGETHER]), return_exceptions=True):
+            if isinstance(result, NotRepaired):
+                refused.append(str(result))
+            elif isinstance(result, BaseException):
+                raise result
+    sentence = f"Done: {len(rows) - len(refused)}."
     return f"{sentence} Not done: {len(refused)} ({refused[0]})." if refused else sentence

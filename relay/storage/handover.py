@@ -33,7 +33,7 @@ def take_over(tx: Tx, platform: Platform, user_id: UserId, seconds: float, notic
     """
     if tx.run(select(users.c.user_id).where(of_user(users, platform, user_id))).first() is None:
         return False
-    _leave_open_messages(tx, platform, user_id)  # locks the inbox, so before the user
+    leave_open_messages(tx, platform, user_id, Outcome.LEFT_TO_PERSON, "a person took over")  # locks the inbox first
     row = tx.locked_user(platform, user_id)
     if row is None:
         return False
@@ -46,10 +46,16 @@ def take_over(tx: Tx, platform: Platform, user_id: UserId, seconds: float, notic
     return True
 
 
-def _leave_open_messages(tx: Tx, platform: Platform, user_id: UserId) -> None:
-    """Finish what waits for an answer; its texts enter the history, where the person and later the model read them."""
-    finished = {"state": "done", "outcome": Outcome.LEFT_TO_PERSON, "reason": "a person took over", "lease_until": 0}
+def leave_open_messages(
+    tx: Tx, platform: Platform, user_id: UserId, outcome: Outcome, reason: str, only: int | None = None
+) -> None:
+    """Finish what waits for an answer; its texts enter the history, where the person and later the model read them.
+
+    only: the id of one message. A claim on it ends.
+    """
+    finished = {"state": "done", "outcome": outcome, "reason": reason, "lease_until": 0}
     theirs = of_user(inbound, platform, user_id) & is_open(inbound)
+    theirs = theirs if only is None else theirs & (inbound.c.id == only)
     changes = {**finished, "finished_at": tx.now, "updated_at": tx.now}
     rows = tx.run(update(inbound).where(theirs).values(**changes).returning(inbound)).all()
     for row in sorted(rows, key=lambda row: int(row.id)):

@@ -23,9 +23,10 @@ from relay.core.messages import (
     db_safe_value,
 )
 from relay.storage import audit
+from relay.storage.handover import leave_open_messages
 from relay.storage.parts import LOST, cancel_parts
 from relay.storage.planning import plan_parts
-from relay.storage.schema import conversations, inbound, outbound
+from relay.storage.schema import conversations, inbound, is_open, outbound
 from relay.storage.transactions import Tx, of_user
 
 
@@ -63,6 +64,33 @@ def cancel(tx: Tx, part_id: str) -> Row[Any]:
     return row
 
 
+def send_now(tx: Tx, part_id: str) -> Row[Any]:
+    """Make what waits of a part's reply for its next try due now. Raises NotRepaired."""
+    row = _part(tx, part_id)
+    if row.state not in {PartState.PLANNED, PartState.UNKNOWN} or row.due <= tx.now:
+        raise NotRepaired("it is due already, is being sent, or was sent")
+    waits = (outbound.c.reply_id == row.reply_id) & is_open(outbound) & (outbound.c.due > tx.now)
+    tx.run(update(outbound).where(waits).values(due=tx.now, updated_at=tx.now))
+    return row
+
+
+def answer_now(tx: Tx, inbound_id: str) -> Row[Any]:
+    """Make a message that waits for its next try due now. Raises NotRepaired."""
+    row = _waiting(tx, inbound_id)
+    if row.due <= tx.now:
+        raise NotRepaired("it is due already, or is being answered")
+    tx.run(update(inbound).where(inbound.c.id == row.id).values(due=tx.now, updated_at=tx.now))
+    return row
+
+
+def leave(tx: Tx, inbound_id: str) -> Row[Any]:
+    """Leave a waiting message without an answer, and drop one under way. Raises NotRepaired."""
+    row = _waiting(tx, inbound_id)
+    platform, user_id = Platform(row.platform), UserId(row.user_id)
+    leave_open_messages(tx, platform, user_id, Outcome.SILENT, "left without an answer by the operator", row.id)
+    return row
+
+
 def answer_again(tx: Tx, inbound_id: str) -> Row[Any]:
     """Return a dead letter that was given up to the queue, as if it had come now. Raises NotRepaired."""
     row = _letter(tx, inbound_id)
@@ -95,10 +123,13 @@ REPAIRS: Mapping[str, Callable[[Tx, str], Row[Any]]] = {
     "send-again": send_again,
     "dismiss": dismiss_part,
     "cancel": cancel,
+    "send-now": send_now,
+    "answer-now": answer_now,
+    "leave": leave,
     "answer-again": answer_again,
     "dismiss-letter": dismiss_letter,
 }
-"""The acts on one row by name; the first three take the id of a part, the others that of an inbound message."""
+"""The acts on one row by name; those about sending take the id of a part, the others that of an inbound message."""
 
 
 def repair(tx: Tx, act: str, row_id: str, who: str) -> tuple[Platform, UserId | None]:
@@ -128,10 +159,23 @@ def _part(tx: Tx, part_id: str) -> Row[Any]:
 
 
 def _letter(tx: Tx, inbound_id: str) -> Row[Any]:
-    number = int(inbound_id) if inbound_id.isdecimal() and len(inbound_id) < 19 else -1
-    row: Row[Any] | None = tx.run(select(inbound).where(inbound.c.id == number).with_for_update()).first()
+    row = _message(tx, inbound_id)
     if row is None or row.state != "dead":
         raise NotRepaired("there is no such dead letter any more")
+    return row
+
+
+def _waiting(tx: Tx, inbound_id: str) -> Row[Any]:
+    row = _message(tx, inbound_id)
+    if row is None or row.state != "received":
+        raise NotRepaired("it does not wait any more")
+    return row
+
+
+def _message(tx: Tx, inbound_id: str) -> Row[Any] | None:
+    """The locked row of an inbound message."""
+    number = int(inbound_id) if inbound_id.isdecimal() and len(inbound_id) < 19 else -1
+    row: Row[Any] | None = tx.run(select(inbound).where(inbound.c.id == number).with_for_update()).first()
     return row
 
 

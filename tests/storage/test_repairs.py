@@ -10,7 +10,7 @@ from messaging_database import MessagingDatabase
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
-from relay.core.errors import NotRepaired, SendError, SendFailure
+from relay.core.errors import LeaseLost, NotRepaired, SendError, SendFailure
 from relay.core.messages import Decision, PartState, UserState
 from relay.storage import queries
 from relay.storage.maintenance import problems
@@ -206,7 +206,50 @@ async def test_failures_are_filtered_and_paged(db: MessagingDatabase) -> None:
     assert [row["text"] for row in await db.find_failures("failed", [TELEGRAM], 50)] == []
     (newest,) = await db.find_failures("failed", PLATFORMS, 1)
     assert await listed(db, "failed", beyond=newest["row"]) == ["one "]
-    assert sorted(await db.failure_codes()) == ["30005", "30007"]
+    assert sorted(await db.failure_codes("failed")) == ["30005", "30007"]
     user = await db.find_user(SMS, BOB)
     assert user is not None
     assert user.state is UserState.ACTIVE
+
+
+async def test_a_part_that_waits_for_its_next_try_is_sent_now(db: MessagingDatabase) -> None:
+    """It keeps its attempts and its place; one that is due already is refused."""
+    await known(db)
+    await answered(db, "one ", "two")
+    part = await claimed_part(db)
+    await db.record_retry(part, time.time() + 3600, SendError(SendFailure.BUSY, "30001", "the queue is full"))
+    assert await db.users_with_parts(SMS) == []
+    assert await listed(db, "unsent", code="30001") == ["one "]
+    assert await db.failure_codes("unsent") == ["30001"]
+    await db.repair("send-now", part.id, WHO)
+    assert await db.users_with_parts(SMS) == [ANN]
+    with pytest.raises(NotRepaired, match="due already"):
+        await db.repair("send-now", part.id, WHO)
+    again = await claimed_part(db)
+    assert (again.id, again.attempts) == (part.id, 2)
+
+
+async def test_a_message_that_waits_for_the_model_is_answered_now_or_left(db: MessagingDatabase) -> None:
+    """Now: it is claimed at once. Left: it is in the history, is answered by nobody, and a claim on it has ended."""
+    await db.store_inbound(message(text="first"), "")
+    await db.store_inbound(message(text="second"), "")
+    claim = await claimed(db)
+    await db.postpone_inbound(claim, time.time() + 3600, "the model is away")
+    assert await db.users_waiting(SMS) == []
+    await db.repair("answer-now", str(claim.id), WHO)
+    with pytest.raises(NotRepaired, match="due already"):
+        await db.repair("answer-now", str(claim.id), WHO)
+    claim = await claimed(db)
+    await db.repair("leave", str(claim.id), WHO)
+    with pytest.raises(LeaseLost):
+        await db.complete_inbound(claim, Decision(), [])
+    for act in ("leave", "answer-now"):
+        with pytest.raises(NotRepaired, match="does not wait"):
+            await db.repair(act, str(claim.id), WHO)
+    assert await rows(db, conversations, "role", "message") == [("user", "first")]
+    assert await rows(db, inbound, "state", "reason") == [
+        ("done", "left without an answer by the operator"),
+        ("received", None),
+    ]
+    assert (await claimed(db)).message.text == "second"
+    assert await db.query(problems) == []
