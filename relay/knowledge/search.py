@@ -7,17 +7,11 @@ no spaces, and 4-grams, by which inflected and compound words find each other. S
 from __future__ import annotations
 
 import sqlite3
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
-import regex
-
-from relay.core.text import bare_letters
+from relay.core.words import tokens
 from relay.knowledge.passages import Passage
 
-_SCRIPTS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_UNSPACED = regex.compile(f"[{_SCRIPTS}]")
-_RUN = regex.compile(rf"[{_SCRIPTS}]+|[[\p{{L}}\p{{M}}\p{{N}}]--[{_SCRIPTS}]]+", regex.V1)
 _GRAM = 4
 _WEIGHTS = "0.0, 2.0, 1.0, 0.6, 0.3"
 """Of the columns: number, words of the title, words of the text, their 4-grams. BM25 multiplies by them."""
@@ -59,15 +53,6 @@ def _row(number: int, passage: Passage) -> tuple[int, str, str, str, str]:
 
 def _any(words: Iterable[str]) -> str:
     return " OR ".join(f'"{word}"' for word in words)
-
-
-def tokens(text: str) -> Iterator[str]:
-    """The words of a text without case and accents; of a script without spaces, each two neighbouring characters."""
-    for run in _RUN.findall(unicodedata.normalize("NFC", bare_letters(text))):
-        if len(run) > 1 and _UNSPACED.match(run):
-            yield from (run[at : at + 2] for at in range(len(run) - 1))
-        else:
-            yield run
 
 
 def grams(words: Iterable[str]) -> Iterator[str]:

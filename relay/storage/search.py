@@ -1,40 +1,113 @@
-"""Search in what people wrote and were answered, newest first: a plain scan of the latest messages, no index.
+"""Full-text search in what people wrote and were answered, newest first, and the index behind it.
 
-An index of words would be written with every message; this reads the newest SEARCHED rows when an operator asks.
+The index has a row for each message: an FTS5 table on SQLite, a tsvector on PostgreSQL, both of our own words
+(relay.core.words). It is filled behind the messages; triggers of the database remove the words of a message in the
+transaction that deletes or changes it, whatever does that. What is not indexed yet is searched without the index.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, Row, bindparam, select, text, update
 
 from relay.core.messages import Platform
+from relay.core.words import tokens
 from relay.storage.queries import plain
 from relay.storage.schema import conversations
+from relay.storage.transactions import Tx
 
-SEARCHED = 200_000
-"""How many of the newest messages are searched, for which SQLite takes about a tenth of a second."""
+MAX_WORD: Final = 100
+"""Characters of a word that are indexed; a database takes no word of any length."""
+
+MIN_PREFIX: Final = 3
+"""Letters of a last word that may be the beginning of another one: shorter ones begin too many."""
+
+SEARCHED_DIRECTLY: Final = 200
+"""How many of the newest messages without an index are searched; in a running relay there are fewer."""
+
+_ADD: Final = {
+    "sqlite": text("INSERT OR REPLACE INTO message_words (rowid, words) VALUES (:id, :words)"),
+    "postgresql": text(
+        "INSERT INTO message_words (id, words) VALUES (:id, array_to_tsvector(string_to_array(:words, ' ')))"
+        " ON CONFLICT (id) DO UPDATE SET words = excluded.words"
+    ),
+}
+_COLUMNS: Final = "c.id, c.platform, c.user_id, c.role, c.message, c.timestamp"
+_FIND: Final = {
+    # CROSS JOIN: SQLite reads the index first, from its newest row, and stops at the limit.
+    "sqlite": text(
+        f"SELECT {_COLUMNS} FROM message_words w CROSS JOIN conversations c ON c.id = w.rowid"  # noqa: S608
+        " WHERE w.message_words MATCH :query AND c.platform IN :platforms ORDER BY w.rowid DESC LIMIT :most"
+    ),
+    "postgresql": text(
+        f"SELECT {_COLUMNS} FROM message_words w JOIN conversations c ON c.id = w.id"  # noqa: S608
+        " WHERE w.words @@ CAST(:query AS tsquery) AND c.platform IN :platforms ORDER BY w.id DESC LIMIT :most"
+    ),
+}
+_not_indexed = conversations.c.indexed.is_(None)
+_NEWEST_NOT_INDEXED = select(conversations).where(_not_indexed).order_by(conversations.c.id.desc())
+
+
+def index_messages(tx: Tx, most: int) -> int:
+    """Index at most `most` messages that are not, the newest first; how many."""
+    rows = tx.run(_NEWEST_NOT_INDEXED.limit(most).with_for_update(skip_locked=True)).all()
+    for row in rows:
+        if words := _words(row.message):
+            tx.run(_ADD[tx.connection.dialect.name], {"id": row.id, "words": " ".join(words)})
+    indexed = [row.id for row in rows]
+    tx.run(update(conversations).where(conversations.c.id.in_(indexed)).values(indexed=True))
+    return len(rows)
+
+
+def has_more_to_index(connection: Connection) -> bool:
+    return connection.execute(_NEWEST_NOT_INDEXED.limit(1)).first() is not None
 
 
 def find_messages(
     connection: Connection, platforms: Sequence[Platform], words: str, limit: int
 ) -> list[dict[str, Any]]:
-    """The newest messages that contain these words in this order, in any case where the database knows the letters."""
-    newest = connection.execute(select(func.max(conversations.c.id))).scalar() or 0
-    text = conversations.c.message
-    if connection.dialect.name == "postgresql":
-        contains = text.icontains(words, autoescape=True)
-    else:  # LIKE ignores the case of ASCII letters there, and lower() would take twice as long and do no more
-        spellings = {words} if words.isascii() else {words, words.lower(), words.upper(), words.title()}
-        contains = or_(*(text.contains(spelling, autoescape=True) for spelling in spellings))
-    chosen = (
-        select(conversations)
-        .where(conversations.c.id > newest - SEARCHED, contains, conversations.c.platform.in_(platforms))
-        .order_by(conversations.c.id.desc())
-        .limit(limit)
-    )
-    return [
-        plain(row, "id", "platform", "user_id", "role", "message", "timestamp") for row in connection.execute(chosen)
-    ]
+    """The newest messages with all of these words, without regard to case and accents.
+
+    The last word may be the beginning of one, where there are too few messages with the word itself.
+    """
+    wanted = _words(words)
+    if not wanted:
+        return []
+    found: dict[int, Any] = {row.id: row for row in _unindexed(connection, platforms, wanted)}
+    for query in _queries(connection.dialect.name, wanted):
+        if len(found) < limit:
+            values = {"query": query, "platforms": list(platforms), "most": limit}
+            statement = _FIND[connection.dialect.name].bindparams(bindparam("platforms", expanding=True))
+            found |= {row.id: row for row in connection.execute(statement, values)}
+    newest = sorted(found.values(), key=lambda row: -int(row.id))[:limit]
+    return [plain(row, "id", "platform", "user_id", "role", "message", "timestamp") for row in newest]
+
+
+def _words(text: str) -> list[str]:
+    return list(dict.fromkeys(word[:MAX_WORD] for word in tokens(text)))
+
+
+def _unindexed(connection: Connection, platforms: Sequence[Platform], wanted: Sequence[str]) -> list[Row[Any]]:
+    """Messages among the newest that are not indexed yet."""
+    rows = connection.execute(_NEWEST_NOT_INDEXED.limit(SEARCHED_DIRECTLY)).all()
+    return [row for row in rows if row.platform in platforms and _contains(_words(row.message), wanted)]
+
+
+def _contains(words: Sequence[str], wanted: Sequence[str]) -> bool:
+    *whole, last = wanted
+    begins = _may_begin(last) and any(word.startswith(last) for word in words)
+    return set(whole) <= set(words) and (begins or last in words)
+
+
+def _may_begin(word: str) -> bool:
+    """Whether words that begin with this one are found by it."""
+    return len(word) >= MIN_PREFIX or not word.isascii()
+
+
+def _queries(dialect: str, wanted: Sequence[str]) -> list[str]:
+    """The words themselves; then the last one as a beginning. Words have no signs, so that none needs an escape."""
+    quote, join, prefix = ('"', " AND ", "*") if dialect == "sqlite" else ("'", " & ", ":*")
+    whole = join.join(f"{quote}{word}{quote}" for word in wanted)
+    return [whole, f"{whole}{prefix}"] if _may_begin(wanted[-1]) else [whole]

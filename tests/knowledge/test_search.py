@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.run import FOLDER
+from relay.core.words import tokens
 from relay.knowledge.passages import Passage, cut
-from relay.knowledge.search import PassageIndex, tokens
+from relay.knowledge.search import PassageIndex
 
 SHOP = Path(__file__).parent / "shop"
 EXAMPLE_SHOP = FOLDER / "shop" / "willow.md"

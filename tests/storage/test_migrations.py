@@ -24,7 +24,7 @@ from relay.core.errors import StorageError
 from relay.core.messages import Limit, Outcome
 from relay.storage.engine import open_transactions
 from relay.storage.revisions import alembic_config, revisions
-from relay.storage.schema import inbound, metadata
+from relay.storage.schema import inbound, is_described, metadata
 from tests.conftest import ROOT
 from tests.running_postgresql import Postgresql
 from tests.storage.fixtures import ANN, Opener, message
@@ -124,7 +124,7 @@ async def test_the_revisions_build_the_tables_of_the_schema(bare_url: str) -> No
     await _prepare(bare_url)
     await _prepare(bare_url)
     with connected(bare_url) as connection:
-        context = MigrationContext.configure(connection)
+        context = MigrationContext.configure(connection, opts={"include_name": is_described})
         assert compare_metadata(context, metadata) == []
         assert context.get_current_revision() == revisions()[-1]
 

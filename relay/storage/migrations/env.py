@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from relay.storage.schema import Text, metadata
+from relay.storage.schema import Text, is_described, metadata
 
 
 def _render(kind: str, item: Any, _: Any) -> str | Literal[False]:
@@ -20,6 +20,7 @@ context.configure(
     transactional_ddl=True,  # SQLite can, Alembic only does not assume it
     render_as_batch=True,
     render_item=_render,
+    include_name=is_described,
 )
 with context.begin_transaction():
     context.run_migrations()
