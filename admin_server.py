@@ -27,7 +27,15 @@ from starlette.exceptions import HTTPException
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import PLATFORMS, AllSettings
 from relay.config.settings import Settings, load_settings
-from relay.console import alert_pages, day_pages, export_pages, login_pages, person_actions, setup_pages
+from relay.console import (
+    alert_pages,
+    broadcast_pages,
+    day_pages,
+    export_pages,
+    login_pages,
+    person_actions,
+    setup_pages,
+)
 from relay.console.addresses import InForm, InQuery, redirect, to_person, unknown_person
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.charts import charts
@@ -63,6 +71,9 @@ HOME_SECONDS, PERSON_SECONDS = 5.0, 1.0
 MAX_OFFSET = 10_000
 MAX_ID = 2**63 - 1
 FAILURE_PAGE: dict[str, Any] = {"kinds": TITLES, "acts": ACTS, "most": MAX_AT_ONCE, "page_size": ROWS_PER_PAGE}
+
+PAGES = (login_pages, setup_pages, alert_pages, export_pages, day_pages, person_actions, broadcast_pages)
+"""The modules with the other routes."""
 
 routes = APIRouter()
 
@@ -179,7 +190,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
     for kind in (ApiError, HTTPException, RequestValidationError, StorageError):
         app.add_exception_handler(kind, pages.for_browsers(app.exception_handlers[kind]))
     app.include_router(routes)
-    for pages_of in (login_pages, setup_pages, alert_pages, export_pages, day_pages, person_actions):
+    for pages_of in PAGES:
         app.include_router(pages_of.routes)
     add_common_routes(app, ready)
     return app
@@ -269,7 +280,7 @@ async def media_file(
 async def failures_page(console: Here, chosen: Filtered, done: Annotated[str, Query(max_length=300)] = "") -> Response:
     rows = await console.failures(chosen, ROWS_PER_PAGE + 1)
     names = await console.names(rows)
-    codes = await console.database.failure_codes()
+    codes = await console.database.failure_codes(chosen.kind)
     now = timestamp(time.time())
     shown: dict[str, Any] = {
         "rows": rows[:ROWS_PER_PAGE],

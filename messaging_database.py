@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from relay.channels.registry import PLATFORMS, AllSettings
 from relay.config.settings import Settings, load_or_exit
+from relay.core.broadcast import Audience, Broadcast
 from relay.core.errors import SendError, UnusableAnswers
 from relay.core.messages import (
     REST,
@@ -45,6 +46,7 @@ from relay.core.messages import (
     Platform,
     Receipt,
     ReplyId,
+    Spending,
     User,
     UserId,
     UserState,
@@ -52,6 +54,7 @@ from relay.core.messages import (
 from relay.core.records import SentReply, UsageToday
 from relay.storage import (
     audit,
+    broadcasts,
     by_hand,
     charges,
     delivery,
@@ -65,6 +68,7 @@ from relay.storage import (
     repairs,
     replies,
     saved_state,
+    search,
     vectors,
 )
 from relay.storage import parts as part_rows
@@ -469,8 +473,9 @@ class MessagingDatabase(Database):
         """A page of one of the lists of relay.storage.failures, which has the names of `chosen`."""
         return await self.query(lambda c: failures.find(c, kind, platforms, limit, **chosen))
 
-    async def failure_codes(self) -> list[str]:
-        return await self.query(lambda c: failures.codes(c, PLATFORMS))
+    async def failure_codes(self, kind: str) -> list[str]:
+        """The codes among the latest rows of one of these lists, the most frequent first."""
+        return await self.query(lambda c: failures.codes(c, kind, PLATFORMS))
 
     async def newest_actions(self, limit: int, before: int | None = None) -> list[dict[str, Any]]:
         """What operators did, the newest first; `before` is the id of an entry to page back from."""
@@ -491,6 +496,57 @@ class MessagingDatabase(Database):
             return clear_messages(tx, platform, user_id) if known else None
 
         return await self._write(work)
+
+    # -- search --------------------------------------------------------------------------------------------------------
+
+    async def index_messages(self, most: int) -> int:
+        """Index at most `most` messages that are not in the full-text index yet, committed; how many."""
+        if not await self.query(search.has_more_to_index):
+            return 0
+        return await self._write(lambda tx: search.index_messages(tx, most))
+
+    # -- broadcasts ----------------------------------------------------------------------------------------------------
+
+    async def start_broadcasts(self, form: str, who: str, chosen: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Start a broadcast on each channel, as relay.storage.broadcasts.start takes it, committed together; their ids.
+
+        Those that this `form` has started already are left out.
+        """
+
+        def work(tx: Tx) -> list[int]:
+            started = [broadcasts.start(tx, who, form=form, **one) for one in chosen]
+            return [broadcast_id for broadcast_id in started if broadcast_id is not None]
+
+        return await self._write(work)
+
+    async def running_broadcast(self, platform: Platform) -> Broadcast | None:
+        """The oldest running broadcast of a channel."""
+        return await self.query(lambda c: broadcasts.running(c, platform))
+
+    async def plan_broadcast(
+        self, broadcast_id: int, audience: Audience, parts: Sequence[PlannedPart], most: int
+    ) -> list[UserId] | None:
+        """Plan a broadcast for at most `most` more people, and record them, committed together; these people.
+
+        None when it does not run, or nobody was left, by which it is done.
+        """
+        return await self._write(lambda tx: broadcasts.plan_next(tx, broadcast_id, audience, parts, most))
+
+    async def stop_broadcast(self, broadcast_id: int, reason: str, who: str = "") -> bool:
+        """Stop a running broadcast and cancel what of it is not sent, committed; False when it does not run."""
+        return await self._write(lambda tx: broadcasts.stop(tx, broadcast_id, reason, who), urgent=True)
+
+    async def resume_broadcast(self, broadcast_id: int, who: str, *, beyond_caps: bool = False) -> bool:
+        """Let a stopped broadcast go on with the people who did not get it, committed; False when it is not stopped."""
+        return await self._write(lambda tx: broadcasts.resume(tx, broadcast_id, who, beyond_caps=beyond_caps))
+
+    async def count_due_parts(self, platform: Platform, most: int) -> int:
+        """How many parts of a channel could be sent now, at most `most`."""
+        return await self.query(lambda c: broadcasts.count_due_parts(c, platform, self._transactions.now(c), most))
+
+    async def total_spending(self, platform: Platform) -> Spending:
+        """What all messages of a channel have cost today and this month, as estimated."""
+        return await self.query(lambda c: charges.spending(c, platform, UserId(""), self._clock()))
 
     # -- state ---------------------------------------------------------------------------------------------------------
 

@@ -25,9 +25,11 @@ from relay.channels.spec import ChannelSpec
 from relay.config.settings import Settings
 from relay.core import shutdown
 from relay.core.attachments import AttachmentReader, no_attachments
+from relay.core.broadcast import Broadcaster
 from relay.core.channel import Channel
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
+from relay.core.message_index import indexing
 from relay.core.messages import SILENT_STATES, PlannedPart, Platform, User, UserId, UserState
 from relay.core.metrics import Metrics
 from relay.core.periodic import Periodic
@@ -102,8 +104,10 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
     async def start(self) -> None:
         """Start the workers; the database was started before."""
         await self.pipeline.start()
-        ending = ending_takeovers(self.database, self.channel.platform, self.pipeline.notify_outbox)
-        self._periodic = (ending, *self.periodic())
+        platform, terms = self.channel.platform, self.channel.broadcast_terms(self.settings)
+        ending = ending_takeovers(self.database, platform, self.pipeline.notify_outbox)
+        broadcaster = Broadcaster(self.database, platform, terms, self.pipeline.outbox)
+        self._periodic = (ending, broadcaster.periodic(), *self.periodic())
         for task in self._periodic:
             task.start()
 
@@ -320,6 +324,7 @@ def create_channel_app(
                 await server.start()
             pruning = (
                 retention(host.database, settings.keep_days),
+                indexing(host.database),
                 Periodic("attachments", FILES_ROUND_SECONDS, host.prune_attachments, first_after=0),
             )
             for task in pruning:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 from relay.config.checks import Finding
-from relay.config.settings import Settings
+from relay.config.settings import Settings, SpendingCaps
+from relay.core.broadcast import Audience, Terms
 from relay.core.messages import PlannedPart, Platform
 
 Row = tuple[str, str]
@@ -82,6 +84,9 @@ class ChannelSpec:
     has_replies: whether a message names the one that it replies to.
     simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
     segment_usd: the estimated price of one segment.
+    text_usd: the estimated price of one segment to an address. caps: on what is spent for messages.
+    broadcast_per_second: how many segments a second a message to many may take. reply_seconds: how long after their
+    last message people may be written to; None: without end. group_prefix: how addresses of groups begin, if any.
     max_answer_tokens: the most tokens that the model may answer with; None for no limit.
     receipt_keys: what /send shows of each part. address_type: of an address in the body of /send; topic_key: what it
     calls a topic within a chat, empty when there are none. media_key: likewise the URLs of pictures to send along.
@@ -108,6 +113,11 @@ class ChannelSpec:
     simulated_as: str = ""
     receipt_keys: tuple[str, ...] = ("id", "state")
     segment_usd: Callable[[Any], float] = lambda _: 0.0
+    text_usd: Callable[[Any, str], float] = lambda _settings, _address: 0.0
+    caps: Callable[[Any], SpendingCaps] = lambda _: SpendingCaps()
+    broadcast_per_second: Callable[[Any], float] = lambda _: 1.0
+    reply_seconds: float | None = None
+    group_prefix: str = ""
     max_answer_tokens: Callable[[Any], int | None] = lambda _: None
     address_type: Any = str
     topic_key: str = ""
@@ -120,6 +130,20 @@ class ChannelSpec:
     def public_url(self, settings: Settings) -> str | None:
         """Where its provider reaches that server: public_url, or this machine when the simulator is the provider."""
         return settings.public_url or (self.url(settings) if settings.simulated else None)
+
+    def audience(self, settings: Settings, wrote_after: float | None = None) -> Audience:
+        """Who may get a broadcast."""
+        lists = (settings.blocklist, settings.allowlist)
+        return Audience(self.platform, wrote_after, self.reply_seconds, self.group_prefix, *lists)
+
+    def broadcast_terms(self, settings: Settings) -> Terms:
+        """What broadcasts are sent by."""
+        return Terms(
+            partial(self.plan_by_hand, settings),
+            partial(self.audience, settings),
+            self.broadcast_per_second(settings),
+            self.caps(settings),
+        )
 
     def port(self, settings: Settings) -> int:
         server = self.host or self

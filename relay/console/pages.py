@@ -111,6 +111,7 @@ class Pages:
             day_url=day_url,
             TITLES={channel.platform: channel.title for channel in CHANNELS},
             SEGMENTED=[channel.platform for channel in CHANNELS if "segments" in channel.receipt_keys],
+            duration=duration,
             new_form=lambda: secrets.token_hex(16),
             static=lambda name: f"/static/{name}?v={versions[name]}",
             simulated=settings.simulated,

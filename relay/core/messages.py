@@ -368,6 +368,7 @@ class Origin(StrEnum):
     COMMAND = "command"  # our own words to a command, a registration, a refusal
     NOTICE = "notice"  # our own words because an answer is late or will not come
     OPERATOR = "operator"  # written by hand
+    BROADCAST = "broadcast"  # written by an operator to many
 
 
 class PartState(StrEnum):

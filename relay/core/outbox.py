@@ -103,6 +103,11 @@ class Outbox:
             sleep=sleep,
         )
 
+    @property
+    def works(self) -> bool:
+        """Whether parts are sent as far as is known: sending is not paused, and there is no outage."""
+        return self.paused_reason is None and self.circuit.state is CircuitState.CLOSED
+
     def is_ready_for(self, user_id: UserId) -> bool:
         """Whether a part of this user would be sent at once."""
         paused = self._monotonic() < self._paused_until

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from relay.core.broadcast import BroadcastStore
 from relay.core.errors import SendError, UnusableAnswers
+from relay.core.message_index import IndexedStore
 from relay.core.messages import (
     Answer,
     Claim,
@@ -42,7 +44,7 @@ PAUSED = "paused"
 """The name of the state (`set_state`) of a channel whose sending is paused: {"reason", "until" (epoch seconds)}."""
 
 
-class Store(Protocol):
+class Store(BroadcastStore, IndexedStore, Protocol):
     """A transaction a verb; what it wrote is committed when it returns."""
 
     @property
@@ -106,7 +108,6 @@ class Store(Protocol):
     ) -> None: ...
 
     async def users_with_parts(self, platform: Platform, *, unsent: bool = False) -> list[UserId]: ...
-    async def has_open_parts(self, platform: Platform) -> bool: ...
     async def plan_message(
         self,
         platform: Platform,
@@ -164,7 +165,6 @@ class Store(Protocol):
         self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]
     ) -> Sequence[InboundId]: ...
     async def release_leases(self, platform: Platform) -> None: ...
-    async def hold_lease(self, platform: Platform, name: str, seconds: float) -> str: ...
     async def release_lease(self, platform: Platform, name: str) -> None: ...
 
     async def read_state(self, platform: Platform, name: str) -> Any: ...

@@ -32,6 +32,7 @@ from relay.storage.parts import LOST
 from relay.storage.queries import PRUNED_MESSAGES, plain
 from relay.storage.schema import (
     audit,
+    broadcast_people,
     charges,
     conversations,
     counters,
@@ -86,6 +87,7 @@ def export_user(connection: Connection, platform: Platform, user_id: UserId) -> 
         "outbound": outbound,
         "audit": audit,
         "charges": charges,
+        "broadcast_people": broadcast_people,
     }
     found: dict[str, Any] = {
         name: _rows(connection, select(table).where(of_user(table, platform, user_id)))
@@ -112,7 +114,7 @@ def forget_user(tx: Tx, platform: Platform, user_id: UserId) -> dict[str, int]:
     theirs = delivery_events.c.part_id.in_(ids)
     removed = {"delivery_events": tx.run(delete(delivery_events).where(theirs)).rowcount if ids else 0}
     removed["outbound"] = _delete(tx, outbound, outbound.c.part_id.in_(ids)) if ids else 0
-    for table in (inbound, conversations, audit, charges, users):
+    for table in (inbound, conversations, audit, charges, broadcast_people, users):
         removed[table.name] = _delete(tx, table, of_user(table, platform, user_id))
     _blank_notices(tx, platform, user_id)
     for part in parts:

@@ -31,6 +31,7 @@ from relay.storage.schema import as_columns, outbound
 from relay.storage.transactions import Tx, of_user
 
 _PLAN = outbound.insert()
+_IN_CONTEXT = frozenset((Origin.ANSWER, Origin.OPERATOR, Origin.BROADCAST))
 _UNCLAIMED = {"owner": None, "lease_until": 0.0, "attempts": 0, "attempted_at": None, "resends": 0}
 
 _COPIED = [field.name for field in fields(Part) if field.name in outbound.c and field.name not in {"id", "stopped"}]
@@ -119,7 +120,10 @@ def _remember(
     if revises is not None and revise(tx, revises, first["reply_id"], text, answer, question):
         return
     about: dict[str, Any] = {"answer": answer, "topic": claim.message.topic if claim else topic}
-    about |= {"in_context": first["origin"] in {Origin.ANSWER, Origin.OPERATOR}, "reply_id": first["reply_id"]}
+    about |= {
+        "in_context": first["origin"] in _IN_CONTEXT,
+        "reply_id": first["reply_id"],
+    }
     add_message(tx, first["platform"], first["user_id"], "assistant", text, **about)
 
 

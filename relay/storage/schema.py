@@ -37,6 +37,9 @@ from relay.core.messages import OPEN_PART_STATES, PartState, db_safe
 
 metadata = MetaData()
 
+WORDS = "message_words"
+"""The full-text index of messages (relay.storage.search), which each database makes in a way of its own."""
+
 
 class Text(TypeDecorator[str]):
     """Text from any source; characters that no database accepts are removed on the way in."""
@@ -127,10 +130,12 @@ conversations = Table(
     Column("attachments", JSON(none_as_null=True)),
     Column("request_id", Text),  # of the inbound message, as in the logs
     Column("generation_id", Text),  # the provider's id of the answer
+    Column("indexed", Boolean),  # its words are in the full-text index, which is outside of these tables
     sqlite_autoincrement=True,
 )
 _has_attachments = text("attachments IS NOT NULL")
 Index("conversations_attachments", conversations.c.id, sqlite_where=_has_attachments)
+Index("conversations_not_indexed", conversations.c.id, sqlite_where=text("indexed IS NULL"))
 Index("conversations_person", conversations.c.platform, conversations.c.user_id, conversations.c.id)
 Index("conversations_reply", conversations.c.reply_id)
 _is_answer = text("request_id IS NOT NULL")
@@ -314,3 +319,43 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 Index("audit_person", audit.c.platform, audit.c.user_id)
+
+broadcasts = Table(
+    "broadcasts",
+    metadata,
+    Column("id", _RowId, primary_key=True, autoincrement=True),
+    Column("form", Text, nullable=False),  # the submitted form, so that a repeated one starts nothing
+    Column("platform", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("wrote_after", Double),
+    Column("beyond_caps", Boolean, nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("planned", Integer, nullable=False, server_default="0"),
+    Column("usd", Double, nullable=False),
+    Column("last_user", Text, nullable=False, server_default=""),  # the people up to this one were added or passed over
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("form", "platform", name="broadcasts_once"),
+    sqlite_autoincrement=True,
+)
+Index("broadcasts_running", broadcasts.c.platform, broadcasts.c.id, sqlite_where=text("state = 'running'"))
+
+broadcast_people = Table(
+    "broadcast_people",
+    metadata,
+    Column("broadcast_id", BigInteger, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("reply_id", Text),
+    Column("planned_at", Double, nullable=False),
+    PrimaryKeyConstraint("broadcast_id", "user_id", name="broadcast_people_pk"),
+)
+Index("broadcast_people_person", broadcast_people.c.platform, broadcast_people.c.user_id)
+
+
+def is_described(name: str | None, kind: str, _: Any) -> bool:
+    """Whether a table or index of a database should be one of these: all but the full-text index."""
+    return kind != "table" or name is None or not name.startswith(WORDS)

@@ -9,6 +9,7 @@ from sqlalchemy import Row, delete, func, update
 
 from relay.core.messages import SILENT_STATES, Decision, Origin, Platform, UserId, UserState
 from relay.core.person_settings import SAFEGUARDS, PersonSettings
+from relay.storage import broadcasts
 from relay.storage.parts import cancel_parts
 from relay.storage.schema import audit, conversations, inbound, outbound, users
 from relay.storage.transactions import Tx, Upsert, of_user
@@ -125,6 +126,7 @@ def move_user(tx: Tx, platform: Platform, old: UserId, new: UserId) -> None:
         _merge(tx, old_row, new_row)
     for table in (conversations, outbound, audit):
         tx.run(update(table).where(of_user(table, platform, old)).values(user_id=new))
+    broadcasts.move_person(tx, platform, old, new)
     tx.run(update(outbound).where(outbound.c.about == f"{platform} {old}").values(about=f"{platform} {new}"))
 
 

@@ -177,6 +177,46 @@ def test_a_fault_shows_what_it_struck(page: Page, product: RunningProduct) -> No
     expect(fault).to_have_attribute("aria-pressed", "false")
 
 
+def test_a_text_to_many_reaches_the_phone_and_its_list_shows_how_far_it_is(page: Page, product: RunningProduct) -> None:
+    """Write, preview with reasons and cost, send once, and read it on the phone as it was written."""
+    phone = Phone(product, "sms", "Zoe")
+    phone.ask("name=Zoe")
+    page.goto(product.url("admin_server"))
+    page.get_by_role("link", name="Write to many").click()
+    page.get_by_label("Text").fill("Closed on Monday.\nReply STOP to stop.")
+    page.get_by_label("SMS").check()
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("#preview-sms")).to_contain_text("Estimated cost")
+    page.get_by_role("button", name="Send to").click()
+    first = page.locator("[id^=broadcast-]").first
+    expect(first).to_contain_text("Closed on Monday")
+    assert phone.next_reply() == "Closed on Monday.\nReply STOP to stop."
+    expect(first.locator(".chip").first).to_have_text("done")
+
+
+def test_what_is_set_for_a_person_is_shown_with_them(page: Page, product: RunningProduct) -> None:
+    """Notes and a limit are saved; a pause is shown on the page and in the list of people, and is ended."""
+    phone = Phone(product, "sms", "Yan")
+    phone.ask("name=Yan")
+    page.goto(product.url("admin_server"))
+    page.locator("a[href*='platform=sms']", has_text="Yan").first.click()
+    page.get_by_text("Block, pause, limits, language, notes").click()
+    page.get_by_label("Notes, for operators only").fill("Prefers mornings")
+    page.get_by_label("Messages answered in 24 hours").fill("50")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#note")).to_have_text("Prefers mornings")
+    expect(page.locator("#who")).to_contain_text("50 a day")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#who")).to_contain_text("Paused by you")
+    page.goto(product.url("admin_server"))
+    expect(page.locator(".people tr", has_text="Yan")).to_contain_text("paused by you")
+    page.locator("a[href*='platform=sms']", has_text="Yan").first.click()
+    page.get_by_text("Block, pause, limits, language, notes").click()
+    page.get_by_role("button", name="Answer this person again").click()
+    expect(page.locator("#who")).not_to_contain_text("Paused by you")
+    assert "I" in phone.ask("What can you do?")
+
+
 SCREENSHOT = Path(__file__).resolve().parents[2] / "docs" / "images" / "simulator.png"
 
 

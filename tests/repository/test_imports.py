@@ -52,6 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.storage.listings",
         "relay.storage.queries",
         "relay.storage.search",
+        "relay.storage.broadcasts",
+        "relay.storage.charges",
         "relay.storage.daily_totals",
         "relay.storage.trace",
         "relay.storage.export",

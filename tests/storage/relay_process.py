@@ -19,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
+from relay.config.settings import SpendingCaps
+from relay.core.broadcast import Audience, Broadcaster, Terms
 from relay.core.conversation import Conversation
 from relay.core.download import Write
 from relay.core.errors import OutcomeUnknown
@@ -45,6 +47,8 @@ LEASE_SECONDS = 1.0
 PACE = 0.1
 """Everything waits a tenth of its time, so that a takeover is a matter of seconds."""
 
+
+BROADCAST_PER_SECOND = 10.0
 
 UNMERGED = Settings(merge_messages=False, messages_per_minute=10_000, loop_turns=0)
 
@@ -144,9 +148,12 @@ async def main(url: str, owner: str, transcript: str) -> None:
     channel, settings, metrics = FileChannel(Path(transcript)), UNMERGED, Metrics()
     outbox = Outbox(database, channel, settings, metrics, sleep=_sleep)
     conversation = Conversation(database, channel, Echo(), settings, metrics, outbox=outbox, sleep=_sleep)
+    terms = Terms(lambda text: [PlannedPart(text, text)], lambda _: Audience(SMS), BROADCAST_PER_SECOND, SpendingCaps())
+    broadcaster = Broadcaster(database, SMS, terms, outbox, sleep=_sleep)
     await database.release_leases(SMS)
     outbox.workers.start()
     conversation.workers.start()
+    broadcaster.periodic().start()
     print("ready", flush=True)  # noqa: T201 (the test waits for it)
     await asyncio.Event().wait()
 

@@ -16,9 +16,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import update
 
 from messaging_database import MessagingDatabase
-from relay.core.messages import UserId
+from relay.channels.sms.spec import SMS
+from relay.core.messages import UserId, UserState
+from relay.storage.schema import users
 from tests.conftest import ROOT
 from tests.storage.fixtures import Opener, counted, history, message, miscounted_users, prompted, recounted
 
@@ -176,3 +179,27 @@ async def test_of_three_processes_one_dies_and_one_sleeps_past_its_lease(relays:
     assert {person: texts[: len(EXPECTED)] for person, texts in relays.by_person().items()} == dict.fromkeys(
         PEOPLE, EXPECTED
     )
+
+
+RECIPIENTS = [UserId(f"+120255504{n:02}") for n in range(40)]
+
+
+async def test_a_broadcast_that_is_killed_again_and_again_reaches_each_person_once(relays: RelayProcesses) -> None:
+    """Kill -9 while it is planned and sent, three times; each restart goes on with those who are left."""
+    for person in RECIPIENTS:
+        await relays.db.store_opt_out(message(person, "hi"), "not answered here")
+    rows = update(users).values(state=UserState.ACTIVE)
+    await relays.db._write(lambda tx: tx.run(rows))
+    values = {"platform": SMS, "text": "closed", "wrote_after": None, "beyond_caps": False, "people": 40, "usd": 0.0}
+    await relays.db.start_broadcasts("a form", "this machine", [values])
+    for kills in range(1, 4):
+        process = await relays.start("sms@one")
+        await relays.has_sent(kills * 8)
+        process.kill()
+        await process.wait()
+    await relays.start("sms@one")
+    await relays.has_sent(len(RECIPIENTS))
+    async with asyncio.timeout(120):
+        while await relays.db.running_broadcast(SMS) or await relays.db.has_open_parts(SMS):  # noqa: ASYNC110 (likewise)
+            await asyncio.sleep(0.02)
+    assert relays.by_person() == {person: ["closed"] for person in RECIPIENTS}

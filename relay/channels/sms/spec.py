@@ -23,6 +23,12 @@ def _addresses(settings: SmsSettings) -> list[Row]:
     return [("text to", number), ("Twilio's webhook", webhook)]
 
 
+def _text_usd(settings: SmsSettings, number: str) -> float:
+    from relay.channels.sms.prices import price_for  # noqa: PLC0415 (numbers of all countries are 8 MB)
+
+    return price_for(number, settings.sms_segment_usd).text
+
+
 CHANNEL = ChannelSpec(
     platform=SMS,
     title="SMS",
@@ -55,6 +61,9 @@ CHANNEL = ChannelSpec(
     simulated_as="an SMS phone",
     receipt_keys=("id", "state", "segments"),
     segment_usd=lambda settings: settings.sms_segment_usd,
+    text_usd=_text_usd,
+    caps=lambda settings: settings.spending_caps,
+    broadcast_per_second=lambda settings: settings.sms_segments_per_second,
     max_answer_tokens=lambda settings: settings.sms_answer_tokens,
     media_key="media_urls",
 )

@@ -11,6 +11,8 @@ from relay.channels.telegram.settings import TelegramSettings, missing_credentia
 from relay.core.messages import Platform
 
 TELEGRAM = Platform("telegram")
+BROADCAST_PER_SECOND = 20.0
+"""Of the 30 that Telegram allows a bot: https://core.telegram.org/bots/faq#broadcasting-to-users"""
 
 
 def _as_text(value: object) -> str:
@@ -47,5 +49,7 @@ CHANNEL = ChannelSpec(
     plan_by_hand=planned_by("relay.channels.telegram.by_hand"),
     has_replies=True,
     simulated_as="a Telegram chat",
+    broadcast_per_second=lambda _: BROADCAST_PER_SECOND,
+    group_prefix="-",
     max_answer_tokens=lambda settings: settings.telegram_answer_tokens,
 )

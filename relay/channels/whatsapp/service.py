@@ -21,6 +21,7 @@ from relay.channels.sms.twilio_channel import TwilioChannel, require_message
 from relay.channels.sms.twilio_messages import Origination
 from relay.channels.sms.webhook import Form
 from relay.channels.whatsapp import texts
+from relay.channels.whatsapp.by_hand import MESSAGE_LIMIT
 from relay.channels.whatsapp.formatting import to_whatsapp
 from relay.channels.whatsapp.settings import WhatsAppSettings
 from relay.channels.whatsapp.spec import WHATSAPP
@@ -42,7 +43,6 @@ from relay.texts import ENGLISH
 from relay.texts.sentences import localize
 
 SCHEME = f"{WHATSAPP}:"
-MESSAGE_LIMIT = 1600  # https://www.twilio.com/docs/whatsapp/api: "Body"
 MAX_READABLE = 40_000
 """Characters of a reply that are read."""
 

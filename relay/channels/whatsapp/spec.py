@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from relay.channels.sms.spec import CHANNEL as SMS
-from relay.channels.spec import ChannelSpec
+from relay.channels.spec import ChannelSpec, planned_by
 from relay.channels.whatsapp.settings import WhatsAppSettings, missing
 from relay.core.messages import Platform
 
 WHATSAPP = Platform("whatsapp")
 """Also the scheme of Twilio's addresses: "whatsapp:+12345678900"."""
+
+BROADCAST_PER_SECOND = 20.0
+"""Of the 80 that a sender may send: https://www.twilio.com/docs/whatsapp/api#rate-limits"""
+
+REPLY_SECONDS = 86_400.0
+"""Later only templates may be sent: https://www.twilio.com/docs/whatsapp/key-concepts#customer-service-windows"""
 
 CHANNEL = ChannelSpec(
     platform=WHATSAPP,
@@ -27,6 +33,10 @@ CHANNEL = ChannelSpec(
     module="relay.channels.whatsapp.server",
     host=SMS,
     segment_usd=lambda settings: settings.whatsapp_message_usd,
+    text_usd=lambda settings, _: settings.whatsapp_message_usd,
+    broadcast_per_second=lambda _: BROADCAST_PER_SECOND,
+    reply_seconds=REPLY_SECONDS,
+    plan_by_hand=planned_by("relay.channels.whatsapp.by_hand"),
     max_answer_tokens=lambda settings: settings.whatsapp_answer_tokens,
     media_key="media_urls",
 )

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from relay.channels.sms.webhook import Form
+from relay.channels.whatsapp.by_hand import MESSAGE_LIMIT
 from relay.channels.whatsapp.formatting import to_whatsapp
-from relay.channels.whatsapp.service import MESSAGE_LIMIT, WhatsAppService
+from relay.channels.whatsapp.service import WhatsAppService
 from relay.channels.whatsapp.spec import WHATSAPP
 from relay.core.errors import PayloadError
 from relay.core.messages import User, UserId, UserState

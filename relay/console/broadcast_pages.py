@@ -1,0 +1,209 @@
+"""The pages of broadcasts: a text is previewed by channel, started once, watched, stopped and continued."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol, TypeVar
+
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi import Path as PathParameter
+from fastapi.responses import Response
+from sqlalchemy import Connection
+
+from relay.channels.registry import PLATFORMS, KnownPlatform, served
+from relay.channels.spec import ChannelSpec
+from relay.config.settings import Settings
+from relay.console.addresses import redirect
+from relay.console.pages import Pages
+from relay.core.broadcast import caps_of
+from relay.core.messages import PlannedPart, Platform, UserId, db_safe
+from relay.core.text import timestamp
+from relay.storage import broadcasts, charges
+from relay.web.access import ADMIN
+from relay.web.errors import ApiError
+
+T = TypeVar("T")
+DAY = 86_400.0
+MAX_TEXT = 8000
+MAX_ID = 2**63 - 1
+SHOWN = 10
+LATELY_SECONDS = DAY
+WITHIN_DAYS = {0: "any time", 1: "the last day", 7: "the last week", 30: "the last 30 days", 365: "the last year"}
+"""Since when its people must have written, in days."""
+
+routes = APIRouter()
+
+
+class BroadcastActs(Protocol):
+    """The part of the database that these pages use."""
+
+    def query(self, query: Callable[[Connection], T]) -> Awaitable[T]: ...
+    async def start_broadcasts(self, form: str, who: str, chosen: Sequence[Mapping[str, Any]]) -> list[int]: ...
+    async def stop_broadcast(self, broadcast_id: int, reason: str, who: str = "") -> bool: ...
+    async def resume_broadcast(self, broadcast_id: int, who: str, *, beyond_caps: bool = False) -> bool: ...
+
+
+class BroadcastServices(Protocol):
+    """The part of `app.state.console` that these pages use."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def pages(self) -> Pages: ...
+    @property
+    def database(self) -> BroadcastActs: ...
+    def operator(self, request: Request) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an operator wants to send: the text, the channels, and within how many days its people must have written."""
+
+    text: str
+    platforms: tuple[Platform, ...]
+    days: int
+
+    def wrote_after(self, now: float) -> float | None:
+        return now - self.days * DAY if self.days else None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPreview:
+    """What a draft would do on one channel. seconds: how long it takes. problem: why it cannot be sent there.
+
+    excluded: how many people do not get it, by the reason. over: the caps that it would exceed.
+    """
+
+    platform: Platform
+    title: str
+    people: int = 0
+    excluded: Mapping[str, int] | None = None
+    parts: Sequence[PlannedPart] = ()
+    usd: float = 0.0
+    seconds: float = 0.0
+    over: Sequence[str] = ()
+    sent_lately: bool = False
+    problem: str = ""
+
+    @property
+    def segments(self) -> int:
+        return sum(part.segments for part in self.parts)
+
+
+def preview(
+    connection: Connection, channel: ChannelSpec, settings: Settings, draft: Draft, now: float
+) -> ChannelPreview:
+    """The preview of one channel: people, exclusions, the parts as people see them, and the estimated cost."""
+    try:
+        parts = channel.plan_by_hand(settings, draft.text)
+    except ValueError as error:
+        return ChannelPreview(channel.platform, channel.title, problem=str(error))
+    audience = channel.audience(settings, draft.wrote_after(now))
+    counted = broadcasts.count_audience(connection, audience, now)
+    people, segments = counted.pop(None, 0), sum(part.segments for part in parts)
+    prefixes = broadcasts.numbers_by_prefix(connection, audience, now)
+    usd = segments * sum(count * channel.text_usd(settings, address) for address, count in prefixes)
+    spent = charges.spending(connection, channel.platform, UserId(""), now)
+    return ChannelPreview(
+        channel.platform,
+        channel.title,
+        people,
+        {reason: count for reason, count in counted.items() if reason},
+        parts,
+        usd,
+        people * segments / channel.broadcast_per_second(settings),
+        [reason for reason, sofar, cap in caps_of(channel.caps(settings), spent) if sofar + usd > cap],
+        broadcasts.sent_lately(connection, channel.platform, draft.text, now - LATELY_SECONDS),
+    )
+
+
+async def _services(request: Request) -> BroadcastServices:
+    console: BroadcastServices = request.app.state.console
+    return console
+
+
+async def _draft(
+    text: Annotated[str, Form(max_length=MAX_TEXT)] = "",
+    platform: Annotated[list[KnownPlatform], Form(max_length=20)] = [],  # noqa: B006 (FastAPI copies it)
+    days: Annotated[int, Form(ge=0, le=3660)] = 0,
+) -> Draft:
+    # Browsers submit line breaks as CR LF.
+    return Draft(db_safe(text).replace("\r\n", "\n").strip(), tuple(dict.fromkeys(platform)), days)
+
+
+Here = Annotated[BroadcastServices, Depends(_services)]
+Drafted = Annotated[Draft, Depends(_draft)]
+BroadcastId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
+
+
+async def _previews(console: BroadcastServices, draft: Draft) -> list[ChannelPreview]:
+    now, settings = time.time(), console.settings
+    channels = [channel for channel in served(settings) if channel.platform in draft.platforms]
+    if not draft.text or not channels:
+        what = "choose a channel" if draft.text else "write the text"
+        raise ApiError(422, f"nothing can be sent yet: {what}", "go back, and the form is as you left it")
+    return await console.database.query(lambda c: [preview(c, one, settings, draft, now) for one in channels])
+
+
+async def _page_values(console: BroadcastServices) -> dict[str, Any]:
+    rows = await console.database.query(lambda c: broadcasts.newest(c, PLATFORMS, SHOWN))
+    return {"broadcasts": rows, "time": timestamp(time.time())}
+
+
+@routes.get("/broadcasts", dependencies=[ADMIN], summary="Messages to many people: a form, and how far they are.")
+async def broadcasts_page(request: Request, console: Here) -> Response:
+    values = await _page_values(console)
+    channels = served(console.settings)
+    return console.pages.show_live(
+        request, "broadcasts.html", "broadcasts_live.html", **values, channels=channels, within=WITHIN_DAYS
+    )
+
+
+@routes.post("/broadcasts/preview", dependencies=[ADMIN], summary="What a text to many would do; nothing is sent.")
+async def preview_page(console: Here, draft: Drafted) -> Response:
+    return _shown(console, draft, await _previews(console, draft), secrets.token_hex(16))
+
+
+def _shown(
+    console: BroadcastServices, draft: Draft, previews: Sequence[ChannelPreview], form: str, problem: str = ""
+) -> Response:
+    status = 409 if problem else 200
+    values = {"draft": draft, "previews": previews, "form": form, "problem": problem, "within": WITHIN_DAYS}
+    return console.pages.show("broadcast_preview.html", status=status, **values)
+
+
+@routes.post("/broadcasts", dependencies=[ADMIN], summary="Start what was previewed, once for each preview.")
+async def start(
+    request: Request,
+    console: Here,
+    draft: Drafted,
+    form: Annotated[str, Form(min_length=16, max_length=64)],
+    beyond_caps: Annotated[bool, Form()] = False,
+) -> Response:
+    previews = [one for one in await _previews(console, draft) if one.people and not one.problem]
+    if not previews:
+        return _shown(console, draft, await _previews(console, draft), form, "Nobody would get it.")
+    if not beyond_caps and any(one.over for one in previews):
+        why = "It would exceed a cap on spending. Confirm below that it is sent all the same."
+        return _shown(console, draft, previews, form, why)
+    shared = {"text": draft.text, "wrote_after": draft.wrote_after(time.time()), "beyond_caps": beyond_caps}
+    chosen = [{"platform": one.platform, "people": one.people, "usd": one.usd, **shared} for one in previews]
+    await console.database.start_broadcasts(form, console.operator(request), chosen)
+    return redirect("/broadcasts")
+
+
+@routes.post("/broadcasts/{broadcast_id}/stop", dependencies=[ADMIN], summary="Stop a message to many.")
+async def stop(request: Request, console: Here, broadcast_id: BroadcastId) -> Response:
+    await console.database.stop_broadcast(broadcast_id, "stopped by you", console.operator(request))
+    return redirect("/broadcasts")
+
+
+@routes.post("/broadcasts/{broadcast_id}/resume", dependencies=[ADMIN], summary="Go on with the people who are left.")
+async def resume(
+    request: Request, console: Here, broadcast_id: BroadcastId, beyond_caps: Annotated[bool, Form()] = False
+) -> Response:
+    await console.database.resume_broadcast(broadcast_id, console.operator(request), beyond_caps=beyond_caps)
+    return redirect("/broadcasts")
