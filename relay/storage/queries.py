@@ -119,7 +119,7 @@ _USAGES = union_all(
 
 
 _TIMES = {column.name for table in metadata.sorted_tables for column in table.c if isinstance(column.type, Double)}
-_TIMES -= {"cost_usd", "first_token_seconds", "total_seconds", "value", "lease_until"}
+_TIMES -= {"usd", "billed_usd", "cost_usd", "first_token_seconds", "total_seconds", "value", "lease_until"}
 
 
 def plain(row: Any, *names: str) -> dict[str, Any]:

@@ -47,7 +47,7 @@ async def test_the_preview_counts_people_reasons_and_cost_and_sends_nothing(tmp_
         page = (await browser.post("/broadcasts/preview", data=ALL)).text
         home = (await browser.get("/broadcasts")).text
     sms, _, telegram = page.partition('id="preview-telegram"')
-    for expected in ("3 people get", "2 segments each", "opted out", "&lt;script&gt;"):
+    for expected in ("3 people get", "1 segment each", "opted out", "&lt;script&gt;"):
         assert expected in sms
     assert "Estimated cost: $0" not in sms
     for expected in ("1 person gets", "a group", "Estimated cost: $0."):
@@ -129,7 +129,7 @@ async def test_beyond_a_cap_it_asks(tmp_path: Path) -> None:
 )
 async def test_what_cannot_be_sent_is_said(tmp_path: Path, changes: dict[str, Any], status: int, expected: str) -> None:
     """With the reason; the form before it is as it was."""
-    async with browsing(await settings_after(six_people, tmp_path)) as browser:
+    async with browsing(await settings_after(six_people, tmp_path, sms_max_parts=2)) as browser:
         answer = await browser.post("/broadcasts/preview", data={**ALL, **changes})
     assert answer.status_code == status
     assert expected in answer.text
