@@ -528,7 +528,7 @@ class MessagingDatabase(Database):
     ) -> list[UserId] | None:
         """Plan a broadcast for at most `most` more people, and record them, committed together; these people.
 
-        None when it does not run, or nobody was left, by which it is done.
+        None when it does not run, or no person was left, by which it is done.
         """
         return await self._write(lambda tx: broadcasts.plan_next(tx, broadcast_id, audience, parts, most))
 

@@ -59,7 +59,7 @@ class BroadcastServices(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class BroadcastDraft:
     """What an operator wants to send: the text, the channels, and within how many days its people must have written."""
 
     text: str
@@ -94,7 +94,7 @@ class ChannelPreview:
 
 
 def preview(
-    connection: Connection, channel: ChannelSpec, settings: Settings, draft: Draft, now: float
+    connection: Connection, channel: ChannelSpec, settings: Settings, draft: BroadcastDraft, now: float
 ) -> ChannelPreview:
     """The preview of one channel: people, exclusions, the parts as people see them, and the estimated cost."""
     try:
@@ -129,17 +129,17 @@ async def _draft(
     text: Annotated[str, Form(max_length=MAX_TEXT)] = "",
     platform: Annotated[list[KnownPlatform], Form(max_length=20)] = [],  # noqa: B006 (FastAPI copies it)
     days: Annotated[int, Form(ge=0, le=3660)] = 0,
-) -> Draft:
+) -> BroadcastDraft:
     # Browsers submit line breaks as CR LF.
-    return Draft(db_safe(text).replace("\r\n", "\n").strip(), tuple(dict.fromkeys(platform)), days)
+    return BroadcastDraft(db_safe(text).replace("\r\n", "\n").strip(), tuple(dict.fromkeys(platform)), days)
 
 
 Here = Annotated[BroadcastServices, Depends(_services)]
-Drafted = Annotated[Draft, Depends(_draft)]
+Drafted = Annotated[BroadcastDraft, Depends(_draft)]
 BroadcastId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 
 
-async def _previews(console: BroadcastServices, draft: Draft) -> list[ChannelPreview]:
+async def _previews(console: BroadcastServices, draft: BroadcastDraft) -> list[ChannelPreview]:
     now, settings = time.time(), console.settings
     channels = [channel for channel in served(settings) if channel.platform in draft.platforms]
     if not draft.text or not channels:
@@ -168,7 +168,7 @@ async def preview_page(console: Here, draft: Drafted) -> Response:
 
 
 def _shown(
-    console: BroadcastServices, draft: Draft, previews: Sequence[ChannelPreview], form: str, problem: str = ""
+    console: BroadcastServices, draft: BroadcastDraft, previews: Sequence[ChannelPreview], form: str, problem: str = ""
 ) -> Response:
     status = 409 if problem else 200
     values = {"draft": draft, "previews": previews, "form": form, "problem": problem, "within": WITHIN_DAYS}

@@ -36,7 +36,7 @@ LEASE_SECONDS: Final = 15.0
 
 
 class BroadcastState(StrEnum):
-    """running -> stopped -> running, until it is done: then nobody is left who may get it."""
+    """running -> stopped -> running, until it is done: then no person is left who may get it."""
 
     RUNNING = "running"
     STOPPED = "stopped"

@@ -123,7 +123,7 @@ def plan_next(
 ) -> list[UserId] | None:
     """Plan a broadcast for at most `most` more people, and record them; these people.
 
-    None when it does not run, or nobody is left: then it is done.
+    None when it does not run, or no person is left: then it is done.
     """
     row = _locked(tx, broadcast_id)
     if row is None or row.state != BroadcastState.RUNNING:

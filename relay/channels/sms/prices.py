@@ -13,6 +13,8 @@ from pathlib import Path
 
 import phonenumbers
 
+from relay.channels.sms.settings import SmsSettings
+
 PRICES_FILE = Path(__file__).with_name("prices.csv")
 OTHERS = "*"
 KNOWN_NUMBERS = 4096
@@ -58,3 +60,8 @@ def price_for(number: str, usual: float, own: tuple[tuple[str, float], ...] = ()
         return Price(usual, home.text_in, home.media, home.media_in)
     mother = phonenumbers.region_code_for_country_code(parsed.country_code or 0)  # of an island, as Guernsey is
     return prices.get(country or mother) or prices.get(mother) or prices[OTHERS]
+
+
+def text_usd(settings: SmsSettings, number: str) -> float:
+    """The price of one segment to a number."""
+    return price_for(number, settings.sms_segment_usd).text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.channels.sms.settings import SmsSettings, missing_credentials
-from relay.channels.spec import ChannelSpec, Row, Setup, checks_in, offered_by, planned_by
+from relay.channels.spec import ChannelSpec, Row, Setup, checks_in, offered_by, planned_by, priced_by
 from relay.core.messages import Platform
 
 SMS = Platform("sms")
@@ -21,12 +21,6 @@ def _addresses(settings: SmsSettings) -> list[Row]:
         here = CHANNEL.url(settings)
         webhook = f"{here}{WEBHOOK_PATH}, which Twilio cannot reach: set public_url to your tunnel's address"
     return [("text to", number), ("Twilio's webhook", webhook)]
-
-
-def _text_usd(settings: SmsSettings, number: str) -> float:
-    from relay.channels.sms.prices import price_for  # noqa: PLC0415 (numbers of all countries are 8 MB)
-
-    return price_for(number, settings.sms_segment_usd).text
 
 
 CHANNEL = ChannelSpec(
@@ -61,7 +55,7 @@ CHANNEL = ChannelSpec(
     simulated_as="an SMS phone",
     receipt_keys=("id", "state", "segments"),
     segment_usd=lambda settings: settings.sms_segment_usd,
-    text_usd=_text_usd,
+    text_usd=priced_by("relay.channels.sms.prices"),
     caps=lambda settings: settings.spending_caps,
     broadcast_per_second=lambda settings: settings.sms_segments_per_second,
     max_answer_tokens=lambda settings: settings.sms_answer_tokens,
