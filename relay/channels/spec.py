@@ -55,17 +55,14 @@ def planned_by(module: str) -> PlanByHand:
     return plan
 
 
-TextPrice = Callable[[Any, str], float]
+def figure_in(module: str, function: str) -> Callable[..., float]:
+    """A function of a module that returns a number, loaded as by `checks_in`."""
 
+    def figure(*values: Any) -> float:
+        found: float = getattr(import_module(module), function)(*values)
+        return found
 
-def priced_by(module: str) -> TextPrice:
-    """The function `text_usd` of a module, loaded as by `checks_in`."""
-
-    def price(settings: Any, address: str) -> float:
-        usd: float = import_module(module).text_usd(settings, address)
-        return usd
-
-    return price
+    return figure
 
 
 def checks_in(module: str, function: str = "check") -> Check:
@@ -126,7 +123,7 @@ class ChannelSpec:
     simulated_as: str = ""
     receipt_keys: tuple[str, ...] = ("id", "state")
     segment_usd: Callable[[Any], float] = lambda _: 0.0
-    text_usd: TextPrice = lambda _settings, _address: 0.0
+    text_usd: Callable[[Any, str], float] = lambda _settings, _address: 0.0
     caps: Callable[[Any], SpendingCaps] = lambda _: SpendingCaps()
     broadcast_per_second: Callable[[Any], float] = lambda _: 1.0
     reply_seconds: float | None = None

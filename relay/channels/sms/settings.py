@@ -71,9 +71,6 @@ class SmsSettings(Settings):
     """How much all texts may cost in a day (UTC), as estimated; then no one is answered until the next day."""
     sms_monthly_usd: Annotated[float | None, Field(ge=0)] = 500.0
     """How much all texts may cost in a calendar month (UTC), as estimated."""
-    sms_segments_per_second: Annotated[float, Field(gt=0, le=1000)] = 1.0
-    """How many segments a second a message to many may take: 1 for a US number, 3 for a toll-free one, 100 for a short
-    code. Faster ones wait at Twilio, and answers behind them."""
     sms_emoji: bool = False
     """Keep emoji in answers; without it they are left out where that saves a segment."""
     sms_fold_accents: bool = False

@@ -17,6 +17,9 @@ BURST_SECONDS: Final = 60.0
 LONG_CODE, ABROAD, TOLL_FREE, SHORT_CODE = 1.0, 10.0, 3.0, 100.0
 """Segments a second: a number of the United States or Canada, of another country, a toll-free one, a short code."""
 
+BROADCAST_SHARE: Final = 0.8
+"""Of what our sender transmits; answers have the rest, so that they do not wait at Twilio."""
+
 _TOLL_FREE = re.compile(r"\+18(?:00|33|44|55|66|77|88)\d{7}")
 
 
@@ -32,6 +35,11 @@ def segments_per_second(settings: SmsSettings) -> float | None:
     if _TOLL_FREE.fullmatch(number):
         return TOLL_FREE
     return LONG_CODE if number.startswith("+1") else ABROAD
+
+
+def broadcasts_per_second(settings: SmsSettings) -> float:
+    """How many segments a second a message to many may take."""
+    return BROADCAST_SHARE * (segments_per_second(settings) or ABROAD)
 
 
 class Throughput:
