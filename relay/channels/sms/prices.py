@@ -64,4 +64,4 @@ def price_for(number: str, usual: float, own: tuple[tuple[str, float], ...] = ()
 
 def text_usd(settings: SmsSettings, number: str) -> float:
     """The price of one segment to a number."""
-    return price_for(number, settings.sms_segment_usd).text
+    return price_for(number, settings.sms_segment_usd, settings.country_prices).text
