@@ -50,7 +50,7 @@ async def test_the_preview_counts_people_reasons_and_cost_and_sends_nothing(tmp_
     for expected in (
         "3 people get",
         "1 segment each",
-        "Estimated cost: $0.136. It takes about 3 s",
+        "Estimated cost: $0.136.",
         "opted out",
         "&lt;script&gt;",
     ):
