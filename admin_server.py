@@ -45,7 +45,7 @@ from relay.console.live import LiveStreams, wants_stream
 from relay.console.login import operator_of
 from relay.console.media import MAX_FILE_NAME, serve_attachment
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
-from relay.console.pages import Pages
+from relay.console.pages import HEADERS, Pages
 from relay.console.person import Address, read_person
 from relay.console.servers import known_servers, probe_servers
 from relay.core import shutdown
@@ -259,7 +259,7 @@ async def person_page(
 async def person_days(console: Here, address: InQuery) -> Response:
     now, user = time.time(), await console.database.query(lambda c: queries.find_user(c, *address.key))
     if user is None:
-        raise _unknown()
+        raise unknown_person()
     by_day = await console.database.query(lambda c: read_user_days(c, *address.key, now, console.settings))
     return console.pages.show("person_days.html", address=address, name=user.name, charts=charts(by_day))
 
