@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0024"
-down_revision = "0023"
+revision = "0025"
+down_revision = "0024"
 
 _SQLITE = (
     # The words are ours, so this tokenizer only has to part them at spaces: all that is not ASCII is a letter to it.
