@@ -32,6 +32,18 @@ async def test_each_name_of_a_model_shows_its_facts(name: str, upstream: Upstrea
     assert row == {"id": name, "object": "model", "created": 0, "owned_by": "relay"}
 
 
+async def test_a_model_of_embeddings_is_shown_as_one(tmp_path: Path) -> None:
+    """By its name, where the source does not report what its models can; then no client offers it for a chat."""
+    async with scripted_upstream() as upstream:
+        upstream.on("/models", responds(200, {"data": [{"id": "m"}, {"id": "Text-Embedding-3-small"}]}))
+        async with running(openai(tmp_path, upstream, openai_model="m")) as server:
+            shown = [
+                (await server.http.post("/api/show", json={"model": name})).json()["capabilities"]
+                for name in ("Text-Embedding-3-small", "m")
+            ]
+    assert shown == [["embedding"], ["completion", "tools", "vision"]]
+
+
 async def test_what_is_not_known_is_left_out(upstream: Upstream, tmp_path: Path) -> None:
     """A context of null ends clients; tools and pictures are passed on to a server of which nothing is known."""
     async with running(openai(tmp_path, upstream, openai_model="org/m")) as server:

@@ -263,7 +263,8 @@ def listed(name: str, facts: ModelFacts) -> dict[str, Any]:
 def shown(facts: ModelFacts) -> dict[str, Any]:
     """The answer of /api/show."""
     pictures = [] if facts.supports_vision is False else ["vision"]  # where nothing is known both are passed on
-    able = facts.details.get("capabilities") or ["completion", "tools", *pictures]
+    usual = ["embedding"] if "embed" in facts.name.lower() else ["completion", "tools", *pictures]
+    able = facts.details.get("capabilities") or usual
     context = {} if facts.context is None else {"relay.context_length": facts.context}
     return {
         "modelfile": "",
