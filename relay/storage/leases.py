@@ -40,29 +40,34 @@ def _served_at(table: Table) -> Any:
 
 
 def _due(table: Table, *conditions: ColumnElement[bool]) -> Select[Any]:
-    """The statement of `users_due`: heads of inbox or outbox that are claimable and meet the conditions.
-
-    Ordered by when the row became due or the user was last served, whichever is later: when work stops again and again
-    (an outage, a restart), each start goes on with the next users, not with those whose rows are the oldest.
-    """
+    """The statement of `users_due`: heads of inbox or outbox that are claimable and meet the conditions."""
     of_platform: BindParameter[Platform] = bindparam("of_platform")
     earlier = table.alias()
     before = (earlier.c.platform == of_platform) & (earlier.c.user_id == table.c.user_id) & (earlier.c.id < table.c.id)
     is_head = ~select(earlier.c.id).where(before, is_open(earlier)).exists()
-    served = _served_at(table)
-    waiting_since = case((served > table.c.due, served), else_=table.c.due)
     heads = select(table.c.user_id).where(table.c.platform == of_platform, is_open(table), is_head)
     due = is_claimable(table.c, bindparam("moment", type_=Double))
-    return heads.where(due, *conditions).order_by(waiting_since, table.c.id).limit(MAX_USERS)
+    return heads.where(due, *conditions).limit(MAX_USERS)
 
 
-MESSAGES_DUE = _due(inbound)
-PARTS_DUE = _due(outbound)
-UNSENT_PARTS_DUE = _due(outbound, in_states(outbound, PartState.PLANNED))
+def _waiting_since(table: Table) -> Any:
+    """When the row became due or its user was last served, whichever is later.
+
+    In this order, when work stops again and again (an outage, a restart), each start goes on with the next users, not
+    with those whose rows are the oldest.
+    """
+    served = _served_at(table)
+    return case((served > table.c.due, served), else_=table.c.due)
+
+
+MESSAGES_DUE = _due(inbound).order_by(_waiting_since(inbound), inbound.c.id)
+PARTS_DUE = _due(outbound).order_by(_waiting_since(outbound), outbound.c.id)
+UNSENT_PARTS_DUE = _due(outbound, in_states(outbound, PartState.PLANNED)).order_by(outbound.c.id)
+"""For the trial of a half-open circuit: the same part is tried again, the others wait unspent."""
 
 
 def users_due(connection: Connection, due: Select[Any], platform: Platform, now: float) -> list[UserId]:
-    """Users whose oldest open row is due by one of the statements above, at most MAX_USERS, longest waiting first."""
+    """Users whose oldest open row is due by one of the statements above, at most MAX_USERS, in its order."""
     return [UserId(user_id) for user_id in connection.scalars(due, {"of_platform": platform, "moment": now})]
 
 
