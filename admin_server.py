@@ -280,7 +280,7 @@ async def media_file(
 async def failures_page(console: Here, chosen: Filtered, done: Annotated[str, Query(max_length=300)] = "") -> Response:
     rows = await console.failures(chosen, ROWS_PER_PAGE + 1)
     names = await console.names(rows)
-    codes = await console.database.failure_codes(chosen.kind)
+    codes = await console.database.failure_codes(chosen.kind, PLATFORMS)
     now = timestamp(time.time())
     shown: dict[str, Any] = {
         "rows": rows[:ROWS_PER_PAGE],

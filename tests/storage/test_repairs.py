@@ -206,7 +206,7 @@ async def test_failures_are_filtered_and_paged(db: MessagingDatabase) -> None:
     assert [row["text"] for row in await db.find_failures("failed", [TELEGRAM], 50)] == []
     (newest,) = await db.find_failures("failed", PLATFORMS, 1)
     assert await listed(db, "failed", beyond=newest["row"]) == ["one "]
-    assert sorted(await db.failure_codes("failed")) == ["30005", "30007"]
+    assert sorted(await db.failure_codes("failed", PLATFORMS)) == ["30005", "30007"]
     user = await db.find_user(SMS, BOB)
     assert user is not None
     assert user.state is UserState.ACTIVE
@@ -220,7 +220,7 @@ async def test_a_part_that_waits_for_its_next_try_is_sent_now(db: MessagingDatab
     await db.record_retry(part, time.time() + 3600, SendError(SendFailure.BUSY, "30001", "the queue is full"))
     assert await db.users_with_parts(SMS) == []
     assert await listed(db, "unsent", code="30001") == ["one "]
-    assert await db.failure_codes("unsent") == ["30001"]
+    assert await db.failure_codes("unsent", PLATFORMS) == ["30001"]
     await db.repair("send-now", part.id, WHO)
     assert await db.users_with_parts(SMS) == [ANN]
     with pytest.raises(NotRepaired, match="due already"):
