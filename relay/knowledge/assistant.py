@@ -68,6 +68,7 @@ class Assistant:
         self._documents = self._open(settings)
         self._index = PassageIndex(())
         self._next_refresh = 0.0
+        self._reading = asyncio.Lock()
         self._refreshing: asyncio.Task[None] | None = None
         self._was_read = False
         self._trouble = ""
@@ -128,7 +129,8 @@ class Assistant:
 
     async def refresh(self) -> None:
         """Read settings and documents again if they changed; problems are logged and the old ones stay in force."""
-        await asyncio.to_thread(self._refresh)
+        async with self._reading:
+            await asyncio.to_thread(self._refresh)
         settings, index = self._settings, self._index
         if self._vectors is not None and settings.embedding_model and index.size > settings.knowledge_max_bytes:
             self._vectors.keep(index.passages, settings.embedding_model)
