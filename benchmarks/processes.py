@@ -44,6 +44,7 @@ def settings(outside: Outside, folder: Path, url: str) -> dict[str, str]:
         "TELEGRAM_MESSAGES_PER_SECOND": "1000",
         "TELEGRAM_WEBHOOK_SECRET": TELEGRAM_SECRET,
         "SMS_REGISTRATION": "off",
+        "SMS_SEGMENTS_PER_SECOND": "0",
         "MESSAGES_PER_MINUTE": "10000",
         "MESSAGES_PER_DAY": "1000000",
         "LOOP_TURNS": "0",

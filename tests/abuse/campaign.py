@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from relay.channels.whatsapp.settings import SIMULATED_WHATSAPP_NUMBER
 from relay.web.protocol import MAX_UNFINISHED, Stage
 from tests.abuse.attacks import CLOSED, OPEN, TOKEN, Attack
 from tests.abuse.meters import MEGABYTE, Cost, measured
@@ -53,7 +54,7 @@ def run(attacks: list[Attack], folder: Path, **settings: str) -> list[str]:
     if not attacks:
         return []
     folder.mkdir()
-    product = RunningProduct(folder, **settings)
+    product = RunningProduct(folder, WHATSAPP_NUMBER=SIMULATED_WHATSAPP_NUMBER, **settings)
     found: list[str] = []
     try:
         product.start()

@@ -67,6 +67,7 @@ class ChaosProduct(RunningProduct):
             "LOOP_TURNS": "0",  # those who never stop writing are no machines
             "MESSAGES_PER_MINUTE": "1000",
             "MESSAGES_PER_DAY": "100000",
+            "SMS_SEGMENTS_PER_SECOND": "0",  # each answer would wait for the pace of one number
             "SMS_MAX_PARTS": "40",
             "SMS_MAX_SEGMENTS": "400",
             "SMS_PART_SECONDS": "1",  # many reports are lost
