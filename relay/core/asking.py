@@ -18,10 +18,9 @@ from relay.core.metrics import Metrics
 from relay.core.model_choice import DEFAULT_MODEL, chosen_model
 from relay.core.progress import Progress
 from relay.core.prompt import PromptBuilder
+from relay.core.text import CHARS_A_TOKEN
 
 SECONDS_A_DAY = 86_400
-
-CHARS_A_TOKEN = 4
 
 SHORT_QUESTION = 60
 """A shorter question may have its subject in the one before ("And on Sunday?"), so documents are searched for both."""

@@ -6,6 +6,9 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 
+CHARS_A_TOKEN = 4
+"""By which the tokens of a text are estimated that no provider counted."""
+
 _LINE_BREAKS = re.compile("\r\n?|[\u0085\u2028\u2029\v\f]")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _HALF_CHARACTERS = re.compile("[\ud800-\udfff]")

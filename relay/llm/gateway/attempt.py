@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 
 from relay.config.settings import Settings
 from relay.core.errors import ModelFailure
-from relay.core.text import is_blank
+from relay.core.text import CHARS_A_TOKEN, is_blank
 from relay.llm.chat import ChatRequest, Chunk, Completion, Provider, ProviderError, RequestTiming, StreamEvent
 from relay.llm.gateway.context import tokens_of
 from relay.llm.gateway.response import OnChunk
@@ -18,7 +18,6 @@ from relay.llm.providers.repetition import loop_chars
 _MAX_RECENT_CHARS = 4000
 _CHECK_CHARS = 1000
 """How many characters come between two checks for a loop."""
-_CHARS_A_TOKEN = 4
 """Of an answer that was not counted."""
 _OVERRIDES = dict.fromkeys(map(ord, "\u202d\u202e"))
 """Characters that turn the direction of everything after them."""
@@ -56,7 +55,7 @@ class Attempt:
     def usage(self, request: ChatRequest) -> Completion | None:
         """What the model used: its own figures, or an estimate when it broke off; None when it had not answered."""
         if self._completion is None and self._length:
-            return Completion("stop", self._model, tokens_of(request.messages), self._length // _CHARS_A_TOKEN)
+            return Completion("stop", self._model, tokens_of(request.messages), self._length // CHARS_A_TOKEN)
         return self._completion
 
     def stop(self) -> None:
@@ -69,7 +68,7 @@ class Attempt:
     def _used_until_stop(self, request: ChatRequest) -> Completion:
         """The provider's own count as far as it goes, and an estimate of what came after it."""
         counted, length = self._counted or (Completion("stop", self._model, tokens_of(request.messages)), 0)
-        tokens = counted.answer_tokens + (self._length - length) // _CHARS_A_TOKEN
+        tokens = counted.answer_tokens + (self._length - length) // CHARS_A_TOKEN
         is_exact = self._counted is not None and self._length == length
         return counted._replace(reason="stop", answer_tokens=tokens, stopped=True, estimated=not is_exact)
 
@@ -114,7 +113,7 @@ class Attempt:
                 if self.started or event.thinking or event.text:
                     limit.reschedule(loop.time() + self._settings.llm_silence_seconds)
                 if self._length > self._settings.llm_max_answer_chars or self._loops(event.text or event.thinking):
-                    completion = Completion("length", self._model, answer_tokens=self._length // _CHARS_A_TOKEN)
+                    completion = Completion("length", self._model, answer_tokens=self._length // CHARS_A_TOKEN)
                     break
         if completion is None:
             raise ProviderError(
