@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
 from relay.simulator.telegram_chats import BOT_USERNAME
@@ -51,6 +51,33 @@ def test_clicking_through_registration_and_an_answer_by_text_message(page: Page,
     own = page.locator("#sms-log .bubble[data-direction=in]")
     for number, text in enumerate(("Hello", "name=Ada", "How do I connect an AI?")):
         expect(own.nth(number)).to_contain_text(text)
+
+
+def test_a_bubble_that_arrives_while_the_transcript_is_fetched_stays(page: Page, product: RunningProduct) -> None:
+    """A transcript that was read before the text was sent, and arrives after it, is fetched again."""
+    show_new_person(page, product, "Gus")
+    held: list[tuple[Route, APIResponse]] = []
+    both_phones = 2
+
+    def hold(route: Route) -> None:
+        if len(held) < both_phones:
+            held.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    page.route("**/sim/transcript?*", hold)
+    page.locator("[data-testid=person]", has_text="Gus").click()
+    while len(held) < both_phones:
+        page.evaluate("0")  # lets the routes be handled
+    page.fill("#sms-input", "Hello")
+    page.click("#sms-send")
+    own = page.locator("#sms-log .bubble[data-direction=in]")
+    expect(own).to_have_count(1)
+    with page.expect_request("**/sim/transcript?platform=telegram*") as repeated:
+        for route, response in held:
+            route.fulfill(response=response)
+    assert repeated.value.response()
+    expect(own).to_have_count(1)
 
 
 def test_a_formatted_answer_is_rendered_in_the_telegram_chat(page: Page, product: RunningProduct) -> None:

@@ -6,7 +6,7 @@ import { Phone, setUpComposer } from "/page/phones.js";
 import { element } from "/page/render.js";
 
 const byId = (id) => document.getElementById(id);
-const state = { people: [], groups: [], number: "", bot: {}, person: null, chat: null, editing: null, unread: new Map() };
+const state = { people: [], groups: [], number: "", bot: {}, person: null, chat: null, editing: null, unread: new Map(), bubbles: 0 };
 const SHOWN_PEOPLE = 10;
 
 // The chosen person and the unfinished texts of each survive a reload of this tab.
@@ -106,11 +106,15 @@ async function loadPeople() {
   drawAbout();
 }
 
+// A bubble that arrives while the transcripts are fetched may be missing in the response, which must not replace it.
 async function loadTranscripts() {
+  const { person, chat: chatId, bubbles } = state;
   const [texts, chat] = await Promise.all([
-    get(`transcript?platform=sms&person=${encodeURIComponent(state.person.phone_number)}`),
-    get(`transcript?platform=telegram&person=${state.chat}`),
+    get(`transcript?platform=sms&person=${encodeURIComponent(person.phone_number)}`),
+    get(`transcript?platform=telegram&person=${chatId}`),
   ]);
+  const isCurrent = person.id === state.person.id && chatId === state.chat && bubbles === state.bubbles;
+  if (!isCurrent) return loadTranscripts();
   sms.show(texts);
   telegram.show(chat);
 }
@@ -308,10 +312,15 @@ function reloadSoon() {
   }, 60);
 }
 
+function showBubble(phone, bubble) {
+  state.bubbles += 1;
+  phone.update(bubble);
+}
+
 function take(event) {
   const phone = event.platform === "sms" ? sms : telegram;
   const shown = event.platform === "sms" ? state.person.phone_number : String(state.chat);
-  if (event.type === "bubble" && event.key === shown) phone.update(event.bubble);
+  if (event.type === "bubble" && event.key === shown) showBubble(phone, event.bubble);
   else if (event.type === "bubble") countUnread(event);
   else if (event.type === "typing" && event.key === shown) phone.showLive(true, null, event.seconds);
   else if (event.type === "draft" && event.key === shown) phone.showLive(false, event.draft);
