@@ -32,9 +32,10 @@ def send_by_hand(
     notice: the key of what the user is told of that; nothing when empty.
     """
     touch_user(tx, platform, user_id)
-    tx.locked_user(platform, user_id)
     if takeover_seconds is not None:
-        take_over(tx, platform, user_id, takeover_seconds, notice)
+        take_over(tx, platform, user_id, takeover_seconds, notice)  # locks the inbox before the user
+    else:
+        tx.locked_user(platform, user_id)
     reply_id = plan_parts(tx, platform, user_id, parts, Origin.OPERATOR, None, topic=topic).reply_id
     assert reply_id is not None  # noqa: S101 (there is at least one part)
     return reply_id
