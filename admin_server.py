@@ -57,7 +57,7 @@ from relay.media.content_types import content_type
 from relay.media.files import MediaFiles
 from relay.storage import listings, queries
 from relay.web.access import ADMIN, PUBLIC
-from relay.web.app import add_common_routes, build_app
+from relay.web.app import add_common_routes, add_routes, build_app
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
 from relay.web.token_guard import TokenGuard
@@ -189,9 +189,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
     )
     for kind in (ApiError, HTTPException, RequestValidationError, StorageError):
         app.add_exception_handler(kind, pages.for_browsers(app.exception_handlers[kind]))
-    app.include_router(routes)
-    for pages_of in PAGES:
-        app.include_router(pages_of.routes)
+    add_routes(app, routes, *(module.routes for module in PAGES))
     add_common_routes(app, ready)
     return app
 

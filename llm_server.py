@@ -48,7 +48,7 @@ from relay.llm.gateway.spend import SpendTracker
 from relay.llm.gateway.unoffered import UNOFFERED
 from relay.llm.providers.faq import file_version
 from relay.web.access import INTERNAL, PUBLIC, PlainRoute, is_trusted
-from relay.web.app import add_common_routes, build_app
+from relay.web.app import add_common_routes, add_routes, build_app
 from relay.web.errors import ApiError, BodyLimit
 from relay.web.serve import run_server
 
@@ -89,8 +89,7 @@ def create_app(
     app.state.reread = reread
     app.state.environment = environment or Environment()
     app.state.llm_metrics = LlmMetrics(app.state.metrics)
-    app.include_router(asking)  # first, because routes are matched in order
-    app.include_router(routes)
+    add_routes(app, asking, routes)  # in this order, in which they are matched
     for path, (method, remedy) in UNOFFERED.items():
         app.add_api_route(
             path, _not_offered(remedy), methods=[method], dependencies=[INTERNAL], include_in_schema=False

@@ -27,7 +27,7 @@ from relay.simulator.sent_files import MAX_FILE_BYTES
 from relay.simulator.services import Simulator
 from relay.simulator.telegram_api import telegram_routes
 from relay.simulator.twilio_api import TwilioApi
-from relay.web.app import add_common_routes, build_app
+from relay.web.app import add_common_routes, add_routes, build_app
 from relay.web.errors import BodyLimit
 from relay.web.serve import run_server
 
@@ -57,10 +57,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     uploads = {"/sim/files": BodyLimit(MAX_FILE_BYTES, "the simulator")}
     app = build_app("Simulator", settings, lifespan, description=DESCRIPTION, body_limits=uploads)
     app.add_middleware(ConnectionCutMiddleware)
-    app.include_router(page_routes())
-    app.include_router(control_routes(simulator))
-    app.include_router(TwilioApi(simulator.world, simulator.twilio).routes())
-    app.include_router(telegram_routes(simulator.world, simulator.bot))
+    provider_apis = (
+        TwilioApi(simulator.world, simulator.twilio).routes(),
+        telegram_routes(simulator.world, simulator.bot),
+    )
+    add_routes(app, page_routes(), control_routes(simulator), *provider_apis)
     add_common_routes(app, ready)
     return app
 

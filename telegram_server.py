@@ -48,6 +48,7 @@ from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
 from relay.media.reader import MediaReader
 from relay.web.access import ADMIN, PUBLIC, PlainRoute
+from relay.web.app import add_routes
 from relay.web.errors import ApiError
 from relay.web.token_guard import same_secret
 from telegram_service import TelegramService
@@ -256,7 +257,7 @@ async def webhook(request: Request) -> Response:
     return JSONResponse({"ok": True})
 
 
-routes.include_router(webhooks)
+add_routes(routes, webhooks)
 
 
 @routes.post("/telegram/polling/start", dependencies=[ADMIN], summary="Start polling, without any webhook.")

@@ -42,7 +42,7 @@ from relay.core.text import is_blank
 from relay.llm.client import LlmClient
 from relay.storage import queries
 from relay.web.access import is_trusted
-from relay.web.app import add_common_routes, build_app
+from relay.web.app import add_common_routes, add_routes, build_app
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
 
@@ -336,9 +336,7 @@ def create_channel_app(
             await host.database.stop(settings.stop_seconds * shutdown.DATABASE)
 
     app = build_app(f"{kind.channel.title} server", settings, lifespan, description=kind.description)
-    for router in (routes, *(module.routes for module in modules), *map(admin_routes, (kind.channel, *hosted))):
-        app.include_router(router)
-
+    add_routes(app, routes, *(module.routes for module in modules), *map(admin_routes, (kind.channel, *hosted)))
     add_common_routes(app, ready_of_all)
     return app
 

@@ -11,6 +11,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -90,42 +91,50 @@ def money(usd: float | None) -> str:
     return f"${usd:,.2f}" if usd >= 1 else f"${usd:.3g}" if usd >= 0.0001 else "<$0.0001"
 
 
+@cache
+def _templates() -> Environment:
+    """The templates, each compiled when it is first rendered."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["waiting_for_user"] = waits_for_user
+    environment.filters.update(since=since, until=until, clock_time=clock_time, money=money)
+    environment.globals.update(
+        person_url=person_url,
+        day_url=day_url,
+        TITLES={channel.platform: channel.title for channel in CHANNELS},
+        SEGMENTED=[channel.platform for channel in CHANNELS if "segments" in channel.receipt_keys],
+        duration=duration,
+        new_form=lambda: secrets.token_hex(16),
+    )
+    return environment
+
+
 class Pages:
     """Renders the templates of this package with the settings of one console."""
 
     def __init__(self, settings: Settings) -> None:
         self.files = {name: (FOLDER / "static" / name).read_bytes() for name in MEDIA_TYPES}
-        self._environment = Environment(
-            loader=FileSystemLoader(FOLDER / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            auto_reload=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.tests["waiting_for_user"] = waits_for_user
-        self._environment.filters.update(since=since, until=until, clock_time=clock_time, money=money)
         versions = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in self.files.items()}
-        self._environment.globals.update(
-            person_url=person_url,
-            day_url=day_url,
-            TITLES={channel.platform: channel.title for channel in CHANNELS},
-            SEGMENTED=[channel.platform for channel in CHANNELS if "segments" in channel.receipt_keys],
-            duration=duration,
-            new_form=lambda: secrets.token_hex(16),
-            static=lambda name: f"/static/{name}?v={versions[name]}",
-            simulated=settings.simulated,
-            simulator_url=settings.simulator_url,
-            has_login=settings.admin_token is not None,
-        )
+        self._values = {
+            "static": lambda name: f"/static/{name}?v={versions[name]}",
+            "simulated": settings.simulated,
+            "simulator_url": settings.simulator_url,
+            "has_login": settings.admin_token is not None,
+        }
 
     def show(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """Render a whole page."""
-        return HTMLResponse(self._environment.get_template(template).render(values), status, headers=HEADERS)
+        return HTMLResponse(self.part(template, values), status, headers=HEADERS)
 
     def part(self, template: str, values: Mapping[str, Any]) -> str:
-        """A part of a page as text."""
-        return self._environment.get_template(template).render(values)
+        """A page or a part of one as text."""
+        return _templates().get_template(template).render(self._values, **values)
 
     def show_live(self, request: Request, page: str, live: str, **values: Any) -> Response:
         """Render the page; for the polling script its live part alone, or 304 while that is unchanged."""

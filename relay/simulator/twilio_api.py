@@ -21,6 +21,7 @@ from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, check_message, co
 from relay.simulator.twilio_whatsapp import OWN_ADDRESSES
 from relay.simulator.world import SimulatorOptions, World
 from relay.web.access import PUBLIC
+from relay.web.app import add_routes
 from relay.web.token_guard import same_secret
 
 STORE_PATH = "/media.twiliocdn.com"
@@ -77,7 +78,7 @@ class TwilioApi:
         add("GET", "/Balance.json", "balance", self.balance, "The account's balance.")
         add("GET", "/IncomingPhoneNumbers.json", "numbers", self.numbers, "The account's numbers.")
         add("POST", "/IncomingPhoneNumbers/{sid}.json", "numbers.update", self.update_number, "Set a number's webhook.")
-        store.include_router(routes)
+        add_routes(store, routes)
         return store
 
     async def _answer(self, request: Request, method: str, operation: Operation) -> Response:

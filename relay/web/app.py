@@ -68,6 +68,12 @@ def build_app(
     return app
 
 
+def add_routes(target: FastAPI | APIRouter, *routers: APIRouter) -> None:
+    """Add the routes of the routers as they are; `include_router` would build each again, at the first request."""
+    for router in routers:
+        target.routes.extend(router.routes)
+
+
 def add_common_routes(app: FastAPI, ready: Readiness) -> None:
     """Add GET /health, /ready, /metrics, /docs and /openapi.json. `app.state.measure`, if set, is awaited by /metrics.
 
@@ -97,7 +103,7 @@ def add_common_routes(app: FastAPI, ready: Readiness) -> None:
     async def docs() -> Response:
         return Response(_docs_page(app), media_type="text/html")
 
-    app.include_router(routes)
+    add_routes(app, routes)
 
 
 def _docs_page(app: FastAPI) -> str:
