@@ -26,7 +26,8 @@ from starlette.exceptions import HTTPException
 
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import PLATFORMS, AllSettings
-from relay.config.settings import Settings, load_settings
+from relay.config.loading import load_settings
+from relay.config.settings import Settings
 from relay.console import (
     alert_pages,
     broadcast_pages,

@@ -24,8 +24,9 @@ from fastapi.responses import JSONResponse, Response
 
 from relay.channels.registry import AllSettings
 from relay.config.errors import SettingsError
+from relay.config.loading import load_or_exit, load_settings
 from relay.config.logs import REQUEST_ID, setup_logging
-from relay.config.settings import Settings, load_or_exit, load_settings
+from relay.config.settings import Settings
 from relay.core.errors import ModelError
 from relay.core.http_client import open_http_client, open_transport
 from relay.core.messages import Platform

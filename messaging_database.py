@@ -21,33 +21,27 @@ from typing import Any
 from sqlalchemy import Connection
 
 from relay.channels.registry import PLATFORMS, AllSettings
-from relay.config.settings import Settings, load_or_exit
+from relay.config.loading import load_or_exit
+from relay.config.settings import Settings
+from relay.core.decisions import Decision, Forward
 from relay.core.errors import SendError, UnusableAnswers
 from relay.core.messages import (
     Answer,
     Claim,
-    CompletedMessage,
-    Decision,
-    DeliveryEvent,
-    Forward,
     HistoryMessage,
     InboundContext,
     InboundId,
     InboundMessage,
     Kind,
-    NextTry,
     Outcome,
-    Part,
     PartId,
-    PartState,
-    PlannedPart,
     Platform,
-    Receipt,
     ReplyId,
     User,
     UserId,
     UserState,
 )
+from relay.core.parts import CompletedMessage, DeliveryEvent, NextTry, Part, PartState, PlannedPart, Receipt
 from relay.core.records import SentReply, UsageToday
 from relay.storage import (
     by_hand,

@@ -18,7 +18,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from relay.channels.registry import AllSettings
-from relay.config.settings import Settings, load_settings
+from relay.config.loading import load_settings
+from relay.config.settings import Settings
 from relay.core.http_client import open_http_client
 from relay.simulator.control_api import control_routes
 from relay.simulator.page_routes import page_routes

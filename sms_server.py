@@ -34,11 +34,12 @@ from relay.channels.sms.twilio_channel import TwilioChannel
 from relay.channels.sms.twilio_messages import callback_base
 from relay.channels.sms.webhook import Form, external_id, is_delivery, read_form
 from relay.channels.spec import ChannelSpec
+from relay.config.loading import load_settings
 from relay.config.logs import REFUSALS
-from relay.config.settings import load_settings
 from relay.core.errors import PayloadError
-from relay.core.messages import PlannedPart, User, UserId
+from relay.core.messages import User, UserId
 from relay.core.metrics import Metrics
+from relay.core.parts import PlannedPart
 from relay.core.periodic import Periodic
 from relay.core.pipeline import Pipeline
 from relay.core.store import Store

@@ -53,19 +53,11 @@ from relay.channels.sms.throughput import segments_per_second
 from relay.channels.sms.twilio_channel import TwilioChannel, require_message
 from relay.channels.sms.twilio_messages import of_texts
 from relay.channels.sms.webhook import Form, Signatures, small_number
+from relay.core.decisions import Decision
 from relay.core.markdown_source import escape_markdown as escaped
-from relay.core.messages import (
-    REST,
-    Decision,
-    HistoryMessage,
-    InboundMessage,
-    PlannedPart,
-    User,
-    UserId,
-    UserState,
-    reachable_again,
-)
+from relay.core.messages import REST, HistoryMessage, InboundMessage, User, UserId, UserState, reachable_again
 from relay.core.names import NameRefused, valid_name
+from relay.core.parts import PlannedPart
 from relay.core.text import is_blank, strip_controls
 from relay.core.user_language import chosen_language
 from relay.texts import ENGLISH

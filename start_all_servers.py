@@ -25,7 +25,7 @@ from rich.console import Console
 
 from relay.channels.registry import AllSettings
 from relay.config.errors import SettingsError
-from relay.config.settings import load_settings
+from relay.config.loading import load_settings
 from relay.launcher.addresses import address_rows, title
 from relay.launcher.control import serve_control
 from relay.launcher.diagnosis import diagnose

@@ -33,13 +33,14 @@ from relay.channels.telegram.settings import TelegramSettings, bot_token, webhoo
 from relay.channels.telegram.spec import CHANNEL, TELEGRAM
 from relay.channels.telegram.webhook import Webhook
 from relay.config.errors import SettingsError
-from relay.config.settings import load_settings
+from relay.config.loading import load_settings
 from relay.core import shutdown
 from relay.core.attachments import AttachmentReader, no_attachments
 from relay.core.http_client import open_http_client
 from relay.core.lease import Lease
-from relay.core.messages import PlannedPart, User, UserId
+from relay.core.messages import User, UserId
 from relay.core.metrics import Metrics
+from relay.core.parts import PlannedPart
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.retry import retry_forever
 from relay.core.store import Store

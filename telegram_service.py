@@ -46,24 +46,22 @@ from relay.channels.telegram.updates import (
     read_update,
 )
 from relay.core.circuit import OUTAGES
+from relay.core.decisions import Decision
 from relay.core.download import Write
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.markdown_source import escape_markdown as escape
 from relay.core.messages import (
     LANGUAGE,
     Attachment,
-    Decision,
     HistoryMessage,
     InboundMessage,
     Kind,
-    Part,
-    PlannedPart,
-    Receipt,
     User,
     UserState,
     reachable_again,
 )
 from relay.core.names import NameRefused, valid_name
+from relay.core.parts import Part, PlannedPart, Receipt
 from relay.core.progress import Progress
 from relay.core.records import Records
 from relay.core.user_language import chosen_language, language_of

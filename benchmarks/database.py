@@ -21,7 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.sms.spec import SMS
-from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, Receipt, UserId
+from relay.core.decisions import Decision
+from relay.core.messages import Answer, InboundMessage, UserId
+from relay.core.parts import PlannedPart, Receipt
 from tests.settings import Settings
 
 ANSWER = Answer("An answer of the usual length. " * 4, "model", "source", 400, 60, 0.001, 0.5, 2.0)

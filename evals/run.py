@@ -25,7 +25,7 @@ from typing import Any
 from relay.channels.registry import AllSettings
 from relay.channels.sms import texts
 from relay.channels.sms.spec import SMS
-from relay.config.settings import load_or_exit
+from relay.config.loading import load_or_exit
 from relay.core.errors import ModelError
 from relay.core.http_client import open_http_client
 from relay.core.messages import Answer

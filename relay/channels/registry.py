@@ -8,7 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from relay.channels.spec import ChannelSpec
-from relay.config.settings import S, Settings, compose
+from relay.config.loading import compose
+from relay.config.settings import S, Settings
 from relay.core.messages import Platform
 
 FOLDERS = (

@@ -30,8 +30,9 @@ from relay.core.channel import Channel
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
 from relay.core.message_index import indexing
-from relay.core.messages import SILENT_STATES, PlannedPart, Platform, User, UserId, UserState
+from relay.core.messages import SILENT_STATES, Platform, User, UserId, UserState
 from relay.core.metrics import Metrics
+from relay.core.parts import PlannedPart
 from relay.core.periodic import Periodic
 from relay.core.pipeline import Pipeline
 from relay.core.prompt import PromptBuilder, channel_prompt

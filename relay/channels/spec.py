@@ -11,7 +11,8 @@ from typing import Any
 from relay.config.checks import Finding
 from relay.config.settings import Settings, SpendingCaps
 from relay.core.broadcast import Audience, Terms
-from relay.core.messages import PlannedPart, Platform
+from relay.core.messages import Platform
+from relay.core.parts import PlannedPart
 
 Row = tuple[str, str]
 Check = Callable[[Any], Awaitable[list[Finding]]]

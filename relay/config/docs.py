@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from relay.config.settings import Settings, descriptions
+from relay.config.loading import descriptions
+from relay.config.settings import Settings
 
 
 class Chapter(NamedTuple):

@@ -19,7 +19,8 @@ from relay.config.settings import Settings
 from relay.console.addresses import redirect
 from relay.console.pages import Pages
 from relay.core.broadcast import caps_of
-from relay.core.messages import PlannedPart, Platform, UserId, db_safe
+from relay.core.messages import Platform, UserId, db_safe
+from relay.core.parts import PlannedPart
 from relay.core.text import timestamp
 from relay.storage import broadcasts, charges
 from relay.web.access import ADMIN

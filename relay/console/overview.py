@@ -16,7 +16,8 @@ from relay.config.settings import Settings
 from relay.console.daily import DailyTotals
 from relay.console.servers import ServerState
 from relay.core.errors import StorageError
-from relay.core.messages import PartState, Platform, db_safe
+from relay.core.messages import Platform, db_safe
+from relay.core.parts import PartState
 from relay.core.store import PAUSED
 from relay.core.text import timestamp
 from relay.storage import listings, queries

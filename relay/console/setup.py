@@ -21,7 +21,8 @@ from relay.channels.spec import ChannelSpec
 from relay.config.checks import Finding, Severity
 from relay.config.env_file import read_env, with_values, write_env
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings, descriptions, load_settings
+from relay.config.loading import descriptions, load_settings
+from relay.config.settings import Settings
 from relay.config.types import BUILT_IN_SOURCES, weakness
 from relay.core.errors import SendError
 from relay.launcher.control import NoLauncherError, request_reload

@@ -16,7 +16,8 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from relay.config.settings import SpendingCaps
-from relay.core.messages import PlannedPart, Platform, Spending, UserId
+from relay.core.messages import Platform, Spending, UserId
+from relay.core.parts import PlannedPart
 from relay.core.periodic import Periodic
 
 log = logging.getLogger("relay.core.broadcast")

@@ -6,18 +6,10 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from relay.core.decisions import Decision
 from relay.core.download import Write
-from relay.core.messages import (
-    Attachment,
-    Decision,
-    HistoryMessage,
-    InboundMessage,
-    Part,
-    PlannedPart,
-    Platform,
-    Receipt,
-    User,
-)
+from relay.core.messages import Attachment, HistoryMessage, InboundMessage, Platform, User
+from relay.core.parts import Part, PlannedPart, Receipt
 from relay.core.progress import Progress
 from relay.texts import ENGLISH
 

@@ -21,19 +21,16 @@ from relay.core.asking import Asking, Model
 from relay.core.attachments import AttachmentReader, apology, no_attachments
 from relay.core.channel import Channel
 from relay.core.debounce import MAX_MERGED, Debounce
+from relay.core.decisions import Decision, Forward
 from relay.core.errors import AttachmentError, LeaseLost, ModelError, ModelFailure, UnusableAnswers
 from relay.core.guards import Guards
 from relay.core.merging import Question
 from relay.core.messages import (
     Answer,
     Claim,
-    Decision,
-    Forward,
     InboundContext,
     InboundId,
     Outcome,
-    Part,
-    PlannedPart,
     User,
     UserId,
     UserState,
@@ -41,6 +38,7 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.model_outage import ModelOutage
+from relay.core.parts import Part, PlannedPart
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.reading import Reading, pause_before
 from relay.core.retry import MODEL_BACKOFF, next_delay

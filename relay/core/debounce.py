@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from relay.config.settings import Settings
 from relay.core.channel import Channel
+from relay.core.decisions import Decision
 from relay.core.merging import Merger, Question
-from relay.core.messages import Claim, Decision, InboundContext
+from relay.core.messages import Claim, InboundContext
 from relay.core.store import Store
 
 MAX_MERGED = 20

@@ -12,8 +12,8 @@ from dataclasses import replace
 from itertools import takewhile
 
 from relay.config.settings import Settings, SpendingCaps
+from relay.core.decisions import Decision
 from relay.core.messages import (
-    Decision,
     HistoryMessage,
     InboundContext,
     InboundMessage,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from relay.config.settings import Settings
 from relay.core.attachments import Content, as_history, as_prompt, described
 from relay.core.channel import Channel
-from relay.core.messages import Claim, Decision, HistoryMessage, InboundContext, InboundId, InboundMessage, Kind, User
+from relay.core.decisions import Decision
+from relay.core.messages import Claim, HistoryMessage, InboundContext, InboundId, InboundMessage, Kind, User
 
 
 @dataclass(frozen=True, slots=True)

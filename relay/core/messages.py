@@ -1,17 +1,15 @@
-"""Value types shared by all components: inbound messages, decisions, parts, receipts, answers.
+"""Value types shared by all components: inbound messages, users, the history, answers.
 
 All of them are frozen; ids and states have types of their own. Times are seconds since the Unix epoch, as float.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
 from relay.core.errors import NONE_UNUSABLE, SendFailure, UnusableAnswers
-from relay.texts import ENGLISH
 
 UserId = NewType("UserId", str)
 """Address of a user on a platform: E.164 ("+12345678900") for SMS, the chat id in decimal for Telegram."""
@@ -63,23 +61,6 @@ SILENT_STATES = frozenset({UserState.STOPPED, UserState.BLOCKED, UserState.UNREA
 
 REST = "rest"
 """Name among a user's settings: the end of the last reply, which was left out."""
-
-REPLIES_TO = "replies_to"
-"""Name among a message's options: the provider's id of our message that it replies to."""
-
-STOPS = "stops"
-"""Name among a message's options: which answers it ends when it is stored, as one of Stops."""
-
-STOPS_MESSAGE = "stops_message"
-"""Name among a message's options: the provider's id of the message in which the answer grows that it ends."""
-
-
-class Stops(StrEnum):
-    """Which answers a message ends, unless it points at the message of one: then that one alone."""
-
-    ALL = "all"  # in this chat
-    OWN = "own"  # those to its writer
-    UNDER_WAY = "under way"  # those to its writer; without any, the one that is being written
 
 
 USER_STATE_AFTER = {
@@ -274,237 +255,6 @@ class InboundContext:
     following: tuple[tuple[InboundId, InboundMessage], ...]
     replied_before: bool = False
     spending: Spending | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedPart:
-    """One part of a reply, cut and formatted by its channel, ready to be stored.
-
-    text is sent. history_text is its share of the history, without numbers like "(1/3)": joined without a
-    separator, the history texts of all parts are the whole reply as the user reads it.
-    style is the channel's own formatting as JSON text (Telegram: the entities), None for plain text.
-    segments is what the part will be billed as (SMS); 1 elsewhere. rest, of the last part, is the end of the reply that
-    was left out, and that the user may ask for. file_name: the text is sent as a file of this name. buttons: the
-    channel's names of the buttons below it, with commas. media: URLs of pictures that the provider sends with it.
-    language: of what the channel shows with it in our own words, such as on buttons; None: nothing, or in English.
-    """
-
-    text: str
-    history_text: str
-    style: str | None = None
-    segments: int = 1
-    rest: str = ""
-    file_name: str | None = None
-    buttons: str | None = None
-    media: tuple[str, ...] = ()
-    language: str | None = None
-
-
-Join = Callable[[Sequence[PlannedPart]], list[PlannedPart]]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The decision of a channel about one inbound message, before the model is called.
-
-    Exactly one of: `reply` (send this Markdown), `prompt` (give this text to the model), or neither (send nothing;
-    for a `reason`). `hold` keeps the message unanswered until a decision with `release`; `rest` is the part of its text
-    that is answered next, as a message of its own. `preface` and `postscript` (Markdown) go before and after the
-    model's answer. left_for_seconds: a person answers the user from now on, for so long.
-    more: the reply is the rest of the last answer, of which the model should know. forget: name and settings of the
-    user are deleted. language: of our own words to the user.
-    from_person: the provider marks machines and this is none, so neither speed nor repetition is taken for one, and a
-    command is carried out beyond every limit. resolve: awaited, with the Records, for the decision that takes the place
-    of this one, where it depends on what is stored or on what the provider says. replaces: the reply that this one
-    replaces, in its messages and in the history. shown_as: the provider's id of a message that the reply becomes, and
-    in which it may grow; one that was a reply gets its text back when there is no answer. join: makes the parts of the
-    whole reply from those of the answer, which goes on with an earlier one. buttons: the channel's names of those below
-    `reply`. files: sent after `reply`. The other fields are changes to the user, committed together with the answer.
-    """
-
-    reply: str | None = None
-    prompt: str | None = None
-    reason: str = ""
-    hold: bool = False
-    release: bool = False
-    rest: str | None = None
-    postscript: str = ""
-    name: str | None = None
-    state: UserState | None = None
-    clear_history: bool = False
-    forget: bool = False
-    paused_until: float | None = None
-    left_for_seconds: float | None = None
-    from_person: bool = False
-    preface: str = ""
-    resolve: Callable[[Any], Awaitable[Decision]] | None = None
-    replaces: ReplyId | None = None
-    shown_as: str | None = None
-    join: Join | None = None
-    buttons: tuple[str, ...] = ()
-    files: tuple[PlannedPart, ...] = ()
-    more: bool = False
-    language: str = ENGLISH
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """What an operator's message does to another user: these parts are sent to them.
-
-    takeover_seconds: the AI is silent for so long; None: it answers again.
-    """
-
-    platform: Platform
-    user_id: UserId
-    parts: tuple[PlannedPart, ...]
-    takeover_seconds: float | None
-
-
-class Origin(StrEnum):
-    """Why a reply is sent."""
-
-    ANSWER = "answer"  # the model's
-    COMMAND = "command"  # our own words to a command, a registration, a refusal
-    NOTICE = "notice"  # our own words because an answer is late or will not come
-    OPERATOR = "operator"  # written by hand
-    BROADCAST = "broadcast"  # written by an operator to many
-
-
-class PartState(StrEnum):
-    """State of one part. planned, sending and unknown are open; the others are outcomes.
-
-    accepted (the provider took it) -> sent -> delivered -> read only move forward; undelivered, failed, delivered, read
-    and canceled are final, save that delivered may still become read.
-    """
-
-    PLANNED = "planned"
-    SENDING = "sending"
-    UNKNOWN = "unknown"
-    ACCEPTED = "accepted"
-    SENT = "sent"
-    DELIVERED = "delivered"
-    READ = "read"
-    UNDELIVERED = "undelivered"
-    FAILED = "failed"
-    CANCELED = "canceled"
-
-
-OPEN_PART_STATES = (PartState.PLANNED, PartState.SENDING, PartState.UNKNOWN)
-
-_RANK = {
-    PartState.PLANNED: 0,
-    PartState.SENDING: 1,
-    PartState.UNKNOWN: 1,
-    PartState.ACCEPTED: 2,
-    PartState.SENT: 3,
-    PartState.DELIVERED: 5,
-    PartState.READ: 6,
-    PartState.UNDELIVERED: 5,
-    PartState.FAILED: 5,
-    PartState.CANCELED: 5,
-}
-
-
-def advance(current: PartState, reported: PartState) -> PartState:
-    """The state after a delivery status, which may come late, twice and out of order: it only ever moves forward."""
-    return reported if _RANK[reported] > _RANK[current] else current
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of a reply, claimed for sending.
-
-    number runs from 1 to count. attempts counts the claims including this one and is the fence of it; lease_until
-    is when the claim ends. outcome_unknown is True when an earlier attempt (at attempted_at) may have been sent.
-    resends counts the repetitions after an unknown outcome. A NOTICE by origin is harmless when it arrives twice.
-    withdrawn is True when the user opted out after it was planned: it must not be sent.
-    sender is our address that it is sent from, None for the usual one.
-    replaces is the provider's id of a message of ours that becomes this part, or is removed by a part without text.
-    stopped is True when the user ended the answer before its end. inbound_id: the message that it answers. file_name,
-    buttons, media, language: as in PlannedPart.
-    """
-
-    id: PartId
-    platform: Platform
-    user_id: UserId
-    number: int
-    count: int
-    text: str
-    style: str | None
-    reply_to: str | None
-    created_at: float
-    owner: str
-    attempts: int
-    lease_until: float
-    outcome_unknown: bool = False
-    attempted_at: float | None = None
-    resends: int = 0
-    origin: Origin = Origin.ANSWER
-    withdrawn: bool = False
-    sender: str | None = None
-    replaces: str | None = None
-    stopped: bool = False
-    file_name: str | None = None
-    buttons: str | None = None
-    media: tuple[str, ...] = ()
-    language: str | None = None
-    reply_id: str = ""
-    inbound_id: InboundId | None = None
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether sending it twice does no harm: a notice, or a change of a message."""
-        return self.origin is Origin.NOTICE or self.replaces is not None
-
-
-@dataclass(frozen=True, slots=True)
-class CompletedMessage:
-    """What follows from the end of an inbound message: its reply, if any, and whether more messages of the user wait.
-
-    first: the first part of the reply, when it was claimed in the same transaction.
-    """
-
-    reply_id: ReplyId | None
-    first: Part | None
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A provider took a part: its own id of the message, and the state it reported.
-
-    pause: seconds to wait for the status "sent" before the next part of the reply may follow. cost_usd: what the
-    provider bills for it, as estimated.
-    """
-
-    provider_id: str
-    state: PartState = PartState.ACCEPTED
-    segments: int | None = None
-    pause: float = 0.0
-    cost_usd: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryEvent:
-    """A provider's later word about a part, found by our part id when it carries one, else by the provider's id.
-
-    failure classifies a failed delivery, as for a refused send.
-    """
-
-    platform: Platform
-    provider_id: str
-    state: PartState
-    received_at: float
-    part_id: PartId | None = None
-    error_code: str | None = None
-    error: str | None = None
-    user_state: UserState | None = None
-    failure: SendFailure | None = None
-
-
-NextTry = Callable[[int, float], float | None]
-"""From the attempts and the age of a part that was lost on its way: seconds until it is sent again, None for never."""
 
 
 @dataclass(frozen=True, slots=True)

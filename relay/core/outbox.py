@@ -22,17 +22,9 @@ from relay.config.settings import Settings
 from relay.core.channel import Channel
 from relay.core.circuit import CircuitState, SendCircuit
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
-from relay.core.messages import (
-    USER_STATE_AFTER,
-    DeliveryEvent,
-    Part,
-    PartId,
-    PlannedPart,
-    Receipt,
-    UserId,
-    request_id_of,
-)
+from relay.core.messages import USER_STATE_AFTER, PartId, UserId, request_id_of
 from relay.core.metrics import Metrics
+from relay.core.parts import DeliveryEvent, Part, PlannedPart, Receipt
 from relay.core.retry import SEND_BACKOFF, next_delay
 from relay.core.store import PAUSED, Store
 from relay.core.user_workers import UserWorkers

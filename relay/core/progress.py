@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
+from relay.core.decisions import Join
 from relay.core.errors import ModelError
-from relay.core.messages import Join
 
 T = TypeVar("T")
 

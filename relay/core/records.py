@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from relay.core.messages import HistoryMessage, PartId, PlannedPart, Platform, ReplyId, UserId
+from relay.core.messages import HistoryMessage, PartId, Platform, ReplyId, UserId
+from relay.core.parts import PlannedPart
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from relay.core.messages import Claim, Decision, HistoryMessage, InboundContext, Kind
+from relay.core.decisions import Decision
+from relay.core.messages import Claim, HistoryMessage, InboundContext, Kind
 
 _Decided = tuple[Claim, Decision, InboundContext]
 

@@ -10,31 +10,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from relay.core.broadcast import BroadcastStore
+from relay.core.decisions import Decision, Forward
 from relay.core.errors import SendError, UnusableAnswers
 from relay.core.message_index import IndexedStore
 from relay.core.messages import (
     Answer,
     Claim,
-    CompletedMessage,
-    Decision,
-    DeliveryEvent,
-    Forward,
     HistoryMessage,
     InboundContext,
     InboundId,
     InboundMessage,
-    NextTry,
     Outcome,
-    Part,
     PartId,
-    PlannedPart,
     Platform,
-    Receipt,
     ReplyId,
     User,
     UserId,
     UserState,
 )
+from relay.core.parts import CompletedMessage, DeliveryEvent, NextTry, Part, PlannedPart, Receipt
 from relay.core.priority import Priority
 from relay.core.records import SentReply, UsageToday
 

@@ -14,18 +14,9 @@ from zoneinfo import ZoneInfo
 from relay.config import weekly_times
 from relay.config.settings import Settings
 from relay.core import person_requests as texts
-from relay.core.messages import (
-    REPLIES_TO,
-    SILENT_STATES,
-    Decision,
-    Forward,
-    InboundMessage,
-    Kind,
-    PlannedPart,
-    Platform,
-    User,
-    UserId,
-)
+from relay.core.decisions import REPLIES_TO, Decision, Forward
+from relay.core.messages import SILENT_STATES, InboundMessage, Kind, Platform, User, UserId
+from relay.core.parts import PlannedPart
 from relay.core.periodic import Periodic
 from relay.core.prompt import NO_ANSWER
 from relay.core.store import Store

@@ -7,7 +7,8 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from relay.config.settings import S, load_or_exit
+from relay.config.loading import load_or_exit
+from relay.config.settings import S
 from relay.core.errors import ModelError
 from relay.core.messages import Platform
 from relay.knowledge.assistant import Assistant

@@ -22,7 +22,8 @@ from relay.channels.registry import AllSettings, served
 from relay.channels.spec import ChannelSpec
 from relay.config.checks import Finding, Severity, connection
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings, load_settings
+from relay.config.loading import load_settings
+from relay.config.settings import Settings
 from relay.launcher.addresses import CONSOLE_CLOSED, console_is_closed
 from relay.launcher.plan import Plan, Selection, make_plan
 from relay.launcher.ports import why_closed

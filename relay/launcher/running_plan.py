@@ -8,7 +8,7 @@ from typing import Any
 
 from relay.channels.registry import AllSettings
 from relay.config.errors import SettingsError
-from relay.config.settings import load_settings
+from relay.config.loading import load_settings
 from relay.launcher.events import Notify, PlanChanged
 from relay.launcher.plan import Plan, Selection, make_plan
 from relay.launcher.ports import port_problems

@@ -12,17 +12,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, literal, select, update
 
 from relay.core.broadcast import Audience, Broadcast, BroadcastState
-from relay.core.messages import (
-    BARRED,
-    SILENT_STATES,
-    Origin,
-    PartState,
-    PlannedPart,
-    Platform,
-    ReplyId,
-    UserId,
-    UserState,
-)
+from relay.core.messages import BARRED, SILENT_STATES, Platform, ReplyId, UserId, UserState
+from relay.core.parts import Origin, PartState, PlannedPart
 from relay.core.person_settings import PAUSED_UNTIL
 from relay.storage import audit
 from relay.storage.parts import cancel_parts

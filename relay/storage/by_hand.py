@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from relay.core.messages import Forward, Origin, Outcome, PlannedPart, Platform, ReplyId, UserId
+from relay.core.decisions import Forward
+from relay.core.messages import Outcome, Platform, ReplyId, UserId
+from relay.core.parts import Origin, PlannedPart
 from relay.storage.handover import hand_back, take_over
 from relay.storage.planning import plan_parts
 from relay.storage.schema import inbound, outbound

@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Select, Table, case, func, select
 
-from relay.core.messages import Origin, PartState, Platform, UserId
+from relay.core.messages import Platform, UserId
+from relay.core.parts import Origin, PartState
 from relay.storage.listings import in_trouble, part
 from relay.storage.queries import plain
 from relay.storage.schema import conversations, inbound, indexed_parts, outbound

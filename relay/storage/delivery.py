@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, bindparam, select
 
 from relay.core.errors import SendFailure
-from relay.core.messages import OPEN_PART_STATES, DeliveryEvent, NextTry, PartId, PartState, Platform, UserId, advance
+from relay.core.messages import PartId, Platform, UserId
+from relay.core.parts import OPEN_PART_STATES, DeliveryEvent, NextTry, PartState, advance
 from relay.storage.parts import (
     LOST,
     ON_ITS_WAY,

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy import Row, select, update
 
-from relay.core.messages import Kind, Origin, Outcome, PlannedPart, Platform, UserId
+from relay.core.messages import Kind, Outcome, Platform, UserId
+from relay.core.parts import Origin, PlannedPart
 from relay.core.user_language import localized_for
 from relay.storage.history import add_message
 from relay.storage.parts import cancel_parts

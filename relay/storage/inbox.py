@@ -8,28 +8,23 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Double, Row, bindparam, func, select, update
 
+from relay.core.decisions import STOPS, STOPS_MESSAGE, Decision, Stops
 from relay.core.errors import LeaseLost, UnusableAnswers
 from relay.core.messages import (
     REST,
     SILENT_STATES,
-    STOPS,
-    STOPS_MESSAGE,
     Answer,
     Claim,
-    CompletedMessage,
-    Decision,
     InboundId,
     InboundMessage,
     Kind,
-    Origin,
     Outcome,
-    PlannedPart,
     Platform,
-    Stops,
     UserId,
     UserState,
     db_safe_value,
 )
+from relay.core.parts import CompletedMessage, Origin, PlannedPart
 from relay.storage.charges import charge
 from relay.storage.held import as_held, discard, hold_open, release
 from relay.storage.history import add_message, clear_messages, count_answer

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Double, Select, Table, bindparam, case, select, update
 
-from relay.core.messages import InboundId, PartId, PartState, Platform, UserId
+from relay.core.messages import InboundId, PartId, Platform, UserId
+from relay.core.parts import PartState
 from relay.storage.schema import in_states, inbound, is_open, outbound
 from relay.storage.transactions import Tx
 

@@ -20,13 +20,8 @@ from sqlalchemy import (
     tuple_,
 )
 
-from relay.core.messages import (
-    PartState,
-    Platform,
-    ReplyId,
-    User,
-    UserId,
-)
+from relay.core.messages import Platform, ReplyId, User, UserId
+from relay.core.parts import PartState
 from relay.core.person_settings import PersonSettings
 from relay.core.text import timestamp
 from relay.storage.queries import PAGE_LIMIT, UNSENT, plain, stored_attachments

@@ -27,7 +27,8 @@ from sqlalchemy import (
     update,
 )
 
-from relay.core.messages import OPEN_PART_STATES, Platform, UserId, UserState
+from relay.core.messages import Platform, UserId, UserState
+from relay.core.parts import OPEN_PART_STATES
 from relay.storage.parts import LOST
 from relay.storage.queries import PRUNED_MESSAGES, plain
 from relay.storage.schema import (

@@ -10,14 +10,9 @@ from functools import partial
 from typing import Any
 
 from relay.core.broadcast import Audience, Broadcast
-from relay.core.messages import (
-    REST,
-    Decision,
-    PlannedPart,
-    Platform,
-    Spending,
-    UserId,
-)
+from relay.core.decisions import Decision
+from relay.core.messages import REST, Platform, Spending, UserId
+from relay.core.parts import PlannedPart
 from relay.storage import (
     audit,
     broadcasts,

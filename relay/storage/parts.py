@@ -13,21 +13,8 @@ from typing import Any, cast
 from sqlalchemy import Row, bindparam, delete, func, select, update
 
 from relay.core.errors import LeaseLost, SendError
-from relay.core.messages import (
-    OPEN_PART_STATES,
-    Origin,
-    Part,
-    PartId,
-    PartState,
-    PlannedPart,
-    Platform,
-    Receipt,
-    ReplyId,
-    UserId,
-    UserState,
-    advance,
-    db_safe,
-)
+from relay.core.messages import PartId, Platform, ReplyId, UserId, UserState, db_safe
+from relay.core.parts import OPEN_PART_STATES, Origin, Part, PartState, PlannedPart, Receipt, advance
 from relay.core.retry import LONGEST_DELAY
 from relay.storage.charges import charge
 from relay.storage.leases import is_claimable

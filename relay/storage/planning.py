@@ -11,20 +11,8 @@ from typing import Any, cast
 from sqlalchemy import select
 
 from relay.core.channel import history_text
-from relay.core.messages import (
-    SILENT_STATES,
-    Answer,
-    Claim,
-    Kind,
-    Origin,
-    Part,
-    PartState,
-    PlannedPart,
-    Platform,
-    ReplyId,
-    UserId,
-    db_safe_value,
-)
+from relay.core.messages import SILENT_STATES, Answer, Claim, Kind, Platform, ReplyId, UserId, db_safe_value
+from relay.core.parts import Origin, Part, PartState, PlannedPart
 from relay.storage.history import add_message
 from relay.storage.replies import revise
 from relay.storage.schema import as_columns, outbound

@@ -27,21 +27,19 @@ from sqlalchemy import (
 
 from relay.core.errors import ModelFailure
 from relay.core.messages import (
-    OPEN_PART_STATES,
     Attachment,
     HistoryMessage,
     InboundMessage,
     Limit,
     Outcome,
-    Part,
     PartId,
-    PartState,
     Platform,
     Usage,
     User,
     UserId,
     UserState,
 )
+from relay.core.parts import OPEN_PART_STATES, Part, PartState
 from relay.core.retry import LONGEST_DELAY
 from relay.core.text import timestamp
 from relay.storage.schema import (

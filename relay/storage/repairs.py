@@ -12,16 +12,8 @@ from typing import Any
 from sqlalchemy import Row, delete, select, update
 
 from relay.core.errors import NotRepaired
-from relay.core.messages import (
-    SILENT_STATES,
-    Origin,
-    Outcome,
-    PartState,
-    PlannedPart,
-    Platform,
-    UserId,
-    db_safe_value,
-)
+from relay.core.messages import SILENT_STATES, Outcome, Platform, UserId, db_safe_value
+from relay.core.parts import Origin, PartState, PlannedPart
 from relay.storage import audit
 from relay.storage.handover import leave_open_messages
 from relay.storage.parts import LOST, cancel_parts

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from relay.core.messages import Answer, Origin, PartId, PlannedPart, Platform, ReplyId, UserId
+from relay.core.messages import Answer, PartId, Platform, ReplyId, UserId
+from relay.core.parts import Origin, PlannedPart
 from relay.core.records import SentReply
 from relay.storage.queries import MAX_RECENT_MESSAGES
 from relay.storage.schema import as_columns, conversations, inbound, is_open, outbound

@@ -33,7 +33,8 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _AnyText
 
-from relay.core.messages import OPEN_PART_STATES, PartState, db_safe
+from relay.core.messages import db_safe
+from relay.core.parts import OPEN_PART_STATES, PartState
 
 metadata = MetaData()
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row, delete, func, update
 
-from relay.core.messages import SILENT_STATES, Decision, Origin, Platform, UserId, UserState
+from relay.core.decisions import Decision
+from relay.core.messages import SILENT_STATES, Platform, UserId, UserState
+from relay.core.parts import Origin
 from relay.core.person_settings import SAFEGUARDS, PersonSettings
 from relay.storage import broadcasts
 from relay.storage.parts import cancel_parts

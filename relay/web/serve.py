@@ -17,8 +17,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from relay.config.errors import SettingsError
+from relay.config.loading import load_or_exit
 from relay.config.logs import setup_logging
-from relay.config.settings import S, Settings, load_or_exit
+from relay.config.settings import S, Settings
 from relay.core.shutdown import REQUESTS, end_at_the_latest
 from relay.web.protocol import MAX_UNFINISHED, LimitedProtocol, UnfinishedRequests
 

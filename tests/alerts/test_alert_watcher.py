@@ -16,7 +16,7 @@ from relay.alerts.conditions import AlertCondition
 from relay.alerts.sending import send, send_each
 from relay.alerts.watcher import AlertWatcher
 from relay.config.errors import SettingsError
-from relay.config.settings import load_settings
+from relay.config.loading import load_settings
 from relay.core.errors import StorageError
 from relay.core.messages import Platform
 from tests.console.running import browsing, settings_for

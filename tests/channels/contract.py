@@ -29,8 +29,9 @@ from relay.channels.server import AnyServer
 from relay.channels.spec import ChannelSpec
 from relay.core.conversation import Conversation
 from relay.core.http_client import open_transport
-from relay.core.messages import Kind, Outcome, PartState, PlannedPart, UserId, UserState
+from relay.core.messages import Kind, Outcome, UserId, UserState
 from relay.core.outbox import Outbox
+from relay.core.parts import PartState, PlannedPart
 from relay.core.user_workers import SWEEP_SECONDS
 from tests.channels.harness import model_reply
 from tests.channels.scripted_server import CUT, HANG, PATIENCE, Reply, Request, ScriptedServer, listening

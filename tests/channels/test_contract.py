@@ -9,7 +9,8 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from relay.channels.registry import FOLDERS
-from relay.core.messages import SILENT_STATES, PartState, UserState
+from relay.core.messages import SILENT_STATES, UserState
+from relay.core.parts import PartState
 from tests.channels.contract import (
     MODEL_TEXT,
     RETRY_AFTER_SECONDS,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay.config.env_file import read_env, with_values, write_env
 from relay.config.errors import SettingsError
-from relay.config.settings import load_settings
+from relay.config.loading import load_settings
 from tests.settings import Settings
 
 TOKEN = "123:abc_DEF-4"

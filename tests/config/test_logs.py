@@ -204,7 +204,8 @@ def run(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """A real process: the root logger belongs to it alone."""
     code = (
         "import logging; from relay.config.logs import setup_logging\n"
-        "from relay.config.settings import Settings, load_settings\n"
+        "from relay.config.loading import load_settings\n"
+        "from relay.config.settings import Settings\n"
         "setup_logging(load_settings(Settings), 'sms_server'); logging.getLogger('relay').info('hello')\n"
         "logging.getLogger('httpx').info('noise')"
     )

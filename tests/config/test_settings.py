@@ -21,7 +21,8 @@ from relay.channels.registry import has_any_credential
 from relay.channels.sms.settings import SIMULATED_PHONE_NUMBER, missing_credentials
 from relay.config.errors import SettingsError
 from relay.config.hosts import reachable
-from relay.config.settings import SIMULATED_DATABASE_URL, load_settings
+from relay.config.loading import load_settings
+from relay.config.settings import SIMULATED_DATABASE_URL
 from relay.config.types import weakness
 from tests.settings import Settings
 
@@ -453,7 +454,7 @@ def test_the_channels_find_the_llm_server_wherever_it_listens(bind_host: str, ho
 def test_a_program_with_a_bad_setting_ends_with_status_2_and_the_sentence_alone(tmp_path: Path) -> None:
     """No traceback for the operator."""
     (tmp_path / "config.json").write_text('{"sms_prt": 1}')
-    code = "from relay.config.settings import Settings, load_or_exit; load_or_exit(Settings)"
+    code = "from relay.config import loading, settings; loading.load_or_exit(settings.Settings)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

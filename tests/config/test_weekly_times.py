@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from relay.config.errors import SettingsError
-from relay.config.settings import load_settings
+from relay.config.loading import load_settings
 from relay.config.weekly_times import is_open, opens_at
 from tests.settings import Settings
 

@@ -13,22 +13,10 @@ import uuid
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
+from relay.core.decisions import Decision
 from relay.core.errors import SendError, SendFailure
-from relay.core.messages import (
-    Answer,
-    Claim,
-    Decision,
-    DeliveryEvent,
-    InboundMessage,
-    Part,
-    PartState,
-    PlannedPart,
-    Platform,
-    Receipt,
-    ReplyId,
-    UserId,
-    UserState,
-)
+from relay.core.messages import Answer, Claim, InboundMessage, Platform, ReplyId, UserId, UserState
+from relay.core.parts import DeliveryEvent, Part, PartState, PlannedPart, Receipt
 from tests.settings import Settings
 
 RIGHT_TO_LEFT = "\u202eשמך? ABC"

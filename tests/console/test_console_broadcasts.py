@@ -12,7 +12,8 @@ from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.broadcast import Audience
-from relay.core.messages import PlannedPart, Receipt, UserId, UserState
+from relay.core.messages import UserId, UserState
+from relay.core.parts import PlannedPart, Receipt
 from relay.storage.schema import users
 from tests.console.running import browsing, opened, settings_after
 from tests.console.sample_data import SCRIPT, SampleData

@@ -13,7 +13,8 @@ from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
 from relay.channels.whatsapp.spec import WHATSAPP
 from relay.core.errors import SendError, SendFailure
-from relay.core.messages import PlannedPart, UserId
+from relay.core.messages import UserId
+from relay.core.parts import PlannedPart
 from relay.core.retry import LONGEST_DELAY
 from tests.console.running import browsing, nothing, opened, settings_after, settings_for
 from tests.console.sample_data import ALICE, SampleData, alice_asks

@@ -8,7 +8,8 @@ import pytest
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
-from relay.core.messages import Attachment, Decision, InboundMessage, Kind, Outcome, UserId
+from relay.core.decisions import Decision
+from relay.core.messages import Attachment, InboundMessage, Kind, Outcome, UserId
 from relay.media.files import MediaFiles
 from tests.console.running import browsing, nothing, settings_after
 

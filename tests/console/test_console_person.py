@@ -18,7 +18,9 @@ from starlette.routing import Route
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
-from relay.core.messages import Decision, PartState, UserId, UserState
+from relay.core.decisions import Decision
+from relay.core.messages import UserId, UserState
+from relay.core.parts import PartState
 from tests.console.running import browsing, listening, nothing, opened, settings_after
 from tests.console.sample_data import EMOJI, LONG_WORD, RIGHT_TO_LEFT, SCRIPT, SampleData, alice_asks, fill
 

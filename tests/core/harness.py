@@ -16,25 +16,23 @@ from relay.channels.sms.spec import SMS
 from relay.core.attachments import AttachmentReader, no_attachments
 from relay.core.channel import Channel
 from relay.core.conversation import Conversation
+from relay.core.decisions import Decision
 from relay.core.download import Write
 from relay.core.errors import StorageError
 from relay.core.messages import (
     Answer,
     Attachment,
-    Decision,
     HistoryMessage,
     InboundMessage,
     Kind,
-    Part,
-    PlannedPart,
     Platform,
-    Receipt,
     User,
     UserId,
     UserState,
 )
 from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
+from relay.core.parts import Part, PlannedPart, Receipt
 from relay.core.progress import Progress
 from relay.core.store import Store
 from relay.core.user_workers import SWEEP_SECONDS

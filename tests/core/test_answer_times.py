@@ -6,8 +6,8 @@ import asyncio
 
 from relay.channels.sms.spec import SMS
 from relay.core.errors import SendError, SendFailure
-from relay.core.messages import Receipt
 from relay.core.metrics import Metrics
+from relay.core.parts import Receipt
 from relay.storage import queries
 from tests.core.harness import ANN, BOB, RelayHarness
 

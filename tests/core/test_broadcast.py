@@ -15,7 +15,8 @@ from relay.channels.sms.spec import SMS
 from relay.config.settings import SpendingCaps
 from relay.core.broadcast import MAX_DUE, Audience, Broadcaster, BroadcastState, Terms
 from relay.core.errors import SendError, SendFailure
-from relay.core.messages import PlannedPart, Receipt, UserId, UserState
+from relay.core.messages import UserId, UserState
+from relay.core.parts import PlannedPart, Receipt
 from relay.storage import broadcasts
 from relay.storage.planning import plan_parts
 from relay.storage.schema import audit, broadcast_people, outbound, users

@@ -9,7 +9,8 @@ import pytest
 from relay.channels.sms.spec import SMS
 from relay.core.conversation import MAX_ATTEMPTS, SENTENCES
 from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure, UnusableAnswers
-from relay.core.messages import Answer, InboundMessage, Kind, Outcome, PlannedPart
+from relay.core.messages import Answer, InboundMessage, Kind, Outcome
+from relay.core.parts import PlannedPart
 from relay.storage import queries
 from relay.storage.schema import conversations, inbound, outbound
 from tests.core.conftest import EmptyDatabase

@@ -9,8 +9,9 @@ import pytest
 
 from relay.core.circuit import SEND_PAUSES
 from relay.core.errors import SendError, SendFailure
-from relay.core.messages import CompletedMessage, InboundMessage
+from relay.core.messages import InboundMessage
 from relay.core.outbox import GIVEN_SECONDS
+from relay.core.parts import CompletedMessage
 from tests.core.harness import ANN, NewRelay, RelayHarness
 
 

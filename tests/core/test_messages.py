@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.messages import OPEN_PART_STATES, PartState, advance, db_safe, db_safe_value
+from relay.core.messages import db_safe, db_safe_value
+from relay.core.parts import OPEN_PART_STATES, PartState, advance
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 JSON_VALUES = st.recursive(

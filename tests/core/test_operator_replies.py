@@ -9,8 +9,9 @@ import pytest
 
 from relay.channels.sms.spec import SMS
 from relay.core import person_requests as texts
+from relay.core.decisions import REPLIES_TO
 from relay.core.errors import ModelError, ModelFailure
-from relay.core.messages import REPLIES_TO, Kind, UserId, UserState
+from relay.core.messages import Kind, UserId, UserState
 from relay.core.prompt import NO_ANSWER
 from relay.storage.schema import conversations, outbound
 from relay.texts.sentences import localize

@@ -11,8 +11,9 @@ from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.core.circuit import SEND_PAUSES, CircuitState
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.messages import DeliveryEvent, Part, PartState, Receipt, UserId
+from relay.core.messages import UserId
 from relay.core.outbox import MAX_MOVES
+from relay.core.parts import DeliveryEvent, Part, PartState, Receipt
 from relay.core.store import PAUSED
 from relay.storage.schema import outbound
 from tests.core.harness import ANN, BOB, CAT, NewRelay, RelayHarness, ScriptedChannel

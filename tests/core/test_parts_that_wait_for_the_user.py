@@ -6,7 +6,8 @@ import pytest
 
 from relay.channels.sms.spec import SMS
 from relay.core.errors import SendError, SendFailure
-from relay.core.messages import DeliveryEvent, InboundMessage, PartId, PartState, PlannedPart
+from relay.core.messages import InboundMessage, PartId
+from relay.core.parts import DeliveryEvent, PartState, PlannedPart
 from relay.core.retry import SEND_BACKOFF
 from relay.storage.schema import outbound
 from tests.core.harness import ANN, BOB, RelayHarness

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from relay.channels.sms.spec import SMS
-from relay.core.messages import LANGUAGE, Decision, InboundMessage, Limit, Outcome, PlannedPart
+from relay.core.decisions import Decision
+from relay.core.messages import LANGUAGE, InboundMessage, Limit, Outcome
+from relay.core.parts import PlannedPart
 from relay.core.person_settings import NOTE, PAUSED_UNTIL, PER_DAY, PER_MINUTE, SAFEGUARDS, PersonSettings
 from relay.storage import listings
 from relay.storage.schema import audit, inbound

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from relay.core.messages import Decision, InboundMessage, User, UserId
+from relay.core.decisions import Decision
+from relay.core.messages import InboundMessage, User, UserId
 from relay.core.priority import MAX_STEPS, MAX_STEPS_WHILE_STORING, Priority
 from relay.texts import ENGLISH
 from tests.core.harness import BOB, NewRelay, ScriptedChannel

@@ -7,7 +7,8 @@ import asyncio
 from sqlalchemy import select
 
 from relay.channels.registry import PLATFORMS
-from relay.core.messages import DeliveryEvent, InboundMessage, PartState, UserId
+from relay.core.messages import InboundMessage, UserId
+from relay.core.parts import DeliveryEvent, PartState
 from relay.core.retention import PAUSE_SECONDS, ROUND_SECONDS, retention
 from relay.storage import queries
 from relay.storage.schema import delivery_events, inbound, users

@@ -10,7 +10,8 @@ from itertools import chain
 import pytest
 from sqlalchemy import Engine, event
 
-from relay.core.messages import InboundMessage, Receipt
+from relay.core.messages import InboundMessage
+from relay.core.parts import Receipt
 from tests.core.harness import ANN, NewRelay, RelayHarness
 
 STORE = ["INSERT inbound", "INSERT users", "INSERT counters"]

@@ -6,18 +6,9 @@ import asyncio
 
 import pytest
 
-from relay.core.messages import (
-    STOPS,
-    STOPS_MESSAGE,
-    Answer,
-    Decision,
-    InboundMessage,
-    Kind,
-    Part,
-    ReplyId,
-    Stops,
-    UserId,
-)
+from relay.core.decisions import STOPS, STOPS_MESSAGE, Decision, Stops
+from relay.core.messages import Answer, InboundMessage, Kind, ReplyId, UserId
+from relay.core.parts import Part
 from relay.core.progress import Progress
 from relay.storage.schema import inbound, outbound
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness

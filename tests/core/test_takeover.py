@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from relay.channels.sms.spec import SMS
-from relay.core.messages import BARRED, Outcome, PlannedPart
+from relay.core.messages import BARRED, Outcome
+from relay.core.parts import PlannedPart
 from relay.storage import listings
 from relay.storage.schema import inbound
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness

@@ -20,8 +20,8 @@ from typing import Any, TypeVar, assert_never, cast
 import sms_server
 import telegram_server
 from messaging_database import MessagingDatabase, open_database
+from relay.config.loading import load_settings
 from relay.config.logs import setup_logging
-from relay.config.settings import load_settings
 from relay.web.serve import serve
 from sms_service import SmsService
 from telegram_service import TelegramService

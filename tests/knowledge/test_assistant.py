@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings, load_settings
+from relay.config.loading import load_settings
+from relay.config.settings import Settings
 from relay.core.messages import Platform
 from relay.core.prompt import Knowledge
 from relay.knowledge.assistant import MAX_SOURCES, REFRESH_SECONDS, Assistant

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relay.channels.registry import AllSettings
-from relay.config.settings import load_settings
+from relay.config.loading import load_settings
 from relay.launcher.control import FILE, NoLauncherError, request_reload, serve_control
 from relay.launcher.events import Event, PlanChanged
 from relay.launcher.plan import SERVERS, Selection, make_plan

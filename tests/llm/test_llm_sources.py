@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from relay.config.errors import SettingsError
-from relay.config.settings import Settings, load_settings
+from relay.config.loading import load_settings
+from relay.config.settings import Settings
 from tests.llm.running_llm_server import made, running
 from tests.llm.scripted_upstream import COMPLETIONS, Upstream, completion, responds, scripted_upstream
 

@@ -229,7 +229,8 @@ def imported_names(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def own_imports(module: str) -> set[str]:
+@cache
+def own_imports(module: str) -> frozenset[str]:
     """The modules of this repository that a module imports."""
     found = set()
     for name in imported_names(modules()[module]):
@@ -238,7 +239,7 @@ def own_imports(module: str) -> set[str]:
         own = next((candidate for candidate in candidates if candidate in modules()), None)
         if own is not None and own != module:
             found.add(own)
-    return found
+    return frozenset(found)
 
 
 @cache

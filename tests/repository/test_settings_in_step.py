@@ -10,7 +10,7 @@ import pytest
 
 from relay.channels.registry import AllSettings
 from relay.config.docs import by_chapter, env_example, settings_page
-from relay.config.settings import descriptions, load_settings
+from relay.config.loading import descriptions, load_settings
 from relay.launcher.settings_docs import CHAPTERS
 
 ROOT = Path(__file__).resolve().parents[2]

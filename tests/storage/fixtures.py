@@ -12,18 +12,9 @@ from sqlalchemy import Connection, func, select
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
-from relay.core.messages import (
-    Answer,
-    Claim,
-    Decision,
-    DeliveryEvent,
-    InboundMessage,
-    Part,
-    PartState,
-    PlannedPart,
-    Platform,
-    UserId,
-)
+from relay.core.decisions import Decision
+from relay.core.messages import Answer, Claim, InboundMessage, Platform, UserId
+from relay.core.parts import DeliveryEvent, Part, PartState, PlannedPart
 from relay.storage import queries
 from relay.storage.engine import open_transactions
 from relay.storage.schema import conversations, counters, delivery_events, inbound, outbound, users

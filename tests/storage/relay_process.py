@@ -22,22 +22,13 @@ from relay.channels.sms.spec import SMS
 from relay.config.settings import SpendingCaps
 from relay.core.broadcast import Audience, Broadcaster, Terms
 from relay.core.conversation import Conversation
+from relay.core.decisions import Decision
 from relay.core.download import Write
 from relay.core.errors import OutcomeUnknown
-from relay.core.messages import (
-    Answer,
-    Attachment,
-    Decision,
-    HistoryMessage,
-    InboundMessage,
-    Part,
-    PlannedPart,
-    Platform,
-    Receipt,
-    User,
-)
+from relay.core.messages import Answer, Attachment, HistoryMessage, InboundMessage, Platform, User
 from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
+from relay.core.parts import Part, PlannedPart, Receipt
 from relay.core.progress import Progress
 from relay.storage.engine import open_transactions
 from relay.texts import ENGLISH

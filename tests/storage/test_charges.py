@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
-from relay.core.messages import Decision, PartState, PlannedPart, Receipt, Spending
+from relay.core.decisions import Decision
+from relay.core.messages import Spending
+from relay.core.parts import PartState, PlannedPart, Receipt
 from relay.storage import charges
 from relay.storage.schema import outbound
 from tests.storage.fixtures import ANN, ANSWER, BOB, answered, claimed, claimed_part, known, message, report, rows

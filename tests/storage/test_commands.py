@@ -23,7 +23,9 @@ from sqlalchemy import create_engine
 from messaging_database import open_database
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
-from relay.core.messages import Answer, Decision, InboundMessage, PlannedPart, Receipt, UserId
+from relay.core.decisions import Decision
+from relay.core.messages import Answer, InboundMessage, UserId
+from relay.core.parts import PlannedPart, Receipt
 from relay.storage import commands
 from relay.storage.maintenance import PRUNED_AT_ONCE, next_rows
 from relay.storage.revisions import alembic_config, revisions

@@ -16,8 +16,10 @@ from sqlalchemy import Engine
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
+from relay.core.decisions import Decision
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
-from relay.core.messages import Claim, Decision, Part, PartState, Receipt, UserId, UserState
+from relay.core.messages import Claim, UserId, UserState
+from relay.core.parts import Part, PartState, Receipt
 from tests.databases import empty, sqlite_in
 from tests.examples import examples
 from tests.storage.fixtures import (

@@ -6,8 +6,9 @@ from messaging_database import MessagingDatabase
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
+from relay.core.decisions import Decision
 from relay.core.errors import SendError, SendFailure
-from relay.core.messages import Decision, Receipt
+from relay.core.parts import Receipt
 from relay.storage.daily_totals import day_totals
 from tests.core.harness import FakeClock
 from tests.storage.fixtures import ANSWER, BOB, Opener, claimed, claimed_part, message, parts

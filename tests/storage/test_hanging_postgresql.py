@@ -11,8 +11,9 @@ import pytest
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
+from relay.core.decisions import Decision
 from relay.core.errors import SendError, SendFailure, StorageError
-from relay.core.messages import Decision, PartState, Receipt
+from relay.core.parts import PartState, Receipt
 from relay.storage.schema import inbound
 from tests.running_postgresql import Postgresql
 from tests.storage.fixtures import (

@@ -10,8 +10,9 @@ import pytest
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
+from relay.core.decisions import Decision
 from relay.core.errors import LeaseLost, StorageError
-from relay.core.messages import Attachment, Claim, Decision, Kind, UserId, UserState
+from relay.core.messages import Attachment, Claim, Kind, UserId, UserState
 from relay.storage.leases import MAX_USERS
 from relay.storage.schema import inbound, outbound, users
 from tests.storage.fixtures import (

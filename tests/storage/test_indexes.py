@@ -15,8 +15,10 @@ from sqlalchemy import Connection, Engine, event
 from messaging_database import MessagingDatabase
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
+from relay.core.decisions import Decision
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure, UnusableAnswers
-from relay.core.messages import Claim, Decision, Kind, Part, PartState, Receipt, UserId, UserState
+from relay.core.messages import Claim, Kind, UserId, UserState
+from relay.core.parts import Part, PartState, Receipt
 from relay.storage import queries
 from relay.storage.executors import GroupCommit
 from relay.storage.schema import conversations, delivery_events, inbound, outbound

@@ -11,8 +11,10 @@ from messaging_database import MessagingDatabase
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
+from relay.core.decisions import Decision
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure
-from relay.core.messages import Decision, DeliveryEvent, Part, PartState, Receipt, UserState
+from relay.core.messages import UserState
+from relay.core.parts import DeliveryEvent, Part, PartState, Receipt
 from relay.storage import listings, queries
 from relay.storage.schema import conversations, counters, outbound, users
 from tests.storage.fixtures import (

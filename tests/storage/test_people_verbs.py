@@ -8,8 +8,10 @@ from messaging_database import MessagingDatabase
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
+from relay.core.decisions import Decision
 from relay.core.errors import LeaseLost, SendError, SendFailure
-from relay.core.messages import Decision, Kind, Outcome, Receipt, UserId, UserState
+from relay.core.messages import Kind, Outcome, UserId, UserState
+from relay.core.parts import Receipt
 from relay.storage import queries
 from relay.storage.schema import conversations, inbound, outbound, users
 from tests.storage.fixtures import (

@@ -10,8 +10,10 @@ from messaging_database import MessagingDatabase
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
+from relay.core.decisions import Decision
 from relay.core.errors import LeaseLost, NotRepaired, SendError, SendFailure
-from relay.core.messages import Decision, PartState, UserState
+from relay.core.messages import UserState
+from relay.core.parts import PartState
 from relay.storage import queries
 from relay.storage.maintenance import problems
 from relay.storage.schema import conversations, inbound, outbound

@@ -18,8 +18,8 @@ from sqlalchemy import Engine, event
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
+from relay.core.decisions import Decision
 from relay.core.errors import StorageError
-from relay.core.messages import Decision
 from relay.storage import engine
 from relay.storage.database import REFUSAL_SECONDS
 from relay.storage.engine import open_transactions

@@ -8,7 +8,7 @@ from dataclasses import replace
 from relay.channels.sms.keywords import folded
 from relay.channels.sms.segments import split, units
 from relay.core.cutting import best_cut, reach, utf16_length, utf16_offsets
-from relay.core.messages import PlannedPart
+from relay.core.parts import PlannedPart
 
 _WORDS = """
 more|more please|please more|send more|the rest|rest|go on|continue|mehr|mehr bitte|weiter|mas|mas por favor|sigue|plus

@@ -5,7 +5,7 @@ from __future__ import annotations
 from relay.channels.sms.segments import MESSAGE_LIMIT, split
 from relay.channels.sms.settings import SmsSettings
 from relay.channels.sms.spelling import clean_sms, in_gsm_letters
-from relay.core.messages import PlannedPart
+from relay.core.parts import PlannedPart
 from relay.core.text import is_blank
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from relay.channels.sms.keywords import folded
-from relay.core.messages import Decision, UserState
+from relay.core.decisions import Decision
+from relay.core.messages import UserState
 from relay.texts.sentences import localize
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from relay.channels.sms import texts
 from relay.channels.sms.senders import region_of
-from relay.core.messages import LANGUAGE, Decision, User
+from relay.core.decisions import Decision
+from relay.core.messages import LANGUAGE, User
 from relay.core.user_language import language_of
 from relay.texts.languages import AUTOMATIC, language_named
 from relay.texts.sentences import localize

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from relay.core.messages import DeliveryEvent, PartId, Platform
+from relay.core.messages import PartId, Platform
+from relay.core.parts import DeliveryEvent
 from relay.core.periodic import Periodic
 from relay.core.store import Store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from relay.core.cutting import best_cut, reach, utf16_length, utf16_offsets
-from relay.core.messages import PlannedPart
+from relay.core.parts import PlannedPart
 
 MESSAGE_LIMIT = 1600  # "Body" in https://www.twilio.com/docs/messaging/api/message-resource
 

@@ -22,19 +22,8 @@ from relay.channels.sms.twilio_messages import Origination, TwilioMessages
 from relay.channels.sms.webhook import Form, external_id, is_delivery
 from relay.core.download import Write
 from relay.core.errors import PayloadError, SendError, SendFailure
-from relay.core.messages import (
-    Attachment,
-    DeliveryEvent,
-    InboundMessage,
-    Kind,
-    Part,
-    PartId,
-    PlannedPart,
-    Platform,
-    Receipt,
-    User,
-    UserId,
-)
+from relay.core.messages import Attachment, InboundMessage, Kind, PartId, Platform, User, UserId
+from relay.core.parts import DeliveryEvent, Part, PlannedPart, Receipt
 from relay.core.periodic import Periodic
 from relay.core.store import Store
 from relay.core.text import is_blank

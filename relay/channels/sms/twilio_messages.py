@@ -23,7 +23,8 @@ from relay.channels.sms.webhook import Form, external_id, small_number
 from relay.config.logs import Redactor
 from relay.core.errors import OutcomeUnknown, PayloadError, SendError, SendFailure
 from relay.core.http_client import redact_error
-from relay.core.messages import USER_STATE_AFTER, DeliveryEvent, Part, PartId, PartState, Platform, Receipt, UserId
+from relay.core.messages import USER_STATE_AFTER, PartId, Platform, UserId
+from relay.core.parts import DeliveryEvent, Part, PartState, Receipt
 from relay.core.text import strip_controls
 
 SENDER_REFUSED = frozenset({"14102", "21212", "21606", "21659", "21660"})

@@ -21,19 +21,10 @@ from relay.channels.telegram.json_fields import is_integer, object_at, required,
 from relay.channels.telegram.model_buttons import rows
 from relay.channels.telegram.quoted import display_name
 from relay.channels.telegram.spec import TELEGRAM
+from relay.core.decisions import STOPS, STOPS_MESSAGE, Decision, Stops
 from relay.core.errors import SendError
-from relay.core.messages import (
-    STOPS,
-    STOPS_MESSAGE,
-    Decision,
-    InboundMessage,
-    Kind,
-    Origin,
-    Part,
-    Stops,
-    UserId,
-    UserState,
-)
+from relay.core.messages import InboundMessage, Kind, UserId, UserState
+from relay.core.parts import Origin, Part
 from relay.core.records import Records, SentReply
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relay.channels.telegram.entities import plan
 from relay.channels.telegram.settings import TelegramSettings
-from relay.core.messages import PlannedPart
+from relay.core.parts import PlannedPart
 from relay.core.text import is_blank
 
 

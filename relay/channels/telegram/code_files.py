@@ -7,7 +7,7 @@ from typing import Final
 
 from relay.channels.telegram.entities import plan
 from relay.core.markdown_source import escape_markdown as escape
-from relay.core.messages import PlannedPart
+from relay.core.parts import PlannedPart
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize
 

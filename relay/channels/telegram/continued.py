@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from relay.channels.telegram.entities import MAX_ENTITIES, MAX_UNITS
 from relay.core.cutting import utf16_length
-from relay.core.messages import PlannedPart
+from relay.core.parts import PlannedPart
 
 _NUMBERED_FROM: Final = 3  # parts of a reply, which then have their number in the text
 _WIDE: Final = re.compile("[\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60]")

@@ -15,7 +15,7 @@ from relay.channels.telegram.guests import target
 from relay.channels.telegram.inline_queries import InlineQueries, is_query
 from relay.channels.telegram.message_form import MessageForm
 from relay.core.errors import SendError
-from relay.core.messages import Part, PartState, Receipt
+from relay.core.parts import Part, PartState, Receipt
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize
 

@@ -7,7 +7,8 @@ from functools import partial
 
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.updates import is_group
-from relay.core.messages import Decision, InboundMessage
+from relay.core.decisions import Decision
+from relay.core.messages import InboundMessage
 from relay.core.records import Records
 from relay.texts.sentences import localize
 

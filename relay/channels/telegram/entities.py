@@ -17,7 +17,7 @@ from relay.channels.telegram.code_cuts import best_code_cut
 from relay.channels.telegram.rendering import clean_telegram, render
 from relay.channels.telegram.spans import Span, Styled
 from relay.core.cutting import best_cut, reach, utf16_offsets
-from relay.core.messages import PlannedPart
+from relay.core.parts import PlannedPart
 from relay.core.text import is_blank
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize

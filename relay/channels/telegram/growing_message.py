@@ -18,7 +18,8 @@ from relay.channels.telegram.guests import is_inline, target
 from relay.channels.telegram.live_answer import CALL_SECONDS
 from relay.channels.telegram.message_form import MessageForm
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
-from relay.core.messages import PlannedPart, UserId
+from relay.core.messages import UserId
+from relay.core.parts import PlannedPart
 from relay.core.progress import Progress
 
 log = logging.getLogger("relay.telegram")

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from relay.channels.telegram import texts
 from relay.channels.telegram.bot_api import BotCalls
+from relay.core.decisions import Decision
 from relay.core.errors import SendError
-from relay.core.messages import Decision, InboundMessage
+from relay.core.messages import InboundMessage
 from relay.core.records import Records
 
 log = logging.getLogger("relay.telegram")

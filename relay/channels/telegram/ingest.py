@@ -15,8 +15,9 @@ from typing import Any
 
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.updates import BUSINESS, MOVES
+from relay.core.decisions import STOPS
 from relay.core.errors import PayloadError, StorageError
-from relay.core.messages import STOPS, InboundMessage, Kind, UserId
+from relay.core.messages import InboundMessage, Kind, UserId
 from relay.core.metrics import Metrics
 from relay.core.store import Store
 

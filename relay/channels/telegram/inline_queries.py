@@ -21,8 +21,10 @@ from relay.channels.telegram.json_fields import object_at, required, text_at
 from relay.channels.telegram.quoted import display_name
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.cutting import utf16_length
+from relay.core.decisions import Decision
 from relay.core.errors import SendError
-from relay.core.messages import Decision, InboundMessage, Kind, Origin, Part, PlannedPart, UserId
+from relay.core.messages import InboundMessage, Kind, UserId
+from relay.core.parts import Origin, Part, PlannedPart
 from relay.core.records import Records
 
 log = logging.getLogger("relay.telegram")

@@ -15,7 +15,8 @@ from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.call_budget import CallBudget, Cosmetic
 from relay.channels.telegram.entities import entities_of
 from relay.core.errors import SendError
-from relay.core.messages import PlannedPart, UserId
+from relay.core.messages import UserId
+from relay.core.parts import PlannedPart
 from relay.core.progress import Progress
 from relay.core.text import is_blank
 from relay.core.unfinished_markdown import closed

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from relay.channels.telegram.updates import is_group
 from relay.core.errors import SendError, SendFailure
-from relay.core.messages import Part, UserId
+from relay.core.messages import UserId
+from relay.core.parts import Part
 
 _REFUSED: Final = (
     ("entit", ("style",)),

@@ -21,9 +21,11 @@ from relay.channels.telegram.model_buttons import model_buttons, pressed_model
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.telegram.updates import is_group
+from relay.core.decisions import Decision
 from relay.core.errors import ModelError
-from relay.core.messages import Decision, HistoryMessage, InboundMessage, PlannedPart, User
+from relay.core.messages import HistoryMessage, InboundMessage, User
 from relay.core.model_choice import DEFAULT_MODEL, MODEL, allowed, chosen_model
+from relay.core.parts import PlannedPart
 from relay.core.person_settings import limits_of
 from relay.core.records import Records
 from relay.llm.client import LlmClient

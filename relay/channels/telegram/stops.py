@@ -13,8 +13,9 @@ from typing import Final
 
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.commands import is_admin
+from relay.core.decisions import STOPS, STOPS_MESSAGE, Stops
 from relay.core.errors import SendError
-from relay.core.messages import STOPS, STOPS_MESSAGE, InboundMessage, Stops, UserId
+from relay.core.messages import InboundMessage, UserId
 
 log = logging.getLogger("relay.telegram")
 

@@ -17,7 +17,8 @@ from relay.channels.telegram.message_form import MessageForm
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.typing_indicator import TypingIndicator
 from relay.channels.telegram.updates import is_group, typing_thread
-from relay.core.messages import InboundMessage, Kind, PlannedPart
+from relay.core.messages import InboundMessage, Kind
+from relay.core.parts import PlannedPart
 from relay.core.progress import Progress
 
 

@@ -23,8 +23,9 @@ from relay.channels.telegram.quoted import display_name, forwarded_from, replied
 from relay.channels.telegram.rendering import clean_telegram
 from relay.channels.telegram.rich_text import as_quote, rich_markdown
 from relay.channels.telegram.spec import TELEGRAM
+from relay.core.decisions import REPLIES_TO, STOPS, STOPS_MESSAGE, Stops
 from relay.core.errors import PayloadError
-from relay.core.messages import REPLIES_TO, STOPS, STOPS_MESSAGE, Attachment, InboundMessage, Kind, Stops, UserId
+from relay.core.messages import Attachment, InboundMessage, Kind, UserId
 
 STOP_PRESSED: Final = "stopped_message_generation"
 """The update about a person who pressed Stop on a draft: https://core.telegram.org/bots/api#sendmessagedraft"""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from relay.channels.sms.segments import split
 from relay.channels.whatsapp.formatting import to_whatsapp
 from relay.channels.whatsapp.settings import WhatsAppSettings
-from relay.core.messages import PlannedPart
+from relay.core.parts import PlannedPart
 from relay.core.text import is_blank, strip_controls
 
 MESSAGE_LIMIT = 1600  # https://www.twilio.com/docs/whatsapp/api: "Body"

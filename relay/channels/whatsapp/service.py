@@ -25,18 +25,11 @@ from relay.channels.whatsapp.by_hand import MESSAGE_LIMIT
 from relay.channels.whatsapp.formatting import to_whatsapp
 from relay.channels.whatsapp.settings import WhatsAppSettings
 from relay.channels.whatsapp.spec import WHATSAPP
+from relay.core.decisions import Decision
 from relay.core.errors import PayloadError
-from relay.core.messages import (
-    Decision,
-    HistoryMessage,
-    InboundMessage,
-    PlannedPart,
-    User,
-    UserId,
-    UserState,
-    reachable_again,
-)
+from relay.core.messages import HistoryMessage, InboundMessage, User, UserId, UserState, reachable_again
 from relay.core.names import name_or_none
+from relay.core.parts import PlannedPart
 from relay.core.text import is_blank, strip_controls
 from relay.core.user_language import chosen_language
 from relay.texts import ENGLISH

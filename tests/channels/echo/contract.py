@@ -12,7 +12,8 @@ from relay.channels.echo.server import create_app
 from relay.channels.echo.spec import CHANNEL
 
 from relay.channels.registry import AllSettings
-from relay.core.messages import Outcome, PartState, UserId
+from relay.core.messages import Outcome, UserId
+from relay.core.parts import PartState
 from tests.channels.contract import MAX_MESSAGE_LENGTH, RETRY_AFTER_SECONDS, ChannelContract, Payload, Row, Send
 from tests.channels.scripted_server import Reply, Request
 

@@ -19,26 +19,22 @@ from relay.channels.echo.spec import CHANNEL, ECHO
 from messaging_database import open_database
 from relay.channels.registry import settings_as
 from relay.channels.server import ChannelServer, create_channel_app, run_channel
-from relay.config.settings import load_settings
+from relay.config.loading import load_settings
+from relay.core.decisions import Decision
 from relay.core.download import Write
 from relay.core.errors import AttachmentError, AttachmentFailure, OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import request_once, retry_after_seconds
 from relay.core.messages import (
     SILENT_STATES,
     Attachment,
-    Decision,
-    DeliveryEvent,
     HistoryMessage,
     InboundMessage,
-    Part,
     PartId,
-    PartState,
-    PlannedPart,
-    Receipt,
     User,
     UserId,
     UserState,
 )
+from relay.core.parts import DeliveryEvent, Part, PartState, PlannedPart, Receipt
 from relay.texts import ENGLISH
 from relay.web.access import PUBLIC
 

@@ -12,7 +12,8 @@ from fastapi import FastAPI
 
 from relay.channels.sms.spec import CHANNEL
 from relay.channels.sms.webhook import Form, sign
-from relay.core.messages import Kind, Outcome, PartState, UserId, UserState
+from relay.core.messages import Kind, Outcome, UserId, UserState
+from relay.core.parts import PartState
 from sms_server import create_app
 from tests.channels.contract import (
     MAX_MESSAGE_LENGTH,

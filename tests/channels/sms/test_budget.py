@@ -12,7 +12,7 @@ from relay.channels.sms.segments import segments
 from relay.channels.sms.spelling import clean_sms
 from relay.channels.sms.texts import more
 from relay.core.cutting import utf16_length
-from relay.core.messages import PlannedPart
+from relay.core.parts import PlannedPart
 from relay.texts import ENGLISH
 
 STORY = " ".join(f"Sentence number {number} of a long story." for number in range(100))

@@ -9,7 +9,8 @@ import pytest
 from relay.channels.sms.reconciliation import MAX_FETCHED, YOUNGEST_SECONDS, Reconciliation
 from relay.channels.sms.spec import SMS
 from relay.channels.whatsapp.spec import WHATSAPP
-from relay.core.messages import DeliveryEvent, PartId, PartState, Platform
+from relay.core.messages import PartId, Platform
+from relay.core.parts import DeliveryEvent, PartState
 
 NOW = 1_000_000.0
 

@@ -29,7 +29,8 @@ from relay.config.errors import SettingsError
 from relay.core.channel import history_text
 from relay.core.errors import PayloadError
 from relay.core.http_client import open_http_client
-from relay.core.messages import Attachment, InboundMessage, Kind, PartState, User, UserId, UserState
+from relay.core.messages import Attachment, InboundMessage, Kind, User, UserId, UserState
+from relay.core.parts import PartState
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize
 from sms_service import SmsService

@@ -10,7 +10,8 @@ import pytest
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.throughput import BURST_SECONDS, Throughput, segments_per_second
 from relay.core.errors import SendError, SendFailure
-from relay.core.messages import Part, PartId, UserId
+from relay.core.messages import PartId, UserId
+from relay.core.parts import Part
 from sms_service import SmsService
 from tests.settings import Settings
 

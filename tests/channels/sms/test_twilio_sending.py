@@ -21,7 +21,8 @@ from relay.channels.sms.twilio_messages import status_callback
 from relay.channels.sms.webhook import Form
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import MAX_ERROR_CHARS, open_http_client
-from relay.core.messages import Part, PartId, PartState, UserId
+from relay.core.messages import PartId, UserId
+from relay.core.parts import Part, PartState
 from sms_service import SmsService
 from tests.channels.scripted_server import CUT, GARBAGE, HANG, Reply, ScriptedServer, listening
 from tests.channels.sms.scripted_twilio import created, listed, message, refused, scripted_twilio

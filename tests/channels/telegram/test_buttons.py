@@ -13,7 +13,8 @@ import pytest
 from relay.channels.telegram import texts
 from relay.channels.telegram.buttons import keyboard_of, read_press
 from relay.core.errors import PayloadError
-from relay.core.messages import Kind, Origin, Part, PartId, UserId
+from relay.core.messages import Kind, PartId, UserId
+from relay.core.parts import Origin, Part
 from relay.texts.sentences import localize, offered_languages
 from tests.channels.harness import model_reply
 from tests.channels.scripted_server import Reply, Request

@@ -12,7 +12,7 @@ from relay.channels.telegram.entities import MAX_ENTITIES, MAX_UNITS, plan
 from relay.channels.telegram.rendering import render
 from relay.core.channel import history_text
 from relay.core.cutting import utf16_length
-from relay.core.messages import PlannedPart
+from relay.core.parts import PlannedPart
 from tests.english import english
 from tests.examples import examples
 

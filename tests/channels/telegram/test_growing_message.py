@@ -14,7 +14,8 @@ from relay.channels.telegram.spec import TELEGRAM
 from relay.core.channel import history_text
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError
 from relay.core.http_client import open_http_client
-from relay.core.messages import InboundMessage, Kind, Origin, Part, PartId, PlannedPart, UserId
+from relay.core.messages import InboundMessage, Kind, PartId, UserId
+from relay.core.parts import Origin, Part, PlannedPart
 from relay.core.progress import Progress
 from telegram_service import TelegramService
 from tests.channels.scripted_server import CUT, PATIENCE, Reply, listening

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from relay.channels.telegram.updates import Identity, read_update
+from relay.core.decisions import STOPS, STOPS_MESSAGE, Stops
 from relay.core.http_client import open_http_client
-from relay.core.messages import STOPS, STOPS_MESSAGE, Stops
 from telegram_service import TelegramService
 from tests.channels.scripted_server import listening
 from tests.channels.telegram.scripted_bot_api import (

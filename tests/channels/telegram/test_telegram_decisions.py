@@ -10,8 +10,9 @@ from relay.channels.telegram.rendering import render
 from relay.channels.telegram.settings import bot_token, webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
 from relay.config.errors import SettingsError
+from relay.core.decisions import Decision
 from relay.core.http_client import open_http_client
-from relay.core.messages import Attachment, Decision, InboundMessage, Kind, User, UserId, UserState
+from relay.core.messages import Attachment, InboundMessage, Kind, User, UserId, UserState
 from telegram_service import TelegramService
 from tests.channels.telegram.scripted_bot_api import TOKEN
 from tests.english import english

@@ -15,7 +15,8 @@ from relay.channels.telegram.settings import webhook_secret
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.http_client import open_http_client
-from relay.core.messages import InboundMessage, Origin, Part, PartId, PartState, UserId
+from relay.core.messages import InboundMessage, PartId, UserId
+from relay.core.parts import Origin, Part, PartState
 from relay.texts import ENGLISH
 from relay.texts.sentences import offered_languages
 from telegram_service import TelegramService

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from relay.channels.telegram.commands import COMMANDS
 from relay.channels.telegram.updates import Identity, read_update
+from relay.core.decisions import REPLIES_TO
 from relay.core.errors import PayloadError
-from relay.core.messages import REPLIES_TO, Attachment, InboundMessage, Kind
+from relay.core.messages import Attachment, InboundMessage, Kind
 from tests.channels.telegram.scripted_bot_api import BOT_ID, ME, USERNAME, group, private
 
 IDENTITY = Identity(BOT_ID, USERNAME, frozenset(COMMANDS))

@@ -9,7 +9,8 @@ from urllib.parse import urlencode, urlsplit
 from fastapi import FastAPI
 
 from relay.channels.whatsapp.spec import CHANNEL
-from relay.core.messages import Kind, Outcome, PartState, UserId, UserState
+from relay.core.messages import Kind, Outcome, UserId, UserState
+from relay.core.parts import PartState
 from sms_server import create_app
 from tests.channels.contract import MAX_MESSAGE_LENGTH, ChannelContract, Payload, Row, Send
 from tests.channels.scripted_server import Request
