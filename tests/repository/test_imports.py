@@ -204,8 +204,19 @@ def module_name(path: Path) -> str:
 
 
 @cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def modules() -> dict[str, ast.Module]:
-    return {module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in source_files()}
+    return {module_name(path): parsed(path) for path in source_files()}
+
+
+@cache
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """All nodes of a module; most of the rules read them."""
+    return tuple(ast.walk(tree))
 
 
 def folder(module: str) -> str:
@@ -221,7 +232,7 @@ def top_level(name: str) -> str:
 
 def imported_names(tree: ast.Module) -> Iterator[str]:
     """Dotted names of everything imported anywhere in a module, `from a import b` as a.b."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -314,7 +325,7 @@ def test_imports_stand_at_the_top_of_their_module() -> None:
         f"{module}:{inner.lineno}"
         for module, tree in modules().items()
         if module not in INSIDE_FUNCTIONS
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         for inner in ast.walk(node)
         if isinstance(inner, (ast.Import, ast.ImportFrom))
@@ -354,7 +365,7 @@ def test_every_test_says_what_it_shows() -> None:
     silent = {
         f"{path.relative_to(ROOT)}: {node.name}"
         for path in (ROOT / "tests").rglob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(parsed(path))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and node.name.startswith("test_")
         and not ast.get_docstring(node)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repository.test_imports import ROOT, module_name, modules, source_files
+from tests.repository.test_imports import ROOT, module_name, modules, nodes, parsed, source_files
 
 NAMED_LIKE_A_PACKAGE = {"relay.channels.telegram": "a channel's folder is named like its platform, and so is a library"}
 """Modules that are named like an installed package, and why."""
@@ -42,7 +42,7 @@ def test_no_class_name_stands_twice_in_the_product() -> None:
     """A search for a name finds one class; private ones cannot be meant elsewhere."""
     homes: dict[str, set[str]] = defaultdict(set)
     for module, tree in modules().items():
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes[node.name].add(module)
     assert {name: sorted(found) for name, found in homes.items() if len(found) > 1} == {}
@@ -55,8 +55,8 @@ def test_no_module_is_named_like_an_installed_package() -> None:
     assert shadowing == set(NAMED_LIKE_A_PACKAGE)
 
 
-def _defined_names(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _defined_names(tree: ast.Module) -> Iterator[str]:
+    for node in nodes(tree):
         match node:
             case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield name
@@ -83,8 +83,7 @@ def test_no_class_and_no_module_is_named_by_a_metaphor() -> None:
     """The names of the tests are searched for as much as those of the product."""
     found = set()
     for path in (*source_files(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names = [path.stem, *(node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
+        names = [path.stem, *(node.name for node in nodes(parsed(path)) if isinstance(node, ast.ClassDef))]
         found |= {f"{path.relative_to(ROOT)}: {name}" for name in names if _words(name) & METAPHORS}
     assert found == set()
 
@@ -95,7 +94,7 @@ def sentences(path: Path) -> Iterator[tuple[int, str]]:
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(parsed(path)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, node.value.value
 
@@ -111,6 +110,6 @@ def test_the_glossary_names_only_classes_that_exist() -> None:
     """A renamed class takes its line along."""
     text = (ROOT / "docs" / "GLOSSARY.md").read_text(encoding="utf-8")
     named = {word for word in re.findall(r"`([^`]+)`", text) if re.fullmatch(r"[A-Z][A-Za-z]+", word)}
-    classes = {node.name for tree in modules().values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    classes = {node.name for tree in modules().values() for node in nodes(tree) if isinstance(node, ast.ClassDef)}
     assert named
     assert named - classes == set()
