@@ -43,12 +43,12 @@ from relay.console.charts import charts
 from relay.console.daily import DailyTotals, read_user_days
 from relay.console.failures import ACTS, MAX_AT_ONCE, ROWS_PER_PAGE, TITLES, Filter, Kind, repair_all
 from relay.console.live import LiveStreams, wants_stream
-from relay.console.login import operator_of
 from relay.console.media import MAX_FILE_NAME, serve_attachment
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
 from relay.console.pages import HEADERS, Pages
 from relay.console.person import Address, read_person
 from relay.console.servers import known_servers, probe_servers
+from relay.console.services import ConsoleServices
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
@@ -61,7 +61,6 @@ from relay.web.access import ADMIN, PUBLIC
 from relay.web.app import add_common_routes, add_routes, build_app
 from relay.web.errors import ApiError
 from relay.web.serve import run_server
-from relay.web.token_guard import TokenGuard
 
 PROBE_SECONDS = 1.0
 """Timeout of one probe of a server on this machine."""
@@ -80,14 +79,11 @@ routes = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
-class Console:
+class Console(ConsoleServices):
     """The services of the routes, opened at start and closed at stop."""
 
-    settings: Settings
-    pages: Pages
     database: MessagingDatabase
     http: httpx.AsyncClient
-    guard: TokenGuard | None
     forms: SubmittedForms
     probe_seconds: float
     media: MediaFiles
@@ -137,11 +133,6 @@ class Console:
         found = await self.database.query(lambda connection: listings.names_of(connection, keys))
         return {" ".join(key): name for key, name in found.items()}
 
-    def operator(self, request: Request) -> str:
-        """Who acts, for the audit log."""
-        token = self.settings.admin_token
-        return operator_of(request, token.get_secret_value() if token else None)
-
 
 def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE_SECONDS) -> FastAPI:
     """The console as an ASGI app; without settings it loads them as the program does."""
@@ -158,8 +149,8 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
             settings,
             pages,
             database,
-            http,
             app.state.token_guard,
+            http,
             SubmittedForms(),
             probe_seconds,
             MediaFiles(Path.cwd() / settings.media_folder),

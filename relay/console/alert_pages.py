@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
-from sqlalchemy import Connection
 
 from relay.alerts.conditions import (
     AlertCondition,
@@ -24,7 +23,7 @@ from relay.alerts.conditions import (
     server_conditions,
 )
 from relay.alerts.sending import send, send_each
-from relay.alerts.watcher import ROUND_SECONDS, AlertStore, AlertWatcher
+from relay.alerts.watcher import ROUND_SECONDS, AlertWatcher
 from relay.channels.registry import CHANNELS
 from relay.config.checks import Finding, Severity
 from relay.config.errors import SettingsError
@@ -32,6 +31,7 @@ from relay.config.settings import Settings
 from relay.console.pages import Pages
 from relay.console.servers import MODEL_SERVER, known_servers, probe_servers, ready_body
 from relay.console.servers import Condition as ServerCondition
+from relay.console.services import ConsoleDatabase
 from relay.core.errors import StorageError
 from relay.core.periodic import Periodic
 from relay.core.text import timestamp
@@ -47,19 +47,13 @@ _BROKEN = frozenset((ServerCondition.SILENT, ServerCondition.DOWN, ServerConditi
 routes = APIRouter()
 
 
-class AlertServices(AlertStore, Protocol):
-    """The part of the database that the alerts use."""
-
-    async def query(self, query: Callable[[Connection], T]) -> T: ...
-
-
 class Observer:
     """Gathers the conditions of one round; the providers are asked every CHECK_SECONDS."""
 
     def __init__(
         self,
         settings: Settings,
-        database: AlertServices,
+        database: ConsoleDatabase,
         http: httpx.AsyncClient,
         probe_seconds: float,
         clock: Callable[[], float] = time.time,
@@ -114,7 +108,7 @@ async def _findings(check: Callable[[Any], Awaitable[list[Finding]]], settings: 
 
 @asynccontextmanager
 async def watching(
-    app: FastAPI, settings: Settings, database: AlertServices, http: httpx.AsyncClient, probe_seconds: float
+    app: FastAPI, settings: Settings, database: ConsoleDatabase, http: httpx.AsyncClient, probe_seconds: float
 ) -> AsyncIterator[None]:
     """Watch while the console runs; `app.state.alerts` is the watcher. Without alert_urls nothing is watched."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi import Path as PathParameter
@@ -17,7 +17,7 @@ from relay.channels.registry import PLATFORMS, KnownPlatform, served
 from relay.channels.spec import ChannelSpec
 from relay.config.settings import Settings
 from relay.console.addresses import redirect
-from relay.console.pages import Pages
+from relay.console.services import ConsoleServices, Here
 from relay.core.broadcast import caps_of
 from relay.core.messages import Platform, UserId, db_safe
 from relay.core.parts import PlannedPart
@@ -36,27 +36,6 @@ WITHIN_DAYS = {0: "any time", 1: "the last day", 7: "the last week", 30: "the la
 """Since when its people must have written, in days."""
 
 routes = APIRouter()
-
-
-class BroadcastActs(Protocol):
-    """The part of the database that these pages use."""
-
-    def query(self, query: Callable[[Connection], T]) -> Awaitable[T]: ...
-    async def start_broadcasts(self, form: str, who: str, chosen: Sequence[Mapping[str, Any]]) -> list[int]: ...
-    async def stop_broadcast(self, broadcast_id: int, reason: str, who: str = "") -> bool: ...
-    async def resume_broadcast(self, broadcast_id: int, who: str, *, beyond_caps: bool = False) -> bool: ...
-
-
-class BroadcastServices(Protocol):
-    """The part of `app.state.console` that these pages use."""
-
-    @property
-    def settings(self) -> Settings: ...
-    @property
-    def pages(self) -> Pages: ...
-    @property
-    def database(self) -> BroadcastActs: ...
-    def operator(self, request: Request) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +100,6 @@ def preview(
     )
 
 
-async def _services(request: Request) -> BroadcastServices:
-    console: BroadcastServices = request.app.state.console
-    return console
-
-
 async def _draft(
     text: Annotated[str, Form(max_length=MAX_TEXT)] = "",
     platform: Annotated[list[KnownPlatform], Form(max_length=20)] = [],  # noqa: B006 (FastAPI copies it)
@@ -135,12 +109,11 @@ async def _draft(
     return BroadcastDraft(db_safe(text).replace("\r\n", "\n").strip(), tuple(dict.fromkeys(platform)), days)
 
 
-Here = Annotated[BroadcastServices, Depends(_services)]
 Drafted = Annotated[BroadcastDraft, Depends(_draft)]
 BroadcastId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 
 
-async def _previews(console: BroadcastServices, draft: BroadcastDraft) -> list[ChannelPreview]:
+async def _previews(console: ConsoleServices, draft: BroadcastDraft) -> list[ChannelPreview]:
     now, settings = time.time(), console.settings
     channels = [channel for channel in served(settings) if channel.platform in draft.platforms]
     if not draft.text or not channels:
@@ -149,7 +122,7 @@ async def _previews(console: BroadcastServices, draft: BroadcastDraft) -> list[C
     return await console.database.query(lambda c: [preview(c, one, settings, draft, now) for one in channels])
 
 
-async def _page_values(console: BroadcastServices) -> dict[str, Any]:
+async def _page_values(console: ConsoleServices) -> dict[str, Any]:
     rows = await console.database.query(lambda c: broadcasts.newest(c, PLATFORMS, SHOWN))
     return {"broadcasts": rows, "time": timestamp(time.time())}
 
@@ -169,7 +142,7 @@ async def preview_page(console: Here, draft: Drafted) -> Response:
 
 
 def _shown(
-    console: BroadcastServices, draft: BroadcastDraft, previews: Sequence[ChannelPreview], form: str, problem: str = ""
+    console: ConsoleServices, draft: BroadcastDraft, previews: Sequence[ChannelPreview], form: str, problem: str = ""
 ) -> Response:
     status = 409 if problem else 200
     values = {"draft": draft, "previews": previews, "form": form, "problem": problem, "within": WITHIN_DAYS}

@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any, Literal, Protocol, TypeVar
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, Literal, TypeVar
 
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
-from sqlalchemy import Connection
 
-from relay.config.settings import Settings
-from relay.console.login import Recorded, operator_of
+from relay.console.services import ConsoleDatabase, Here
 from relay.storage.export import EXPORTS, Export, next_rows
 from relay.web.access import ADMIN
 
@@ -27,25 +25,13 @@ _FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d+\Z)")
 routes = APIRouter()
 
 
-class ExportServices(Protocol):
-    """The part of the database that the downloads use."""
-
-    record_action: Recorded
-
-    def query(self, query: Callable[[Connection], T]) -> Awaitable[T]: ...
-
-
 @routes.get("/export/{name}.{form}", dependencies=[ADMIN], summary="Download people, messages or costs.")
 async def export(
-    request: Request, name: Literal["people", "messages", "costs"], form: Literal["csv", "json"]
+    request: Request, console: Here, name: Literal["people", "messages", "costs"], form: Literal["csv", "json"]
 ) -> StreamingResponse:
-    settings: Settings = request.app.state.settings
-    database: ExportServices = request.app.state.console.database
-    token = settings.admin_token
-    who = operator_of(request, token.get_secret_value() if token else None)
-    await database.record_action(who, "export", None, None, f"{name}.{form}")
+    await console.database.record_action(console.operator(request), "export", None, None, f"{name}.{form}")
     chosen = EXPORTS[name]
-    rows = _batches(database, chosen)
+    rows = _batches(console.database, chosen)
     lines = _csv(chosen.columns, rows) if form == "csv" else _json(rows)
     headers = {
         "Content-Disposition": f'attachment; filename="{name}.{form}"',
@@ -56,7 +42,7 @@ async def export(
     return StreamingResponse(lines, media_type=media_type, headers=headers)
 
 
-async def _batches(database: ExportServices, chosen: Export) -> Rows:
+async def _batches(database: ConsoleDatabase, chosen: Export) -> Rows:
     """The rows in batches, each read in a transaction of its own, until one is empty."""
     after: list[Any] | None = None
     while rows := await database.query(lambda c, after=after: next_rows(c, chosen, after)):  # type: ignore[misc]

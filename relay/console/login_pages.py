@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from relay.config.settings import Settings
 from relay.console.login import log_in, log_out, own_path
-from relay.console.pages import HEADERS, Pages
-from relay.web.access import ADMIN, PUBLIC, Logins, origin_is_ours
+from relay.console.pages import HEADERS
+from relay.console.services import ConsoleServices, Here
+from relay.web.access import ADMIN, PUBLIC, origin_is_ours
 from relay.web.errors import ApiError
-from relay.web.token_guard import TokenGuard
 
 routes = APIRouter()
-
-
-class LoginServices(Protocol):
-    """The part of `app.state.console` that these routes use."""
-
-    @property
-    def settings(self) -> Settings: ...
-    @property
-    def pages(self) -> Pages: ...
-    @property
-    def database(self) -> Logins: ...
-    @property
-    def guard(self) -> TokenGuard | None: ...
-
-
-async def _console(request: Request) -> LoginServices:
-    console: LoginServices = request.app.state.console
-    return console
-
-
-Here = Annotated[LoginServices, Depends(_console)]
 
 
 @routes.get("/login", dependencies=[PUBLIC], summary="Ask for the admin token.")
@@ -66,7 +44,7 @@ async def login(
     return response
 
 
-def _locked(console: LoginServices, wait: float, path: str) -> Response:
+def _locked(console: ConsoleServices, wait: float, path: str) -> Response:
     seconds = int(wait) + 1
     problem = f"Too many wrong tokens. Try again in {seconds} s."
     response = console.pages.show("login.html", status=429, next=path, problem=problem)

@@ -92,7 +92,7 @@ def money(usd: float | None) -> str:
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
     """The templates, each compiled when it is first rendered."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
@@ -134,7 +134,7 @@ class Pages:
 
     def part(self, template: str, values: Mapping[str, Any]) -> str:
         """A page or a part of one as text."""
-        return _templates().get_template(template).render(self._values, **values)
+        return templates().get_template(template).render(self._values, **values)
 
     def show_live(self, request: Request, page: str, live: str, **values: Any) -> Response:
         """Render the page; for the polling script its live part alone, or 304 while that is unchanged."""

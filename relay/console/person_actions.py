@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from relay.console.addresses import InForm, to_person, unknown_person
 from relay.console.person import Address
-from relay.core.messages import BARRED, LANGUAGE, Platform, User, UserId
+from relay.console.services import ConsoleServices, Here
+from relay.core.messages import BARRED, LANGUAGE
 from relay.core.person_settings import MAX_NOTE, NOTE, PAUSED_UNTIL, PER_DAY, PER_MINUTE
 from relay.texts.sentences import localize, offered_languages
 from relay.web.access import ADMIN
@@ -24,38 +25,13 @@ PAUSES = {1: "an hour", 8: "8 hours", 24: "a day", 168: "a week", 720: "30 days"
 routes = APIRouter()
 
 
-class PersonStore(Protocol):
-    """The part of the database that these routes use."""
-
-    async def find_user(self, platform: Platform, user_id: UserId) -> User | None: ...
-    async def set_for_person(
-        self, platform: Platform, user_id: UserId, changes: Mapping[str, Any], who: str, action: str, detail: str = ""
-    ) -> bool: ...
-
-
-class PersonServices(Protocol):
-    """The part of `app.state.console` that these routes use."""
-
-    @property
-    def database(self) -> PersonStore: ...
-    def operator(self, request: Request) -> str: ...
-
-
-async def _services(request: Request) -> PersonServices:
-    console: PersonServices = request.app.state.console
-    return console
-
-
-Here = Annotated[PersonServices, Depends(_services)]
-
-
 def languages() -> dict[str, str]:
     """The offered languages by code, each by its own name."""
     return {code: localize("language-name", code) for code in offered_languages()}
 
 
 async def _set(
-    request: Request, console: PersonServices, address: Address, changes: Mapping[str, Any], action: str, detail: str
+    request: Request, console: ConsoleServices, address: Address, changes: Mapping[str, Any], action: str, detail: str
 ) -> None:
     if await console.database.find_user(*address.key) is None:
         raise unknown_person()

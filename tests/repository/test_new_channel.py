@@ -31,7 +31,7 @@ CONFIGURED = {"echo_url": "http://127.0.0.1:9/", "llm_source": "demo"}
 LOOK = f"""
 import json
 from relay.channels.registry import CHANNELS, PLATFORMS, AllSettings
-from relay.console.pages import Pages
+from relay.console.pages import templates
 from relay.console.servers import known_servers
 from relay.launcher.addresses import address_rows
 from relay.launcher.plan import Selection, make_plan
@@ -45,7 +45,7 @@ print(json.dumps({{
     "left_out": dict(plan.left_out),
     "rows": address_rows(plan, frozenset(program.name for program in plan.programs)),
     "servers": {{server.name: server.url for server in known_servers(settings)}},
-    "titles": Pages(settings)._environment.globals["TITLES"],
+    "titles": templates().globals["TITLES"],
     "page": settings_page(AllSettings, CHAPTERS),
     "colours": COLOURS,
 }}))

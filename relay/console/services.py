@@ -1,0 +1,59 @@
+"""What all pages of the console use: the settings, the templates, the database, and who acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol, TypeVar
+
+from fastapi import Depends, Request
+from sqlalchemy import Connection
+
+from relay.alerts.watcher import AlertStore
+from relay.config.settings import Settings
+from relay.console.login import operator_of
+from relay.console.pages import Pages
+from relay.core.messages import Platform, User, UserId
+from relay.web.access import Logins
+from relay.web.token_guard import TokenGuard
+
+T = TypeVar("T")
+
+
+class ConsoleDatabase(AlertStore, Logins, Protocol):
+    """The verbs of the database that the pages use; all of them raise StorageError."""
+
+    async def query(self, query: Callable[[Connection], T]) -> T: ...
+    async def record_action(
+        self, who: str, action: str, platform: Platform | None, user_id: UserId | None, detail: str = ""
+    ) -> None: ...
+    async def find_user(self, platform: Platform, user_id: UserId) -> User | None: ...
+    async def set_for_person(
+        self, platform: Platform, user_id: UserId, changes: Mapping[str, Any], who: str, action: str, detail: str = ""
+    ) -> bool: ...
+    async def start_broadcasts(self, form: str, who: str, chosen: Sequence[Mapping[str, Any]]) -> list[int]: ...
+    async def stop_broadcast(self, broadcast_id: int, reason: str, who: str = "") -> bool: ...
+    async def resume_broadcast(self, broadcast_id: int, who: str, *, beyond_caps: bool = False) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleServices:
+    """The services that the program opens at start, in `app.state.console`, as far as every page uses them."""
+
+    settings: Settings
+    pages: Pages
+    database: ConsoleDatabase
+    guard: TokenGuard | None
+
+    def operator(self, request: Request) -> str:
+        """Who acts, for the audit log."""
+        token = self.settings.admin_token
+        return operator_of(request, token.get_secret_value() if token else None)
+
+
+async def _services(request: Request) -> ConsoleServices:
+    console: ConsoleServices = request.app.state.console
+    return console
+
+
+Here = Annotated[ConsoleServices, Depends(_services)]
