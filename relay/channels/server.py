@@ -325,7 +325,7 @@ def create_channel_app(
                 await server.start()
             pruning = (
                 retention(host.database, settings.keep_days),
-                indexing(host.database),
+                indexing(host.database.index_messages),
                 Periodic("attachments", FILES_ROUND_SECONDS, host.prune_attachments, first_after=0),
             )
             for task in pruning:

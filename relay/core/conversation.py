@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from relay.config.logs import REQUEST_ID
 from relay.config.settings import Settings
@@ -38,7 +38,8 @@ from relay.core.messages import (
 )
 from relay.core.metrics import Metrics
 from relay.core.model_outage import ModelOutage
-from relay.core.parts import Part, PlannedPart
+from relay.core.outbox import Outbox
+from relay.core.parts import PlannedPart
 from relay.core.prompt import PromptBuilder, channel_prompt
 from relay.core.reading import Reading, pause_before
 from relay.core.retry import MODEL_BACKOFF, next_delay
@@ -68,13 +69,6 @@ SENTENCES = {
 """Keys of the replies to failures that asking the same again would not change."""
 
 
-class PartSender(Protocol):
-    """The outbox, as far as a conversation needs it."""
-
-    def is_ready_for(self, user_id: UserId) -> bool: ...
-    def notify(self, user_id: UserId, part: Part | None = None) -> None: ...
-
-
 class Conversation:
     """Answers the messages of one channel, and notifies its outbox of what is planned.
 
@@ -90,7 +84,7 @@ class Conversation:
         settings: Settings,
         metrics: Metrics,
         *,
-        outbox: PartSender,
+        outbox: Outbox,
         build_prompt: PromptBuilder = channel_prompt,
         attachments: AttachmentReader = no_attachments,
         channels: Channels = ANY_TEXT,

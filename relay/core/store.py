@@ -12,11 +12,9 @@ from typing import Any, Protocol, TypeVar
 from relay.core.broadcast import BroadcastStore
 from relay.core.decisions import Decision, Forward
 from relay.core.errors import SendError, UnusableAnswers
-from relay.core.message_index import IndexedStore
 from relay.core.messages import (
     Answer,
     Claim,
-    HistoryMessage,
     InboundContext,
     InboundId,
     InboundMessage,
@@ -30,7 +28,7 @@ from relay.core.messages import (
 )
 from relay.core.parts import CompletedMessage, DeliveryEvent, NextTry, Part, PlannedPart, Receipt
 from relay.core.priority import Priority
-from relay.core.records import SentReply, UsageToday
+from relay.core.records import Records
 
 T = TypeVar("T")
 
@@ -38,7 +36,7 @@ PAUSED = "paused"
 """The name of the state (`set_state`) of a channel whose sending is paused: {"reason", "until" (epoch seconds)}."""
 
 
-class Store(BroadcastStore, IndexedStore, Protocol):
+class Store(BroadcastStore, Records, Protocol):
     """A transaction a verb; what it wrote is committed when it returns."""
 
     @property
@@ -53,6 +51,7 @@ class Store(BroadcastStore, IndexedStore, Protocol):
     async def stop(self, seconds: float) -> None: ...
     async def check(self) -> None: ...
     async def query(self, query: Callable[[Any], T]) -> T: ...
+    async def index_messages(self, most: int) -> int: ...
     async def read_vectors(self, model: str, hashes: Sequence[str]) -> dict[str, bytes]: ...
     async def add_vectors(self, model: str, made: Mapping[str, bytes]) -> None: ...
 
@@ -138,12 +137,6 @@ class Store(BroadcastStore, IndexedStore, Protocol):
         self, part: Part, error: SendError, user_state: UserState | None = None, notice: Sequence[PlannedPart] = ()
     ) -> None: ...
 
-    async def find_reply(
-        self, platform: Platform, user_id: UserId, *, message_id: str | None = None, answers: str | None = None
-    ) -> SentReply | None: ...
-    async def read_usage(self, platform: Platform, user_id: UserId, sender: UserId | None) -> UsageToday: ...
-    async def read_history(self, platform: Platform, user_id: UserId) -> Sequence[HistoryMessage]: ...
-    async def read_numbers(self, platform: Platform) -> dict[str, Any]: ...
     async def find_user(self, platform: Platform, user_id: UserId) -> User | None: ...
     async def move_user(self, platform: Platform, old: UserId, new: UserId) -> None: ...
     async def release_user(self, platform: Platform, user_id: UserId) -> bool: ...
