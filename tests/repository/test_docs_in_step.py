@@ -169,6 +169,21 @@ def is_route(path: str, *, server: str | None = None, verb: str | None = None) -
     )
 
 
+def test_every_call_of_a_text_is_defined_in_the_file_of_its_row() -> None:
+    """The way of an SMS, which a newcomer follows file by file; a method of a base class is in the file of the base."""
+    text = text_of(ROOT / "docs" / "SMS_IMPLEMENTATION_SUMMARY.md")
+    rows = re.findall(r"^\| \d+ \| (.+) \| `([\w/]+\.py)` \|$", text, re.MULTILINE)
+    assert len(rows) == 20
+    calls = [(call, file) for names, file in rows for call in re.findall(r"`([\w.]+)`", names)]
+    missing = {
+        (call, file)
+        for call, file in calls
+        if not re.search(rf"^ *(async )?def {call.rpartition('.')[2]}\(", text_of(ROOT / file), re.MULTILINE)
+        or not all(re.search(rf"^class {one}\b", text_of(ROOT / file), re.MULTILINE) for one in call.split(".")[:-1])
+    }
+    assert missing == set()
+
+
 @pages
 def test_every_route_that_is_named_exists(page: Path) -> None:
     """`GET /path`, and addresses with one of our ports."""
