@@ -29,6 +29,8 @@ PEOPLE = [UserId(f"+1202555030{n}") for n in range(5)]
 EXCHANGES = 4
 PROGRAM = ROOT / "tests" / "storage" / "relay_process.py"
 
+pytestmark = pytest.mark.campaign
+
 Start = Callable[[str], Awaitable[asyncio.subprocess.Process]]
 
 
