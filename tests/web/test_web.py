@@ -523,7 +523,8 @@ import asyncio
 import os
 from contextlib import asynccontextmanager
 from relay.config.logs import setup_logging
-from relay.config.settings import Settings, load_or_exit
+from relay.config.loading import load_or_exit
+from relay.config.settings import Settings
 from relay.web.access import PUBLIC
 from relay.web.serve import serve
 from relay.web.app import add_common_routes, build_app

@@ -37,14 +37,14 @@ async def test_questions_of_a_guest_know_nothing_of_each_other_or_of_the_private
     """Others read the answers; two questions in a row get an answer each."""
     openings = [OPENED, ok({"inline_message_id": "BBBB"})]
     async with running_telegram_server(tmp_path, {"answerGuestQuery": openings}) as telegram:
-        await telegram.api.bring(private(1, "my code is 99"))
+        await telegram.api.bring(private(1, "my code is heliotrope"))
         await telegram.api.until("sendMessage")
         await telegram.api.bring(mention(2, "@relay_test_bot one"), mention(3, "@relay_test_bot two"))
         edits = await telegram.api.until("editMessageText", 2)
         assert [edit["inline_message_id"] for edit in edits] == ["AAMCAgADGQ", "BBBB"]
         asked = [one.body for one in telegram.model.requests if one.path == "/api/chat"]
         assert len(asked) == 3
-        assert all(b"99" not in body for body in asked[1:])
+        assert all(b"heliotrope" not in body for body in asked[1:])
 
 
 async def test_a_guest_whose_query_is_over_is_answered_in_private(tmp_path: Path) -> None:
