@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from pydantic import ValidationError
 
 from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
 from relay.simulator.faults import Fault
@@ -18,8 +16,9 @@ from relay.simulator.sent_files import SAMPLE
 from relay.simulator.twilio_messages import ACCOUNT_PATH, API_VERSION, paged, rfc2822
 from relay.simulator.twilio_network import TwilioNetwork
 from relay.simulator.twilio_rules import TEXTS, TwilioRefusal, check_message, code_for, send_at
+from relay.simulator.twilio_services import MessagingServices, Operation, set_webhook
 from relay.simulator.twilio_whatsapp import OWN_ADDRESSES
-from relay.simulator.world import SimulatorOptions, World
+from relay.simulator.world import World
 from relay.web.access import PUBLIC
 from relay.web.app import add_routes
 from relay.web.token_guard import same_secret
@@ -28,14 +27,12 @@ STORE_PATH = "/media.twiliocdn.com"
 NUMBER_SID = "PN" + "51" * 16
 _AUTHORIZATION = "Basic " + base64.b64encode(f"{SIMULATED_ACCOUNT_SID}:{SIMULATED_AUTH_TOKEN}".encode()).decode()
 
-Operation = Callable[[Request], Awaitable[Response]]
-
 
 def _authenticate(request: Request) -> None:
     """Raises TwilioRefusal."""
     if not same_secret(request.headers.get("authorization", ""), _AUTHORIZATION):
         raise TwilioRefusal(20003)
-    if request.path_params["account_sid"] != SIMULATED_ACCOUNT_SID:
+    if request.path_params.get("account_sid", SIMULATED_ACCOUNT_SID) != SIMULATED_ACCOUNT_SID:
         raise TwilioRefusal(20404)
 
 
@@ -50,6 +47,7 @@ class TwilioApi:
     def __init__(self, world: World, network: TwilioNetwork) -> None:
         self._world = world
         self._network = network
+        self._services = MessagingServices(world)
 
     def routes(self) -> APIRouter:
         """The routes, with HTTP basic authentication; `method` is what a fault can name."""
@@ -79,6 +77,7 @@ class TwilioApi:
         add("GET", "/IncomingPhoneNumbers.json", "numbers", self.numbers, "The account's numbers.")
         add("POST", "/IncomingPhoneNumbers/{sid}.json", "numbers.update", self.update_number, "Set a number's webhook.")
         add_routes(store, routes)
+        add_routes(store, self._services.routes(self._answer))
         return store
 
     async def _answer(self, request: Request, method: str, operation: Operation) -> Response:
@@ -202,11 +201,7 @@ class TwilioApi:
         if request.path_params["sid"] != NUMBER_SID:
             raise TwilioRefusal(20404)
         if url := dict(await read_form(request)).get("SmsUrl"):
-            try:
-                options = SimulatorOptions(**{**self._world.options.model_dump(), "twilio_webhook_url": url})
-            except ValidationError:
-                raise TwilioRefusal(21402) from None
-            self._world.options = options
+            set_webhook(self._world, url)
         return JSONResponse(self._number())
 
     def _number(self) -> dict[str, Any]:
