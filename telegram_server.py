@@ -30,7 +30,7 @@ from relay.channels.telegram.by_hand import plan_text
 from relay.channels.telegram.ingest import UpdateIngest
 from relay.channels.telegram.polling import LEASE_NAME, Poller
 from relay.channels.telegram.settings import TelegramSettings, bot_token, webhook_secret
-from relay.channels.telegram.spec import CHANNEL, TELEGRAM
+from relay.channels.telegram.spec import CHANNEL, TELEGRAM, WEBHOOK_PATH
 from relay.channels.telegram.webhook import Webhook
 from relay.config.errors import SettingsError
 from relay.config.loading import load_settings
@@ -229,11 +229,11 @@ def _webhook_url(settings: TelegramSettings) -> str | None:
 
 def _public_webhook_url(settings: TelegramSettings) -> str | None:
     base = CHANNEL.public_url(settings)
-    return f"{base}/telegram/webhook" if base else None
+    return f"{base}{WEBHOOK_PATH}" if base else None
 
 
 @webhooks.post(
-    "/telegram/webhook",
+    WEBHOOK_PATH,
     dependencies=[PUBLIC],
     summary="Where Telegram pushes updates.",
     description=f"Only with the right {SECRET_HEADER}. Answers 200 as soon as the update is stored.",

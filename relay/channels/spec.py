@@ -77,6 +77,23 @@ def checks_in(module: str, function: str = "check") -> Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Push:
+    """How a provider is made to push what comes in to public_url, for as long as a tunnel is up.
+
+    path: of the webhook. module: has `addresses(settings)`, which returns what is set now as JSON, `connect(settings)`,
+    which sets public_url, and `restore(settings, before)`, which undoes that unless another address was set since; all
+    raise SendError. settings: those that decide where the provider is and what it is told. needed: whether it pushes.
+    """
+
+    path: str
+    module: str
+    provider: str
+    base_url: Callable[[Any], str]
+    settings: tuple[str, ...]
+    needed: Callable[[Any], bool] = lambda _: True
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelSpec:
     """One channel. Callables take the settings of all channels, which are instances of `settings` too.
 
@@ -91,6 +108,7 @@ class ChannelSpec:
     addresses: rows of the launcher's table for a real account, most important first.
     check: findings of `--check` about its account, asked of its provider by requests that cost and change nothing.
     setup: what the console's set-up asks for; None: it is configured in the files only.
+    push: how its provider reaches its server; None: not by webhooks, or by those of its host.
     plan_by_hand: the parts of an operator's text; raises ValueError when it is blank or too long.
     has_replies: whether a message names the one that it replies to.
     simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
@@ -119,6 +137,7 @@ class ChannelSpec:
     addresses: Callable[[Any], list[Row]] = lambda _: []
     check: Check | None = None
     setup: Setup | None = None
+    push: Push | None = None
     plan_by_hand: PlanByHand = lambda _, text: [PlannedPart(text, text)]
     has_replies: bool = False
     simulated_as: str = ""

@@ -26,21 +26,35 @@ _TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 _MAX_HEAD = 16_000
 
 
-async def check_public_url(settings: Settings, *, port: int, webhook: str, provider: str, provider_url: str) -> Finding:
+async def check_public_url(
+    settings: Settings, *, port: int, webhook: str, provider: str, provider_url: str, listen: bool = True
+) -> Finding:
     """The finding about public_url for the server on `port`; `webhook` is the path of its provider's requests.
 
     /health is tried first; a proxy that passes on nothing but webhooks is reached by an unsigned POST to `webhook`.
+    Without `listen` nothing answers for a server that does not run, and the finding is a note.
     """
     url = settings.public_url
+    if url is None and settings.tunnel != "off":
+        return Finding(Severity.FINE, WHAT, "comes from the tunnel, which the start opens")
     if url is None:
-        text = f"is not set, so {provider} cannot reach this machine: set it to the https:// address of your tunnel"
+        text = f"is not set, so {provider} cannot reach this machine: start with --tunnel, or set the address of yours"
         return Finding(Severity.PROBLEM, WHAT, text)
     if _is_local(url) and not _is_local(provider_url):
         text = f"{url} is an address of this machine or network, which {provider} cannot reach"
         return Finding(Severity.PROBLEM, WHAT, text)
     here = settings.server_url(port)
-    async with open_http_client(timeout=_TIMEOUT) as http, _answering(settings.bind_host, port):
+    answering = _answering(settings.bind_host, port) if listen else contextlib.nullcontext()
+    async with open_http_client(timeout=_TIMEOUT) as http, answering:
+        if not listen and not await _answers(http, here):
+            return Finding(Severity.NOTE, WHAT, f"the server at {here} does not run")
         return await _compare(http, url, here, webhook)
+
+
+async def _answers(http: httpx.AsyncClient, here: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError, OSError):
+        return (await http.get(f"{here}/health")).is_success
+    return False
 
 
 async def _compare(http: httpx.AsyncClient, url: str, here: str, webhook: str) -> Finding:

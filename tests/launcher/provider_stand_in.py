@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 Answers = dict[str, tuple[int, Any]]
 """Status and JSON by the beginning of "METHOD path"; the longest one that fits is taken, 404 without any."""
 
 
 class ProviderStandIn(ThreadingHTTPServer):
-    """The server; `requests` has the request lines so far, `credentials` the header Authorization of each."""
+    """The server; `requests` has the request lines so far, `credentials` the header Authorization of each.
+
+    forms: each line with the fields of its form.
+    """
 
     daemon_threads = True
 
@@ -23,6 +27,7 @@ class ProviderStandIn(ThreadingHTTPServer):
         self.answers = answers
         self.requests: list[str] = []
         self.credentials: list[str] = []
+        self.forms: list[tuple[str, dict[str, str]]] = []
 
     @property
     def url(self) -> str:
@@ -33,18 +38,19 @@ class _Handler(BaseHTTPRequestHandler):
     server: ProviderStandIn
 
     def _answer(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         line = f"{self.command} {self.path}"
+        self.server.forms.append((line, dict(parse_qsl(body, keep_blank_values=True))))
         self.server.requests.append(line)
         self.server.credentials.append(self.headers.get("Authorization", ""))
         fitting = [start for start in self.server.answers if line.startswith(start)]
         status, value = self.server.answers[max(fitting, key=len)] if fitting else (404, {"detail": "Not Found"})
-        body = json.dumps(value).encode()
+        content = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(content)
 
     def do_GET(self) -> None:
         self._answer()

@@ -1,4 +1,4 @@
-"""What the console's set-up does at Twilio: lists the account's numbers, and sets where its incoming texts go.
+"""Where texts to us are posted: lists the account's numbers, sets their webhooks to public_url, and puts them back.
 
 https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource#update-an-incomingphonenumber-resource,
 https://www.twilio.com/docs/messaging/api/service-resource#update-a-service-resource
@@ -7,6 +7,7 @@ https://www.twilio.com/docs/messaging/api/service-resource#update-a-service-reso
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from relay.channels.sms.client import TwilioTransport
@@ -19,6 +20,10 @@ from relay.core.http_client import open_http_client
 
 _SECONDS = 10.0
 _MAX_LISTED = 100
+_SERVICES = "/v1/Services/"
+
+Form = dict[str, str]
+"""The fields of a request that sets where texts are posted."""
 
 
 async def offer(settings: SmsSettings) -> dict[str, list[str]]:
@@ -31,14 +36,57 @@ async def offer(settings: SmsSettings) -> dict[str, list[str]]:
     return {"twilio_phone_number": [row["phone_number"] for row in found.get("incoming_phone_numbers") or ()]}
 
 
-async def connect(settings: SmsSettings) -> list[Finding]:
-    """Have texts to our number, or to our Messaging Service, posted to public_url. Raises SendError."""
-    auth, url = rest_credentials(settings), f"{settings.public_url}{WEBHOOK_PATH}{RETRIES}"
+async def addresses(settings: SmsSettings) -> dict[str, Form]:
+    """Where texts are posted now: the form that would set it, by the path of our Messaging Service or each number.
+
+    Raises SendError, also for a number that the account does not have.
+    """
+    auth = rest_credentials(settings)
     if service := settings.twilio_messaging_service_sid:
-        form = {"InboundRequestUrl": url, "InboundMethod": "POST", "UseInboundWebhookOnNumber": "false"}
-        await _call(settings, auth, "POST", f"/v1/Services/{service}", data=form, host="messaging")
-        return [Finding(Severity.FINE, "twilio webhook", f"texts to {service} go to {url} now")]
-    number = settings.twilio_phone_number or ""
+        found = await _call(settings, auth, "GET", path := f"{_SERVICES}{service}")
+        by_number = str(bool(found.get("use_inbound_webhook_on_number"))).lower()
+        url, method = found.get("inbound_request_url") or "", found.get("inbound_method") or "POST"
+        return {path: {"InboundRequestUrl": url, "InboundMethod": method, "UseInboundWebhookOnNumber": by_number}}
+    return dict([await _number(settings, auth, number) for number in _numbers(settings)])
+
+
+async def connect(settings: SmsSettings) -> list[Finding]:
+    """Have texts to our numbers, or to our Messaging Service, posted to public_url. Raises SendError."""
+    auth, url = rest_credentials(settings), _our_url(settings)
+    for path, now in (await addresses(settings)).items():
+        await _call(settings, auth, "POST", path, data=_ours(path, now, url))
+    receivers = settings.twilio_messaging_service_sid or ", ".join(_numbers(settings))
+    return [Finding(Severity.FINE, "twilio webhook", f"texts to {receivers} go to {url} now")]
+
+
+async def restore(settings: SmsSettings, before: Mapping[str, Form]) -> list[Finding]:
+    """Put back what `addresses` returned before `connect`, where nothing else was set since. Raises SendError."""
+    auth, url = rest_credentials(settings), _our_url(settings)
+    findings = []
+    for path, now in (await addresses(settings)).items():
+        if url in now.values() and path in before:
+            await _call(settings, auth, "POST", path, data=before[path])
+            old = before[path].get("InboundRequestUrl") or before[path].get("SmsUrl") or "no address"
+            findings.append(Finding(Severity.FINE, "twilio webhook", f"texts go to {old} again, as before"))
+    return findings
+
+
+def _our_url(settings: SmsSettings) -> str:
+    return f"{settings.public_url}{WEBHOOK_PATH}{RETRIES}"
+
+
+def _ours(path: str, now: Form, url: str) -> Form:
+    if path.startswith(_SERVICES):
+        return {"InboundRequestUrl": url, "InboundMethod": "POST", "UseInboundWebhookOnNumber": "false"}
+    # A TwiML App would receive the texts whatever the number's own address is.
+    return {"SmsUrl": url, "SmsMethod": "POST"} | ({"SmsApplicationSid": ""} if now.get("SmsApplicationSid") else {})
+
+
+def _numbers(settings: SmsSettings) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((settings.twilio_phone_number or "", *settings.twilio_other_numbers)))
+
+
+async def _number(settings: SmsSettings, auth: tuple[str, str], number: str) -> tuple[str, Form]:
     path = f"/2010-04-01/Accounts/{settings.twilio_account_sid}/IncomingPhoneNumbers"
     rows = (await _call(settings, auth, "GET", f"{path}.json", params={"PhoneNumber": number})).get(
         "incoming_phone_numbers"
@@ -46,15 +94,13 @@ async def connect(settings: SmsSettings) -> list[Finding]:
     row = next((row for row in rows or () if row.get("phone_number") == number), None)
     if row is None:
         raise SendError(SendFailure.CONFIG, "404", f"{number} is no number of this account")
-    # A TwiML App would receive the texts whatever the number's own address is.
-    form = {"SmsUrl": url, "SmsMethod": "POST"} | ({"SmsApplicationSid": ""} if row.get("sms_application_sid") else {})
-    await _call(settings, auth, "POST", f"{path}/{row['sid']}.json", data=form)
-    return [Finding(Severity.FINE, "twilio webhook", f"texts to {number} go to {url} now")]
+    form = {"SmsUrl": row.get("sms_url") or "", "SmsMethod": row.get("sms_method") or "POST"}
+    app = row.get("sms_application_sid")
+    return f"{path}/{row['sid']}.json", form | ({"SmsApplicationSid": app} if app else {})
 
 
-async def _call(
-    settings: SmsSettings, auth: tuple[str, str], method: str, path: str, host: str = "api", **options: Any
-) -> dict[str, Any]:
+async def _call(settings: SmsSettings, auth: tuple[str, str], method: str, path: str, **options: Any) -> dict[str, Any]:
+    host = "messaging" if path.startswith(_SERVICES) else "api"
     base = settings.twilio_api_base_url.replace("//api.", f"//{host}.", 1)
     async with open_http_client() as http:
         transport = TwilioTransport(http, base, _SECONDS, Redactor(settings.secrets()).redact)

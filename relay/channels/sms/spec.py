@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.channels.sms.settings import SmsSettings, missing_credentials
-from relay.channels.spec import ChannelSpec, Row, Setup, checks_in, figure_in, offered_by, planned_by
+from relay.channels.spec import ChannelSpec, Push, Row, Setup, checks_in, figure_in, offered_by, planned_by
 from relay.core.messages import Platform
 
 SMS = Platform("sms")
@@ -19,7 +19,7 @@ def _addresses(settings: SmsSettings) -> list[Row]:
         webhook = f"{settings.public_url}{WEBHOOK_PATH}{RETRIES}"
     else:
         here = CHANNEL.url(settings)
-        webhook = f"{here}{WEBHOOK_PATH}, which Twilio cannot reach: set public_url to your tunnel's address"
+        webhook = f"{here}{WEBHOOK_PATH}, which Twilio cannot reach: start with --tunnel, or set public_url"
     return [("text to", number), ("Twilio's webhook", webhook)]
 
 
@@ -50,6 +50,17 @@ CHANNEL = ChannelSpec(
         "All three are on the first page of Twilio's console. Without the number, those of your account are listed.",
         offer=offered_by("relay.channels.sms.connecting"),
         connect=checks_in("relay.channels.sms.connecting", "connect"),
+    ),
+    push=Push(
+        WEBHOOK_PATH,
+        "relay.channels.sms.connecting",
+        "Twilio",
+        lambda settings: settings.twilio_api_base_url,
+        (
+            *("twilio_account_sid", "twilio_auth_token", "twilio_api_key_sid", "twilio_api_key_secret"),
+            *("twilio_phone_number", "twilio_other_numbers", "twilio_messaging_service_sid"),
+            *("twilio_api_base_url", "sms_server_port"),
+        ),
     ),
     plan_by_hand=planned_by("relay.channels.sms.by_hand"),
     simulated_as="an SMS phone",

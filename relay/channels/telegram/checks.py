@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 
 from relay.channels.telegram.bot_api import bot_calls
 from relay.channels.telegram.settings import TelegramSettings
+from relay.channels.telegram.spec import WEBHOOK_PATH
 from relay.config.checks import Finding, Severity
 from relay.core.errors import SendError, SendFailure
 from relay.core.http_client import open_http_client
 from relay.web.public_address import check_public_url
 
-WEBHOOK_PATH = "/telegram/webhook"
 WEBHOOK_PORTS = (443, 80, 88, 8443)  # https://core.telegram.org/bots/api#setwebhook
 _SECONDS = 10.0
 

@@ -6,11 +6,12 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from relay.channels.spec import ChannelSpec, Setup, checks_in, planned_by
+from relay.channels.spec import ChannelSpec, Push, Setup, checks_in, planned_by
 from relay.channels.telegram.settings import TelegramSettings, missing_credentials
 from relay.core.messages import Platform
 
 TELEGRAM = Platform("telegram")
+WEBHOOK_PATH = "/telegram/webhook"
 BROADCAST_PER_SECOND = 20.0
 """Of the 30 that Telegram allows a bot: https://core.telegram.org/bots/faq#broadcasting-to-users"""
 
@@ -45,6 +46,17 @@ CHANNEL = ChannelSpec(
     setup=Setup(
         {"telegram_bot_token": "Bot token"},
         "Write to @BotFather in Telegram, send /newbot, and copy the token that it gives you.",
+    ),
+    push=Push(
+        WEBHOOK_PATH,
+        "relay.channels.telegram.connecting",
+        "Telegram",
+        lambda settings: settings.telegram_api_base_url,
+        (
+            *("telegram_bot_token", "telegram_mode", "telegram_webhook_secret", "telegram_api_base_url"),
+            *("telegram_proxy", "telegram_server_port"),
+        ),
+        needed=lambda settings: settings.telegram_mode == "webhook",
     ),
     plan_by_hand=planned_by("relay.channels.telegram.by_hand"),
     has_replies=True,
