@@ -41,10 +41,10 @@ setup-dev: $(BIN)/python ## The same, plus what tests and checks need.
 	@cmp -s requirements-dev.lock $(VENV)/installed-dev.lock || { echo "installing requirements-dev.lock"; { $(call INSTALL,requirements-dev.lock); } && cp requirements.lock $(VENV)/installed.lock && cp requirements-dev.lock $(VENV)/installed-dev.lock && { $(WARM); $(WARM_DEV); true; }; }
 
 run: setup ## Start all servers; without any account, with the simulator. What is not configured is left out.
-	@$(BIN)/python start_all_servers.py
+	@$(BIN)/python start_all_servers.py $(ARGS)
 
-start: setup ## The same, by the name that the guides use for real accounts.
-	@$(BIN)/python start_all_servers.py
+start: setup ## The same, by the name that the guides use for real accounts. ARGS=--tunnel opens a tunnel to it.
+	@$(BIN)/python start_all_servers.py $(ARGS)
 
 demo: setup ## Start everything with the simulator, whatever is configured.
 	@$(BIN)/python start_all_servers.py --demo

@@ -16,7 +16,7 @@ import queue
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -39,6 +39,8 @@ from relay.launcher.screen import Screen
 from relay.launcher.single import AnotherLauncherError, lock_folder
 from relay.launcher.supervisor import BAD_SETTINGS, Supervisor
 from relay.launcher.systemd import ServiceManager
+from relay.launcher.tunnel_file import clear_tunnel
+from relay.launcher.tunnel_programs import require_program
 
 PORT_IN_USE, ANOTHER_LAUNCHER = 1, 3
 PROGRAM_FOLDER = Path(__file__).resolve().parent
@@ -60,11 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"--folder: there is no folder {folder}. Create it, or name another.")
     servers = SERVERS if options.all else [name for name in SERVERS if getattr(options, name)]
     selection = Selection(frozenset(servers), options.demo)
+    environ = {**os.environ, **_tunnel(options)}
     if options.check:
         logging.getLogger("relay").addHandler(logging.NullHandler())  # what the gateway logs is a finding as well
-        return diagnose(folder, selection, os.environ, Console(highlight=False))
+        return diagnose(folder, selection, environ, Console(highlight=False))
     try:
-        plan = make_plan(load_settings(AllSettings, folder), selection)
+        settings = load_settings(AllSettings, folder, environ)
+        plan = make_plan(settings, selection)
+        require_program(plan, settings)
         _lock = lock_folder(folder)  # until this process ends
     except SettingsError as error:
         return _refuse(str(error))
@@ -77,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if wait_for_ports(plan.programs, partial(print, file=sys.stderr, flush=True)):
         return _refuse(f"Still in use after {PORT_WAIT_SECONDS:g} s; nothing was started.", PORT_IN_USE)
     problems = port_problems(plan.programs)
-    return _refuse("\n".join(problems)) if problems else _run(RunningPlan(folder, selection, plan), folder)
+    running = RunningPlan(folder, selection, plan, environ)
+    return _refuse("\n".join(problems)) if problems else _run(running, folder, environ)
 
 
 def run_here() -> int:
@@ -97,6 +103,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.add_argument(f"--{name}", action="store_true", help=f"the {channel.title} server")
     parser.add_argument("--admin", action="store_true", help="the console")
     parser.add_argument("--demo", action="store_true", help="try it out: use the simulator instead of any account")
+    parser.add_argument(
+        "--tunnel",
+        nargs="?",
+        const="auto",
+        choices=("auto", "cloudflared", "ngrok"),
+        help="open a tunnel by cloudflared or ngrok, and set the providers' webhooks to it while the servers run",
+    )
+    parser.add_argument(
+        "--public-url",
+        metavar="URL",
+        help="the https:// address that leads here already: set the webhooks to it while the servers run; "
+        "with --tunnel ngrok, the address that ngrok reserved for you",
+    )
     parser.add_argument("--check", action="store_true", help="check the setup, start nothing")
     parser.add_argument(
         "--folder", type=Path, default=PROGRAM_FOLDER, help="where .env, config.json and relative paths are found"
@@ -104,21 +123,29 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _tunnel(options: argparse.Namespace) -> dict[str, str]:
+    """The settings that --tunnel and --public-url stand for."""
+    tunnel, url = options.tunnel, options.public_url
+    return ({"PUBLIC_URL": url} if url else {}) | ({"TUNNEL": tunnel or "own"} if tunnel or url else {})
+
+
 def _refuse(reason: str, status: int = BAD_SETTINGS) -> int:
     print(reason, file=sys.stderr)  # noqa: T201 (nothing runs yet)
     return status
 
 
-def _run(running: RunningPlan, folder: Path) -> int:
+def _run(running: RunningPlan, folder: Path, environ: Mapping[str, str]) -> int:
     """Start in order, supervise, stop in reverse. On return and on every error all servers have ended."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     _forward_signals(events)
     screen = Screen(Console(highlight=False))
     _print_plan(screen, running.plan)
+    for sentence in clear_tunnel(folder, running.plan):
+        screen.note("tunnel", sentence)
     manager = ServiceManager(os.environ, time.monotonic)
     outages = OutageFile(folder)
     outages.write()
-    processes = Processes(folder, os.environ, events.put, screen.line)
+    processes = Processes(folder, environ, events.put, screen.line)
 
     def announce(up: frozenset[str], unready: frozenset[str]) -> None:
         plan = running.plan

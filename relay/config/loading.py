@@ -63,7 +63,8 @@ def load_settings(kind: type[S], folder: Path | None = None, environ: Mapping[st
         raise SettingsError("\n".join(_sentence(kind, detail, origin) for detail in error.errors())) from None
     if settings.simulated:
         return settings.for_simulator()
-    if (settings.public_url or settings.console_is_exposed) and (weak := [*_weak_tokens(settings, origin)]):
+    is_public = settings.public_url or settings.tunnel != "off" or settings.console_is_exposed
+    if is_public and (weak := [*_weak_tokens(settings, origin)]):
         raise SettingsError("\n".join(weak))
     return settings
 

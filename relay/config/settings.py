@@ -80,6 +80,12 @@ class Settings(BaseModel):
     """Where the channels reach the LLM server; http://127.0.0.1:{llm_server_port} when empty."""
     public_url: PublicUrl = None
     """Our address on the internet, such as https://relay.example.com; Twilio's signatures are checked against it."""
+    tunnel: Annotated[Literal["off", "auto", "cloudflared", "ngrok", "own"], OneOf] = "off"
+    """Gives the servers an address on the internet while the launcher runs, sets the providers' webhooks to it, and
+    puts them back at the end: cloudflared or ngrok starts that program, auto the one that is installed; own takes
+    public_url, which leads here by a tunnel or proxy of yours. `--tunnel` and `--public-url` set it for one run."""
+    tunnel_port: Port = 8044
+    """Port of the program that looks after the tunnel; it answers this machine only."""
     max_body_bytes: Annotated[int, Field(ge=10_000, le=100_000_000)] = 1_000_000
     """Largest request body that a server accepts."""
 

@@ -25,9 +25,12 @@ from relay.config.errors import SettingsError
 from relay.config.loading import load_settings
 from relay.config.settings import Settings
 from relay.launcher.addresses import CONSOLE_CLOSED, console_is_closed
+from relay.launcher.outages import read_launcher
 from relay.launcher.plan import Plan, Selection, make_plan
 from relay.launcher.ports import why_closed
 from relay.launcher.processes import returns_200
+from relay.launcher.tunnel_file import TunnelFile, left_by_tunnel
+from relay.launcher.tunnel_programs import require_program
 
 LOCK_FILE = Path(__file__).resolve().parents[2] / "requirements.lock"
 SUMMARY = "Would work"
@@ -56,14 +59,16 @@ def examine(folder: Path, selection: Selection, environ: Mapping[str, str]) -> I
     yield Finding(Severity.FINE, "python", f"{platform.python_version()} ({sys.executable})")
     yield _requirements(LOCK_FILE)
     try:
-        plan = make_plan(load_settings(AllSettings, folder, environ), selection)
+        settings = load_settings(AllSettings, folder, environ)
+        addresses = TunnelFile(folder).addresses() if read_launcher(folder) else {}
+        plan = make_plan(settings, selection, addresses=addresses)
     except SettingsError as error:
         for sentence in str(error).splitlines():
             yield Finding(Severity.PROBLEM, "settings", sentence)
         return
     files = "".join(f", {name}" for name in (".env", "config.json") if (folder / name).exists())
     yield Finding(Severity.FINE, "settings", f"valid; read from the environment{files}")
-    found = [*_this_machine(plan, folder), *asyncio.run(_providers(plan, folder))]
+    found = [*_this_machine(plan, folder), *_tunnel(plan, settings, folder), *asyncio.run(_providers(plan, folder))]
     yield from found
     yield from _summary(plan, found)
 
@@ -75,6 +80,15 @@ def _this_machine(plan: Plan, folder: Path) -> Iterator[Finding]:
     yield from _log_folder(folder, plan.settings)
     if console_is_closed(plan.settings):
         yield Finding(Severity.NOTE, "console", CONSOLE_CLOSED)
+
+
+def _tunnel(plan: Plan, settings: Settings, folder: Path) -> Iterator[Finding]:
+    if (left := left_by_tunnel(folder)) is not None:
+        yield left
+    try:
+        require_program(plan, settings)
+    except SettingsError as error:
+        yield Finding(Severity.PROBLEM, "tunnel", str(error))
 
 
 async def _providers(plan: Plan, folder: Path) -> list[Finding]:

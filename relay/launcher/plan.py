@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 from relay.channels.registry import CHANNELS, has_any_credential
+from relay.channels.spec import ChannelSpec
 from relay.config.errors import SettingsError
 from relay.config.hosts import reachable
 from relay.config.settings import Settings
 
 LOOPBACK = "127.0.0.1"
+TUNNEL = "tunnel"
 CHANNEL_SERVERS = {channel.platform: channel for channel in CHANNELS if channel.host is None}
 SIMULATED_CHANNELS = tuple(channel for channel in CHANNELS if channel.simulated_as)
 SERVERS = ("llm", *CHANNEL_SERVERS, "admin")
@@ -31,6 +34,7 @@ class Program:
     """One server: its name (the prefix of its log lines), module, address, port key, and what to start before it.
 
     reads: the settings whose change takes a restart; two programs are equal when nothing about them changed.
+    public_url: the address that a tunnel gave it, instead of the one in the settings.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Program:
     bind_host: str = LOOPBACK
     waits_for: tuple[str, ...] = ()
     reads: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    public_url: str | None = None
 
     @property
     def simulated(self) -> bool:
@@ -74,12 +79,24 @@ class Plan:
     def simulated(self) -> bool:
         return self.settings.simulated
 
+    @property
+    def has_tunnel(self) -> bool:
+        return any(program.name == TUNNEL for program in self.programs)
 
-def make_plan(settings: Settings, selection: Selection, *, strict: bool = True) -> Plan:
+
+def make_plan(
+    settings: Settings,
+    selection: Selection,
+    *,
+    strict: bool = True,
+    addresses: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
     """Make the plan for these settings and this command line.
 
+    addresses: those that the tunnel has now, by the name of the server.
+
     Raises SettingsError when a server was selected by name and lacks its credentials, unless not `strict`: then it is
-    left out; and when two programs would share a port.
+    left out; when two programs would share a port; and when a tunnel is wanted that cannot be.
     """
     trial = selection.demo or settings.simulated or not has_any_credential(settings)
     wanted = set(selection.servers) or set(SERVERS)
@@ -94,14 +111,46 @@ def make_plan(settings: Settings, selection: Selection, *, strict: bool = True) 
     started = wanted - {name for name, _ in left_out}
     simulator = trial and (selection.demo or not started.isdisjoint(CHANNEL_SERVERS))
     in_force = settings.for_simulator() if trial else settings
-    programs = _programs(in_force, started | ({"simulator"} if simulator else set()))
+    pushed = () if trial else pushed_channels(settings, started)
+    if settings.tunnel != "off" and not pushed:
+        why = "the simulator needs none" if trial else "no provider pushes anything to a server that is started"
+        left_out.append((TUNNEL, why))
+    if pushed:
+        addresses = own_addresses(settings, pushed) if settings.tunnel == "own" else addresses
+        in_force = in_force.model_copy(update={"public_url": next(iter(addresses.values()), None)})
+    added = {"simulator"} if simulator else {TUNNEL} if pushed else set()
+    programs = tuple(_with_address(one, addresses) for one in _programs(in_force, settings, started | added))
     _refuse_shared_ports(programs)
     return Plan(programs, tuple(left_out), in_force)
 
 
-def _programs(settings: Settings, started: set[str]) -> tuple[Program, ...]:
-    """The started programs in start order: dependencies first."""
-    channel_needs = tuple(name for name in ("llm", "simulator") if name in started)
+def pushed_channels(settings: Settings, started: Collection[str]) -> tuple[ChannelSpec, ...]:
+    """The channels whose providers are to push through the tunnel; none when there is to be no tunnel."""
+    if settings.tunnel == "off":
+        return ()
+    channels = ((channel, channel.push) for name, channel in CHANNEL_SERVERS.items() if name in started)
+    return tuple(channel for channel, push in channels if push and push.needed(settings))
+
+
+def own_addresses(settings: Settings, pushed: Iterable[ChannelSpec]) -> dict[str, str]:
+    """public_url for every server. Raises SettingsError when it is not set."""
+    if settings.public_url is None:
+        raise SettingsError("TUNNEL=own needs PUBLIC_URL, the https:// address that leads here. Set it in .env.")
+    return dict.fromkeys((channel.platform for channel in pushed), settings.public_url)
+
+
+def _with_address(program: Program, addresses: Mapping[str, str]) -> Program:
+    """The address of the first server goes to those without one, too: the console shows it."""
+    if program.name == TUNNEL or not addresses:
+        return program
+    address = addresses.get(program.name) or next(iter(addresses.values()))
+    return replace(program, public_url=address)
+
+
+def _programs(settings: Settings, written: Settings, started: set[str]) -> tuple[Program, ...]:
+    """The started programs in start order: dependencies first. written: the settings as they were read."""
+    address = (TUNNEL,) if TUNNEL in started else ()
+    channel_needs = (*(name for name in ("llm", "simulator") if name in started), *address)
     host = settings.bind_host
     channels = (
         Program(
@@ -111,13 +160,25 @@ def _programs(settings: Settings, started: set[str]) -> tuple[Program, ...]:
         for name, channel in CHANNEL_SERVERS.items()
     )
     common, every = (_in_force(settings, kind.model_fields) for kind in (Settings, type(settings)))
+    pushes = (channel.push for channel in CHANNEL_SERVERS.values() if channel.push)
+    tunnel_reads = ("tunnel", "tunnel_port", "public_url", *(key for push in pushes for key in push.settings))
     everything = (
-        Program("llm", "llm_server", settings.llm_server_port, "llm_server_port", host, reads=common),
+        Program(
+            TUNNEL, "relay.launcher.tunnel", settings.tunnel_port, "tunnel_port", reads=_in_force(written, tunnel_reads)
+        ),
+        Program("llm", "llm_server", settings.llm_server_port, "llm_server_port", host, address, reads=common),
         # The simulator listens on loopback alone, whatever bind_host says.
         Program("simulator", "simulator", settings.simulator_port, "simulator_port", reads=every),
         *channels,
         Program(
-            *("admin", "admin_server", settings.admin_server_port, "admin_server_port", settings.admin_bind_host),
+            *(
+                "admin",
+                "admin_server",
+                settings.admin_server_port,
+                "admin_server_port",
+                settings.admin_bind_host,
+                address,
+            ),
             reads=every,
         ),
     )

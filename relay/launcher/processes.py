@@ -52,7 +52,7 @@ class Processes:
         popen = subprocess.Popen(  # noqa: S603 (our own programs, by our own interpreter)
             [sys.executable, "-m", program.module],
             cwd=self._folder,
-            env={**self._environ, "SIMULATED": "true"} if program.simulated else self._environ,
+            env=self._environ | _environ_of(program),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -98,6 +98,12 @@ class Processes:
             if ok and not ready and returns_200(program, "/ready"):
                 ready = True
                 self._notify(Ready(program.name, run))
+
+
+def _environ_of(program: Program) -> dict[str, str]:
+    """The settings that a program gets beside those of the folder."""
+    address = {"PUBLIC_URL": program.public_url} if program.public_url else {}
+    return ({"SIMULATED": "true"} if program.simulated else {}) | address
 
 
 class ServerProcess:

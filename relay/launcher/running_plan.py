@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ from relay.config.loading import load_settings
 from relay.launcher.events import Notify, PlanChanged
 from relay.launcher.plan import Plan, Selection, make_plan
 from relay.launcher.ports import port_problems
+from relay.launcher.tunnel_file import TunnelFile
 
 
 class RunningPlan:
     """Holds the plan of a launcher; `reload` is called in the thread of its control socket, one call at a time."""
 
-    def __init__(self, folder: Path, selection: Selection, plan: Plan) -> None:
+    def __init__(self, folder: Path, selection: Selection, plan: Plan, environ: Mapping[str, str] = os.environ) -> None:
         self._folder = folder
         self._selection = selection
+        self._environ = environ
         self.plan = plan
 
     def reload(self, notify: Notify, show: Callable[[Plan], None]) -> dict[str, Any]:
@@ -29,7 +32,9 @@ class RunningPlan:
         """
         before = {program.name: program for program in self.plan.programs}
         try:
-            plan = make_plan(load_settings(AllSettings, self._folder), self._selection, strict=False)
+            settings = load_settings(AllSettings, self._folder, self._environ)
+            addresses = TunnelFile(self._folder).addresses() if self.plan.has_tunnel else {}
+            plan = make_plan(settings, self._selection, strict=False, addresses=addresses)
         except SettingsError as error:
             return {"error": str(error)}
         after = {program.name: program for program in plan.programs}

@@ -21,6 +21,7 @@ COLOURS: dict[str, str] = {
     "simulator": "magenta",
     **{channel.platform: channel.colour for channel in CHANNELS},
     "admin": "yellow",
+    "tunnel": "bright_blue",
     "launcher": "bold",
 }
 _WIDTH = max(map(len, COLOURS))

@@ -38,10 +38,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "relay.media": {"relay.core", "relay.config"},
     "relay.launcher": {
         "relay.config",
+        "relay.core.errors",
+        "relay.core.messages",
         "relay.core.retry",
         "relay.channels.registry",
         "relay.channels.spec",
         "relay.llm.checks",
+    },
+    # A program of its own, which the launcher starts like a server and never imports.
+    "relay.launcher.tunnel": {
+        "relay.channels.registry",
+        "relay.channels.spec",
+        "relay.config",
+        "relay.core",
+        "relay.launcher",
+        "relay.web",
     },
     "relay.console": {
         "relay.alerts",
