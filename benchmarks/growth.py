@@ -1,12 +1,11 @@
 """Whether anything gets slower with the past: the same measurements on databases with few and with many messages.
 
-    .venv/bin/python -m benchmarks.growth [--sizes 1000,100000,2000000] [--url postgresql+psycopg://...] [--json FILE]
+    .venv/bin/python -m benchmarks.growth [--sizes 10,100000,2000000] [--folder DIR] [--url postgresql+psycopg://...]
 
-Fills a database with finished messages as years of use leave them (people who come back, a few with very long
-conversations, failed and dead rows, delivery statuses), inside the database and without its indexes, which are made
-afterwards, and measures on it what the servers do. Shown are milliseconds, and the ratio to the smallest database:
-CPU of this process for what is done on the database alone, which other programs disturb least. A PostgreSQL database is
-emptied first.
+Fills a database as years of use leave it (benchmarks/past.py) and measures on it what the real servers do. Shown are
+milliseconds, and the ratio to the smallest database: CPU of the server for what it does alone, which other programs
+disturb least. With --folder the SQLite databases are kept there, and used as they are when they exist. A PostgreSQL
+database is emptied first.
 """
 
 from __future__ import annotations
@@ -17,103 +16,36 @@ import json
 import statistics
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-from sqlalchemy import create_engine, text
+import psutil
 
-from benchmarks import channels, processes
+from benchmarks import channels, past, processes
 from benchmarks.outside import Outside, Texting, person
 from messaging_database import MessagingDatabase, open_database
-from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
 from relay.config.settings import Settings
 from relay.core.messages import UserId
 from relay.core.retention import ROWS_AT_ONCE
-from relay.storage import listings, queries
 from relay.storage.files import backup, sqlite_path
-from relay.storage.search import find_messages
 
-YEARS_SECONDS = 2 * 365 * 86_400
-MESSAGES_EACH = 100
-REPEATS = 31
+REPEATS = 21
+STARTED = ("admin_server", "sms_server", "telegram_server", "llm_server")
+PRUNED_DAYS = 365
 
-# One SQL for both databases. A fiftieth of the people has written half of the messages.
-_NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)"
-_PERSON = "'+49151' || CAST(10000000 + CASE WHEN i % 2 = 0 THEN i % :people ELSE i % :heavy END AS TEXT)"
-_NUMBER = "CAST(1000000000 + i AS TEXT)"  # of one length, so that unique ids come in their order
-_WHEN = "(:now - (:count - i) * :gap)"
-_PART = (
-    "CASE WHEN i % 100 < 90 THEN 'delivered' WHEN i % 100 < 95 THEN 'sent' WHEN i % 100 < 97 THEN 'failed'"
-    " WHEN i % 100 < 99 THEN 'undelivered' ELSE 'canceled' END"
-)
-_FILLED = ("users", "inbound", "outbound", "conversations", "delivery_events", "counters", "notes")
-_ROWS = f"""
-INSERT INTO users (platform, user_id, name, state, message_count, created_at, updated_at, last_message_at)
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < :people)
-SELECT 'sms', '+49151' || CAST(10000000 + i AS TEXT), 'Person ' || CAST(i AS TEXT), 'active', 0, :now, :now, :now - i
-FROM n;
-INSERT INTO inbound (platform, external_id, user_id, state, received_at, due, tries, outcome, finished_at, updated_at)
-{_NUMBERS} SELECT 'sms', 'old' || {_NUMBER}, {_PERSON}, CASE WHEN i % 50 = 0 THEN 'dead' ELSE 'done' END,
-{_WHEN}, {_WHEN}, 1, 'answered', {_WHEN}, {_WHEN} FROM n;
-INSERT INTO outbound (part_id, reply_id, platform, user_id, origin, number, part_count, text, source, state,
-provider_id, due, attempts, created_at, accepted_at, updated_at)
-{_NUMBERS} SELECT 'part' || {_NUMBER}, 'reply' || {_NUMBER}, 'sms', {_PERSON}, 'answer', 1, 1,
-'An answer of a common length.', 'An answer of a common length.', {_PART}, 'SMold' || {_NUMBER}, {_WHEN}, 1,
-{_WHEN}, {_WHEN}, {_WHEN} FROM n;
-INSERT INTO conversations (platform, user_id, role, message, timestamp, in_context)
-{_NUMBERS} SELECT 'sms', {_PERSON}, 'user', 'A question of a common length?', {_WHEN}, i % 10 <> 0 FROM n;
-INSERT INTO conversations (platform, user_id, role, message, timestamp, reply_id, in_context)
-{_NUMBERS} SELECT 'sms', {_PERSON}, 'assistant', 'An answer of a common length.', {_WHEN},
-'reply' || {_NUMBER}, i % 10 <> 0 FROM n;
-INSERT INTO delivery_events (platform, provider_id, part_id, state, received_at, applied)
-{_NUMBERS} SELECT 'sms', 'SMold' || {_NUMBER}, 'part' || {_NUMBER}, {_PART}, {_WHEN}, 1 = 1 FROM n"""
-_SUMS = """
-UPDATE users SET message_count = (SELECT count(*) FROM conversations AS c
-WHERE c.platform = users.platform AND c.user_id = users.user_id);
-INSERT INTO counters (platform, name, value) SELECT 'sms', 'inbound', count(*) FROM inbound;
-INSERT INTO counters (platform, name, value) SELECT 'sms', 'messages', count(*) FROM conversations;
-INSERT INTO counters (platform, name, value) SELECT 'sms', 'users', count(*) FROM users;
-INSERT INTO counters (platform, name, value)
-SELECT 'sms', 'part:' || state, count(*) FROM outbound GROUP BY state"""
-_INDEXES = {
-    "sqlite": "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
-    "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema()"
-    " AND indexname NOT IN (SELECT conname FROM pg_constraint)",
-}
-"""The names of all indexes that can be dropped, and the statements that make them again."""
-
-_UNSAFE = {
-    "sqlite": ("PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF", "PRAGMA cache_size=-1000000"),
-    "postgresql": ("SET synchronous_commit = off", "SET maintenance_work_mem = '512MB'"),
-}
+Figures = dict[str, float]
 
 
 class EnoughSteps(Exception):
     """Ends the pruning after some steps."""
-
-
-def fill(url: str, count: int) -> None:
-    """Replace everything by `count` messages; nothing is synced to the disk, as an unfinished database is useless."""
-    people = max(2, count // MESSAGES_EACH)
-    values = {"count": count, "people": people, "heavy": max(1, people // 50), "now": time.time()}
-    values["gap"] = YEARS_SECONDS / count
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        for setting in _UNSAFE[engine.dialect.name]:
-            connection.exec_driver_sql(setting)
-        indexes = [tuple(row) for row in connection.exec_driver_sql(_INDEXES[engine.dialect.name])]
-        dropped = [f"DROP INDEX {name}" for name, _ in indexes]
-        emptied = [f"DELETE FROM {table}" for table in _FILLED]
-        made = [statement for _, statement in indexes]
-        for statement in (*dropped, *emptied, *_ROWS.split(";"), *made, *_SUMS.split(";")):
-            used = {name: value for name, value in values.items() if f":{name}" in statement}
-            connection.execute(text(statement), used)
-    engine.dispose()
 
 
 async def opened(url: str) -> MessagingDatabase:
@@ -133,27 +65,20 @@ async def median_ms(
     return statistics.median(times) * 1000
 
 
-async def verbs(database: MessagingDatabase, size: int) -> dict[str, float]:
-    """Milliseconds of CPU of what is done by hand or by the clock."""
-    heavy = UserId(person(0))
-    listed = partial(listings.list_all_users, platforms=PLATFORMS, limit=50, offset=0)
-    reads = {
-        "sweep of the inbox": lambda: database.users_waiting(SMS),
-        "sweep of the outbox": lambda: database.users_with_parts(SMS),
-        "figures of the status": lambda: database.query(lambda c: queries.status(c, SMS, PLATFORMS, time.time())),
-        "console: people": lambda: database.query(partial(listed, search="")),
-        "console: a search for people": lambda: database.query(partial(listed, search="Person 1")),
-        "console: a search in messages": lambda: database.query(
-            lambda c: find_messages(c, PLATFORMS, "of no common length", 50)
-        ),
-        "console: a history": lambda: database.query(lambda c: listings.conversation(c, SMS, heavy, 50)),
-        "console: dead letters": lambda: database.query(lambda c: listings.dead_letters(c, PLATFORMS, 50)),
+# -- verbs -------------------------------------------------------------------------------------------------------------
+
+
+async def verbs(database: MessagingDatabase, size: int) -> Figures:
+    """Milliseconds of CPU of what is done by the clock or by hand."""
+    found = {
+        "sweep of the inbox": await median_ms(lambda: database.users_waiting(SMS)),
+        "sweep of the outbox": await median_ms(lambda: database.users_with_parts(SMS)),
     }
-    found = {name: await median_ms(read) for name, read in reads.items()}
-    # People with about as many messages as most have; those with small numbers have written far more.
-    rare = (UserId(person(number)) for number in range(max(1, size // MESSAGES_EACH) - 2, 0, -1))
-    found["clear a history"] = await median_ms(lambda: database.clear_history(SMS, next(rare, heavy)), 5)
-    found["forget a person"] = await median_ms(lambda: database.forget_user(SMS, next(rare, heavy)), 5)
+    # People with as many messages as most have; those with small numbers have written far more.
+    rare = (UserId(person(number)) for number in range(max(1, size // past.MESSAGES_EACH) // 5 * 5 - 5, 0, -5))
+    nobody = UserId(person(0))
+    found["clear a history"] = await median_ms(lambda: database.clear_history(SMS, next(rare, nobody)), 5)
+    found["forget a person"] = await median_ms(lambda: database.forget_user(SMS, next(rare, nobody)), 5)
     steps: list[float] = []
 
     async def pause() -> None:
@@ -163,74 +88,201 @@ async def verbs(database: MessagingDatabase, size: int) -> dict[str, float]:
 
     began = time.process_time()
     with suppress(EnoughSteps):
-        await database.prune_oldest(365, ROWS_AT_ONCE, pause)
+        await database.prune_oldest(PRUNED_DAYS, ROWS_AT_ONCE, pause)
     found["a step of keep_days"] = (time.process_time() - began) / max(1, len(steps)) * 1000
     return found
 
 
-async def servers(outside: Outside, folder: Path, url: str, seconds: float) -> dict[str, float]:
-    """Milliseconds of what people and operators wait for, of the real SMS server."""
-    environ = processes.settings(outside, folder, url)
-    # The first start writes bytecode and migrates.
-    first = await asyncio.to_thread(processes.Entered, processes.server("sms_server", folder, environ))
-    await asyncio.to_thread(first.leave)
-    running = await asyncio.to_thread(processes.Entered, processes.server("sms_server", folder, environ))
+# -- servers -----------------------------------------------------------------------------------------------------------
+
+
+def pages() -> dict[str, str]:
+    """The pages of the console by what is measured, each with the most that it may have to show."""
+    common, middle = past.vocabulary()[0], past.vocabulary()[400]
+    writer, rare = ({"platform": SMS, "id": person(number)} for number in (0, 10))
+    today = datetime.now(UTC).date().isoformat()
+    searched = {"a person": "Person 10", "a common word": common, "two words": f"{common} {middle}"}
+    searched |= {"a beginning": common[:3], "a number": "1000000013", "no message": "nowhere to be found"}
+    return {
+        "home": "/",
+        "home, the 40th page of people": "/?offset=1000",
+        **{f"search for {what}": "/?" + urlencode({"q": words}) for what, words in searched.items()},
+        "a person with a long history": "/person?" + urlencode(writer),
+        "a person": "/person?" + urlencode(rare),
+        "figures of a person": "/person/days?" + urlencode(writer),
+        "failures": "/failures",
+        "failures with a code": "/failures?code=30005",
+        "failures of a person": "/failures?" + urlencode({"person": person(10)}),
+        "dead letters": "/failures?kind=dead",
+        "a day": f"/day?day={today}",
+        "failures of a day": f"/day?day={today}&kind=failed",
+        "a story": "/message?id=old1000000010",
+        "a story by a part": "/message?id=SMold1000000002",
+        "audit": "/audit",
+        "broadcasts": "/broadcasts",
+        "alerts": "/alerts",
+    }
+
+
+def fetch(url: str, form: dict[str, str] | None = None) -> bytes:
+    body = urlencode(form).encode() if form else None
+    request = urllib.request.Request(url, body, {"Accept": "text/html"})  # noqa: S310 (always our own address)
+    with suppress(urllib.error.HTTPError), urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        return bytes(answer.read())
+    return b""  # a story that an almost empty database does not have
+
+
+async def page(process: psutil.Process, url: str, form: dict[str, str] | None = None) -> tuple[float, float]:
+    """Milliseconds of CPU and of time of a page that was shown before; the CPU is a mean, as clocks of it are coarse."""
+    await asyncio.to_thread(fetch, url, form)
+    before, times = processes.cpu(process), []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        await asyncio.to_thread(fetch, url, form)
+        times.append(time.perf_counter() - began)
+    return (processes.cpu(process) - before) / REPEATS * 1000, statistics.median(times) * 1000
+
+
+async def console(folder: Path, environ: dict[str, str]) -> Figures:
+    """Every page of the console, and the first one after a start."""
+    running = await asyncio.to_thread(processes.Entered, processes.server("admin_server", folder, environ))
     process, port = running.value
-    found = {"CPU of a start of the SMS server": processes.cpu(process) * 1000}
-    texting = partial(Texting, port, channels.CALLERS)
-    one = await channels.end_to_end(outside, texting(), 1, seconds, process)
-    many = await channels.end_to_end(outside, texting(), channels.PEOPLE, seconds, process)
-    webhooks = await channels.idle_acknowledgements(outside, running.value, seconds)
-    found["CPU of a webhook"] = webhooks["cpu_ms"]
-    found["webhook to Twilio's API, one person"] = one["p50_ms"]
-    found["CPU of a text, 200 people"] = many["cpu_ms"]
-    found["milliseconds a text, 200 people"] = 1000 / many["rate"]
-
-    async def status() -> None:
-        await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{port}/sms/status")
-
-    found["CPU of GET /sms/status"] = await median_ms(status, clock=partial(processes.cpu, process))
+    home = f"http://127.0.0.1:{port}"
+    before = processes.cpu(process)
+    await asyncio.to_thread(fetch, home + "/")
+    found = {"CPU of the first page after a start": (processes.cpu(process) - before) * 1000}
+    draft = {"text": "We are closed on Monday", "platform": SMS, "days": "30"}
+    asked = {**{name: (path, None) for name, path in pages().items()}, "preview": ("/broadcasts/preview", draft)}
+    for name, (path, form) in asked.items():
+        found[f"CPU of {name}"], found[f"time of {name}"] = await page(process, home + path, form)
     await asyncio.to_thread(running.leave)
     return found
 
 
-async def measure(size: int, url: str, seconds: float) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        url = url or f"sqlite:///{folder / 'messages.db'}"
-        await (await opened(url)).stop()
-        began = time.perf_counter()
-        await asyncio.to_thread(fill, url, size)
-        print(f"{size} messages, filled in {time.perf_counter() - began:.1f} s", flush=True)
-        async with Outside() as outside:
-            found = await servers(outside, folder, url, seconds)
-        database = await opened(url)
-        found |= await verbs(database, size)
-        await database.stop()
-        if url.startswith("sqlite"):
-            found["backup"] = await median_ms(partial(_backup, url, folder), 1, time.perf_counter)
+async def starts(folder: Path, environ: dict[str, str]) -> Figures:
+    """CPU of the start of each server; the first start of all writes bytecode."""
+    found, environ = {}, {**environ, "LLM_SOURCE": "demo"}
+    for name in (STARTED[0], *STARTED):
+        running = await asyncio.to_thread(processes.Entered, processes.server(name, folder, environ))
+        found[f"CPU of a start of {name}"] = processes.cpu(running.value[0]) * 1000
+        await asyncio.to_thread(running.leave)
     return found
 
 
-async def _backup(url: str, folder: Path) -> None:
-    await asyncio.to_thread(backup, sqlite_path(url, "backup"), folder / "backup.db")
+class OldUsers(Texting):
+    """People who have written before."""
+
+    def name(self, number: int) -> str:
+        return person(number % 1_000_000 // 3 * 5 + number % 3)  # those of five in a row who write texts
+
+
+async def texts(outside: Outside, folder: Path, environ: dict[str, str], seconds: float) -> Figures:
+    """What people wait for, of the real SMS server, and its status."""
+    running = await asyncio.to_thread(processes.Entered, processes.server("sms_server", folder, environ))
+    process, port = running.value
+    one = await channels.end_to_end(outside, OldUsers(port, channels.CALLERS), 1, seconds, process)
+    many = await channels.end_to_end(outside, OldUsers(port, channels.CALLERS), channels.PEOPLE, seconds, process)
+    webhooks = await channels.idle_acknowledgements(outside, running.value, seconds)
+    found = {
+        "CPU of a webhook": webhooks["cpu_ms"],
+        "CPU of a text, one person": one["cpu_ms"],
+        "CPU of a text, 200 people": many["cpu_ms"],
+        "time of a text, one person": one["p50_ms"],
+        "time of a text, 200 people": 1000 / many["rate"],
+    }
+    status = f"http://127.0.0.1:{port}/sms/status"
+    found["CPU of GET /sms/status"], found["time of GET /sms/status"] = await page(process, status)
+    await asyncio.to_thread(running.leave)
+    return found
+
+
+async def pruning(outside: Outside, folder: Path, environ: dict[str, str], seconds: float) -> Figures:
+    """Acknowledgements of a server that prunes and of one that does not, in turn on one database."""
+    found: dict[str, list[Figures]] = {"": [], str(PRUNED_DAYS): []}
+    for _ in range(3):
+        for days, figures in found.items():
+            given = {**environ, **({"KEEP_DAYS": days} if days else {})}
+            running = await asyncio.to_thread(processes.Entered, processes.server("sms_server", folder, given))
+            figures.append(await channels.idle_acknowledgements(outside, running.value, seconds))
+            await asyncio.to_thread(running.leave)
+    medians = {days: channels.medians(figures) for days, figures in found.items()}
+    return {
+        f"time of a webhook, {kind}{' while old messages are pruned' if days else ''}": medians[days][f"{kind}_ms"]
+        for kind in ("p50", "p99")
+        for days in medians
+    }
+
+
+# -- the run -----------------------------------------------------------------------------------------------------------
+
+
+async def measure(size: int, url: str, seconds: float, kept: Path | None, only: str) -> Figures:
+    with tempfile.TemporaryDirectory(dir=kept) as name:
+        folder, path = Path(name), (kept or Path(name)) / f"messages-{size}.db"
+        fresh = bool(url) or not path.exists()
+        url = url or f"sqlite:///{path}"
+        await (await opened(url)).stop()
+        if fresh:
+            began = time.perf_counter()
+            await asyncio.to_thread(past.fill, url, size)
+            print(f"{size} messages, filled in {time.perf_counter() - began:.1f} s", flush=True)
+        async with Outside() as outside:
+            environ = processes.settings(outside, folder, url)
+            parts: dict[str, Callable[[], Awaitable[Figures]]] = {
+                "console": lambda: console(folder, environ),
+                "texts": lambda: texts(outside, folder, environ, seconds),
+                "starts": lambda: starts(folder, environ),
+                "verbs": lambda: done_by_hand(url, size),
+                "backup": lambda: copied(url, folder),
+                "pruning": lambda: pruning(outside, folder, environ, seconds),
+            }
+            found: Figures = {}
+            for part, work in parts.items():
+                if only in part:
+                    found |= await work()
+    return found
+
+
+async def done_by_hand(url: str, size: int) -> Figures:
+    database = await opened(url)
+    found = await verbs(database, size)
+    await database.stop()
+    return found
+
+
+async def copied(url: str, folder: Path) -> Figures:
+    """The time of a backup; of PostgreSQL none is made here."""
+    if not url.startswith("sqlite"):
+        return {}
+    target = folder / "backup.db"
+
+    async def work() -> None:
+        await asyncio.to_thread(backup, sqlite_path(url, "backup"), target)
+
+    found = {"time of a backup": await median_ms(work, 1, time.perf_counter)}
+    target.unlink()
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", default="1000,100000,2000000", help="numbers of messages")
+    parser.add_argument("--sizes", default="10,100000,2000000", help="numbers of answered messages")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement under load")
     parser.add_argument("--url", default="", help="another database, such as postgresql+psycopg://...")
+    parser.add_argument("--folder", type=Path, help="where the databases are kept for the next time")
+    parser.add_argument("--only", default="", help="one part: console, texts, starts, verbs, backup, pruning")
     parser.add_argument("--json", type=Path, help="file for the figures")
     given = parser.parse_args()
     sizes = [int(size) for size in given.sizes.split(",")]
-    found = {size: asyncio.run(measure(size, given.url, given.seconds)) for size in sizes}
-    print(f"{'':38}" + "".join(f"{size:>12} {'':7}" for size in sizes))
-    for name in found[sizes[0]]:
-        cells = ((found[size][name], found[size][name] / found[sizes[0]][name]) for size in sizes)
-        print(f"{name:38}" + "".join(f"{value:9.2f} ms {ratio:6.2f}x" for value, ratio in cells))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1))
+    found = {}
+    for size in sizes:
+        found[size] = asyncio.run(measure(size, given.url, given.seconds, given.folder, given.only))
+        if given.json:
+            given.json.write_text(json.dumps(found, indent=1))
+    print(f"{'':48}" + "".join(f"{size:>12} {'':7}" for size in sizes))
+    for name, smallest in found[sizes[0]].items():
+        cells = ((found[size][name], found[size][name] / smallest if smallest else 0.0) for size in sizes)
+        print(f"{name:48}" + "".join(f"{value:9.2f} ms {ratio:6.2f}x" for value, ratio in cells))
 
 
 if __name__ == "__main__":

@@ -222,7 +222,7 @@ def started(
                     break
             except OSError:
                 if process.poll() is not None or time.perf_counter() - began > START_SECONDS:
-                    raise SystemExit(f"{command[0]} did not start") from None
+                    raise SystemExit(f"{' '.join(command)} did not start") from None
                 time.sleep(0.01)
         yield psutil.Process(process.pid), time.perf_counter() - began
     finally:
