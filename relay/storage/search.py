@@ -7,7 +7,8 @@ transaction that deletes or changes it, whatever does that. What is not indexed 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, select, text, update
@@ -34,6 +35,10 @@ _ADD: Final = {
         " ON CONFLICT (id) DO UPDATE SET words = excluded.words"
     ),
 }
+MAX_BEGUN: Final = 300
+"""How many words with the same beginning are named in one search."""
+
+_NEXT_WORD: Final = text("SELECT term FROM message_words_terms WHERE term >= :first AND term < :end LIMIT 1")
 _COLUMNS: Final = "c.id, c.platform, c.user_id, c.role, c.message, c.timestamp"
 _FIND: Final = {
     # CROSS JOIN: SQLite reads the index first, from its newest row, and stops at the limit.
@@ -76,7 +81,7 @@ def find_messages(
     if not wanted:
         return []
     found: dict[int, Any] = {row.id: row for row in _unindexed(connection, platforms, wanted)}
-    for query in _queries(connection.dialect.name, wanted):
+    for query in _queries(connection, wanted):
         if len(found) < limit:
             values = {"query": query, "platforms": list(platforms), "most": limit}
             statement = _FIND[connection.dialect.name].bindparams(bindparam("platforms", expanding=True))
@@ -106,8 +111,31 @@ def _may_begin(word: str) -> bool:
     return len(word) >= MIN_PREFIX or not word.isascii()
 
 
-def _queries(dialect: str, wanted: Sequence[str]) -> list[str]:
-    """The words themselves; then the last one as a beginning. Words have no signs, so that none needs an escape."""
-    quote, join, prefix = ('"', " AND ", "*") if dialect == "sqlite" else ("'", " & ", ":*")
-    whole = join.join(f"{quote}{word}{quote}" for word in wanted)
-    return [whole, f"{whole}{prefix}"] if _may_begin(wanted[-1]) else [whole]
+def _queries(connection: Connection, wanted: Sequence[str]) -> Iterator[str]:
+    """The words themselves; then the last one as a beginning. Words have no signs, so that none needs an escape.
+
+    For a beginning SQLite first collects the rows of all words that begin so, however many, and sorts them. It finds
+    the newest rows of words that are named at once, so those are named, unless they are too many.
+    """
+    is_sqlite = connection.dialect.name == "sqlite"
+    quote, join, prefix = ('"', " AND ", "*") if is_sqlite else ("'", " & ", ":*")
+    quoted = [f"{quote}{word}{quote}" for word in wanted]
+    yield join.join(quoted)
+    if not _may_begin(wanted[-1]):
+        return
+    begun = _begun_words(connection, wanted[-1]) if is_sqlite else []
+    if begun:
+        named = " OR ".join(f'"{word}"' for word in begun)
+        yield join.join([*quoted[:-1], f"({named})"])
+    if not is_sqlite or len(begun) == MAX_BEGUN:
+        yield join.join(quoted) + prefix
+
+
+def _begun_words(connection: Connection, beginning: str) -> list[str]:
+    """The first words in the index that begin so, at most MAX_BEGUN; one jump in the index for each."""
+    found: list[str] = []
+    bounds = {"first": beginning, "end": f"{beginning}{chr(sys.maxunicode)}"}
+    while len(found) < MAX_BEGUN and (word := connection.execute(_NEXT_WORD, bounds).scalar()) is not None:
+        found.append(word)
+        bounds["first"] = f"{word}\x01"
+    return found
