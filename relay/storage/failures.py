@@ -14,6 +14,7 @@ from relay.storage.queries import UNSENT
 from relay.storage.schema import in_states, inbound, is_open, outbound, users
 
 MAX_CODES = 500
+MAX_PEOPLE = 20
 
 
 class _Kind(NamedTuple):
@@ -56,24 +57,35 @@ def find(
         chosen = chosen.where(_code(table) == code)
     if since:
         chosen = chosen.where(moment >= since)
-    if person:
-        chosen = chosen.where(_of(table, person))
     if beyond is not None:
         chosen = chosen.where(table.c.id < beyond if newest_first else table.c.id > beyond)
     order = table.c.id.desc() if newest_first else table.c.id
-    rows = [row for platform in platforms for row in _page(connection, chosen, table, platform, order, limit)]
+    rows = [row for platform in platforms for row in _page(connection, chosen, table, platform, order, limit, person)]
     rows.sort(key=lambda row: int(row.id), reverse=newest_first)
     return [{**shown(row), "row": row.id} for row in rows[:limit]]
 
 
 def _page(
-    connection: Connection, chosen: Select[Any], table: Table, platform: Platform, order: Any, limit: int
+    connection: Connection,
+    chosen: Select[Any],
+    table: Table,
+    platform: Platform,
+    order: Any,
+    limit: int,
+    person: str,
 ) -> Sequence[Row[Any]]:
     """One platform at a time, because the indexes begin with it."""
+    if person:
+        chosen = chosen.where(_of(connection, table, platform, person))
     return connection.execute(chosen.where(table.c.platform == platform).order_by(order).limit(limit)).all()
 
 
-def _of(table: Table, person: str) -> ColumnElement[bool]:
+def _of(connection: Connection, table: Table, platform: Platform, person: str) -> ColumnElement[bool]:
+    """The rows of people whom this finds: few of them have an index, the rows of many soon fill a page."""
+    theirs = (users.c.platform == platform) & listings.matching(person)
+    few = connection.execute(select(users.c.user_id).where(theirs).limit(MAX_PEOPLE + 1)).scalars().all()
+    if 0 < len(few) <= MAX_PEOPLE:
+        return table.c.user_id.in_(few)
     same = (users.c.platform == table.c.platform) & (users.c.user_id == table.c.user_id)
     known = select(users.c.user_id).where(same, listings.matching(person)).exists()
     return known | table.c.user_id.contains(person, autoescape=True)

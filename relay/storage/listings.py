@@ -17,14 +17,13 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    tuple_,
 )
 
 from relay.core.messages import Platform, ReplyId, User, UserId
 from relay.core.parts import PartState
 from relay.core.person_settings import PersonSettings
 from relay.core.text import timestamp
-from relay.storage.queries import PAGE_LIMIT, UNSENT, plain, stored_attachments
+from relay.storage.queries import UNSENT, plain, stored_attachments
 from relay.storage.schema import (
     conversations,
     in_states,
@@ -91,10 +90,15 @@ def _unanswered(connection: Connection, user: Row[Any]) -> str | None:
 
 def names_of(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """The names of these users, given as (platform, address), as far as they have one."""
-    chosen = select(users.c.platform, users.c.user_id, users.c.name).where(
-        tuple_(users.c.platform, users.c.user_id).in_(sorted(keys)), users.c.name.is_not(None)
-    )
-    return {(row.platform, row.user_id): row.name for row in connection.execute(chosen)}
+    by_platform: dict[str, set[str]] = {}
+    for platform, user_id in keys:
+        by_platform.setdefault(platform, set()).add(user_id)
+    found: dict[tuple[str, str], str] = {}
+    for platform, user_ids in by_platform.items():  # SQLite finds no row of pairs by an index, and reads all users
+        theirs = (users.c.platform == platform) & users.c.user_id.in_(sorted(user_ids))
+        chosen = select(users.c.user_id, users.c.name).where(theirs, users.c.name.is_not(None))
+        found |= {(platform, row.user_id): row.name for row in connection.execute(chosen)}
+    return found
 
 
 def user_fields(row: Row[Any] | User) -> dict[str, Any]:
@@ -219,15 +223,5 @@ def troubled_parts_of(connection: Connection, platform: Platform, user_id: UserI
         select(outbound).where(mine, is_open(outbound)).order_by(outbound.c.id).limit(limit)
     ).all()
     trouble = in_trouble(outbound)
-    # Among the newest of the platform: otherwise a user without failures costs a scan of all failed parts.
-    lately = (
-        select(outbound)
-        .where(outbound.c.platform == platform, trouble)
-        .order_by(outbound.c.id.desc())
-        .limit(PAGE_LIMIT)
-        .subquery()
-    )
-    failed = connection.execute(
-        select(lately).where(lately.c.user_id == user_id).order_by(lately.c.id.desc()).limit(limit)
-    ).all()
+    failed = connection.execute(select(outbound).where(mine, trouble).order_by(outbound.c.id.desc()).limit(limit)).all()
     return [part(row) for row in sorted([*failed, *waiting], key=lambda row: row.id)]

@@ -236,10 +236,20 @@ UNSENT = is_open(outbound) & (outbound.c.user_id >= "")
 _ALL_MESSAGES = ("messages", PRUNED_MESSAGES)
 
 
+_COUNTED = (
+    *("users", "inbound", "dead_letters", "dismissed_parts", "resends", "segments", "prompt_tokens", "answer_tokens"),
+    *("model_cost_usd", "estimated_cost_usd", "unusable_cost_usd", "unusable_answers"),
+    *_ALL_MESSAGES,
+    *(f"part:{state}" for state in PartState),
+)
+"""The counters of the status: there are others for each day that has passed."""
+
+
 def _counts(connection: Connection, platforms: Sequence[Platform]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {name: {} for name in platforms}
-    for row in connection.execute(select(counters)):
-        found.setdefault(row.platform, {})[row.name] = row.value
+    chosen = select(counters).where(counters.c.platform.in_(platforms), counters.c.name.in_(_COUNTED))
+    for row in connection.execute(chosen):
+        found[row.platform][row.name] = row.value
     return found
 
 

@@ -229,6 +229,8 @@ _is_accepted = text("state = 'accepted'")  # and no status was reported since
 Index("outbound_accepted", outbound.c.platform, outbound.c.accepted_at, sqlite_where=_is_accepted)
 _in_trouble = text("state IN ('failed', 'undelivered') AND dismissed_at IS NULL")
 Index("outbound_trouble", outbound.c.platform, outbound.c.id, sqlite_where=_in_trouble)
+Index("outbound_trouble_user", outbound.c.platform, outbound.c.user_id, outbound.c.id, sqlite_where=_in_trouble)
+Index("outbound_trouble_code", outbound.c.platform, outbound.c.error_code, outbound.c.id, sqlite_where=_in_trouble)
 Index("outbound_reply", outbound.c.reply_id)
 Index("outbound_about", outbound.c.about, sqlite_where=text("about IS NOT NULL"))
 # Without the condition SQLite uses it for queries of the platform alone, and reads every row.
