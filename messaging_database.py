@@ -283,14 +283,6 @@ class MessagingDatabase(OperatorsDatabase):
         """
         return await self._write(lambda tx: delivery.record_status(tx, event, next_try), urgent=True)
 
-    async def record_bill(self, platform: Platform, day: str, billed: Mapping[UserId, float]) -> None:
-        """Store what the provider billed for the messages of a day (UTC, as 2026-11-27), by user, committed."""
-        await self._write(lambda tx: charges.record_bill(tx, platform, day, billed))
-
-    async def read_spending(self, platform: Platform, most: int) -> dict[str, Any]:
-        """What messages cost today and this month, and the `most` users who cost most today."""
-        return await self.query(lambda c: charges.spending_report(c, platform, self._clock(), most))
-
     # -- leases --------------------------------------------------------------------------------------------------------
 
     async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> Sequence[InboundId]:

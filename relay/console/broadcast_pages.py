@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi import Path as PathParameter
 from fastapi.responses import Response
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from relay.channels.registry import PLATFORMS, KnownPlatform, served
 from relay.channels.spec import ChannelSpec
@@ -32,6 +32,10 @@ MAX_TEXT = 8000
 MAX_ID = 2**63 - 1
 SHOWN = 10
 LATELY_SECONDS = DAY
+FINAL_SECONDS = 3 * DAY
+"""After it the provider reports nothing more about a broadcast."""
+
+KEPT_FINAL_SECONDS = 3600.0
 WITHIN_DAYS = {0: "any time", 1: "the last day", 7: "the last week", 30: "the last 30 days", 365: "the last year"}
 """Since when its people must have written, in days."""
 
@@ -123,8 +127,18 @@ async def _previews(console: ConsoleServices, draft: BroadcastDraft) -> list[Cha
 
 
 async def _page_values(console: ConsoleServices) -> dict[str, Any]:
-    rows = await console.database.query(lambda c: broadcasts.newest(c, PLATFORMS, SHOWN))
-    return {"broadcasts": rows, "time": timestamp(time.time())}
+    now = time.time()
+
+    def count(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+        key = (row.id, row.updated_at)
+        kept = console.deliveries.get(key, now)
+        if kept is not None:
+            return kept
+        final = KEPT_FINAL_SECONDS if now - row.updated_at > FINAL_SECONDS else 0.0
+        return console.deliveries.put(key, broadcasts.deliveries(connection, row), now, row.planned, final)
+
+    rows = await console.database.query(lambda c: broadcasts.newest(c, PLATFORMS, SHOWN, count))
+    return {"broadcasts": rows, "time": timestamp(now)}
 
 
 @routes.get("/broadcasts", dependencies=[ADMIN], summary="Messages to many people: a form, and how far they are.")

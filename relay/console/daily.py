@@ -1,8 +1,7 @@
-"""Figures of the last days by channel, kept for a while; today's are counted at each call."""
+"""Figures of the last days by channel, kept for a while; today's are counted at each call, until they are many."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from sqlalchemy import Connection
 from relay.channels.registry import served
 from relay.config.settings import Settings
 from relay.console.charts import ByDay
+from relay.console.kept import Kept
 from relay.core.messages import Platform, UserId
 from relay.storage.daily_totals import day_totals, user_days
 
@@ -57,23 +57,28 @@ class DailyTotals:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._platforms = [channel.platform for channel in served(settings)]
-        self._kept: dict[str, tuple[float, Totals]] = {}
+        self._kept = Kept[Totals]()
+        self._bounds: dict[tuple[str, float], int] = {}
 
     async def read(
         self, query: Callable[[Callable[[Connection], dict[str, Any]]], Awaitable[dict[str, Any]]], now: float
     ) -> list[tuple[Day, Totals]]:
         """The last days with their figures, oldest first. Raises StorageError."""
-        days = last_days(now, self._settings)
-        self._kept = {day.date: self._kept[day.date] for day in days if day.date in self._kept}
-        for day in days:
-            at, _ = self._kept.get(day.date, (-math.inf, {}))
-            if now - at >= _keep_seconds(day, now):
+        since = now - (DAYS + 2) * 86_400
+        # Rows of a moment that has just passed may not be committed yet.
+        self._bounds = {key: row for key, row in self._bounds.items() if since < key[1] < now - 3600}
+        found = []
+        for day in last_days(now, self._settings):
+            totals = self._kept.get(day.date, now)
+            if totals is None:
                 totals = await query(lambda connection, day=day: self._count(connection, day))  # type: ignore[misc]
-                self._kept[day.date] = (now, totals)
-        return [(day, self._kept[day.date][1]) for day in days]
+                rows = sum(figures["messages"] + figures["segments"] for figures in totals.values())
+                self._kept.put(day.date, totals, now, rows, _keep_seconds(day, now))
+            found.append((day, totals))
+        return found
 
     def _count(self, connection: Connection, day: Day) -> Any:
-        return with_costs(day_totals(connection, self._platforms, day.begin, day.end), self._settings)
+        return with_costs(day_totals(connection, self._platforms, day.begin, day.end, self._bounds), self._settings)
 
 
 def _keep_seconds(day: Day, now: float) -> float:

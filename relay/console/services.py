@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, Request
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from relay.alerts.watcher import AlertStore
 from relay.config.settings import Settings
+from relay.console.kept import Kept
 from relay.console.login import operator_of
 from relay.console.pages import Pages
 from relay.core.messages import Platform, User, UserId
@@ -44,6 +45,8 @@ class ConsoleServices:
     pages: Pages
     database: ConsoleDatabase
     guard: TokenGuard | None
+    deliveries: Kept[dict[str, Any]] = field(default_factory=Kept, kw_only=True)
+    """How many people of a broadcast got it, by its id and its last change."""
 
     def operator(self, request: Request) -> str:
         """Who acts, for the audit log."""

@@ -6,7 +6,7 @@ person gets a broadcast twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, literal, select, update
@@ -210,19 +210,8 @@ def _change(tx: Tx, broadcast_id: int, **values: Any) -> None:
 # -- what operators see ------------------------------------------------------------------------------------------------
 
 
-def newest(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
-    """The newest broadcasts, each with its deliveries: how many people by the state of the first part, and the cost."""
-    chosen = select(broadcasts).where(broadcasts.c.platform.in_(platforms)).order_by(broadcasts.c.id.desc())
-    rows = connection.execute(chosen.limit(limit)).all()
-    return [{**_shown(row), **_deliveries(connection, row)} for row in rows]
-
-
-def _shown(row: Row[Any]) -> dict[str, Any]:
-    texts = plain(row, "id", "platform", "text", "who", "state", "reason", "beyond_caps")
-    return {**texts, **plain(row, "people", "planned", "usd", "created_at", "updated_at")}
-
-
-def _deliveries(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+def deliveries(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    """How many people of a broadcast there are by the state of their first part, and the cost; reads all of them."""
     if row.planned > MAX_COUNTED:
         return {"states": {}, "spent_usd": None}
     theirs = broadcast_people.c.reply_id == outbound.c.reply_id
@@ -235,6 +224,23 @@ def _deliveries(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     counted = connection.execute(found).all()
     states = {state: int(people) for state, people, _ in counted if people}
     return {"states": states, "spent_usd": sum(usd or 0.0 for _, _, usd in counted)}
+
+
+def newest(
+    connection: Connection,
+    platforms: Sequence[Platform],
+    limit: int,
+    count: Callable[[Connection, Row[Any]], dict[str, Any]] = deliveries,
+) -> list[dict[str, Any]]:
+    """The newest broadcasts, each with its deliveries, which `count` may remember."""
+    chosen = select(broadcasts).where(broadcasts.c.platform.in_(platforms)).order_by(broadcasts.c.id.desc())
+    rows = connection.execute(chosen.limit(limit)).all()
+    return [{**_shown(row), **count(connection, row)} for row in rows]
+
+
+def _shown(row: Row[Any]) -> dict[str, Any]:
+    texts = plain(row, "id", "platform", "text", "who", "state", "reason", "beyond_caps")
+    return {**texts, **plain(row, "people", "planned", "usd", "created_at", "updated_at")}
 
 
 def sent_lately(connection: Connection, platform: Platform, text: str, since: float) -> bool:

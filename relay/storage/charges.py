@@ -16,6 +16,7 @@ from relay.core.messages import Platform, Spending, UserId
 from relay.storage.schema import charges, counters
 from relay.storage.transactions import Tx, Upsert, user_parameters
 
+KEPT_SECONDS = 600.0
 _SUMS = ("segments_in", "segments_out", "media", "usd")
 _KEY = ["platform", "day", "user_id"]
 _ADD = Upsert(
@@ -81,28 +82,53 @@ def spending(connection: Connection, platform: Platform, user_id: UserId, now: f
     return Spending(*(value or 0.0 for value in sums))
 
 
-def spending_report(connection: Connection, platform: Platform, now: float, most: int) -> dict[str, Any]:
-    """The costs of today and of this month, estimated and billed, and the users who cost most today."""
-    day = day_of(now)
-    today = (charges.c.platform == platform) & (charges.c.day == day)
-    month = (charges.c.platform == platform) & charges.c.day.between(f"{day[:7]}-01", day)
-    dearest = select(charges).where(today).order_by(charges.c.usd.desc(), charges.c.user_id).limit(most)
-    rows = connection.execute(dearest).all()
-    return {
-        "today": _totals(connection, today),
-        "month": _totals(connection, month),
-        "users_today": [
-            {"user_id": row.user_id, **{name: _rounded(getattr(row, name)) for name in _SUMS}} for row in rows
-        ],
-    }
+class SpendingReports:
+    """What messages cost today and this month.
+
+    The sums of the month's finished days, which have a row for each of their users, are read once: bills alone change
+    them, so `forget` is called for each. What another process stores is seen after KEPT_SECONDS.
+    """
+
+    def __init__(self) -> None:
+        self._finished: dict[Platform, tuple[str, float, dict[str, Any]]] = {}
+
+    def forget(self) -> None:
+        self._finished.clear()
+
+    def read(self, connection: Connection, platform: Platform, now: float, most: int) -> dict[str, Any]:
+        """The costs of today and of this month, estimated and billed, and the users who cost most today."""
+        day = day_of(now)
+        of_today = (charges.c.platform == platform) & (charges.c.day == day)
+        dearest = select(charges).where(of_today).order_by(charges.c.usd.desc(), charges.c.user_id).limit(most)
+        rows = connection.execute(dearest).all()
+        today, before = _totals(connection, of_today), self._before(connection, platform, day, now)
+        billed = [sums["billed_usd"] for sums in (today, before) if sums["billed_usd"] is not None]
+        month = {name: today[name] + before[name] for name in _SUMS} | {"billed_usd": sum(billed) if billed else None}
+        return {
+            "today": _rounded(today),
+            "month": _rounded(month),
+            "users_today": [_of_user_today(row) for row in rows],
+        }
+
+    def _before(self, connection: Connection, platform: Platform, day: str, now: float) -> dict[str, Any]:
+        """The sums of the days of this month that are over."""
+        kept_day, until, sums = self._finished.get(platform, ("", 0.0, {}))
+        if kept_day != day or now >= until:
+            over = (charges.c.platform == platform) & (charges.c.day >= f"{day[:7]}-01") & (charges.c.day < day)
+            sums = _totals(connection, over)
+            self._finished[platform] = (day, now + KEPT_SECONDS, sums)
+        return sums
 
 
 def _totals(connection: Connection, chosen: Any) -> dict[str, Any]:
     columns = [func.coalesce(func.sum(charges.c[name]), 0).label(name) for name in _SUMS]
     row = connection.execute(select(*columns, func.sum(charges.c.billed_usd).label("billed_usd")).where(chosen)).one()
-    billed = None if row.billed_usd is None else _rounded(row.billed_usd)
-    return {**{name: _rounded(getattr(row, name)) for name in _SUMS}, "billed_usd": billed}
+    return row._asdict()
 
 
-def _rounded(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value
+def _of_user_today(row: Any) -> dict[str, Any]:
+    return {"user_id": row.user_id, **_rounded({name: getattr(row, name) for name in _SUMS})}
+
+
+def _rounded(sums: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in sums.items()}

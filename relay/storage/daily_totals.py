@@ -19,20 +19,25 @@ from relay.storage.queries import plain
 from relay.storage.schema import conversations, inbound, indexed_parts, outbound
 from relay.storage.transactions import of_user
 
+IdBounds = dict[tuple[str, float], int]
+"""The first id that is not older than a Unix time, by table and time."""
+
 MAX_ANSWERS = 5000
 """How many of the latest answers of a day the answer times are computed from."""
 
 
 def day_totals(
-    connection: Connection, platforms: Sequence[Platform], begin: float, end: float
+    connection: Connection, platforms: Sequence[Platform], begin: float, end: float, bounds: IdBounds | None = None
 ) -> dict[str, dict[str, Any]]:
     """The figures by platform of what happened between two Unix times.
+
+    bounds: what was found out about the ids of these times, for the next call; the caller removes what may change.
 
     median_seconds, slow_seconds: from the arrival of a question until the first part of its answer is accepted, for
     half of the answers and for 95 of 100; None without an answer.
     """
-    said = _rows_between(connection, conversations, conversations.c.timestamp, begin, end)
-    sent = _rows_between(connection, outbound, outbound.c.created_at, begin, end)
+    said = _rows_between(connection, conversations, conversations.c.timestamp, begin, end, bounds)
+    sent = _rows_between(connection, outbound, outbound.c.created_at, begin, end, bounds)
     figures: dict[str, dict[str, Any]] = {
         platform: {**_empty(), **_times(connection, platform, sent)} for platform in platforms
     }
@@ -156,16 +161,28 @@ def _percentiles(times: Sequence[float]) -> dict[str, float | None]:
     }
 
 
-def _rows_between(connection: Connection, table: Table, moment: Column[Any], begin: float, end: float) -> Any:
+def _rows_between(
+    connection: Connection,
+    table: Table,
+    moment: Column[Any],
+    begin: float,
+    end: float,
+    bounds: IdBounds | None = None,
+) -> Any:
     """The condition for the rows of this time, as a range of ids."""
-    return (table.c.id >= _first_since(connection, table, moment, begin)) & (
-        table.c.id < _first_since(connection, table, moment, end)
-    )
+    known = {} if bounds is None else bounds
+    for time in (begin, end):
+        if (table.name, time) not in known:
+            known[table.name, time] = _first_since(connection, table, moment, time)
+    return (table.c.id >= known[table.name, begin]) & (table.c.id < known[table.name, end])
 
 
 def _first_since(connection: Connection, table: Table, moment: Column[Any], since: float) -> int:
     """The first id whose row is not older than `since`, by bisection; one more than all ids when there is none."""
-    low, high = 1, (connection.execute(select(func.max(table.c.id))).scalar() or 0) + 1
+    newest = connection.execute(select(table.c.id, moment).order_by(table.c.id.desc()).limit(1)).first()
+    if newest is None or newest[1] < since:
+        return newest[0] + 1 if newest else 1
+    low, high = 1, newest[0]
     while low < high:
         middle = (low + high) // 2
         nearest = select(moment).where(table.c.id >= middle).order_by(table.c.id).limit(1)

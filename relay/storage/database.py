@@ -19,6 +19,7 @@ from relay.core.errors import StorageError
 from relay.core.messages import Platform, UserId
 from relay.core.priority import Priority
 from relay.storage import logins, maintenance
+from relay.storage.charges import SpendingReports
 from relay.storage.executors import CLOSE_SECONDS, Transactions
 from relay.storage.maintenance import OldUser
 from relay.storage.saved_state import set_state
@@ -67,6 +68,7 @@ class Database:
         self._complaint = ""
         self._clock = transactions.clock = clock
         self.priority = Priority()
+        self._spending_reports = SpendingReports()
 
     async def start(self) -> None:
         """Create or migrate the tables; when that fails, or takes long, it goes on in the background.

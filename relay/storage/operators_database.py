@@ -188,6 +188,15 @@ class OperatorsDatabase(Database):
         """How many parts of a channel could be sent now, at most `most`."""
         return await self.query(lambda c: broadcasts.count_due_parts(c, platform, self._transactions.now(c), most))
 
+    async def record_bill(self, platform: Platform, day: str, billed: Mapping[UserId, float]) -> None:
+        """Store what the provider billed for the messages of a day (UTC, as 2026-11-27), by user, committed."""
+        await self._write(lambda tx: charges.record_bill(tx, platform, day, billed))
+        self._spending_reports.forget()
+
+    async def read_spending(self, platform: Platform, most: int) -> dict[str, Any]:
+        """What messages cost today and this month, and the `most` users who cost most today."""
+        return await self.query(lambda c: self._spending_reports.read(c, platform, self._clock(), most))
+
     async def total_spending(self, platform: Platform) -> Spending:
         """What all messages of a channel have cost today and this month, as estimated."""
         return await self.query(lambda c: charges.spending(c, platform, UserId(""), self._clock()))
