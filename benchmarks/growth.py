@@ -21,7 +21,6 @@ import urllib.request
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -133,7 +132,7 @@ def fetch(url: str, form: dict[str, str] | None = None) -> bytes:
 
 
 async def page(process: psutil.Process, url: str, form: dict[str, str] | None = None) -> tuple[float, float]:
-    """Milliseconds of CPU and of time of a page that was shown before; the CPU is a mean, as clocks of it are coarse."""
+    """Milliseconds of CPU and of time of a page shown before; the CPU is a mean, as its clock is coarse."""
     await asyncio.to_thread(fetch, url, form)
     before, times = processes.cpu(process), []
     for _ in range(REPEATS):

@@ -2,11 +2,12 @@
 
 People on two channels come back for two years, a fiftieth of them with very long conversations; there are failed,
 dismissed and dead rows, delivery statuses, costs by person and day, broadcasts, acts of operators, and the full-text
-index of all messages. Indexes are made at the end, and nothing is synced to the disk: an unfinished database is useless.
+index of all messages. Indexes are made at the end, and nothing is synced to the disk: an unfinished one is useless.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 import time
@@ -36,7 +37,7 @@ _CODE = "CASE WHEN p % 5 < 3 AND i % 100 IN (95, 96, 97, 98) THEN CASE WHEN i % 
 def _numbered(first: str, last: str, columns: str = f"i, {_PERSON} AS p") -> str:
     """Rows with a number i from `first` to `last`, and the person p of each."""
     numbers = f"WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last})"
-    return f"(SELECT {columns} FROM ({numbers} SELECT i FROM n) AS numbers) AS numbered"  # noqa: S608
+    return f"(SELECT {columns} FROM ({numbers} SELECT i FROM n) AS numbers) AS numbered"
 
 
 _MESSAGES = _numbered(":low + 1", ":high")
@@ -52,7 +53,8 @@ CASE WHEN p % 50 = 0 AND p > :heavy THEN 'stopped' ELSE 'active' END, 0, :now - 
 FROM {_numbered("0", ":people - 1", "i AS p")}"""
 
 _PERIOD = f"""
-INSERT INTO inbound (platform, external_id, user_id, state, raw, received_at, due, tries, outcome, finished_at, updated_at)
+INSERT INTO inbound (platform, external_id, user_id, state, raw, received_at, due, tries, outcome, finished_at,
+updated_at)
 SELECT {_PLATFORM}, 'old' || {_NUMBER}, {_USER}, CASE WHEN i % 100 = 0 THEN 'dead' ELSE 'done' END,
 CASE WHEN i % 100 = 0 THEN 'what came' END, {_WHEN}, {_WHEN}, 1,
 CASE WHEN i % 100 = 0 THEN 'model failed' WHEN i % 10 = 1 THEN 'told' ELSE 'answered' END, {_WHEN} + 4, {_WHEN} + 4
@@ -89,8 +91,8 @@ count(*), count(*), count(*) * 0.0083, max(user_id), :now - (:count - :high) * :
 INSERT INTO broadcast_people (broadcast_id, platform, user_id, reply_id, planned_at)
 SELECT (SELECT max(id) FROM broadcasts), platform, user_id, 'to-all' || CAST(:high AS TEXT) || user_id,
 :now - (:count - :high) * :gap FROM users WHERE {_IS_SMS};
-INSERT INTO outbound (part_id, reply_id, platform, user_id, origin, number, part_count, text, source, state, provider_id,
-cost_usd, due, attempts, attempted_at, created_at, accepted_at, updated_at)
+INSERT INTO outbound (part_id, reply_id, platform, user_id, origin, number, part_count, text, source, state,
+provider_id, cost_usd, due, attempts, attempted_at, created_at, accepted_at, updated_at)
 SELECT reply_id || '-1', reply_id, platform, user_id, 'broadcast', 1, 1, 'We are closed on the day after tomorrow', '',
 'delivered', 'SM' || reply_id, 0.0083, planned_at, 1, planned_at, planned_at, planned_at + 1, planned_at + 2
 FROM broadcast_people WHERE broadcast_id = (SELECT max(id) FROM broadcasts)"""
@@ -125,7 +127,8 @@ SELECT platform, 'dismissed_parts', count(*) FROM outbound
 WHERE state IN ('failed', 'undelivered') AND dismissed_at IS NOT NULL GROUP BY platform;
 INSERT INTO counters (platform, name, value)
 SELECT platform, 'part:' || state, count(*) FROM outbound GROUP BY platform, state;
-INSERT INTO counters (platform, name, value) SELECT platform, 'usd:' || day, sum(usd) FROM charges GROUP BY platform, day;
+INSERT INTO counters (platform, name, value)
+SELECT platform, 'usd:' || day, sum(usd) FROM charges GROUP BY platform, day;
 INSERT INTO counters (platform, name, value)
 SELECT platform, 'usd:' || substr(day, 1, 7), sum(usd) FROM charges GROUP BY platform, substr(day, 1, 7)"""
 
@@ -153,8 +156,8 @@ _UNSAFE = {
 }
 
 
-def fill(url: str, count: int) -> None:
-    """Replace everything in this database by the past of `count` answered messages."""
+def fill(url: str, count: int, seconds: float = YEARS_SECONDS) -> None:
+    """Replace everything in this database by a past of `count` answered messages, which took so long."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         dialect = engine.dialect.name
@@ -165,11 +168,11 @@ def fill(url: str, count: int) -> None:
         _add_sentences(connection)
         people = max(5, count // MESSAGES_EACH)
         values = {"count": count, "people": people, "heavy": max(1, people // 50), "now": time.time()}
-        values |= {"years": YEARS_SECONDS, "gap": YEARS_SECONDS / max(1, count)}
+        values |= {"years": seconds, "gap": seconds / max(1, count)}
         _run(connection, [_PEOPLE], values)
         # Rows are added in the order of time, as their ids are in a running relay.
         bounds = [count * number // BROADCASTS for number in range(BROADCASTS + 1)]
-        for low, high in zip(bounds, bounds[1:], strict=False):
+        for low, high in itertools.pairwise(bounds):
             if low < high:
                 _run(connection, _PERIOD.split(";"), values | {"low": low, "high": high})
         _run(connection, (statement for _, statement in indexes))
