@@ -57,7 +57,7 @@ def _pages(now: float, people: int) -> Reads:
         "a person who has written much": lambda c: read_person(c, Address(SMS, WRITER), None, now),
         "a person": lambda c: read_person(c, Address(SMS, RARE), None, now),
         "figures of a person": lambda c: read_user_days(c, SMS, RARE, now, settings),
-        **{f"failures {name}": partial(_failed, **chosen) for name, chosen in found.items()},
+        **{f"failures {name}": partial(_failed, chosen=chosen) for name, chosen in found.items()},
         **{kind: partial(failures.find, kind=kind, platforms=PLATFORMS, limit=ROWS) for kind in failures.KINDS},
         "codes": lambda c: failures.codes(c, "failed", PLATFORMS),
         "a story": lambda c: read_trace(c, PLATFORMS, f"old{1_000_000_000 + 2 * people}"),
@@ -69,7 +69,7 @@ def _searched(connection: Connection, words: str, now: float) -> Any:
     return overview._read(connection, Search(words), now, Settings())
 
 
-def _failed(connection: Connection, **chosen: str) -> Any:
+def _failed(connection: Connection, chosen: dict[str, Any]) -> Any:
     return failures.find(connection, "failed", PLATFORMS, ROWS, **chosen)
 
 
