@@ -57,10 +57,10 @@ PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some. The rules of the repository are checked by `make check`.
 	@$(COMPILED) $(BIN)/python -m pytest $(PARALLEL) -m "not campaign" --ignore tests/repository $(ARGS)
 
-campaigns: setup-dev ## Run the short campaigns: kill -9 at steps of a message, two machines, outages, faults under load, fairness.
+campaigns: setup-dev ## Run the short campaigns: kill -9 of servers, two machines, outages, faults, fairness, PostgreSQL.
 	@$(COMPILED) $(BIN)/python -m pytest $(PARALLEL) -m campaign $(ARGS)
 
-test-fast: setup-dev ## Run the tests without processes and PostgreSQL, few examples of each property.
+test-fast: setup-dev ## Run the tests without processes, whole servers and PostgreSQL, few examples of each property.
 	@$(COMPILED) HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 crash: setup-dev ## Kill a server at every step of the path of a message, and check that nothing is lost (10 minutes).

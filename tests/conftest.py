@@ -36,18 +36,29 @@ settings.register_profile("fast", settings.get_profile("relay"), max_examples=10
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "relay"))
 
 SLOW_FIXTURES = frozenset({"postgresql", "project_folder", "product_environ", "free_port"})
-SLOW_FOLDERS = (
-    "tests/repository/",
-    "tests/launcher/test_launcher",
-    "tests/storage/test_processes",
-    "tests/storage/test_commands",
-    "tests/storage/test_indexes",
-    "tests/channels/test_provider_outages",
+SLOW_FOLDERS = tuple(
+    f"tests/{name}"
+    for name in (
+        *("browser/", "chaos/", "console/", "crash/", "machines/", "product/", "repository/", "simulator/"),
+        *("channels/test_contract", "channels/sms/test_sms_server", "channels/telegram/test_telegram_server"),
+        *("config/test_logs", "core/test_bootstrap", "knowledge/test_documents", "launcher/test_launcher"),
+        *("llm/test_llm_clients", "llm/test_llm_embeddings", "llm/test_llm_protocols", "media/test_media_reader"),
+        *("storage/test_commands", "storage/test_counters_add_up", "storage/test_indexes", "storage/test_migrations"),
+        *("storage/test_storage_trouble", "texts/test_sentences", "web/test_local_clients", "web/test_web"),
+    )
 )
-"""Their tests start processes, read the whole product, fill large tables, or play minutes of many users."""
+"""Their tests start processes or browsers, use large packages, read the whole product, or fill large tables."""
+SERVERS_IN_TESTS = frozenset({"running", "running_sms_server", "running_telegram_server"})
+"""What runs a whole server inside a test; the tests of a module that imports it are slow as well."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where slow tests are left out, the modules that have no others are not even imported."""
+    name = collection_path.relative_to(ROOT).as_posix() + "/" * collection_path.is_dir()
+    return True if config.option.markexpr == "not slow" and name.startswith(SLOW_FOLDERS) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Mark as slow what `make test-fast` leaves out, and run files with real processes first.
 
     They take longest and wait most: at the end, one worker would run the last of them while the others are idle.
@@ -58,6 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
         if (
             item.get_closest_marker("processes")
+            or item.get_closest_marker("campaign")
+            or SERVERS_IN_TESTS.intersection(vars(item.module))
             or item.nodeid.startswith(SLOW_FOLDERS)
             or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))
             or "postgresql" in {value for value in parameters if isinstance(value, str)}

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
@@ -108,7 +109,8 @@ class ChannelContract(ABC):
     introduction: a payload after which the user is known, if text is given to the model only then. accepted_state: of a
     part that the provider took. refusals: the provider's answers to a send, 429 with RETRY_AFTER_SECONDS.
     not_applicable: rows that this provider does not have, each with the reason. clocked: classes of the channel that
-    take a clock or sleep by keyword.
+    take a clock or sleep by keyword. left_out: paths of coroutine functions that do nothing here: calls that a start of
+    the server makes beside its messages, and that have tests of their own.
     """
 
     channel: ClassVar[ChannelSpec]
@@ -120,6 +122,7 @@ class ChannelContract(ABC):
     accepted_state: ClassVar[PartState] = PartState.SENT
     not_applicable: ClassVar[Mapping[Row, str]] = {}
     clocked: ClassVar[tuple[type, ...]] = ()
+    left_out: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def create_app(self, provider_url: str, common: Mapping[str, Any]) -> FastAPI:
@@ -373,6 +376,8 @@ async def running_channel(
             return httpx.AsyncClient(transport=ImpatientTransport(provider.hung), timeout=PATIENCE)
 
         monkeypatch.setattr("relay.channels.server.open_http_client", open_client)
+        for path in contract.left_out:
+            monkeypatch.setattr(path, AsyncMock())
         common = {
             "database_url": database_url,
             "llm_server_url": model.base_url,

@@ -71,6 +71,7 @@ class TelegramContract(ChannelContract):
         Row.RATE_LIMITED: refused(429, "Too Many Requests", retry_after=RETRY_AFTER_SECONDS),
         Row.SERVER_ERROR: Reply(502, b"<html>Bad Gateway</html>"),
     }
+    left_out: ClassVar = ("telegram_service.TelegramService.register_commands",)
     not_applicable: ClassVar = dict.fromkeys(STATUS_ROWS, "Telegram does not report what became of a bot's message.")
 
     def create_app(self, provider_url: str, common: Mapping[str, Any]) -> FastAPI:

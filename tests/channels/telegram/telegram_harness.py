@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, patch
 
 import httpx
 
 from relay.channels.telegram.settings import webhook_secret
 from telegram_server import SECRET_HEADER, create_app
+from telegram_service import TelegramService
 from tests.channels.harness import model_reply, running_app
 from tests.channels.scripted_server import PATIENCE, ScriptedServer, Step, listening
 from tests.channels.telegram.scripted_bot_api import TOKEN, ScriptedBotApi
@@ -53,6 +55,13 @@ class TelegramHarness:
         return [asked["text"] for asked in await self.api.until("sendMessage", count)]
 
 
+@contextmanager
+def without_menus() -> Iterator[None]:
+    """Servers that start within put no commands into menus: thirty calls each, in ten languages."""
+    with patch.object(TelegramService, "register_commands", AsyncMock()):
+        yield
+
+
 @asynccontextmanager
 async def running_telegram_server(
     folder: Path, script: Mapping[str, Sequence[Step]] | None = None, **changes: Any
@@ -61,6 +70,16 @@ async def running_telegram_server(
 
     `script` is what the Bot API answers to the first calls of a method.
     """
+    with without_menus():
+        async with running_with_menus(folder, script, **changes) as telegram:
+            yield telegram
+
+
+@asynccontextmanager
+async def running_with_menus(
+    folder: Path, script: Mapping[str, Sequence[Step]] | None = None, **changes: Any
+) -> AsyncIterator[TelegramHarness]:
+    """The same, with the menus of commands, for tests about them."""
     model_server = ScriptedServer(model_reply("Hello from the **model**."))
     async with listening(ScriptedBotApi()) as api, listening(model_server) as model:
         for method, replies in (script or {}).items():

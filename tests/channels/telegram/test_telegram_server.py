@@ -18,7 +18,7 @@ from relay.channels.telegram.commands import COMMANDS
 from relay.config.errors import SettingsError
 from telegram_server import create_app
 from tests.channels.telegram.scripted_bot_api import BOT_ID, TOKEN, USERNAME, group, private, refused
-from tests.channels.telegram.telegram_harness import TelegramHarness, running_telegram_server
+from tests.channels.telegram.telegram_harness import TelegramHarness, running_telegram_server, running_with_menus
 from tests.english import english
 from tests.settings import Settings
 
@@ -113,9 +113,10 @@ async def test_typing_is_shown_while_the_model_works(telegram: TelegramHarness) 
     assert (await telegram.api.until("sendChatAction"))[0] == {"chat_id": ADA, "action": "typing"}
 
 
-async def test_the_menu_of_commands_is_registered(telegram: TelegramHarness) -> None:
+async def test_the_menu_of_commands_is_registered(tmp_path: Path) -> None:
     """At the start, by itself."""
-    assert len((await telegram.api.until("setMyCommands"))[0]["commands"]) == len(COMMANDS)
+    async with running_with_menus(tmp_path) as telegram:
+        assert len((await telegram.api.until("setMyCommands"))[0]["commands"]) == len(COMMANDS)
 
 
 # -- the webhook -------------------------------------------------------------------------------------------------------
