@@ -487,6 +487,34 @@ async def test_another_reply_does_not_wait_for_a_report(db: MessagingDatabase) -
     assert (await claimed_part(db)).text == "two"
 
 
+async def test_a_pause_and_a_message_concern_no_other_user(db: MessagingDatabase) -> None:
+    """Only the part behind the accepted one waits for its report, and only what its writer waits for becomes due."""
+    await answered(db, "a1", "a2", user_id=ANN)
+    await answered(db, "b1", "b2", user_id=BOB)
+    before = await rows(db, outbound, "text", "due")
+    await db.record_accepted(await claimed_part(db, ANN), Receipt("P1", pause=600.0))
+    after = await rows(db, outbound, "text", "due")
+    assert {text for (text, due), (_, was) in zip(after, before, strict=True) if due != was} == {"a2"}
+    lost = await claimed_part(db, BOB)
+    await db.record_accepted(lost, Receipt("P2"))
+    await db.record_delivery(_lost("P2", lost), _in_a_minute)
+    await answered(db, "a3", user_id=ANN)
+    assert await db.claim_next_part(SMS, BOB) is None
+    await answered(db, "b3", user_id=BOB)
+    assert (await claimed_part(db, BOB)).text == "b1"
+
+
+async def test_a_failed_part_keeps_why_and_is_free(db: MessagingDatabase) -> None:
+    """An operator reads code and words of the refusal, and of what was canceled with it."""
+    await answered(db, "x", "y")
+    await db.record_failed(await claimed_part(db), REFUSED)
+    columns = ("text", "state", "error_code", "error", "lease_until")
+    assert await rows(db, outbound, *columns) == [
+        ("x", "failed", "21617", "too long", 0.0),
+        ("y", "canceled", None, "an earlier part could not be sent", 0.0),
+    ]
+
+
 async def test_parts_are_sent_from_the_address_that_was_written_to(db: MessagingDatabase) -> None:
     """What has no message of its own goes like the part before it."""
     await known(db)
