@@ -10,12 +10,12 @@ import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import httpx
 from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
@@ -35,6 +35,7 @@ from relay.console import (
     export_pages,
     login_pages,
     person_actions,
+    search_pages,
     setup_pages,
 )
 from relay.console.addresses import InForm, InQuery, redirect, to_person, unknown_person
@@ -42,17 +43,17 @@ from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.charts import charts
 from relay.console.daily import DailyTotals, read_user_days
 from relay.console.failures import ACTS, MAX_AT_ONCE, ROWS_PER_PAGE, TITLES, Filter, Kind, repair_all
-from relay.console.live import LiveStreams, wants_stream
+from relay.console.live import LiveStreams
 from relay.console.media import MAX_FILE_NAME, serve_attachment
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
-from relay.console.pages import HEADERS, Pages
+from relay.console.pages import Pages
 from relay.console.person import Address, read_person
 from relay.console.servers import known_servers, probe_servers
 from relay.console.services import ConsoleServices
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
-from relay.core.messages import db_safe
+from relay.core.messages import UserState, db_safe
 from relay.core.text import timestamp
 from relay.media.content_types import content_type
 from relay.media.files import MediaFiles
@@ -72,7 +73,9 @@ MAX_OFFSET = 10_000
 MAX_ID = 2**63 - 1
 FAILURE_PAGE: dict[str, Any] = {"kinds": TITLES, "acts": ACTS, "most": MAX_AT_ONCE, "page_size": ROWS_PER_PAGE}
 
-PAGES = (login_pages, setup_pages, alert_pages, export_pages, day_pages, person_actions, broadcast_pages)
+PAGES = (
+    *(login_pages, setup_pages, alert_pages, export_pages, day_pages, search_pages, person_actions, broadcast_pages),
+)
 """The modules with the other routes."""
 
 routes = APIRouter()
@@ -88,7 +91,6 @@ class Console(ConsoleServices):
     probe_seconds: float
     media: MediaFiles
     daily: DailyTotals
-    streams: LiveStreams
 
     async def overview(self, search: Search) -> dict[str, Any]:
         servers = await probe_servers(self.http, known_servers(self.settings), self.probe_seconds)
@@ -106,19 +108,6 @@ class Console(ConsoleServices):
         kept = {sha256 for sha256 in sent if self.media.path(sha256)}
         offered = {"languages": person_actions.languages(), "pauses": person_actions.PAUSES}
         return {"address": address, "time": timestamp(now), "kept": kept, **offered, **found}
-
-    async def show_live(
-        self, request: Request, template: str, read: Callable[[], Awaitable[dict[str, Any]]], every: float
-    ) -> Response:
-        """The page of this template, or its live part: as a stream, or alone."""
-        live = f"{template}_live.html"
-        if not wants_stream(request):
-            return self.pages.show_live(request, f"{template}.html", live, **await read())
-
-        async def part() -> str:
-            return self.pages.part(live, await read())
-
-        return await self.streams.open(part, every, HEADERS)
 
     async def failures(self, chosen: Filter, limit: int) -> list[dict[str, Any]]:
         platforms = chosen.platforms(PLATFORMS)
@@ -150,12 +139,12 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
             pages,
             database,
             app.state.token_guard,
+            streams,
             http,
             SubmittedForms(),
             probe_seconds,
             MediaFiles(Path.cwd() / settings.media_folder),
             DailyTotals(settings),
-            streams,
         )
         app.state.logins = database
         app.state.setup = setup_pages.SetupPages(settings, pages, http, database, database.record_action)
@@ -192,9 +181,12 @@ async def _console(request: Request) -> Console:
 
 
 async def _search(
-    q: Annotated[str, Query(max_length=100)] = "", offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0
+    q: Annotated[str, Query(max_length=100)] = "",
+    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
+    platform: Annotated[str, Query(max_length=40)] = "",
+    state: UserState | Literal[""] = "",
 ) -> Search:
-    return Search(q, offset)
+    return Search(q, offset, platform if platform in PLATFORMS else "", state)
 
 
 async def _filter(
@@ -221,7 +213,7 @@ async def first_page(request: Request, console: Here, search: Searched) -> Respo
     async def read() -> dict[str, Any]:
         values = await console.overview(search)
         shown = charts(values["by_day"]) if values["database"]["reachable"] else []
-        return {**values, "charts": shown, "page_size": USERS_PER_PAGE}
+        return {**values, "charts": shown, "chosen": search, "states": list(UserState), "page_size": USERS_PER_PAGE}
 
     return await console.show_live(request, "overview", read, HOME_SECONDS)
 

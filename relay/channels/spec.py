@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from importlib import import_module
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from relay.config import weekly_times
 from relay.config.checks import Finding
 from relay.config.settings import Settings, SpendingCaps
 from relay.core.broadcast import Audience, Terms
 from relay.core.messages import Platform
 from relay.core.parts import PlannedPart
+from relay.core.placeholders import with_name
 
 Row = tuple[str, str]
 Check = Callable[[Any], Awaitable[list[Finding]]]
@@ -56,14 +60,13 @@ def planned_by(module: str) -> PlanByHand:
     return plan
 
 
-def figure_in(module: str, function: str) -> Callable[..., float]:
-    """A function of a module that returns a number, loaded as by `checks_in`."""
+def function_in(module: str, function: str) -> Callable[..., Any]:
+    """A function of a module, loaded as by `checks_in`."""
 
-    def figure(*values: Any) -> float:
-        found: float = getattr(import_module(module), function)(*values)
-        return found
+    def call(*values: Any) -> Any:
+        return getattr(import_module(module), function)(*values)
 
-    return figure
+    return call
 
 
 def checks_in(module: str, function: str = "check") -> Check:
@@ -109,7 +112,8 @@ class ChannelSpec:
     check: findings of `--check` about its account, asked of its provider by requests that cost and change nothing.
     setup: what the console's set-up asks for; None: it is configured in the files only.
     push: how its provider reaches its server; None: not by webhooks, or by those of its host.
-    plan_by_hand: the parts of an operator's text; raises ValueError when it is blank or too long.
+    plan_by_hand: the parts of an operator's text; raises ValueError when it is blank or too long. quote: what to write
+    in such a text so that a person's own words are shown as they are.
     has_replies: whether a message names the one that it replies to.
     simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
     segment_usd: the estimated price of one segment.
@@ -139,6 +143,7 @@ class ChannelSpec:
     setup: Setup | None = None
     push: Push | None = None
     plan_by_hand: PlanByHand = lambda _, text: [PlannedPart(text, text)]
+    quote: Callable[[str], str] = str
     has_replies: bool = False
     simulated_as: str = ""
     receipt_keys: tuple[str, ...] = ("id", "state")
@@ -169,11 +174,16 @@ class ChannelSpec:
     def broadcast_terms(self, settings: Settings) -> Terms:
         """What broadcasts are sent by."""
         return Terms(
-            partial(self.plan_by_hand, settings),
+            partial(self.plan_for, settings),
             partial(self.audience, settings),
             self.broadcast_per_second(settings),
             self.caps(settings),
+            lambda hours: weekly_times.is_open(hours, datetime.now(ZoneInfo(settings.timezone))),
         )
+
+    def plan_for(self, settings: Settings, text: str, name: str | None) -> list[PlannedPart]:
+        """The parts of a text to many for a person of this name, if any. Raises ValueError."""
+        return self.plan_by_hand(settings, with_name(text, self.quote(name) if name else None))
 
     def port(self, settings: Settings) -> int:
         server = self.host or self

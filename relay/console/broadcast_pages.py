@@ -6,7 +6,11 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from datetime import datetime
+from functools import partial
+from statistics import mean
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi import Path as PathParameter
@@ -15,27 +19,37 @@ from sqlalchemy import Connection, Row
 
 from relay.channels.registry import PLATFORMS, KnownPlatform, served
 from relay.channels.spec import ChannelSpec
+from relay.config import weekly_times
 from relay.config.settings import Settings
 from relay.console.addresses import redirect
 from relay.console.services import ConsoleServices, Here
-from relay.core.broadcast import caps_of
+from relay.core.broadcast import Audience, caps_of, plan_for
 from relay.core.messages import Platform, UserId, db_safe
 from relay.core.parts import PlannedPart
+from relay.core.placeholders import has_name, unknown_placeholders
 from relay.core.text import timestamp
 from relay.storage import broadcasts, charges
 from relay.web.access import ADMIN
 from relay.web.errors import ApiError
 
-T = TypeVar("T")
 DAY = 86_400.0
 MAX_TEXT = 8000
 MAX_ID = 2**63 - 1
 SHOWN = 10
+LIVE_SECONDS = 1.0
+"""How often the page looks how far they are."""
+
 LATELY_SECONDS = DAY
 FINAL_SECONDS = 3 * DAY
 """After it the provider reports nothing more about a broadcast."""
 
 KEPT_FINAL_SECONDS = 3600.0
+MAX_SAMPLE = 1000
+"""How many people's names the estimated cost of a text with {name} is computed from."""
+
+DAYTIME = "Mon-Sun 8:00-21:00"
+"""When marketing may be texted in the United States (TCPA, 47 CFR 64.1200(c)(1)), and what people expect elsewhere."""
+
 WITHIN_DAYS = {0: "any time", 1: "the last day", 7: "the last week", 30: "the last 30 days", 365: "the last year"}
 """Since when its people must have written, in days."""
 
@@ -44,11 +58,15 @@ routes = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class BroadcastDraft:
-    """What an operator wants to send: the text, the channels, and within how many days its people must have written."""
+    """What an operator wants to send: the text, the channels, and within how many days its people must have written.
+
+    hours: when it is sent, in the form of relay.config.weekly_times; at any time when empty.
+    """
 
     text: str
     platforms: tuple[Platform, ...]
     days: int
+    hours: str
 
     def wrote_after(self, now: float) -> float | None:
         return now - self.days * DAY if self.days else None
@@ -58,36 +76,35 @@ class BroadcastDraft:
 class ChannelPreview:
     """What a draft would do on one channel. seconds: how long it takes. problem: why it cannot be sent there.
 
-    excluded: how many people do not get it, by the reason. over: the caps that it would exceed.
+    excluded: how many people do not get it, by the reason. over: the caps that it would exceed. segments: of one
+    person's text, on average. parts: what a person reads; nameless_parts: one without a name, where that differs.
     """
 
     platform: Platform
     title: str
     people: int = 0
     excluded: Mapping[str, int] | None = None
+    segments: float = 0.0
     parts: Sequence[PlannedPart] = ()
+    nameless_parts: Sequence[PlannedPart] = ()
     usd: float = 0.0
     seconds: float = 0.0
     over: Sequence[str] = ()
     sent_lately: bool = False
     problem: str = ""
 
-    @property
-    def segments(self) -> int:
-        return sum(part.segments for part in self.parts)
-
 
 def preview(
     connection: Connection, channel: ChannelSpec, settings: Settings, draft: BroadcastDraft, now: float
 ) -> ChannelPreview:
     """The preview of one channel: people, exclusions, the parts as people see them, and the estimated cost."""
+    audience = channel.audience(settings, draft.wrote_after(now))
     try:
-        parts = channel.plan_by_hand(settings, draft.text)
+        texts = _texts_read(connection, channel, settings, draft.text, audience, now)
     except ValueError as error:
         return ChannelPreview(channel.platform, channel.title, problem=str(error))
-    audience = channel.audience(settings, draft.wrote_after(now))
     counted = broadcasts.count_audience(connection, audience, now)
-    people, segments = counted.pop(None, 0), sum(part.segments for part in parts)
+    people, segments = counted.pop(None, 0), mean(sum(part.segments for part in parts) for _, parts in texts)
     prefixes = broadcasts.numbers_by_prefix(connection, audience, now)
     usd = segments * sum(count * channel.text_usd(settings, address) for address, count in prefixes)
     spent = charges.spending(connection, channel.platform, UserId(""), now)
@@ -96,7 +113,9 @@ def preview(
         channel.title,
         people,
         {reason: count for reason, count in counted.items() if reason},
-        parts,
+        segments,
+        texts[0][1],
+        next((parts for name, parts in texts if name is None and texts[0][0] is not None), ()),
         usd,
         people * segments / channel.broadcast_per_second(settings),
         [reason for reason, sofar, cap in caps_of(channel.caps(settings), spent) if sofar + usd > cap],
@@ -104,13 +123,31 @@ def preview(
     )
 
 
+def _texts_read(
+    connection: Connection, channel: ChannelSpec, settings: Settings, text: str, audience: Audience, now: float
+) -> list[tuple[str | None, Sequence[PlannedPart]]]:
+    """What a sample of the people read, with their names, people with a name first. Raises ValueError."""
+    plan = partial(channel.plan_for, settings)
+    usual = plan(text, None)
+    if not has_name(text):
+        return [(None, usual)]
+    names = broadcasts.sample_of_names(connection, audience, now, MAX_SAMPLE)
+    named = [(name, plan_for(plan, text, name)) for name in sorted(filter(None, names))]
+    return [*named, *[(None, usual)] * names.count(None)] or [(None, usual)]
+
+
 async def _draft(
     text: Annotated[str, Form(max_length=MAX_TEXT)] = "",
     platform: Annotated[list[KnownPlatform], Form(max_length=20)] = [],  # noqa: B006 (FastAPI copies it)
     days: Annotated[int, Form(ge=0, le=3660)] = 0,
+    hours: Annotated[str, Form(max_length=200)] = "",
 ) -> BroadcastDraft:
+    try:
+        weekly_times.spans(hours)
+    except ValueError as error:
+        raise ApiError(422, f"these are no hours: {hours}", f"they {error}") from None
     # Browsers submit line breaks as CR LF.
-    return BroadcastDraft(db_safe(text).replace("\r\n", "\n").strip(), tuple(dict.fromkeys(platform)), days)
+    return BroadcastDraft(db_safe(text).replace("\r\n", "\n").strip(), tuple(dict.fromkeys(platform)), days, hours)
 
 
 Drafted = Annotated[BroadcastDraft, Depends(_draft)]
@@ -126,7 +163,7 @@ async def _previews(console: ConsoleServices, draft: BroadcastDraft) -> list[Cha
     return await console.database.query(lambda c: [preview(c, one, settings, draft, now) for one in channels])
 
 
-async def _page_values(console: ConsoleServices) -> dict[str, Any]:
+async def _newest(console: ConsoleServices) -> dict[str, Any]:
     now = time.time()
 
     def count(connection: Connection, row: Row[Any]) -> dict[str, Any]:
@@ -138,16 +175,37 @@ async def _page_values(console: ConsoleServices) -> dict[str, Any]:
         return console.deliveries.put(key, broadcasts.deliveries(connection, row), now, row.planned, final)
 
     rows = await console.database.query(lambda c: broadcasts.newest(c, PLATFORMS, SHOWN, count))
-    return {"broadcasts": rows, "time": timestamp(now)}
+    shown = [{**row, "waits_until": waits_until(row["hours"], console.settings, now)} for row in rows]
+    return {"broadcasts": shown, "time": timestamp(now)}
+
+
+def offered_hours(settings: Settings) -> dict[str, str]:
+    """The hours that the form offers, with their words."""
+    zone = settings.timezone
+    offered = {DAYTIME: f"from 8:00 to 21:00, {zone}"}
+    if settings.business_hours:
+        offered[settings.business_hours] = f"in business hours: {settings.business_hours}, {zone}"
+    return {**offered, "": "at any time"}
+
+
+def waits_until(hours: str, settings: Settings, now: float) -> str | None:
+    """When these hours begin, as RFC 3339; None while they last."""
+    moment = datetime.fromtimestamp(now, ZoneInfo(settings.timezone))
+    if weekly_times.is_open(hours, moment):
+        return None
+    begin = weekly_times.opens_at(hours, moment)
+    return begin.isoformat() if begin else None
 
 
 @routes.get("/broadcasts", dependencies=[ADMIN], summary="Messages to many people: a form, and how far they are.")
 async def broadcasts_page(request: Request, console: Here) -> Response:
-    values = await _page_values(console)
-    channels = served(console.settings)
-    return console.pages.show_live(
-        request, "broadcasts.html", "broadcasts_live.html", **values, channels=channels, within=WITHIN_DAYS
-    )
+    settings = console.settings
+    form = {"channels": served(settings), "within": WITHIN_DAYS, "hours": offered_hours(settings)}
+
+    async def read() -> dict[str, Any]:
+        return {**await _newest(console), **form}
+
+    return await console.show_live(request, "broadcasts", read, LIVE_SECONDS)
 
 
 @routes.post("/broadcasts/preview", dependencies=[ADMIN], summary="What a text to many would do; nothing is sent.")
@@ -158,9 +216,13 @@ async def preview_page(console: Here, draft: Drafted) -> Response:
 def _shown(
     console: ConsoleServices, draft: BroadcastDraft, previews: Sequence[ChannelPreview], form: str, problem: str = ""
 ) -> Response:
-    status = 409 if problem else 200
-    values = {"draft": draft, "previews": previews, "form": form, "problem": problem, "within": WITHIN_DAYS}
-    return console.pages.show("broadcast_preview.html", status=status, **values)
+    now = time.time()
+    about: dict[str, Any] = {"within": WITHIN_DAYS, "problem": problem, "time": timestamp(now)}
+    about["waits_until"] = waits_until(draft.hours, console.settings, now)
+    about["unknown"] = unknown_placeholders(draft.text)
+    return console.pages.show(
+        "broadcast_preview.html", status=409 if problem else 200, draft=draft, previews=previews, form=form, **about
+    )
 
 
 @routes.post("/broadcasts", dependencies=[ADMIN], summary="Start what was previewed, once for each preview.")
@@ -178,7 +240,10 @@ async def start(
         why = "It would exceed a cap on spending. Confirm below that it is sent all the same."
         return _shown(console, draft, previews, form, why)
     shared = {"text": draft.text, "wrote_after": draft.wrote_after(time.time()), "beyond_caps": beyond_caps}
-    chosen = [{"platform": one.platform, "people": one.people, "usd": one.usd, **shared} for one in previews]
+    chosen = [
+        {"platform": one.platform, "people": one.people, "usd": one.usd, "hours": draft.hours, **shared}
+        for one in previews
+    ]
     await console.database.start_broadcasts(form, console.operator(request), chosen)
     return redirect("/broadcasts")
 

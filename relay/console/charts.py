@@ -8,6 +8,7 @@ from typing import Any
 
 from relay.channels.registry import CHANNELS
 from relay.console.pages import money
+from relay.core.messages import Platform
 
 WIDTH, HEIGHT = 560, 120
 """The size of the picture in its own units; the page scales it."""
@@ -20,7 +21,7 @@ ByDay = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One value of a day. series: its place in the legend, from 0; label: what it is, in words."""
+    """One value of a day and a channel. series: its place in the legend, from 0; label: what it is, in words."""
 
     x: float
     y: float
@@ -28,17 +29,21 @@ class Bar:
     height: float
     series: int
     date: str
+    platform: str
     label: str
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One picture. kind: which rows its figures are made of; rows: date, one text for each series, and all together."""
+    """One picture. kind: which rows its figures are made of; legend: the platform of each series, by its name.
+
+    rows: date, one text for each series, and all together.
+    """
 
     id: str
     title: str
     kind: str
-    legend: Sequence[str]
+    legend: Mapping[str, str]
     bars: Sequence[Bar]
     rows: Sequence[tuple[str, Sequence[str]]]
     highest: str
@@ -80,8 +85,7 @@ def charts(by_day: ByDay) -> list[Chart]:
     """A picture of each figure by channel, and of the answer times of each channel that has answered."""
     titles = {one.platform: one.title for one in CHANNELS if one.platform in by_day[-1]["platforms"]}
     stacks = [
-        _stacked(one, list(titles.values()), {day["date"]: list(map(one.value, _of(day, titles))) for day in by_day})
-        for one in _KINDS
+        _stacked(one, titles, {day["date"]: list(map(one.value, _of(day, titles))) for day in by_day}) for one in _KINDS
     ]
     return stacks + [
         _answer_times(platform, title, by_day)
@@ -90,7 +94,7 @@ def charts(by_day: ByDay) -> list[Chart]:
     ]
 
 
-def _of(day: Mapping[str, Any], platforms: Iterable[str]) -> list[Mapping[str, Any]]:
+def _of(day: Mapping[str, Any], platforms: Iterable[Platform]) -> list[Mapping[str, Any]]:
     return [day["platforms"][platform] for platform in platforms]
 
 
@@ -101,21 +105,27 @@ def _answer_times(platform: str, title: str, by_day: ByDay) -> Chart:
     kind = _Kind(f"times-{platform}", f"Time to an answer, {title}", "sent", lambda _: 0.0, _seconds)
     heights = {date: [median, slow - median] for date, (median, slow) in pairs.items()}
     rows = [(date, [_seconds(value) for value in pair]) for date, pair in pairs.items()]
-    return _chart(kind, ["half within", "95 of 100 within"], heights, rows)
+    return _chart(kind, {"half within": platform, "95 of 100 within": platform}, heights, rows)
 
 
-def _stacked(kind: _Kind, legend: Sequence[str], values: Mapping[str, Sequence[float]]) -> Chart:
-    several = len(legend) > 1
+def _stacked(kind: _Kind, titles: Mapping[Platform, str], values: Mapping[str, Sequence[float]]) -> Chart:
+    several = len(titles) > 1
     rows = [
         (date, [*map(kind.shown, parts), *([kind.shown(sum(parts))] if several else [])])
         for date, parts in values.items()
     ]
-    return _chart(kind, [*legend, "Together"] if several else legend, values, rows)
+    series = {title: str(platform) for platform, title in titles.items()}
+    return _chart(kind, {**series, "Together": ""} if several else series, values, rows)
 
 
 def _chart(
-    kind: _Kind, legend: Sequence[str], values: Mapping[str, Sequence[float]], rows: Sequence[tuple[str, Sequence[str]]]
+    kind: _Kind,
+    series_of: Mapping[str, str],
+    values: Mapping[str, Sequence[float]],
+    rows: Sequence[tuple[str, Sequence[str]]],
 ) -> Chart:
+    """The picture of these values; series_of: the platform of each series, empty for all of them, by its name."""
+    legend, platforms = list(series_of), list(series_of.values())
     sums = [sum(parts) for parts in values.values()]
     scale = HEIGHT / (max(sums) or 1)
     step = WIDTH / len(values)
@@ -127,6 +137,6 @@ def _chart(
             if value:
                 place = (round(column * step + step * _GAP / 2, 2), round(top, 2), round(step * (1 - _GAP), 2))
                 label = f"{date}, {legend[series]}: {rows[column][1][series]}"
-                bars.append(Bar(*place, round(value * scale, 2), series, date, label))
+                bars.append(Bar(*place, round(value * scale, 2), series, date, platforms[series], label))
     ends = [kind.shown(value) for value in (max(sums), sums[-1], sums[-2])]
-    return Chart(kind.id, kind.title, kind.kind, legend, bars, rows, *ends)
+    return Chart(kind.id, kind.title, kind.kind, series_of, bars, rows, *ends)

@@ -1,20 +1,23 @@
-"""The pages behind the figures: the rows of a day, and the story of one message."""
+"""The pages behind the figures: the rows of a day or of a state, and the story of one message."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from sqlalchemy import Connection
 
-from relay.channels.registry import PLATFORMS
+from relay.channels.registry import PLATFORMS, KnownPlatform
 from relay.console.daily import day_named
 from relay.console.story import story
-from relay.core.messages import db_safe
+from relay.core.messages import UserId, db_safe
+from relay.core.parts import PartState
 from relay.core.text import timestamp
 from relay.storage import listings
-from relay.storage.daily_totals import messages_between, parts_between
+from relay.storage.daily_totals import Rows, messages_between, parts_between
 from relay.storage.trace import read_trace
 from relay.web.access import ADMIN
 from relay.web.errors import ApiError
@@ -31,24 +34,56 @@ async def day_page(
     request: Request,
     day: Annotated[str, Query(max_length=20)],
     kind: RowKind = "messages",
+    platform: KnownPlatform | None = None,
+    person: Annotated[str, Query(max_length=200)] = "",
     before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
 ) -> Response:
+    """Of one channel, or of one person: `person` is an address of `platform`."""
     console = request.app.state.console
     chosen = day_named(day, console.settings)
     if chosen is None:
         raise ApiError(404, "this is no day", "write it like 2026-11-27")
+    of_user = UserId(db_safe(person)) if person and platform else None
+    which = Rows(chosen.begin, chosen.end, [platform] if platform else PLATFORMS, of_user, before)
 
     def read(connection: Any) -> dict[str, Any]:
-        span = (connection, chosen.begin, chosen.end, ROWS_PER_PAGE + 1, before)
-        rows = messages_between(*span) if kind == "messages" else parts_between(*span, failed=kind == "failed")
-        people = {(row["platform"], row["user_id"]) for row in rows}
-        names = {" ".join(who): name for who, name in listings.names_of(connection, people).items()}
-        return {"rows": rows[:ROWS_PER_PAGE], "more": len(rows) > ROWS_PER_PAGE, "names": names}
+        limit = ROWS_PER_PAGE + 1
+        rows = (
+            messages_between(connection, which, limit)
+            if kind == "messages"
+            else parts_between(connection, which, limit, failed=kind == "failed")
+        )
+        return {"rows": rows[:ROWS_PER_PAGE], "more": len(rows) > ROWS_PER_PAGE, "names": names_in(connection, rows)}
 
     found = await console.database.query(read)
     last = found["rows"][-1] if found.pop("more") else None
-    older = last and last.get("row", last["id"])
-    shown: Response = console.pages.show("day.html", day=chosen.date, kind=kind, older=older, **found)
+    values = {"day": chosen.date, "kind": kind, "platform": platform or "", "person": of_user or ""}
+    shown: Response = console.pages.show("day.html", older=last and last.get("row", last["id"]), **values, **found)
+    return shown
+
+
+def names_in(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The names of the users of these rows, by "platform address"."""
+    people = {(row["platform"], row["user_id"]) for row in rows}
+    return {" ".join(who): name for who, name in listings.names_of(connection, people).items()}
+
+
+@routes.get("/parts", dependencies=[ADMIN], summary="The parts of one state, newest first, in pages.")
+async def parts_page(
+    request: Request,
+    state: PartState,
+    platform: KnownPlatform | None = None,
+    before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
+) -> Response:
+    console = request.app.state.console
+
+    def read(connection: Connection) -> dict[str, Any]:
+        platforms = [platform] if platform else PLATFORMS
+        rows, older = listings.parts_in_state(connection, platforms, state, ROWS_PER_PAGE, before)
+        return {"rows": rows, "older": older, "names": names_in(connection, rows)}
+
+    found = await console.database.query(read)
+    shown: Response = console.pages.show("parts.html", state=state, platform=platform or "", **found)
     return shown
 
 

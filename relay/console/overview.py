@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from sqlalchemy import Connection
 
@@ -34,10 +35,17 @@ QueryRunner = Callable[[Callable[[Connection], dict[str, Any]]], Awaitable[dict[
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Selects users whose name or address contains `words`, from `offset` on."""
+    """Selects users whose name or address contains `words`, from `offset` on; of a channel or a state, if given."""
 
     words: str = ""
     offset: int = 0
+    platform: str = ""
+    state: str = ""
+
+    def url(self, offset: int) -> str:
+        """The address of the page from another offset on."""
+        chosen = {"q": self.words, "platform": self.platform, "state": self.state, "offset": offset}
+        return "/?" + urlencode({key: value for key, value in chosen.items() if value}) + "#people"
 
 
 async def read_overview(
@@ -68,7 +76,8 @@ async def read_overview(
 
 def _read(connection: Connection, search: Search, now: float, settings: Settings) -> dict[str, Any]:
     words = db_safe(search.words).strip()
-    people = listings.list_all_users(connection, PLATFORMS, words, USERS_PER_PAGE + 1, search.offset)
+    platforms = [platform for platform in PLATFORMS if search.platform in ("", platform)]
+    people = listings.list_all_users(connection, platforms, words, USERS_PER_PAGE + 1, search.offset, search.state)
     lists = {
         "waiting": listings.waiting_messages(connection, PLATFORMS, ROWS_PER_LIST),
         "unsent": listings.unsent_parts(connection, PLATFORMS, ROWS_PER_LIST),

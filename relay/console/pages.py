@@ -45,9 +45,15 @@ def person_url(platform: str, user_id: str, action: str = "", **query: Any) -> s
     return f"/person{action}?" + urlencode({"platform": platform, "id": user_id, **query})
 
 
-def day_url(kind: str, day: str) -> str:
-    """The URL of the rows that a day's figure is made of."""
-    return "/day?" + urlencode({"day": day, "kind": kind})
+def day_url(kind: str, day: str, platform: str = "", person: str = "", **query: Any) -> str:
+    """The URL of the rows that a day's figure is made of: of all channels, of one, or of one of its users."""
+    of_whom = {"platform": platform, "person": person} if person else {"platform": platform} if platform else {}
+    return "/day?" + urlencode({"day": day, "kind": kind, **of_whom, **query})
+
+
+def parts_url(state: str, platform: str = "", **query: Any) -> str:
+    """The URL of the parts of a state, of all channels or of one."""
+    return "/parts?" + urlencode({"state": state, **({"platform": platform} if platform else {}), **query})
 
 
 def duration(seconds: float) -> str:
@@ -107,6 +113,7 @@ def templates() -> Environment:
     environment.globals.update(
         person_url=person_url,
         day_url=day_url,
+        parts_url=parts_url,
         TITLES={channel.platform: channel.title for channel in CHANNELS},
         SEGMENTED=[channel.platform for channel in CHANNELS if "segments" in channel.receipt_keys],
         duration=duration,

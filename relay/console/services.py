@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, Request
+from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from relay.alerts.watcher import AlertStore
 from relay.config.settings import Settings
 from relay.console.kept import Kept
+from relay.console.live import LiveStreams, wants_stream
 from relay.console.login import operator_of
-from relay.console.pages import Pages
+from relay.console.pages import HEADERS, Pages
 from relay.core.messages import Platform, User, UserId
 from relay.web.access import Logins
 from relay.web.token_guard import TokenGuard
@@ -45,6 +47,7 @@ class ConsoleServices:
     pages: Pages
     database: ConsoleDatabase
     guard: TokenGuard | None
+    streams: LiveStreams
     deliveries: Kept[dict[str, Any]] = field(default_factory=Kept, kw_only=True)
     """How many people of a broadcast got it, by its id and its last change."""
 
@@ -52,6 +55,19 @@ class ConsoleServices:
         """Who acts, for the audit log."""
         token = self.settings.admin_token
         return operator_of(request, token.get_secret_value() if token else None)
+
+    async def show_live(
+        self, request: Request, template: str, read: Callable[[], Awaitable[dict[str, Any]]], every: float
+    ) -> Response:
+        """The page of this template, or its live part: as a stream, or alone."""
+        live = f"{template}_live.html"
+        if not wants_stream(request):
+            return self.pages.show_live(request, f"{template}.html", live, **await read())
+
+        async def part() -> str:
+            return self.pages.part(live, await read())
+
+        return await self.streams.open(part, every, HEADERS)
 
 
 async def _services(request: Request) -> ConsoleServices:

@@ -92,7 +92,8 @@ async def _check_nothing(_: Settings) -> list[Finding]:
 
 def _channel_check(channel: ChannelSpec) -> Check:
     async def check(settings: Settings) -> list[Finding]:
-        labels = channel.setup.labels if channel.setup else {}
+        hosts = (one for one in (channel.host, channel) if one is not None and one.setup is not None)
+        labels = {key: label for one in hosts if one.setup for key, label in one.setup.labels.items()}
         if missing := channel.missing(settings):
             names = ", ".join(labels.get(key.split()[0], key) for key in missing)
             return [Finding(Severity.PROBLEM, channel.title, f"still needed: {names}")]
@@ -124,6 +125,11 @@ async def _check_address(settings: Settings) -> list[Finding]:
 def connected(settings: Settings) -> list[ChannelSpec]:
     """The channels whose account is entered."""
     return [channel for channel in CHANNELS if not channel.missing(settings)]
+
+
+def _place(channel: ChannelSpec) -> tuple[bool, bool]:
+    """Those that need no address on the internet come first, and those that another one serves last."""
+    return channel.host is not None, channel.setup is not None and channel.setup.connect is not None
 
 
 def _steps() -> Iterator[Step]:
@@ -170,8 +176,7 @@ def _steps() -> Iterator[Step]:
         _check_nothing,
         lambda settings: bool(settings.instructions or settings.business_name or settings.assistant_name),
     )
-    # Those that need no address on the internet come first.
-    for channel in sorted(CHANNELS, key=lambda one: one.setup is not None and one.setup.connect is not None):
+    for channel in sorted(CHANNELS, key=_place):
         if channel.setup is not None:
             entries = tuple(SetupField(key, label) for key, label in channel.setup.labels.items())
             yield Step(

@@ -13,12 +13,14 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Final, Protocol
 
 from relay.config.settings import SpendingCaps
 from relay.core.messages import Platform, Spending, UserId
 from relay.core.parts import PlannedPart
 from relay.core.periodic import Periodic
+from relay.core.placeholders import has_name
 
 log = logging.getLogger("relay.core.broadcast")
 
@@ -62,26 +64,36 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Broadcast:
-    """A broadcast on one channel. beyond_caps: the operator wants it sent even if a cap on spending is reached."""
+    """A broadcast on one channel. beyond_caps: the operator wants it sent even if a cap on spending is reached.
+
+    hours: when it is sent, in the form of relay.config.weekly_times; always when empty.
+    """
 
     id: int
     platform: Platform
     text: str
     wrote_after: float | None
     beyond_caps: bool
+    hours: str = ""
+
+
+PlanForName = Callable[[str | None], Sequence[PlannedPart]]
+"""The parts of a text for a person of this name, if any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a channel gives to broadcasts. per_second: segments, or messages where there are none.
 
-    plan: the parts of a text; raises ValueError. audience: by the time since when its people must have written.
+    plan: the parts of a text for a name, if any; raises ValueError. audience: by the time since when its people must
+    have written. is_time: whether it is within these hours now.
     """
 
-    plan: Callable[[str], list[PlannedPart]]
+    plan: Callable[[str, str | None], list[PlannedPart]]
     audience: Callable[[float | None], Audience]
     per_second: float
     caps: SpendingCaps
+    is_time: Callable[[str], bool] = lambda hours: not hours
 
 
 class BroadcastStore(Protocol):
@@ -92,7 +104,7 @@ class BroadcastStore(Protocol):
     async def has_open_parts(self, platform: Platform) -> bool: ...
     async def total_spending(self, platform: Platform) -> Spending: ...
     async def plan_broadcast(
-        self, broadcast_id: int, audience: Audience, parts: Sequence[PlannedPart], most: int
+        self, broadcast_id: int, audience: Audience, plan: PlanForName, most: int
     ) -> list[UserId] | None: ...
     async def stop_broadcast(self, broadcast_id: int, reason: str, who: str = "") -> bool: ...
     async def hold_lease(self, platform: Platform, name: str, seconds: float) -> str: ...
@@ -139,8 +151,10 @@ class Broadcaster:
         broadcast = await self._store.running_broadcast(self._platform)
         if broadcast is None or await self._store.hold_lease(self._platform, LEASE, LEASE_SECONDS) != self._store.owner:
             return None
+        if not self._terms.is_time(broadcast.hours):
+            return None
         try:
-            parts = self._terms.plan(broadcast.text)
+            parts = self._terms.plan(broadcast.text, None)
         except ValueError as error:
             await self._stop(broadcast, f"the text cannot be sent: {error}")
             return 0
@@ -157,7 +171,8 @@ class Broadcaster:
     async def _plan(self, broadcast: Broadcast, parts: list[PlannedPart], most: int) -> int | None:
         """Plan for at most `most` people; for how many, None when it is done or was stopped."""
         audience = self._terms.audience(broadcast.wrote_after)
-        users = await self._store.plan_broadcast(broadcast.id, audience, parts, most)
+        plan = partial(plan_for, self._terms.plan, broadcast.text) if has_name(broadcast.text) else lambda _: parts
+        users = await self._store.plan_broadcast(broadcast.id, audience, plan, most)
         for user_id in users or ():
             self._outbox.notify(user_id)
         return None if users is None else len(users)
@@ -175,6 +190,14 @@ class Broadcaster:
     async def _stop(self, broadcast: Broadcast, reason: str) -> None:
         log.warning("broadcast %d on %s stops: %s", broadcast.id, self._platform, reason)
         await self._store.stop_broadcast(broadcast.id, reason)
+
+
+def plan_for(plan: Callable[[str, str | None], list[PlannedPart]], text: str, name: str | None) -> list[PlannedPart]:
+    """The parts for a person of this name; a name that makes the text too long is left out. Raises ValueError."""
+    try:
+        return plan(text, name)
+    except ValueError:
+        return plan(text, None)
 
 
 def caps_of(caps: SpendingCaps, spent: Spending) -> list[tuple[str, float, float]]:

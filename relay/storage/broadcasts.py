@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, literal, select, update
 
-from relay.core.broadcast import Audience, Broadcast, BroadcastState
+from relay.core.broadcast import Audience, Broadcast, BroadcastState, PlanForName
 from relay.core.messages import BARRED, SILENT_STATES, Platform, ReplyId, UserId, UserState
-from relay.core.parts import Origin, PartState, PlannedPart
+from relay.core.parts import Origin, PartState
 from relay.core.person_settings import PAUSED_UNTIL
 from relay.storage import audit
 from relay.storage.parts import cancel_parts
@@ -78,13 +78,19 @@ def numbers_by_prefix(connection: Connection, audience: Audience, now: float) ->
     return [(address, count) for address, count in connection.execute(found)]
 
 
+def sample_of_names(connection: Connection, audience: Audience, now: float, most: int) -> list[str | None]:
+    """The names of at most `most` of those who get it, None for those without one."""
+    theirs = (users.c.platform == audience.platform) & why_not(audience, now).is_(None)
+    return list(connection.execute(select(users.c.name).where(theirs).limit(most)).scalars())
+
+
 # -- the broadcasts ----------------------------------------------------------------------------------------------------
 
 
 def start(tx: Tx, who: str, platform: Platform, **values: Any) -> int | None:
     """Add a running broadcast and record it; its id, None when one of this `form` exists on the channel already.
 
-    values: form, text, wrote_after, beyond_caps, people, usd: the last two as estimated.
+    values: form, text, wrote_after, beyond_caps, hours, people, usd: the last two as estimated.
     """
     row = {**values, "platform": platform, "who": who, "state": BroadcastState.RUNNING}
     added = tx.run(_ADD, {**row, "created_at": tx.now, "updated_at": tx.now}).first()
@@ -99,7 +105,9 @@ def running(connection: Connection, platform: Platform) -> Broadcast | None:
     """The oldest running broadcast of a channel."""
     theirs = (broadcasts.c.platform == platform) & in_states(broadcasts, BroadcastState.RUNNING)
     row = connection.execute(select(broadcasts).where(theirs).order_by(broadcasts.c.id).limit(1)).first()
-    return Broadcast(row.id, Platform(row.platform), row.text, row.wrote_after, row.beyond_caps) if row else None
+    if row is None:
+        return None
+    return Broadcast(row.id, Platform(row.platform), row.text, row.wrote_after, row.beyond_caps, row.hours)
 
 
 def count_due_parts(connection: Connection, platform: Platform, now: float, most: int) -> int:
@@ -109,9 +117,7 @@ def count_due_parts(connection: Connection, platform: Platform, now: float, most
     return int(connection.execute(select(func.count()).select_from(found)).scalar_one())
 
 
-def plan_next(
-    tx: Tx, broadcast_id: int, audience: Audience, parts: Sequence[PlannedPart], most: int
-) -> list[UserId] | None:
+def plan_next(tx: Tx, broadcast_id: int, audience: Audience, plan: PlanForName, most: int) -> list[UserId] | None:
     """Plan a broadcast for at most `most` more people, and record them; these people.
 
     None when it does not run, or no person is left: then it is done.
@@ -126,14 +132,14 @@ def plan_next(
     known = users.c.created_at <= row.created_at
     chosen = select(users.c.user_id).where(left, known, why_not(audience, tx.now).is_(None))
     found = tx.run(chosen.order_by(users.c.user_id).limit(most)).scalars().all()
-    planned = [UserId(user_id) for user_id in found if _plan_for(tx, row, UserId(user_id), parts)]
+    planned = [UserId(user_id) for user_id in found if _plan_for(tx, row, UserId(user_id), plan)]
     changes = {"last_user": found[-1], "planned": row.planned + len(planned)} if found else {}
     state = BroadcastState.RUNNING if found else BroadcastState.DONE
     _change(tx, broadcast_id, state=state, **changes)
     return planned if found else None
 
 
-def _plan_for(tx: Tx, row: Row[Any], user_id: UserId, parts: Sequence[PlannedPart]) -> bool:
+def _plan_for(tx: Tx, row: Row[Any], user_id: UserId, plan: PlanForName) -> bool:
     """Plan the parts for one person, unless they have opted out or been added meanwhile."""
     platform = Platform(row.platform)
     user = tx.locked_user(platform, user_id)
@@ -142,7 +148,7 @@ def _plan_for(tx: Tx, row: Row[Any], user_id: UserId, parts: Sequence[PlannedPar
     key = {"broadcast_id": row.id, "platform": platform, "user_id": user_id}
     if tx.run(_ADD_PERSON, {**key, "planned_at": tx.now}).first() is None:
         return False
-    reply_id = plan_parts(tx, platform, user_id, parts, Origin.BROADCAST, None).reply_id
+    reply_id = plan_parts(tx, platform, user_id, plan(user.name), Origin.BROADCAST, None).reply_id
     mine = (broadcast_people.c.broadcast_id == row.id) & (broadcast_people.c.user_id == user_id)
     tx.run(update(broadcast_people).where(mine).values(reply_id=reply_id))
     return True
@@ -239,7 +245,7 @@ def newest(
 
 
 def _shown(row: Row[Any]) -> dict[str, Any]:
-    texts = plain(row, "id", "platform", "text", "who", "state", "reason", "beyond_caps")
+    texts = plain(row, "id", "platform", "text", "who", "state", "reason", "beyond_caps", "hours")
     return {**texts, **plain(row, "people", "planned", "usd", "created_at", "updated_at")}
 
 

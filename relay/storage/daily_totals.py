@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, Table, case, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, case, func, select
 
 from relay.core.messages import Platform, UserId
 from relay.core.parts import Origin, PartState
@@ -59,36 +60,42 @@ def day_totals(
     return figures
 
 
-def messages_between(
-    connection: Connection, begin: float, end: float, limit: int, before: int | None
-) -> list[dict[str, Any]]:
-    """The messages of the history between two Unix times, newest first; before: the id to page back from."""
-    chosen = _page(connection, conversations, conversations.c.timestamp, begin, end, limit, before)
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows of a time: since `begin` and before `end` (Unix times), of these platforms, or of one user alone.
+
+    before: the id to page back from.
+    """
+
+    begin: float
+    end: float
+    platforms: Sequence[Platform]
+    user_id: UserId | None = None
+    before: int | None = None
+
+
+def messages_between(connection: Connection, which: Rows, limit: int) -> list[dict[str, Any]]:
+    """The messages of the history in a time, newest first."""
+    chosen = _page(connection, conversations, conversations.c.timestamp, which, limit)
     names = ("id", "platform", "user_id", "role", "message", "timestamp", "reply_id", "model", "cost_usd")
     return [plain(row, *names, "total_seconds") for row in connection.execute(chosen)]
 
 
-def parts_between(
-    connection: Connection, begin: float, end: float, limit: int, before: int | None, *, failed: bool
-) -> list[dict[str, Any]]:
-    """The parts planned between two Unix times, newest first: accepted ones, or those in trouble; with the id `row`."""
-    chosen = _page(connection, outbound, outbound.c.created_at, begin, end, limit, before)
+def parts_between(connection: Connection, which: Rows, limit: int, *, failed: bool) -> list[dict[str, Any]]:
+    """The parts planned in a time, newest first: accepted ones, or those in trouble; with the id `row`."""
+    chosen = _page(connection, outbound, outbound.c.created_at, which, limit)
     chosen = chosen.where(in_trouble(outbound) if failed else outbound.c.accepted_at.is_not(None))
     return [{"row": row.id, **part(row)} for row in connection.execute(chosen)]
 
 
-def _page(
-    connection: Connection,
-    table: Table,
-    moment: Column[Any],
-    begin: float,
-    end: float,
-    limit: int,
-    before: int | None,
-) -> Select[Any]:
-    chosen = select(table).where(_rows_between(connection, table, moment, begin, end))
-    if before is not None:
-        chosen = chosen.where(table.c.id < before)
+def _page(connection: Connection, table: Table, moment: Column[Any], which: Rows, limit: int) -> Select[Any]:
+    chosen = select(table).where(_rows_between(connection, table, moment, which.begin, which.end))
+    if which.user_id is None:
+        chosen = chosen.where(by_id_of(table, which.platforms))
+    else:
+        chosen = chosen.where(table.c.platform.in_(which.platforms), table.c.user_id == which.user_id)
+    if which.before is not None:
+        chosen = chosen.where(table.c.id < which.before)
     return chosen.order_by(table.c.id.desc()).limit(limit)
 
 
@@ -100,13 +107,13 @@ def user_days(
     seconds: list[list[float]] = [[] for _ in of_day]
     lines = select(conversations.c.timestamp, conversations.c.cost_usd).where(
         of_user(conversations, platform, user_id),
-        conversations.c.id >= _first_since(connection, conversations, conversations.c.timestamp, midnights[0]),
+        conversations.c.id >= first_since(connection, conversations, conversations.c.timestamp, midnights[0]),
     )
     for row in connection.execute(lines):
         if (day := _day_index(midnights, row.timestamp)) is not None:
             of_day[day]["messages"] += 1
             of_day[day]["model_usd"] += row.cost_usd or 0.0
-    since = outbound.c.id >= _first_since(connection, outbound, outbound.c.created_at, midnights[0])
+    since = outbound.c.id >= first_since(connection, outbound, outbound.c.created_at, midnights[0])
     for condition in indexed_parts()[1:]:  # an open part that has not left counts for nothing yet
         parts = (
             select(outbound, inbound.c.received_at)
@@ -161,6 +168,11 @@ def _percentiles(times: Sequence[float]) -> dict[str, float | None]:
     }
 
 
+def by_id_of(table: Table, platforms: Sequence[Platform]) -> ColumnElement[bool]:
+    """The condition for rows of these platforms in a range of ids, in words for which no index is used instead."""
+    return func.coalesce(table.c.platform, "").in_(platforms)
+
+
 def _rows_between(
     connection: Connection,
     table: Table,
@@ -173,12 +185,12 @@ def _rows_between(
     known = {} if bounds is None else bounds
     for time in (begin, end):
         if (table.name, time) not in known:
-            known[table.name, time] = _first_since(connection, table, moment, time)
+            known[table.name, time] = first_since(connection, table, moment, time)
     return (table.c.id >= known[table.name, begin]) & (table.c.id < known[table.name, end])
 
 
-def _first_since(connection: Connection, table: Table, moment: Column[Any], since: float) -> int:
-    """The first id whose row is not older than `since`, by bisection; one more than all ids when there is none."""
+def first_since(connection: Connection, table: Table, moment: Column[Any], since: float) -> int:
+    """The first id whose row is not older than a Unix time, by bisection; one more than all ids when there is none."""
     newest = connection.execute(select(table.c.id, moment).order_by(table.c.id.desc()).limit(1)).first()
     if newest is None or newest[1] < since:
         return newest[0] + 1 if newest else 1

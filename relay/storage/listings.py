@@ -34,13 +34,16 @@ from relay.storage.schema import (
 )
 from relay.storage.transactions import of_user
 
+MAX_READ = 50_000
+"""How many rows a page of a state reads at most; no index begins with the state."""
+
 
 def list_all_users(
-    connection: Connection, platforms: Sequence[Platform], search: str, limit: int, offset: int
+    connection: Connection, platforms: Sequence[Platform], search: str, limit: int, offset: int, state: str = ""
 ) -> list[dict[str, Any]]:
     """All users of these platforms, with or without a name, the latest first.
 
-    search: part of a name or an address, in any case; empty for all users.
+    search: part of a name or an address, in any case; empty for all users. state: a UserState, empty for any.
     """
     found_by = matching(search) if search else None
     found: list[Row[Any]] = []
@@ -48,6 +51,8 @@ def list_all_users(
         chosen = select(users).where(users.c.platform == platform)
         if found_by is not None:
             chosen = chosen.where(found_by)
+        if state:
+            chosen = chosen.where(users.c.state == state)
         newest = users.c.last_message_at.desc().nulls_last()
         found += connection.execute(chosen.order_by(newest, users.c.user_id).limit(offset + limit)).all()
     found.sort(key=lambda row: -(row.last_message_at or 0))
@@ -203,6 +208,22 @@ def message(row: Row[Any]) -> dict[str, Any]:
 def unsent_parts(connection: Connection, platforms: Sequence[Platform], limit: int) -> list[dict[str, Any]]:
     """Parts that wait to be sent, oldest first."""
     return [part(row) for row in _first_rows(connection, outbound, UNSENT, limit, platforms)]
+
+
+def parts_in_state(
+    connection: Connection, platforms: Sequence[Platform], state: PartState, limit: int, before: int | None
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Parts of one state, newest first, with the id `row`; and the id to page back from, None behind the last page.
+
+    A call reads at most MAX_READ rows, so a page of a rare state may have fewer parts than `limit`.
+    """
+    end = before or (connection.execute(select(func.max(outbound.c.id))).scalar() or 0) + 1
+    first = max(1, end - MAX_READ)
+    theirs = (func.coalesce(outbound.c.state, "") == state) & func.coalesce(outbound.c.platform, "").in_(platforms)
+    chosen = select(outbound).where(theirs, outbound.c.id >= first, outbound.c.id < end)
+    rows = connection.execute(chosen.order_by(outbound.c.id.desc()).limit(limit)).all()
+    older = int(rows[-1].id) if len(rows) == limit else first if first > 1 else None
+    return [{"row": row.id, **part(row)} for row in rows], older
 
 
 def in_trouble(table: Table) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from relay.core.broadcast import Audience, Broadcast
+from relay.core.broadcast import Audience, Broadcast, PlanForName
 from relay.core.decisions import Decision
 from relay.core.messages import REST, Platform, Spending, UserId
 from relay.core.parts import PlannedPart
@@ -168,13 +168,13 @@ class OperatorsDatabase(Database):
         return await self.query(lambda c: broadcasts.running(c, platform))
 
     async def plan_broadcast(
-        self, broadcast_id: int, audience: Audience, parts: Sequence[PlannedPart], most: int
+        self, broadcast_id: int, audience: Audience, plan: PlanForName, most: int
     ) -> list[UserId] | None:
         """Plan a broadcast for at most `most` more people, and record them, committed together; these people.
 
         None when it does not run, or no person was left, by which it is done.
         """
-        return await self._write(lambda tx: broadcasts.plan_next(tx, broadcast_id, audience, parts, most))
+        return await self._write(lambda tx: broadcasts.plan_next(tx, broadcast_id, audience, plan, most))
 
     async def stop_broadcast(self, broadcast_id: int, reason: str, who: str = "") -> bool:
         """Stop a running broadcast and cancel what of it is not sent, committed; False when it does not run."""

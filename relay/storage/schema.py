@@ -335,6 +335,7 @@ broadcasts = Table(
     Column("reason", Text),
     Column("wrote_after", Double),
     Column("beyond_caps", Boolean, nullable=False),
+    Column("hours", Text, nullable=False, server_default=""),  # when it is sent: relay.config.weekly_times
     Column("people", Integer, nullable=False),
     Column("planned", Integer, nullable=False, server_default="0"),
     Column("usd", Double, nullable=False),

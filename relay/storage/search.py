@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, select, text, update
 
 from relay.core.messages import Platform
 from relay.core.words import tokens
+from relay.storage.daily_totals import by_id_of, first_since
 from relay.storage.queries import plain
 from relay.storage.schema import conversations
 from relay.storage.transactions import Tx
@@ -28,6 +30,8 @@ MIN_PREFIX: Final = 3
 SEARCHED_DIRECTLY: Final = 200
 """How many of the newest messages without an index are searched; in a running relay there are fewer."""
 
+ALL_IDS: Final = range(2**63 - 1)
+
 _ADD: Final = {
     "sqlite": text("INSERT OR REPLACE INTO message_words (rowid, words) VALUES (:id, :words)"),
     "postgresql": text(
@@ -39,16 +43,19 @@ MAX_BEGUN: Final = 300
 """How many words with the same beginning are named in one search."""
 
 _NEXT_WORD: Final = text("SELECT term FROM message_words_terms WHERE term >= :first AND term < :end LIMIT 1")
-_COLUMNS: Final = "c.id, c.platform, c.user_id, c.role, c.message, c.timestamp"
+_SHOWN: Final = ("id", "platform", "user_id", "role", "message", "timestamp")
+_COLUMNS: Final = ", ".join(f"c.{name}" for name in _SHOWN)
 _FIND: Final = {
     # CROSS JOIN: SQLite reads the index first, from its newest row, and stops at the limit.
     "sqlite": text(
         f"SELECT {_COLUMNS} FROM message_words w CROSS JOIN conversations c ON c.id = w.rowid"  # noqa: S608
-        " WHERE w.message_words MATCH :query AND c.platform IN :platforms ORDER BY w.rowid DESC LIMIT :most"
+        " WHERE w.message_words MATCH :query AND w.rowid >= :first AND w.rowid < :end AND c.platform IN :platforms"
+        " ORDER BY w.rowid DESC LIMIT :most"
     ),
     "postgresql": text(
         f"SELECT {_COLUMNS} FROM message_words w JOIN conversations c ON c.id = w.id"  # noqa: S608
-        " WHERE w.words @@ CAST(:query AS tsquery) AND c.platform IN :platforms ORDER BY w.id DESC LIMIT :most"
+        " WHERE w.words @@ CAST(:query AS tsquery) AND w.id >= :first AND w.id < :end AND c.platform IN :platforms"
+        " ORDER BY w.id DESC LIMIT :most"
     ),
 }
 _not_indexed = conversations.c.indexed.is_(None)
@@ -71,38 +78,71 @@ def has_more_to_index(connection: Connection) -> bool:
 
 
 def find_messages(
-    connection: Connection, platforms: Sequence[Platform], words: str, limit: int
+    connection: Connection,
+    platforms: Sequence[Platform],
+    words: str,
+    limit: int,
+    *,
+    ids: range = ALL_IDS,
+    beginnings: bool | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest messages with all of these words, without regard to case and accents.
+    """The newest messages with all of these words, without regard to case and accents; only those with an id in `ids`.
 
-    The last word may be the beginning of one, where there are too few messages with the word itself.
+    The last word may be the beginning of one: always (beginnings=True), never, or where there are too few messages
+    with the word itself (None).
     """
     wanted = _words(words)
     if not wanted:
         return []
-    found: dict[int, Any] = {row.id: row for row in _unindexed(connection, platforms, wanted)}
-    for query in _queries(connection, wanted):
+    queries = _queries(connection, wanted)
+    if beginnings is not None:
+        queries = iter(list(queries)[-1:]) if beginnings else islice(queries, 1)
+    unindexed = _unindexed(connection, platforms, wanted, beginnings)
+    found: dict[int, Any] = {row.id: row for row in unindexed if row.id in ids}
+    for query in queries:
         if len(found) < limit:
-            values = {"query": query, "platforms": list(platforms), "most": limit}
+            span = {"first": ids.start, "end": ids.stop}
+            values = {"query": query, "platforms": list(platforms), "most": limit, **span}
             statement = _FIND[connection.dialect.name].bindparams(bindparam("platforms", expanding=True))
             found |= {row.id: row for row in connection.execute(statement, values)}
     newest = sorted(found.values(), key=lambda row: -int(row.id))[:limit]
-    return [plain(row, "id", "platform", "user_id", "role", "message", "timestamp") for row in newest]
+    return [plain(row, *_SHOWN) for row in newest]
+
+
+def ids_between(connection: Connection, begin: float | None, end: float | None) -> range:
+    """The ids of the messages since `begin` and before `end`, Unix times; None: without a bound."""
+
+    def first(moment: float) -> int:
+        return first_since(connection, conversations, conversations.c.timestamp, moment)
+
+    return range(ALL_IDS.start if begin is None else first(begin), ALL_IDS.stop if end is None else first(end))
+
+
+def newest_messages(
+    connection: Connection, platforms: Sequence[Platform], limit: int, ids: range = ALL_IDS
+) -> list[dict[str, Any]]:
+    """All messages with an id in `ids`, newest first, in the form of find_messages."""
+    within = (conversations.c.id >= ids.start) & (conversations.c.id < ids.stop)
+    chosen = select(conversations).where(within, by_id_of(conversations, platforms))
+    rows = connection.execute(chosen.order_by(conversations.c.id.desc()).limit(limit))
+    return [plain(row, *_SHOWN) for row in rows]
 
 
 def _words(text: str) -> list[str]:
     return list(dict.fromkeys(word[:MAX_WORD] for word in tokens(text)))
 
 
-def _unindexed(connection: Connection, platforms: Sequence[Platform], wanted: Sequence[str]) -> list[Row[Any]]:
+def _unindexed(
+    connection: Connection, platforms: Sequence[Platform], wanted: Sequence[str], beginnings: bool | None
+) -> list[Row[Any]]:
     """Messages among the newest that are not indexed yet."""
     rows = connection.execute(_NEWEST_NOT_INDEXED.limit(SEARCHED_DIRECTLY)).all()
-    return [row for row in rows if row.platform in platforms and _contains(_words(row.message), wanted)]
+    return [row for row in rows if row.platform in platforms and _contains(_words(row.message), wanted, beginnings)]
 
 
-def _contains(words: Sequence[str], wanted: Sequence[str]) -> bool:
+def _contains(words: Sequence[str], wanted: Sequence[str], beginnings: bool | None) -> bool:
     *whole, last = wanted
-    begins = _may_begin(last) and any(word.startswith(last) for word in words)
+    begins = beginnings is not False and _may_begin(last) and any(word.startswith(last) for word in words)
     return set(whole) <= set(words) and (begins or last in words)
 
 

@@ -376,8 +376,8 @@ async def running_channel(
             return httpx.AsyncClient(transport=ImpatientTransport(provider.hung), timeout=PATIENCE)
 
         monkeypatch.setattr("relay.channels.server.open_http_client", open_client)
-        for path in contract.left_out:
-            monkeypatch.setattr(path, AsyncMock())
+        for function in contract.left_out:
+            monkeypatch.setattr(function, AsyncMock())
         common = {
             "database_url": database_url,
             "llm_server_url": model.base_url,

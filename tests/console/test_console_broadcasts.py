@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ async def test_a_start_happens_once_and_is_recorded(tmp_path: Path) -> None:
         begun = await database.running_broadcast(SMS)
         assert begun is not None
         parts = [PlannedPart(TEXT, TEXT)]
-        assert await database.plan_broadcast(begun.id, Audience(SMS), parts, 1) == ["+12025550147"]
+        assert await database.plan_broadcast(begun.id, Audience(SMS), lambda _: parts, 1) == ["+12025550147"]
         part = await database.claim_next_part(SMS, UserId("+12025550147"))
         assert part is not None
         await database.record_accepted(part, Receipt("P1", cost_usd=0.25))
@@ -122,9 +123,42 @@ async def test_beyond_a_cap_it_asks(tmp_path: Path) -> None:
         assert begun.beyond_caps
 
 
+async def named_and_nameless(database: MessagingDatabase) -> None:
+    """One has a name that makes the text longer than a segment, the other none."""
+    sample = SampleData(database)
+    await sample.register(SMS, "+12025550147", "Maximiliane")
+    await sample.receive(SMS, "+12025550148", "hello")
+
+
+async def test_the_preview_shows_what_each_reads_and_when_it_begins(tmp_path: Path) -> None:
+    """With a name and without; the segments on average; a placeholder that is none; hours that are not now."""
+    settings = await settings_after(named_and_nameless, tmp_path)
+    closed = f"{time.strftime('%a', time.gmtime(time.time() + 3 * 86_400))} 8:00-21:00"
+    text = f"Hello {{name|you}}, {'x' * 135} {{day}}"
+    async with browsing(settings) as browser, opened(settings) as database:
+        values = {"text": text, "platform": "sms", "hours": closed}
+        page = (await browser.post("/broadcasts/preview", data=values)).text
+        await browser.post("/broadcasts", data={**values, "form": form_of(page)})
+        begun = await database.running_broadcast(SMS)
+        listed = (await browser.get("/broadcasts")).text
+    for expected in (
+        "1.5 segments each on average",
+        "Hello Maximiliane, xx",
+        "Hello you, xx",
+        "so it begins",
+        "{day}</b",
+    ):
+        assert expected in page
+    assert begun is not None
+    assert begun.hours == closed
+    assert "so it goes on" in listed
+    assert "from 8:00 to 21:00, UTC" in listed
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "expected"),
     [
+        ({"hours": "when it suits"}, 422, "these are no hours"),
         ({"text": " \n "}, 422, "write the text"),
         ({"platform": []}, 422, "choose a channel"),
         ({"platform": ["fax"]}, 422, ""),

@@ -127,9 +127,23 @@ async def test_every_figure_of_the_pictures_leads_to_its_rows(tmp_path: Path) ->
             assert f'href="/day?day={today}&amp;kind={kind}"' in page
             shown = (await browser.get("/day", params={"day": today, "kind": kind})).text
             assert shown.count('<li id="row-') == rows
+            assert f'href="/day?day={today}&amp;kind={kind}&amp;platform=sms"' in page
+            for of, count in (("sms", rows), ("telegram", 0)):
+                of_channel = (await browser.get("/day", params={"day": today, "kind": kind, "platform": of})).text
+                assert of_channel.count('<li id="row-') == count
         assert "&lt;b&gt;Sunday" in (await browser.get("/day", params={"day": today})).text
         assert (await browser.get("/day", params={"day": "1999-01-01"})).text.count('<li id="row-') == 0
         assert (await browser.get("/day", params={"day": "no"})).status_code == 404
+
+
+async def test_the_figures_of_one_person_lead_to_their_rows_alone(tmp_path: Path) -> None:
+    """Whoever else wrote on the day; another person has none."""
+    async with browsing(await settings_after(story, tmp_path)) as browser:
+        page = (await browser.get(f"/person/days?platform=sms&id=%2B{ANN[1:]}")).text
+        links = {unescape(one) for one in re.findall(r'href="(/day\?[^"]*kind=failed[^"]*)"', page)}
+        today = next(one for one in links if time.strftime("%Y-%m-%d", time.gmtime()) in one)
+        assert (await browser.get(today)).text.count('<li id="row-') == 1
+        assert (await browser.get(today.replace("101", "102"))).text.count('<li id="row-') == 0
 
 
 async def test_the_pictures_are_well_formed_and_described(tmp_path: Path) -> None:

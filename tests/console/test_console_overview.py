@@ -192,7 +192,7 @@ async def test_people_are_found_by_name_and_number(tmp_path: Path) -> None:
 
 
 async def test_paging_shows_every_user_once_the_last_who_wrote_first(tmp_path: Path) -> None:
-    """Following Older from page to page meets each person once, in the order of their last message."""
+    """Following the pages meets each person once, in the order of their last message."""
     settings = await settings_after(fill, tmp_path)
     seen: list[dict[str, Any]] = []
     async with browsing(settings) as browser:
@@ -204,7 +204,24 @@ async def test_paging_shows_every_user_once_the_last_who_wrote_first(tmp_path: P
     assert len({(person["platform"], person["user_id"]) for person in seen}) == len(seen) == 45
     moments = [person["last_message_at"] for person in seen]
     assert moments == sorted(moments, reverse=True)
-    assert 'href="/?q=&amp;offset=25"' in first
+    assert 'href="/?offset=25#people"' in first
+
+
+async def test_people_of_a_channel_or_a_state_are_listed_alone(tmp_path: Path) -> None:
+    """Both together too, beside a search; a state that there is not is refused."""
+    async with browsing(await settings_after(fill, tmp_path)) as browser:
+        for chosen, count in (
+            ({"platform": "telegram"}, 3),
+            ({"state": "active", "platform": "telegram"}, 3),
+            ({"state": "stopped"}, 0),
+            ({"platform": "telegram", "q": "Öz"}, 1),
+            ({"platform": "sms", "q": "Öz"}, 0),
+        ):
+            body = (await browser.get("/api/overview", params=chosen)).json()
+            assert len(body["people"]) == count, chosen
+        page = (await browser.get("/", params={"state": "active"})).text
+        assert 'href="/?state=active&amp;offset=25#people"' in page
+        assert (await browser.get("/", params={"state": "asleep"})).status_code == 422
 
 
 async def test_the_live_part_comes_alone_and_only_when_it_changed(tmp_path: Path) -> None:

@@ -225,8 +225,8 @@ async def test_the_launcher_is_asked_to_put_it_into_force(folder: Path) -> None:
 
 
 async def test_the_first_open_step_comes_first(folder: Path) -> None:
-    """Password, model, instructions, Telegram, SMS, address; a file that is refused is named on every page."""
-    assert list(STEPS) == ["password", "model", "assistant", "telegram", "sms", "address"]
+    """Password, model, instructions, channels, address; a file that is refused is named on every page."""
+    assert list(STEPS) == ["password", "model", "assistant", "telegram", "sms", "whatsapp", "address"]
     async with set_up(folder) as newcomer:
         assert (await newcomer.browser.get("/setup")).headers["Location"] == "/setup/password"
         await newcomer.submit("password", admin_token=PASSWORD)

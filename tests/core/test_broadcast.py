@@ -6,17 +6,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
 
 from relay.channels.sms.spec import SMS
+from relay.config import weekly_times
 from relay.config.settings import SpendingCaps
 from relay.core.broadcast import MAX_DUE, Audience, Broadcaster, BroadcastState, Terms
 from relay.core.errors import SendError, SendFailure
 from relay.core.messages import UserId, UserState
 from relay.core.parts import PlannedPart, Receipt
+from relay.core.placeholders import with_name
 from relay.storage import broadcasts
 from relay.storage.planning import plan_parts
 from relay.storage.schema import audit, broadcast_people, outbound, users
@@ -51,12 +54,16 @@ def broadcaster(
 ) -> Broadcaster:
     who = audience or Audience(SMS)
 
-    def plan(text: str) -> list[PlannedPart]:
-        if text == "too long":
+    def plan(text: str, name: str | None) -> list[PlannedPart]:
+        text = with_name(text, name)
+        if text.startswith("too long") or len(text) > 60:
             raise ValueError(text)
         return [PlannedPart(text, text)]
 
-    terms = Terms(plan, lambda after: replace(who, wrote_after=after), per_second, caps or SpendingCaps())
+    def is_time(hours: str) -> bool:
+        return weekly_times.is_open(hours, datetime.fromtimestamp(relay.clock.now, UTC))
+
+    terms = Terms(plan, lambda after: replace(who, wrote_after=after), per_second, caps or SpendingCaps(), is_time)
     return Broadcaster(relay.database, SMS, terms, relay.outbox, sleep=relay.clock.sleep)
 
 
@@ -92,6 +99,30 @@ async def test_each_person_gets_it_once_and_the_model_knows_it(relay: RelayHarne
     await relay.receive("why?", from_=UserId("p003"))
     await relay.idle()
     assert relay.model.prompts[-1] == ["hi", "re: hi", TEXT, "why?"]
+
+
+async def test_each_person_reads_their_own_name(relay: RelayHarness) -> None:
+    """Or the word instead; a name that would make the text too long for the channel is left out."""
+    for user, name in (("a", "Ann"), ("b", None), ("c", "C" * 50)):
+        await people(relay, user, name=name)
+    await started(relay, text="Hello {name|there}, we are closed on {day}")
+    await run(relay, broadcaster(relay))
+    without = "Hello there, we are closed on {day}"
+    assert sorted(relay.channel.sent) == [("a", "Hello Ann, we are closed on {day}"), ("b", without), ("c", without)]
+
+
+async def test_it_waits_for_its_hours(relay: RelayHarness) -> None:
+    """Nothing is added before they begin, and it goes on by itself then."""
+    await people(relay, "a", "b")
+    opens = datetime.fromtimestamp(relay.clock.now, UTC).replace(minute=0) + timedelta(hours=1)
+    await started(relay, hours=f"Mon-Sun {opens:%H:%M}-{opens + timedelta(hours=1):%H:%M}")
+    one = broadcaster(relay)
+    await one.once()
+    assert relay.channel.sent == []
+    assert await state_of(relay) == [(BroadcastState.RUNNING, None, 0)]
+    relay.clock.advance(3600)
+    await run(relay, one)
+    assert len(relay.channel.sent) == 2
 
 
 async def test_only_those_get_it_who_wrote_and_may_be_written_to(relay: RelayHarness) -> None:
@@ -197,7 +228,7 @@ async def test_a_stop_cancels_what_is_not_sent_and_goes_on_with_those(relay: Rel
     await people(relay, *(f"p{n}" for n in range(9)))
     broadcast_id = await started(relay)
     await relay.outbox.workers.stop(0)
-    assert await relay.database.plan_broadcast(broadcast_id, Audience(SMS), [PlannedPart(TEXT, TEXT)], 6)
+    assert await relay.database.plan_broadcast(broadcast_id, Audience(SMS), lambda _: [PlannedPart(TEXT, TEXT)], 6)
     relay.rebuild()
     relay.outbox.workers.notify(UserId("p0"))
     relay.outbox.workers.notify(UserId("p4"))
@@ -294,7 +325,7 @@ async def test_killed_after_the_commit_before_the_outbox_learns_of_it(relay: Rel
     """The sweep of the next process sends them; the broadcast goes on behind them."""
     await people(relay, *(f"p{n}" for n in range(9)))
     broadcast_id = await started(relay)
-    assert await relay.database.plan_broadcast(broadcast_id, Audience(SMS), [PlannedPart(TEXT, TEXT)], 4)
+    assert await relay.database.plan_broadcast(broadcast_id, Audience(SMS), lambda _: [PlannedPart(TEXT, TEXT)], 4)
     await relay.stop(0)
     relay.rebuild()
     await relay.start()
@@ -309,7 +340,7 @@ async def test_killed_while_a_part_is_sent(relay: RelayHarness) -> None:
     await people(relay, "p0", "p1")
     broadcast_id = await started(relay)
     await relay.outbox.workers.stop(0)
-    await relay.database.plan_broadcast(broadcast_id, Audience(SMS), [PlannedPart(TEXT, TEXT)], 1)
+    await relay.database.plan_broadcast(broadcast_id, Audience(SMS), lambda _: [PlannedPart(TEXT, TEXT)], 1)
     part = await relay.database.claim_next_part(SMS, UserId("p0"))
     assert part is not None
     relay.channel.sent.append((UserId("p0"), TEXT))  # the provider took it, and the process ended
@@ -329,7 +360,7 @@ async def test_two_servers_share_no_person(relay: RelayHarness) -> None:
     broadcast_id = await started(relay)
     parts = [PlannedPart(TEXT, TEXT)]
     both = await asyncio.gather(
-        *(relay.database.plan_broadcast(broadcast_id, Audience(SMS), parts, 4) for _ in range(2))
+        *(relay.database.plan_broadcast(broadcast_id, Audience(SMS), lambda _: parts, 4) for _ in range(2))
     )
     assert sorted(user for found in both for user in found or ()) == [f"p{n}" for n in range(8)]
     await relay.database.hold_lease(SMS, "broadcast", 15)
@@ -344,7 +375,7 @@ async def test_a_person_who_moves_or_is_forgotten_gets_it_once(relay: RelayHarne
     await people(relay, ANN, BOB, CAT)
     broadcast_id = await started(relay)
     parts = [PlannedPart(TEXT, TEXT)]
-    assert await relay.database.plan_broadcast(broadcast_id, Audience(SMS), parts, 2) == [ANN, BOB]
+    assert await relay.database.plan_broadcast(broadcast_id, Audience(SMS), lambda _: parts, 2) == [ANN, BOB]
     await relay.database.move_user(SMS, ANN, UserId("zoe"))
     await relay.database.move_user(SMS, BOB, CAT)
     await run(relay, broadcaster(relay))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from tests.settings import Settings
 PORTS = [key.upper() for key in Settings.model_fields if key.endswith("_port")]
 SID, SERVICE, NUMBER = "AC" + "5e" * 16, "MG" + "5e" * 16, "+12025550123"
 ACCOUNT = f"GET /2010-04-01/Accounts/{SID}.json"
+SENDERS = "GET /v2/Channels/Senders"
 NUMBERS = f"GET /2010-04-01/Accounts/{SID}/IncomingPhoneNumbers.json"
 SERVICES = f"GET /v1/Services/{SERVICE}"
 GET_ME, HOOK = "POST /bot123:abc/getMe", "POST /bot123:abc/getWebhookInfo"
@@ -184,6 +186,38 @@ def test_what_works_all_the_same_is_no_problem(
     found = doctor.findings(**environ)
     assert [one for one in found if one.severity is Severity.PROBLEM] == []
     assert any(expected in one.text for one in found)
+
+
+def sender(**changes: Any) -> tuple[int, Any]:
+    """What Twilio lists of our WhatsApp sender, which leads to `{webhook}`."""
+    hook = {"callback_url": "{webhook}", "callback_method": "POST"}
+    return 200, {"senders": [{"sender_id": f"whatsapp:{NUMBER}", "status": "ONLINE", "webhook": hook} | changes]}
+
+
+WHATSAPP: list[tuple[str, tuple[int, Any], str, list[tuple[Severity, str]]]] = [
+    ("online", sender(), NUMBER, [(Severity.FINE, "is online"), (Severity.FINE, "messages go to")]),
+    ("elsewhere", sender(webhook={"callback_url": "https://old.example"}), NUMBER,
+     [(Severity.FINE, "is online"), (Severity.PROBLEM, "go to https://old.example: enter")]),
+    ("no webhook", sender(webhook=None), NUMBER,
+     [(Severity.FINE, "is online"), (Severity.PROBLEM, "go to no address")]),
+    ("offline", sender(status="OFFLINE"), NUMBER, [(Severity.PROBLEM, "is offline")]),
+    ("of nobody", sender(sender_id="whatsapp:+12025550177"), NUMBER, [(Severity.PROBLEM, "it has: +12025550177")]),
+    ("not listed", (404, {"code": 20404, "message": "not found"}), NUMBER, [(Severity.NOTE, "20404")]),
+    ("sandbox", (404, {}), "+14155238886", [(Severity.NOTE, "sandbox"), (Severity.NOTE, "enter http")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "number", "expected"), [row[1:] for row in WHATSAPP], ids=[r[0] for r in WHATSAPP])
+def test_the_sender_of_whatsapp_is_looked_up(
+    doctor: Doctor, answer: tuple[int, Any], number: str, expected: list[tuple[Severity, str]]
+) -> None:
+    """Whether it is ours, online, and leads here; an account that may not list its senders is no problem."""
+    status, body = answer
+    doctor.answers[SENDERS] = status, json.loads(json.dumps(body).replace("{webhook}", doctor.webhook))
+    found = [one for one in doctor.findings(WHATSAPP_NUMBER=number) if one.what.startswith("whatsapp ")]
+    assert [one.severity for one in found] == [severity for severity, _ in expected]
+    for one, (_, words) in zip(found, expected, strict=True):
+        assert words in one.text
 
 
 def test_a_proxy_that_passes_on_webhooks_alone_is_enough(doctor: Doctor) -> None:

@@ -133,13 +133,17 @@ async def _sleep(seconds: float) -> None:
     await asyncio.sleep(seconds * PACE)
 
 
+def _plan(text: str, _name: str | None) -> list[PlannedPart]:
+    return [PlannedPart(text, text)]
+
+
 async def main(url: str, owner: str, transcript: str) -> None:
     database = MessagingDatabase(open_transactions(url, 20), owner=owner, lease_seconds=LEASE_SECONDS)
     await database.start()
     channel, settings, metrics = FileChannel(Path(transcript)), UNMERGED, Metrics()
     outbox = Outbox(database, channel, settings, metrics, sleep=_sleep)
     conversation = Conversation(database, channel, Echo(), settings, metrics, outbox=outbox, sleep=_sleep)
-    terms = Terms(lambda text: [PlannedPart(text, text)], lambda _: Audience(SMS), BROADCAST_PER_SECOND, SpendingCaps())
+    terms = Terms(_plan, lambda _: Audience(SMS), BROADCAST_PER_SECOND, SpendingCaps())
     broadcaster = Broadcaster(database, SMS, terms, outbox, sleep=_sleep)
     await database.release_leases(SMS)
     outbox.workers.start()

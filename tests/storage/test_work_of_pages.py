@@ -22,7 +22,8 @@ from relay.console.person import Address, read_person
 from relay.core.messages import UserId
 from relay.storage import audit, failures, queries
 from relay.storage.charges import SpendingReports
-from relay.storage.daily_totals import day_totals, messages_between, parts_between
+from relay.storage.daily_totals import Rows, day_totals, messages_between, parts_between
+from relay.storage.search import find_messages, ids_between, newest_messages
 from relay.storage.trace import read_trace
 from tests.databases import sqlite_in
 from tests.settings import Settings
@@ -52,8 +53,13 @@ def _pages(now: float, people: int) -> Reads:
         "status": lambda c: queries.status(c, SMS, PLATFORMS, now),
         "spending": lambda c: spending.read(c, SMS, now, 10),
         "figures of a day": lambda c: day_totals(c, PLATFORMS, *day),
-        "messages of a day": lambda c: messages_between(c, *day, ROWS, None),
-        "failures of a day": lambda c: parts_between(c, *day, ROWS, None, failed=True),
+        "messages of a day": lambda c: messages_between(c, Rows(*day, PLATFORMS), ROWS),
+        "failures of a day": lambda c: parts_between(c, Rows(*day, PLATFORMS), ROWS, failed=True),
+        "messages of a person's day": lambda c: messages_between(c, Rows(*day, [SMS], RARE), ROWS),
+        "messages since a day": lambda c: newest_messages(c, PLATFORMS, ROWS, ids_between(c, now - 86_400, None)),
+        "words until a day": lambda c: find_messages(
+            c, PLATFORMS, COMMON, ROWS, ids=ids_between(c, None, now - 86_400), beginnings=False
+        ),
         "a person who has written much": lambda c: read_person(c, Address(SMS, WRITER), None, now),
         "a person": lambda c: read_person(c, Address(SMS, RARE), None, now),
         "figures of a person": lambda c: read_user_days(c, SMS, RARE, now, settings),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.channels.sms.settings import SmsSettings, missing_credentials
-from relay.channels.spec import ChannelSpec, Push, Row, Setup, checks_in, figure_in, offered_by, planned_by
+from relay.channels.spec import ChannelSpec, Push, Row, Setup, checks_in, function_in, offered_by, planned_by
 from relay.core.messages import Platform
 
 SMS = Platform("sms")
@@ -66,9 +66,9 @@ CHANNEL = ChannelSpec(
     simulated_as="an SMS phone",
     receipt_keys=("id", "state", "segments"),
     segment_usd=lambda settings: settings.sms_segment_usd,
-    text_usd=figure_in("relay.channels.sms.prices", "text_usd"),
+    text_usd=function_in("relay.channels.sms.prices", "text_usd"),
     caps=lambda settings: settings.spending_caps,
-    broadcast_per_second=figure_in("relay.channels.sms.throughput", "broadcasts_per_second"),
+    broadcast_per_second=function_in("relay.channels.sms.throughput", "broadcasts_per_second"),
     max_answer_tokens=lambda settings: settings.sms_answer_tokens,
     media_key="media_urls",
 )

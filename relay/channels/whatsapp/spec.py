@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.channels.sms.spec import CHANNEL as SMS
-from relay.channels.spec import ChannelSpec, planned_by
+from relay.channels.spec import ChannelSpec, Setup, checks_in, function_in, planned_by
 from relay.channels.whatsapp.settings import WhatsAppSettings, missing
 from relay.core.messages import Platform
 
@@ -32,11 +32,18 @@ CHANNEL = ChannelSpec(
     message_help="Markdown; formatted and split like the answers of the model.",
     module="relay.channels.whatsapp.server",
     host=SMS,
+    check=checks_in("relay.channels.whatsapp.checks"),
+    setup=Setup(
+        {"whatsapp_number": "WhatsApp number"},
+        "It uses the account of the SMS step, and comes in at the same webhook. Twilio's console lists your numbers "
+        "under Messaging, Senders, WhatsApp; to try it out, take that of the sandbox: +14155238886.",
+    ),
     segment_usd=lambda settings: settings.whatsapp_message_usd,
     text_usd=lambda settings, _: settings.whatsapp_message_usd,
     broadcast_per_second=lambda _: BROADCAST_PER_SECOND,
     reply_seconds=REPLY_SECONDS,
     plan_by_hand=planned_by("relay.channels.whatsapp.by_hand"),
+    quote=function_in("relay.core.markdown_source", "escape_markdown"),
     max_answer_tokens=lambda settings: settings.whatsapp_answer_tokens,
     media_key="media_urls",
 )

@@ -27,6 +27,7 @@ function morph(old, fresh) {
     old.replaceWith(fresh);
     return;
   }
+  if (old.dataset?.kept !== undefined) return; // a choice that a person is about to make
   for (const { name } of [...old.attributes]) {
     if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
   }
