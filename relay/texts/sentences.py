@@ -5,6 +5,7 @@ A language is offered when this folder has its file, named by its code (ISO 639-
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from fluent.syntax import FluentParser
 from relay.texts import ENGLISH
 
 _FOLDER = Path(__file__).parent
+_BEGINNING = re.compile(r"^(?=[a-zA-Z][\w-]* *=)", re.MULTILINE)
+_REFERENCE = re.compile(r"{\s*([a-zA-Z][\w-]*)\s*}")
 
 
 @cache
@@ -33,7 +36,9 @@ def localize(key: str, language: str, **values: str | int) -> str:
     right to left each is isolated (U+2068, U+2069), so that a name of another direction does not reorder the sentence.
     Raises KeyError for an unknown key.
     """
-    bundle = _bundle(language if language in offered_languages() else ENGLISH)
+    language = language if language in offered_languages() else ENGLISH
+    bundle = _bundle(language)
+    _load(key, language)
     pattern = bundle.get_message(key).value
     if pattern is None:
         raise KeyError(key)
@@ -46,7 +51,7 @@ def localize(key: str, language: str, **values: str | int) -> str:
 
 def has_sentence(key: str, language: str) -> bool:
     """Whether the file of an offered language has this key; some are needed in few languages."""
-    return _bundle(language).has_message(key)
+    return key in _entries(language)
 
 
 def _shown(value: str | int) -> object:
@@ -61,9 +66,23 @@ def _left_to_right(text: Any) -> Any:
 
 @cache
 def _bundle(language: str) -> FluentBundle:
-    """The sentences of one language, read once; its data of babel takes about a megabyte."""
+    """The sentences of one language, as far as they are loaded; its data of babel takes about a megabyte."""
     is_right_to_left = Locale(language).text_direction == "rtl"
-    bundle = FluentBundle([language], functions={"LTR": _left_to_right}, use_isolating=is_right_to_left)
+    return FluentBundle([language], functions={"LTR": _left_to_right}, use_isolating=is_right_to_left)
+
+
+@cache
+def _entries(language: str) -> dict[str, str]:
+    """The source of each sentence of one language by its key."""
     source = (_FOLDER / f"{language}.ftl").read_text(encoding="utf-8")
-    bundle.add_resource(FluentParser(with_spans=False).parse(source))
-    return bundle
+    return {entry.partition("=")[0].rstrip(): entry for entry in _BEGINNING.split(source)[1:]}
+
+
+def _load(key: str, language: str) -> None:
+    """Parse a sentence and those that it refers to, when it is first used: a whole file would take 0.1 s."""
+    bundle = _bundle(language)
+    if not bundle.has_message(key):
+        entry = _entries(language)[key]
+        bundle.add_resource(FluentParser(with_spans=False).parse(entry))
+        for other in _REFERENCE.findall(entry):
+            _load(other, language)
