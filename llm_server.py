@@ -272,10 +272,14 @@ async def old_embeddings(request: Request) -> Response:
 async def _embedded(request: Request, read: Callable[[bytes], EmbeddingRequest], api_format: ApiFormat) -> Response:
     try:
         wanted = read(await request.body())
+        REQUEST_ID.set(_request_id(wanted.request_id or request.headers.get("x-request-id", "")))
         found = await _gateway(request.app).embed(wanted.model, wanted.texts, wanted.options)
+        response = Response(orjson.dumps(wanted.encoded(found)), media_type="application/json")
     except ModelError as error:
-        return _refused(api_format, error)
-    return Response(orjson.dumps(wanted.encoded(found)), media_type="application/json")
+        response = _refused(api_format, error)
+    if request_id := REQUEST_ID.get():
+        response.headers["X-Request-Id"] = request_id
+    return response
 
 
 # -- what it is --------------------------------------------------------------------------------------------------------
@@ -363,7 +367,7 @@ async def _ask(settings: Settings, question: str) -> bool:
         async def ask(messages: Sequence[Mapping[str, str]]) -> str:
             return (await model.ask(messages, platform=Platform("llm"), user="operator", name=None)).text
 
-        return await print_answer(Assistant(settings, Platform("llm")), question, ask)
+        return await print_answer(Assistant(settings, Platform("llm")), question, ask, model.embed)
 
 
 def main() -> None:

@@ -46,6 +46,7 @@ from relay.core.store import Store
 from relay.core.text import strip_controls
 from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
+from relay.llm.client import open_embed
 from relay.media.reader import MediaReader
 from relay.texts import ENGLISH
 from relay.web.access import PUBLIC, PlainRoute, why_not_direct
@@ -334,7 +335,7 @@ def _example_prompt(settings: SmsSettings) -> str:
 def main() -> None:
     """Run the server until a signal."""
     kind = settings_as(SmsSettings)
-    if not printed_prompt(kind, SMS, _example_prompt):
+    if not printed_prompt(kind, SMS, _example_prompt, open_embed):
         run_channel(CHANNEL, partial(create_app, reread=partial(load_settings, kind)))
 
 

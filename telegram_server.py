@@ -47,6 +47,7 @@ from relay.core.store import Store
 from relay.core.text import timestamp
 from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
+from relay.llm.client import open_embed
 from relay.media.reader import MediaReader
 from relay.web.access import ADMIN, PUBLIC, PlainRoute
 from relay.web.app import add_routes
@@ -285,7 +286,7 @@ async def stop_polling(request: Request) -> dict[str, Any]:
 def main() -> None:
     """Run the server until a signal."""
     kind = settings_as(TelegramSettings)
-    if not printed_prompt(kind, TELEGRAM, lambda _: texts.system_prompt("Alice", group=False)):
+    if not printed_prompt(kind, TELEGRAM, lambda _: texts.system_prompt("Alice", group=False), open_embed):
         run_channel(CHANNEL, partial(create_app, reread=partial(load_settings, kind)))
 
 

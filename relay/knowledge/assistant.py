@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -91,6 +92,14 @@ class Assistant:
         if self._vectors is None or not self._settings.embedding_model:
             return []
         return await self._vectors.nearest(question, MAX_PASSAGES)
+
+    async def found(self, question: str, seconds: float | None = None) -> list[Passage]:
+        """The passages that go with a question, from documents read now and vectors awaited for so many seconds."""
+        await self.refresh()
+        if self._vectors is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._vectors.ready(), seconds)
+        return self.find(question, await self._nearest(question))
 
     def _prompt(self, prompt: str, question: str, near: Sequence[Passage] = ()) -> SystemPrompt:
         passages = self.find(question, near)

@@ -14,6 +14,7 @@ import time
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context
 from operator import mul
 from typing import TypeVar
 
@@ -60,7 +61,10 @@ class PassageVectors:
         if len(self._vectors) == len(set(passages)) or self._clock() < self._usable_from:
             return
         if self._updating is None or self._updating.done():
-            self._updating = asyncio.create_task(self._update(passages, model), name="passage-vectors")
+            # Not in the context of the question that noticed the change: the work has nothing to do with its id.
+            self._updating = asyncio.create_task(
+                self._update(passages, model), name="passage-vectors", context=Context()
+            )
 
     async def _update(self, passages: Sequence[Passage], model: str) -> None:
         by_hash = {_hash(passage): passage for passage in passages}
@@ -85,6 +89,11 @@ class PassageVectors:
 
     def _use(self, vectors: dict[Passage, array[float]], passages: Sequence[Passage], model: str) -> None:
         self._vectors, self._wanted, self._model = vectors, passages, model
+
+    async def ready(self) -> None:
+        """Return when the vectors that are being computed are in use, or their model has failed."""
+        if self._updating is not None:
+            await asyncio.shield(self._updating)
 
     async def nearest(self, question: str, limit: int) -> list[Passage]:
         """The passages whose meaning is nearest to the question, the best first; none while the model fails."""

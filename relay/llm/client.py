@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -17,10 +18,11 @@ import httpx
 from relay.config.logs import REQUEST_ID, Redactor
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure, UnusableAnswers
-from relay.core.http_client import retry_after_seconds
+from relay.core.http_client import open_http_client, retry_after_seconds
 from relay.core.messages import Answer, Platform
 from relay.core.model_choice import DEFAULT_MODEL
 from relay.core.progress import Progress
+from relay.core.prompt import Embed
 from relay.core.text import is_blank
 from relay.llm.chat import ProviderError, RequestTiming
 from relay.llm.html_answers import as_markdown
@@ -98,7 +100,7 @@ class LlmClient:
                 "person": user,
                 "id": name_of_answer,
                 **({"unusable": unusable} if unusable else {}),
-                **({"request_id": request_id} if (request_id := REQUEST_ID.get()) else {}),
+                **_named(),
             },
         }
         timing = RequestTiming(time.monotonic())
@@ -118,10 +120,11 @@ class LlmClient:
 
     async def embed(self, model: str, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """The vectors of texts, in their order. Raises ModelError."""
+        body = {"model": model, "input": list(texts), "x_relay": _named()}
         try:
             async with (
                 asyncio.timeout(self._seconds),
-                self._server.stream("/api/embed", {"model": model, "input": list(texts)}, RequestTiming(0.0)) as stream,
+                self._server.stream("/api/embed", body, RequestTiming(0.0)) as stream,
             ):
                 vectors = as_vectors(as_dict(await stream.document()).get("embeddings"), len(texts))
         except TimeoutError:
@@ -156,6 +159,18 @@ class LlmClient:
         except ModelError as error:
             return {"status": "unreachable", "problem": error.message}
         return status if isinstance(status, dict) else {"status": "unreachable", "problem": "not our LLM server"}
+
+
+def _named() -> dict[str, str]:
+    """The id of the request under way, as a field of x_relay."""
+    return {"request_id": request_id} if (request_id := REQUEST_ID.get()) else {}
+
+
+@asynccontextmanager
+async def open_embed(settings: Settings) -> AsyncIterator[Embed]:
+    """`LlmClient.embed` over connections of its own, for a command."""
+    async with open_http_client() as http:
+        yield LlmClient(http, settings).embed
 
 
 async def _read(stream: Stream, timing: RequestTiming, progress: Progress) -> Answer:

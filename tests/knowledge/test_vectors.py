@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from relay.config.logs import REQUEST_ID
 from relay.config.settings import Settings
 from relay.core.errors import ModelError, ModelFailure, StorageError
 from relay.core.messages import Platform
+from relay.core.prompt import Embed
 from relay.knowledge.assistant import REFRESH_SECONDS, Assistant
+from relay.knowledge.preview import print_answer, printed_prompt
 from relay.knowledge.vectors import BATCH, RETRY_SECONDS, fused
 
 MEANINGS = (("dog", "puppy", "hound"), ("car", "vehicle"), ("rain", "weather"), ("thing",))
@@ -23,11 +28,13 @@ class Model:
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
+        self.named: list[str] = []
         self.error: Exception | None = None
         self.length = len(MEANINGS)
 
     async def embed(self, model: str, texts: Sequence[str]) -> Sequence[Sequence[float]]:  # noqa: ARG002 (one model)
         self.calls.append(list(texts))
+        self.named.append(REQUEST_ID.get())
         if self.error is not None:
             raise self.error
         found = [[float(any(word in text for word in words)) for words in MEANINGS] for text in texts]
@@ -149,6 +156,64 @@ async def test_where_it_is_off_or_not_needed_no_model_is_asked(tmp_path: Path, v
     shop.assistant.search_by_meaning(shop.kept, shop.model.embed)
     await shop.asked("puppy")
     assert shop.model.calls == []
+
+
+async def test_vectors_are_computed_outside_the_question_that_noticed_a_change(shop: Shop) -> None:
+    """Their requests do not carry its id, and that for the question's own vector does."""
+    token = REQUEST_ID.set("sms-12")
+    await shop.asked("puppy")
+    REQUEST_ID.reset(token)
+    assert {named for named, texts in zip(shop.model.named, shop.model.calls, strict=True) if len(texts) > 1} == {""}
+    assert [shop.model.named[-1], shop.model.calls[-1]] == ["sms-12", ["puppy"]]
+
+
+@asynccontextmanager
+async def opened_embed(_: Settings, model: Model) -> AsyncIterator[Embed]:
+    yield model.embed
+
+
+def previewed(arguments: list[str], model: Model, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setattr("sys.argv", ["server.py", *arguments])
+    return printed_prompt(Settings, Platform("sms"), lambda _: "Be brief.", partial(opened_embed, model=model))
+
+
+def test_the_prompt_is_printed_with_passages_found_by_their_meaning(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once their vectors are there; while the model is away, with those found by words, and a remark aside."""
+    monkeypatch.chdir(shop.folder)
+    (shop.folder / ".env").write_text("KNOWLEDGE_MAX_BYTES=700\nEMBEDDING_MODEL=vec\n")
+    question = ["--prompt", "puppy?"]
+    assert previewed(question, shop.model, monkeypatch)
+    printed = capsys.readouterr()
+    assert (printed.out.startswith("Be brief."), "A hound is welcome." in printed.out, printed.err) == (True, True, "")
+    shop.model.error = ModelError(ModelFailure.UNAVAILABLE, "away")
+    assert previewed(question, shop.model, monkeypatch)
+    printed = capsys.readouterr()
+    assert ("A hound is welcome." in printed.out, "words alone: away" in printed.err) == (False, True)
+    assert not previewed([], shop.model, monkeypatch)
+
+
+async def test_the_answer_to_a_question_is_printed_with_what_was_found(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first passage is the one by meaning; without an answer there is the reason."""
+    asked: list[str] = []
+
+    async def ask(messages: Sequence[Mapping[str, str]]) -> str:
+        asked.append(messages[0]["content"])
+        if len(asked) > 1:
+            raise ModelError(ModelFailure.UNAVAILABLE, "away")
+        return "Yes, bring it."
+
+    for is_answered in (True, False):
+        given = Assistant(Settings(knowledge_max_bytes=700, embedding_model="vec"), Platform("llm"), folder=shop.folder)
+        assert await print_answer(given, "may I bring a puppy?", ask, shop.model.embed) is is_answered
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[1] == "- all.md: Pets"
+    assert "\nYes, bring it.\n" in printed
+    assert printed.endswith("\nNo answer: away\n")
+    assert "A hound is welcome." in asked[0]
 
 
 def test_rankings_are_fused_by_reciprocal_ranks() -> None:

@@ -39,6 +39,30 @@ async def test_a_channels_question_is_found_by_its_id_everywhere(
     assert "generation gen-42" in caplog.text
 
 
+async def test_the_vector_of_a_question_is_asked_for_by_its_id(tmp_path: Path) -> None:
+    """To the provider; another client's id is echoed, also with an error."""
+    async with scripted_upstream() as upstream:
+        upstream.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
+        upstream.on("/embeddings", responds(200, {"data": [{"index": 0, "embedding": [1, 0]}]}))
+        settings = openai(tmp_path, upstream, embedding_model="openai:scripted", internal_token="let-me-in-please")
+        async with running(settings) as server, httpx.AsyncClient() as http:
+            client = LlmClient(http, settings.model_copy(update={"llm_server_url": server.url}))
+            token = REQUEST_ID.set("sms-12")
+            try:
+                assert await client.embed("default", ["Hi"]) == [[1, 0]]
+            finally:
+                REQUEST_ID.reset(token)
+            headers = {"Authorization": "Bearer let-me-in-please", "X-Request-Id": "mine:1"}
+            for body, status in (({"input": "a"}, 200), ({"input": []}, 400), ({"input": "a", "model": "no"}, 404)):
+                answer = await server.http.post("/v1/embeddings", json=body, headers=headers)
+                assert (answer.status_code, answer.headers.get("x-request-id")) == (
+                    status,
+                    None if status == 400 else "mine:1",
+                )
+    asked = [call.headers["x-request-id"] for call in upstream.calls if call.path == "/embeddings"]
+    assert asked == ["sms-12", "mine:1"]
+
+
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
 async def test_another_clients_id_is_echoed(tmp_path: Path, path: str, *, stream: bool) -> None:

@@ -1,9 +1,10 @@
 """One person's poisonous messages beside a newcomer every few seconds: does anyone wait longer than without them?
 
-    python -m tests.poison.campaign --seconds 300 --only firewall
+    python -m tests.poison.campaign --seconds 300 --together 4 --only firewall
 
-Each poison meets the real servers with a stand-in model server that is healthy for everybody else. Ends with status 1
-when a newcomer was told to wait, or waited longer than in the run without poison.
+Each poison meets the real servers with a stand-in model server that is healthy for everybody else. As many as
+`together` run at the same time, with one run without poison beside them, so the load of the machine concerns both. Ends
+with status 1 when a newcomer was told to wait, or waited longer than in the run without poison.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +97,15 @@ def poisoned(trouble: Script) -> Script:
     return script
 
 
-async def run(trouble: Script, folder: Path, seconds: float) -> Course:
+@dataclass(slots=True)
+class Together:
+    """Runs at the same time: their products start one after another, and their newcomers come when all are up."""
+
+    all_up: asyncio.Barrier
+    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+async def run(trouble: Script, folder: Path, seconds: float, together: Together) -> Course:
     """Start the product beside a model server with this trouble, and let newcomers come for a while."""
     async with scripted_upstream() as upstream:
         upstream.on("/models", responds(200, {"data": [{"id": "scripted"}]}))
@@ -104,7 +114,9 @@ async def run(trouble: Script, folder: Path, seconds: float) -> Course:
             folder, LLM_SOURCE="openai", OPENAI_BASE_URL=upstream.url, OPENAI_MODEL="scripted", SMS_REGISTRATION="off"
         )
         try:
-            await asyncio.to_thread(product.start)
+            async with together.starting:
+                await asyncio.to_thread(product.start)
+            await together.all_up.wait()
             course = await _newcomers(product, seconds)
         finally:
             await asyncio.to_thread(product.close)
@@ -144,24 +156,37 @@ def _ask(product: RunningProduct, number: int, course: Course) -> None:
         course.waits.append(time.monotonic() - began)
 
 
+async def _compare(poisons: Sequence[str], seconds: float) -> int:
+    """Run these poisons and one run without, all at the same time; how many made newcomers wait."""
+    names = (NO_POISON, *poisons)
+    together = Together(asyncio.Barrier(len(names)))
+    with tempfile.TemporaryDirectory(prefix="poison-") as folder:
+        places = [Path(tempfile.mkdtemp(dir=folder)) for _ in names]
+        async with asyncio.TaskGroup() as group:
+            runs = [
+                group.create_task(run(POISONS[name], place, seconds, together))
+                for name, place in zip(names, places, strict=True)
+            ]
+    courses = [one.result() for one in runs]
+    limit, broken = courses[0].longest + TOLERANCE_SECONDS, 0
+    for name, course in zip(names, courses, strict=True):
+        is_broken = course.longest > limit or course.notices > 0 or course.unanswered > 0
+        broken += is_broken
+        print(course.line(name), "BROKEN" if is_broken else "", flush=True)
+    return broken
+
+
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=300.0, help="how long newcomers come to each poison")
     parser.add_argument("--only", default="", help="run the poisons whose names contain this, and the run without")
+    parser.add_argument("--together", type=int, default=1, help="how many poisons to run at the same time")
     options = parser.parse_args()
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(64))
-    limit, broken = 0.0, 0
-    with tempfile.TemporaryDirectory(prefix="poison-") as folder:
-        for name, trouble in POISONS.items():
-            if name != NO_POISON and options.only not in name:
-                continue
-            place = Path(folder) / name.replace(" ", "_")
-            place.mkdir()
-            course = await run(trouble, place, options.seconds)
-            limit = limit or course.longest + TOLERANCE_SECONDS
-            is_broken = course.longest > limit or course.notices > 0 or course.unanswered > 0
-            broken += is_broken
-            print(course.line(name), "BROKEN" if is_broken else "", flush=True)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(64 * (options.together + 1)))
+    chosen = [name for name in POISONS if name != NO_POISON and options.only in name]
+    broken = 0
+    for first in range(0, len(chosen), options.together):
+        broken += await _compare(chosen[first : first + options.together], options.seconds)
     print(f"BROKEN: {broken}" if broken else "NOBODY WAITED LONGER")
     return 1 if broken else 0
 

@@ -26,9 +26,16 @@ class _OpenAiBody(BaseModel):
     dimensions: int | None = Field(default=None, ge=1)
 
 
+class _RelayExtension(BaseModel):
+    """request_id: the id of the question that the texts are searched for."""
+
+    request_id: str = ""
+
+
 class _OllamaBody(BaseModel):
     model: str = ""
     input: Texts = ""
+    x_relay: _RelayExtension = _RelayExtension()
     truncate: bool | None = None
     dimensions: int | None = Field(default=None, ge=1)
 
@@ -39,15 +46,20 @@ class _OldOllamaBody(BaseModel):
 
 
 class EmbeddingRequest:
-    """What is to be embedded, and how the answer is encoded. options: those of the provider that were given."""
+    """What is to be embedded, and how the answer is encoded. options: those of the provider that were given.
+
+    request_id: of the question for which the vectors are, "" when the body has none.
+    """
 
     def __init__(
         self,
         model: str,
         texts: Texts,
         encode: Callable[[str, Embeddings], Mapping[str, Any]],
+        request_id: str = "",
         **options: int | bool | None,
     ) -> None:
+        self.request_id = request_id
         self.model = model.strip()
         self.texts = [texts] if isinstance(texts, str) else texts
         self.options = {key: value for key, value in options.items() if value is not None}
@@ -85,6 +97,7 @@ def read_ollama(content: bytes) -> EmbeddingRequest:
         body.model,
         body.input or [],
         lambda model, found: {"model": model, "embeddings": found.vectors, "prompt_eval_count": found.tokens},
+        body.x_relay.request_id,
         truncate=body.truncate,
         dimensions=body.dimensions,
     )
