@@ -298,8 +298,8 @@ async def test_a_source_that_keeps_failing_is_left_alone_and_tried_again(upstrea
     """After some failures it is not asked for a while; then one question finds out whether it is back."""
     upstream.on(COMPLETIONS, responds(500, error(500)))
     async with running(openai(tmp_path, upstream, llm_attempts=1)) as server:
-        for _ in range(6):
-            assert (await server.chat()).status_code == 503
+        for number in range(6):
+            assert (await server.chat(f"Hello {number}")).status_code == 503
         assert len(upstream.asked(COMPLETIONS)) == 4
         assert (await server.status())["sources"][0]["circuit"] == "open"
         assert (await server.http.get("/ready")).status_code == 503

@@ -86,6 +86,22 @@ async def test_one_persons_trouble_holds_off_nobody_else(
     assert [answer["message"]["content"] for answer in answers] == ["hello"] * 3
 
 
+@pytest.mark.parametrize("trouble", [row[1] for row in POISONS[6:8]], ids=["credits", "rate limit"])
+async def test_the_service_stays_ready_while_one_person_is_held_off(
+    trouble: Script, upstream: Upstream, tmp_path: Path
+) -> None:
+    """The operator sees why; with a second person it is unavailable, and the reason is the same."""
+    upstream.on(COMPLETIONS, poisoned(trouble))
+    async with running(openai(tmp_path, upstream, llm_attempts=1)) as server:
+        seen = []
+        for name in ("first", "second"):
+            await server.chat("poison", **person(name))
+            status = await server.status()
+            seen.append((status["status"], (await server.http.get("/ready")).status_code))
+            assert status["problem"]
+        assert seen == [("degraded", 200), ("unavailable", 503)]
+
+
 @pytest.mark.parametrize("row", POISONS[:2], ids=["page", "region"])
 async def test_what_a_second_person_is_refused_as_well_is_an_outage(
     row: tuple[str, Script, str], upstream: Upstream, tmp_path: Path

@@ -165,8 +165,15 @@ class Backend:
 
     @property
     def usable(self) -> bool:
-        """Whether a request to the default model would be attempted now."""
-        return self.problem is None and self.breaker(self.default_model).state is not CircuitState.OPEN
+        """Whether a request to the default model would be attempted now, if it were that of another user."""
+        breaker = self.breaker(self.default_model)
+        return self.problem is None and not (breaker.state is CircuitState.OPEN and breaker.concerns_all)
+
+    @property
+    def hindrance(self) -> ModelError | None:
+        """What an operator should see beside a source that answers: refused settings, or an open circuit."""
+        breaker = self.breaker(self.default_model)
+        return self.bad_request or (breaker.cause if breaker.state is CircuitState.OPEN else None)
 
     def sees(self, model: str) -> bool | None:
         """Whether a model takes pictures; None while it is not known."""

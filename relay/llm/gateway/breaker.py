@@ -55,12 +55,21 @@ class Breaker(Circuit):
         if self.open_seconds > 0:
             self.admit(target, asker)
 
-    def _concerns(self, asker: Hashable) -> bool:
-        """Whether the circuit holds this asker off; a wrong key concerns everyone, unless a question may be quoted."""
+    @property
+    def cause(self) -> ModelError | None:
+        """The error that opened the circuit; None when it is closed."""
+        return self._cause
+
+    @property
+    def concerns_all(self) -> bool:
+        """Whether an open circuit holds off every asker: a wrong key does, unless a question may be quoted."""
         cause = self._cause
         quoted = isinstance(cause, ProviderError) and cause.by_words
         certain = cause is not None and cause.kind is ModelFailure.AUTH and not quoted
-        return certain or len(self._failed) > 1 or asker in self._failed
+        return certain or len(self._failed) > 1
+
+    def _concerns(self, asker: Hashable) -> bool:
+        return self.concerns_all or asker in self._failed
 
     def on_recovered(self) -> None:
         """A probe succeeded after an outage: make the circuit half-open at once."""

@@ -180,10 +180,10 @@ class Gateway:
             }
         backends = [self._backends[target.provider] for target in targets]
         first = next((number for number, backend in enumerate(backends) if backend.usable), None)
-        refused = backends[0].bad_request
-        state = "unavailable" if first is None else "ok" if first == 0 and refused is None else "degraded"
+        hindrance = backends[0].hindrance
+        state = "unavailable" if first is None else "ok" if first == 0 and hindrance is None else "degraded"
         target, backend = targets[first or 0], backends[first or 0]
-        problem = backends[0].problem if first != 0 else refused
+        problem = backends[0].problem or hindrance
         return {
             "status": state,
             "source": backend.name,
