@@ -55,6 +55,8 @@ EMPTY = streams(delta(""), delta(finish="stop"), DONE)
 POISONS: list[tuple[str, Script, str]] = [
     ("a firewall's page", responds(403, BLOCKED_PAGE, "text/html"), "forbidden"),
     ("a region", refusal(403, "Country, region, or territory not supported"), "forbidden"),
+    ("a firewall's own status", responds(406, "Not Acceptable", "text/plain"), "forbidden"),
+    ("a law", refusal(451, "Unavailable For Legal Reasons"), "forbidden"),
     ("words on keys", refusal(403, "Blocked: your prompt mentions an api key rotation"), "forbidden"),
     ("a quoted sentence on keys", refusal(400, "Invalid value: 'your api key is not valid'"), "auth"),
     ("moderation", refusal(403, "flagged", metadata={"reasons": ["violence"]}), "refused"),
@@ -86,7 +88,7 @@ async def test_one_persons_trouble_holds_off_nobody_else(
     assert [answer["message"]["content"] for answer in answers] == ["hello"] * 3
 
 
-@pytest.mark.parametrize("trouble", [row[1] for row in POISONS[6:8]], ids=["credits", "rate limit"])
+@pytest.mark.parametrize("trouble", [row[1] for row in POISONS if row[2] in {"credits", "rate_limit"}])
 async def test_the_service_stays_ready_while_one_person_is_held_off(
     trouble: Script, upstream: Upstream, tmp_path: Path
 ) -> None:

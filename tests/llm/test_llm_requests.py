@@ -45,6 +45,7 @@ EXTRA = responds(422, {"detail": [{"loc": ["body", "stream_options"], "msg": "Ex
 REFUSED: list[tuple[str, Script]] = [
     ("system", refusal("Developer instruction is not enabled for models/gemma-3-27b-it")),
     ("system", refusal("System role not supported", 500)),
+    ("system", refusal("Conversation roles must alternate user/assistant/user/assistant/...", 500)),
     ("stream_options", refusal("Unknown field: stream_options")),
     ("stream_options", EXTRA),
     ("max_tokens", refusal("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")),

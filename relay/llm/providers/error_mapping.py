@@ -21,10 +21,13 @@ KIND_BY_STATUS = {
     401: ModelFailure.AUTH,
     402: ModelFailure.CREDITS,
     404: ModelFailure.NOT_FOUND,
+    406: ModelFailure.FORBIDDEN,  # of firewalls, like 418
     408: ModelFailure.TIMEOUT,
     413: ModelFailure.CONTEXT_TOO_LONG,
+    418: ModelFailure.FORBIDDEN,
     422: ModelFailure.BAD_REQUEST,
     429: ModelFailure.RATE_LIMIT,
+    451: ModelFailure.FORBIDDEN,
     504: ModelFailure.TIMEOUT,
     524: ModelFailure.TIMEOUT,
 }
@@ -79,7 +82,7 @@ _KEY = re.compile(
     rf"(in(valid|correct)|expired|missing|wrong|revoked|disabled|unknown|bad|no|provide) (an? |your |valid )*{_KEYS}"
     rf"|{_KEYS} ('[^']*' |is |was |has |have |been |not )*"
     r"(in(valid|correct)|valid|expired|missing|revoked|disabled|found|required)"
-    r"|authenticat\w+ (failed|required|error)|unauthori[sz]ed|not authori[sz]ed|permission"
+    r"|authenticat\w+ (failed|required|error)|not authenticated|unauthori[sz]ed|not authori[sz]ed|permission"
     r"|account .{0,40}(deactivated|suspended|disabled)",
     re.IGNORECASE,
 )
@@ -173,7 +176,7 @@ def says_blind(text: str) -> bool:
 def _message(error: Any, status: int) -> str:
     """The provider's message on one line; HTML pages are not quoted. Secrets are redacted in it before it is cut."""
     if isinstance(error, dict):
-        error = error.get("message") or error.get("detail") or ""
+        error = next((error[key] for key in ("message", "detail", "msg", "error_msg") if error.get(key)), "")
     if problems := as_dicts(error):  # FastAPI's list of what is wrong
         where = problems[0].get("loc")
         field = f"{where[-1]}: " if isinstance(where, list) and where else ""

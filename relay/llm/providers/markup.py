@@ -10,37 +10,42 @@ import re
 
 _THINK = r"(?:[a-z]+:)?think(?:ing)?"
 _XML = "thought|reasoning|reflection"
-_END_TOKENS = "im_end|eot_id|eom_id|endoftext|end_of_text|end|return|call|eos|im_start|start_header_id|user|system"
+_SPECIAL = r"(?!(?:start|channel|message|constrain)\|)\w{2,40}"
+"""Of any family of models, but for those of harmony, which stand in an answer too."""
+_THOUGHT_BEGINS = r"<\|(?:start_thinking|begin_of_thought|think(?:ing)?)\|>"
+_THOUGHT_ENDS = r"<\|(?:end_thinking|end_of_thought|/think(?:ing)?)\|>"
 _MARK = re.compile(
     rf"(?P<code>`+)"
-    rf"|(?P<open><{_THINK}(?:\s[^<>]{{0,80}})?>|◁think▷|\[THINK\])"
-    rf"|(?P<close></{_THINK}>|◁/think▷|\[/THINK\])"
+    rf"|(?P<open><{_THINK}(?:\s[^<>]{{0,80}})?>|◁think▷|\[THINK\]|{_THOUGHT_BEGINS})"
+    rf"|(?P<close></{_THINK}>|◁/think▷|\[/THINK\]|{_THOUGHT_ENDS})"
     rf"|<(?P<xml>{_XML})>|(?P<close_xml></(?:{_XML})>)"
     rf"|(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*(?P<channel>\w+)[^<]{{0,80}}"
     rf"(?:<\|constrain\|>[^<]{{0,40}})?<\|message\|>"
     rf"|(?P<echo>\[INST\]|<<SYS>>)"
     rf"|(?P<role><\|start\|>\s*assistant(?=<)|<\|assistant\|>|<s>)"
-    rf"|(?P<tool><tool_call>|<function_calls?>|<function=[\w.]+>|<\|tool_calls?(?:_begin)?\|>|<\uff5ctool▁calls▁begin\uff5c>"
+    rf"|(?P<tool><tool_call>|<function_calls?>|<function=[\w.]+>|<\|tool_calls?(?:_section)?(?:_begin)?\|>|<\uff5ctool▁calls▁begin\uff5c>"
     rf"|\[TOOL_CALLS\]|<\|python_tag\|>)"
-    rf"|(?P<turn><\|(?:{_END_TOKENS})\|>|<\|start\|>\s*(?:user|system|developer)|</s>|<eos>|<(?:start|end)_of_turn>"
+    rf"|(?P<turn><\|{_SPECIAL}\|>|\[\|\w{{2,40}}\|\]|<end_of_utterance>|<bos>|<\|start\|>\s*(?:user|system|developer)|</s>|<eos>|<(?:start|end)_of_turn>"
     rf"|<\uff5c(?:end▁of▁sentence|User|Assistant)\uff5c>|\[/INST\])",
     re.IGNORECASE,
 )
 _PARTIAL = re.compile(
     r"(?:<\|(?:start|channel)\|>[^<]*(?:<\|constrain\|>[^<]*)?(?:<\|?[a-z]*\|?)?|<<[a-z]{0,3}>?|<[^<>\s]{0,40}|<[a-z:]{5,20}\s[^<>]{0,80}"
-    r"|\[/?[A-Z_]{0,12}|◁/?\w{0,6}|`+)\Z",
+    r"|\[/?[A-Z_]{0,12}|\[\|\w{0,40}\|?|◁/?\w{0,6}|`+)\Z",
     re.IGNORECASE,
 )
 """What may be the beginning of a mark, at the end of a chunk."""
-_THOUGHT_END = re.compile(rf"</(?:{_THINK}|{_XML})>|◁/think▷|\[/THINK\]", re.IGNORECASE)
+_THOUGHT_END = re.compile(rf"</(?:{_THINK}|{_XML})>|◁/think▷|\[/THINK\]|{_THOUGHT_ENDS}", re.IGNORECASE)
 _CHANNEL_END = re.compile(r"<\|(?:end|call|return)\|>|(?=<\|(?:start|channel)\|>)")
 _TOOL_END = re.compile(
-    r"</(?:tool_call|function_calls?|function)>|<\|tool_calls?_end\|>|<\uff5ctool▁calls▁end\uff5c>", re.IGNORECASE
+    r"</(?:tool_call|function_calls?|function)>|<\|tool_calls?(?:_section)?_end\|>|<\uff5ctool▁calls▁end\uff5c>",
+    re.IGNORECASE,
 )
 _ECHO_ENDS = {"[inst]": re.compile(r"\[/INST\]", re.IGNORECASE), "<<sys>>": re.compile("<</SYS>>", re.IGNORECASE)}
 """Parts of Llama 2's template, which models trained on it write before their answer."""
-_ROLES = ("assistant<|end_header_id|>", "model")
-_ROLE = re.compile(r"\s*(?:assistant|model)?(?:<\|end_header_id\|>)?\s*", re.IGNORECASE)
+_ROLE_ENDS = ("<|end_header_id|>", "<|header_end|>", "<|end_of_role|>", "<|im_sep|>", "")
+_ROLES = tuple(role + end for role in ("assistant", "model") for end in _ROLE_ENDS)
+_ROLE = re.compile(rf"\s*(?:assistant|model)?(?:{'|'.join(map(re.escape, _ROLE_ENDS))})\s*", re.IGNORECASE)
 _LAST_TOKENS = re.compile(r"\s*(?:<\|(?:im_end|eot_id|endoftext|end_of_text|end|return)\|>|</s>|<end_of_turn>|\s)+\Z")
 _MAX_TAG_CHARS = 40
 _MAX_HELD_CHARS = 240

@@ -21,7 +21,7 @@ _REQUIRED = {"model", "messages", "stream", "tools", "tool_choice", "response_fo
 """Fields without which the answer would be another one."""
 _NO_SYSTEM = re.compile(
     r"(system|developer)[\s'\"]{1,3}(role|instruction|message|prompt).{0,30}(not|n't|un)|(not|n't).{0,20}system.?(role|prompt|message)"
-    r"|(unknown|unsupported|invalid|unexpected) (role|value).{0,20}['\"]?system",
+    r"|roles must alternate|(unknown|unsupported|invalid|unexpected) (role|value).{0,20}['\"]?system",
     re.IGNORECASE,
 )
 _REFUSED = re.compile(
