@@ -7,7 +7,7 @@ import asyncio
 from relay.channels.sms.spec import SMS
 from relay.core.errors import SendError, SendFailure
 from relay.core.metrics import Metrics
-from relay.core.parts import Receipt
+from relay.core.parts import DeliveryEvent, PartState, Receipt
 from relay.storage import queries
 from tests.core.harness import ANN, BOB, RelayHarness
 
@@ -60,12 +60,16 @@ async def test_segments_and_their_cost_are_counted_when_a_part_is_accepted(relay
 
 
 async def test_errors_of_the_provider_are_counted_by_code(relay: RelayHarness) -> None:
-    """Each refusal, retried or not."""
+    """Each refusal, retried or not; and each failed delivery once, however often it is reported."""
     relay.channel.script.extend([SendError(SendFailure.BUSY, "429", "too fast", retry_after=2)] * 2)
     await relay.receive("hello")
     for _ in range(4):
         await relay.advance(10)
     assert value(relay.metrics, "relay_provider_errors_total", code="429") == 2
+    lost = DeliveryEvent(SMS, "P1", PartState.UNDELIVERED, relay.clock.now, error_code="30006")
+    for _ in range(2):
+        await relay.outbox.record_status(lost)
+    assert value(relay.metrics, "relay_provider_errors_total", code="30006") == 1
 
 
 async def test_the_backlog_is_what_waits(relay: RelayHarness) -> None:
