@@ -125,11 +125,12 @@ $(BIN)/uv: $(BIN)/python
 
 bench: setup-dev ## Measure the servers against a bare framework and a model server (LiteLLM too), then start and memory.
 	@$(BIN)/python -m benchmarks.channels $(ARGS)
-	@$(BIN)/python benchmarks/llm_server.py
+	@$(BIN)/python -m benchmarks.channels --postgresql --runs 1 --only person_1,people_200
+	@$(BIN)/python benchmarks/llm_server.py --seconds 2
 	@$(BIN)/python benchmarks/weight.py --runs 3
 
 bench-check: setup-dev ## Compare the channels' ratios with those accepted (benchmarks/ratios.json).
-	@$(BIN)/python -m benchmarks.channels --check $(ARGS)
+	@$(BIN)/python -m benchmarks.channels --check --only bare,idle,busy,people_200 $(ARGS)
 
 bench-growth: setup-dev ## Measure whether anything gets slower with the past. ARGS="--sizes 10,10000000"
 	@$(BIN)/python -m benchmarks.growth $(ARGS)

@@ -1,10 +1,11 @@
 """What the channels cost: acknowledgements and answers of the real servers, against a bare framework on this machine.
 
-    .venv/bin/python -m benchmarks.channels [--runs 3] [--seconds 4] [--url postgresql+psycopg://...] [--json FILE]
+    .venv/bin/python -m benchmarks.channels [--runs 3] [--seconds 2] [--postgresql] [--only busy,person] [--json FILE]
 
 Starts the SMS server, the Telegram server and a bare FastAPI route as processes of their own, with a provider and a
 model that answer at once (benchmarks/outside.py). The measurements alternate and medians are shown, because everything
-shares one machine: compare the figures of one run with each other, not those of two runs.
+shares one machine: compare the figures of one run with each other, not those of two runs. The load of the machine
+stands beside them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import argparse
 import asyncio
 import itertools
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +29,7 @@ import psutil
 
 from benchmarks.outside import Outside, Polled, Pushing, Sender, Texting, Writer, person, sid, text_of, update_of
 from benchmarks.processes import ROOT, Entered, bare, cpu, server, settings
+from tests.running_postgresql import running_postgresql
 
 RATIOS = ROOT / "benchmarks" / "ratios.json"
 TOLERATED = 0.7
@@ -35,6 +39,10 @@ CALLERS = 64
 PEOPLE = 200
 BURST = 1000
 BACKLOG = 5000
+REST_SECONDS = 5.0
+ONCE = ("burst", "backlog", "rest")
+"""Long measurements, which the first round has alone."""
+
 WEBHOOK = {"TELEGRAM_MODE": "webhook", "PUBLIC_URL": "https://relay.example.com"}
 _people = itertools.count(1)
 
@@ -166,9 +174,23 @@ async def backlog(outside: Outside) -> Figures:
 # -- the run -----------------------------------------------------------------------------------------------------------
 
 
-async def measure(runs: int, seconds: float, url: str, only: str) -> dict[str, Figures]:
-    """The medians of all figures, by measurement."""
+async def rest(processes: dict[str, psutil.Process]) -> Figures:
+    """CPU of each idle server, in thousandths of one core."""
+    before = {name: cpu(process) for name, process in processes.items()}
+    await asyncio.sleep(REST_SECONDS)
+    return {name: (cpu(process) - before[name]) / REST_SECONDS * 1000 for name, process in processes.items()}
+
+
+async def measure(runs: int, seconds: float, url: str, only: Collection[str]) -> dict[str, list[Figures]]:
+    """The figures of each round, by measurement; `only` has parts of the names of those that are wanted."""
     found: dict[str, list[Figures]] = defaultdict(list)
+
+    async def rounds(works: Measurements) -> None:
+        for number in range(runs):
+            for title, work in works.items():
+                if any(part in title for part in only) and not (number and title in ONCE):
+                    note(found[title], title, await work())
+
     with tempfile.TemporaryDirectory() as name:
         async with Outside() as outside:
             environ = settings(outside, Path(name), url)
@@ -176,20 +198,14 @@ async def measure(runs: int, seconds: float, url: str, only: str) -> dict[str, F
             sms = await asyncio.to_thread(Entered, server("sms_server", Path(name), environ))
             telegram = await asyncio.to_thread(Entered, server("telegram_server", Path(name), environ))
             plain = await asyncio.to_thread(Entered, bare(Path(name)))
-            for _ in range(runs):
-                for title, work in measurements(outside, sms.value, telegram.value, plain.value, seconds).items():
-                    if only in title:
-                        note(found[title], title, await work())
+            await rounds(measurements(outside, sms.value, telegram.value, plain.value, seconds))
             await asyncio.to_thread(telegram.leave)
             # Telegram allows either polling or a webhook, so this server is another one.
             pushed = await asyncio.to_thread(Entered, server("telegram_server", Path(name), environ | WEBHOOK))
-            for _ in range(runs):
-                for title, work in pushed_measurements(outside, pushed.value, seconds).items():
-                    if only in title:
-                        note(found[title], title, await work())
+            await rounds(pushed_measurements(outside, pushed.value, seconds))
             for leave in (pushed.leave, sms.leave, plain.leave):
                 await asyncio.to_thread(leave)
-    return {title: medians(figures) for title, figures in found.items() if figures}
+    return {title: figures for title, figures in found.items() if figures}
 
 
 Measurements = dict[str, Callable[[], Awaitable[Figures]]]
@@ -199,6 +215,7 @@ def measurements(outside: Outside, sms: Served, telegram: Served, plain: Served,
     """What is measured of the SMS server and of the Telegram server that polls, by its name, in this order."""
     text, poll = partial(Texting, sms[1], CALLERS), partial(Polled, outside)
     return {
+        "rest": lambda: rest({"sms_server": sms[0], "telegram_server": telegram[0]}),
         "bare": lambda: acknowledgements(plain, seconds, texts(plain[1], 1000)),
         "idle": lambda: idle_acknowledgements(outside, sms, seconds),
         "busy": lambda: busy_acknowledgements(outside, sms, seconds),
@@ -232,15 +249,20 @@ def medians(runs: list[Figures]) -> Figures:
 # -- what was accepted -------------------------------------------------------------------------------------------------
 
 
-def ratios(found: dict[str, Figures]) -> Figures:
-    """Rates against each other, which a slower or busier machine changes little; more is better."""
-    plain, alone, busy, people = (found[name]["rate"] for name in ("bare", "idle", "busy", "people_200"))
+def ratios(found: dict[str, list[Figures]]) -> Figures:
+    """Medians of the figures of a round against others of it, which a busier machine changes little; more is better."""
+
+    def median(above: str, below: str, figure: str) -> float:
+        pairs = zip(found[above], found[below], strict=True)
+        return statistics.median(one[figure] / other[figure] for one, other in pairs)
+
     return {
-        "webhooks, of the requests of a bare route": alone / plain,
-        "webhooks while all are answered, of those while none is": busy / alone,
-        "answered texts, of the requests of a bare route": people / plain,
-        "CPU of a bare request, of that of a webhook": found["bare"]["cpu_ms"] / found["idle"]["cpu_ms"],
-        "CPU of a bare request, of that of an answered text": found["bare"]["cpu_ms"] / found["people_200"]["cpu_ms"],
+        "webhooks, of the requests of a bare route": median("idle", "bare", "rate"),
+        "webhooks while all are answered, of those while none is": median("busy", "idle", "rate"),
+        "answered texts, of the requests of a bare route": median("people_200", "bare", "rate"),
+        "CPU of a bare request, of that of a webhook": median("bare", "idle", "cpu_ms"),
+        "CPU of a bare request, of that of an answered text": median("bare", "people_200", "cpu_ms"),
+        "CPU of a bare request, of that of a polled message": median("bare", "polled_people_200", "cpu_ms"),
     }
 
 
@@ -257,20 +279,37 @@ def check(measured: Figures) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=4.0, help="length of each measurement")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of each measurement")
     parser.add_argument("--url", default="", help="another database, such as postgresql+psycopg://...")
-    parser.add_argument("--only", default="", help="measurements whose name contains this")
+    parser.add_argument("--postgresql", action="store_true", help="start a PostgreSQL, which writes to the disk")
+    parser.add_argument("--only", default="", help="measurements whose names contain one of these, with commas")
     parser.add_argument("--json", type=Path, help="file for the medians")
     parser.add_argument("--accept", action="store_true", help=f"write the ratios to {RATIOS.name}")
     parser.add_argument("--check", action="store_true", help=f"compare the ratios with {RATIOS.name}")
     given = parser.parse_args()
-    found = asyncio.run(measure(given.runs, given.seconds, given.url, given.only))
-    print(json.dumps(found, indent=1))
+    print(f"load {os.getloadavg()[0]:.1f} before", flush=True)
+    with ExitStack() as stack:
+        url = given.url
+        if given.postgresql:
+            database = stack.enter_context(running_postgresql())
+            database.make_durable()
+            url = database.url
+        found = asyncio.run(measure(given.runs, given.seconds, url, given.only.split(",")))
+    print(table({title: medians(figures) for title, figures in found.items()}))
+    print(f"load {os.getloadavg()[0]:.1f} after")
     if given.json:
         given.json.write_text(json.dumps(found, indent=1))
     if given.accept:
         RATIOS.write_text(json.dumps(ratios(found), indent=1) + "\n")
     return check(ratios(found)) if given.check else 0
+
+
+def table(found: dict[str, Figures]) -> str:
+    """One row for each measurement."""
+    return "\n".join(
+        f"{title:20}" + "".join(f" {name} {value:.4g}  " for name, value in figures.items())
+        for title, figures in found.items()
+    )
 
 
 if __name__ == "__main__":

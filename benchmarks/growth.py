@@ -172,7 +172,7 @@ class OldUsers(Texting):
     """People who have written before."""
 
     def name(self, number: int) -> str:
-        return person(number % 1_000_000 // 3 * 5 + number % 3)  # those of five in a row who write texts
+        return person(number % 1_000_000 // 2 * 5 + number % 2)  # two of five write texts and have not opted out
 
 
 async def texts(outside: Outside, folder: Path, environ: dict[str, str], seconds: float) -> Figures:

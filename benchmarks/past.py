@@ -49,7 +49,7 @@ _IS_SMS = "platform = 'sms'"
 _PEOPLE = f"""
 INSERT INTO users (platform, user_id, name, username, state, message_count, created_at, updated_at, last_message_at)
 SELECT {_PLATFORM}, {_USER}, 'Person ' || CAST(p AS TEXT), 'person' || CAST(p AS TEXT),
-CASE WHEN p % 50 = 0 AND p > :heavy THEN 'stopped' ELSE 'active' END, 0, :now - :years, :now, :now - p
+CASE WHEN p % 50 = 2 AND p > :heavy THEN 'stopped' ELSE 'active' END, 0, :now - :years, :now, :now - p
 FROM {_numbered("0", ":people - 1", "i AS p")}"""
 
 _PERIOD = f"""

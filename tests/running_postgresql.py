@@ -53,6 +53,11 @@ class Postgresql:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
 
+    def make_durable(self) -> None:
+        """Write to the disk as PostgreSQL does by default; for the tests it does not."""
+        self.run(*(f"ALTER SYSTEM RESET {name}" for name in ("fsync", "full_page_writes", "synchronous_commit")))
+        self.run("SELECT pg_reload_conf()")
+
     def run(self, *statements: str) -> None:
         """Run statements as its administrator, each in a transaction of its own."""
         engine = create_engine(self.url, isolation_level="AUTOCOMMIT")

@@ -168,8 +168,7 @@ def main() -> int:
     parser.add_argument("--measured", type=float, default=10.0, help="length of each measurement; 0 for none")
     given = parser.parse_args()
     with running_postgresql() as database:
-        database.run(*(f"ALTER SYSTEM RESET {name}" for name in ("fsync", "full_page_writes", "synchronous_commit")))
-        database.run("SELECT pg_reload_conf()")
+        database.make_durable()
         fine = asyncio.run(run(database, given.rate, given.seconds, given.measured))
     print("CLEAN" if fine else "NOT CLEAN")
     return 0 if fine else 1
