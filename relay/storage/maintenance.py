@@ -85,7 +85,6 @@ def export_user(connection: Connection, platform: Platform, user_id: UserId) -> 
         "user": users,
         "conversations": conversations,
         "inbound": inbound,
-        "outbound": outbound,
         "audit": audit,
         "charges": charges,
         "broadcast_people": broadcast_people,
@@ -94,6 +93,13 @@ def export_user(connection: Connection, platform: Platform, user_id: UserId) -> 
         name: _rows(connection, select(table).where(of_user(table, platform, user_id)))
         for name, table in tables.items()
     }
+    theirs = select(outbound).where(of_user(outbound, platform, user_id))
+    parts = {
+        row.id: row
+        for which in indexed_parts()
+        for row in connection.execute(theirs.where(which).order_by(outbound.c.id))
+    }
+    found["outbound"] = [plain(parts[key], *parts[key]._fields) for key in sorted(parts)]
     part_ids = [row["part_id"] for row in found["outbound"]]
     statuses = select(delivery_events).where(delivery_events.c.part_id.in_(part_ids))
     found["delivery_events"] = _rows(connection, statuses)

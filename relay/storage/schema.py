@@ -278,6 +278,7 @@ charges = Table(
     Column("billed_usd", Double),
     PrimaryKeyConstraint("platform", "day", "user_id", name="charges_pk"),
 )
+Index("charges_person", charges.c.platform, charges.c.user_id)
 
 saved_state = Table(
     "notes",

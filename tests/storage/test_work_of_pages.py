@@ -23,6 +23,7 @@ from relay.core.messages import UserId
 from relay.storage import audit, failures, queries
 from relay.storage.charges import SpendingReports
 from relay.storage.daily_totals import Rows, day_totals, messages_between, parts_between
+from relay.storage.maintenance import export_user
 from relay.storage.search import find_messages, ids_between, newest_messages
 from relay.storage.trace import read_trace
 from tests.databases import sqlite_in
@@ -67,6 +68,7 @@ def _pages(now: float, people: int) -> Reads:
         **{kind: partial(failures.find, kind=kind, platforms=PLATFORMS, limit=ROWS) for kind in failures.KINDS},
         "codes": lambda c: failures.codes(c, "failed", PLATFORMS),
         "a story": lambda c: read_trace(c, PLATFORMS, f"old{1_000_000_000 + 2 * people}"),
+        "export of a person": lambda c: export_user(c, SMS, RARE),
         "audit": lambda c: audit.newest(c, ROWS),
     }
 
