@@ -49,9 +49,14 @@ def to_unicode(latex: str) -> str:
 def looks_like_math(text: str) -> bool:
     r"""Whether a text between dollars or \( \) is mathematics, and not a price, a variable of a shell or a remark."""
     bare = "" if _VERTICES.fullmatch(text) else _COMMAND.sub(" ", text)
-    if any(word.lower() not in _FUNCTIONS for word in _WORD.findall(bare)):
+    if any(word.lower() not in _FUNCTIONS for word in _WORD.findall(bare)) or not _is_balanced(text):
         return False
     return _MATH_SIGN.search(text) is not None or _PLAIN_MATH.fullmatch(text) is not None
+
+
+def _is_balanced(text: str) -> bool:
+    """Whether as many brackets close as open, of whatever kind: intervals mix them."""
+    return sum(map(text.count, "([{")) == sum(map(text.count, ")]}"))
 
 
 def superscript(text: str) -> str:

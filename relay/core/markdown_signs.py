@@ -21,14 +21,28 @@ STYLES: Final = {
     **dict.fromkeys(("s", "strike", "del"), "strikethrough"),
     **dict.fromkeys(("tg-spoiler", "||"), "spoiler"),
     "a": "text_link",
+    "blockquote": "blockquote",
 }
 """What a pair of signs or HTML tags is called in Telegram."""
 
 LIST_TAGS: Final = ("ul", "ol")
-BLOCK_TAGS: Final = (*LIST_TAGS, "li", "p", "details", "summary", "h1", "h2", "h3", "h4", "h5", "h6")
-_LEFT_OUT_TAGS = ("small", "big", "font", "center")
-_TAGS = "|".join([*(name for name in STYLES if name[0].isalpha()), *BLOCK_TAGS, *_LEFT_OUT_TAGS])
+CONTAINER_TAGS: Final = (
+    *("div", "section", "article", "header", "footer", "main", "nav", "aside", "figure", "figcaption", "blockquote"),
+    "center",
+)
+"""Blocks that a text may also name: "put a <div> around it"."""
+_PLAIN_BLOCK_TAGS = (*LIST_TAGS, "li", "p", "details", "summary", "h1", "h2", "h3", "h4", "h5", "h6")
+BLOCK_TAGS: Final = (*_PLAIN_BLOCK_TAGS, *CONTAINER_TAGS)
+ATTRIBUTED_TAGS: Final = ("span", "abbr")
+"""Tags that mean something by their attributes alone."""
+_LEFT_OUT_TAGS = ("small", "big", "font", *ATTRIBUTED_TAGS)
+_TAGS = "|".join([*({*STYLES} - {"==", "||", "blockquote"}), *_PLAIN_BLOCK_TAGS, *_LEFT_OUT_TAGS])
+_CONTAINERS = "|".join(CONTAINER_TAGS)
 _CODE_TAGS = "code|kbd|samp|tt"
+_PROGRAM_TAGS = (
+    "html|head|body|title|script|style|link|meta|form|input|button|label|select|option|textarea|iframe|canvas|svg|path"
+    "|video|audio|template"
+)
 _ENVIRONMENTS = "align|aligned|alignat|equation|gather|multline|eqnarray|split|cases|array|[pbBvV]?matrix"
 _DUNDER_NAMES = (
     "init|main|name|file|all|dict|class|str|repr|call|new|del|len|iter|next|enter|exit|eq|hash|doc|version|slots|future"
@@ -38,7 +52,7 @@ _DUNDER_NAMES = (
 # Chinese, Japanese and Korean, with their punctuation: such text has no spaces around emphasis.
 # https://github.com/commonmark/commonmark-spec/issues/650
 _CJK = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Bopomofo}\u3001-\u303f\uff01-\uffef"
-_PUNCTUATION = r"[\p{P}\p{S}--[*~_`\\]]"
+_PUNCTUATION = r"[\p{P}\p{S}--[*~_\\]]"
 _IN_ADDRESS = rf"[^\s<>|\"`{LESS}{_CJK}]"
 _NO_BLANK_LINE = r"(?!\n[ \t]{0,20}\n)"
 
@@ -57,6 +71,8 @@ _DOLLARS = rf"""
 _HTML = rf"""
       (?P<comment> {LESS}!-- (?: (?!{LESS}!--) [\s\S] ){{0,2000}}? --> )
     | (?P<line_break> {LESS}br\s{{0,3}}/?> )
+    | (?<=(?:\A|\n|>)[ \t]*) (?P<rule> {LESS}hr\s{{0,3}}/?> ) (?=[ \t]*(?:\Z|\n|{LESS}))
+    | {LESS}img (?P<image> \s [^<>{LESS}]{{1,2000}} ) >
     | {LESS}(?P<code_tag>{_CODE_TAGS})> (?P<code> (?: (?!{LESS}/?(?P=code_tag)) [^\n`] ){{1,300}}? )
         {LESS}/(?P=code_tag)>
     | {LESS}pre>\s* (?: {LESS}code (?: \s class="(?:language-)?(?P<language>[\w+-]{{1,20}})" )? > )?
@@ -64,6 +80,8 @@ _HTML = rf"""
     | {LESS}sub> (?P<sub> [^\s{LESS}<>]{{1,30}} ) {LESS}/sub>
     | {LESS}sup> (?P<sup> [^\s{LESS}<>]{{1,30}} ) {LESS}/sup>
     | {LESS} (?P<closing>/?) (?P<tag>{_TAGS}) (?P<attributes> \s [^<>{LESS}]{{0,2000}} )? >
+    | {LESS} (?P<closing>/?) (?P<tag>{_CONTAINERS}) (?P<attributes> \s [^<>{LESS}]{{0,2000}} )? > \s{{0,99}}
+    | (?P<program> {LESS} /? (?:{_PROGRAM_TAGS}) \b [^<>{LESS}]{{0,2000}} > )
 """
 # Emphasis that ends, or begins, between a sign and a letter without a space: the parser wants a letter on both sides.
 _EMPHASIS = rf"""
@@ -119,5 +137,6 @@ FIRST: Final = re.compile(
 
 def sign_at(text: str, start: int, end: int) -> re.Match[str] | None:
     """The sign that begins at a match of FIRST and ends before `end`."""
-    found: re.Match[str] | None = _BY_FIRST.get(text[start], _WORDS).match(text, start, end)  # regex has no types
-    return found
+    pattern = _BY_FIRST.get(text[start], _WORDS)
+    found: re.Match[str] | None = pattern.match(text, start)  # regex has no types
+    return found if found is None or found.end() <= end else pattern.match(text, start, end)

@@ -16,7 +16,16 @@ from typing import Any, Final
 import pyromark
 
 from relay.core.latex import looks_like_math, subscript, superscript, to_unicode
-from relay.core.markdown_signs import BLOCK_TAGS, FIRST, LESS, LIST_TAGS, STYLES, sign_at
+from relay.core.markdown_signs import (
+    ATTRIBUTED_TAGS,
+    BLOCK_TAGS,
+    CONTAINER_TAGS,
+    FIRST,
+    LESS,
+    LIST_TAGS,
+    STYLES,
+    sign_at,
+)
 
 OPTIONS = (
     pyromark.Options.ENABLE_TABLES
@@ -31,11 +40,16 @@ _MARK, _JOINER = "\ufdd1", "\ufdd2"
 _MARKS = re.compile(f"{_MARK}(\\d+){_MARK}")
 _RESERVED = dict.fromkeys(map(ord, (LESS, _MARK, _JOINER)))
 _RESTORED = {ord(LESS): "<", ord(_JOINER): None}
-_AUTOLINK_OR_LESS = re.compile(
-    r"<((?:https?|tg|mailto|tel|ftp):[^\s<>]{1,2000}>|[\w.+-]{1,64}@[\w.-]{1,255}>)|<", re.IGNORECASE
+_ADDRESS_OR_LESS = re.compile(
+    r"<((?:https?|tg|mailto|tel|ftp):[^\s<>]{1,2000}>|[\w.+-]{1,64}@[\w.-]{1,255}>|(?<=\]\(<)[^<>\n]{1,2000}>(?=[\s)]))|<",
+    re.IGNORECASE,
 )
 _LINE_START = re.compile(r"\n[ \t]*(?:>[ \t]*)*")
+_MAX_LOOK_BACK = 200
+_ENDS_WITH_TAG = re.compile(rf"{LESS}[^>{LESS}]+>\Z")
 _HREF = re.compile(r"""href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
+_SRC = re.compile(r"""\ssrc\s*=\s*["']?(https?://[^"'\s>]+)""", re.IGNORECASE)
+_ALT = re.compile(r"""\salt\s*=\s*(["'])(.*?)\1""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +80,13 @@ def escape_markdown(text: str) -> str:
 
 @dataclass(slots=True)
 class _Tag:
-    """A sign that means something only with its partner: its place among the pieces, and what stands there then."""
+    """A sign that means something only with its partner: its place among the pieces, and what stands there then.
+
+    begins: where it stands in the source.
+    """
 
     place: int
+    begins: int
     opens: str
     closes: str
 
@@ -78,16 +96,17 @@ class PreparedMarkdown:
 
     def __init__(self, markdown: str) -> None:
         text = markdown.translate(_RESERVED)
-        self._text = _AUTOLINK_OR_LESS.sub(lambda found: f"<{found[1]}" if found[1] else LESS, text)
+        self._text = _ADDRESS_OR_LESS.sub(lambda found: f"<{found[1]}" if found[1] else LESS, text)
         self._pieces: list[str] = []
         self._marks: list[tuple[Event, str]] = []
         self._open: dict[str, list[_Tag]] = {}
         self._lists: list[int | None] = []  # of the open HTML lists, the last number; None: bullets
+        self._program_at = -1  # where the last tag stands that is of no text: what is around it is shown as typed
 
     def source(self) -> str:
         """The text for the parser."""
         cursor, end = 0, len(self._text)
-        for code_start, code_end in [*_code_ranges(self._text), (end, end)]:
+        for code_start, code_end in [*code_ranges(self._text), (end, end)]:
             for first in FIRST.finditer(self._text, cursor, code_start):
                 found = sign_at(self._text, first.start(), code_start) if first.start() >= cursor else None
                 if found is None:
@@ -123,6 +142,8 @@ class PreparedMarkdown:
     def _replaced(self, found: re.Match[str]) -> str | None:
         """What the parser reads instead of a match of a sign; None: the sign is what the parser takes it for."""
         group = str(found.lastgroup)
+        if group == "program":
+            self._program_at = found.start()
         match group:
             case "tag" | "attributes" | "pair":
                 return self._tag(found)
@@ -150,13 +171,15 @@ class PreparedMarkdown:
         waiting = self._open.setdefault(name, [])
         if waiting and _may_close(name, found):
             tag = waiting.pop()
+            if name in CONTAINER_TAGS and tag.begins < self._program_at:
+                return found[0]
             self._pieces[tag.place] = tag.opens
             if name in LIST_TAGS and self._lists:
                 self._lists.pop()
             return tag.closes
         if _may_open(name, found):
             opens, closes = self._pair(name, found)
-            waiting.append(_Tag(len(self._pieces), opens, closes))
+            waiting.append(_Tag(len(self._pieces), found.start(), opens, closes))
         return found[0]
 
     def _pair(self, name: str, found: re.Match[str]) -> tuple[str, str]:
@@ -203,6 +226,10 @@ def _may_open(name: str, found: re.Match[str]) -> bool:
         return bool(after.strip()) and before not in _BEFORE_NO_OPENER
     if found["closing"]:
         return False
+    if name in ATTRIBUTED_TAGS:
+        return bool(found["attributes"])
+    if name in CONTAINER_TAGS:
+        return bool(found["attributes"]) or _begins_a_line(found)
     if name in LIST_TAGS or name == "details":
         inner = f"{LESS}li" if name in LIST_TAGS else f"{LESS}summary"
         return found.string[found.end() : found.end() + 40].lstrip().lower().startswith(inner)
@@ -226,6 +253,21 @@ def _may_close(name: str, found: re.Match[str]) -> bool:
     return bool(found["closing"]) and (name in BLOCK_TAGS or not before.isspace())
 
 
+def _begins_a_line(found: re.Match[str]) -> bool:
+    """Whether nothing but blanks, signs of quotes and HTML tags stands before it in its line."""
+    nearest = found.string[max(found.start() - _MAX_LOOK_BACK, 0) : found.start()]
+    before = nearest[nearest.rfind("\n") + 1 :].rstrip(" \t")
+    return not before.strip(" \t>") or _ENDS_WITH_TAG.search(before) is not None
+
+
+def _image(attributes: str) -> str | None:
+    """The picture in Markdown; None for one without an address in the web."""
+    src, alt = _SRC.search(attributes), _ALT.search(attributes)
+    if src is None:
+        return None
+    return f"![{escape_markdown(html.unescape(alt[2])) if alt else ''}](<{html.unescape(src[1])}>)"
+
+
 def _in_table_row(found: re.Match[str]) -> bool:
     start, end = found.string.rfind("\n", 0, found.start()) + 1, found.string.find("\n", found.end())
     return "|" in found.string[start : end if end >= 0 else None]
@@ -240,7 +282,9 @@ def _unescaped(sign: str) -> str:
     return LESS if sign[1:] == LESS else sign
 
 
-_REPLACED: Final[dict[str, Callable[[str], str]]] = {
+_REPLACED: Final[dict[str, Callable[[str], str | None]]] = {
+    "image": _image,
+    "program": lambda tag: tag,
     "escaped": _unescaped,
     "path": escape_markdown,
     "address": lambda address: re.sub(r"([*_~])", r"\\\1", address),
@@ -250,6 +294,7 @@ _REPLACED: Final[dict[str, Callable[[str], str]]] = {
     "operator": escape_markdown,
     "tilde": escape_markdown,
     "comment": lambda _: "",
+    "rule": lambda _: "\n\n---\n\n",
     "code": _code_span,
     "sub": lambda text: escape_markdown(subscript(text)),
     "lowered": lambda text: escape_markdown(subscript(text)),
@@ -261,7 +306,7 @@ _REPLACED: Final[dict[str, Callable[[str], str]]] = {
 }
 
 
-def _code_ranges(text: str) -> Iterator[tuple[int, int]]:
+def code_ranges(text: str) -> Iterator[tuple[int, int]]:
     """Ranges of code blocks and code spans as the parser reads them, in order."""
     if not any(sign in text for sign in ("`", "~~~", "    ", "\t")):
         return

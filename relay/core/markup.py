@@ -8,7 +8,8 @@ from typing import Any
 
 import pyromark
 
-from relay.core.markdown_source import OPTIONS, Event, PreparedMarkdown
+from relay.core.html_tables import has_tables, with_markdown_tables
+from relay.core.markdown_source import OPTIONS, Event, PreparedMarkdown, code_ranges
 from relay.core.table_rows import with_all_cells
 
 _END_TOKENS = re.compile(r"(?:<\|[a-z_]{2,30}\|>\s*){1,5}\Z")
@@ -21,7 +22,10 @@ def parse(markdown: str) -> Iterator[Event]:
 
     A text may come in several Text events, an Item comes with its number. Lines end in LF, and no surrogate is alone.
     """
-    prepared = PreparedMarkdown(with_all_cells(_END_TOKENS.sub("", markdown)))
+    markdown = _END_TOKENS.sub("", markdown)
+    if has_tables(markdown):
+        markdown = with_markdown_tables(markdown, list(code_ranges(markdown)))
+    prepared = PreparedMarkdown(with_all_cells(markdown))
     source = prepared.source()
     data = source.encode()
     for event, place in pyromark.events_with_range(source, options=OPTIONS):

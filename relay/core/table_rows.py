@@ -1,5 +1,6 @@
 r"""Keeps what a row of a table has beyond its columns, which parsers leave out: "|" within code, and cells too many.
 
+A line without "|" directly below a table is a paragraph to those who write it, and a row to parsers.
 https://github.github.com/gfm/#tables-extension-
 """
 
@@ -28,6 +29,8 @@ def with_all_cells(text: str) -> str:
         elif not columns and number and "|" in line and _DELIMITER.match(line):
             width = _cells(line)
             columns = width if _cells(lines[number - 1]) == width else 0
+        elif columns > 1 and "|" not in line:
+            lines[number], columns = f"\n{line}", 0
         elif columns and _cells(line) > columns:
             lines[number] = _narrowed(line, columns)
     return "\n".join(lines)

@@ -37,6 +37,8 @@ _OPENED_SCHEMES = re.compile(r"(?:https?|tg)://[^\s/?#]|(?:https?|tg):(?!/)\S", 
 _SHOWN_SCHEMES = re.compile(r"(?!javascript:|data:|vbscript:)[a-z][a-z0-9+.-]{1,30}:\S", re.IGNORECASE)
 _SCHEME = re.compile(r"^(?:[a-z]+://|mailto:|tel:|sms:)(?:www\.)?", re.IGNORECASE)
 _UNSAID = re.compile("^(?:mailto|tel|sms):", re.IGNORECASE)
+_NUMBER = re.compile(r"[+(\d][\d().\s-]{2,40}")
+_IN_NUMBERS = re.compile(r"[().\s-]")
 _MAX_PREFIXES = 6  # deeper levels of lists and quotes look like this one, which bounds the text
 
 
@@ -276,8 +278,10 @@ def _opened(address: str) -> str | None:
     """The address that Telegram opens, or None where it refuses or forgets the link (#anchor, ./file, tel:)."""
     if address.lower().startswith("www."):
         return f"https://{address}"
-    return address if _OPENED_SCHEMES.match(address) else None
+    return address.replace(" ", "%20") if _OPENED_SCHEMES.match(address) else None
 
 
 def _bare(address: str) -> str:
-    return _SCHEME.sub("", address).rstrip("/")
+    """What of an address, or of its label, tells whether they are the same; numbers may be written with spaces."""
+    bare = _SCHEME.sub("", address).rstrip("/")
+    return _IN_NUMBERS.sub("", bare) if _NUMBER.fullmatch(bare) else bare

@@ -36,21 +36,26 @@ class Styled:
     headings: tuple[tuple[int, int], ...] = ()
 
 
-def nested(spans: Iterable[Span], text: str) -> list[Span]:
+def nested(spans: Sequence[Span], text: str) -> list[Span]:
     """The spans as Telegram takes them: nested or disjoint, nothing within code, no link or quote within another.
 
     https://core.telegram.org/bots/api#messageentity. White space at their edges and empty spans are left out.
     """
-    ordered = sorted(spans, key=lambda span: (span.start, -span.end, span.type in _VERBATIM))
-    solid = list(_outermost(span for span in ordered if span.type in _SOLID))
+    ordered = sorted(spans, key=_outer_first)
+    # Of two links around the same words, as around a picture, the outer one ends last.
+    solid = list(_outermost(sorted((span for span in reversed(spans) if span.type in _SOLID), key=_outer_first)))
     quotes = _outermost(span for span in ordered if span.type == _QUOTE)
     verbatim = [span for span in solid if span.type in _VERBATIM]
     ends = [span.end for span in verbatim]
     styles = {span.type for span in ordered} - _SOLID - {_QUOTE}
     joined = (span for style in sorted(styles) for span in _joined(span for span in ordered if span.type == style))
     cut = (piece for span in joined for piece in _without(span, verbatim, bisect_right(ends, span.start)))
-    trimmed = (_trimmed(span, text) for span in [*solid, *quotes, *cut])
+    trimmed = (_trimmed(span, text) for span in [*quotes, *solid, *cut])
     return _without_crossings([span for span in trimmed if span.start < span.end])
+
+
+def _outer_first(span: Span) -> tuple[int, int, bool]:
+    return span.start, -span.end, span.type in _VERBATIM
 
 
 def _outermost(ordered: Iterable[Span]) -> Iterator[Span]:
