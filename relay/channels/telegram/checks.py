@@ -18,7 +18,7 @@ _SECONDS = 10.0
 
 async def check(settings: TelegramSettings) -> list[Finding]:
     """The findings about the configured bot; raises SettingsError when there is no token."""
-    async with open_http_client() as http:
+    async with open_http_client(proxied=settings.proxied) as http:
         calls = bot_calls(settings, http)
         try:
             me = await calls.call("getMe", {}, seconds=_SECONDS)
@@ -29,7 +29,7 @@ async def check(settings: TelegramSettings) -> list[Finding]:
     if settings.telegram_mode == "webhook":
         return [bot, *_webhook_port(settings), await _webhook_address(settings)]
     if set_url := hook.get("url"):
-        text = f"updates go to {set_url}; the start takes them over, because telegram_mode is polling"
+        text = f"updates go to {set_url}; polling removes it when it is ours, and leaves that of another copy of the bot"
         return [bot, Finding(Severity.NOTE, "telegram webhook", text)]
     return [bot]
 

@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 from relay.channels.telegram.bot_api import bot_calls
+from relay.channels.telegram.checks import check
+from relay.config.checks import Severity
 from relay.core.errors import OutcomeUnknown, SendError
 from relay.core.http_client import open_http_client
 from tests.channels.telegram.scripted_bot_api import ME, TOKEN
@@ -40,8 +42,10 @@ class Proxy:
             if self._kind == "http":
                 self.targets.append(head.split()[1])
             status = "407 Proxy Authentication Required" if self._refuses else "200 OK"
-            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(ANSWER)}\r\n\r\n".encode() + ANSWER)
-            await reader.read()
+            answer = f"HTTP/1.1 {status}\r\nContent-Length: {len(ANSWER)}\r\n\r\n".encode() + ANSWER
+            writer.write(answer)
+            while b"HTTP/1.1" in await reader.read(10_000):  # of a further request on this connection
+                writer.write(answer)
         writer.close()
         await writer.wait_closed()
 
@@ -95,6 +99,15 @@ async def test_a_proxy_that_refuses_sent_nothing(scheme: str) -> None:
         assert not isinstance(error.value, OutcomeUnknown)
     del error
     gc.collect()
+
+
+async def test_the_doctor_asks_through_the_proxy() -> None:
+    """Else it would report a bot that works as one that cannot be reached."""
+    proxy = Proxy("socks")
+    async with proxied(proxy, "socks5") as (settings, _):
+        [bot] = await check(settings)
+    assert (bot.severity, bot.text) == (Severity.FINE, f"@{ME['username']} ({ME['first_name']})")
+    assert set(proxy.targets) == {"blocked.invalid:8081"}
 
 
 async def test_other_hosts_are_reached_directly() -> None:
