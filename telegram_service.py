@@ -18,12 +18,13 @@ from typing import Any, Final, assert_never
 import httpx
 
 from relay.channels.telegram import continuations, guests, texts
+from relay.channels.telegram.administrators import is_admin
 from relay.channels.telegram.albums import GroupAlbums
 from relay.channels.telegram.bot_api import bot_calls, bot_errors, typed_bot
 from relay.channels.telegram.buttons import PRESSED, Buttons
 from relay.channels.telegram.call_budget import CallBudget
 from relay.channels.telegram.code_files import plan_with_files
-from relay.channels.telegram.commands import ADMINS_ONLY, COMMANDS, descriptions, is_admin, register_menus
+from relay.channels.telegram.commands import ADMINS_ONLY, COMMANDS, descriptions, register_menus
 from relay.channels.telegram.delivery import Delivery
 from relay.channels.telegram.edits import edited
 from relay.channels.telegram.guests import GUEST
@@ -32,7 +33,7 @@ from relay.channels.telegram.media import download_file
 from relay.channels.telegram.model_buttons import MODEL_PRESSED
 from relay.channels.telegram.personal_commands import PersonalCommands
 from relay.channels.telegram.settings import TelegramSettings
-from relay.channels.telegram.spec import TELEGRAM
+from relay.channels.telegram.spec import TELEGRAM, is_group
 from relay.channels.telegram.stops import StopRights
 from relay.channels.telegram.streaming import Streaming
 from relay.channels.telegram.typing_indicator import TypingIndicator
@@ -41,7 +42,6 @@ from relay.channels.telegram.updates import (
     COMMAND,
     STOP_PRESSED,
     Identity,
-    is_group,
     mentions_another_bot,
     read_update,
 )

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from relay.channels.telegram import texts
+from relay.channels.telegram.administrators import may_press
 from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.continued import continued
 from relay.channels.telegram.guests import is_inline
@@ -141,7 +142,7 @@ class Buttons:
         reply = await records.find_reply(TELEGRAM, chat, message_id=number)
         if pressed in texts.FORGET_BUTTONS:
             return await self._forget(message, decision, reply)
-        refusal = self._refusal(message, reply)
+        refusal = await self._refusal(message, reply)
         await self.answer(message, refusal or "", decision)
         if refusal is not None or reply is None:
             return replace(decision, reason=localize(refusal, ENGLISH) if refusal else "an old button")
@@ -162,7 +163,7 @@ class Buttons:
         if reply is None or message.received_at - reply.sent_at > FORGET_SECONDS:
             await self.answer(message, GONE, decision)
             return replace(decision, reason="an old button")
-        if reply.asker not in {None, message.sender}:
+        if not await self.is_askers(message, reply):
             await self.answer(message, OF_OTHERS, decision)
             return replace(decision, reason=localize(OF_OTHERS, ENGLISH))
         await self.answer(message, "", decision)
@@ -171,15 +172,19 @@ class Buttons:
         gone = replace(decision, forget=True, clear_history=True, state=UserState.NEW)
         return replace(gone, reply=localize("telegram-forgotten", decision.language), replaces=reply.id)
 
-    def _refusal(self, message: InboundMessage, reply: SentReply | None) -> str | None:
+    async def is_askers(self, message: InboundMessage, reply: SentReply) -> bool:
+        """Whether the person to whom a reply was sent may have pressed its button; never raises."""
+        return await may_press(self._calls, message, reply.asker)
+
+    async def _refusal(self, message: InboundMessage, reply: SentReply | None) -> str | None:
         """Why a press changes nothing, as the key of a sentence, possibly none; None when it does."""
         if not self.enabled or message.options["pressed"] not in {*_PROMPTS, CONTINUE}:
             return GONE
         if reply is None or not reply.is_answer or not reply.is_newest:
             return "telegram-button-old"
-        if reply.asker is not None and reply.asker != message.sender:
-            return OF_OTHERS
-        return None if reply.part.startswith(message.options["version"]) else ""  # it was pressed twice
+        if not reply.part.startswith(message.options["version"]):
+            return ""  # it was pressed twice
+        return None if await self.is_askers(message, reply) else OF_OTHERS
 
     async def answer(self, message: InboundMessage, key: str, decision: Decision) -> None:
         """End the sign of progress on the button, and show the sentence, if any, above the chat; never raises."""

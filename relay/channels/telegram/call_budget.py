@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
-from relay.channels.telegram.updates import is_group
+from relay.channels.telegram.spec import is_group
 from relay.core.rate_limit import RateLimit, RateLimiter
 
 # 1 message a second in a chat, 20 a minute in a group; each a little longer, because requests do not all travel

@@ -29,7 +29,7 @@ async def check(settings: TelegramSettings) -> list[Finding]:
     if settings.telegram_mode == "webhook":
         return [bot, *_webhook_port(settings), await _webhook_address(settings)]
     if set_url := hook.get("url"):
-        text = f"updates go to {set_url}; polling removes it when it is ours, and leaves that of another copy of the bot"
+        text = f"updates go to {set_url}; polling removes one of ours, and leaves that of another copy of the bot"
         return [bot, Finding(Severity.NOTE, "telegram webhook", text)]
     return [bot]
 

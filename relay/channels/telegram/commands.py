@@ -11,7 +11,6 @@ from relay.channels.telegram.personal_commands import ADMINS_ONLY as PERSONAL_OF
 from relay.channels.telegram.personal_commands import COMMANDS as PERSONAL
 from relay.channels.telegram.personal_commands import OPERATOR_COMMAND
 from relay.core.errors import SendError, SendFailure
-from relay.core.messages import InboundMessage
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize, offered_languages
 
@@ -34,7 +33,6 @@ ADMINS_ONLY: Final = frozenset({"clear", "language", *PERSONAL_OF_ADMINS})
 log = logging.getLogger("relay.telegram")
 
 _NO_CHAT: Final = frozenset({SendFailure.RECIPIENT, SendFailure.REJECTED, SendFailure.BLOCKED})
-_ADMINS: Final = frozenset({"creator", "administrator"})
 
 
 def descriptions(language: str) -> dict[str, str]:
@@ -79,15 +77,3 @@ async def _register(calls: BotCalls, scope: dict[str, Any], commands: Mapping[st
     others = {} if language == ENGLISH else {"language_code": language}
     listed = [{"command": name, "description": text} for name, text in commands.items()]
     await calls.call("setMyCommands", {"commands": listed, "scope": scope, **others})
-
-
-async def is_admin(calls: BotCalls, message: InboundMessage) -> bool:
-    """Whether an administrator of a group wrote this. Raises SendError.
-
-    An anonymous one writes as the group: https://core.telegram.org/bots/api#message (sender_chat).
-    """
-    if message.sender == message.user_id:
-        return True
-    who = {"chat_id": int(message.user_id), "user_id": int(message.sender or 0)}
-    member: Any = await calls.call("getChatMember", who)
-    return isinstance(member, dict) and member.get("status") in _ADMINS

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from relay.channels.telegram.spec import TELEGRAM
-from relay.channels.telegram.updates import is_group
+from relay.channels.telegram.spec import TELEGRAM, is_group
 from relay.core.decisions import Decision
 from relay.core.messages import InboundMessage
 from relay.core.records import Records

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from relay.channels.telegram.updates import is_group
+from relay.channels.telegram.spec import is_group
 from relay.core.errors import SendError, SendFailure
 from relay.core.messages import UserId
 from relay.core.parts import Part

@@ -19,8 +19,7 @@ from relay.channels.telegram import texts
 from relay.channels.telegram.buttons import GONE, OF_OTHERS, Buttons
 from relay.channels.telegram.model_buttons import model_buttons, pressed_model
 from relay.channels.telegram.settings import TelegramSettings
-from relay.channels.telegram.spec import TELEGRAM
-from relay.channels.telegram.updates import is_group
+from relay.channels.telegram.spec import TELEGRAM, is_group
 from relay.core.decisions import Decision
 from relay.core.errors import ModelError
 from relay.core.messages import HistoryMessage, InboundMessage, User
@@ -103,7 +102,7 @@ class PersonalCommands:
         async def resolve(records: Records) -> Decision:
             number = (message.reply_to or "").partition("/")[0]
             listed = await records.find_reply(TELEGRAM, message.user_id, message_id=number)
-            refusal = GONE if listed is None else "" if listed.asker in {None, message.sender} else OF_OTHERS
+            refusal = GONE if listed is None else "" if await buttons.is_askers(message, listed) else OF_OTHERS
             await buttons.answer(message, refusal, decision)
             if listed is None or refusal:
                 return replace(decision, reason=localize(refusal, ENGLISH))

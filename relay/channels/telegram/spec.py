@@ -16,6 +16,14 @@ BROADCAST_PER_SECOND = 20.0
 """Of the 30 that Telegram allows a bot: https://core.telegram.org/bots/faq#broadcasting-to-users"""
 
 
+GROUP_PREFIX = "-"
+
+
+def is_group(chat: str) -> bool:
+    """https://core.telegram.org/bots/api#chat: groups have negative ids."""
+    return chat.startswith(GROUP_PREFIX)
+
+
 def _as_text(value: object) -> str:
     """A chat id as text; JSON numbers are accepted, but true and 1.5 are no chats."""
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -63,6 +71,6 @@ CHANNEL = ChannelSpec(
     has_replies=True,
     simulated_as="a Telegram chat",
     broadcast_per_second=lambda _: BROADCAST_PER_SECOND,
-    group_prefix="-",
+    group_prefix=GROUP_PREFIX,
     max_answer_tokens=lambda settings: settings.telegram_answer_tokens,
 )

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from relay.channels.telegram.administrators import is_admin
 from relay.channels.telegram.bot_api import BotCalls
-from relay.channels.telegram.commands import is_admin
 from relay.core.decisions import STOPS, STOPS_MESSAGE, Stops
 from relay.core.errors import SendError
 from relay.core.messages import InboundMessage, UserId

@@ -15,8 +15,9 @@ from relay.channels.telegram.inline_queries import INLINE
 from relay.channels.telegram.live_answer import DraftView, LiveAnswer, View
 from relay.channels.telegram.message_form import MessageForm
 from relay.channels.telegram.settings import TelegramSettings
+from relay.channels.telegram.spec import is_group
 from relay.channels.telegram.typing_indicator import TypingIndicator
-from relay.channels.telegram.updates import is_group, typing_thread
+from relay.channels.telegram.updates import typing_thread
 from relay.core.messages import InboundMessage, Kind
 from relay.core.parts import PlannedPart
 from relay.core.progress import Progress

@@ -326,11 +326,6 @@ def typing_thread(message: InboundMessage) -> int | None:
     return 1 if message.options.get("is_forum") else None
 
 
-def is_group(chat: str) -> bool:
-    """https://core.telegram.org/bots/api#chat: groups have negative ids."""
-    return chat.startswith("-")
-
-
 def _text_of(source: Mapping[str, Any], key: str) -> str | None:
     value = source.get(key)
     return clean_telegram(value)[:200] or None if isinstance(value, str) else None

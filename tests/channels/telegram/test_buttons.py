@@ -122,6 +122,40 @@ async def test_a_press_that_changes_nothing_is_answered_politely(
         assert not chat.api.made("editMessageText")
 
 
+@pytest.mark.parametrize(
+    ("member", "acts"),
+    [
+        (ADMIN, True),
+        (ok({"status": "member"}), False),
+        (refused(400, "Bad Request: user not found"), False),
+    ],
+)
+async def test_an_anonymous_administrator_presses_under_a_name(tmp_path: Path, member: Reply, acts: bool) -> None:
+    """The question came from the group itself, and the press comes from a person, who has to be an administrator."""
+    asked = group(1, "@relay_test_bot what is a fox?")
+    asked["message"]["sender_chat"] = asked["message"]["chat"]
+    async with chatting(tmp_path, {"getChatMember": [member]}) as chat:
+        await chat.api.bring(asked)
+        await chat.api.until("sendMessage")
+        await chat.api.bring(by_another(press(2, "again", asked)))
+        assert await chat.toast() == ("" if acts else english("telegram-button-of-others"))
+        assert chat.api.made("getChatMember") == [{"chat_id": asked["message"]["chat"]["id"], "user_id": 8}]
+        if acts:
+            await chat.api.until("editMessageText")
+
+
+async def test_buttons_below_the_answer_to_a_channel_are_for_all(tmp_path: Path) -> None:
+    """Telegram does not tell which member writes as a channel."""
+    asked = group(1, "@relay_test_bot what is a fox?")
+    asked["message"]["sender_chat"] = {"id": -1009, "type": "channel", "title": "News"}
+    async with chatting(tmp_path) as chat:
+        await chat.api.bring(asked)
+        await chat.api.until("sendMessage")
+        await chat.api.bring(by_another(press(2, "again", asked)))
+        await chat.api.until("editMessageText")
+        assert not chat.api.made("getChatMember")
+
+
 async def test_a_button_of_an_older_answer_is_answered_politely(tmp_path: Path) -> None:
     """Only the newest answer can be changed: what follows was written with it in view."""
     async with chatting(tmp_path, {"sendMessage": [ok(sent(-1, "", 70)), ok(sent(-1, "", 71))]}) as chat:
