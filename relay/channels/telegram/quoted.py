@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from relay.channels.telegram.entity_text import read_entity_text
-from relay.channels.telegram.json_fields import object_at, optional, text_at
+from relay.channels.telegram.json_fields import object_at, objects, optional, text_at
 from relay.channels.telegram.rendering import clean_telegram
 from relay.channels.telegram.rich_text import rich_markdown
 from relay.core.names import name_or_none
@@ -62,11 +62,18 @@ def replied_to(message: Mapping[str, Any], bot_id: int, username: str) -> Quoted
     external = object_at(message, "external_reply")
     if "forum_topic_created" in earlier:
         return None
-    whole = read_entity_text(earlier, bot_id, username).text or clean_telegram(rich_markdown(earlier))
+    whole = read_entity_text(earlier, bot_id, username).text or clean_telegram(rich_markdown(earlier) or _poll(earlier))
     text = clean_telegram(text_at(object_at(message, "quote"), "text")) or whole
     if is_blank(text):
         return None
     return Quoted(_author(earlier, external, bot_id), _shortened(text.strip()))
+
+
+def _poll(message: Mapping[str, Any]) -> str:
+    """The question of a poll with its options; empty when there is none."""
+    poll = object_at(message, "poll")
+    options = (f"- {text_at(option, 'text')}" for option in objects(poll.get("options")))
+    return "\n".join((text_at(poll, "question"), *options)).strip()
 
 
 def _author(earlier: Mapping[str, Any], external: Mapping[str, Any], bot_id: int) -> str:

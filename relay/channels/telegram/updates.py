@@ -170,7 +170,17 @@ class _UpdateParser:
         return required(required(self._source, key, dict), "status", str)
 
     def _attachments(self) -> tuple[Attachment, ...]:
-        return read_media(self._source) or self._unknown_content()
+        return read_media(self._source) or self._replied_media() or self._unknown_content()
+
+    def _replied_media(self) -> tuple[Attachment, ...]:
+        """What the message that this one asks about carries: "what is this?" as a reply to a picture of a person."""
+        if not self._has_text or self._command() is not None:
+            return ()
+        earlier = object_at(self._source, "reply_to_message")
+        if object_at(earlier, "from").get("id") == self._me.id:
+            return ()
+        media = read_media(earlier or object_at(self._source, "external_reply"))
+        return tuple(one for one in media if one.reference)
 
     def _unknown_content(self) -> tuple[Attachment, ...]:
         """Content without a text of a kind that was invented later; in a private chat the sender gets a reply."""

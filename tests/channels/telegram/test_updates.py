@@ -256,6 +256,7 @@ def test_content_of_tomorrow_is_answered_in_a_private_chat_and_no_service_note_i
     assert pinned.kind is Kind.SERVICE
 
 
+POLL = {"id": "1", "question": "Tea?", "options": [{"text": "Yes"}, {"text": "No"}]}
 EXTERNAL = {"origin": {**FROM_NEWS, "chat": {"id": -1009, "type": "channel", "title": "N"}}}
 
 
@@ -269,6 +270,7 @@ EXTERNAL = {"origin": {**FROM_NEWS, "chat": {"id": -1009, "type": "channel", "ti
          "Bridge closed."),
         (private(1, "and?", reply_to_message={**QUESTION, "text": None, "caption": "a chart"}), "Bob", "a chart"),
         (private(1, "and?", reply_to_message={**QUESTION, "text": "x" * 9000}), "Bob", "x" * 4095 + "…"),
+        (private(1, "and?", reply_to_message={**QUESTION, "text": None, "poll": POLL}), "Bob", "Tea?\n- Yes\n- No"),
     ],
 )  # fmt: skip
 def test_what_a_message_replies_to_comes_with_it(update: dict[str, Any], author: str, text: str) -> None:
@@ -341,6 +343,31 @@ FILE = {"file_id": "AgAC_-9", "file_unique_id": "u", "file_size": 9}
 def test_what_a_file_is_fetched_by(content: dict[str, Any], attachments: list[Attachment]) -> None:
     """The largest size of a photo; nothing of another form than an id is ever asked for."""
     assert list(read_update(private(1, None, **content), IDENTITY, 5.0).attachments) == attachments
+
+
+OF_BOB = {**QUESTION, "text": None, "photo": [FILE]}
+
+
+@pytest.mark.parametrize(
+    ("update", "count"),
+    [
+        (private(1, "what is this?", reply_to_message=OF_BOB), 1),
+        (group(1, f"@{USERNAME}", reply_to_message=OF_BOB), 1),
+        (private(1, "what is this?", external_reply={**EXTERNAL, "photo": [FILE]}), 1),
+        (private(1, "and this?", photo=[{**FILE, "file_id": "own"}], reply_to_message=OF_BOB), 1),
+        (private(1, "/help", reply_to_message=OF_BOB), 0),
+        (private(1, "explain", reply_to_message={**OF_BOB, "from": ME}), 0),
+        (private(1, "and?", reply_to_message={**QUESTION, "location": {"latitude": 1.5, "longitude": 2}}), 0),
+        (private(1, None, reply_to_message=OF_BOB, new_chat_title="x"), 0),
+        (group(1, "nice", reply_to_message=OF_BOB), 0),
+    ],
+)
+def test_a_question_about_a_picture_comes_with_it(update: dict[str, Any], count: int) -> None:
+    """The model cannot see what it was not sent; one of our own files, or beside a command, is no question about it."""
+    message = read_update(update, IDENTITY, 5.0)
+    assert len(message.attachments) == count
+    if "photo" in update["message"]:
+        assert message.attachments[0].reference == "own"
 
 
 def test_the_pictures_of_an_album_are_messages_of_their_own() -> None:
