@@ -18,9 +18,10 @@ from relay.core.person_settings import PAUSED_UNTIL
 from relay.storage import audit
 from relay.storage.parts import cancel_parts
 from relay.storage.planning import plan_parts
+from relay.storage.prepared import Upsert
 from relay.storage.queries import plain
 from relay.storage.schema import broadcast_people, broadcasts, in_states, is_open, outbound, users
-from relay.storage.transactions import Tx, Upsert, of_user
+from relay.storage.transactions import Tx, of_user
 
 MAX_COUNTED: Final = 20_000
 """People of a broadcast whose deliveries are counted for its page; beyond, counting would take too long."""

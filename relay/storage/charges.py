@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, func, select
 
 from relay.core.messages import Platform, Spending, UserId
+from relay.storage.prepared import Prepared, Upsert
 from relay.storage.schema import charges, counters
-from relay.storage.transactions import Tx, Upsert, user_parameters
+from relay.storage.transactions import Tx, user_parameters
 
 KEPT_SECONDS = 600.0
 _SUMS = ("segments_in", "segments_out", "media", "usd")
@@ -41,7 +42,7 @@ def _total(name: str) -> Select[Any]:
     return select(counters.c.value).where(is_named)
 
 
-_SPENDING = select(*(sums.scalar_subquery() for sums in (_of_user, _total("of_day"), _total("of_month"))))
+_SPENDING = Prepared(select(*(sums.scalar_subquery() for sums in (_of_user, _total("of_day"), _total("of_month")))))
 
 
 def day_of(moment: float) -> str:
@@ -78,7 +79,7 @@ def spending(connection: Connection, platform: Platform, user_id: UserId, now: f
     """What has been spent so far, as estimated."""
     day = day_of(now)
     periods = {"today": day, "of_day": f"usd:{day}", "of_month": f"usd:{day[:7]}"}
-    sums = connection.execute(_SPENDING, {**user_parameters(platform, user_id), **periods}).one()
+    sums = _SPENDING.run(connection, {**user_parameters(platform, user_id), **periods}).one()
     return Spending(*(value or 0.0 for value in sums))
 
 

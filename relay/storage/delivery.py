@@ -12,7 +12,6 @@ from relay.core.parts import OPEN_PART_STATES, DeliveryEvent, NextTry, PartState
 from relay.storage.parts import (
     LOST,
     ON_ITS_WAY,
-    STATUSES,
     UNDER_WAY,
     apply_status,
     awaits_acceptance,
@@ -20,15 +19,19 @@ from relay.storage.parts import (
     locked_part,
     note_acceptance,
     set_state,
+    statuses,
 )
+from relay.storage.prepared import Prepared, Upsert
 from relay.storage.schema import as_columns, delivery_events, in_states, outbound
-from relay.storage.transactions import Tx, Upsert, of_user
+from relay.storage.transactions import Tx, of_user
 
-_OF_PROVIDER = select(outbound.c.part_id).where(
-    outbound.c.platform == bindparam("of_platform"), outbound.c.provider_id == bindparam("provider")
+_OF_PROVIDER = Prepared(
+    select(outbound.c.part_id).where(
+        outbound.c.platform == bindparam("of_platform"), outbound.c.provider_id == bindparam("provider")
+    )
 )
 _HAS_ID = outbound.c.provider_id.is_not(None)
-_LOSSES = STATUSES.where(delivery_events.c.applied.is_(True), in_states(delivery_events, *LOST))
+_LOSSES = Prepared(statuses.where(delivery_events.c.applied.is_(True), in_states(delivery_events, *LOST)))
 _KEEP = Upsert(delivery_events, lambda row: row.on_conflict_do_nothing().returning(delivery_events.c.id))
 
 

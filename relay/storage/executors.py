@@ -133,6 +133,7 @@ class Transactions:
     def _read(self, work: Callable[[Connection], T], is_abandoned: IsAbandoned) -> T:
         try:
             with self._engine.connect() as connection:
+                connection.begin()  # all that is read is of one moment
                 result = work(connection)
                 if is_abandoned():
                     connection.invalidate()  # perhaps the pool is closed already

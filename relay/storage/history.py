@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import delete
 
 from relay.core.messages import Answer, Attachment, Platform, ReplyId, UserId, db_safe_value
+from relay.storage.prepared import Prepared
 from relay.storage.schema import as_columns, conversations
 from relay.storage.transactions import Tx, of_user
 
-_ADD = conversations.insert()
+_ADD = Prepared(conversations.insert().inline())
 
 
 def add_message(

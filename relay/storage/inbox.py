@@ -32,10 +32,11 @@ from relay.storage.leases import is_claimable
 from relay.storage.parts import retry_now
 from relay.storage.personal import forget
 from relay.storage.planning import PartLease, plan_notice, plan_parts, restore
+from relay.storage.prepared import Prepared, Upsert
 from relay.storage.queries import stored_attachments
 from relay.storage.replies import message_ids
 from relay.storage.schema import inbound, is_open, outbound
-from relay.storage.transactions import Tx, Upsert, of_bound_user, user_parameters
+from relay.storage.transactions import Tx, of_bound_user, user_parameters
 from relay.storage.users import change_user, touch_user
 
 _STORE = Upsert(inbound, lambda row: row.on_conflict_do_nothing().returning(inbound.c.id))
@@ -43,18 +44,21 @@ _STORE = Upsert(inbound, lambda row: row.on_conflict_do_nothing().returning(inbo
 _MESSAGE_FIELDS = [field.name for field in fields(InboundMessage)]
 
 _head = select(func.min(inbound.c.id)).where(of_bound_user(inbound), is_open(inbound)).scalar_subquery()
-_CLAIM = (
+_CLAIM = Prepared(
     update(inbound)
     .where(inbound.c.id == _head, is_open(inbound), is_claimable(inbound.c, bindparam("moment", type_=Double)))
     .values(owner=bindparam("claimer"), lease_until=bindparam("until"), updated_at=bindparam("moment"))
     .values(tries=inbound.c.tries + 1)
     .returning(inbound)
 )
-_CHANGE_OPEN = update(inbound).where(inbound.c.id == bindparam("row"), is_open(inbound))
-_CHANGE_CLAIMED = _CHANGE_OPEN.where(
-    inbound.c.owner == bindparam("claimer"), inbound.c.tries == bindparam("fence")
-).returning(inbound.c.user_id, inbound.c.shown_as)
-_FOLLOWING = (
+_change_open = update(inbound).where(inbound.c.id == bindparam("row"), is_open(inbound))
+_CHANGE_OPEN = Prepared(_change_open)
+_CHANGE_CLAIMED = Prepared(
+    _change_open.where(inbound.c.owner == bindparam("claimer"), inbound.c.tries == bindparam("fence")).returning(
+        inbound.c.user_id, inbound.c.shown_as
+    )
+)
+_FOLLOWING = Prepared(
     select(inbound.c.id, inbound.c.body, inbound.c.user_id)
     .where(of_bound_user(inbound), is_open(inbound), inbound.c.id > bindparam("claimed"))
     .order_by(inbound.c.id)
@@ -62,7 +66,7 @@ _FOLLOWING = (
 )
 
 _open_rows = (select(table.c.id).where(of_bound_user(table), is_open(table)).exists() for table in (inbound, outbound))
-_WAITING = select(*(found.label(name) for name, found in zip(("messages", "parts"), _open_rows, strict=True)))
+_WAITING = Prepared(select(*(found.label(name) for name, found in zip(("messages", "parts"), _open_rows, strict=True))))
 
 
 def store_message(tx: Tx, message: InboundMessage, raw: str) -> InboundId | None:
@@ -190,7 +194,7 @@ def following(connection: Connection, claim: Claim, most: int) -> tuple[tuple[In
     """The open messages behind a claimed one; they cannot be claimed meanwhile."""
     message = claim.message
     values = {**user_parameters(message.platform, message.user_id), "claimed": claim.id, "most": most}
-    rows = connection.execute(_FOLLOWING, values)
+    rows = _FOLLOWING.run(connection, values)
     return tuple((InboundId(row.id), _message(row.body, UserId(row.user_id))) for row in rows)
 
 
@@ -294,7 +298,7 @@ def _finish(
     else:
         changes |= {"outcome": Outcome.ANSWERED, "reason": f"with {claim.id}"}
     if merged:
-        tx.run(_CHANGE_OPEN, [{**changes, "row": other} for other in merged])
+        tx.run_for_each(_CHANGE_OPEN, [{**changes, "row": other} for other in merged])
     return UserId(row.user_id), row.shown_as
 
 

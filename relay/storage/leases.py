@@ -12,6 +12,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, Double, Select,
 
 from relay.core.messages import InboundId, PartId, Platform, UserId
 from relay.core.parts import PartState
+from relay.storage.prepared import Prepared
 from relay.storage.schema import in_states, inbound, is_open, outbound
 from relay.storage.transactions import Tx
 
@@ -61,15 +62,15 @@ def _waiting_since(table: Table) -> Any:
     return case((served > table.c.due, served), else_=table.c.due)
 
 
-MESSAGES_DUE = _due(inbound).order_by(_waiting_since(inbound), inbound.c.id)
-PARTS_DUE = _due(outbound).order_by(_waiting_since(outbound), outbound.c.id)
-UNSENT_PARTS_DUE = _due(outbound, in_states(outbound, PartState.PLANNED)).order_by(outbound.c.id)
+MESSAGES_DUE = Prepared(_due(inbound).order_by(_waiting_since(inbound), inbound.c.id))
+PARTS_DUE = Prepared(_due(outbound).order_by(_waiting_since(outbound), outbound.c.id))
+UNSENT_PARTS_DUE = Prepared(_due(outbound, in_states(outbound, PartState.PLANNED)).order_by(outbound.c.id))
 """For the trial of a half-open circuit: the same part is tried again, the others wait unspent."""
 
 
-def users_due(connection: Connection, due: Select[Any], platform: Platform, now: float) -> list[UserId]:
+def users_due(connection: Connection, due: Prepared, platform: Platform, now: float) -> list[UserId]:
     """Users whose oldest open row is due by one of the statements above, at most MAX_USERS, in its order."""
-    return [UserId(user_id) for user_id in connection.scalars(due, {"of_platform": platform, "moment": now})]
+    return [UserId(user_id) for user_id in due.run(connection, {"of_platform": platform, "moment": now}).scalars()]
 
 
 def has_open(connection: Connection, table: Table, platform: Platform) -> bool:

@@ -30,6 +30,7 @@ from sqlalchemy import (
 from relay.core.messages import Platform, UserId, UserState
 from relay.core.parts import OPEN_PART_STATES
 from relay.storage.parts import LOST
+from relay.storage.prepared import Prepared, Upsert
 from relay.storage.queries import PRUNED_MESSAGES, plain
 from relay.storage.schema import (
     audit,
@@ -45,7 +46,7 @@ from relay.storage.schema import (
     outbound,
     users,
 )
-from relay.storage.transactions import Tx, Upsert, of_user
+from relay.storage.transactions import Tx, of_user
 
 DAY = 86_400.0
 _OLD_PLATFORM = Platform("sms")
@@ -65,6 +66,7 @@ PRUNED: Final[dict[str, tuple[Table, Any, Any]]] = {
 }
 """The tables that are pruned, with the condition of finished rows and the time by which they are old."""
 
+_ADD_MESSAGE = Prepared(conversations.insert().inline())
 _ADD_USER = Upsert(users, lambda row: row.on_conflict_do_nothing().returning(users.c.user_id))
 
 
@@ -222,7 +224,7 @@ def import_users(tx: Tx, people: Iterable[OldUser]) -> dict[str, int]:
             for role, message, moment in old.messages
         ]
         if messages:
-            tx.run(conversations.insert(), messages)
+            tx.run_for_each(_ADD_MESSAGE, messages)
         tx.count(_OLD_PLATFORM, "messages", len(messages))
         tx.count(_OLD_PLATFORM, "users", 1 if old.name else 0)
         taken["users"] += 1

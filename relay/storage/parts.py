@@ -19,6 +19,7 @@ from relay.core.retry import LONGEST_DELAY
 from relay.storage.charges import charge
 from relay.storage.leases import is_claimable
 from relay.storage.planning import PartLease, claiming, part_of, plan_notice
+from relay.storage.prepared import Prepared
 from relay.storage.schema import conversations, delivery_events, in_states, is_open, outbound, users
 from relay.storage.transactions import Tx, of_bound_user, of_user, user_parameters
 
@@ -31,28 +32,32 @@ _SEEN_OR_UNDER_WAY = (*_SEEN, PartState.SENDING, PartState.UNKNOWN)
 ON_ITS_WAY = (PartState.SENT, PartState.DELIVERED, PartState.READ)
 LOST = (PartState.FAILED, PartState.UNDELIVERED)
 
-_HEAD = (
+_HEAD = Prepared(
     select(outbound)
     .where(of_bound_user(outbound), is_open(outbound))
     .order_by(outbound.c.id)
     .limit(1)
     .with_for_update()
 )
-_LOCKED = select(outbound).where(outbound.c.part_id == bindparam("part")).with_for_update()
-_CHANGE = update(outbound).where(outbound.c.id == bindparam("row")).returning(outbound)
-STATUSES = (
+_locked = select(outbound).where(outbound.c.part_id == bindparam("part")).with_for_update()
+_LOCKED = Prepared(_locked)
+_CHANGE = Prepared(update(outbound).where(outbound.c.id == bindparam("row")).returning(outbound))
+statuses = (
     select(delivery_events)
     .where(delivery_events.c.platform == bindparam("of_platform"))
     .where(delivery_events.c.provider_id == bindparam("provider"))
     .order_by(delivery_events.c.id)
 )
+STATUSES = Prepared(statuses)
 _other = outbound.alias()
 _of_same_user = (_other.c.platform == outbound.c.platform) & (_other.c.user_id == outbound.c.user_id)
-_TO_ACCEPT = _LOCKED.add_columns(
-    STATUSES.order_by(None).exists().label("has_statuses"),
-    select(_other.c.id).where(_of_same_user, _other.c.id != outbound.c.id, is_open(_other)).exists().label("more"),
+_TO_ACCEPT = Prepared(
+    _locked.add_columns(
+        statuses.order_by(None).exists().label("has_statuses"),
+        select(_other.c.id).where(_of_same_user, _other.c.id != outbound.c.id, is_open(_other)).exists().label("more"),
+    )
 )
-_APPLIED = update(delivery_events).where(delivery_events.c.id == bindparam("event")).values(applied=True)
+_APPLIED = Prepared(update(delivery_events).where(delivery_events.c.id == bindparam("event")).values(applied=True))
 
 
 def claim_part(tx: Tx, platform: Platform, user_id: UserId, lease: PartLease) -> Part | None:
@@ -119,14 +124,14 @@ def accept_part(tx: Tx, part: Part, receipt: Receipt) -> bool:
         return True  # deleted meanwhile, together with the user
     # On PostgreSQL a status that found the part was perhaps recorded while we waited for the row: it left the id there.
     came_early = found.has_statuses or found.provider_id is not None
-    statuses = tx.run(STATUSES, named).all() if came_early else []
-    if found.state in OPEN_PART_STATES and any(status.applied and status.state in LOST for status in statuses):
+    reported = tx.run(STATUSES, named).all() if came_early else []
+    if found.state in OPEN_PART_STATES and any(status.applied and status.state in LOST for status in reported):
         return True  # the status of its loss came first, and the part is planned again
     is_charged = found.cost_usd is not None and found.provider_id == receipt.provider_id
     cost = 0.0 if is_charged else receipt.cost_usd
     row = note_acceptance(tx, found, receipt.provider_id, receipt.segments, cost)
     row = apply_status(tx, row, receipt.state)
-    for status in statuses:
+    for status in reported:
         if not status.applied:
             row = apply_status(tx, row, PartState(status.state), status.error_code, status.error)
             tx.run(_APPLIED, {"event": status.id})

@@ -14,11 +14,12 @@ from relay.core.channel import history_text
 from relay.core.messages import SILENT_STATES, Answer, Claim, Kind, Platform, ReplyId, UserId, db_safe_value
 from relay.core.parts import Origin, Part, PartState, PlannedPart
 from relay.storage.history import add_message
+from relay.storage.prepared import Prepared
 from relay.storage.replies import revise
 from relay.storage.schema import as_columns, outbound
 from relay.storage.transactions import Tx, of_user
 
-_PLAN = outbound.insert()
+_PLAN = Prepared(outbound.insert().inline())
 _IN_CONTEXT = frozenset((Origin.ANSWER, Origin.OPERATOR, Origin.BROADCAST))
 _UNCLAIMED = {"owner": None, "lease_until": 0.0, "attempts": 0, "attempted_at": None, "resends": 0}
 
@@ -85,7 +86,7 @@ def plan_parts(
     reply_id = ReplyId(rows[0]["reply_id"])
     if lease is not None:
         rows[0] |= claiming(tx, lease, PartState.PLANNED, attempts=1)
-    tx.run(_PLAN, rows)
+    tx.run_for_each(_PLAN, rows)
     for row in rows:
         tx.count(platform, f"part:{row['state']}")
     if remember and parts:

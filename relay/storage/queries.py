@@ -42,6 +42,7 @@ from relay.core.messages import (
 from relay.core.parts import OPEN_PART_STATES, Part, PartState
 from relay.core.retry import LONGEST_DELAY
 from relay.core.text import timestamp
+from relay.storage.prepared import Prepared
 from relay.storage.schema import (
     constant,
     conversations,
@@ -61,7 +62,7 @@ PAGE_LIMIT = 500
 PRUNED_MESSAGES = "pruned_messages"
 """The counter of history messages that were deleted because of their age; totals include them."""
 
-_USER = select(users).where(of_bound_user(users))
+_USER = Prepared(select(users).where(of_bound_user(users)))
 _message_columns = (
     *(conversations.c.role, conversations.c.message, conversations.c.timestamp),
     conversations.c.attachments,
@@ -80,11 +81,11 @@ def _exchanges(of_topic: ColumnElement[bool]) -> CompoundSelect[Any]:
 
 
 _ROLES = ("user", "assistant")
-_EXCHANGES = _exchanges(conversations.c.topic.is_(None))
-_TOPIC_EXCHANGES = _exchanges(conversations.c.topic == bindparam("of_topic"))
+_EXCHANGES = Prepared(_exchanges(conversations.c.topic.is_(None)))
+_TOPIC_EXCHANGES = Prepared(_exchanges(conversations.c.topic == bindparam("of_topic")))
 
 MAX_RECENT_MESSAGES = 40
-_RECENT = (
+_RECENT = Prepared(
     select(*_message_columns, conversations.c.topic, conversations.c.in_context)
     .where(of_bound_user(conversations))
     .order_by(conversations.c.id.desc())
@@ -110,9 +111,11 @@ _USAGE = select(
     _count_of(_told & _over_spending, "notified_spending"),
 ).where(inbound.c.received_at.between(bindparam("day"), bindparam("now")))  # not from before the clock was set back
 _in_groups = (inbound.c.platform == bindparam("of_platform")) & (inbound.c.sender == bindparam("of_user"))
-_USAGES = union_all(
-    _USAGE.where(of_bound_user(inbound), inbound.c.sender.is_(None)),
-    _USAGE.where(_in_groups, inbound.c.sender.is_not(None)),
+_USAGES = Prepared(
+    union_all(
+        _USAGE.where(of_bound_user(inbound), inbound.c.sender.is_(None)),
+        _USAGE.where(_in_groups, inbound.c.sender.is_not(None)),
+    )
 )
 
 
@@ -127,7 +130,7 @@ def plain(row: Any, *names: str) -> dict[str, Any]:
 
 
 def find_user(connection: Connection, platform: Platform, user_id: UserId) -> User | None:
-    row = connection.execute(_USER, user_parameters(platform, user_id)).first()
+    row = _USER.run(connection, user_parameters(platform, user_id)).first()
     return user_of(row) if row else None
 
 
@@ -148,13 +151,13 @@ def recent_messages(
     latest messages, most of them commands or of other topics, do not contain it.
     """
     key = user_parameters(platform, user_id)
-    rows: Sequence[Any] = connection.execute(_RECENT, key).all()[::-1]
+    rows: Sequence[Any] = _RECENT.run(connection, key)[::-1]
     shown: Sequence[Any] = [row for row in rows if row.in_context and row.topic == topic]
     questions = [place for place, row in enumerate(shown) if row.role == "user"][-exchanges:] if exchanges else []
     if len(questions) < exchanges and len(rows) == MAX_RECENT_MESSAGES:
         of_topic = {} if topic is None else {"of_topic": topic}
         statement = _EXCHANGES if topic is None else _TOPIC_EXCHANGES
-        shown = connection.execute(statement, {**key, "exchanges": exchanges, **of_topic}).all()
+        shown = statement.run(connection, {**key, "exchanges": exchanges, **of_topic})
     else:
         shown = shown[questions[0] :] if questions else ()
     return _messages(rows), _messages(shown)
@@ -181,7 +184,7 @@ def kept_contents(connection: Connection) -> frozenset[str]:
 def usage(connection: Connection, platform: Platform, writer: UserId, now: float) -> Usage:
     """How many messages of a writer were answered lately, in all chats, and whether a notice about a limit was sent."""
     moments = {"minute": now - 60, "day": now - 86_400, "now": now}
-    rows = connection.execute(_USAGES, {**user_parameters(platform, writer), **moments}).all()
+    rows = _USAGES.run(connection, {**user_parameters(platform, writer), **moments})
     minute, day, *notified = (sum(value or 0 for value in column) for column in zip(*rows, strict=True))
     of_minute, of_day, of_spending = map(bool, notified)
     return Usage(minute, day, of_minute, of_day, of_spending)

@@ -11,8 +11,9 @@ from sqlalchemy import select
 
 from relay.core.messages import Platform
 from relay.storage.leases import MAX_LEASE_SECONDS
+from relay.storage.prepared import Upsert
 from relay.storage.schema import saved_state
-from relay.storage.transactions import Tx, Upsert
+from relay.storage.transactions import Tx
 
 _CREATE_STATE = Upsert(saved_state, lambda row: row.on_conflict_do_nothing())
 _SET = Upsert(

@@ -8,6 +8,7 @@ into every server.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -48,8 +49,12 @@ class Text(TypeDecorator[str]):
     impl = _AnyText
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 (SQLAlchemy's)
-        return None if value is None else db_safe(str(value))
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:  # noqa: ARG002 (SQLAlchemy's)
+        return _db_safe_or_none
+
+
+def _db_safe_or_none(value: str | None) -> str | None:
+    return None if value is None else db_safe(str(value))
 
 
 def constant(value: str) -> ColumnElement[str]:

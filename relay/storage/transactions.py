@@ -1,41 +1,21 @@
-"""What the verbs of the database are made of: statements that are built once, and the transaction they run in."""
+"""The transaction in which the verbs of the database run, and the conditions that their statements share."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Executable, Row, bindparam, dialects, select, update
+from sqlalchemy import Connection, Executable, Row, bindparam, select, update
 from sqlalchemy.exc import DBAPIError
 
 from relay.core.errors import StorageError
 from relay.core.messages import Platform, UserId
+from relay.storage.prepared import Prepared, Upsert, Values
 from relay.storage.schema import counters, users
 
 T = TypeVar("T")
-
-# Building a statement costs ten times its run on SQLite, so those on the way of every message are built once, with
-# parameters. Values of an INSERT or UPDATE are named by their columns; the parameters of a WHERE have other names.
-
-
-class Upsert:
-    """An INSERT to which `finish` adds ON CONFLICT; SQLAlchemy has a class of its own for each dialect.
-
-    It is built at its first use for the dialect in use; the other dialect, 2 MB for PostgreSQL, is never loaded.
-    """
-
-    def __init__(self, table: Any, finish: Callable[[Any], Executable]) -> None:
-        self._table = table
-        self._finish = finish
-        self._built: dict[str, Executable] = {}
-
-    def built_for(self, connection: Connection) -> Executable:
-        name = connection.dialect.name
-        if name not in self._built:
-            self._built[name] = self._finish(getattr(dialects, name).insert(self._table))
-        return self._built[name]
 
 
 def of_user(table: Any, platform: Platform, user_id: UserId) -> Any:
@@ -58,8 +38,8 @@ _ADD_TO_COUNTER = Upsert(
         index_elements=["platform", "name"], set_={"value": counters.c.value + row.excluded.value}
     ),
 )
-_LOCKED_USER = select(users).where(of_bound_user(users)).with_for_update()
-_ADD_TO_MESSAGE_COUNT = (
+_LOCKED_USER = Prepared(select(users).where(of_bound_user(users)).with_for_update())
+_ADD_TO_MESSAGE_COUNT = Prepared(
     update(users)
     .where(of_bound_user(users))
     .values(message_count=users.c.message_count + bindparam("more"), updated_at=bindparam("moment"))
@@ -85,20 +65,15 @@ class Tx:
     _counters: dict[tuple[Platform, str], float] = field(default_factory=lambda: defaultdict(float))
     _messages: dict[tuple[Platform, UserId], int] = field(default_factory=lambda: defaultdict(int))
 
-    def run(
-        self, statement: Executable | Upsert, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> Any:
-        """Run a statement, once for each of several values; the result is that of the last."""
-        if isinstance(statement, Upsert):
-            statement = statement.built_for(self.connection)
-        if values is None or isinstance(values, Mapping) or self.connection.dialect.name != "postgresql":
-            return self.connection.execute(statement, values)
-        # psycopg would send them as one pipeline. A client that is stopped amid a pipeline (a frozen machine, SIGSTOP)
-        # keeps its locks while it is stopped: PostgreSQL takes it for active, so no timeout ends the transaction.
-        result = None
-        for each in values:
-            result = self.connection.execute(statement, each)
-        return result
+    def run(self, statement: Prepared | Executable, values: Values | None = None) -> Any:
+        """Run a statement; its rows."""
+        if isinstance(statement, Prepared):
+            return statement.run(self.connection, values or {})
+        return self.connection.execute(statement, values)
+
+    def run_for_each(self, statement: Prepared, values: Sequence[Values]) -> None:
+        """Run a statement once for each of several values, which have the same names."""
+        statement.run_for_each(self.connection, values)
 
     def count(self, platform: Platform, name: str, change: float = 1) -> None:
         self._counters[platform, name] += change
@@ -125,7 +100,8 @@ class Tx:
         """Write the changes of counters, last and in one order, so that transactions do not deadlock on them."""
         changes = [(*key, change) for key, change in sorted(self._counters.items()) if change]
         if changes:
-            self.run(_ADD_TO_COUNTER, [dict(zip(("platform", "name", "value"), row, strict=True)) for row in changes])
+            names = ("platform", "name", "value")
+            self.run_for_each(_ADD_TO_COUNTER, [dict(zip(names, row, strict=True)) for row in changes])
 
 
 def storage_error(error: BaseException) -> StorageError:

@@ -13,8 +13,9 @@ from relay.core.parts import Origin
 from relay.core.person_settings import SAFEGUARDS, PersonSettings
 from relay.storage import broadcasts
 from relay.storage.parts import cancel_parts
+from relay.storage.prepared import Upsert
 from relay.storage.schema import audit, conversations, inbound, outbound, users
-from relay.storage.transactions import Tx, Upsert, of_user
+from relay.storage.transactions import Tx, of_user
 
 _KEY = ["platform", "user_id"]
 _PROFILE = ("username", "language")

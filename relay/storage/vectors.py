@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, delete, select, update
 
+from relay.storage.prepared import Upsert
 from relay.storage.schema import passage_vectors
-from relay.storage.transactions import Tx, Upsert
+from relay.storage.transactions import Tx
 
 UNUSED_SECONDS = 90 * 86_400.0
 """After this time without use a vector is deleted: its passage was changed, or the model is another one."""
@@ -38,4 +39,6 @@ def note_use(tx: Tx, model: str, hashes: Sequence[str]) -> None:
 
 def add_vectors(tx: Tx, model: str, vectors: Mapping[str, bytes]) -> None:
     """Store vectors by the hash of their text; those that another server has stored meanwhile stay."""
-    tx.run(_ADD, [{"model": model, "text_hash": key, "vector": one, "used_at": tx.now} for key, one in vectors.items()])
+    tx.run_for_each(
+        _ADD, [{"model": model, "text_hash": key, "vector": one, "used_at": tx.now} for key, one in vectors.items()]
+    )

@@ -39,7 +39,7 @@ async def people(relay: RelayHarness, *user_ids: str, **columns: Any) -> None:
     usual = {"platform": SMS, "state": UserState.ACTIVE, "settings": {}, "created_at": now - DAY, "updated_at": now}
     usual |= {"last_message_at": now - 3600, "message_count": 0, **columns}
     rows = [{**usual, "user_id": user_id} for user_id in user_ids]
-    await relay.database._write(lambda tx: tx.run(insert(users), rows))
+    await relay.database._write(lambda tx: tx.connection.execute(insert(users), rows))
 
 
 async def started(relay: RelayHarness, form: str = "a form", **changes: Any) -> int:
