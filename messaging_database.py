@@ -116,7 +116,9 @@ class MessagingDatabase(OperatorsDatabase):
 
     async def claim_next_inbound(self, platform: Platform, user_id: UserId) -> Claim | None:
         """Lease the oldest open message of a user, committed; None when there is none, or it is not due or leased."""
-        return await self._write(lambda tx: inbox.claim_head(tx, platform, user_id, self.owner, self._lease))
+        return await self._write(
+            lambda tx: inbox.claim_head(tx, platform, user_id, self.owner, self._lease), brief=True
+        )
 
     async def complete_inbound(
         self,
@@ -147,22 +149,22 @@ class MessagingDatabase(OperatorsDatabase):
                 by_hand.forward(tx, forward, *self.takeover_notices)
             return replace(done, first=self._in_our_time(tx, done.first)) if done.first else done
 
-        return await self._write(work)
+        return await self._write(work, brief=not (decision.clear_history or decision.forget or decision.release))
 
     async def record_unusable(self, claim: Claim, unusable: UnusableAnswers) -> None:
         """Count answers of the model that were paid for and could not be used, committed."""
-        await self._write(lambda tx: inbox.count_unusable(tx, claim, unusable))
+        await self._write(lambda tx: inbox.count_unusable(tx, claim, unusable), brief=True)
 
     async def record_shown(self, claim: Claim, message_id: str) -> None:
         """Record the provider's id of the message in which the answer grows, committed. Raises LeaseLost.
 
         The reply that completes the message becomes that message.
         """
-        await self._write(lambda tx: inbox.record_shown(tx, claim, message_id), urgent=True)
+        await self._write(lambda tx: inbox.record_shown(tx, claim, message_id), urgent=True, brief=True)
 
     async def postpone_inbound(self, claim: Claim, due: float, error: str, notice: Sequence[PlannedPart] = ()) -> None:
         """End the claim until `due`, and plan the notice, if any, committed together. Raises LeaseLost."""
-        await self._write(lambda tx: inbox.postpone(tx, claim, self._due(tx, due), error, notice))
+        await self._write(lambda tx: inbox.postpone(tx, claim, self._due(tx, due), error, notice), brief=True)
 
     async def retry_postponed(self, platform: Platform, most: int | None = None) -> int:
         """Make postponed messages due now, committed, those that failed least first; returns how many."""
@@ -176,7 +178,7 @@ class MessagingDatabase(OperatorsDatabase):
         Raises LeaseLost.
         """
         give_up = partial(inbox.complete, outcome=Outcome.GAVE_UP, error=error, merged=merged)
-        await self._write(lambda tx: give_up(tx, claim, Decision(), apology))
+        await self._write(lambda tx: give_up(tx, claim, Decision(), apology), brief=True)
 
     # -- the outbox ----------------------------------------------------------------------------------------------------
 
@@ -217,7 +219,7 @@ class MessagingDatabase(OperatorsDatabase):
             part = part_rows.claim_part(tx, platform, user_id, planning.PartLease(self.owner, self._lease, mark))
             return self._in_our_time(tx, part) if part else None
 
-        return await self._write(work)
+        return await self._write(work, brief=True)
 
     def _in_our_time(self, tx: Tx, part: Part) -> Part:
         """The part with its times on our clock, with which the outbox compares them."""
@@ -231,7 +233,7 @@ class MessagingDatabase(OperatorsDatabase):
         A part whose outcome is unknown counts as resent. The returned part has the new fencing token.
         """
         return await self._write(
-            lambda tx: self._in_our_time(tx, part_rows.begin_part(tx, part, self._lease)), urgent=True
+            lambda tx: self._in_our_time(tx, part_rows.begin_part(tx, part, self._lease)), urgent=True, brief=True
         )
 
     async def accepted_ids(self, part: Part) -> frozenset[str]:
@@ -249,7 +251,7 @@ class MessagingDatabase(OperatorsDatabase):
 
         False when no other part of the user is open.
         """
-        return await self._write(lambda tx: part_rows.accept_part(tx, part, receipt), urgent=True)
+        return await self._write(lambda tx: part_rows.accept_part(tx, part, receipt), urgent=True, brief=True)
 
     async def record_retry(self, part: Part, due: float, error: SendError) -> None:
         """Record that nothing was sent and plan the part for `due`, committed. Raises LeaseLost."""
@@ -260,7 +262,9 @@ class MessagingDatabase(OperatorsDatabase):
         await self._postpone(part, PartState.UNKNOWN, due, error)
 
     async def _postpone(self, part: Part, state: PartState, due: float, error: SendError) -> None:
-        await self._write(lambda tx: part_rows.postpone_part(tx, part, state, self._due(tx, due), error), urgent=True)
+        await self._write(
+            lambda tx: part_rows.postpone_part(tx, part, state, self._due(tx, due), error), urgent=True, brief=True
+        )
 
     async def record_failed(
         self,
@@ -274,14 +278,14 @@ class MessagingDatabase(OperatorsDatabase):
         With `user_state` the user changes too, and all parts planned for the user are canceled. The notice, if any, is
         planned, unless the failed part is itself a notice. Raises LeaseLost.
         """
-        await self._write(lambda tx: part_rows.fail_part(tx, part, error, user_state, notice), urgent=True)
+        await self._write(lambda tx: part_rows.fail_part(tx, part, error, user_state, notice), urgent=True, brief=True)
 
     async def record_delivery(self, event: DeliveryEvent, next_try: NextTry = lambda _attempts, _age: None) -> bool:
         """Store a delivery status, early or late, and apply it, committed; False for a repeated one.
 
         A part that was lost is planned again when `next_try` returns a delay, unless that would break the order.
         """
-        return await self._write(lambda tx: delivery.record_status(tx, event, next_try), urgent=True)
+        return await self._write(lambda tx: delivery.record_status(tx, event, next_try), urgent=True, brief=True)
 
     # -- leases --------------------------------------------------------------------------------------------------------
 
@@ -290,7 +294,7 @@ class MessagingDatabase(OperatorsDatabase):
         if not (inbound_ids or part_ids):
             return ()
         renew = partial(leases.renew_leases, inbound_ids=inbound_ids, part_ids=part_ids)
-        return await self._write(lambda tx: renew(tx, self.owner, self._lease), urgent=True)
+        return await self._write(lambda tx: renew(tx, self.owner, self._lease), urgent=True, brief=True)
 
     async def release_leases(self, platform: Platform) -> None:
         """End all leases of this owner on rows of a platform, committed; those of an earlier process included."""
@@ -299,12 +303,12 @@ class MessagingDatabase(OperatorsDatabase):
     async def hold_lease(self, platform: Platform, name: str, seconds: float) -> str:
         """Take or extend a named lease unless another server holds it, committed; the owner who holds it now."""
         return await self._write(
-            lambda tx: saved_state.hold_lease(tx, platform, name, self.owner, seconds), urgent=True
+            lambda tx: saved_state.hold_lease(tx, platform, name, self.owner, seconds), urgent=True, brief=True
         )
 
     async def release_lease(self, platform: Platform, name: str) -> None:
         """End a named lease, committed; no change when another server holds it."""
-        await self._write(lambda tx: saved_state.release_lease(tx, platform, name, self.owner), urgent=True)
+        await self._write(lambda tx: saved_state.release_lease(tx, platform, name, self.owner), urgent=True, brief=True)
 
     async def find_reply(
         self, platform: Platform, user_id: UserId, *, message_id: str | None = None, answers: str | None = None
@@ -327,7 +331,7 @@ class MessagingDatabase(OperatorsDatabase):
     # -- users ---------------------------------------------------------------------------------------------------------
 
     async def find_user(self, platform: Platform, user_id: UserId) -> User | None:
-        return await self.query(lambda c: queries.find_user(c, platform, user_id))
+        return await self.query(lambda c: queries.find_user(c, platform, user_id), brief=True)
 
     async def load_context(self, claim: Claim, exchanges: int, most: int, *, spending: bool = False) -> InboundContext:
         """All that an answer to a claimed message depends on: `exchanges` for the prompt, `most` messages behind it.
@@ -349,11 +353,11 @@ class MessagingDatabase(OperatorsDatabase):
                 charges.spending(connection, platform, user_id, self._clock()) if spending else None,
             )
 
-        return await self.query(work)
+        return await self.query(work, brief=True)
 
     async def messages_behind(self, claim: Claim, most: int) -> tuple[tuple[InboundId, InboundMessage], ...]:
         """At most `most` open messages behind a claimed one, oldest first."""
-        return await self.query(lambda c: inbox.following(c, claim, most))
+        return await self.query(lambda c: inbox.following(c, claim, most), brief=True)
 
     async def move_user(self, platform: Platform, old: UserId, new: UserId) -> None:
         """Give a user with all rows a new address, committed; a Telegram group that becomes a supergroup gets one."""
@@ -367,7 +371,7 @@ class MessagingDatabase(OperatorsDatabase):
 
     async def set_state(self, platform: Platform, name: str, value: Any) -> None:
         """Store a JSON value under a name (the polling offset, why a channel is paused), committed."""
-        await self._write(lambda tx: saved_state.set_state(tx, platform, name, value))
+        await self._write(lambda tx: saved_state.set_state(tx, platform, name, value), brief=True)
 
     async def read_vectors(self, model: str, hashes: Sequence[str]) -> dict[str, bytes]:
         """The stored vectors of passages by the hash of their text; their use is noted, committed."""

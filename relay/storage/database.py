@@ -111,12 +111,13 @@ class Database:
     async def _store(self, work: Callable[[Tx], T], *, urgent: bool = False) -> T:
         """Write what came in, before any step of answering that has not begun."""
         with self.priority.storing():
-            return await self._write(work, urgent=urgent)
+            return await self._write(work, urgent=urgent, brief=True)
 
-    async def _write(self, work: Callable[[Tx], T], *, urgent: bool = False) -> T:
+    async def _write(self, work: Callable[[Tx], T], *, urgent: bool = False, brief: bool = False) -> T:
+        """Run `work` in a transaction and commit it. brief: it reads and changes the few rows of one message."""
         self._must_be_ready()
         try:
-            result = await self._transactions.write(work, urgent=urgent)
+            result = await self._transactions.write(work, urgent=urgent, brief=brief)
         except StorageError:
             self._refused_at = self._monotonic()
             raise
@@ -131,10 +132,10 @@ class Database:
         """A time of our clock as one of the database's."""
         return tx.now + due - self._clock()
 
-    async def query(self, query: Callable[[Connection], T]) -> T:
-        """Run a query, such as those of `relay.storage.queries` and `relay.storage.listings`."""
+    async def query(self, query: Callable[[Connection], T], *, brief: bool = False) -> T:
+        """Run a query, such as those of `relay.storage.queries` and of `listings`; `brief` as in `_write`."""
         self._must_be_ready()
-        return await self._transactions.read(query)
+        return await self._transactions.read(query, brief=brief)
 
     @property
     def warning(self) -> str | None:

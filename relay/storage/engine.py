@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, QueuePool, create_engine, event, text
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
 from sqlalchemy.exc import InvalidatePoolError, SQLAlchemyError
 
 from relay.core.errors import StorageError
-from relay.storage.executors import GroupCommit, Pooled, Transactions
+from relay.storage.executors import Pooled, Transactions
+from relay.storage.group_commit import GroupCommit
 from relay.storage.revisions import migrate
 from relay.storage.transactions import storage_error
 
@@ -47,8 +48,7 @@ def open_transactions(url: str, timeout: float, *, limited: bool = True) -> Tran
     """
     limit = timeout + _GRACE_SECONDS if limited else None
     if url.startswith("sqlite:///"):
-        file = SqliteFile(Path(url.removeprefix("sqlite:///")), timeout)
-        return GroupCommit(file.engine("BEGIN IMMEDIATE"), file.engine("BEGIN"), file.check, file.prepare, limit)
+        return GroupCommit(SqliteFile(Path(url.removeprefix("sqlite:///")), timeout), limit)
     engine = _postgresql_engine(url, timeout, limited=limited)
     return Pooled(engine, lambda: _prepare_postgresql(engine), limit)
 
@@ -94,11 +94,26 @@ class SqliteFile:
             engine.dispose()
             self._engines.remove(engine)
 
-    def check(self) -> str | None:
+    def is_unchanged(self) -> bool:
+        """Whether the path still leads to the file that was prepared."""
+        try:
+            return self._identity() == self._inode
+        except OSError:
+            return False
+
+    def begin_patiently(self, connection: Connection) -> None:
+        """Begin a transaction, and wait for a lock of another process."""
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute(f"PRAGMA busy_timeout={self._timeout * 1000:.0f}")
+        try:
+            connection.begin()
+        finally:
+            driver.execute("PRAGMA busy_timeout=0")
+
+    def check(self) -> None:
         """Raise StorageError when the file was deleted: writes to it would be lost with the last open handle.
 
-        Another file in its place (a restored backup) is migrated and used from now on. A warning when the write-ahead
-        log has grown large.
+        Another file in its place (a restored backup) is migrated and used from now on.
         """
         try:
             identity = self._identity()
@@ -110,9 +125,9 @@ class SqliteFile:
             for engine in self._engines:
                 engine.dispose()
             self.prepare()
-        return self._check_wal()
 
-    def _check_wal(self) -> str | None:
+    def wal_warning(self) -> str | None:
+        """A warning when the write-ahead log has grown large."""
         try:
             size = self._path.with_name(self._path.name + "-wal").stat().st_size
         except FileNotFoundError:

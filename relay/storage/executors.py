@@ -1,9 +1,8 @@
-"""Runs short synchronous transactions in threads: their order, their durability, and how long a caller waits.
+"""Runs short synchronous transactions: their order, their durability, and how long a caller waits.
 
-SQLite has a single writer, so one thread runs all waiting transactions and commits them together with one fsync
-(measured: five times the throughput on a fast disk, fifteen times on a common one). PostgreSQL has a few threads.
-On both, urgent transactions (outcomes of sends) go before new messages: a receipt that waits is a text sent twice when
-the process is killed. Reads have threads of their own. One instance serves one event loop.
+PostgreSQL has a few threads; relay.storage.group_commit has what SQLite does. On both, urgent transactions (outcomes of
+sends) go before new messages: a receipt that waits is a text sent twice when the process is killed. One instance serves
+one event loop.
 """
 
 from __future__ import annotations
@@ -13,16 +12,13 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from functools import partial
-from itertools import zip_longest
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from relay.core.errors import StorageError
 from relay.storage.transactions import Tx, Work, storage_error
@@ -31,7 +27,6 @@ log = logging.getLogger("relay.storage.executors")
 
 T = TypeVar("T")
 
-BATCH = 64
 CLOSE_SECONDS = 3.0
 _ATTEMPTS = 3
 
@@ -54,13 +49,17 @@ class Threads:
     def __init__(self, count: int, name: str) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._idle = asyncio.Semaphore(count)
+        self._closed = False
         self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(count)]
         for thread in self._threads:
             thread.start()
 
     async def run(self, work: Callable[[IsAbandoned], T]) -> T:
-        """Call `work` in a thread; its result or exception."""
+        """Call `work` in a thread; its result or exception. Raises StorageError when they are closed."""
         await self._idle.acquire()
+        if self._closed:
+            self._idle.release()
+            raise StorageError("the database is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
@@ -87,6 +86,7 @@ class Threads:
 
     def close(self, ends: float) -> bool:
         """Let queued calls finish until `ends` (monotonic); False when some still run, which end with the process."""
+        self._closed = True
         for _ in self._threads:
             self._calls.put(None)
         for thread in self._threads:
@@ -96,6 +96,9 @@ class Threads:
 
 class Transactions:
     """Runs `write` and `read`, each one transaction. A caller waits `limit` seconds, or for ever when it is None."""
+
+    _is_local = False
+    """Whether the database is a file of this machine, so that a statement takes microseconds."""
 
     def __init__(self, engine: Engine, readers: int, prepare: Callable[[], None], limit: float | None) -> None:
         self._engine = engine
@@ -114,20 +117,23 @@ class Transactions:
         """Create or migrate the tables, under a lock, however long it takes; may be repeated. Raises StorageError."""
         await self._readers.run(lambda _: self._prepare())
 
-    async def write(self, work: Work[T], *, urgent: bool = False) -> T:
+    async def write(self, work: Work[T], *, urgent: bool = False, brief: bool = False) -> T:
         """Run `work` in a transaction and commit it durably. Raises StorageError.
 
-        After the limit, or when it is cancelled, the transaction is committed only if its commit had begun.
+        brief: it reads and changes the few rows of one message, so that it need not have a thread. After the limit, or
+        when it is cancelled, the transaction is committed only if its commit had begun.
         """
         self._must_be_open()
-        return await self._within_limit(self._queued(work, urgent=urgent))
+        return await self._within_limit(self._queued(work, urgent=urgent, brief=brief))
 
-    async def _queued(self, work: Work[T], *, urgent: bool) -> T:
+    async def _queued(self, work: Work[T], *, urgent: bool, brief: bool) -> T:
         raise NotImplementedError
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` on a connection that never waits for a writer. Raises StorageError."""
+    async def read(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:
+        """Run `work` on a connection that never waits for a writer; `brief` as in `write`. Raises StorageError."""
         self._must_be_open()
+        if brief and self._is_local:
+            return self._read(work, lambda: False)
         return await self._within_limit(self._readers.run(partial(self._read, work)))
 
     def _read(self, work: Callable[[Connection], T], is_abandoned: IsAbandoned) -> T:
@@ -165,121 +171,6 @@ class Transactions:
         raise NotImplementedError
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A verb in the queue of the writer, and the future that its caller awaits."""
-
-    work: Work[Any]
-    future: asyncio.Future[Any]
-
-
-class GroupCommit(Transactions):
-    """SQLite: one writer thread, one commit for all waiting transactions."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        readers: Engine,
-        check_file: Callable[[], str | None],
-        prepare: Callable[[], None],
-        limit: float | None,
-    ) -> None:
-        super().__init__(readers, 2, prepare, limit)
-        self._writer_engine = engine
-        self._check_file = check_file
-        self._urgent: deque[_Waiting] = deque()
-        self._normal: deque[_Waiting] = deque()
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="db-write", daemon=True)
-        self._thread.start()
-
-    async def _queued(self, work: Work[T], *, urgent: bool) -> T:
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        waiting, waiters = _Waiting(work, future), self._urgent if urgent else self._normal
-        with self._changed:
-            self._must_be_open()
-            waiters.append(waiting)
-            self._changed.notify()
-        try:
-            return await future
-        finally:
-            if future.cancelled():
-                with self._changed, suppress(ValueError):  # the writer has taken it already
-                    waiters.remove(waiting)
-
-    def _close_writers(self, ends: float) -> bool:
-        with self._changed:
-            self._changed.notify()
-        self._thread.join(max(0.0, ends - time.monotonic()))
-        if not self._thread.is_alive():
-            self._writer_engine.dispose()
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        again: list[_Waiting] = []
-        while again or self._wait_for_work():
-            again = self._commit(again)
-
-    def _wait_for_work(self) -> bool:
-        """Sleep until there is work; False when the database was closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._urgent or self._normal or self._closed)
-            return bool(self._urgent or self._normal)
-
-    def _take(self, most: int | None) -> list[_Waiting]:
-        """Remove at most `most` waiting verbs from the queue, urgent ones first."""
-        batch: list[_Waiting] = []
-        with self._changed:
-            while (self._urgent or self._normal) and (most is None or len(batch) < most):
-                batch.append((self._urgent or self._normal).popleft())
-        return [waiting for waiting in batch if not waiting.future.cancelled()]
-
-    def _commit(self, again: list[_Waiting]) -> list[_Waiting]:
-        """Run `again`, or all that waits, in one transaction; the verbs to run again because one of them failed.
-
-        The batch is taken after the lock, so verbs that came during the wait for it need no second wait.
-        """
-        batch, begun, failing = again, False, None
-        results: list[Any] = []
-        try:
-            self.warning = self._check_file()
-            with self._writer_engine.begin() as connection:
-                begun, batch, tx = True, again or self._take(BATCH), Tx(connection, self.clock())
-                for failing in batch:
-                    results.append(tx.do(failing.work))  # noqa: PERF401 (`failing` is used below)
-                failing = None
-                tx.write_counters()
-        except Exception as error:  # noqa: BLE001 (every caller must get it)
-            if failing is not None and not isinstance(error, (OperationalError, InterfaceError)):
-                _resolve([failing], error=error)
-                return [waiting for waiting in batch if waiting is not failing]
-            if not begun:
-                batch = [*again, *self._take(None)]  # all of them, so that no verb waits for the same lock twice
-            _resolve(batch, error=error)
-        else:
-            _resolve(batch, results)
-        return []
-
-
-def _resolve(batch: Sequence[_Waiting], results: Sequence[Any] = (), *, error: Exception | None = None) -> None:
-    """Resolve the futures of a batch, with one call of the event loop for all of them."""
-
-    def resolve() -> None:
-        for waiting, result in zip_longest(batch, results):
-            if waiting.future.done():
-                continue
-            if error is None:
-                waiting.future.set_result(result)
-            else:
-                waiting.future.set_exception(storage_error(error) if isinstance(error, SQLAlchemyError) else error)
-
-    if batch:
-        try:
-            batch[0].future.get_loop().call_soon_threadsafe(resolve)
-        except RuntimeError:
-            log.warning("%d transactions ended after the event loop", len(batch))
-
-
 class Pooled(Transactions):
     """PostgreSQL: a few writers in parallel; new messages use one at a time, so that urgent work never queues."""
 
@@ -293,7 +184,7 @@ class Pooled(Transactions):
     def now(self, connection: Connection) -> float:
         return float(connection.execute(_MOMENT).scalar_one())
 
-    async def _queued(self, work: Work[T], *, urgent: bool) -> T:
+    async def _queued(self, work: Work[T], *, urgent: bool, brief: bool) -> T:  # noqa: ARG002 (all have threads)
         async with nullcontext() if urgent else self._new_work:
             return await self._writers.run(partial(self._write, work))
 

@@ -20,7 +20,7 @@ from relay.core.errors import OutcomeUnknown, SendError, SendFailure, UnusableAn
 from relay.core.messages import Claim, Kind, UserId, UserState
 from relay.core.parts import Part, PartState, Receipt
 from relay.storage import queries
-from relay.storage.executors import GroupCommit
+from relay.storage.group_commit import GroupCommit
 from relay.storage.schema import conversations, delivery_events, inbound, outbound
 from tests.databases import empty, sqlite_in
 from tests.storage.fixtures import (

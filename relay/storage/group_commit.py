@@ -1,0 +1,195 @@
+"""SQLite's transactions: one at a time, in which all verbs that wait run, committed together with one fsync.
+
+A statement of a message takes SQLite some microseconds. A thread beside a busy event loop waits for Python's lock after
+each of them, a thousand times as long, so brief verbs run in the thread of the event loop. What waits for the disk or
+for another process has the writer's thread: the commit, a lock that is held, and verbs that are not brief.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+
+from relay.storage.executors import Threads, Transactions
+from relay.storage.transactions import Tx, Work, storage_error
+
+T = TypeVar("T")
+
+BATCH = 64
+"""Verbs that are committed together at most; together they hold up the event loop for some milliseconds."""
+
+
+class DatabaseFile(Protocol):
+    """The file, whose connections wait for no lock but where it is said."""
+
+    def engine(self, begin: str) -> Engine: ...
+    def prepare(self) -> None: ...
+    def is_unchanged(self) -> bool: ...
+    def check(self) -> None: ...
+    def wal_warning(self) -> str | None: ...
+    def begin_patiently(self, connection: Connection) -> None: ...
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A verb in the queue of the writer, and the future that its caller awaits."""
+
+    work: Work[Any]
+    brief: bool
+    future: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Verbs that run in one transaction; `failing` is the one that runs."""
+
+    verbs: Sequence[_Waiting]
+    results: list[Any] = field(default_factory=list)
+    failing: _Waiting | None = None
+
+    def run(self, tx: Tx) -> None:
+        for verb in self.verbs:
+            self.failing = verb
+            self.results.append(tx.do(verb.work))
+        self.failing = None
+        tx.write_counters()
+
+    def resolve(self, error: Exception | None = None) -> None:
+        """Give the callers their results, or all of them the error."""
+        if isinstance(error, SQLAlchemyError):
+            error = storage_error(error)
+        for waiting, result in zip_longest(self.verbs, () if error else self.results):
+            if waiting.future.done():
+                continue
+            if error is None:
+                waiting.future.set_result(result)
+            else:
+                waiting.future.set_exception(error)
+
+
+class GroupCommit(Transactions):
+    """One commit for all waiting transactions."""
+
+    _is_local = True
+
+    def __init__(self, file: DatabaseFile, limit: float | None) -> None:
+        super().__init__(file.engine("BEGIN"), 2, file.prepare, limit)
+        self._file = file
+        self._writer_engine = file.engine("BEGIN IMMEDIATE")
+        self._writer = Threads(1, "db-write")
+        self._urgent: deque[_Waiting] = deque()
+        self._normal: deque[_Waiting] = deque()
+        self._running: asyncio.Task[None] | None = None
+        self._idle = threading.Event()
+        self._idle.set()
+
+    async def _queued(self, work: Work[T], *, urgent: bool, brief: bool) -> T:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        waiting, waiters = _Waiting(work, brief, future), self._urgent if urgent else self._normal
+        waiters.append(waiting)
+        if self._running is None:
+            self._idle.clear()
+            self._running = loop.create_task(self._run(), name="db-write", context=Context())
+        try:
+            return await future
+        finally:
+            if future.cancelled():
+                with suppress(ValueError):  # it runs already
+                    waiters.remove(waiting)
+
+    def _close_writers(self, ends: float) -> bool:
+        finished = self._idle.wait(max(0.0, ends - time.monotonic()))
+        ended = self._writer.close(ends)
+        if finished and ended:
+            self._writer_engine.dispose()
+        return finished and ended
+
+    async def _run(self) -> None:
+        again: list[_Waiting] = []
+        try:
+            while again or self._urgent or self._normal:
+                again = await self._commit(again)
+        finally:
+            self._running = None
+            self._idle.set()
+
+    def _take(self, most: int | None) -> list[_Waiting]:
+        """Remove at most `most` waiting verbs from the queue, urgent ones first."""
+        batch: list[_Waiting] = []
+        while (self._urgent or self._normal) and (most is None or len(batch) < most):
+            batch.append((self._urgent or self._normal).popleft())
+        return [waiting for waiting in batch if not waiting.future.cancelled()]
+
+    async def _commit(self, again: list[_Waiting]) -> list[_Waiting]:
+        """Run `again`, or all that waits, in one transaction; the verbs to run again because one of them failed.
+
+        The batch is taken after the lock, so verbs that came during the wait for it need no second wait.
+        """
+        batch, begun = _Batch(again), False
+        try:
+            connection = await self._begin()
+            try:
+                begun, batch.verbs = True, again or self._take(BATCH)
+                await self._run_and_commit(batch, connection)
+            finally:
+                connection.close()
+        except Exception as error:  # noqa: BLE001 (every caller must get it)
+            failing = batch.failing
+            if failing is not None and not isinstance(error, (OperationalError, InterfaceError)):
+                _Batch([failing]).resolve(error)
+                return [waiting for waiting in batch.verbs if waiting is not failing]
+            if not begun:
+                batch.verbs = [*again, *self._take(None)]  # all of them, so that none waits for the same lock twice
+            batch.resolve(error)
+        else:
+            batch.resolve()
+        return []
+
+    async def _begin(self) -> Connection:
+        """Begin a transaction: here, unless another process writes or the file may have been replaced."""
+        has_connection = self._writer_engine.pool.checkedin()  # type: ignore[attr-defined]  # (of a QueuePool)
+        if has_connection and self._file.is_unchanged():
+            connection = self._writer_engine.connect()
+            try:
+                connection.begin()
+            except OperationalError:
+                connection.close()
+            else:
+                return connection
+        return await self._writer.run(lambda _: self._begin_patiently())
+
+    def _begin_patiently(self) -> Connection:
+        self._file.check()
+        connection = self._writer_engine.connect()
+        try:
+            self._file.begin_patiently(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def _run_and_commit(self, batch: _Batch, connection: Connection) -> None:
+        tx = Tx(connection, self.clock())
+        is_brief = all(waiting.brief for waiting in batch.verbs)
+        if is_brief:
+            batch.run(tx)
+
+        def end() -> None:
+            if not is_brief:
+                batch.run(tx)
+            connection.commit()
+            self.warning = self._file.wal_warning()
+
+        await self._writer.run(lambda _: end())
