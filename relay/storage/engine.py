@@ -19,6 +19,7 @@ from sqlalchemy.exc import InvalidatePoolError, SQLAlchemyError
 from relay.core.errors import StorageError
 from relay.storage.executors import Pooled, Transactions
 from relay.storage.group_commit import GroupCommit
+from relay.storage.prepared import run_text
 from relay.storage.revisions import migrate
 from relay.storage.transactions import storage_error
 
@@ -77,7 +78,7 @@ class SqliteFile:
 
         # A QueuePool, because its dispose does not close connections in use by other threads.
         engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        event.listen(engine, "begin", lambda connection: run_text(connection, begin))
         self._engines.append(engine)
         return engine
 

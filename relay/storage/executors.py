@@ -97,9 +97,6 @@ class Threads:
 class Transactions:
     """Runs `write` and `read`, each one transaction. A caller waits `limit` seconds, or for ever when it is None."""
 
-    _is_local = False
-    """Whether the database is a file of this machine, so that a statement takes microseconds."""
-
     def __init__(self, engine: Engine, readers: int, prepare: Callable[[], None], limit: float | None) -> None:
         self._engine = engine
         self._prepare = prepare
@@ -129,11 +126,9 @@ class Transactions:
     async def _queued(self, work: Work[T], *, urgent: bool, brief: bool) -> T:
         raise NotImplementedError
 
-    async def read(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:
+    async def read(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:  # noqa: ARG002 (all have threads)
         """Run `work` on a connection that never waits for a writer; `brief` as in `write`. Raises StorageError."""
         self._must_be_open()
-        if brief and self._is_local:
-            return self._read(work, lambda: False)
         return await self._within_limit(self._readers.run(partial(self._read, work)))
 
     def _read(self, work: Callable[[Connection], T], is_abandoned: IsAbandoned) -> T:

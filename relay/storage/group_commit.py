@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -81,13 +81,13 @@ class _Batch:
 class GroupCommit(Transactions):
     """One commit for all waiting transactions."""
 
-    _is_local = True
-
     def __init__(self, file: DatabaseFile, limit: float | None) -> None:
         super().__init__(file.engine("BEGIN"), 2, file.prepare, limit)
         self._file = file
         self._writer_engine = file.engine("BEGIN IMMEDIATE")
         self._writer = Threads(1, "db-write")
+        self._connection: Connection | None = None
+        self._reader: Connection | None = None
         self._urgent: deque[_Waiting] = deque()
         self._normal: deque[_Waiting] = deque()
         self._running: asyncio.Task[None] | None = None
@@ -109,10 +109,25 @@ class GroupCommit(Transactions):
                 with suppress(ValueError):  # it runs already
                     waiters.remove(waiting)
 
+    async def read(self, work: Callable[[Connection], T], *, brief: bool = False) -> T:
+        """As that of all; brief reads of a file take no longer than the way to a thread and back."""
+        if not brief:
+            return await super().read(work)
+        self._must_be_open()
+        try:
+            self._reader = self._reader or self._engine.connect()
+            with self._reader.begin():
+                return work(self._reader)
+        except SQLAlchemyError as error:
+            self._drop_reader()
+            raise storage_error(error) from error
+
     def _close_writers(self, ends: float) -> bool:
         finished = self._idle.wait(max(0.0, ends - time.monotonic()))
         ended = self._writer.close(ends)
         if finished and ended:
+            self._drop_writer()
+            self._drop_reader()
             self._writer_engine.dispose()
         return finished and ended
 
@@ -137,14 +152,12 @@ class GroupCommit(Transactions):
 
         The batch is taken after the lock, so verbs that came during the wait for it need no second wait.
         """
-        batch, begun = _Batch(again), False
+        batch, begun, committed = _Batch(again), False, False
         try:
             connection = await self._begin()
-            try:
-                begun, batch.verbs = True, again or self._take(BATCH)
-                await self._run_and_commit(batch, connection)
-            finally:
-                connection.close()
+            begun, batch.verbs = True, again or self._take(BATCH)
+            await self._run_and_commit(batch, connection)
+            committed = True
         except Exception as error:  # noqa: BLE001 (every caller must get it)
             failing = batch.failing
             if failing is not None and not isinstance(error, (OperationalError, InterfaceError)):
@@ -155,20 +168,22 @@ class GroupCommit(Transactions):
             batch.resolve(error)
         else:
             batch.resolve()
+        finally:
+            if not committed:
+                self._drop_writer()
         return []
 
     async def _begin(self) -> Connection:
         """Begin a transaction: here, unless another process writes or the file may have been replaced."""
-        has_connection = self._writer_engine.pool.checkedin()  # type: ignore[attr-defined]  # (of a QueuePool)
-        if has_connection and self._file.is_unchanged():
-            connection = self._writer_engine.connect()
-            try:
-                connection.begin()
-            except OperationalError:
-                connection.close()
-            else:
-                return connection
-        return await self._writer.run(lambda _: self._begin_patiently())
+        if self._connection is not None and self._file.is_unchanged():
+            with suppress(OperationalError):
+                self._connection.begin()
+                return self._connection
+        else:
+            self._drop_reader()
+        self._drop_writer()
+        self._connection = await self._writer.run(lambda _: self._begin_patiently())
+        return self._connection
 
     def _begin_patiently(self) -> Connection:
         self._file.check()
@@ -193,3 +208,14 @@ class GroupCommit(Transactions):
             self.warning = self._file.wal_warning()
 
         await self._writer.run(lambda _: end())
+
+    def _drop_writer(self) -> None:
+        """Close the writer's connection, which rolls back what was not committed."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    def _drop_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None

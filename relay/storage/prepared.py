@@ -129,15 +129,7 @@ class _Compiled:
         return {name: values[name] if convert is None else convert(values[name]) for name, convert in self._parameters}
 
     def execute(self, connection: Connection, arguments: Any, *, many: bool) -> Rows:
-        driver: Any = connection.connection.dbapi_connection
-        for listener in connection.dispatch.before_cursor_execute:  # as SQLAlchemy does
-            listener(connection, None, self._text, arguments, None, many)
-        try:
-            cursor = driver.cursor()
-            (cursor.executemany if many else cursor.execute)(self._text, arguments)
-            rows = cursor.fetchall() if self._row is not None else ()
-        except connection.dialect.loaded_dbapi.Error as error:
-            raise _as_sqlalchemy(connection, self._text, arguments, error) from error
+        cursor, rows = _execute(connection, self._text, arguments, many=many, has_rows=self._row is not None)
         if self._conversions is None:
             self._conversions = self._found_conversions(connection, cursor)
         return Rows(self._converted(rows, self._conversions) if rows else (), cursor.rowcount)
@@ -158,6 +150,26 @@ class _Compiled:
                 for place, convert in conversions:
                     row[place] = convert(row[place])
         return map(self._row._make, rows)
+
+
+def run_text(connection: Connection, statement: str) -> None:
+    """Run a statement without values or rows. Raises SQLAlchemy's DBAPIError."""
+    _execute(connection, statement, (), many=False, has_rows=False)
+
+
+def _execute(
+    connection: Connection, statement: str, arguments: Any, *, many: bool, has_rows: bool
+) -> tuple[Any, Sequence[Any]]:
+    """The driver's cursor, and its rows."""
+    driver: Any = connection.connection.dbapi_connection
+    for listener in connection.dispatch.before_cursor_execute:  # as SQLAlchemy does
+        listener(connection, None, statement, arguments, None, many)
+    try:
+        cursor = driver.cursor()
+        (cursor.executemany if many else cursor.execute)(statement, arguments)
+        return cursor, cursor.fetchall() if has_rows else ()
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _as_sqlalchemy(connection, statement, arguments, error) from error
 
 
 def _as_sqlalchemy(connection: Connection, statement: str, arguments: Any, error: Any) -> BaseException:
