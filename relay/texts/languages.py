@@ -33,8 +33,13 @@ def choose_language(text: str, *, code: str | None = None, region: str | None = 
     text: the message without commands. code: of a language, such as "pt-br", from their profile. region: where their
     number belongs, as ISO 3166-1, such as "BR". English where the language is not offered.
     """
-    written = written_language(text, code=code, region=region)
-    return _offered(written or _guessed(_words_of(text[:MAX_READ]), code, region))
+    return _chosen(text[:MAX_READ], code, region)
+
+
+@lru_cache(maxsize=256)
+def _chosen(text: str, code: str | None, region: str | None) -> str:
+    """The language of a text, which is asked for several times on its way."""
+    return _offered(_written(text, code, region) or _guessed(_Words(text), code, region))
 
 
 def written_language(text: str, *, code: str | None = None, region: str | None = None) -> str | None:
@@ -42,7 +47,12 @@ def written_language(text: str, *, code: str | None = None, region: str | None =
 
     Where languages share the script, that of the code or the region counts, unless the text has letters that it lacks.
     """
-    words = _words_of(text[:MAX_READ])
+    return _written(text[:MAX_READ], code, region)
+
+
+@lru_cache(maxsize=256)
+def _written(text: str, code: str | None, region: str | None) -> str | None:
+    words = _Words(text)
     if not words.are_evidence:
         return None
     hints = [*([code] if code else []), *_official(region)]
@@ -88,12 +98,6 @@ class _Words:
         return bool(self._letters) and all(map(_alphabet(_base(language), script).fullmatch, self._letters))
 
 
-@lru_cache(maxsize=256)
-def _words_of(text: str) -> _Words:
-    """The words of a text, which is asked for its language several times on its way."""
-    return _Words(text)
-
-
 @cache
 def _alphabet(language: str, script: str) -> regex.Pattern[str]:
     """The letters of a language: its own where its file has them, else those of its script."""
@@ -111,6 +115,7 @@ def _script(language: str) -> str:
     return str(named or likely.partition("_")[2].partition("_")[0])
 
 
+@cache
 def _official(region: str | None) -> tuple[str, ...]:
     """The official languages of a region, by the number of their speakers."""
     return get_official_languages(region, de_facto=True) if region else ()

@@ -6,7 +6,7 @@ A language is offered when this folder has its file, named by its code (ISO 639-
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,18 @@ def localize(key: str, language: str, **values: str | int) -> str:
     right to left each is isolated (U+2068, U+2069), so that a name of another direction does not reorder the sentence.
     Raises KeyError for an unknown key.
     """
+    return _formatted(key, language, tuple(values.items()))
+
+
+@lru_cache(maxsize=1024)
+def _formatted(key: str, language: str, values: tuple[tuple[str, str | int], ...]) -> str:
     language = language if language in offered_languages() else ENGLISH
     bundle = _bundle(language)
     _load(key, language)
     pattern = bundle.get_message(key).value
     if pattern is None:
         raise KeyError(key)
-    shown = {name: _shown(value) for name, value in values.items()}
+    shown = {name: _shown(value) for name, value in values}
     text, errors = bundle.format_pattern(pattern, shown)
     if errors:
         raise errors[0]

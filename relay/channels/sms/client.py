@@ -66,20 +66,20 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc]  # (the SDK carrie
         allow_redirects: bool = False,  # noqa: ARG002 (the SDK names it; a redirect is never followed)
     ) -> Response:
         """Raises SendError or OutcomeUnknown for everything but a success with a JSON object in it."""
+        content = {"params": _sendable(params), "data": _sendable(data), "headers": headers, "auth": auth}
+        response, _ = await self.exchange(method, urlsplit(uri).path, **content)
+        return Response(response.status_code, response.text, response.headers)
+
+    async def exchange(self, method: str, path: str, **content: Any) -> tuple[httpx.Response, dict[str, Any]]:
+        """Make one request, and return the response with the JSON object in it; it raises what `request` does.
+
+        content: options of httpx.Request, and `auth` as that of `request`.
+        """
         with redacted_errors(self._redact):
-            response = await request_once(
-                self._http,
-                "Twilio",
-                method,
-                self._base + urlsplit(uri).path,
-                seconds=self._seconds,
-                params=_sendable(params),
-                data=_sendable(data),
-                headers=headers,
-                auth=auth,
-            )
+            url = self._base + path
+            response = await request_once(self._http, "Twilio", method, url, seconds=self._seconds, **content)
             self._compare_clocks(response.headers.get("date"))
-            return Response(response.status_code, _success_body(response), response.headers)
+            return response, _success(response)
 
     def _compare_clocks(self, date: str | None) -> None:
         with contextlib.suppress(TypeError, ValueError):
@@ -90,14 +90,14 @@ def _sendable(values: dict[str, object] | None) -> Any:
     return {name: value for name, value in (values or {}).items() if value is not None} or None
 
 
-def _success_body(response: httpx.Response) -> str:
+def _success(response: httpx.Response) -> dict[str, Any]:
     payload = json_object(response.content)
     if not response.is_success:
         raise _refused(response.status_code, payload or {}, response.headers)
     if payload is None:
         text = "Twilio's answer was a success, but not one that can be read"
         raise OutcomeUnknown(str(response.status_code), text)
-    return response.text
+    return payload
 
 
 _BY_STATUS = {429: SendFailure.BUSY, **dict.fromkeys((401, 403, 404, 405, 407), SendFailure.CONFIG)}

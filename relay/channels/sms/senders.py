@@ -134,6 +134,7 @@ def region_of(number: UserId) -> str | None:
 
 
 @lru_cache(maxsize=KNOWN_NUMBERS)
+@lru_cache(maxsize=KNOWN_NUMBERS)
 def _is_premium(number: UserId) -> bool:
     try:
         kind = phonenumbers.number_type(phonenumbers.parse(number))
