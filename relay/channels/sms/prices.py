@@ -41,6 +41,12 @@ def read_prices(path: Path = PRICES_FILE) -> dict[str, Price]:
 
 
 @lru_cache(maxsize=KNOWN_NUMBERS)
+def parsed_number(number: str, region: str | None = None) -> phonenumbers.PhoneNumber:
+    """A telephone number; parsing it takes longer than all that is asked of it. Raises NumberParseException."""
+    return phonenumbers.parse(number, region)
+
+
+@lru_cache(maxsize=KNOWN_NUMBERS)
 def price_for(number: str, usual: float, own: tuple[tuple[str, float], ...] = ()) -> Price:
     """The prices for texts to and from a number.
 
@@ -51,7 +57,7 @@ def price_for(number: str, usual: float, own: tuple[tuple[str, float], ...] = ()
         row = prices.get(code, prices[OTHERS])
         prices[code] = replace(row, text=text, media=text if row.media == row.text else row.media)
     try:
-        parsed = phonenumbers.parse(number)
+        parsed = parsed_number(number)
     except phonenumbers.NumberParseException:
         return prices[OTHERS]
     country = phonenumbers.region_code_for_number(parsed)

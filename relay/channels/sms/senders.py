@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import phonenumbers
 
-from relay.channels.sms.prices import KNOWN_NUMBERS
+from relay.channels.sms.prices import KNOWN_NUMBERS, parsed_number
 from relay.channels.sms.settings import SmsSettings
 from relay.core.errors import PayloadError
 from relay.core.messages import UserId
@@ -82,7 +82,7 @@ def _e164(compact: str, region: str) -> UserId | None:
     for spelling, usual in _SPELLINGS:
         compact = spelling.sub(usual, compact) if spelling.fullmatch(compact) else compact
     try:
-        number = phonenumbers.parse(compact, region)
+        number = parsed_number(compact, None if compact.startswith("+") else region)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_possible_number(number):
@@ -127,7 +127,7 @@ def addressee(text: str, region: str) -> UserId | None:
 def region_of(number: UserId) -> str | None:
     """The country or territory of a telephone number, as ISO 3166-1; None when it is unknown."""
     try:
-        region: str | None = phonenumbers.region_code_for_number(phonenumbers.parse(number))
+        region: str | None = phonenumbers.region_code_for_number(parsed_number(number))
     except phonenumbers.NumberParseException:
         return None
     return region if region and region.isalpha() else None  # "001": no region, such as satellites
@@ -137,7 +137,7 @@ def region_of(number: UserId) -> str | None:
 @lru_cache(maxsize=KNOWN_NUMBERS)
 def _is_premium(number: UserId) -> bool:
     try:
-        kind = phonenumbers.number_type(phonenumbers.parse(number))
+        kind = phonenumbers.number_type(parsed_number(number))
     except phonenumbers.NumberParseException:
         return False
     return bool(kind == phonenumbers.PhoneNumberType.PREMIUM_RATE)
