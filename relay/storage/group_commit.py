@@ -41,7 +41,7 @@ class DatabaseFile(Protocol):
     def begin_patiently(self, connection: Connection) -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     """A verb in the queue of the writer, and the future that its caller awaits."""
 
@@ -52,11 +52,13 @@ class _Waiting:
 
 @dataclass(slots=True)
 class _Batch:
-    """Verbs that run in one transaction; `failing` is the one that runs."""
+    """Verbs that run in one transaction; `failing` is the one that runs, `finished` whether all have."""
 
     verbs: Sequence[_Waiting]
-    results: list[Any] = field(default_factory=list)
+    begun: bool = False
+    finished: bool = False
     failing: _Waiting | None = None
+    results: list[Any] = field(default_factory=list)
 
     def run(self, tx: Tx) -> None:
         for verb in self.verbs:
@@ -64,6 +66,7 @@ class _Batch:
             self.results.append(tx.do(verb.work))
         self.failing = None
         tx.write_counters()
+        self.finished = True
 
     def resolve(self, error: Exception | None = None) -> None:
         """Give the callers their results, or all of them the error."""
@@ -148,22 +151,21 @@ class GroupCommit(Transactions):
         return [waiting for waiting in batch if not waiting.future.cancelled()]
 
     async def _commit(self, again: list[_Waiting]) -> list[_Waiting]:
-        """Run `again`, or all that waits, in one transaction; the verbs to run again because one of them failed.
-
-        The batch is taken after the lock, so verbs that came during the wait for it need no second wait.
-        """
-        batch, begun, committed = _Batch(again), False, False
+        """Run `again`, or all that waits, in one transaction; the verbs to run again because one of them failed."""
+        batch, committed = _Batch(again), False
         try:
-            connection = await self._begin()
-            begun, batch.verbs = True, again or self._take(BATCH)
-            await self._run_and_commit(batch, connection)
+            if self._can_begin():
+                self._fill(batch)
+                if all(waiting.brief for waiting in batch.verbs):
+                    batch.run(Tx(self._open_connection, self.clock()))
+            await self._writer.run(lambda _: self._finish(batch))
             committed = True
         except Exception as error:  # noqa: BLE001 (every caller must get it)
             failing = batch.failing
             if failing is not None and not isinstance(error, (OperationalError, InterfaceError)):
                 _Batch([failing]).resolve(error)
                 return [waiting for waiting in batch.verbs if waiting is not failing]
-            if not begun:
+            if not batch.begun:
                 batch.verbs = [*again, *self._take(None)]  # all of them, so that none waits for the same lock twice
             batch.resolve(error)
         else:
@@ -173,41 +175,45 @@ class GroupCommit(Transactions):
                 self._drop_writer()
         return []
 
-    async def _begin(self) -> Connection:
-        """Begin a transaction: here, unless another process writes or the file may have been replaced."""
-        if self._connection is not None and self._file.is_unchanged():
-            with suppress(OperationalError):
-                self._connection.begin()
-                return self._connection
-        else:
+    def _can_begin(self) -> bool:
+        """Begin a transaction, unless another process writes or the file may have been replaced."""
+        if self._connection is None or not self._file.is_unchanged():
             self._drop_reader()
-        self._drop_writer()
-        self._connection = await self._writer.run(lambda _: self._begin_patiently())
-        return self._connection
-
-    def _begin_patiently(self) -> Connection:
-        self._file.check()
-        connection = self._writer_engine.connect()
+            return False
         try:
-            self._file.begin_patiently(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            self._connection.begin()
+        except OperationalError:
+            self._drop_writer()
+            return False
+        return True
 
-    async def _run_and_commit(self, batch: _Batch, connection: Connection) -> None:
-        tx = Tx(connection, self.clock())
-        is_brief = all(waiting.brief for waiting in batch.verbs)
-        if is_brief:
-            batch.run(tx)
+    def _fill(self, batch: _Batch) -> None:
+        """Take the verbs after the lock, so that those which came during the wait for it need no second wait."""
+        batch.begun, batch.verbs = True, batch.verbs or self._take(BATCH)
 
-        def end() -> None:
-            if not is_brief:
-                batch.run(tx)
-            connection.commit()
-            self.warning = self._file.wal_warning()
+    def _finish(self, batch: _Batch) -> None:
+        """Begin, if that is not done, run what has not run, and commit; in the writer's thread.
 
-        await self._writer.run(lambda _: end())
+        A lock that was waited for is not kept until the event loop comes to it.
+        """
+        if not batch.begun:
+            self._begin_patiently()
+            self._fill(batch)
+        if not batch.finished:
+            batch.run(Tx(self._open_connection, self.clock()))
+        self._open_connection.commit()
+        self.warning = self._file.wal_warning()
+
+    def _begin_patiently(self) -> None:
+        self._drop_writer()
+        self._file.check()
+        self._connection = self._writer_engine.connect()
+        self._file.begin_patiently(self._connection)
+
+    @property
+    def _open_connection(self) -> Connection:
+        assert self._connection is not None  # noqa: S101 (a transaction has begun)
+        return self._connection
 
     def _drop_writer(self) -> None:
         """Close the writer's connection, which rolls back what was not committed."""
