@@ -17,7 +17,7 @@ Values = Mapping[str, Any]
 _Convert = Callable[[Any], Any]
 
 
-class Rows(list[Any]):
+class ResultRows(list[Any]):
     """The rows of a statement as named tuples. rowcount: how many rows it read or changed, as the driver counts."""
 
     __slots__ = ("rowcount",)
@@ -26,7 +26,7 @@ class Rows(list[Any]):
         super().__init__(rows)
         self.rowcount = rowcount
 
-    def all(self) -> Rows:
+    def all(self) -> ResultRows:
         return self
 
     def first(self) -> Any:
@@ -57,7 +57,7 @@ class Prepared:
         self._statement = statement
         self._compiled: dict[tuple[str, ...], _Compiled] = {}
 
-    def run(self, connection: Connection, values: Values) -> Rows:
+    def run(self, connection: Connection, values: Values) -> ResultRows:
         """Run it in the connection's transaction. Raises SQLAlchemy's DBAPIError."""
         compiled = self._compiled_for(connection, values)
         return compiled.execute(connection, compiled.arguments(values), many=False)
@@ -128,11 +128,11 @@ class _Compiled:
             )
         return {name: values[name] if convert is None else convert(values[name]) for name, convert in self._parameters}
 
-    def execute(self, connection: Connection, arguments: Any, *, many: bool) -> Rows:
+    def execute(self, connection: Connection, arguments: Any, *, many: bool) -> ResultRows:
         cursor, rows = _execute(connection, self._text, arguments, many=many, has_rows=self._row is not None)
         if self._conversions is None:
             self._conversions = self._found_conversions(connection, cursor)
-        return Rows(self._converted(rows, self._conversions) if rows else (), cursor.rowcount)
+        return ResultRows(self._converted(rows, self._conversions) if rows else (), cursor.rowcount)
 
     def _found_conversions(self, connection: Connection, cursor: Any) -> list[tuple[int, _Convert]]:
         """How the values of columns are converted, by the place of the column; some depend on the driver's type."""
