@@ -157,6 +157,26 @@ async def test_a_short_lock_is_waited_for(sqlite_url: str, opener: Opener) -> No
         assert await waiting is not None
 
 
+async def test_a_lock_that_was_waited_for_is_not_kept_until_the_event_loop_has_time(
+    sqlite_url: str, opener: Opener
+) -> None:
+    """Other processes need it: the write is committed while the event loop does something else."""
+    db = await opener(sqlite_url)
+    with (
+        closing(sqlite3.connect(_path(sqlite_url), isolation_level=None)) as intruder,
+        closing(sqlite3.connect(_path(sqlite_url), isolation_level=None)) as reader,
+    ):
+        await _stored(db, "first")
+        intruder.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(_stored(db, "second"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        intruder.execute("ROLLBACK")
+        while reader.execute("SELECT count(*) FROM inbound").fetchone() != (2,):
+            threading.Event().wait(0.001)  # the event loop is blocked, and another process gives no event
+        await waiting
+
+
 async def test_a_deleted_file_takes_no_message(sqlite_url: str, opener: Opener) -> None:
     """It would be lost with the last open handle; put back, the file works again without a restart."""
     db = await opener(sqlite_url)
