@@ -21,7 +21,7 @@ WARM := $(COMPILED) $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
 WARM_DEV := $(COMPILED) $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test test-fast campaigns crash chaos abuse poison real-model clients machines fuzz mutants migration bench bench-check bench-growth evals weight check format lock wheel upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test test-fast campaigns pictures crash chaos abuse poison real-model clients machines fuzz mutants migration bench bench-check bench-growth evals weight check format lock wheel upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ campaigns: setup-dev ## Run the short campaigns: kill -9 of servers, two machine
 
 test-fast: setup-dev ## Run the tests without processes, whole servers and PostgreSQL, few examples of each property.
 	@$(COMPILED) HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+pictures: setup-dev ## Renew the pictures of docs/images from the running product, in a real browser.
+	@MAKE_SCREENSHOT=1 REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/browser -k "picture or browser_alone" $(ARGS)
 
 crash: setup-dev ## Kill a server at every step of the path of a message, and check that nothing is lost (10 minutes).
 	@CRASH_POINTS=all $(BIN)/python -m pytest tests/crash $(ARGS)

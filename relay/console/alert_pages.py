@@ -32,6 +32,7 @@ from relay.console.pages import Pages
 from relay.console.servers import MODEL_SERVER, known_servers, probe_servers, ready_body
 from relay.console.servers import Condition as ServerCondition
 from relay.console.services import ConsoleDatabase
+from relay.console.setup import TEST_ALERT
 from relay.core.errors import StorageError
 from relay.core.periodic import Periodic
 from relay.core.text import timestamp
@@ -150,5 +151,4 @@ async def alerts_page(request: Request) -> Response:
 @routes.post("/alerts", dependencies=[ADMIN], summary="Send a test alert to every address.")
 async def test_alert(request: Request) -> Response:
     settings: Settings = request.app.state.settings
-    text = "This is a test from the console. Real alerts say what is wrong and what to do."
-    return _show(request, await send_each(settings.alert_urls, "Relay: test", text))
+    return _show(request, await send_each(settings.alert_urls, "Relay: test", TEST_ALERT))

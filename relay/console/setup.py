@@ -31,6 +31,8 @@ from relay.web.public_address import WHAT as PUBLIC_URL
 FACTS_FILE = "from-the-console.md"
 """The document in the knowledge folder that the set-up edits."""
 
+TEST_ALERT = "This is a test from the console. Real alerts say what is wrong and what to do."
+
 Check = Callable[[Settings], Awaitable[list[Finding]]]
 
 
@@ -122,6 +124,18 @@ async def _check_address(settings: Settings) -> list[Finding]:
     return [replace(one, severity=Severity.NOTE) if one.what != PUBLIC_URL else one for one in here]
 
 
+async def _check_alerts(settings: Settings) -> list[Finding]:
+    if not settings.alert_urls:
+        return [Finding(Severity.PROBLEM, "alerts", "enter an address, or skip this step")]
+    # Loaded here, because it brings a hundred services along.
+    tested = await import_module("relay.alerts.sending").send_each(settings.alert_urls, "Relay: test", TEST_ALERT)
+    refused = "took no test message. Is the address right, and can it be reached?"
+    return [
+        Finding(Severity.FINE if taken else Severity.PROBLEM, kind, "took a test message" if taken else refused)
+        for kind, taken in tested
+    ]
+
+
 def connected(settings: Settings) -> list[ChannelSpec]:
     """The channels whose account is entered."""
     return [channel for channel in CHANNELS if not channel.missing(settings)]
@@ -192,6 +206,16 @@ def _steps() -> Iterator[Step]:
         (SetupField("public_url", "Address"),),
         _check_address,
         lambda settings: settings.public_url is not None,
+    )
+
+    yield Step(
+        "alerts",
+        "Alerts",
+        "Who is called when something is wrong: nobody is answered, sending fails, the model is away. Each address "
+        "gets a test message now: mailto://user:password@example.com, tgram://bottoken/chatid, ntfy://topic, slack://...",
+        (SetupField("alert_urls", "Addresses"),),
+        _check_alerts,
+        lambda settings: bool(settings.alert_urls),
     )
 
 

@@ -55,7 +55,7 @@ class SetupPages:
             "done": {name: one.is_done(settings) for name, one in STEPS.items()},
             "shown": shown,
             "fixed": {entry.key for entry in step.entries if self.files.is_fixed(entry.key)},
-            "has": {entry.key for entry in step.entries if getattr(settings, entry.key) is not None},
+            "has": {entry.key for entry in step.entries if getattr(settings, entry.key)},
             "outcome": outcome,
             "trouble": trouble,
             "facts": self.files.read_facts(settings),

@@ -19,18 +19,10 @@ AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 PERSON = f"platform=sms&id=%2B{ALICE[1:]}"
 CONSOLE = (
     *("/", "/?q=Ada", f"/person?{PERSON}", f"/person?{PERSON}&before=60", f"/person/days?{PERSON}", "/failures"),
-    *(
-        "/failures?kind=waiting",
-        "/failures?kind=dead",
-        "/audit",
-        "/alerts",
-        "/broadcasts",
-        "/setup",
-        "/setup/model",
-        "/setup/sms",
-    ),
-    *("/setup/telegram", "/setup/address", "/message", "/message?id=1", "/message?id=no"),
-    *("/day?day=2026-01-01", "/no", "/messages", "/messages?q=lentils", "/messages?q=zzz", "/parts?state=delivered"),
+    *("/failures?kind=waiting", "/failures?kind=dead", "/audit", "/alerts", "/broadcasts", "/day?day=2026-01-01"),
+    *("/messages", "/messages?q=lentils", "/messages?q=zzz", "/parts?state=delivered", "/no", "/message"),
+    *("/message?id=1", "/message?id=no", "/setup", "/setup/model", "/setup/sms", "/setup/telegram"),
+    *("/setup/whatsapp", "/setup/address", "/setup/alerts"),
 )
 LOOKS = [("light", 1280), ("dark", 390)]
 FINDINGS = """

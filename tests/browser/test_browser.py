@@ -249,7 +249,7 @@ SCREENSHOT = Path(__file__).resolve().parents[2] / "docs" / "images" / "simulato
 
 @pytest.mark.skipif("MAKE_SCREENSHOT" not in os.environ, reason="only for renewing the README's picture")
 def test_the_picture_of_the_readme(page: Page, product: RunningProduct) -> None:
-    """Take the README's screenshot anew: `MAKE_SCREENSHOT=1 make test ARGS='-k picture'`."""
+    """Take the README's screenshot anew: `make pictures`."""
     page.emulate_media(reduced_motion="reduce")  # no bubble that is still fading in
     page.goto(product.url("simulator"))
     expect(page.locator("#connection")).to_have_text("live")
@@ -269,7 +269,7 @@ ANSWERS_A_PICTURE = 20
 
 @pytest.mark.skipif("MAKE_SCREENSHOT" not in os.environ, reason="only for renewing the pictures of the gallery")
 def test_the_pictures_of_the_gallery(page: Page, product: RunningProduct) -> None:
-    """Show the gallery of answers on a telephone, 390 pixels wide: `MAKE_SCREENSHOT=1 make test ARGS='-k gallery'`."""
+    """Show the gallery of answers on a telephone, 390 pixels wide: `make pictures`."""
     phone = Phone(product, "telegram", "Gallery")
     phone.send("/start")
     phone.next_reply()

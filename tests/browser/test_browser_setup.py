@@ -15,12 +15,12 @@ from playwright.sync_api import Page, expect
 
 from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
 from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
+from tests.browser.pictures import WANTED, take
 from tests.ports import Ports
 from tests.product.running_product import ROOT, RunningProduct
 from tests.product.scripted_model import ScriptedModel
 
 pytestmark = [pytest.mark.processes, pytest.mark.browser]
-IMAGES = ROOT / "docs" / "images"
 
 
 class FreshFolder(RunningProduct):
@@ -90,9 +90,9 @@ class SetupSteps:
             self.page.get_by_role("button", name="Sign in").last.click()
 
     def picture(self, name: str) -> None:
-        """Renew the picture of the guides: `MAKE_SCREENSHOT=1 make test ARGS='-k browser_alone'`."""
-        if "MAKE_SCREENSHOT" in os.environ:
-            self.page.screenshot(path=IMAGES / f"setup-{name}.png", full_page=True)
+        """Renew the picture of the guides: `make pictures`."""
+        if WANTED:
+            take(self.page, f"setup-{name}", whole=True)
 
 
 def test_from_the_try_out_to_a_number_that_answers_by_the_browser_alone(
@@ -127,6 +127,7 @@ def test_from_the_try_out_to_a_number_that_answers_by_the_browser_alone(
     page.select_option("#twilio_phone_number", SIMULATED_PHONE_NUMBER)
     steps.submit("sms", "can do SMS", twilio_auth_token=SIMULATED_AUTH_TOKEN)
     steps.go_on()
+    steps.picture("whatsapp")
     page.get_by_role("link", name="Skip: Public address").click()
     steps.submit("address", "leads to", public_url=fresh.url("sms_server"))
     expect(page.locator("[data-wait]")).to_have_count(0)

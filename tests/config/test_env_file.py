@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
 from pathlib import Path
 
@@ -65,6 +67,33 @@ def test_the_file_is_replaced_at_once_and_its_owners_alone(tmp_path: Path) -> No
     assert elsewhere.read_text() == "A=1\nADMIN_TOKEN=J2nVxw0Zr8tq3LmC\n"
     assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o600
     assert sorted(path.name for path in tmp_path.iterdir()) == [".env", "secrets.env"]
+
+
+@pytest.mark.parametrize(("step", "when"), [("fsync", "before"), ("replace", "before"), ("replace", "after")])
+def test_killed_while_it_is_written_the_file_is_the_old_or_the_new_one(tmp_path: Path, step: str, when: str) -> None:
+    """Never a part of one; the next set-up writes it as if nothing had happened."""
+    (tmp_path / ".env").write_text("# mine\nA=1\n")
+    child = os.fork()
+    if child == 0:  # nothing of the test runner may run in it, so it ends by the kill alone
+        real = getattr(os, step)
+
+        def killed(*arguments: object) -> None:
+            if when == "after":
+                real(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(os, step, killed)
+        try:
+            write_env(tmp_path, with_values(read_env(tmp_path), {"a": "2" * 100_000}))
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    expected = "# mine\nA=1\n" if when == "before" else f"# mine\nA={'2' * 100_000}\n"
+    assert read_env(tmp_path) == expected
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in tmp_path.glob(".env.*"))
+    write_env(tmp_path, with_values(read_env(tmp_path), {"a": "3"}))
+    assert read_env(tmp_path) == "# mine\nA=3\n"
 
 
 def test_the_settings_are_what_was_written(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ async def test_what_the_provider_confirms_is_written(
         assert (page.status_code, found in page.text) == (200, True)
         assert "No launcher runs in this folder" in page.text
         assert newcomer.env == f"# mine\n{written}"
-        assert "<td>set up" in (await newcomer.browser.get("/audit")).text
+        assert "<strong>set up" in (await newcomer.browser.get("/audit")).text
     assert stat.S_IMODE((folder / ".env").stat().st_mode) == 0o600
 
 
@@ -121,6 +121,8 @@ WRONG: list[tuple[str, str, dict[str, str], Answers, str]] = [
     ("what .env changes", "assistant", {"instructions": "Cost: ${A}", "timezone": "UTC"}, {}, "another setting"),
     ("an unknown time zone", "assistant", {"timezone": "Mars/Base"}, {}, "time zone database"),
     ("an address without a password", "address", {"public_url": "https://relay.example.org"}, {}, "password first"),
+    ("nobody to call", "alerts", {}, {}, "skip this step"),
+    ("an address that takes nothing", "alerts", {"alert_urls": "json://127.0.0.1:9/alert"}, {}, "took no test message"),
     ("an address without https", "address", {"public_url": "http://relay.example.org"}, {}, "https://"),
 ]  # fmt: skip
 
@@ -224,9 +226,22 @@ async def test_the_launcher_is_asked_to_put_it_into_force(folder: Path) -> None:
     assert "ports are &lt;taken&gt;" in pages[2]
 
 
+async def test_who_is_called_gets_a_test_before_it_is_written(folder: Path) -> None:
+    """Each of the addresses; they are never shown again, and an empty field keeps them."""
+    async with set_up(folder) as newcomer:
+        newcomer.providers.answers["POST /alert"] = (200, {})
+        url = newcomer.providers.url.replace("http://", "json://") + "/alert"
+        page = await newcomer.submit("alerts", alert_urls=f"{url} {url}")
+        assert (page.status_code, page.text.count("took a test message")) == (200, 2)
+        assert newcomer.env == f"ALERT_URLS='{url} {url}'\n"
+        shown = (await newcomer.browser.get("/setup/alerts")).text
+    assert url not in shown
+    assert "leave empty to keep it" in shown
+
+
 async def test_the_first_open_step_comes_first(folder: Path) -> None:
     """Password, model, instructions, channels, address; a file that is refused is named on every page."""
-    assert list(STEPS) == ["password", "model", "assistant", "telegram", "sms", "whatsapp", "address"]
+    assert list(STEPS) == ["password", "model", "assistant", "telegram", "sms", "whatsapp", "address", "alerts"]
     async with set_up(folder) as newcomer:
         assert (await newcomer.browser.get("/setup")).headers["Location"] == "/setup/password"
         await newcomer.submit("password", admin_token=PASSWORD)
