@@ -16,9 +16,20 @@ from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
 from relay.channels.whatsapp.spec import WHATSAPP
 from relay.core.messages import Platform
-from relay.simulator.control_bodies import ButtonPress, ChatOnly, NewGroup, NewPerson, Reset, SmsText, TelegramText
+from relay.simulator.control_bodies import (
+    ButtonPress,
+    ChatOnly,
+    GuestText,
+    InlineText,
+    NewGroup,
+    NewPerson,
+    Reset,
+    SmsText,
+    TelegramText,
+)
 from relay.simulator.faults import FaultSpec
 from relay.simulator.services import Simulator
+from relay.simulator.telegram_phone import TelegramPhones
 from relay.simulator.twilio_rules import is_phone_number
 from relay.simulator.world import SimulatorOptions, World
 from relay.web.access import ADMIN
@@ -36,6 +47,7 @@ def control_routes(simulator: Simulator) -> APIRouter:
     _add_people(routes, simulator)
     _add_sms(routes, simulator)
     _add_telegram(routes, simulator)
+    _add_inline(routes, simulator.telegram)
     _add_files(routes, simulator.world)
     _add_transcripts(routes, simulator)
     _add_faults(routes, simulator)
@@ -132,6 +144,22 @@ def _add_telegram(routes: APIRouter, simulator: Simulator) -> None:
     async def migrate(body: ChatOnly) -> dict[str, Any]:
         update_id, new = phones.migrate(body.chat_id)
         return {"update_id": update_id, "new_chat_id": new}
+
+
+def _add_inline(routes: APIRouter, phones: TelegramPhones) -> None:
+    @routes.post("/telegram/inline", summary="A person writes behind the bot's name in another chat.")
+    async def inline(body: InlineText) -> dict[str, Any]:
+        update_id, query = phones.query(body.chat_id, body.text)
+        return {"update_id": update_id, "query": query}
+
+    @routes.get("/telegram/inline/{query}", summary="What the bot offers there.")
+    async def results(query: str) -> dict[str, Any]:
+        return {"results": phones.results(query)}
+
+    @routes.post("/telegram/guest", summary="A person mentions the bot in a group without it.")
+    async def guest(body: GuestText) -> dict[str, Any]:
+        update_id, message_id = phones.guest(body.chat_id, body.text, body.sender)
+        return {"update_id": update_id, "message_id": message_id}
 
 
 # -- files -----------------------------------------------------------------------------------------------------------

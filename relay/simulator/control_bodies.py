@@ -102,5 +102,13 @@ class ButtonPress(ChatOnly):
     sender: ChatId | None = Field(None, alias="from")
 
 
+class InlineText(ChatOnly):
+    text: UnicodeText
+
+
+class GuestText(InlineText):
+    sender: ChatId = Field(alias="from")
+
+
 class Reset(RequestBody):
     seed: int | None = None

@@ -12,6 +12,7 @@ from relay.channels.telegram.spec import TELEGRAM
 from relay.simulator.flood_limits import Family, FloodLimits
 from relay.simulator.telegram_chats import BOT_NAME, Chats, TelegramMessage
 from relay.simulator.telegram_entities import Entity, checked, trimmed
+from relay.simulator.telegram_inline import InlineMessages
 from relay.simulator.telegram_params import Params, bad_request, too_many_requests
 from relay.simulator.telegram_push import WebhookPusher
 from relay.simulator.telegram_updates import UpdateQueue
@@ -35,6 +36,7 @@ class BotApi:
         self.flood_limits = FloodLimits(world.clock)
         self.commands: dict[tuple[str, str], list[dict[str, str]]] = {}
         self.open_callback_queries: dict[str, int] = {}
+        self.inline = InlineMessages(chats, updates)
         self.methods: dict[str, Method] = {
             "getme": self.get_me,
             "getupdates": updates.poll,
@@ -54,6 +56,8 @@ class BotApi:
             "getchatmember": self.get_chat_member,
             "getfile": self.get_file,
             "answercallbackquery": self.answer_callback_query,
+            "answerinlinequery": self.inline.answer_query,
+            "answerguestquery": self.inline.answer_guest,
             "logout": self.log_out,
             "close": self.log_out,
         }
@@ -62,6 +66,7 @@ class BotApi:
         """Clear what a reset clears; the webhook and the commands stay."""
         self.flood_limits = FloodLimits(self._world.clock)
         self.open_callback_queries.clear()
+        self.inline.clear()
 
     def _within_limits(self, chat_id: int, family: Family) -> None:
         if not self._world.options.telegram_limits:
@@ -147,14 +152,15 @@ class BotApi:
         return message
 
     def edit_text(self, params: Params) -> Result:
-        message = self._named_message(params, "edit")
+        inline = params.text("inline_message_id")
+        message = self.inline.message(inline) if inline else self._named_message(params, "edit")
         text, entities = formatted(params)
         markup = _checked_markup(params)
         if (text, entities, markup) == (message.bubble.text, message.bubble.entities, message.markup):
             raise bad_request("message is not modified: the new content and reply markup are the same as the old ones")
         self._within_limits(message.chat_id, Family.EDIT)
         self._chats.edit(message, text, entities, markup)
-        return self._chats.to_json(message)
+        return True if inline else self._chats.to_json(message)
 
     def delete_message(self, params: Params) -> Result:
         message = self._named_message(params, "delete")
@@ -204,7 +210,7 @@ class BotApi:
             **self._chats.bot(),
             "can_join_groups": True,
             "can_read_all_group_messages": True,
-            "supports_inline_queries": False,
+            "supports_inline_queries": True,
             "can_connect_to_business": False,
             "has_main_web_app": False,
             "has_topics_enabled": False,

@@ -174,6 +174,18 @@ class TelegramPhones:
         }
         return self._updates.put(body, chat_id, text=data)
 
+    def query(self, chat_id: int, text: str) -> tuple[int | None, str]:
+        """Write behind the bot's name in another chat; returns the ids of the update and of the query."""
+        return self._bot.inline.write_query(self._author(chat_id), text)
+
+    def guest(self, chat_id: int, text: str, sender: int | None) -> tuple[int | None, int]:
+        """Mention the bot in a group without it; returns the ids of the update and of the message."""
+        return self._bot.inline.write_as_guest(self._author(chat_id, sender), chat_id, text)
+
+    def results(self, query: str) -> list[dict[str, Any]] | None:
+        """What the bot answered to a query; None before it has."""
+        return self._bot.inline.results.get(query)
+
     def stop_draft(self, chat_id: int) -> int | None:
         """Press Stop on a draft that offers it. Raises ApiError 404."""
         draft = self._world.transcripts.draft(TELEGRAM, str(chat_id))

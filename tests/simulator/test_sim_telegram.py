@@ -351,3 +351,38 @@ async def test_a_press_in_a_group_has_the_person_who_pressed(sim: RunningSimulat
     )
     queries = [one.callback_query for one in await bot.get_updates() if one.callback_query]
     assert [(query.from_user.id, query.message.chat.id) for query in queries if query.message] == [(BEN, -50)]
+
+
+def call(sim: RunningSimulator, method: str, **parameters: Any) -> tuple[int, Any]:
+    response = sim.http.post(f"/bot{SIMULATED_BOT_TOKEN}/{method}", json=parameters)
+    return response.status_code, response.json().get("result")
+
+
+ARTICLE = {"type": "article", "id": "1", "title": "A fox", "input_message_content": {"message_text": "An animal."}}
+
+
+async def test_an_inline_query_is_answered_once(sim: RunningSimulator, bot: Bot) -> None:
+    """The results are what the person is offered; a later answer, or one without a text, is refused."""
+    asked = sim.sim("POST", "telegram/inline", json={"chat_id": ADA, "text": "fox"})
+    query = (await bot.get_updates())[-1].inline_query
+    assert query is not None
+    assert (query.id, query.query, query.from_user.id) == (asked["query"], "fox", ADA)
+    assert sim.sim("GET", f"telegram/inline/{query.id}") == {"results": None}
+    assert call(sim, "answerInlineQuery", inline_query_id=query.id, results=[{"id": "1"}])[0] == 400
+    assert call(sim, "answerInlineQuery", inline_query_id=query.id, results=[ARTICLE]) == (200, True)
+    assert sim.sim("GET", f"telegram/inline/{query.id}") == {"results": [ARTICLE]}
+    assert call(sim, "answerInlineQuery", inline_query_id=query.id, results=[ARTICLE])[0] == 400
+
+
+async def test_a_guest_is_answered_in_a_chat_that_the_bot_does_not_see(sim: RunningSimulator, bot: Bot) -> None:
+    """Once; the answer is changed by its name alone."""
+    text = "@simulated_relay_bot what is a fox?"
+    sim.sim("POST", "telegram/guest", json={"chat_id": -60, "from": ADA, "text": text})
+    message = (await bot.get_updates())[-1].to_dict()["guest_message"]
+    assert (message["text"], message["from"]["id"]) == (text, ADA)
+    status, sent = call(sim, "answerGuestQuery", guest_query_id=message["guest_query_id"], result=ARTICLE)
+    assert status == 200
+    assert call(sim, "answerGuestQuery", guest_query_id=message["guest_query_id"], result=ARTICLE)[0] == 400
+    assert call(sim, "editMessageText", **sent, text="A red animal.") == (200, True)
+    assert call(sim, "editMessageText", inline_message_id="inline-0", text="x")[0] == 400
+    assert [bubble["text"] for bubble in sim.bubbles("telegram", -60)] == ["A red animal."]
