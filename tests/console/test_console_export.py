@@ -43,7 +43,7 @@ async def test_everything_is_exported_in_batches(tmp_path: Path, monkeypatch: py
         assert [row["id"] for row in messages] == sorted({row["id"] for row in messages})
         assert [row["message"] for row in messages if "6 times" in row["message"]] == ["What is 6 times 7?"]
         log = (await browser.get("/audit")).text
-        assert ("<td>export" in log, "people.csv" in log) == (True, True)
+        assert ("<strong>export" in log, "people.csv" in log) == (True, True)
 
 
 async def test_a_spreadsheet_runs_nothing_that_people_wrote(tmp_path: Path) -> None:
