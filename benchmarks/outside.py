@@ -14,7 +14,7 @@ import itertools
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, Self, cast
 from urllib.parse import parse_qs, quote_plus, urlencode
 
@@ -318,6 +318,11 @@ def update_of(number: int, chat: int) -> dict[str, Any]:
         "chat": {"id": chat, "type": "private", "first_name": "P"},
     }
     return {"update_id": number, "message": {**message, "from": writer, "text": question()}}
+
+
+def updates_of(chats: Sequence[int]) -> list[dict[str, Any]]:
+    """The next updates, one of each chat: their ids follow those before, or the relay takes them for old ones."""
+    return [update_of(next(_UPDATES), chat) for chat in chats]
 
 
 def push_of(port: int, update: dict[str, Any]) -> bytes:
