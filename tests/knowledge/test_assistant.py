@@ -186,6 +186,10 @@ def test_the_demo_answers_from_the_documents_in_the_prompt(tmp_path: Path, clock
     def answer(question: str) -> str:
         return reply(Faq(tmp_path / "faq.json"), ChatRequest(messages=(system, ChatMessage("user", question))))
 
+    (tmp_path / "faq.json").rename(tmp_path / "other.json")
+    assert answer("your opening hours") == "From *Opening hours*:\n\n9 to 18"
+    assert "faq.json is missing" in answer("quantum mechanics")
+    (tmp_path / "other.json").rename(tmp_path / "faq.json")
     assert answer("your opening hours") == "From *Opening hours*:\n\n9 to 18"
     assert answer("Are you open, what are your hours?") == "From *Opening hours*:\n\n9 to 18"
     assert answer("parking") == "See FAQ"

@@ -10,6 +10,7 @@ from relay.core.http_client import open_http_client
 from relay.core.messages import Platform
 from relay.llm.client import LlmClient
 from relay.llm.providers.invented_messages import InventedMessages
+from relay.llm.providers.repeated_prompt import RepeatedPrompt
 from tests.llm.running_llm_server import openai, running
 from tests.llm.scripted_upstream import COMPLETIONS, Upstream, completion
 
@@ -71,6 +72,33 @@ def test_an_invented_message_is_cut_and_an_answer_is_kept_wherever_the_stream_is
         passed = InventedMessages(asked, "Bob", "Willow")
         whole = "".join(passed.feed(piece) for piece in cuts) + passed.end()
         assert whole.strip() == shown.strip()
+
+
+PROMPT = "You answer text messages (SMS) as a friendly, honest assistant. Write plain text: no emoji.\n\nBe brief."
+REPEATED: list[tuple[str, str]] = [
+    (PROMPT, ""),
+    (PROMPT[:90], ""),
+    (f"{PROMPT}\n\nWe are closed.", "We are closed."),
+    (f"\n{PROMPT[:100]} and so on", "and so on"),
+    (PROMPT[:40], PROMPT[:40]),
+    ("You answer text messages well!", "You answer text messages well!"),
+    ("We are closed.", "We are closed."),
+    (f"My instructions: {PROMPT}", f"My instructions: {PROMPT}"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), REPEATED, ids=[text[:40] for text, _ in REPEATED])
+def test_instructions_that_a_model_repeats_are_no_answer(text: str, shown: str) -> None:
+    """Whole, character by character and in every two pieces; a few words in common are no repetition."""
+    for cuts in ([text], [*text], *([text[:at], text[at:]] for at in range(1, len(text)))):
+        passed = RepeatedPrompt(PROMPT)
+        assert ("".join(passed.feed(piece) for piece in cuts) + passed.end()).strip() == shown
+
+
+def test_without_instructions_nothing_is_cut() -> None:
+    """Nor held back."""
+    assert RepeatedPrompt("").feed("You") == "You"
 
 
 def test_a_line_that_is_no_label_is_delivered_at_once() -> None:

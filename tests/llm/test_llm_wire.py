@@ -76,6 +76,10 @@ READ_AS_MEANT: list[tuple[str, Script]] = [
     ("the whole text in the last event", streams(*texts("hello ", "you"), event(content="hello you", finish="stop"))),
     ("the whole message at the end", streams(*texts("hello ", "you"), f"data: {WHOLE}\n\n", DONE)),
     ("text instead of content", streams('data: {"choices":[{"text":"hello you"}]}\n\n', STOP, DONE)),
+    ("a text in parts", streams(event(content=[{"type": "text", "text": "hello you"}]), STOP, DONE)),
+    ("fields that are null", streams('data: {"error":null,"choices":null}\n\n', *texts("hello ", "you"), STOP, DONE)),
+    ("a delta that is null", streams('data: {"choices":[{"delta":null}]}\n\n', *texts("hello ", "you"), STOP, DONE)),
+    ("a finish by another name", streams(*texts("hello ", "you"), event(finish="eos"), DONE)),
     ("a refusal of the model", streams(event(refusal="hello you"), STOP, DONE)),
     ("a refusal in a document", responds(200, document(content=None, refusal="hello you"))),
 ]

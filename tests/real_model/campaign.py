@@ -9,6 +9,7 @@ the figures of `make evals` for the model and for the demo source. Ends with sta
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -49,8 +50,9 @@ _SETTINGS = {
     "BUSINESS_NAME": "the Willow Bicycle Shop",
     "SMS_REGISTRATION": "off",
     "SMS_MAX_SEGMENTS": "4",
-    "SMS_ANSWER_TOKENS": "100",
-    "TELEGRAM_ANSWER_TOKENS": "150",
+    "KNOWLEDGE_MAX_BYTES": "600",  # the passages that fit best: a long prompt takes a model of this size long
+    "SMS_ANSWER_TOKENS": "60",
+    "TELEGRAM_ANSWER_TOKENS": "80",
     "TEMPERATURE": "0",
     "LLM_FIRST_TOKEN_SECONDS": str(ANSWER_SECONDS),
     "LLM_SILENCE_SECONDS": str(ANSWER_SECONDS),
@@ -158,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--python", type=Path, required=True, help="the Python that has the model and its server")
     parser.add_argument("--evals", action="store_true", help="ask the 30 questions of `make evals` too")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers are stopped then too
     with tempfile.TemporaryDirectory(prefix="real-model-") as name:
         folders = [Path(name, kind) for kind in ("without", "with")]
         for folder in folders:

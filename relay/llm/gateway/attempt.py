@@ -14,6 +14,7 @@ from relay.llm.gateway.context import tokens_of
 from relay.llm.gateway.response import OnChunk
 from relay.llm.providers.invented_messages import InventedMessages
 from relay.llm.providers.markup import AnswerFilter
+from relay.llm.providers.repeated_prompt import RepeatedPrompt
 from relay.llm.providers.repetition import loop_chars
 
 _MAX_RECENT_CHARS = 4000
@@ -34,7 +35,7 @@ class Attempt:
         self._model = model
         self._settings = settings
         self._filter = AnswerFilter(inside=inside_thoughts, tools=tools)
-        self._invented: InventedMessages | None = None
+        self._cuts: tuple[RepeatedPrompt | InventedMessages, ...] = ()
         self._thought = False
         self._length = 0
         self._recent = ""
@@ -77,8 +78,9 @@ class Attempt:
     async def run(self, request: ChatRequest, on_chunk: OnChunk, timing: RequestTiming) -> Completion:
         """Pass the chunks to `on_chunk` and return the completion. Raises ProviderError for every other outcome."""
         if request.channel:  # other clients may have asked for a dialogue in ways that only they know
-            asked, own = request.messages[-1].content, self._settings.assistant_name or ""
-            self._invented = InventedMessages(asked, request.name, own)
+            first, asked, own = request.messages[0], request.messages[-1].content, self._settings.assistant_name or ""
+            prompt = first.content if first.role == "system" else ""
+            self._cuts = RepeatedPrompt(prompt), InventedMessages(asked, request.name, own)
         try:
             async with asyncio.timeout(self._settings.llm_first_token_seconds) as limit:
                 self._limit, timing.stop = limit, self.stop
@@ -134,7 +136,9 @@ class Attempt:
         rest = self._filter.end()
         if not self.started and is_blank(rest) and completion.reason == "stop":
             rest = self._filter.unclosed  # a model that forgot to end its reasoning has answered in it
-        return rest if self._invented is None else self._invented.end(rest)
+        for cut in self._cuts:
+            rest = cut.end(rest)
+        return rest
 
     def _loops(self, text: str) -> bool:
         """Whether the answer has begun to repeat itself without end; a document is checked as a whole."""
@@ -153,8 +157,8 @@ class Attempt:
             self._counted = event.used, self._length
         text, thinking = self._filter.feed(event.text) if event.text else ("", "")
         text = text.translate(_OVERRIDES)
-        if self._invented is not None:
-            text = self._invented.feed(text)
+        for cut in self._cuts:
+            text = cut.feed(text)
         self._thought = self._thought or bool(event.thinking or thinking)
         thinking = event.thinking + thinking if request.think else ""
         return Chunk(text, thinking, event.tool_calls) if text or thinking or event.tool_calls else None

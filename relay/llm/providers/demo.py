@@ -84,10 +84,10 @@ def reply(faq: Faq, request: ChatRequest) -> str:
         return f"{_UNSEEN}\n\n{reply(faq, replace(request, messages=(*request.messages[:-1], last)))}"
     earlier = [message.content for message in request.messages[:-1] if message.role == "user"]
     found = faq.find(asked)
-    if faq.problem:
-        return f"{_greeting(request.name)}{_HOW_TO_CONNECT}\n\nMy answers are missing, too: {faq.problem}"
     if (found is None or found.yields) and (quoted := _quoted(request)):
         return quoted
+    if faq.problem:
+        return f"{_greeting(request.name)}{_HOW_TO_CONNECT}\n\nMy answers are missing, too: {faq.problem}"
     answer = found.answer if found else faq.default or f"{{greeting}}{_HOW_TO_CONNECT}"
     if "{earlier}" in answer and not earlier:
         return f"{_greeting(request.name)}{_NOTHING_EARLIER}"
