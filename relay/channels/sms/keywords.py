@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relay.core.text import bare_letters
+from relay.channels.sms.opt_out import asks_to_stop, folded
 
 
 class Keyword(StrEnum):
@@ -50,27 +50,6 @@ SHORT_CODE_WORDS: frozenset[str] = frozenset()
 
 _TOLL_FREE = re.compile(r"\+1(800|888|877|866|855|844|833)\d{7}")
 
-# Beside Twilio's words: the carriers' and the FCC's (47 CFR 64.1200), and those of other languages.
-_OTHER_STOP_WORDS = """
-stop all|opt out|remove|arret|arreter|stopp|alto|parar|pare|baja|cancelar|darse de baja|desabonner|desinscrire|abmelden
-|abbestellen|austragen|cancella|disiscrivi|sair|descadastrar|afmelden|uitschrijven|停止|退订|退訂|取消|配信停止|стоп|отписаться
-|отписка|відписатися|відписка|إيقاف|أوقف|توقف|إلغاء الاشتراك|बंद करो|बंद करें|रोको|הסר|수신거부
-"""
-
-_POLITE = r"(?:please|pls|plz|ok|okay|hey|hi|just|can you|could you|i want to|i d like to|i would like to)"
-_TAIL = (
-    r"(?: (?:me|us|it|this|that|these|those|all|any|the|your|my|more|of|from|to|on|off|out|up|at|here|now|pls|plz|"
-    r"please|thanks|thank you|immediately|already|again|anymore|everything|texting|texts?|messaging|messages?|msgs?|"
-    r"sms|contacting|sending|writing|bothering|spamming|spam|number|list|service|updates|alerts))*"
-)
-_STOP_PHRASE = re.compile(
-    rf"(?:{_POLITE} )*(?:"
-    rf"(?:stop|stopall|unsubscribe|unsub|optout|opt out|opt me out|remove me|(?:remove|delete) my number){_TAIL}|"
-    rf"(?:take|get) me off{_TAIL}|(?:do not|don ?t|never|quit) (?:text|message|contact|write|texting|messaging){_TAIL}|"
-    r"no more (?:texts?|messages?|sms)(?: please| thanks)?|(?:end|quit|cancel|revoke) (?:please|texts?|messages?|sms)|"
-    r"leave me alone(?: please)?)"
-)
-
 
 def handled_words(number: str | None) -> frozenset[str]:
     """The words that the carrier handles for texts from this number of ours; None: a Messaging Service chooses it."""
@@ -101,19 +80,7 @@ def _kind_of(text: str) -> Keyword | None:
         words = repeated.pop()
     if (kind := _KINDS.get(words)) is not None:
         return kind
-    is_stop = words in _MORE_STOP_WORDS or _STOP_PHRASE.fullmatch(words)
-    return Keyword.STOP if is_stop else None
-
-
-_BETWEEN_WORDS = re.compile(r"[\W_]+")
-
-
-def folded(text: str) -> str:
-    """The words of a text for comparison: lower case, without accents, punctuation, emoji and invisible characters."""
-    return _BETWEEN_WORDS.sub(" ", bare_letters(text)).strip()
-
-
-_MORE_STOP_WORDS = frozenset(map(folded, _OTHER_STOP_WORDS.split("|")))
+    return Keyword.STOP if asks_to_stop(words) else None
 
 
 # -- invitations -------------------------------------------------------------------------------------------------------
