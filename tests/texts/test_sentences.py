@@ -13,7 +13,8 @@ from fluent.syntax import FluentParser
 from fluent.syntax import ast as fluent
 from fluent.syntax.visitor import Visitor
 
-from relay.channels.sms.keywords import RESERVED_WORDS, folded, without_invitations
+from relay.channels.sms.keywords import RESERVED_WORDS, without_invitations
+from relay.channels.sms.opt_out import folded
 from relay.channels.sms.plain_text import to_plain_text
 from relay.channels.sms.segments import segments
 from relay.channels.sms.spelling import affordable, clean_sms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from relay.channels.sms.keywords import folded
+from relay.channels.sms.opt_out import folded
 from relay.channels.sms.segments import split, units
 from relay.core.cutting import best_cut, reach, utf16_length, utf16_offsets
 from relay.core.parts import PlannedPart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from relay.channels.sms.keywords import folded
+from relay.channels.sms.opt_out import folded
 from relay.core.decisions import Decision
 from relay.core.messages import UserState
 from relay.texts.sentences import localize

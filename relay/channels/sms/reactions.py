@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from relay.channels.sms.keywords import folded
+from relay.channels.sms.opt_out import folded
 from relay.core.messages import HistoryMessage
 
 _OPEN = '"\u201c\u201d\u201e\u00ab\u201f\u2039\u300c\u300e'
