@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.llm.running_llm_server import ollama, openai, running
-from tests.llm.scripted_upstream import Upstream, responds, scripted_upstream
+from tests.llm.scripted_upstream import COMPLETIONS, Upstream, completion, responds, scripted_upstream
 
 
 @pytest.fixture
@@ -63,3 +63,15 @@ async def test_what_is_not_known_is_left_out(upstream: Upstream, tmp_path: Path)
     assert [row["name"] for row in rows] == ["default", "org/m"]
     assert len({row["digest"] for row in rows}) == 2
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "not_found")
+
+
+async def test_a_pattern_of_names_is_no_model(upstream: Upstream, tmp_path: Path) -> None:
+    """LiteLLM lists its wildcard; what it stands for can be asked for all the same."""
+    upstream.on("/models", responds(200, {"data": [{"id": "scripted"}, {"id": "*"}, {"id": "openai/*"}]}))
+    upstream.on(COMPLETIONS, completion("hello"))
+    async with running(openai(tmp_path, upstream)) as server:
+        listed = [row["id"] for row in (await server.http.get("/v1/models")).json()["data"]]
+        tagged = [row["name"] for row in (await server.http.get("/api/tags")).json()["models"]]
+        assert (await server.chat(model="openai/gpt")).status_code == 200
+    assert listed == tagged == ["default", "scripted"]
+    assert upstream.asked(COMPLETIONS)[0]["model"] == "openai/gpt"
