@@ -21,7 +21,7 @@ WARM := $(COMPILED) $(BIN)/python -c "import $(LOADED_AT_START)" 2>/dev/null
 WARM_DEV := $(COMPILED) $(BIN)/python -m pytest -p no:cacheprovider --collect-only >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run start demo doctor test test-fast campaigns pictures crash chaos abuse poison real-model clients machines fuzz mutants migration bench bench-check bench-growth evals weight check format lock wheel upgrade clean
+.PHONY: help setup setup-dev run start demo doctor test test-fast campaigns pictures crash chaos abuse poison real-model clients machines others fuzz mutants migration bench bench-check bench-growth evals weight check format lock wheel upgrade clean
 
 help: ## List these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,6 +95,12 @@ clients: setup-dev $(BIN)/uv ## Install clients that others wrote, in their newe
 
 machines: setup-dev ## Kill servers of two machines behind nginx under load, and count what is lost (3 minutes). ARGS="--rate 40"
 	@$(BIN)/python -m tests.machines.campaign $(ARGS)
+
+others: setup-dev ## Talk with Twilio as other people's software plays it: emulate and Prism, by npm (minutes to install).
+	@mkdir -p .others && cp tests/others/package.json .others
+	@cd .others && npm install --no-audit --no-fund --ignore-scripts --no-package-lock --silent
+	@cd .others && ls twilio-cli-core-*.tgz >/dev/null 2>&1 || npm pack --silent @twilio/cli-core@9.0.0
+	@$(BIN)/python -m pytest tests/others -n 0 $(ARGS)
 
 # The suite and CI try few stories; the many are tried here, with a new random seed in each round.
 fuzz: setup-dev ## Search with random inputs for stories that break a property; prints the one to add. MINUTES=10
