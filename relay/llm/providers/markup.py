@@ -22,7 +22,7 @@ _MARK = re.compile(
     rf"|(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*(?P<channel>\w+)[^<]{{0,80}}"
     rf"(?:<\|constrain\|>[^<]{{0,40}})?<\|message\|>"
     rf"|(?P<echo>\[INST\]|<<SYS>>)"
-    rf"|(?P<role><\|start\|>\s*assistant(?=<)|<\|assistant\|>|<s>)"
+    rf"|(?P<role><\|start\|>\s*assistant(?=<)|<\|assistant\|>|<s>|<</SYS>>)"
     rf"|(?P<tool><tool_call>|<function_calls?>|<function=[\w.]+>|<\|tool_calls?(?:_section)?(?:_begin)?\|>|<\uff5ctool▁calls▁begin\uff5c>"
     rf"|\[TOOL_CALLS\]|<\|python_tag\|>)"
     rf"|(?P<turn><\|{_SPECIAL}\|>|\[\|\w{{2,40}}\|\]|<end_of_utterance>|<bos>|<\|start\|>\s*(?:user|system|developer)|</s>|<eos>|<(?:start|end)_of_turn>"
@@ -30,7 +30,7 @@ _MARK = re.compile(
     re.IGNORECASE,
 )
 _PARTIAL = re.compile(
-    r"(?:<\|(?:start|channel)\|>[^<]*(?:<\|constrain\|>[^<]*)?(?:<\|?[a-z]*\|?)?|<<[a-z]{0,3}>?|<[^<>\s]{0,40}|<[a-z:]{5,20}\s[^<>]{0,80}"
+    r"(?:<\|(?:start|channel)\|>[^<]*(?:<\|constrain\|>[^<]*)?(?:<\|?[a-z]*\|?)?|<</?[a-z]{0,3}>?|<[^<>\s]{0,40}|<[a-z:]{5,20}\s[^<>]{0,80}"
     r"|\[/?[A-Z_]{0,12}|\[\|\w{0,40}\|?|◁/?\w{0,6}|`+)\Z",
     re.IGNORECASE,
 )
