@@ -39,7 +39,9 @@ DESCRIPTION = "Plays Twilio's and Telegram's APIs and the phones of the people w
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The app; opens nothing until it is started. Real credentials in `settings` are left out."""
-    settings = (settings or load_settings(AllSettings)).for_simulator().model_copy(update={"bind_host": LOOPBACK})
+    # Its page cannot sign in: it has no database of logins. Without a token its routes are for this machine alone.
+    local = {"bind_host": LOOPBACK, "admin_token": None}
+    settings = (settings or load_settings(AllSettings)).for_simulator().model_copy(update=local)
     client = open_http_client(max_connections=WEBHOOKS_AT_ONCE)
     simulator = Simulator(settings, client, time.time, random.Random())  # noqa: S311 (chances of faults, no secrets)
 

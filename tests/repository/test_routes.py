@@ -135,6 +135,9 @@ async def test_an_admin_route_is_closed_behind_a_public_url_without_a_token(rout
 async def test_with_an_admin_token_an_admin_route_wants_it(route: Found) -> None:
     """None and a wrong one are refused, on this machine too."""
     app = make_app(route.server, frozenset({("admin_token", SecretStr("right"))}))
+    if route.server == "simulator":  # its page cannot sign in, so its routes stay for this machine alone
+        assert app.state.settings.admin_token is None
+        return
     async with client(app) as http:
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": "relay_console=1.2"}):
             answer = await http.request(route.verbs[0], route.address, headers=headers)

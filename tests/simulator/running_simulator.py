@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import httpx
 import uvicorn
+from pydantic import SecretStr
 from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response as TwilioResponse
 from twilio.rest import Client
@@ -77,10 +78,10 @@ class RunningSimulator:
 
 @contextmanager
 def running_simulator() -> Iterator[RunningSimulator]:
-    """A simulator in a thread of its own; stopped, with everything that waits in it, at the end."""
+    """A simulator in a thread, beside a console with a password; stopped, with everything that waits, at the end."""
     ports = Ports()
     port = ports.take()
-    app = create_app(Settings(simulator_port=port).for_simulator())
+    app = create_app(Settings(simulator_port=port, admin_token=SecretStr("a password of the console")))
     config = uvicorn.Config(app, "127.0.0.1", port, log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     started = threading.Event()

@@ -21,6 +21,12 @@ def sms(sim: RunningSimulator, body: str, to: str = ADA_PHONE, **more: str) -> h
     return sim.http.post(SMS_LIST, data=form, auth=TWILIO_AUTH)
 
 
+def test_a_password_of_the_console_does_not_lock_the_phones(sim: RunningSimulator) -> None:
+    """The set-up asks for it while the phones are open; they answer this machine alone, with and without one."""
+    assert sim.http.get("/sim/people").status_code == 200
+    assert sim.http.get("/sim/people", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 403
+
+
 def test_a_new_person_has_everything_made_up_that_was_left_out(sim: RunningSimulator) -> None:
     """And is found by each of it."""
     person = sim.sim("POST", "people", json={"name": "Chloé"})["person"]
