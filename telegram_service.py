@@ -36,6 +36,7 @@ from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import TELEGRAM, is_group
 from relay.channels.telegram.stops import StopRights
 from relay.channels.telegram.streaming import Streaming
+from relay.channels.telegram.triggers import Triggers
 from relay.channels.telegram.typing_indicator import TypingIndicator
 from relay.channels.telegram.updates import (
     BUSINESS,
@@ -129,7 +130,8 @@ class TelegramService:
         self._inline = InlineQueries(self._calls, monotonic, sleep)
         self._delivery = Delivery(self._calls, self._budget, self._buttons, self._inline, **paid)
         self.left_out, self.flood_waits = self._delivery.left_out, self._budget.flood_waits
-        self.me = Identity(int(self._calls.token.partition(":")[0]), "", frozenset(COMMANDS))
+        bot_id, triggers = int(self._calls.token.partition(":")[0]), Triggers.of(settings.telegram_triggers)
+        self.me = Identity(bot_id, "", frozenset(COMMANDS), triggers)
 
     @property
     def allowed_updates(self) -> tuple[str, ...]:
@@ -142,7 +144,7 @@ class TelegramService:
         """Ask Telegram for the bot's name, without which groups cannot be served. Raises SendError."""
         with bot_errors():
             user = await self._bot.get_me()
-            self.me = Identity(user.id, user.username or "", frozenset(COMMANDS))
+            self.me = replace(self.me, id=user.id, username=user.username or "")
 
     async def prepare(self, updates: Sequence[Any]) -> None:
         """Learn what parsed updates depend on; never raises."""

@@ -48,6 +48,10 @@ class TelegramSettings(Settings):
     telegram_buttons: bool = True
     """Whether buttons below an answer stop and continue it, or replace it by another, a shorter or a longer one."""
 
+    telegram_triggers: Words = ("mention", "reply")
+    """What the bot answers in a group besides its commands: mention, of its name; reply, to a message of its own;
+    always, every message; any other word, or several, is a keyword: a message that contains it."""
+
     telegram_inline: bool = False
     """Whether the bot answers what people write behind its name in other chats; @BotFather must allow it (/setinline).
     Each pause of a second in the writing is a question, which counts for its writer."""

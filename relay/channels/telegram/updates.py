@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from telegram import Message
@@ -23,6 +23,7 @@ from relay.channels.telegram.quoted import display_name, forwarded_from, replied
 from relay.channels.telegram.rendering import clean_telegram
 from relay.channels.telegram.rich_text import as_quote, rich_markdown
 from relay.channels.telegram.spec import TELEGRAM
+from relay.channels.telegram.triggers import Triggers
 from relay.core.decisions import REPLIES_TO, STOPS, STOPS_MESSAGE, Stops
 from relay.core.errors import PayloadError
 from relay.core.messages import Attachment, InboundMessage, Kind, UserId
@@ -51,11 +52,12 @@ _HERE = frozenset({"member", "administrator", "creator", "restricted"})
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The bot: its id (the start of its token), its name without the @, and the names of its commands."""
+    """The bot: its id (the start of its token), its name without the @, the names of its commands, and its triggers."""
 
     id: int
     username: str
     commands: frozenset[str]
+    triggers: Triggers = field(default_factory=Triggers)
 
 
 def read_update(update: Any, me: Identity, received_at: float) -> InboundMessage:
@@ -136,13 +138,13 @@ class _UpdateParser:
         )
 
     def edited(self) -> InboundMessage:
-        """An edit of text: in a private chat, or in a group soon after and with a mention of us.
+        """An edit of text: in a private chat, or in a group soon after and with a text that is for us.
 
         Telegram also calls a location that moves an edit.
         """
         if self._unanswerable() or not self._words.text:
             return self._made(Kind.SERVICE)
-        answered = self._private or (self._words.mentions_bot and self._is_fresh_edit())
+        answered = self._private or (self._calls_us() and self._is_fresh_edit())
         if not answered:
             return self._made(Kind.SERVICE)
         return self._made(Kind.EDITED, text=self._prompt_text(), attachments=self._attachments())
@@ -203,7 +205,7 @@ class _UpdateParser:
         return {STOPS: Stops.ALL if self._private else Stops.OWN, **({STOPS_MESSAGE: number} if number else {})}
 
     def _is_for_us(self) -> bool:
-        """In a group only messages that mention us, reply to us, or are a command of ours."""
+        """In a group only commands of ours and what one of the triggers finds: by default a mention or a reply."""
         if self._private:
             return True
         command = self._command()
@@ -211,7 +213,10 @@ class _UpdateParser:
             return command[2].casefold() == self._me.username.casefold()
         if command is not None:
             return command[1].lower() in self._me.commands
-        return self._words.mentions_bot or self._replies_to_us()
+        return self._calls_us() or (self._me.triggers.reply and self._replies_to_us())
+
+    def _calls_us(self) -> bool:
+        return self._me.triggers.in_text(self._words.unaddressed, mentions_bot=self._words.mentions_bot)
 
     def _replies_to_us(self) -> bool:
         earlier = optional(self._source, "reply_to_message", dict) or {}
