@@ -16,7 +16,7 @@ import queue
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -134,7 +134,7 @@ def _refuse(reason: str, status: int = BAD_SETTINGS) -> int:
     return status
 
 
-def _run(running: RunningPlan, folder: Path, environ: Mapping[str, str]) -> int:
+def _run(running: RunningPlan, folder: Path, environ: MutableMapping[str, str]) -> int:
     """Start in order, supervise, stop in reverse. On return and on every error all servers have ended."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     _forward_signals(events)
@@ -142,7 +142,7 @@ def _run(running: RunningPlan, folder: Path, environ: Mapping[str, str]) -> int:
     _print_plan(screen, running.plan)
     for sentence in clear_tunnel(folder, running.plan):
         screen.note("tunnel", sentence)
-    manager = ServiceManager(os.environ, time.monotonic)
+    manager = ServiceManager(environ, time.monotonic)
     outages = OutageFile(folder)
     outages.write()
     processes = Processes(folder, environ, events.put, screen.line)

@@ -212,6 +212,7 @@ def test_a_text_to_many_reaches_the_phone_and_its_list_shows_how_far_it_is(page:
     page.get_by_role("link", name="Write to many").click()
     page.get_by_label("Text").fill("Closed on Monday.\nReply STOP to stop.")
     page.get_by_label("SMS").check()
+    page.locator("select[name=hours]").select_option(label="at any time")
     page.get_by_role("button", name="Preview").click()
     expect(page.locator("#preview-sms")).to_contain_text("Estimated cost")
     page.get_by_role("button", name="Send to").click()

@@ -348,6 +348,7 @@ async def test_killed_while_a_part_is_sent(relay: RelayHarness) -> None:
     await relay.stop(0)  # with its sweep, which would be counted as one of the next process
     relay.rebuild()
     await relay.start()
+    await relay.all_asleep()  # else the clock may be advanced amid the step that waits for a status of the part
     await relay.advance(20)
     await run(relay, broadcaster(relay))
     assert sorted(user for user, _ in relay.channel.sent) == ["p0", "p1"]
