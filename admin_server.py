@@ -10,7 +10,7 @@ import relay.core.bootstrap  # isort: skip  # noqa: F401 (prints what to install
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,6 +45,7 @@ from relay.console.daily import DailyTotals, read_user_days
 from relay.console.failures import ACTS, MAX_AT_ONCE, ROWS_PER_PAGE, TITLES, Filter, Kind, repair_all
 from relay.console.live import LiveStreams
 from relay.console.media import MAX_FILE_NAME, serve_attachment
+from relay.console.names import names_in
 from relay.console.overview import USERS_PER_PAGE, Search, read_overview
 from relay.console.pages import Pages
 from relay.console.person import Address, read_person
@@ -57,7 +58,7 @@ from relay.core.messages import UserState, db_safe
 from relay.core.text import timestamp
 from relay.media.content_types import content_type
 from relay.media.files import MediaFiles
-from relay.storage import listings, queries
+from relay.storage import queries
 from relay.web.access import ADMIN, PUBLIC
 from relay.web.app import add_common_routes, add_routes, build_app
 from relay.web.errors import ApiError
@@ -116,12 +117,6 @@ class Console(ConsoleServices):
         )
         return rows
 
-    async def names(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-        """The names of the users of these rows, by "platform address"."""
-        keys = {(row["platform"], row["user_id"]) for row in rows if row["user_id"]}
-        found = await self.database.query(lambda connection: listings.names_of(connection, keys))
-        return {" ".join(key): name for key, name in found.items()}
-
 
 def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE_SECONDS) -> FastAPI:
     """The console as an ASGI app; without settings it loads them as the program does."""
@@ -147,7 +142,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
             DailyTotals(settings),
         )
         app.state.logins = database
-        app.state.setup = setup_pages.SetupPages(settings, pages, http, database, database.record_action)
+        app.state.setup = setup_pages.SetupPages(settings, pages, http, database)
         await database.start()
         try:
             async with alert_pages.watching(app, settings, database, http, probe_seconds):
@@ -261,7 +256,7 @@ async def media_file(
 @routes.get("/failures", dependencies=[ADMIN], summary="What waits and what failed: filtered, in pages.")
 async def failures_page(console: Here, chosen: Filtered, done: Annotated[str, Query(max_length=300)] = "") -> Response:
     rows = await console.failures(chosen, ROWS_PER_PAGE + 1)
-    names = await console.names(rows)
+    names = await console.database.query(lambda connection: names_in(connection, rows))
     codes = await console.database.failure_codes(chosen.kind, PLATFORMS)
     now = timestamp(time.time())
     shown: dict[str, Any] = {
@@ -276,7 +271,7 @@ async def failures_page(console: Here, chosen: Filtered, done: Annotated[str, Qu
 @routes.get("/audit", dependencies=[ADMIN], summary="What operators did, when, and by which login.")
 async def audit_page(console: Here, before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None) -> Response:
     entries = await console.database.newest_actions(ROWS_PER_PAGE + 1, before)
-    names = await console.names(entries)
+    names = await console.database.query(lambda connection: names_in(connection, entries))
     more = entries[ROWS_PER_PAGE - 1]["id"] if len(entries) > ROWS_PER_PAGE else None
     return console.pages.show("audit.html", entries=entries[:ROWS_PER_PAGE], names=names, more=more)
 

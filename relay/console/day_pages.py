@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from relay.channels.registry import PLATFORMS, KnownPlatform
 from relay.console.daily import day_named
+from relay.console.names import names_in
+from relay.console.services import Here
 from relay.console.story import story
 from relay.core.messages import UserId, db_safe
 from relay.core.parts import PartState
@@ -31,7 +32,7 @@ routes = APIRouter()
 
 @routes.get("/day", dependencies=[ADMIN], summary="The messages, sent parts or failures of one day, in pages.")
 async def day_page(
-    request: Request,
+    console: Here,
     day: Annotated[str, Query(max_length=20)],
     kind: RowKind = "messages",
     platform: KnownPlatform | None = None,
@@ -39,14 +40,13 @@ async def day_page(
     before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
 ) -> Response:
     """Of one channel, or of one person: `person` is an address of `platform`."""
-    console = request.app.state.console
     chosen = day_named(day, console.settings)
     if chosen is None:
         raise ApiError(404, "this is no day", "write it like 2026-11-27")
     of_user = UserId(db_safe(person)) if person and platform else None
     which = Rows(chosen.begin, chosen.end, [platform] if platform else PLATFORMS, of_user, before)
 
-    def read(connection: Any) -> dict[str, Any]:
+    def read(connection: Connection) -> dict[str, Any]:
         limit = ROWS_PER_PAGE + 1
         rows = (
             messages_between(connection, which, limit)
@@ -57,39 +57,28 @@ async def day_page(
 
     found = await console.database.query(read)
     last = found["rows"][-1] if found.pop("more") else None
-    values = {"day": chosen.date, "kind": kind, "platform": platform or "", "person": of_user or ""}
-    shown: Response = console.pages.show("day.html", older=last and last.get("row", last["id"]), **values, **found)
-    return shown
-
-
-def names_in(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The names of the users of these rows, by "platform address"."""
-    people = {(row["platform"], row["user_id"]) for row in rows}
-    return {" ".join(who): name for who, name in listings.names_of(connection, people).items()}
+    values: dict[str, Any] = {"day": chosen.date, "kind": kind, "platform": platform or "", "person": of_user or ""}
+    return console.pages.show("day.html", older=last and last.get("row", last["id"]), **values, **found)
 
 
 @routes.get("/parts", dependencies=[ADMIN], summary="The parts of one state, newest first, in pages.")
 async def parts_page(
-    request: Request,
+    console: Here,
     state: PartState,
     platform: KnownPlatform | None = None,
     before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
 ) -> Response:
-    console = request.app.state.console
-
     def read(connection: Connection) -> dict[str, Any]:
         platforms = [platform] if platform else PLATFORMS
         rows, older = listings.parts_in_state(connection, platforms, state, ROWS_PER_PAGE, before)
         return {"rows": rows, "older": older, "names": names_in(connection, rows)}
 
     found = await console.database.query(read)
-    shown: Response = console.pages.show("parts.html", state=state, platform=platform or "", **found)
-    return shown
+    return console.pages.show("parts.html", state=state, platform=platform or "", **found)
 
 
 @routes.get("/message", dependencies=[ADMIN], summary="The story of one message, found by any id of it.")
-async def message_page(request: Request, id: Annotated[str, Query(max_length=200)] = "") -> Response:  # noqa: A002
-    console = request.app.state.console
+async def message_page(console: Here, id: Annotated[str, Query(max_length=200)] = "") -> Response:  # noqa: A002
     sought = db_safe(id).strip()
     found = None
     if sought:
@@ -97,17 +86,13 @@ async def message_page(request: Request, id: Annotated[str, Query(max_length=200
     steps = story(found) if found else []
     now = timestamp(time.time())
     status = 404 if sought and not found else 200
-    page: Response = console.pages.show(
-        "message.html", status=status, sought=sought, found=found, steps=steps, time=now
-    )
-    return page
+    return console.pages.show("message.html", status=status, sought=sought, found=found, steps=steps, time=now)
 
 
 @routes.get("/api/message", dependencies=[ADMIN], summary="The story of one message as JSON.")
-async def message_json(request: Request, id: Annotated[str, Query(min_length=1, max_length=200)]) -> dict[str, Any]:  # noqa: A002
+async def message_json(console: Here, id: Annotated[str, Query(min_length=1, max_length=200)]) -> dict[str, Any]:  # noqa: A002
     sought = db_safe(id).strip()
-    found = await request.app.state.console.database.query(lambda c: read_trace(c, PLATFORMS, sought))
+    found = await console.database.query(lambda c: read_trace(c, PLATFORMS, sought))
     if found is None:
         raise ApiError(404, "no message has this id", "any id of it will do: ours, or the provider's")
-    trace: dict[str, Any] = found
-    return trace
+    return found

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import Response
 
-from relay.core.messages import Platform, UserId
 from relay.web.access import COOKIE, COOKIE_SECONDS, Logins, login_id
 
 MAX_PATH_LENGTH = 2000
-
-Recorded = Callable[[str, str, Platform | None, UserId | None, str], Awaitable[None]]
-"""Records an operator's act in the audit log: who, action, user, detail."""
 
 
 async def log_in(request: Request, response: Response, logins: Logins, admin_token: str) -> None:

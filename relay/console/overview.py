@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from sqlalchemy import Connection
 from relay.channels.registry import PLATFORMS, served
 from relay.config.settings import Settings
 from relay.console.daily import DailyTotals
+from relay.console.names import names_in
 from relay.console.servers import ServerState
 from relay.core.errors import StorageError
 from relay.core.messages import Platform, db_safe
@@ -85,9 +87,6 @@ def _read(connection: Connection, search: Search, now: float, settings: Settings
         "dead_letters": listings.dead_letters(connection, PLATFORMS, ROWS_PER_LIST),
     }
     found = find_messages(connection, PLATFORMS, words, ROWS_PER_LIST) if len(words) >= MIN_SEARCHED else []
-    mentioned = {
-        (row["platform"], row["user_id"]) for rows in (*lists.values(), found) for row in rows if row["user_id"]
-    }
     return {
         "platforms": {one.platform: _figures(connection, one.platform, now) for one in served(settings)},
         "paused": [
@@ -99,7 +98,7 @@ def _read(connection: Connection, search: Search, now: float, settings: Settings
         "people": people[:USERS_PER_PAGE],
         "more_people": len(people) > USERS_PER_PAGE,
         "found_messages": found,
-        "names": {" ".join(who): name for who, name in listings.names_of(connection, mentioned).items()},
+        "names": names_in(connection, chain(*lists.values(), found)),
         **lists,
     }
 

@@ -7,14 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from relay.channels.registry import PLATFORMS
 from relay.config.settings import Settings
 from relay.console.daily import day_named
-from relay.console.day_pages import MAX_ID, ROWS_PER_PAGE, names_in
+from relay.console.day_pages import MAX_ID, ROWS_PER_PAGE
+from relay.console.names import names_in
+from relay.console.services import Here
 from relay.core.messages import db_safe
 from relay.core.text import timestamp
 from relay.storage.search import find_messages, ids_between, newest_messages
@@ -87,8 +89,6 @@ def _rows(connection: Connection, chosen: MessageSearch, settings: Settings) -> 
 
 
 @routes.get("/messages", dependencies=[ADMIN], summary="Search in messages by words, channel and days, in pages.")
-async def messages_page(request: Request, chosen: Annotated[MessageSearch, Depends(_chosen)]) -> Response:
-    console = request.app.state.console
+async def messages_page(console: Here, chosen: Annotated[MessageSearch, Depends(_chosen)]) -> Response:
     found = await console.database.query(lambda connection: _read(connection, chosen, console.settings))
-    shown: Response = console.pages.show("messages.html", **found, time=timestamp(time.time()))
-    return shown
+    return console.pages.show("messages.html", **found, time=timestamp(time.time()))

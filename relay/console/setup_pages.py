@@ -16,8 +16,9 @@ from relay.channels.registry import BY_PLATFORM, KnownPlatform
 from relay.config.checks import Finding, Severity
 from relay.config.errors import SettingsError
 from relay.config.settings import Settings
-from relay.console.login import Recorded, log_in, operator_of
+from relay.console.login import log_in
 from relay.console.pages import HEADERS, Pages
+from relay.console.services import Here
 from relay.console.setup import STEPS, SetupFiles, Step, Submission, connected, shown_value, step_after
 from relay.console.trial import ask_as_channel
 from relay.core.errors import SendError
@@ -38,7 +39,6 @@ class SetupPages:
     pages: Pages
     http: httpx.AsyncClient
     logins: Logins
-    audit: Recorded
 
     @property
     def files(self) -> SetupFiles:
@@ -100,7 +100,7 @@ async def step_page(request: Request, name: str) -> Response:
 
 
 @routes.post("/setup/{name}", dependencies=[ADMIN], summary="Check what was entered, write it into .env, apply it.")
-async def submit(request: Request, name: str) -> Response:
+async def submit(request: Request, console: Here, name: str) -> Response:
     setup, step = _setup(request), _step(name)
     form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
     outcome = await setup.files.submit(step, form)
@@ -108,9 +108,7 @@ async def submit(request: Request, name: str) -> Response:
     entered = {} if outcome.saved else visible
     response = setup.show(step, outcome, entered=entered)
     if outcome.saved:
-        token = setup.settings.admin_token
-        who = operator_of(request, token.get_secret_value() if token else None)
-        await setup.audit(who, "set up", None, None, step.title)
+        await console.database.record_action(console.operator(request), "set up", None, None, step.title)
         if step.name == "password" and form.get("admin_token", "").strip():
             await log_in(request, response, setup.logins, form["admin_token"].strip())
     return response
