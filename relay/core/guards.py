@@ -25,6 +25,7 @@ from relay.core.messages import (
     UserState,
 )
 from relay.core.person_settings import MessageLimits, PersonSettings, limits_of
+from relay.core.text import caseless
 from relay.texts import ENGLISH
 from relay.texts.sentences import localize
 
@@ -166,7 +167,7 @@ def looks_like_a_loop(
         return None
     messages = [past for past in history if past.role in {"user", "assistant"}]
     theirs = [past for past in messages if past.role == "user"]
-    same = [past for past in theirs[-(SAME_TEXTS - 1) :] if _normalized(past.message) == _normalized(text)]
+    same = [past for past in theirs[-(SAME_TEXTS - 1) :] if caseless(past.message) == caseless(text)]
     recent = all(abs(received_at - past.timestamp) < SAME_TEXT_SECONDS for past in same)
     if len(same) == SAME_TEXTS - 1 and recent:
         return f"the same text {SAME_TEXTS} times in a row"
@@ -192,7 +193,7 @@ def _numbered_texts(messages: Sequence[HistoryMessage], text: str, received_at: 
 
 def _without_numbers(text: str) -> str:
     """The text for comparison, without its digits and what stands in one word with them, such as "#1007a"."""
-    return " ".join(word for word in _normalized(text).split() if not any(map(str.isdigit, word)))
+    return " ".join(word for word in caseless(text).split() if not any(map(str.isdigit, word)))
 
 
 def _quick_exchanges(
@@ -208,7 +209,3 @@ def _quick_exchanges(
             break
         quick += 1
     return quick
-
-
-def _normalized(text: str) -> str:
-    return " ".join(text.casefold().split())

@@ -12,6 +12,7 @@ CHARS_A_TOKEN = 4
 _LINE_BREAKS = re.compile("\r\n?|[\u0085\u2028\u2029\v\f]")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _HALF_CHARACTERS = re.compile("[\ud800-\udfff]")
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
 _SHOW_NOTHING = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 _SHOW_NOTHING_EITHER = frozenset("\u034f\u115f\u1160\u2800\u3164\ufe0e\ufe0f\uffa0\ufffc")
 """Fillers, variation selectors, the braille pattern without dots: a message of them alone is empty for Telegram."""
@@ -42,6 +43,16 @@ def bare_letters(text: str) -> str:
         return text.lower()
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     return "".join(char for char in plain if unicodedata.category(char) not in {"Mn", "Cf"})
+
+
+def folded(text: str) -> str:
+    """The words of a text for comparison: lower case, without accents, punctuation, emoji and invisible characters."""
+    return _BETWEEN_WORDS.sub(" ", bare_letters(text)).strip()
+
+
+def caseless(text: str) -> str:
+    """The text for comparison, when only case and white space do not matter."""
+    return " ".join(text.casefold().split())
 
 
 def timestamp(seconds: float | None) -> str | None:

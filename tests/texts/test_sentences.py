@@ -14,11 +14,11 @@ from fluent.syntax import ast as fluent
 from fluent.syntax.visitor import Visitor
 
 from relay.channels.sms.keywords import RESERVED_WORDS, without_invitations
-from relay.channels.sms.opt_out import folded
 from relay.channels.sms.plain_text import to_plain_text
 from relay.channels.sms.segments import segments
 from relay.channels.sms.spelling import affordable, clean_sms
 from relay.channels.telegram.entities import plan
+from relay.core.text import folded
 from relay.texts import ENGLISH, sentences
 from relay.texts.sentences import localize, offered_languages
 from tests.repository.test_imports import modules

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from relay.channels.sms.opt_out import folded
 from relay.channels.sms.segments import split, units
 from relay.core.cutting import best_cut, reach, utf16_length, utf16_offsets
 from relay.core.parts import PlannedPart
+from relay.core.text import folded
 
 _WORDS = """
 more|more please|please more|send more|the rest|rest|go on|continue|mehr|mehr bitte|weiter|mas|mas por favor|sigue|plus

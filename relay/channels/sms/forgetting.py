@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from relay.channels.sms.opt_out import folded
 from relay.core.decisions import Decision
 from relay.core.messages import UserState
+from relay.core.text import folded
 from relay.texts.sentences import localize
 
 

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relay.channels.sms.opt_out import asks_to_stop, folded
+from relay.channels.sms.opt_out import asks_to_stop
+from relay.core.text import folded
 
 
 class Keyword(StrEnum):

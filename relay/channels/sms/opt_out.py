@@ -9,15 +9,7 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 
-from relay.core.text import bare_letters
-
-_BETWEEN_WORDS = re.compile(r"[\W_]+")
-
-
-def folded(text: str) -> str:
-    """The words of a text for comparison: lower case, without accents, punctuation, emoji and invisible characters."""
-    return _BETWEEN_WORDS.sub(" ", bare_letters(text)).strip()
-
+from relay.core.text import folded
 
 _PHRASES = """
 en: stop all|opt out|remove|cease|cease and desist|unsub|revoke consent|revoke my consent|i revoke my consent

@@ -10,8 +10,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from relay.channels.sms.opt_out import folded
 from relay.core.messages import HistoryMessage
+from relay.core.text import folded
 
 _OPEN = '"\u201c\u201d\u201e\u00ab\u201f\u2039\u300c\u300e'
 _CLOSE = '"\u201c\u201d\u00bb\u203a\u300d\u300f'

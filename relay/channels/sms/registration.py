@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from relay.channels.sms.opt_out import folded
+from relay.core.text import folded
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from relay.core.errors import SendError
 from relay.core.messages import InboundMessage, Kind, UserId
 from relay.core.parts import Origin, Part, PlannedPart
 from relay.core.records import Records
+from relay.core.text import caseless
 
 log = logging.getLogger("relay.telegram")
 
@@ -103,7 +104,7 @@ class InlineQueries:
         return replace(decision, prompt=message.text, resolve=partial(self._resolved, message, decision))
 
     async def _resolved(self, message: InboundMessage, decision: Decision, _: Records) -> Decision:
-        query, asked = message.options[INLINE], _Asked(message.user_id, " ".join(message.text.casefold().split()))
+        query, asked = message.options[INLINE], _Asked(message.user_id, caseless(message.text))
         known, until = self._answers.get(asked, ({}, 0.0))
         if until > self._monotonic():
             await self._answer(query, [known], seconds=CACHE_SECONDS)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
+from relay.core.text import caseless
+
 _USERS = (
     *("human", "user", "customer", "usuario", "usuário", "utilisateur", "utilisatrice", "benutzer", "nutzer", "kunde"),
     *("пользователь", "користувач", "用户", "用戶", "المستخدم", "उपयोगकर्ता"),
@@ -43,7 +45,7 @@ class InventedMessages:
     """
 
     def __init__(self, question: str, name: str = "", own: str = "") -> None:
-        self._question = _folded(question)
+        self._question = caseless(question)
         self._users = self._unmentioned(*_USERS, name)
         self._own = self._unmentioned(*_OWN, own)
         self._headings = self._users | self._own | {"instruction", "input", "response"}
@@ -55,7 +57,7 @@ class InventedMessages:
         self._after_blank = self._began = self._is_dialogue = self._over = False
 
     def _unmentioned(self, *names: str) -> frozenset[str]:
-        folded = (_folded(name) for name in names)
+        folded = (caseless(name) for name in names)
         return frozenset(
             name
             for name in folded
@@ -105,14 +107,14 @@ class InventedMessages:
         if label is not None:
             may_be_echo = not self._began and not self._is_own(label)
             return bool(self._doubtful) or (self._is_role(label) and (may_be_echo or not label[3].strip()))
-        begin = _folded(line.lstrip("# \t"))
+        begin = caseless(line.lstrip("# \t"))
         return bool(self._doubtful) or any(role.startswith(begin) for role in self._headings)
 
     def _is_role(self, label: re.Match[str]) -> bool:
-        return _folded(label[2]) in (self._headings if label[1] else self._users | self._own)
+        return caseless(label[2]) in (self._headings if label[1] else self._users | self._own)
 
     def _is_own(self, label: re.Match[str] | None) -> bool:
-        return label is not None and _folded(label[2]) in {*self._own, "response"}
+        return label is not None and caseless(label[2]) in {*self._own, "response"}
 
     def _kind(self, label: re.Match[str] | None) -> _Line:
         if label is None or self._is_dialogue or self._fence or not self._is_role(label):
@@ -121,7 +123,7 @@ class InventedMessages:
         if not self._began:
             if self._is_own(label):
                 return _Line.SUBJECT if is_defined else _Line.LABEL
-            return _Line.ECHO if _folded(label[3]) == self._question else _Line.SUBJECT
+            return _Line.ECHO if caseless(label[3]) == self._question else _Line.SUBJECT
         is_announced = self._previous.rstrip("*_ ").endswith((":", "\uff1a"))
         is_listed = not self._after_blank and not label[1] and _ANY_LABEL.match(self._previous)
         return _Line.SUBJECT if is_announced or is_listed or is_defined else _Line.INVENTED
@@ -158,7 +160,3 @@ class InventedMessages:
             self._fence = "" if self._fence == fence[1] else self._fence or fence[1]
         self._after_blank = not line.strip()
         self._previous = self._previous if self._after_blank else line.strip()
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
