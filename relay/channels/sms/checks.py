@@ -118,12 +118,11 @@ class _Account:
             return Finding(NOTE, what, f"texts to {owner} go to {url or 'no address'}")
         wanted = public + WEBHOOK_PATH
         advice = f"enter {wanted}{RETRIES} with HTTP POST in Twilio's console"
-        if not _same_address(url, wanted) and self._settings.tunnel != "off":
-            return Finding(
-                NOTE, what, f"texts to {owner} go to {url or 'no address'}; the start has them go to {wanted}"
-            )
         if not _same_address(url, wanted):
-            return Finding(PROBLEM, what, f"texts to {owner} go to {url or 'no address'}: {advice}")
+            now = f"texts to {owner} go to {url or 'no address'}"
+            if self._settings.tunnel != "off":
+                return Finding(NOTE, what, f"{now}; the start has them go to {wanted}")
+            return Finding(PROBLEM, what, f"{now}: {advice}")
         if method.upper() != "POST":
             return Finding(PROBLEM, what, f"texts to {owner} come by HTTP {method}: {advice}")
         if not urlsplit(url).fragment:

@@ -6,7 +6,6 @@ https://www.twilio.com/docs/messaging/api/service-resource#update-a-service-reso
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from relay.core.http_client import open_http_client
 
 _SECONDS = 10.0
 _MAX_LISTED = 100
+_ACCOUNTS = "/2010-04-01/Accounts/"
 _SERVICES = "/v1/Services/"
 
 Form = dict[str, str]
@@ -31,8 +31,9 @@ async def offer(settings: SmsSettings) -> dict[str, list[str]]:
     sid, token = settings.twilio_account_sid, settings.twilio_auth_token
     if sid is None or token is None:
         return {}
-    path = f"/2010-04-01/Accounts/{sid}/IncomingPhoneNumbers.json"
-    found = await _call(settings, (sid, token.get_secret_value()), "GET", path, params={"PageSize": _MAX_LISTED})
+    path = f"{_ACCOUNTS}{sid}/IncomingPhoneNumbers.json"
+    auth, params = (sid, token.get_secret_value()), {"PageSize": _MAX_LISTED}
+    found = await call_twilio(settings, "GET", path, auth=auth, params=params)
     return {"twilio_phone_number": [row["phone_number"] for row in found.get("incoming_phone_numbers") or ()]}
 
 
@@ -41,31 +42,30 @@ async def addresses(settings: SmsSettings) -> dict[str, Form]:
 
     Raises SendError, also for a number that the account does not have.
     """
-    auth = rest_credentials(settings)
     if service := settings.twilio_messaging_service_sid:
-        found = await _call(settings, auth, "GET", path := f"{_SERVICES}{service}")
+        found = await call_twilio(settings, "GET", path := f"{_SERVICES}{service}")
         by_number = str(bool(found.get("use_inbound_webhook_on_number"))).lower()
         url, method = found.get("inbound_request_url") or "", found.get("inbound_method") or "POST"
         return {path: {"InboundRequestUrl": url, "InboundMethod": method, "UseInboundWebhookOnNumber": by_number}}
-    return dict([await _number(settings, auth, number) for number in _numbers(settings)])
+    return dict([await _number(settings, number) for number in _numbers(settings)])
 
 
 async def connect(settings: SmsSettings) -> list[Finding]:
     """Have texts to our numbers, or to our Messaging Service, posted to public_url. Raises SendError."""
-    auth, url = rest_credentials(settings), _our_url(settings)
+    url = _our_url(settings)
     for path, now in (await addresses(settings)).items():
-        await _call(settings, auth, "POST", path, data=_ours(path, now, url))
+        await call_twilio(settings, "POST", path, data=_ours(path, now, url))
     receivers = settings.twilio_messaging_service_sid or ", ".join(_numbers(settings))
     return [Finding(Severity.FINE, "twilio webhook", f"texts to {receivers} go to {url} now")]
 
 
 async def restore(settings: SmsSettings, before: Mapping[str, Form]) -> list[Finding]:
     """Put back what `addresses` returned before `connect`, where nothing else was set since. Raises SendError."""
-    auth, url = rest_credentials(settings), _our_url(settings)
+    url = _our_url(settings)
     findings = []
     for path, now in (await addresses(settings)).items():
         if url in now.values() and path in before:
-            await _call(settings, auth, "POST", path, data=before[path])
+            await call_twilio(settings, "POST", path, data=before[path])
             old = before[path].get("InboundRequestUrl") or before[path].get("SmsUrl") or "no address"
             findings.append(Finding(Severity.FINE, "twilio webhook", f"texts go to {old} again, as before"))
     return findings
@@ -86,9 +86,9 @@ def _numbers(settings: SmsSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys((settings.twilio_phone_number or "", *settings.twilio_other_numbers)))
 
 
-async def _number(settings: SmsSettings, auth: tuple[str, str], number: str) -> tuple[str, Form]:
-    path = f"/2010-04-01/Accounts/{settings.twilio_account_sid}/IncomingPhoneNumbers"
-    rows = (await _call(settings, auth, "GET", f"{path}.json", params={"PhoneNumber": number})).get(
+async def _number(settings: SmsSettings, number: str) -> tuple[str, Form]:
+    path = f"{_ACCOUNTS}{settings.twilio_account_sid}/IncomingPhoneNumbers"
+    rows = (await call_twilio(settings, "GET", f"{path}.json", params={"PhoneNumber": number})).get(
         "incoming_phone_numbers"
     )
     row = next((row for row in rows or () if row.get("phone_number") == number), None)
@@ -99,11 +99,17 @@ async def _number(settings: SmsSettings, auth: tuple[str, str], number: str) -> 
     return f"{path}/{row['sid']}.json", form | ({"SmsApplicationSid": app} if app else {})
 
 
-async def _call(settings: SmsSettings, auth: tuple[str, str], method: str, path: str, **options: Any) -> dict[str, Any]:
-    host = "messaging" if path.startswith(_SERVICES) else "api"
+async def call_twilio(
+    settings: SmsSettings, method: str, path: str, *, auth: tuple[str, str] | None = None, **options: Any
+) -> dict[str, Any]:
+    """Make one request to the API of accounts or, by its path, that of messaging; returns the object in its response.
+
+    auth: other credentials than those of the settings. Raises SendError, and SettingsError without credentials.
+    """
+    auth = auth or rest_credentials(settings)
+    host = "api" if path.startswith(_ACCOUNTS) else "messaging"
     base = settings.twilio_api_base_url.replace("//api.", f"//{host}.", 1)
     async with open_http_client() as http:
         transport = TwilioTransport(http, base, _SECONDS, Redactor(settings.secrets()).redact)
-        response = await transport.request(method, path, auth=auth, **options)
-    found: dict[str, Any] = json.loads(response.text)
+        _, found = await transport.exchange(method, path, auth=auth, **options)
     return found

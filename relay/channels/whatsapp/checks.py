@@ -5,23 +5,18 @@ The request is free of charge and changes nothing: https://www.twilio.com/docs/w
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
-from relay.channels.sms.client import TwilioTransport
-from relay.channels.sms.settings import rest_credentials
+from relay.channels.sms.connecting import call_twilio
 from relay.channels.sms.spec import RETRIES, WEBHOOK_PATH
 from relay.channels.whatsapp.settings import WhatsAppSettings
 from relay.config.checks import Finding, Severity
-from relay.config.logs import Redactor
 from relay.core.errors import SendError
-from relay.core.http_client import open_http_client
 
 SENDERS: Final = "/v2/Channels/Senders"
 SANDBOX: Final = "+14155238886"
 """Twilio's own number for trying WhatsApp out: https://www.twilio.com/docs/whatsapp/sandbox"""
 
-_SECONDS: Final = 10.0
 _WHAT: Final = "whatsapp sender"
 
 
@@ -32,9 +27,10 @@ async def check(settings: WhatsAppSettings) -> list[Finding]:
         text = "Twilio's sandbox: each person joins it first, by the words that Twilio's console shows"
         return [Finding(Severity.NOTE, _WHAT, text), _advice(settings)]
     try:
-        senders = await _senders(settings)
+        found = await call_twilio(settings, "GET", SENDERS, params={"Channel": "whatsapp", "PageSize": 100})
     except SendError as error:
         return [Finding(Severity.NOTE, _WHAT, f"it could not be looked up: {error.message} ({error.code})")]
+    senders: list[dict[str, Any]] = found.get("senders") or []
     sender = next((one for one in senders if one.get("sender_id") == f"whatsapp:{number}"), None)
     if sender is None:
         others = ", ".join(str(one.get("sender_id")).removeprefix("whatsapp:") for one in senders[:5]) or "none"
@@ -56,13 +52,3 @@ def _advice(settings: WhatsAppSettings, url: str | None = None) -> Finding:
     severity = Severity.NOTE if url is None else Severity.PROBLEM
     where = "" if url is None else f"its messages go to {url or 'no address'}: "
     return Finding(severity, what, f"{where}enter {wanted} with HTTP POST at the sender in Twilio's console")
-
-
-async def _senders(settings: WhatsAppSettings) -> list[dict[str, Any]]:
-    base = settings.twilio_api_base_url.replace("//api.", "//messaging.", 1)
-    async with open_http_client() as http:
-        transport = TwilioTransport(http, base, _SECONDS, Redactor(settings.secrets()).redact)
-        params = {"Channel": "whatsapp", "PageSize": 100}
-        response = await transport.request("GET", SENDERS, auth=rest_credentials(settings), params=params)
-    found: list[dict[str, Any]] = json.loads(response.text).get("senders") or []
-    return found
