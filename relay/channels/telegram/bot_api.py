@@ -7,8 +7,8 @@ client.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import httpx
@@ -19,7 +19,7 @@ from telegram.request import BaseRequest, RequestData
 from relay.channels.telegram.settings import TelegramSettings, bot_token
 from relay.config.logs import Redactor
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
-from relay.core.http_client import json_object, redacted_errors, request_once, retry_after_seconds
+from relay.core.http_client import json_object, open_http_client, redacted_errors, request_once, retry_after_seconds
 
 CALL_SECONDS = 20.0
 UPLOAD_SECONDS = 60.0
@@ -165,6 +165,13 @@ def bot_calls(settings: TelegramSettings, client: httpx.AsyncClient) -> BotCalls
     """The calls of the bot of these settings. Raises SettingsError when there is no token."""
     redact = Redactor(settings.secrets()).redact
     return BotCalls(client, settings.telegram_api_base_url, bot_token(settings), redact)
+
+
+@asynccontextmanager
+async def open_bot_calls(settings: TelegramSettings) -> AsyncIterator[BotCalls]:
+    """The same over connections of their own, through the proxy of the settings, if any."""
+    async with open_http_client(proxied=settings.proxied) as client:
+        yield bot_calls(settings, client)
 
 
 def typed_bot(calls: BotCalls) -> Bot:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from relay.channels.telegram.bot_api import bot_calls
+from relay.channels.telegram.bot_api import open_bot_calls
 from relay.channels.telegram.settings import TelegramSettings
 from relay.channels.telegram.spec import WEBHOOK_PATH
 from relay.config.checks import Finding, Severity
 from relay.core.errors import SendError, SendFailure
-from relay.core.http_client import open_http_client
 from relay.web.public_address import check_public_url
 
 WEBHOOK_PORTS = (443, 80, 88, 8443)  # https://core.telegram.org/bots/api#setwebhook
@@ -18,8 +17,7 @@ _SECONDS = 10.0
 
 async def check(settings: TelegramSettings) -> list[Finding]:
     """The findings about the configured bot; raises SettingsError when there is no token."""
-    async with open_http_client(proxied=settings.proxied) as http:
-        calls = bot_calls(settings, http)
+    async with open_bot_calls(settings) as calls:
         try:
             me = await calls.call("getMe", {}, seconds=_SECONDS)
             hook = await calls.call("getWebhookInfo", {}, seconds=_SECONDS)

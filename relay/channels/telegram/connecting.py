@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relay.channels.telegram.bot_api import bot_calls
+from relay.channels.telegram.bot_api import open_bot_calls
 from relay.channels.telegram.settings import TelegramSettings, webhook_secret
 from relay.channels.telegram.spec import WEBHOOK_PATH
 from relay.config.checks import Finding, Severity
-from relay.core.http_client import open_http_client
 
 _SECONDS = 10.0
 
@@ -50,5 +49,5 @@ def _our_url(settings: TelegramSettings) -> str:
 
 
 async def _call(settings: TelegramSettings, method: str, parameters: dict[str, Any]) -> Any:
-    async with open_http_client() as http:
-        return await bot_calls(settings, http).call(method, parameters, seconds=_SECONDS)
+    async with open_bot_calls(settings) as calls:
+        return await calls.call(method, parameters, seconds=_SECONDS)

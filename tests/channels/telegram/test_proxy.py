@@ -14,6 +14,7 @@ import pytest
 
 from relay.channels.telegram.bot_api import bot_calls
 from relay.channels.telegram.checks import check
+from relay.channels.telegram.connecting import addresses
 from relay.config.checks import Severity
 from relay.core.errors import OutcomeUnknown, SendError
 from relay.core.http_client import open_http_client
@@ -108,6 +109,14 @@ async def test_the_doctor_asks_through_the_proxy() -> None:
         [bot] = await check(settings)
     assert (bot.severity, bot.text) == (Severity.FINE, f"@{ME['username']} ({ME['first_name']})")
     assert set(proxy.targets) == {"blocked.invalid:8081"}
+
+
+async def test_the_tunnel_asks_through_the_proxy() -> None:
+    """Else the webhook could be neither read nor put back."""
+    proxy = Proxy("http")
+    async with proxied(proxy, "http") as (settings, _):
+        assert await addresses(settings) == {"url": ""}
+    assert len(proxy.targets) == 1
 
 
 async def test_other_hosts_are_reached_directly() -> None:
