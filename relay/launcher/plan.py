@@ -171,14 +171,8 @@ def _programs(settings: Settings, written: Settings, started: set[str]) -> tuple
         Program("simulator", "simulator", settings.simulator_port, "simulator_port", reads=every),
         *channels,
         Program(
-            *(
-                "admin",
-                "admin_server",
-                settings.admin_server_port,
-                "admin_server_port",
-                settings.admin_bind_host,
-                address,
-            ),
+            *("admin", "admin_server", settings.admin_server_port, "admin_server_port"),
+            *(settings.admin_bind_host, address),
             reads=every,
         ),
     )
