@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.resources import files
 
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.console.running_sample import product_with_sample_data
 from tests.console.sample_data import ALICE
-from tests.product.running_product import ROOT, RunningProduct
+from tests.product.running_product import RunningProduct
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -34,14 +33,8 @@ async () => (await axe.run()).violations.map(
 @pytest.fixture(scope="module")
 def product(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
     """Everything that the pages can show; without a browser, nothing is started."""
-    folder = tmp_path_factory.mktemp("pages")
-    running = RunningProduct(folder)
-
-    data = [sys.executable, "-m", "tests.console.sample_data", str(folder / "product.db")]
-    subprocess.run(data, cwd=ROOT, check=True)
-    running.start()
-    yield running
-    running.close()
+    with product_with_sample_data(tmp_path_factory.mktemp("pages")) as running:
+        yield running
 
 
 def problems(page: Page) -> list[str]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.pictures import WANTED, take
+from tests.console.running_sample import product_with_sample_data
 from tests.console.sample_data import ALICE
-from tests.product.running_product import ROOT, Phone, RunningProduct
+from tests.product.running_product import Phone, RunningProduct
 
 pytestmark = [
     pytest.mark.browser,
@@ -43,20 +42,16 @@ LOOKS = {"": (1120, 840, "light"), "-phone": (390, 844, "dark")}
 @pytest.fixture(scope="module")
 def product(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProduct]:
     """Everything that the pages can show, and a text to many that is done."""
-    folder = tmp_path_factory.mktemp("pictures")
-    running = RunningProduct(folder)
-    data = [sys.executable, "-m", "tests.console.sample_data", str(folder / "product.db")]
-    subprocess.run(data, cwd=ROOT, check=True)
-    running.start()
-    Phone(running, "sms", "Zoe").ask("name=Zoe")
-    text = {"text": "Hello {name|there}, we are closed on Monday.\nReply STOP to stop.", "platform": "sms", "hours": ""}
-    console = running.url("admin_server")
-    preview = running.http.post(f"{console}/broadcasts/preview", data=text).text
-    form = re.findall(r'name="form" value="(\w+)"', preview)[0]
-    running.http.post(f"{console}/broadcasts", data={**text, "form": form})
-    running.http.post(f"{console}/person/takeover", data={"platform": "telegram", "id": "70001"})
-    yield running
-    running.close()
+    with product_with_sample_data(tmp_path_factory.mktemp("pictures")) as running:
+        Phone(running, "sms", "Zoe").ask("name=Zoe")
+        words = "Hello {name|there}, we are closed on Monday.\nReply STOP to stop."
+        text = {"text": words, "platform": "sms", "hours": ""}
+        console = running.url("admin_server")
+        preview = running.http.post(f"{console}/broadcasts/preview", data=text).text
+        form = re.findall(r'name="form" value="(\w+)"', preview)[0]
+        running.http.post(f"{console}/broadcasts", data={**text, "form": form})
+        running.http.post(f"{console}/person/takeover", data={"platform": "telegram", "id": "70001"})
+        yield running
 
 
 @pytest.mark.parametrize("name", PAGES)
