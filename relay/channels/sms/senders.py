@@ -82,7 +82,7 @@ def _e164(compact: str, region: str) -> UserId | None:
     for spelling, usual in _SPELLINGS:
         compact = spelling.sub(usual, compact) if spelling.fullmatch(compact) else compact
     try:
-        number = parsed_number(compact, None if compact.startswith("+") else region)
+        number = parsed_number(compact) if compact.startswith("+") else parsed_number(compact, region)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_possible_number(number):
@@ -133,7 +133,6 @@ def region_of(number: UserId) -> str | None:
     return region if region and region.isalpha() else None  # "001": no region, such as satellites
 
 
-@lru_cache(maxsize=KNOWN_NUMBERS)
 @lru_cache(maxsize=KNOWN_NUMBERS)
 def _is_premium(number: UserId) -> bool:
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, RequestValidator, get_signature_algorithm
@@ -23,6 +23,10 @@ class Form:
     """The fields of a form in their order, blank and repeated ones included: all of them are signed."""
 
     pairs: tuple[tuple[str, str], ...]
+    _last: dict[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_last", dict(self.pairs))
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, _ in self.pairs)
@@ -34,12 +38,12 @@ class Form:
     def one(self, *names: str) -> str:
         """The value of the first of these fields that is there, or "". Raises PayloadError for two different values."""
         for name in names:
-            values = set(self.getlist(name))
-            if len(values) > 1:
-                msg = f"the field {name} came with {len(values)} different values"
+            if (value := self._last.get(name)) is None:
+                continue
+            if len(self._last) < len(self.pairs) and (count := len(set(self.getlist(name)))) > 1:
+                msg = f"the field {name} came with {count} different values"
                 raise PayloadError(msg)
-            if values:
-                return values.pop()
+            return value
         return ""
 
 
@@ -97,7 +101,7 @@ class Signatures:
         if get_signature_algorithm(settings_header).upper() != wanted or not signature:
             return False
         try:
-            hashed = "bodySHA256" in parse_qs(urlsplit(url).query)
+            hashed = "bodySHA256" in url and "bodySHA256" in parse_qs(urlsplit(url).query)
             if not hashed and any(_is_same(sign(secret, url, form, wanted), signature) for secret in secrets):
                 return True
             # The SDK knows the rest: hashed bodies, and URLs with a port that was left out or added.
