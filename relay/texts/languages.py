@@ -56,9 +56,10 @@ def _written(text: str, code: str | None, region: str | None) -> str | None:
     if not words.are_evidence:
         return None
     hints = [*([code] if code else []), *_official(region)]
-    hinted = next((one for one in hints if words.may_be(one)), None)
+    if hinted := next((one for one in hints if words.may_be(one)), None):
+        return hinted
     fitting = [one for one in offered_languages() if words.may_be(one)]
-    return hinted or (fitting[0] if len(fitting) == 1 else None)
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def language_named(name: str) -> str | None:
@@ -82,6 +83,9 @@ class _Words:
     def __init__(self, text: str) -> None:
         text = _ADDRESS.sub(" ", normalize("NFKC", text))
         self._latin = len(_LATIN_WORD.findall(text))
+        if text.isascii():
+            self._others, self._letters = 0, set[str]()
+            return
         self._others = len(_OTHER_WORD.findall(text))
         self._letters = set(_OTHER_LETTER.findall(text.lower()))
 
