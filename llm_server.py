@@ -48,9 +48,10 @@ from relay.llm.gateway.response import AnswerResponse, OnChunk
 from relay.llm.gateway.spend import SpendTracker
 from relay.llm.gateway.unoffered import UNOFFERED
 from relay.llm.providers.faq import file_version
-from relay.web.access import INTERNAL, PUBLIC, PlainRoute, is_trusted
+from relay.web.access import INTERNAL, PUBLIC, is_trusted
 from relay.web.app import add_common_routes, add_routes, build_app
 from relay.web.errors import ApiError, BodyLimit
+from relay.web.plain_routes import PlainRoute
 from relay.web.serve import run_server
 
 log = logging.getLogger("relay.llm_server")

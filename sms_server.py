@@ -49,8 +49,9 @@ from relay.knowledge.preview import printed_prompt
 from relay.llm.client import open_embed
 from relay.media.reader import MediaReader
 from relay.texts import ENGLISH
-from relay.web.access import PUBLIC, PlainRoute, why_not_direct
+from relay.web.access import PUBLIC, why_not_direct
 from relay.web.errors import ApiError
+from relay.web.plain_routes import PlainRoute
 from sms_service import SmsService
 
 log = logging.getLogger("relay.sms.server")

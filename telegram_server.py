@@ -49,9 +49,10 @@ from relay.knowledge.assistant import Assistant
 from relay.knowledge.preview import printed_prompt
 from relay.llm.client import open_embed
 from relay.media.reader import MediaReader
-from relay.web.access import ADMIN, PUBLIC, PlainRoute
+from relay.web.access import ADMIN, PUBLIC
 from relay.web.app import add_routes
 from relay.web.errors import ApiError
+from relay.web.plain_routes import PlainRoute
 from relay.web.token_guard import same_secret
 from telegram_service import TelegramService
 

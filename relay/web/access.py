@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Collection, Coroutine
-from typing import Any, Protocol
+from collections.abc import Collection
+from typing import Protocol
 
-from fastapi import Depends, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Depends, Request
 
 from relay.config.hosts import is_loopback
 from relay.config.settings import Settings
@@ -167,21 +166,3 @@ async def is_trusted(request: Request) -> bool:
 
 
 PUBLIC, INTERNAL, ADMIN = Depends(public), Depends(internal), Depends(admin)
-
-
-class PlainRoute(APIRoute):
-    """A route whose endpoint maps a request to a response, with access classes as its only dependencies.
-
-    FastAPI's handling of parameters and responses costs more than everything that the LLM server does to a request.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        guards = [dependency.dependency for dependency in self.dependencies if dependency.dependency is not None]
-
-        async def handle(request: Request) -> Response:
-            for guard in guards:
-                await guard(request)
-            response: Response = await self.endpoint(request)
-            return response
-
-        return handle

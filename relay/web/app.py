@@ -16,6 +16,7 @@ from relay.core.metrics import CONTENT_TYPE_LATEST, Metrics
 from relay.web.access import ADMIN, PUBLIC
 from relay.web.errors import BodyLimit, ErrorForm, add_error_handlers, unchanged
 from relay.web.middleware import BodyLimits, RequestMetrics, UnexpectedErrors
+from relay.web.plain_routes import PlainRoutes
 from relay.web.token_guard import TokenGuard
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -48,6 +49,8 @@ def build_app(
         docs_url=None,
         openapi_url=None,
         redirect_slashes=False,  # a redirected webhook would lose its form; a 404 says what is wrong
+        # OpenTelemetry, which FastAPI would look for at each request; older versions of FastAPI have none.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
@@ -58,7 +61,8 @@ def build_app(
     others = body_limits or {}
     app.state.body_limit_of = lambda path: others.get(path, default)
     add_error_handlers(app)
-    # The last one added is the outermost: every answer is counted, those of the other two included.
+    # The last one added is the outermost: every answer is counted, those of the others included.
+    app.add_middleware(PlainRoutes)
     app.add_middleware(BodyLimits)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(RequestMetrics, metrics=app.state.metrics)
