@@ -20,9 +20,7 @@ from typing import Annotated, Any, Literal
 import httpx
 from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
 from fastapi import Path as PathParameter
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from starlette.exceptions import HTTPException
 
 from messaging_database import MessagingDatabase, open_database
 from relay.channels.registry import PLATFORMS, AllSettings
@@ -72,6 +70,7 @@ HOME_SECONDS, PERSON_SECONDS = 5.0, 1.0
 
 MAX_OFFSET = 10_000
 MAX_ID = 2**63 - 1
+DESCRIPTION = "How everything is going, and who writes. For the operator."
 FAILURE_PAGE: dict[str, Any] = {"kinds": TITLES, "acts": ACTS, "most": MAX_AT_ONCE, "page_size": ROWS_PER_PAGE}
 
 PAGES = (
@@ -160,11 +159,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
             return {"ready": False, "reason": why, "database": "cannot be written now", "simulated": settings.simulated}
         return {"ready": True, "simulated": settings.simulated}
 
-    app = build_app(
-        "Console", settings, lifespan, description="How everything is going, and who writes. For the operator."
-    )
-    for kind in (ApiError, HTTPException, RequestValidationError, StorageError):
-        app.add_exception_handler(kind, pages.for_browsers(app.exception_handlers[kind]))
+    app = build_app("Console", settings, lifespan, description=DESCRIPTION, error_page=pages.error)
     add_routes(app, routes, *(module.routes for module in PAGES))
     add_common_routes(app, ready)
     return app

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -24,10 +24,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from relay.channels.registry import CHANNELS
 from relay.config.settings import Settings
 from relay.core.retry import LONGEST_DELAY
+from relay.web.access import origin_is_ours
+from relay.web.error_pages import ErrorPage, sentence
+from relay.web.errors import LIVE_HEADER
 
 FOLDER = Path(__file__).parent
 MEDIA_TYPES = {"console.css": "text/css", "console.js": "text/javascript", "icon.svg": "image/svg+xml"}
-LIVE_HEADER = "x-live"
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -36,8 +38,6 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-
-Handler = Callable[[Request, Any], Any]
 
 
 def person_url(platform: str, user_id: str, action: str = "", **query: Any) -> str:
@@ -109,7 +109,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.tests["waiting_for_user"] = waits_for_user
-    environment.filters.update(since=since, until=until, clock_time=clock_time, money=money)
+    environment.filters.update(since=since, until=until, clock_time=clock_time, money=money, sentence=sentence)
     environment.globals.update(
         person_url=person_url,
         day_url=day_url,
@@ -161,20 +161,29 @@ class Pages:
         headers = {"Cache-Control": "max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
         return Response(self.files[name], media_type=MEDIA_TYPES[name], headers=headers)
 
-    def for_browsers(self, handler: Handler) -> Handler:
-        """Wrap an error handler: browsers get its JSON as a page, and a redirect to the login instead of 403."""
+    def error(self, request: Request, problem: ErrorPage) -> Response:
+        """The page of an error; without a login the way to it."""
+        if problem.status == 403 and (way_in := self._way_in(request, problem)):
+            return way_in
+        return self.show("error.html", status=problem.status, problem=problem, sign_in="")
 
-        async def answer(request: Request, error: Any) -> Response:
-            response: Response = await handler(request, error)
-            if "text/html" not in request.headers.get("accept", "") or LIVE_HEADER in request.headers:
-                return response
-            settings: Settings = request.app.state.settings
-            if response.status_code == 403 and settings.admin_token is not None and request.method == "GET":
-                path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-                return RedirectResponse("/login?" + urlencode({"next": path}), 303, headers=HEADERS)
-            if response.status_code == 403 and settings.admin_token is None and settings.public_url is not None:
-                return self.show("closed.html", status=403, token=secrets.token_urlsafe(32))
-            body = orjson.loads(response.body)
-            return self.show("error.html", status=response.status_code, error=body["error"], hint=body.get("hint", ""))
+    def _way_in(self, request: Request, problem: ErrorPage) -> Response | None:
+        settings: Settings = request.app.state.settings
+        if settings.admin_token is None:
+            if settings.public_url is None:
+                return None
+            return self.show("closed.html", status=403, token=secrets.token_urlsafe(32))
+        if not origin_is_ours(request):
+            title, hint = "this form was sent from another site", "nothing was done: open the console itself"
+            return self.show("error.html", status=403, problem=replace(problem, title=title, hint=hint), sign_in="")
+        if request.method != "GET":
+            hint = "nothing was done. Sign in again in another tab, then go back here: the form is as you left it"
+            signed_out = replace(problem, title="you are signed out", hint=hint)
+            return self.show("error.html", status=403, problem=signed_out, sign_in=_login_url(problem.back or "/"))
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(_login_url(path), 303, headers=HEADERS)
 
-        return answer
+
+def _login_url(path: str) -> str:
+    """The login that leads on to this path of the console."""
+    return "/login?" + urlencode({"next": path})

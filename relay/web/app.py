@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -14,8 +15,10 @@ from fastapi.responses import JSONResponse, Response
 from relay.config.settings import Settings
 from relay.core.metrics import CONTENT_TYPE_LATEST, Metrics
 from relay.web.access import ADMIN, PUBLIC
+from relay.web.error_pages import RenderError, plain_error_page, show_error
 from relay.web.errors import BodyLimit, ErrorForm, add_error_handlers, unchanged
 from relay.web.middleware import BodyLimits, RequestMetrics, UnexpectedErrors
+from relay.web.plain_page import plain_page
 from relay.web.plain_routes import PlainRoutes
 from relay.web.token_guard import TokenGuard
 
@@ -32,6 +35,7 @@ def build_app(
     description: str = "",
     body_limits: Mapping[str, BodyLimit] | None = None,
     error_form: ErrorForm = unchanged,
+    error_page: RenderError = plain_error_page,
     allowed_origins: Sequence[str] = (),
 ) -> FastAPI:
     """Build an app without routes; `app.state` has `settings`, `metrics` and `token_guard` (None without admin_token).
@@ -39,7 +43,8 @@ def build_app(
     `app.state.logins` is None: a server with the database sets it at start, others do not accept the console's cookie.
 
     body_limits: paths whose limit differs from max_body_bytes. error_form: changes the body of an error on paths whose
-    protocol requires another one. allowed_origins: sites whose pages may call the internal routes from a browser.
+    protocol requires another one. error_page: renders an error for a browser. allowed_origins: sites whose pages may
+    call the internal routes from a browser.
     """
     app = FastAPI(
         title=title,
@@ -57,6 +62,7 @@ def build_app(
     app.state.token_guard = TokenGuard(settings.admin_token.get_secret_value()) if settings.admin_token else None
     app.state.logins = None
     app.state.error_form = error_form
+    app.state.error_page = partial(show_error, error_page)
     default = BodyLimit(settings.max_body_bytes, "max_body_bytes")
     others = body_limits or {}
     app.state.body_limit_of = lambda path: others.get(path, default)
@@ -119,18 +125,6 @@ def _docs_page(app: FastAPI) -> str:
             rows.append(
                 f"<tr><td><code>{verb.upper()}</code><td><code>{escape(path)}</code><td>{summary}<br><small>{text}</small>"
             )
-    return _DOCS_PAGE.format(title=escape(app.title), text=escape(app.description), rows="".join(rows))
-
-
-_DOCS_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
-<link rel="icon" href="data:,">
-<style>
-:root {{ color-scheme: light dark }}
-body {{ font: 16px/1.5 system-ui; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }}
-td {{ padding: .4rem; vertical-align: top; border-top: 1px solid color-mix(in srgb, currentcolor 25%, transparent) }}
-code {{ overflow-wrap: anywhere }}
-</style>
-<h1>{title}</h1><p>{text}</p>
-<p>Machine-readable: <a href="openapi.json">openapi.json</a></p><table>{rows}</table></html>
-"""
+    machines = '<p>Machine-readable: <a href="openapi.json">openapi.json</a></p>'
+    content = f"<p>{escape(app.description)}</p>{machines}<table>{''.join(rows)}</table>"
+    return plain_page("Routes", app.title, content)

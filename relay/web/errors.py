@@ -1,8 +1,9 @@
-"""The one JSON form of every error response: {"error", "hint"} and a fitting status."""
+"""The one form of every error response: {"error", "hint"} and a fitting status; for browsers as a page."""
 
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,12 +12,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from relay.config.logs import REQUEST_ID
 from relay.core.errors import StorageError
 
 log = logging.getLogger("relay.web.app")
 
 ErrorForm = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Takes a path and the body of an error; returns the body in the form that the protocol of the path requires."""
+
+
+LIVE_HEADER = "x-live"
+"""Sent by the script of a page, which asks for a part of it; it gets errors as JSON."""
 
 
 class ApiError(Exception):
@@ -38,6 +44,13 @@ class BodyLimit(NamedTuple):
     setting: str
 
 
+class PageWords(NamedTuple):
+    """What the page of an error says instead of the words for programs."""
+
+    title: str
+    hint: str
+
+
 def unchanged(_path: str, body: dict[str, Any]) -> dict[str, Any]:
     """The `ErrorForm` of paths without a protocol of their own."""
     return body
@@ -51,17 +64,48 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(StorageError, _storage_error)
 
 
-def too_large_hint(limit: BodyLimit) -> str:
-    """The hint of a 413."""
-    return f"send less, or raise {limit.setting}"
+def too_large(request: Request, error: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The response to a body that is larger than this server reads."""
+    limit: BodyLimit = request.app.state.body_limit_of(request.url.path)
+    body = {"error": error, "hint": f"send less, or raise {limit.setting}"}
+    words = PageWords(
+        "that is too large",
+        f"nothing was done. At most {limit.max_bytes:,} bytes are taken at once (the setting {limit.setting}): go back,"
+        " and the form is as you left it",
+    )
+    return error_response(request, body, 413, headers, words)
 
 
 def error_response(
-    request: Request, body: dict[str, Any], status: int, headers: Mapping[str, str] | None = None
+    request: Request,
+    body: dict[str, Any],
+    status: int,
+    headers: Mapping[str, str] | None = None,
+    words: PageWords | None = None,
 ) -> Response:
-    """Build an error response in the form that the request's path requires."""
-    form: ErrorForm = request.app.state.error_form
-    return JSONResponse(form(request.url.path, body), status, headers=headers)
+    """Build an error response: a page for a browser, else JSON in the form that the request's path requires.
+
+    words: for the page, where those of the JSON are about programs.
+    """
+    if not wants_page(request):
+        form: ErrorForm = request.app.state.error_form
+        return JSONResponse(form(request.url.path, body), status, headers=headers)
+    title, hint = words or (body["error"], body.get("hint", ""))
+    page: Response = request.app.state.error_page(request, status, title, hint)
+    page.headers.update(headers or {})
+    return page
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser made the request to show what it gets."""
+    return "text/html" in request.headers.get("accept", "") and LIVE_HEADER not in request.headers
+
+
+def ensure_request_id() -> str:
+    """The id of the current request, in each line that it logs from now on; made when it has none."""
+    if not REQUEST_ID.get():
+        REQUEST_ID.set(f"http-{secrets.token_hex(6)}")
+    return REQUEST_ID.get()
 
 
 async def _api_error(request: Request, error: Exception) -> Response:
@@ -69,21 +113,28 @@ async def _api_error(request: Request, error: Exception) -> Response:
     return error_response(request, error.body, error.status, error.headers)
 
 
+_PAGE_WORDS = {
+    404: PageWords("there is no such page", "the address may be old, or not be written as it was meant"),
+    405: PageWords("this is no page", "the address takes only what a form sends, and nothing was done"),
+}
+
+
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == 413:
+        return too_large(request, str(error.detail).lower(), error.headers)
     hints = {
         400: "send a JSON object in UTF-8; the fields of this route are described at /docs",
         404: "the routes of this server are listed at /docs",
         405: f"{request.method} is not offered here; see /docs",
-        413: too_large_hint(request.app.state.body_limit_of(request.url.path)),
     }
     body = {"error": str(error.detail).lower()}
     if error.status_code in hints:
         body["hint"] = hints[error.status_code]
-    return error_response(request, body, error.status_code, error.headers)
+    return error_response(request, body, error.status_code, error.headers, _PAGE_WORDS.get(error.status_code))
 
 
-async def _validation_error(_: Request, error: Exception) -> Response:
+async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     problems = error.errors()
     if any(problem["type"] == "json_invalid" for problem in problems):
@@ -91,9 +142,14 @@ async def _validation_error(_: Request, error: Exception) -> Response:
             "error": "the body is not valid JSON",
             "hint": "send a JSON object in UTF-8, and say so in Content-Type",
         }
-        return JSONResponse(body, 400)
-    sentence = "; ".join(_problem(problem) for problem in problems)
-    return JSONResponse({"error": sentence, "hint": "the fields of this route are described at /docs"}, 422)
+        return error_response(request, body, 400)
+    found = "; ".join(_problem(problem) for problem in problems)
+    body = {"error": found, "hint": "the fields of this route are described at /docs"}
+    words = PageWords(
+        "this cannot be used as it is",
+        f"nothing was done. {found}. Go back, and the form is as you left it",
+    )
+    return error_response(request, body, 422, words=words)
 
 
 def _problem(problem: Mapping[str, Any]) -> str:
@@ -104,10 +160,11 @@ def _problem(problem: Mapping[str, Any]) -> str:
     return "the body is empty" if problem["type"] == "missing" else "the body is not a JSON object"
 
 
-async def _storage_error(_: Request, error: Exception) -> Response:
+async def _storage_error(request: Request, error: Exception) -> Response:
+    ensure_request_id()
     log.error("storage: %s", error)
     body = {
         "error": "the database cannot be used now, nothing was stored",
         "hint": "try again in a moment; see the log of this server",
     }
-    return JSONResponse(body, 503, headers={"Retry-After": "5"})
+    return error_response(request, body, 503, {"Retry-After": "5"})

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from relay.config.logs import REFUSALS
 from relay.core.metrics import Metrics
-from relay.web.errors import BodyLimit, error_response, too_large_hint
+from relay.web.errors import BodyLimit, PageWords, ensure_request_id, error_response, too_large
 
 log = logging.getLogger("relay.web.app")
 refusals = logging.getLogger(REFUSALS)
@@ -92,9 +92,11 @@ def _logged(error: BaseException, request: Request) -> Response:
         refusals.warning("the server stops, %s %s is cut off", request.method, request.url.path[:MAX_SHOWN_PATH])
         body = {"error": "the server is stopping, the request may be unfinished", "hint": "try again in a moment"}
         return error_response(request, body, 503, {"Retry-After": "5"})
+    request_id = ensure_request_id()
     log.error("unexpected error in %s %s", request.method, request.url.path[:MAX_SHOWN_PATH], exc_info=error)
     body = {"error": "something went wrong on our side", "hint": "the log of this server says more"}
-    return error_response(request, body, 500)
+    words = PageWords(body["error"], "try again. The log of this server says what it was")
+    return error_response(request, body, 500, {"X-Request-Id": request_id}, words)
 
 
 class BodyLimits:
@@ -113,8 +115,8 @@ class BodyLimits:
         limit: BodyLimit = scope["app"].state.body_limit_of(scope["path"])
         if _declared_length(scope) > limit.max_bytes:
             await _drain(scope, receive)
-            body = {"error": f"the body is larger than {limit.max_bytes} bytes", "hint": too_large_hint(limit)}
-            await error_response(Request(scope), body, 413, {"Connection": "close"})(scope, receive, send)
+            error = f"the body is larger than {limit.max_bytes} bytes"
+            await too_large(Request(scope), error, {"Connection": "close"})(scope, receive, send)
             return
         received, complete = 0, not _has_body(scope)
 

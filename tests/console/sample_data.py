@@ -156,6 +156,7 @@ async def _trouble(sample: SampleData) -> None:
 
 async def _main(file: str) -> None:
     database = open_database(Settings(database_url=f"sqlite:///{file}"), "sms_server")
+    await database.prepare()  # start() waits for it a few seconds only
     await database.start()
     await fill(database)
     await database.stop()

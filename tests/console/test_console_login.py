@@ -21,6 +21,7 @@ from relay.console.login import own_path
 from relay.web.access import COOKIE
 from relay.web.token_guard import TokenGuard
 from tests.console.running import browsing, nothing, settings_after
+from tests.console.sample_data import ALICE, alice_asks
 from tests.repository.route_walk import make_app
 
 TOKEN = "open sesame"
@@ -227,3 +228,28 @@ def test_a_form_is_handled_once_and_old_ones_are_forgotten() -> None:
         True,
         True,
     ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "words", "link"),
+    [
+        ({"Referer": "{own}/person?platform=sms&id=%2B1"}, "You are signed out", "/login?next=%2Fperson%3Fplatform"),
+        ({}, "You are signed out", "/login?next=%2F"),
+        ({"Origin": "https://evil.example"}, "This form was sent from another site", 'href="/"'),
+        ({"Origin": "null"}, "This form was sent from another site", 'href="/"'),
+    ],
+)
+async def test_a_form_whose_login_ended_gets_a_page_with_the_way_back(
+    tmp_path: Path, headers: dict[str, str], words: str, link: str
+) -> None:
+    """And nothing is done; a form of another site is told apart."""
+    async with browsing(await settings_after(alice_asks, tmp_path, admin_token=TOKEN)) as browser:
+        own = str(browser.base_url).rstrip("/")
+        sent = {name: value.format(own=own) for name, value in headers.items()}
+        page = await browser.post("/person/block", data={"platform": "sms", "id": ALICE}, headers=sent)
+        await sign_in(browser)
+        person = await browser.get("/person", params={"platform": "sms", "id": ALICE})
+    assert page.status_code == 403
+    assert words in page.text
+    assert link in page.text
+    assert "Blocked by you" not in person.text
