@@ -47,6 +47,7 @@ from relay.storage import (
     by_hand,
     charges,
     delivery,
+    holds,
     inbox,
     leases,
     personal,
@@ -372,6 +373,18 @@ class MessagingDatabase(OperatorsDatabase):
     async def set_state(self, platform: Platform, name: str, value: Any) -> None:
         """Store a JSON value under a name (the polling offset, why a channel is paused), committed."""
         await self._write(lambda tx: saved_state.set_state(tx, platform, name, value), brief=True)
+
+    async def read_holds(self, platform: Platform) -> dict[str, Any]:
+        """Why parts to some countries wait (relay.core.holds), by country."""
+        return await self.query(lambda c: queries.read_holds(c, platform), brief=True)
+
+    async def keep_hold(self, platform: Platform, country: str, values: Mapping[str, Any]) -> None:
+        """Store why parts to a country wait, committed."""
+        await self._write(lambda tx: holds.keep_hold(tx, platform, country, values), brief=True)
+
+    async def end_hold(self, platform: Platform, country: str, code: str) -> None:
+        """Let parts to a country be sent again, committed: those that wait with this code are due now."""
+        await self._write(lambda tx: holds.end_hold(tx, platform, country, code))
 
     async def read_vectors(self, model: str, hashes: Sequence[str]) -> dict[str, bytes]:
         """The stored vectors of passages by the hash of their text; their use is noted, committed."""

@@ -58,6 +58,7 @@ from relay.core.messages import (
     InboundMessage,
     Kind,
     User,
+    UserId,
     UserState,
     reachable_again,
 )
@@ -312,6 +313,9 @@ class TelegramService:
 
     def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:
         return continuations.continues(earlier, later)
+
+    def country(self, user_id: UserId) -> None:  # noqa: ARG002 (an address has none)
+        return None
 
     def follow_seconds(self, message: InboundMessage) -> float:
         return continuations.follow_seconds(message)

@@ -88,6 +88,12 @@ def _failures(connection: Connection, platform: Platform, title: str) -> Iterato
             f"Sending on {title} is paused: {pause.get('reason', '')}",
             "What waits is sent when this is put right.",
         )
+    for country, hold in queries.read_holds(connection, platform).items():
+        yield AlertCondition(
+            f"held:{platform}:{country}",
+            f"{title} to {country} waits: {hold['reason']} ({hold['code']})",
+            "Others go on. When it is put right, choose Send now for one of the parts in the console.",
+        )
     if dead := queries.count_of(connection, platform, "dead_letters"):
         yield AlertCondition(
             f"dead:{platform}",

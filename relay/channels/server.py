@@ -232,6 +232,7 @@ class ChannelServer(Generic[SettingsT, ServiceT]):
             **self._database_warning(),
             "sending_paused": self.pipeline.outbox.paused_reason,
             "sending_outage": self.pipeline.outbox.circuit.status(),
+            "countries_held": self.pipeline.outbox.holds.status(),
             "model": await self.model.health(),
             "knowledge": asdict(await self.build_prompt.knowledge()),
             "simulated": self.settings.simulated,

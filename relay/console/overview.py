@@ -94,6 +94,11 @@ def _read(connection: Connection, search: Search, now: float, settings: Settings
             for platform in PLATFORMS
             if (value := queries.read_state(connection, platform, PAUSED))
         ],
+        "held": [
+            {"platform": platform, "country": country, **hold}
+            for platform in PLATFORMS
+            for country, hold in queries.read_holds(connection, platform).items()
+        ],
         "with_persons": listings.with_persons(connection, PLATFORMS, now, ROWS_PER_LIST),
         "people": people[:USERS_PER_PAGE],
         "more_people": len(people) > USERS_PER_PAGE,

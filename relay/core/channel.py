@@ -8,7 +8,7 @@ from typing import Protocol
 
 from relay.core.decisions import Decision
 from relay.core.download import Write
-from relay.core.messages import Attachment, HistoryMessage, InboundMessage, Platform, User
+from relay.core.messages import Attachment, HistoryMessage, InboundMessage, Platform, User, UserId
 from relay.core.parts import Part, PlannedPart, Receipt
 from relay.core.progress import Progress
 from relay.texts import ENGLISH
@@ -39,6 +39,10 @@ class Channel(Protocol):
 
     def language(self, user: User | None, message: InboundMessage | None = None) -> str:
         """The language of our own words to a user, in reply to this message: one that is offered (relay.texts)."""
+        ...
+
+    def country(self, user_id: UserId) -> str | None:
+        """The country of an address, as ISO 3166-1; None where an address has none."""
         ...
 
     def why_ignored(self, message: InboundMessage, history: Sequence[HistoryMessage]) -> str | None:

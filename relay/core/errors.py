@@ -40,6 +40,7 @@ class SendFailure(StrEnum):
 
     CONFIG = "config"  # our account or sender is wrong: every part would fail, pause the channel
     DESTINATION = "destination"  # our sender is refused for this address, perhaps only for it: others go on
+    COUNTRY = "country"  # our sender is refused for all of this country: parts to it wait, others go on
     RECIPIENT = "recipient"  # this address can never be reached
     OPTED_OUT = "opted_out"  # the user opted out at the provider; wait for START or /start
     BLOCKED = "blocked"  # the user blocked our bot; wait until they unblock it

@@ -22,6 +22,7 @@ from relay.config.settings import Settings
 from relay.core.channel import Channel
 from relay.core.circuit import CircuitState, SendCircuit
 from relay.core.errors import LeaseLost, OutcomeUnknown, SendError, SendFailure, StorageError
+from relay.core.holds import Holds
 from relay.core.messages import USER_STATE_AFTER, PartId, UserId, request_id_of
 from relay.core.metrics import Metrics
 from relay.core.parts import DeliveryEvent, Part, PlannedPart, Receipt
@@ -80,6 +81,7 @@ class Outbox:
         self._given: dict[UserId, Part] = {}
         self._moves: Counter[PartId] = Counter()
         self.circuit = SendCircuit(self._platform, monotonic)
+        self.holds = Holds(store, channel, clock)
         self._accepted_at = 0.0
         self._paused_until = 0.0
         self.paused_reason: str | None = None
@@ -133,6 +135,7 @@ class Outbox:
         return users
 
     async def _renew(self) -> None:
+        await self.holds.load()
         await self._store.renew_leases([], sorted(self._claimed))
 
     async def _step(self, user_id: UserId) -> bool:
@@ -184,7 +187,7 @@ class Outbox:
                 return await self._withdraw(part)
             if part.outcome_unknown:
                 return await self._reconcile(part)
-            return await (self._begin(part) if self._channel.rate_limited else self._send(part))
+            return await self._send_unless_held(part)
         except LeaseLost as error:
             log.warning("%s", error)
             return True
@@ -193,6 +196,12 @@ class Outbox:
 
     def _is_late(self, given: Part) -> bool:
         return self._clock() > given.lease_until - self._settings.lease_seconds + GIVEN_SECONDS
+
+    async def _send_unless_held(self, part: Part) -> bool:
+        if (held := await self.holds.why_held(part.user_id)) is not None:
+            return await self._put_off(part, held)
+        marked = not (self._channel.rate_limited or part.outcome_unknown)
+        return await (self._send(part) if marked else self._begin(part))
 
     async def _begin(self, part: Part) -> bool:
         """Send a leased part when the rate limit allows, and mark it only then: a stop before leaves no doubt."""
@@ -257,7 +266,7 @@ class Outbox:
             error = OutcomeUnknown("unknown", "it is unknown whether this part arrived")
             language = self._channel.language(await self._store.find_user(part.platform, part.user_id))
             return await self._fail(part, error, self._channel.plan(localize("perhaps-lost", language), language))
-        return await (self._begin(part) if await self._may_resend(part) else self._hold(part))
+        return await (self._send_unless_held(part) if await self._may_resend(part) else self._hold(part))
 
     async def _lookup(self, part: Part) -> bool:
         """Record what the provider did with an earlier attempt, or send the part again when it will not turn up."""
@@ -272,7 +281,7 @@ class Outbox:
         late = (part.attempted_at or 0.0) + self._channel.lookup_seconds - self._clock()
         if late > 0:
             return await self._put_off(part, OutcomeUnknown("not found", "it may still turn up"), at_most=late)
-        return await (self._withdraw(part) if part.withdrawn else self._begin(part))
+        return await (self._withdraw(part) if part.withdrawn else self._send_unless_held(part))
 
     async def _may_resend(self, part: Part) -> bool:
         """Whether a send has worked since this part was tried, or else whether it should be the trial itself.
@@ -309,6 +318,8 @@ class Outbox:
         self.circuit.record_failure(error, began)
         self._metrics.sends.labels(self._platform, error.kind).inc()
         self._metrics.provider_errors.labels(self._platform, error.code).inc()
+        if error.kind is SendFailure.COUNTRY:
+            error = await self.holds.refused(part.user_id, error)
         if error.moved_to is None or self._moves[part.id] >= MAX_MOVES:
             return await self._put_off(part, error)
         self._moves[part.id] += 1
@@ -338,8 +349,9 @@ class Outbox:
         else:
             await self._record(lambda: self._store.record_retry(part, due, error))
         if error.kind is SendFailure.CONFIG:
-            await self._pause(error, pause)
-        self.workers.notify_later(pause, part.user_id)
+            await self._pause(error, pause)  # the next sweep begins with those who have waited longest
+        else:
+            self.workers.notify_later(pause, part.user_id)
         return False
 
     def _is_unreachable(self, failure: SendFailure, attempts: int, since: float) -> bool:
@@ -361,15 +373,22 @@ class Outbox:
 
         Most refusals by a carrier come only now; they are classified and retried like those of a send.
         """
-        fresh = await self._store.record_delivery(event, partial(self._next_try, event.failure))
+        next_try = partial(self._next_try, event.failure, self.holds.seconds_after(event))
+        fresh = await self._store.record_delivery(event, next_try)
+        if fresh:
+            await self.holds.record_status(event)
         if fresh and event.error_code:
             self._metrics.provider_errors.labels(self._platform, event.error_code).inc()
         if fresh and event.failure is SendFailure.CONFIG:
             error = SendError(event.failure, event.error_code or "", event.error or "")
-            await self._pause(error, self._next_try(event.failure, 1, 0.0) or 0.0)
+            await self._pause(error, self._next_try(event.failure, None, 1, 0.0) or 0.0)
         return fresh
 
-    def _next_try(self, failure: SendFailure | None, attempts: int, age: float) -> float | None:
+    def _next_try(
+        self, failure: SendFailure | None, retry_after: float | None, attempts: int, age: float
+    ) -> float | None:
+        if failure is SendFailure.COUNTRY and retry_after is None:
+            failure = SendFailure.DESTINATION  # others of the country are reached
         if failure and self._is_unreachable(failure, attempts, self._clock() - age):
             return None
         return next_delay(
@@ -377,6 +396,7 @@ class Outbox:
             attempts=attempts,
             age=age,
             give_up_after=self._settings.send_give_up_seconds,
+            retry_after=retry_after,
             rng=self._rng,
         )
 

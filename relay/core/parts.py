@@ -166,7 +166,7 @@ class Receipt:
 class DeliveryEvent:
     """A provider's later word about a part, found by our part id when it carries one, else by the provider's id.
 
-    failure classifies a failed delivery, as for a refused send.
+    failure classifies a failed delivery, as for a refused send. user_id: to whom, where the status has it.
     """
 
     platform: Platform
@@ -178,6 +178,7 @@ class DeliveryEvent:
     error: str | None = None
     user_state: UserState | None = None
     failure: SendFailure | None = None
+    user_id: UserId | None = None
 
 
 NextTry = Callable[[int, float], float | None]

@@ -56,6 +56,7 @@ SEND_BACKOFF: Final = {
     SendFailure.LATER: Backoff(600.0, 3600.0, 2),
     SendFailure.WINDOW: Backoff(_WINDOW_SECONDS, _WINDOW_SECONDS, max_age=_WINDOW_SECONDS),
     SendFailure.DESTINATION: Backoff(60.0, 900.0),  # the outbox gives up sooner where others are accepted
+    SendFailure.COUNTRY: Backoff(1.0, 1.0),  # relay.core.holds decides when
     SendFailure.CONFIG: Backoff(60.0, 900.0),  # the channel is paused meanwhile
 }
 """The failures worth another attempt; every other one is final."""

@@ -59,6 +59,9 @@ from relay.storage.transactions import of_bound_user, of_user, user_parameters
 
 PAGE_LIMIT = 500
 
+HELD = "held "
+"""The beginning of the name of the state of a country whose parts are held (relay.storage.holds); it follows."""
+
 PRUNED_MESSAGES = "pruned_messages"
 """The counter of history messages that were deleted because of their age; totals include them."""
 
@@ -201,6 +204,13 @@ def read_state(connection: Connection, platform: Platform, name: str) -> Any:
     """The value under a name, or None."""
     chosen = (saved_state.c.platform == platform) & (saved_state.c.name == name)
     return connection.execute(select(saved_state.c.value).where(chosen)).scalar()
+
+
+def read_holds(connection: Connection, platform: Platform) -> dict[str, Any]:
+    """The held countries of a channel; each has the fields of relay.core.holds.Hold."""
+    named = (saved_state.c.platform == platform) & saved_state.c.name.startswith(HELD)
+    rows = connection.execute(select(saved_state.c.name, saved_state.c.value).where(named))
+    return {row.name.removeprefix(HELD): row.value for row in rows if row.value}
 
 
 def status(connection: Connection, platform: Platform, platforms: Sequence[Platform], now: float) -> dict[str, Any]:

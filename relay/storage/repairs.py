@@ -16,6 +16,7 @@ from relay.core.messages import SILENT_STATES, Outcome, Platform, UserId, db_saf
 from relay.core.parts import Origin, PartState, PlannedPart
 from relay.storage import audit
 from relay.storage.handover import leave_open_messages
+from relay.storage.holds import try_now
 from relay.storage.parts import LOST, cancel_parts
 from relay.storage.planning import plan_parts
 from relay.storage.schema import conversations, inbound, is_open, outbound
@@ -57,10 +58,14 @@ def cancel(tx: Tx, part_id: str) -> Row[Any]:
 
 
 def send_now(tx: Tx, part_id: str) -> Row[Any]:
-    """Make what waits of a part's reply for its next try due now. Raises NotRepaired."""
+    """Make what waits of a part's reply for its next try due now; of a held country it is the trial.
+
+    Raises NotRepaired.
+    """
     row = _part(tx, part_id)
     if row.state not in {PartState.PLANNED, PartState.UNKNOWN} or row.due <= tx.now:
         raise NotRepaired("it is due already, is being sent, or was sent")
+    try_now(tx, Platform(row.platform), row.error_code)
     waits = (outbound.c.reply_id == row.reply_id) & is_open(outbound) & (outbound.c.due > tx.now)
     tx.run(update(outbound).where(waits).values(due=tx.now, updated_at=tx.now))
     return row

@@ -45,6 +45,14 @@ async def sending_is_paused(database: MessagingDatabase) -> None:
     await database.set_state(SMS, "paused", {"reason": "Twilio refused our credentials", "since": time.time()})
 
 
+async def a_country_is_held(database: MessagingDatabase) -> None:
+    """The United States are; the hold of Canada is over."""
+    hold = {"code": "30034", "reason": "our number is not registered", "since": 0.0, "until": 0.0}
+    await database.keep_hold(SMS, "US", hold)
+    await database.keep_hold(SMS, "CA", hold)
+    await database.end_hold(SMS, "CA", "30034")
+
+
 async def a_message_is_given_up(database: MessagingDatabase) -> None:
     sample = SampleData(database)
     await sample.register(SMS, ALICE, "Alice")
@@ -71,6 +79,8 @@ STORIES: list[tuple[str, Story, dict[str, Any], list[str]]] = [
     ("a person does not answer", a_person_does_not_answer, {},
      ["SMS: 1 in the hands of a person waits for more than 10 minutes"]),
     ("sending is paused", sending_is_paused, {}, ["Sending on SMS is paused: Twilio refused our credentials"]),
+    ("a country is held", a_country_is_held, {},
+     ["SMS to US waits: our number is not registered (30034)"]),
     ("a message was given up", a_message_is_given_up, {}, ["SMS: 1 message was given up"]),
     ("a given up one was dismissed", a_given_up_message_is_dismissed, {}, []),
     ("the budget of a day", texts_cost_much, {}, ["SMS: the budget of this day is used up ($51.50 of $50.00)"]),

@@ -152,6 +152,8 @@ async def _trouble(sample: SampleData) -> None:
     await database.record_retry(part, time.time() + 60, SendError(SendFailure.BUSY, "429", "Too Many Requests"))
     await database.store_dead_letter(sms, "broken-1", "Body=hello&From=", "the sender is missing")
     await database.set_state(sms, "paused", {"reason": "Authenticate (20003)", "until": time.time() + 300})
+    hold = {"code": "30032", "reason": "our toll-free number is not verified yet", "since": 0.0, "until": 0.0}
+    await database.keep_hold(sms, "CA", hold)
 
 
 async def _main(file: str) -> None:

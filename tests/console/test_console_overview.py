@@ -48,6 +48,8 @@ async def test_the_first_page_shows_who_writes_what_waits_and_what_went_wrong(tm
         "Body=hello&From=",
         "Sending on SMS is paused",
         "Authenticate (20003)",
+        "SMS to CA waits",
+        "our toll-free number is not verified yet (30032)",
     ):
         assert text in page
 

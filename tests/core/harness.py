@@ -156,6 +156,7 @@ class ScriptedChannel:
         self.lookups: list[str] = []
         self.downloads: list[str] = []
         self.typing_for: list[UserId] = []
+        self.countries: dict[UserId, str] = {}
 
     def decide(self, message: InboundMessage, user: User | None) -> Decision:
         if message.text.startswith("name="):
@@ -181,6 +182,9 @@ class ScriptedChannel:
 
     def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:
         return False
+
+    def country(self, user_id: UserId) -> str | None:
+        return self.countries.get(user_id)
 
     def follow_seconds(self, message: InboundMessage) -> float:
         return 0.0

@@ -118,6 +118,20 @@ async def test_a_wrong_account_pauses_the_channel_and_burns_nothing(relay: Relay
     assert await relay.database.read_state(SMS, PAUSED) is None
 
 
+async def test_after_a_pause_the_user_who_was_refused_is_the_last(relay: RelayHarness) -> None:
+    """The account is refused for one user alone, against its code: the others are answered before the next pause."""
+    relay.channel.script.append(WRONG_TOKEN)
+    await relay.receive("/a", from_=ANN)
+    await relay.idle()
+    for user in (BOB, CAT):
+        await relay.receive("/b", from_=user)
+        await relay.idle()
+    relay.channel.script.extend([None, None, WRONG_TOKEN])
+    await relay.advance(61)
+    assert sorted(relay.channel.sent) == [(BOB, "did /b"), (CAT, "did /b")]
+    assert await relay.part_states() == ["planned", "accepted", "accepted"]
+
+
 async def test_a_new_life_takes_away_the_note_of_an_old_pause(new_relay: NewRelay) -> None:
     """The account was mended while the server was down."""
     relay = await new_relay(started=False)

@@ -25,7 +25,7 @@ from relay.core.conversation import Conversation
 from relay.core.decisions import Decision
 from relay.core.download import Write
 from relay.core.errors import OutcomeUnknown
-from relay.core.messages import Answer, Attachment, HistoryMessage, InboundMessage, Platform, User
+from relay.core.messages import Answer, Attachment, HistoryMessage, InboundMessage, Platform, User, UserId
 from relay.core.metrics import Metrics
 from relay.core.outbox import Outbox
 from relay.core.parts import Part, PlannedPart, Receipt
@@ -69,6 +69,9 @@ class FileChannel:
 
     def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:
         return False
+
+    def country(self, user_id: UserId) -> None:
+        return None
 
     def follow_seconds(self, message: InboundMessage) -> float:
         return 0.0

@@ -11,7 +11,12 @@ from relay.core.errors import SendFailure
 
 CONFIG, RECIPIENT, OPTED_OUT = SendFailure.CONFIG, SendFailure.RECIPIENT, SendFailure.OPTED_OUT
 REJECTED, BUSY, LATER = SendFailure.REJECTED, SendFailure.BUSY, SendFailure.LATER
-LIMIT, DESTINATION, WINDOW = SendFailure.LIMIT, SendFailure.DESTINATION, SendFailure.WINDOW
+LIMIT, DESTINATION, COUNTRY, WINDOW = (
+    SendFailure.LIMIT,
+    SendFailure.DESTINATION,
+    SendFailure.COUNTRY,
+    SendFailure.WINDOW,
+)
 
 TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     10001: (CONFIG, "the Twilio account is not active"),
@@ -132,8 +137,8 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
     30029: (REJECTED, "the setting for keeping the text was not valid"),
     30030: (REJECTED, "the setting for keeping the number was not valid"),
     30031: (REJECTED, "the highest rate was not valid"),
-    30032: (DESTINATION, "our toll-free number is not verified yet"),
-    30034: (DESTINATION, "our number is not registered for A2P 10DLC: Twilio console, Regulatory compliance"),
+    30032: (COUNTRY, "our toll-free number is not verified yet"),
+    30034: (COUNTRY, "our number is not registered for A2P 10DLC: Twilio console, Regulatory compliance"),
     30035: (LATER, "our number is being registered"),
     30036: (REJECTED, "the text expired before it could be delivered"),
     30400: (REJECTED, "Twilio does not accept a parameter of our request"),
@@ -185,7 +190,8 @@ TWILIO_ERRORS: Mapping[int, tuple[SendFailure, str]] = {
 }
 """The meaning of each code, and advice for the operator. A code takes precedence over the HTTP status.
 
-CONFIG means that every text would be refused. DESTINATION may concern one user or country (21606 by its title, 30034
-and 30032 the United States and Canada), so it pauses no other user. WINDOW is WhatsApp's rule that a business writes
-within 24 hours of the person: https://www.twilio.com/docs/whatsapp/key-concepts
+CONFIG means that every text would be refused. DESTINATION may concern one user or country (21606 by its title), so it
+pauses no other user. COUNTRY is a registration that one country demands: 30034 the United States, 30032 also Canada.
+WINDOW is WhatsApp's rule that a business writes within 24 hours of the person:
+https://www.twilio.com/docs/whatsapp/key-concepts
 """

@@ -99,6 +99,9 @@ class TwilioChannel:
         known = user or message
         return language_of(user, message, region_of(known.user_id) if known else None)
 
+    def country(self, user_id: UserId) -> str | None:
+        return region_of(user_id)
+
     def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:  # noqa: ARG002 (no message does)
         return False
 

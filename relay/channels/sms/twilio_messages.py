@@ -174,8 +174,8 @@ class TwilioMessages:
         except (SendError, TwilioException, ValueError, TypeError, AttributeError):
             return None
         state = TWILIO_STATUS.get(str(sent.status), PartState.ACCEPTED)
-        code = small_number(str(sent.error_code or ""))
-        return None if state is PartState.ACCEPTED else self.delivery(sid, part_id, state, code, "")
+        code, to = small_number(str(sent.error_code or "")), str(sent.to or "")
+        return None if state is PartState.ACCEPTED else self.delivery(sid, part_id, state, code, "", to)
 
     async def bill(self, day: str) -> dict[UserId, float]:
         """What Twilio billed for the messages of a day (UTC, as 2026-11-27) by person, in USD.
@@ -234,10 +234,10 @@ class TwilioMessages:
         if not sid:
             raise PayloadError("a status callback came without a MessageSid")
         code = small_number(form.one("ErrorCode").strip())
-        return self.delivery(sid, part_id, state, code, form.one("ErrorMessage"))
+        return self.delivery(sid, part_id, state, code, form.one("ErrorMessage"), form.one("To"))
 
     def delivery(
-        self, sid: str, part_id: PartId | None, state: PartState, code: int | None, text: str
+        self, sid: str, part_id: PartId | None, state: PartState, code: int | None, text: str, to: str = ""
     ) -> DeliveryEvent:
         error = refusal(code, SendFailure.REJECTED, strip_controls(text)) if code else None
         if error:
@@ -252,6 +252,7 @@ class TwilioMessages:
             error=error.message if error else None,
             user_state=USER_STATE_AFTER.get(error.kind) if error else None,
             failure=error.kind if error else None,
+            user_id=addressee(to.removeprefix(self._origination.scheme), self._settings.default_region),
         )
 
 

@@ -80,6 +80,9 @@ class EchoService:
     def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:  # noqa: ARG002 (no text does)
         return False
 
+    def country(self, user_id: UserId) -> None:  # noqa: ARG002 (an address has none)
+        return None
+
     def follow_seconds(self, message: InboundMessage) -> float:  # noqa: ARG002 (likewise)
         return 0.0
 

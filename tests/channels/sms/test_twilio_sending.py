@@ -166,8 +166,8 @@ async def test_an_edge_in_the_environment_changes_nothing(
         (21606, SendFailure.DESTINATION),
         (21659, SendFailure.DESTINATION),
         (21703, SendFailure.DESTINATION),
-        (30032, SendFailure.DESTINATION),
-        (30034, SendFailure.DESTINATION),
+        (30032, SendFailure.COUNTRY),
+        (30034, SendFailure.COUNTRY),
         (30017, SendFailure.LATER),
         (30027, SendFailure.LIMIT),
         (63016, SendFailure.WINDOW),
@@ -187,7 +187,7 @@ async def test_a_message_that_is_created_as_failed_is_refused_with_its_code(
     twilio.script.append(created(status="failed", error_code=30034, error_message=None))
     with pytest.raises(SendError) as raised:
         await service.send(PART)
-    assert (raised.value.kind, raised.value.code) == (SendFailure.DESTINATION, "30034")
+    assert (raised.value.kind, raised.value.code) == (SendFailure.COUNTRY, "30034")
     assert "A2P" in raised.value.message
 
 
