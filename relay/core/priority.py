@@ -17,13 +17,20 @@ MAX_STEPS: Final = 16
 """Running steps of a process; enough that the commits of many share one write to the disk."""
 
 MAX_STEPS_WHILE_STORING: Final = 4
-"""The same while a message is being stored; more than none, so that a flood of messages stops no answer."""
+"""The same while a message is being stored: more than one, so that a step which hangs stops no other."""
+
+PACE_SECONDS: Final = 0.05
+"""How long after another a step begins meanwhile: several times what it takes, so that most of the time is for storing,
+and not for ever, so that a flood of messages stops no answer."""
 
 
 class Priority:
     """Admits steps in the order in which they ask, urgent ones first, as many as may run now."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: float = PACE_SECONDS) -> None:
+        self._pace = pace
+        self._next_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._storing = 0
         self._running = 0
         self._urgent: deque[asyncio.Future[None]] = deque()
@@ -67,9 +74,25 @@ class Priority:
         self._admit()
 
     def _admit(self) -> None:
-        most = MAX_STEPS_WHILE_STORING if self._storing else MAX_STEPS
-        while (waiting := self._urgent or self._normal) and self._running < most:
+        while (waiting := self._urgent or self._normal) and self._may_begin():
             admitted = waiting.popleft()
             if not admitted.done():
                 admitted.set_result(None)
                 self._running += 1
+
+    def _may_begin(self) -> bool:
+        """Whether one more step may begin now; if it is too early for one, this is asked again in time."""
+        if not self._storing:
+            return self._running < MAX_STEPS
+        if self._running >= MAX_STEPS_WHILE_STORING:
+            return False
+        loop = asyncio.get_running_loop()
+        if (wait := self._next_at - loop.time()) > 0:
+            self._timer = self._timer or loop.call_later(wait, self._admit_paced)
+            return False
+        self._next_at = loop.time() + self._pace
+        return True
+
+    def _admit_paced(self) -> None:
+        self._timer = None
+        self._admit()

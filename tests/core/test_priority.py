@@ -1,4 +1,4 @@
-"""While messages are being stored few steps run, in the order in which they asked; nothing starves, nothing leaks."""
+"""While messages are being stored few steps begin, in the order in which they asked; nothing starves, nothing leaks."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ class Steps:
     def __init__(self, priority: Priority, count: int) -> None:
         self.priority = priority
         self.begun: list[int] = []
+        self.begins = [asyncio.Event() for _ in range(count)]
         self.ends = [asyncio.Event() for _ in range(count)]
         self.tasks = [asyncio.create_task(self._step(number)) for number in range(count)]
 
     async def _step(self, number: int) -> None:
         async with self.priority.step():
             self.begun.append(number)
+            self.begins[number].set()
             await self.ends[number].wait()
 
     async def finish(self, *numbers: int) -> None:
@@ -45,7 +47,7 @@ async def settle() -> None:
 
 async def test_few_steps_begin_while_a_message_is_stored() -> None:
     """Those that run go on; when it is stored, as many begin as otherwise, in order."""
-    priority = Priority()
+    priority = Priority(pace=0)
     with priority.storing():
         steps = Steps(priority, MANY)
         await settle()
@@ -59,9 +61,24 @@ async def test_few_steps_begin_while_a_message_is_stored() -> None:
     await asyncio.gather(*steps.tasks)
 
 
+async def test_steps_begin_one_after_another_while_a_message_is_stored() -> None:
+    """The second begins by itself, a pause behind the first; when the message is stored, the rest begins at once."""
+    priority = Priority()
+    with priority.storing():
+        steps = Steps(priority, MANY)
+        await settle()
+        assert steps.begun == [0]
+        await steps.begins[1].wait()
+        assert steps.begun == [0, 1]
+    await settle()
+    assert steps.begun == list(range(MAX_STEPS))
+    await steps.finish(*range(MANY))
+    await asyncio.gather(*steps.tasks)
+
+
 async def test_urgent_steps_begin_first() -> None:
     """What is answered is sent before another question is begun."""
-    priority, begun = Priority(), list[str]()
+    priority, begun = Priority(pace=0), list[str]()
 
     async def step(name: str, *, urgent: bool) -> None:
         async with priority.step(urgent=urgent):
@@ -79,7 +96,7 @@ async def test_urgent_steps_begin_first() -> None:
 
 async def test_a_flood_of_messages_stops_no_step() -> None:
     """However many are being stored, steps begin one after the other."""
-    priority = Priority()
+    priority = Priority(pace=0)
     with ExitStack() as stack:
         for _ in range(1000):
             stack.enter_context(priority.storing())
@@ -150,7 +167,7 @@ async def test_a_step_that_is_cancelled_as_it_is_admitted_gives_its_place_back()
 async def test_messages_that_keep_coming_delay_answers_and_lose_none(new_relay: NewRelay) -> None:
     """Each of many people gets an answer although a message is being stored all the time."""
     relay = await new_relay()
-    people = [f"+1202555{number:04}" for number in range(MANY)]
+    people = [f"+1202555{number:04}" for number in range(2 * MAX_STEPS_WHILE_STORING)]
     with relay.database.priority.storing():
         for person in people:
             await relay.receive("hello", from_=UserId(person))
