@@ -11,13 +11,17 @@ from enum import Enum, auto
 
 from relay.core.text import caseless
 
-_USERS = (
-    *("human", "user", "customer", "usuario", "usuário", "utilisateur", "utilisatrice", "benutzer", "nutzer", "kunde"),
-    *("пользователь", "користувач", "用户", "用戶", "المستخدم", "उपयोगकर्ता"),
+_USERS = frozenset(
+    (
+        *("human", "user", "customer", "usuario", "usuário", "utilisateur", "utilisatrice", "benutzer", "nutzer"),
+        *("kunde", "пользователь", "користувач", "用户", "用戶", "المستخدم", "उपयोगकर्ता"),
+    )
 )
-_OWN = (
-    *("assistant", "ai", "bot", "chatbot", "asistente", "assistente", "assistent", "ассистент", "асистент"),
-    *("助手", "المساعد", "सहायक"),
+_OWN = frozenset(
+    (
+        *("assistant", "ai", "bot", "chatbot", "asistente", "assistente", "assistent", "ассистент", "асистент"),
+        *("助手", "المساعد", "सहायक"),
+    )
 )
 
 _LABEL = re.compile(r"(#{1,4})?[ \t]*([^\W\d_][\w .'-]{0,40}?)[ \t]?[:\uff1a](.*)\Z", re.DOTALL)
@@ -46,8 +50,8 @@ class InventedMessages:
 
     def __init__(self, question: str, name: str = "", own: str = "") -> None:
         self._question = caseless(question)
-        self._users = self._unmentioned(*_USERS, name)
-        self._own = self._unmentioned(*_OWN, own)
+        self._users = self._unmentioned(_USERS | {caseless(name)})
+        self._own = self._unmentioned(_OWN | {caseless(own)})
         self._headings = self._users | self._own | {"instruction", "input", "response"}
         self._held = ""
         """The beginning of a line, until it is decided what it is."""
@@ -56,13 +60,11 @@ class InventedMessages:
         self._line = self._previous = self._fence = ""
         self._after_blank = self._began = self._is_dialogue = self._over = False
 
-    def _unmentioned(self, *names: str) -> frozenset[str]:
-        folded = (caseless(name) for name in names)
-        return frozenset(
-            name
-            for name in folded
-            if len(name) > 1 and not re.search(rf"(?<![a-z]){re.escape(name)}s?(?![a-z])", self._question)
-        )
+    def _unmentioned(self, names: frozenset[str]) -> frozenset[str]:
+        return frozenset(name for name in names if len(name) > 1 and not self._is_mentioned(name))
+
+    def _is_mentioned(self, name: str) -> bool:
+        return name in self._question and bool(re.search(rf"(?<![a-z]){re.escape(name)}s?(?![a-z])", self._question))
 
     def feed(self, text: str) -> str:
         """The text that can be delivered; a line that may be a label waits for what follows."""
