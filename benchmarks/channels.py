@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterator, Set
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -105,7 +105,7 @@ async def busy_acknowledgements(outside: Outside, served: Served, seconds: float
     return found
 
 
-async def drained(outside: Outside, wanted: Set[str] = frozenset()) -> float:
+async def drained(outside: Outside, wanted: frozenset[str] = frozenset()) -> float:
     """Wait until no answer has come for three seconds, or for thirty while one of `wanted` has none.
 
     The time of the last answer.
@@ -134,7 +134,7 @@ async def burst(outside: Outside, port: int) -> Figures:
 
     times = await asyncio.gather(*(one(number) for number in range(BURST)))
     stored = time.perf_counter() - began
-    answered = await drained(outside, set(people)) - began
+    answered = await drained(outside, frozenset(people)) - began
     lost = len(set(people) - outside.reached)
     return {"all_ms": stored * 1000, "p99_ms": p99(times), "answered_ms": answered * 1000, "lost": lost}
 
@@ -175,7 +175,7 @@ async def backlog(outside: Outside) -> Figures:
     while outside.confirmed <= last:
         await asyncio.sleep(0.01)
     stored = time.perf_counter() - began
-    answered = await drained(outside, set(map(str, chats))) - began
+    answered = await drained(outside, frozenset(map(str, chats))) - began
     return {
         "stored_ms": stored * 1000,
         "answered_ms": answered * 1000,
