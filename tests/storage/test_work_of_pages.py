@@ -1,4 +1,4 @@
-"""The work of the console's pages and of the status does not grow with the finished messages, by steps of SQLite."""
+"""The work of pages, status, clearing and forgetting does not grow with the finished messages, by steps of SQLite."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from relay.core.messages import UserId
 from relay.storage import audit, failures, queries
 from relay.storage.charges import SpendingReports
 from relay.storage.daily_totals import Rows, day_totals, messages_between, parts_between
-from relay.storage.maintenance import export_user
+from relay.storage.history import clear_messages
+from relay.storage.maintenance import export_user, forget_user
 from relay.storage.search import find_messages, ids_between, newest_messages
 from relay.storage.trace import read_trace
+from relay.storage.transactions import Tx
 from tests.databases import sqlite_in
 from tests.settings import Settings
 from tests.storage.fixtures import Opener
@@ -70,7 +72,16 @@ def _pages(now: float, people: int) -> Reads:
         "a story": lambda c: read_trace(c, PLATFORMS, f"old{1_000_000_000 + 2 * people}"),
         "export of a person": lambda c: export_user(c, SMS, RARE),
         "audit": lambda c: audit.newest(c, ROWS),
+        "clearing of a history": partial(_rolled_back, work=lambda tx: clear_messages(tx, SMS, RARE)),
+        "forgetting of a person": partial(_rolled_back, work=lambda tx: forget_user(tx, SMS, RARE)),
     }
+
+
+def _rolled_back(connection: Connection, work: Callable[[Tx], Any]) -> None:
+    """Run what changes rows, which are there again afterwards."""
+    with connection.begin_nested() as changes:
+        Tx(connection, time.time()).do(work)
+        changes.rollback()
 
 
 def _searched(connection: Connection, words: str, now: float) -> Any:
