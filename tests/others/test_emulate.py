@@ -102,10 +102,9 @@ async def test_a_conversation_from_the_first_text_to_stop_and_back(start: Start,
         assert bodies[2] == "We are open until six."
         await ada.text("STOP")
         await ada.text("Are you still there?")
-        await ada.text("START")
-        assert len(bodies := await ada.until(4)) == 4
+        await ada.text("START")  # which Twilio answers
         await ada.text("And on Sundays?")
-        assert (await ada.until(5))[4] == "We are open until six."
+        assert (await ada.until(4))[3:] == ["We are open until six."]
 
 
 async def test_an_answer_of_several_parts_arrives_in_order(start: Start, tmp_path: Path) -> None:

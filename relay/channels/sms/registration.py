@@ -21,7 +21,7 @@ MAX_NAME_WORDS = 3
 
 # Written without spaces, so that a sentence is one word: more than four signs, or one that greets or asks.
 _CHINESE_SENTENCE = re.compile(
-    r"[\u4e00-\u9fff]{5}|[吗呢吧嗎么麼什几幾谁誰哪怎您]|多少|你好|谢谢|謝謝|好的|可以|没有|我想|我要"
+    r"[\u4e00-\u9fff]{5}|[吗呢吧嗎么麼什几幾谁誰哪怎您]|多少|你好|谢谢|謝謝|好的|可以|没有|我想|我要|是我|我是|客人|顾客|客户|会员|学生|生病|饿|在吗|开门|关门|订|外卖"
 )
 
 _COMMAND = re.compile(
@@ -33,22 +33,45 @@ _NAME_AND_REST = (
     re.compile(r"\s*([^.?\n]{2,}[^.?\n\s])\.\s+(.*\?)\s*", re.DOTALL),
     re.compile(r"\s*(\w[\w'\u2019-]*)\s+(\w.*\?)\s*", re.DOTALL),
 )
+_HELLO = """
+hi hello hey hiya hola hallo moin bonjour salut ciao buongiorno olá ola oi привет здравствуйте привіт вітаю 你好 您好
+مرحبا مرحبًا أهلا नमस्ते ok okay yes sure thanks sí si oui ja sim да так 好的 نعم हाँ
+"""
+_GREETING = rf"(?:{'|'.join(_HELLO.split())}|good \w+|buen[ao]s \w+|guten \w+|добр\w+ \w+|السلام عليكم)"
+_OPENING = rf"\W{{0,5}}(?:{_GREETING}\W{{1,5}}){{0,2}}"  # bounded, as is all that may be tried at each sign of a text
 # What introduces a name and nothing else, so it counts at any time.
 _SENTENCE = re.compile(
-    r"\W*(?:(?:hi|hello|hey|hola|hallo|bonjour|ciao|ol[aá]|oi|привет|здравствуйте|добрый день|привіт|вітаю|добрий день|"
-    r"你好|您好|مرحبا|مرحبًا|أهلا|السلام عليكم|नमस्ते)\W+)?"
-    r"(?:(?:my|the) name(?:\s+is|['\u2019]?s)|name\s*(?::|is\b)|call me|me llamo|mi nombre es|je m['\u2019]appelle|"
-    r"mon nom est|ich hei(?:ss|ß)e|mein name ist|mi chiamo|il mio nome [eè]|(?:o )?meu nome [eé]|"
-    r"me chamo|chamo-me|ik heet|mijn naam is|jag heter|jeg hedder|jeg heter|nazywam si[eę]|mam na imi[eę]|"
-    r"меня зовут|мо[её] имя|мене звати|моє ім['\u2019\u02bc]?я|我叫|我的名字[是叫]|(?:أنا |انا )?اسمي|मेरा नाम)"
-    r"\s*:?\s*(?P<name>.+?)(?:\s+है\W*)?",
+    rf"{_OPENING}(?:(?:my|the) name(?:\s+is|['\u2019]?s)|name\s*(?::|is\b)|call me|me llamo|mi nombre(?: es|:)|"
+    r"je m['\u2019]appelle|mon (?:pr[eé])?nom(?: est|:)|ich hei(?:ss|ß)e|mein name(?: ist|:)|mi chiamo|"
+    r"il mio nome(?: [eè]|:)|(?:o )?meu nome(?: [eé]|:)|(?:eu )?me chamo|chamo-me|"
+    r"ik heet|mijn naam is|jag heter|jeg hedder|jeg heter|nazywam si[eę]|mam na imi[eę]|"
+    r"меня зовут|зовут меня|мо[её] имя|мене (?:звати|звуть)|(?:звати|звуть) мене|моє ім['\u2019\u02bc]?я|"
+    r"我叫|我的名字[是叫]|(?:أنا |انا )?اسمي|मेरा नाम)"
+    r"\s*:?\s*(?P<name>.+?)(?:\s+है\W{0,5})?",
     re.IGNORECASE | re.DOTALL,
 )
-# What introduces a name only in the answer to our prompt: "I'm late" is none.
+# What introduces a name only in the answer to our prompt: "I'm late" and "call me back" introduce none.
+_INTRODUCTIONS = (
+    r"(?:i\s?['\u2019]?\s?a?m|it['\u2019]?s|it is|this is|that['\u2019]?s)(?: me\b[,:]?)?(?: called)?",
+    r"(?:(?:you can|please|just|people|they|everybody|everyone|(?:my )?friends) )?calls? me|i go by",
+    r"soy(?: yo,?)?(?: el| la)?|habla|me dicen|me llaman|ll[aá]mame|ll[aá]meme",
+    r"je suis|moi,? c['\u2019]est|c['\u2019]est(?: moi,?)?|ici|on m['\u2019]appelle|appel\w+[- ]moi",
+    r"ich bin(?:['\u2019]?s,?)?(?: der| die)?|hier(?: ist| spricht)|nenn\w*(?: sie)? mich",
+    r"sono(?: io,?)?|qui|mi chiamano|chiamami",
+    r"(?:eu )?sou(?: eu,?)?(?: o| a)?|aqu[ií](?: [eé])?(?: o| a)?|[eé] [oa]|(?:pode )?me cham(?:ar|e)(?: de)?",
+    r"ik ben(?: het,?)?|jestem",
+    r"это(?: я[,:]?)?|я|зовите меня",
+    r"це(?: я[,:]?)?|клич(?:те|уть) мене",
+    r"(?:أنا|انا)[\u060c,:]?|معك|هذا|هذه|نادني|ينادونني",
+    r"मैं(?: हूँ,?)?|मुझे(?=.* (?:बुलाओ|बुलाइए|कहो|कहते हैं))",
+)
 _SHORT_SENTENCE = re.compile(
-    r"\W*(?:(?:hi|hello|hey)\W+)?(?:i\s?['\u2019]?\s?a?m|it['\u2019]?s|it is|this is|soy|je suis|moi c['\u2019]est|"
-    r"c['\u2019]est|ich bin|sono|(?:eu )?sou|ik ben|jestem|я|это|це|أنا|انا|मैं|我是)\s+(?P<name>.+?)(?:\s+(?:हूँ|हूं)\W*)?",
+    rf"{_OPENING}(?:(?:{'|'.join(_INTRODUCTIONS)})\s+|(?:是我|我是|叫我)[\uff0c,\s]*)(?P<name>.+?)"
+    r"(?:\W{1,5}(?:here|speaking))?(?:\s+(?:हूँ|हूं|बोल रह[ाी] हूँ|बुलाओ|बुलाइए|कहो|कहते हैं)\W{0,5})?",
     re.IGNORECASE | re.DOTALL,
+)
+_NAME_FIRST = re.compile(
+    rf"{_OPENING}(?P<name>.+?)\W{{1,5}}(?:here|speaking|hier|ici|aqu[ií]|qui)\W{{0,5}}", re.IGNORECASE | re.DOTALL
 )
 
 _WORDS = """
@@ -72,6 +95,15 @@ somebody nobody question questions problem issue emergency urgent weather news j
 tonight yesterday now later soon monday tuesday wednesday thursday friday saturday sunday late lost
 hungry tired sick ill busy sad happy bored interested looking wrong stranger unknown anonymous
 unsubscribe name
+asap back busy broken open closed waiting interested allergic vegan vegetarian pregnant customer client member guest
+urgent free available ready done leaving outside inside driving called here speaking one two three four pizza pizzas
+options table delivery takeaway food drinks room rooms birthday wedding kids dog dogs parking wifi
+aquí aqui alérgico alérgica alergico cliente enfermo enferma urgente abierto abierta abiertos cerrado listo nuevo estoy
+aberto aberta fechado fechada doente ici combien ouvert ouverte ouverts fermé fermée malade allergique perdu client moi
+bien prêt hier ist sind krank allergisch jemand niemand offen geschlossen dringend kunde kundin müde spricht
+aperto aperti aperta chiuso chiusi malato malata allergico allergica qui io pronto cliente eu bins soy sono sou
+срочно я клиент болен опаздываю здесь тут открыто закрыто открыты закрыты работаете терміново клієнт хворий тут
+відчинено зачинено أنا هنا جائع مريض زبون عميل مفتوح مغلق عاجل मैं यहाँ यहां बीमार भूखा ग्राहक खुला बंद
 привет здравствуйте здравствуй добрый доброе день утро вечер ночи да нет спасибо пожалуйста хорошо ладно кто что где
 когда почему зачем как какой какая какие сколько можно есть ли вы ты мне меня мой хочу нужно помощь вопрос цена заказ
 адрес часы привіт вітаю добрий добридень ранку вечора так ні дякую будь ласка добре хто що де коли чому навіщо який яка
@@ -109,7 +141,7 @@ def stated_name(text: str, *, asked: bool) -> StatedName | None:
         return _plain_name(found["name"], asked=asked)
     if not asked:
         return None
-    found = _SHORT_SENTENCE.fullmatch(text)
+    found = _SHORT_SENTENCE.fullmatch(text) or _NAME_FIRST.fullmatch(text)
     return _plain_name(found["name"] if found else text, asked=asked)
 
 
@@ -138,7 +170,7 @@ def _plain_name(text: str, *, asked: bool) -> StatedName | None:
 def _without_marks(text: str) -> str:
     """Without emoji, quotes and a final mark; a question mark stays, as it makes a question."""
     shown = "".join(char for char in text if unicodedata.category(char)[0] in "LMNZP" or char.isspace())
-    return shown.strip().strip('.!,;:"\u201c\u201d()').strip()
+    return shown.strip().strip('.!,;:"\u201c\u201d()*-_~').strip()
 
 
 def _is_name(text: str) -> bool:

@@ -197,6 +197,52 @@ def test_a_bare_name_is_a_name_in_each_script(text: str) -> None:
     assert stated.name == text
 
 
+INTRODUCTIONS = """
+it's me, Tom! | Its me Tom | Hi it's Tom | Tom here! | hi, Tom here | This is Tom speaking | You can call me Tom
+I'm called Tom | I go by Tom | Thanks, I'm Tom | - Tom | *Tom*
+Soy yo, Tom | Hola, soy Tom | Aquí Tom | me dicen Tom | Mi nombre: Tom
+C'est moi, Tom | Bonjour, c'est Tom | Ici Tom | on m'appelle Tom | Mon prénom est Tom
+Ich bin's, Tom | Ich bin der Tom | Hallo, hier ist Tom | Tom hier | mein Name: Tom
+Sono io, Tom | Ciao, sono Tom | mi chiamano Tom
+Sou eu, Tom | Aqui é o Tom | Oi, sou o Tom | É o Tom | eu me chamo Tom
+Это я, Том | Привет, это Том | Зовите меня Том | Це я, Том | Привіт, це Том | мене звуть Том
+是我，汤姆 | 你好，我是汤姆 | 叫我汤姆 | أنا، توم | مرحبا، أنا توم | معك توم
+मैं हूँ, टॉम | मैं टॉम बोल रहा हूँ | मुझे टॉम बुलाओ | नमस्ते, मैं टॉम हूँ
+"""
+NO_INTRODUCTIONS = """
+it's me | it's me, when do you open? | it's broken | This is a test | I am waiting | Call me back | I'm here | here
+soy alérgico | Aquí estoy | c'est combien | c'est ouvert | ich bin krank | hier ist niemand | Ist hier jemand
+sono malato | sono aperti | sou cliente | É aberto | это срочно | это я | це терміново | 是我 | 我是客人 | أنا جائع
+मैं बीमार हूँ | मैं यहाँ हूँ | two pizzas | Pizza | Thanks Tom | ok Tom | Tom (from the gym)
+"""
+
+
+def _rows(table: str) -> list[str]:
+    return [row.strip() for line in table.strip().splitlines() for row in line.split("|")]
+
+
+@pytest.mark.parametrize("text", _rows(INTRODUCTIONS))
+def test_people_introduce_themselves_in_their_own_words(text: str) -> None:
+    """Right behind our prompt the name is taken without what leads to it, and nothing is left over."""
+    stated = stated_name(text, asked=True)
+    assert stated is not None
+    assert (stated.name in {"Tom", "Том", "汤姆", "توم", "टॉम"}, stated.rest) == (True, None)
+
+
+@pytest.mark.parametrize("text", _rows(NO_INTRODUCTIONS))
+def test_what_begins_like_an_introduction_and_is_none_is_a_question(text: str) -> None:
+    """A state, a place, a call: it waits for its answer."""
+    assert stated_name(text, asked=True) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["people call me all day", "me llaman mucho", "on m'appelle souvent", "叫我", "Call me asap"]
+)
+def test_a_sentence_about_calls_is_no_name_without_a_prompt(text: str) -> None:
+    """At first contact only what can mean nothing else counts."""
+    assert stated_name(text, asked=False) is None
+
+
 @pytest.mark.parametrize("text", ["Guten Tag", "Bonjour", "Здравствуйте!", "Вітаю", "您好", "مرحبًا", "नमस्ते 🙏"])
 def test_a_greeting_asks_nothing(text: str) -> None:
     """So it is not kept for an answer."""
