@@ -57,7 +57,7 @@ PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 test: setup-dev ## Run the tests. `make test ARGS="-k name"` runs some. The rules of the repository are checked by `make check`.
 	@$(COMPILED) $(BIN)/python -m pytest $(PARALLEL) -m "not campaign" --ignore tests/repository $(ARGS)
 
-campaigns: setup-dev ## Run the short campaigns: kill -9 of servers, two machines, outages, faults, fairness, PostgreSQL.
+campaigns: setup-dev ## Run the short campaigns: kill -9, two machines, outages, faults, fairness, browser, PostgreSQL.
 	@$(COMPILED) $(BIN)/python -m pytest $(PARALLEL) -m campaign $(ARGS)
 
 test-fast: setup-dev ## Run the tests without processes, whole servers and PostgreSQL, few examples of each property.

@@ -14,7 +14,7 @@ from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
 from relay.simulator.telegram_chats import BOT_USERNAME
 from tests.product.running_product import Phone, RunningProduct
 
-pytestmark = [pytest.mark.processes, pytest.mark.browser]
+pytestmark = [pytest.mark.processes, pytest.mark.browser, pytest.mark.campaign]
 
 
 @pytest.fixture(scope="module")

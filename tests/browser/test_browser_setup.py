@@ -20,7 +20,7 @@ from tests.ports import Ports
 from tests.product.running_product import ROOT, RunningProduct
 from tests.product.scripted_model import ScriptedModel
 
-pytestmark = [pytest.mark.processes, pytest.mark.browser]
+pytestmark = [pytest.mark.processes, pytest.mark.browser, pytest.mark.campaign]
 
 
 class FreshFolder(RunningProduct):

@@ -217,6 +217,7 @@ def test_counters_equal_a_recount_on_postgresql(sweeper: Engine, story: Story) -
     asyncio.run(_live(sweeper.url.render_as_string(hide_password=False), story))
 
 
+@pytest.mark.campaign
 async def test_counters_add_up_when_everything_happens_at_once(database_url: str, opener: Opener) -> None:
     """Many verbs at the same moment, from two processes: none is lost, none deadlocks."""
     one = await opener(database_url, owner="sms@one")
@@ -239,6 +240,7 @@ async def test_counters_add_up_when_everything_happens_at_once(database_url: str
     assert await miscounted_users(one) == []
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("turns", [30])
 async def test_opposite_orders_of_locks_do_not_end_in_an_error(database_url: str, opener: Opener, turns: int) -> None:
     """STOP from the person and a refusal from the provider meet on the same rows, from two processes."""

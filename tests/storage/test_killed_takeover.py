@@ -39,6 +39,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     ("module", "name"),
     [
