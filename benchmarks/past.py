@@ -196,10 +196,10 @@ def vocabulary() -> list[str]:
 def _add_sentences(connection: Connection) -> None:
     """Questions and answers in words that are as unequally frequent as those of a language."""
     rng, words = random.Random(8), vocabulary()  # noqa: S311 (no secret)
-    weights = [1 / (rank + 3) for rank in range(len(words))]
+    weights = list(itertools.accumulate(1 / (rank + 3) for rank in range(len(words))))
 
     def sentence(least: int, most: int) -> str:
-        return " ".join(rng.choices(words, weights, k=rng.randint(least, most)))
+        return " ".join(rng.choices(words, cum_weights=weights, k=rng.randint(least, most)))
 
     rows = [{"id": n, "question": sentence(2, 14), "answer": sentence(8, 40)} for n in range(SENTENCES)]
     connection.execute(text("CREATE TEMPORARY TABLE sentences (id INTEGER PRIMARY KEY, question TEXT, answer TEXT)"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import subprocess
 import sys
 import zipfile
@@ -36,12 +37,13 @@ class InstalledProduct(RunningProduct):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that holds what the wheel installs, and nothing else."""
+    """The folder that holds what the wheel installs, compiled as pip leaves it, and nothing else."""
     folder = tmp_path_factory.mktemp("installed")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / "dist")]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = (folder / "dist").iterdir()
     zipfile.ZipFile(wheel).extractall(folder / "site-packages")
+    assert compileall.compile_dir(folder / "site-packages", quiet=1)
     return folder / "site-packages"
 
 
@@ -65,7 +67,7 @@ def test_an_empty_folder_gets_everything_and_the_code_s_folder_nothing(site: Pat
 
 def test_the_wheel_holds_the_product_and_neither_tests_nor_secrets(site: Path) -> None:
     """One folder, the programs, the answers of the demo."""
-    top = {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")}
+    top = {path.name for path in site.iterdir() if not path.name.endswith((".dist-info", "__pycache__"))}
     assert top == {"relay", "faq.json", *(path.name for path in ROOT.glob("*.py"))}
     assert list(site.rglob("*.db")) + list(site.rglob(".env*")) == []
 
