@@ -21,6 +21,8 @@ from tests.running_postgresql import Postgresql, running_postgresql
 from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
+# What is imported and collected stays; each full collection of garbage would traverse all of it (a tenth of the time).
+gc.disable()
 # How long an example takes says how busy the machine is. Where a change has to pass, every run tries the same examples.
 # Many examples, with random seeds, are the task of `make fuzz`.
 settings.register_profile(
@@ -44,7 +46,8 @@ SLOW_FOLDERS = tuple(
         *("config/test_logs", "core/test_bootstrap", "knowledge/test_documents", "launcher/test_launcher"),
         *("llm/test_llm_clients", "llm/test_llm_embeddings", "llm/test_llm_protocols", "media/test_media_reader"),
         *("storage/test_commands", "storage/test_counters_add_up", "storage/test_indexes", "storage/test_migrations"),
-        *("storage/test_storage_trouble", "texts/test_sentences", "web/test_local_clients", "web/test_web"),
+        *("storage/test_message_search", "storage/test_storage_trouble", "storage/test_work_of_pages"),
+        *("texts/test_sentences", "web/test_clients_that_leave", "web/test_local_clients", "web/test_web"),
     )
 )
 """Their tests start processes or browsers, use large packages, read the whole product, or fill large tables."""
@@ -79,9 +82,10 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Exempt what was imported and collected from garbage collection; each full one would traverse all of it."""
+    """Exempt what was imported and collected from garbage collection, which begins here."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 share_compiled_statements()
