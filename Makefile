@@ -64,7 +64,7 @@ test-fast: setup-dev ## Run the tests without processes, whole servers and Postg
 	@$(COMPILED) HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 pictures: setup-dev ## Renew the pictures of docs/images from the running product, in a real browser.
-	@MAKE_SCREENSHOT=1 REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/browser -k "picture or browser_alone" $(ARGS)
+	@MAKE_SCREENSHOT=1 REQUIRE_BROWSER=1 $(BIN)/python -m pytest tests/browser -k "picture or browser_alone" --timeout 1800 $(ARGS)
 
 crash: setup-dev ## Kill a server at every step of the path of a message, and check that nothing is lost (10 minutes).
 	@CRASH_POINTS=all $(BIN)/python -m pytest tests/crash $(ARGS)
