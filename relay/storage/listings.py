@@ -14,13 +14,14 @@ from sqlalchemy import (
     Connection,
     Row,
     Table,
+    exists,
     func,
     or_,
     select,
 )
 
 from relay.core.messages import Platform, ReplyId, User, UserId
-from relay.core.parts import PartState
+from relay.core.parts import Origin, PartState
 from relay.core.person_settings import PersonSettings
 from relay.core.text import timestamp
 from relay.storage.queries import UNSENT, plain, stored_attachments
@@ -33,6 +34,9 @@ from relay.storage.schema import (
     users,
 )
 from relay.storage.transactions import of_user
+
+AUTOMATIC = (Origin.COMMAND, Origin.NOTICE, Origin.BROADCAST)
+"""What no person wrote to this user, and the model neither."""
 
 MAX_READ = 50_000
 """How many rows a page of a state reads at most; no index begins with the state."""
@@ -84,11 +88,14 @@ def with_persons(connection: Connection, platforms: Sequence[Platform], now: flo
 
 
 def _unanswered(connection: Connection, user: Row[Any]) -> str | None:
-    """When a user wrote the first message behind our last one."""
+    """When a user wrote the first message behind our last one; since the takeover only a person's count as ours."""
     theirs = of_user(conversations, user.platform, user.user_id)
-    ours = select(func.max(conversations.c.id)).where(theirs, conversations.c.role == "assistant").scalar_subquery()
+    is_automatic = (outbound.c.reply_id == conversations.c.reply_id) & outbound.c.origin.in_(AUTOMATIC)
+    counts = (conversations.c.timestamp < user.human_since) | ~exists().where(is_automatic)
+    ours = select(conversations.c.id).where(theirs, conversations.c.role == "assistant", counts)
+    last = ours.order_by(conversations.c.id.desc()).limit(1).scalar_subquery()
     later = select(func.min(conversations.c.timestamp)).where(
-        theirs, conversations.c.role == "user", conversations.c.id > func.coalesce(ours, 0)
+        theirs, conversations.c.role == "user", conversations.c.id > func.coalesce(last, 0)
     )
     return timestamp(connection.execute(later).scalar())
 

@@ -7,6 +7,7 @@ import asyncio
 from relay.channels.sms.spec import SMS
 from relay.core.messages import BARRED, Outcome
 from relay.core.parts import PlannedPart
+from relay.core.text import timestamp
 from relay.storage import listings
 from relay.storage.schema import inbound
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
@@ -144,6 +145,32 @@ async def test_who_waits_for_a_person_is_listed_with_the_time(relay: RelayHarnes
     await relay.advance(HOUR)
     listed = await relay.database.query(lambda c: listings.with_persons(c, [SMS], relay.clock.now, 10))
     assert [one["user_id"] for one in listed] == [ANN]
+
+
+async def test_our_automatic_words_do_not_end_the_wait(new_relay: NewRelay) -> None:
+    """Who asked for a person waits from then on, until one writes; what was answered before is not counted."""
+    relay = await new_relay(operators=(f"sms:{BOB}",))
+    await relay.receive("hi")
+    await relay.idle()
+    await relay.advance(60)
+
+    async def waits() -> list[str | None]:
+        listed = await relay.database.query(lambda c: listings.with_persons(c, [SMS], relay.clock.now, 10))
+        return [one["waiting_since"] for one in listed]
+
+    asked = timestamp(relay.clock.now)
+    await relay.receive("human")
+    await relay.idle()
+    assert await waits() == [asked]
+    await relay.advance(60)
+    await relay.receive("/help")
+    await relay.idle()
+    assert await waits() == [asked]
+    await by_hand(relay, "Bob here")
+    assert await waits() == [None]
+    assert await relay.database.hand_back(SMS, ANN)
+    assert await relay.database.take_over(SMS, ANN, HOUR)
+    assert await waits() == [None]
 
 
 async def test_a_blocked_person_is_not_answered_until_unblocked(relay: RelayHarness) -> None:
