@@ -39,8 +39,18 @@ from relay.console import (
 from relay.console.addresses import InForm, InQuery, redirect, to_person, unknown_person
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.charts import charts
-from relay.console.daily import DailyTotals, read_user_days
-from relay.console.failures import ACTS, MAX_AT_ONCE, ROWS_PER_PAGE, TITLES, Filter, Kind, repair_all
+from relay.console.daily import ROUND_SECONDS, DailyTotals, read_user_days
+from relay.console.failures import (
+    ACT_TITLES,
+    ACTS,
+    EXPLAINED,
+    MAX_AT_ONCE,
+    ROWS_PER_PAGE,
+    TITLES,
+    Filter,
+    Kind,
+    repair_all,
+)
 from relay.console.live import LiveStreams
 from relay.console.media import MAX_FILE_NAME, serve_attachment
 from relay.console.names import names_in
@@ -53,6 +63,7 @@ from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
 from relay.core.messages import UserState, db_safe
+from relay.core.periodic import Periodic
 from relay.core.text import timestamp
 from relay.media.content_types import content_type
 from relay.media.files import MediaFiles
@@ -71,7 +82,13 @@ HOME_SECONDS, PERSON_SECONDS = 5.0, 1.0
 MAX_OFFSET = 10_000
 MAX_ID = 2**63 - 1
 DESCRIPTION = "How everything is going, and who writes. For the operator."
-FAILURE_PAGE: dict[str, Any] = {"kinds": TITLES, "acts": ACTS, "most": MAX_AT_ONCE, "page_size": ROWS_PER_PAGE}
+FAILURE_PAGE: dict[str, Any] = {
+    "kinds": TITLES,
+    "explained": EXPLAINED,
+    "acts": ACTS,
+    "most": MAX_AT_ONCE,
+    "page_size": ROWS_PER_PAGE,
+}
 
 PAGES = (
     *(login_pages, setup_pages, alert_pages, export_pages, day_pages, search_pages, person_actions, broadcast_pages),
@@ -128,6 +145,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
         app.state.on_stop = partial(asyncio.get_running_loop().call_soon_threadsafe, streams.stop)
         http = open_http_client(max_connections=20)
         database = open_database(settings, "admin_server")
+        daily = DailyTotals(settings)
         app.state.console = Console(
             settings,
             pages,
@@ -138,15 +156,20 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
             SubmittedForms(),
             probe_seconds,
             MediaFiles(Path.cwd() / settings.media_folder),
-            DailyTotals(settings),
+            daily,
         )
         app.state.logins = database
         app.state.setup = setup_pages.SetupPages(settings, pages, http, database)
         await database.start()
+        counting = Periodic(
+            "figures by day", ROUND_SECONDS, lambda: daily.count_ahead(database.query, time.time()), first_after=0.0
+        )
+        counting.start()
         try:
             async with alert_pages.watching(app, settings, database, http, probe_seconds):
                 yield
         finally:
+            await counting.stop()
             async with asyncio.timeout(settings.stop_seconds * (1 - shutdown.REQUESTS)):
                 await database.stop(settings.stop_seconds * shutdown.DATABASE)
                 await http.aclose()
@@ -268,7 +291,7 @@ async def audit_page(console: Here, before: Annotated[int | None, Query(ge=1, le
     entries = await console.database.newest_actions(ROWS_PER_PAGE + 1, before)
     names = await console.database.query(lambda connection: names_in(connection, entries))
     more = entries[ROWS_PER_PAGE - 1]["id"] if len(entries) > ROWS_PER_PAGE else None
-    return console.pages.show("audit.html", entries=entries[:ROWS_PER_PAGE], names=names, more=more)
+    return console.pages.show("audit.html", entries=entries[:ROWS_PER_PAGE], names=names, more=more, acts=ACT_TITLES)
 
 
 @routes.get("/static/{name}", dependencies=[PUBLIC], summary="Style, script and icon of the pages.")

@@ -115,6 +115,7 @@ class ChannelSpec:
     plan_by_hand: the parts of an operator's text; raises ValueError when it is blank or too long. quote: what to write
     in such a text so that a person's own words are shown as they are.
     has_replies: whether a message names the one that it replies to.
+    reasons: what errors of the provider mean for people, by a part of their text in lower case.
     simulated_as: what plays it in the simulator ("an SMS phone"); empty when nothing does.
     segment_usd: the estimated price of one segment.
     text_usd: the estimated price of one segment to an address. caps: on what is spent for messages.
@@ -149,6 +150,7 @@ class ChannelSpec:
     receipt_keys: tuple[str, ...] = ("id", "state")
     segment_usd: Callable[[Any], float] = lambda _: 0.0
     text_usd: Callable[[Any, str], float] = lambda _settings, _address: 0.0
+    reasons: Sequence[tuple[str, str]] = ()
     caps: Callable[[Any], SpendingCaps] = lambda _: SpendingCaps()
     broadcast_per_second: Callable[[Any], float] = lambda _: 1.0
     reply_seconds: float | None = None
@@ -184,6 +186,11 @@ class ChannelSpec:
     def plan_for(self, settings: Settings, text: str, name: str | None) -> list[PlannedPart]:
         """The parts of a text to many for a person of this name, if any. Raises ValueError."""
         return self.plan_by_hand(settings, with_name(text, self.quote(name) if name else None))
+
+    def reason(self, error: str) -> str:
+        """What an error of the provider means; the error itself when that is not known."""
+        lower = error.lower()
+        return next((meaning for part, meaning in self.reasons if part in lower), error)
 
     def port(self, settings: Settings) -> int:
         server = self.host or self

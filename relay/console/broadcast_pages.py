@@ -50,7 +50,13 @@ MAX_SAMPLE = 1000
 DAYTIME = "Mon-Sun 8:00-21:00"
 """When marketing may be texted in the United States (TCPA, 47 CFR 64.1200(c)(1)), and what people expect elsewhere."""
 
-WITHIN_DAYS = {0: "any time", 1: "the last day", 7: "the last week", 30: "the last 30 days", 365: "the last year"}
+WITHIN_DAYS = {
+    0: "at any time",
+    1: "in the last day",
+    7: "in the last week",
+    30: "in the last 30 days",
+    365: "in the last year",
+}
 """Since when its people must have written, in days."""
 
 routes = APIRouter()

@@ -1,7 +1,12 @@
-"""Figures of the last days by channel, kept for a while; today's are counted at each call, until they are many."""
+"""Figures of the last days by channel. Those of finished days are counted ahead of the pages that show them.
+
+Today's are counted at each call, until they are many.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +23,10 @@ from relay.core.messages import Platform, UserId
 from relay.storage.daily_totals import day_totals, user_days
 
 DAYS = 14
+AHEAD_SECONDS = 90.0
+"""How long before the figures of a finished day are dropped they are counted again; more than between two rounds."""
+
+ROUND_SECONDS = 60.0
 Totals = dict[str, dict[str, Any]]
 """Figures by platform, as day_totals returns them, and `sent_usd`, the estimated cost of sending."""
 
@@ -51,6 +60,10 @@ def with_costs(totals: Totals, settings: Settings) -> Totals:
     }
 
 
+Query = Callable[[Callable[[Connection], dict[str, Any]]], Awaitable[dict[str, Any]]]
+"""Runs a query in a transaction of the database. Raises StorageError."""
+
+
 class DailyTotals:
     """Counts days in transactions of their own, so that no page waits for more than one of them at a time."""
 
@@ -59,23 +72,33 @@ class DailyTotals:
         self._platforms = [channel.platform for channel in served(settings)]
         self._kept = Kept[Totals]()
         self._bounds: dict[tuple[str, float], int] = {}
+        self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
 
-    async def read(
-        self, query: Callable[[Callable[[Connection], dict[str, Any]]], Awaitable[dict[str, Any]]], now: float
-    ) -> list[tuple[Day, Totals]]:
+    async def read(self, query: Query, now: float) -> list[tuple[Day, Totals]]:
         """The last days with their figures, oldest first. Raises StorageError."""
+        self._forget_bounds(now)
+        return [(day, await self._totals(query, day, now, now)) for day in last_days(now, self._settings)]
+
+    async def count_ahead(self, query: Query, now: float) -> None:
+        """Count the finished days that are not kept for another AHEAD_SECONDS. Raises StorageError."""
+        self._forget_bounds(now)
+        for day in last_days(now, self._settings)[:-1]:
+            await self._totals(query, day, now, now + AHEAD_SECONDS)
+
+    def _forget_bounds(self, now: float) -> None:
+        """Rows of a moment that has just passed may not be committed yet."""
         since = now - (DAYS + 2) * 86_400
-        # Rows of a moment that has just passed may not be committed yet.
         self._bounds = {key: row for key, row in self._bounds.items() if since < key[1] < now - 3600}
-        found = []
-        for day in last_days(now, self._settings):
-            totals = self._kept.get(day.date, now)
+
+    async def _totals(self, query: Query, day: Day, now: float, until: float) -> Totals:
+        """The figures of a day, counted now unless they are kept until then; those under way are waited for."""
+        async with self._locks[day.date]:
+            totals = self._kept.get(day.date, until)
             if totals is None:
-                totals = await query(lambda connection, day=day: self._count(connection, day))  # type: ignore[misc]
+                totals = await query(lambda connection: self._count(connection, day))
                 rows = sum(figures["messages"] + figures["segments"] for figures in totals.values())
                 self._kept.put(day.date, totals, now, rows, _keep_seconds(day, now))
-            found.append((day, totals))
-        return found
+            return totals
 
     def _count(self, connection: Connection, day: Day) -> Any:
         return with_costs(day_totals(connection, self._platforms, day.begin, day.end, self._bounds), self._settings)

@@ -25,6 +25,13 @@ TITLES: dict[Kind, str] = {
     "waiting": "Waiting for an answer",
     "unsent": "Parts not sent yet",
 }
+EXPLAINED: dict[Kind, str] = {
+    "failed": "What we wrote and the provider refused, or could not deliver. A part is one message on the phone; a long"
+    " answer has several.",
+    "dead": "What people wrote and never got an answer to: it was given up, or could not be understood.",
+    "waiting": "What people wrote and has no answer yet. It is tried again by itself.",
+    "unsent": "What we wrote and is not with the provider yet. It is tried again by itself.",
+}
 ACTS: dict[Kind, dict[str, str]] = {
     "failed": {"send-again": "Send again", "dismiss": "Dismiss"},
     "dead": {"answer-again": "Answer again", "dismiss-letter": "Dismiss"},
@@ -32,6 +39,9 @@ ACTS: dict[Kind, dict[str, str]] = {
     "unsent": {"send-now": "Send now", "cancel": "Cancel"},
 }
 """The acts that each list offers, by their name in relay.storage.repairs."""
+
+ACT_TITLES = {act: f"{title} ({TITLES[kind].lower()})" for kind, acts in ACTS.items() for act, title in acts.items()}
+"""How the audit log calls them; the detail of such an entry is the id of the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,8 @@ class Filter:
         return [platform for platform in known if self.platform in ("", platform)]
 
 
+NOTHING_CHOSEN = "Nothing was chosen, so nothing was done: tick rows first, or everything that matches."
+
 Repair = Callable[[str], Awaitable[Any]]
 """Does the act on the row with this id. Raises NotRepaired."""
 
@@ -66,6 +78,8 @@ Repair = Callable[[str], Awaitable[Any]]
 async def repair_all(repair: Repair, row_ids: Iterable[str]) -> str:
     """Do one act on several rows, each in a transaction of its own; what became of them, as a sentence."""
     rows, refused = list(row_ids), list[str]()
+    if not rows:
+        return NOTHING_CHOSEN
     for first in range(0, len(rows), TOGETHER):  # several at a time share one write to the disk
         for result in await asyncio.gather(*map(repair, rows[first : first + TOGETHER]), return_exceptions=True):
             if isinstance(result, NotRepaired):

@@ -85,6 +85,11 @@ def waits_for_user(moment: str, now: str) -> bool:
     return _between(now, moment) > LONGEST_DELAY
 
 
+def meaning(error: str, platform: str) -> str:
+    """What an error of a channel's provider means for people."""
+    return next((channel.reason(error) for channel in CHANNELS if channel.platform == platform), error)
+
+
 def clock_time(moment: str) -> str:
     """A moment in UTC for browsers without scripts; the script shows the local time instead."""
     return datetime.fromisoformat(moment).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -109,7 +114,8 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.tests["waiting_for_user"] = waits_for_user
-    environment.filters.update(since=since, until=until, clock_time=clock_time, money=money, sentence=sentence)
+    environment.filters.update(since=since, until=until, clock_time=clock_time, money=money)
+    environment.filters.update(sentence=sentence, meaning=meaning)
     environment.globals.update(
         person_url=person_url,
         day_url=day_url,

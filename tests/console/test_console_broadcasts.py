@@ -84,7 +84,7 @@ async def test_a_start_happens_once_and_is_recorded(tmp_path: Path) -> None:
         again = (await browser.post("/broadcasts/preview", data=ALL)).text
         audit = (await browser.get("/audit")).text
     assert page.count('id="broadcast-') == 2
-    assert "Handed to the outbox for 1 of about 3 people" in page
+    assert "Sent or on its way to 1 of about 3 people" in page
     assert "Cost: $0.25 of an estimated" in page
     assert "The same text was sent on this channel in the last 24 hours" in again
     assert audit.count("number ") == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from html import unescape
@@ -102,6 +103,35 @@ async def test_finished_days_are_counted_once_and_today_at_each_call() -> None:
     assert counted[14:] == [counted[13]]
     await daily.read(query, now + 3700)
     assert len(counted) == 15 + 14
+
+
+async def test_a_page_finds_finished_days_counted_from_the_start_on() -> None:
+    """They are counted again before they are dropped; a page that comes meanwhile waits for what is under way."""
+    counted: list[str] = []
+    go_on = asyncio.Event()
+
+    class Counting(DailyTotals):
+        def _count(self, connection: Any, day: Any) -> Any:  # noqa: ARG002
+            counted.append(day.date)
+            return {}
+
+    async def query(read: Any) -> Any:
+        await go_on.wait()
+        return read(None)
+
+    daily, now = Counting(Settings()), 1_795_000_000.0
+    page = asyncio.create_task(daily.read(query, now))
+    ahead = asyncio.create_task(daily.count_ahead(query, now))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(page, ahead)
+    assert sorted(counted) == [day.date for day in last_days(now, Settings())]
+    counted.clear()
+    for later in range(60, 7200, 60):
+        await daily.count_ahead(query, now + later)
+        seen = len(counted)
+        await daily.read(query, now + later)
+        assert counted[seen:] == [last_days(now + later, Settings())[-1].date]
 
 
 async def story(database: MessagingDatabase) -> None:

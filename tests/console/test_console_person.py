@@ -156,7 +156,7 @@ async def test_a_message_by_hand_goes_through_the_channels_server(
             back = await browser.get(first.headers["Location"])
     assert (first.status_code, again.status_code, back.status_code) == (303, 303, 200)
     assert channel.asked == [(path, "Bearer open sesame", {**body, "takeover": True})]
-    assert "Your message is in the outbox." in back.text
+    assert "Your message is on its way." in back.text
 
 
 @pytest.mark.parametrize(

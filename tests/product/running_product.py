@@ -123,10 +123,11 @@ class RunningProduct:
 class Phone:
     """One person on one platform: says something, and waits for what comes back."""
 
-    def __init__(self, product: RunningProduct, platform: str, name: str) -> None:
+    def __init__(self, product: RunningProduct, platform: str, name: str, **given: Any) -> None:
+        """given: further fields of the new person, such as `chat_id`."""
         self.product = product
         self.platform = platform
-        self.person = product.sim("POST", "people", json={"name": name})["person"]
+        self.person = product.sim("POST", "people", json={"name": name, **given})["person"]
         self.address = str(self.person["phone_number" if platform == "sms" else "chat_id"])
         self._seen = 0
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from relay.channels.spec import ChannelSpec, Push, Setup, checks_in, function_in, planned_by
+from relay.channels.telegram.reasons import REASONS
 from relay.channels.telegram.settings import TelegramSettings, missing_credentials
 from relay.core.messages import Platform
 
@@ -69,6 +70,7 @@ CHANNEL = ChannelSpec(
     plan_by_hand=planned_by("relay.channels.telegram.by_hand"),
     quote=function_in("relay.core.markdown_source", "escape_markdown"),
     has_replies=True,
+    reasons=REASONS,
     simulated_as="a Telegram chat",
     broadcast_per_second=lambda _: BROADCAST_PER_SECOND,
     group_prefix=GROUP_PREFIX,

@@ -105,13 +105,24 @@ async function refresh() {
   const headers = { "X-Live": "1", Accept: "text/html" };
   if (tag) headers["If-None-Match"] = tag;
   const answer = await fetch(location.pathname + location.search, { headers, cache: "no-store", redirect: "error" });
-  if (answer.status === 403 || answer.status === 404) return location.reload();
+  if (answer.status === 403 || answer.status === 404) return leave();
   if (answer.status !== 304) {
     if (!answer.ok) throw new Error(answer.statusText);
     show(await answer.text());
     tag = answer.headers.get("ETag");
   }
   connected(true);
+}
+
+// The reload shows why; what somebody has begun to write is not thrown away for it.
+function leave() {
+  if (!message?.value) return location.reload();
+  const link = document.createElement("a");
+  link.href = location.href;
+  link.target = "_blank";
+  link.textContent = "this page is closed: open it again";
+  state.replaceChildren(link);
+  state.classList.add("lost");
 }
 
 async function keepFresh() {
@@ -132,11 +143,13 @@ if (live && live.dataset.live) {
   listen();
 }
 
-for (const form of document.querySelectorAll("form[data-once]")) {
-  form.addEventListener("submit", () => {
-    for (const button of form.querySelectorAll("button")) button.disabled = true;
+document.addEventListener("submit", ({ target }) => {
+  if (target.dataset.once === undefined) return;
+  // Not before the form is sent: a disabled button's name and value, which say what is to be done, would not be.
+  setTimeout(() => {
+    for (const button of target.querySelectorAll("button")) button.disabled = true;
   });
-}
+});
 window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("form[data-once] button")) button.disabled = false;
 });
