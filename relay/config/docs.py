@@ -77,7 +77,7 @@ To try the product, you need not set anything. A setting can be written in three
 3. the file `config.json` in the project folder: `{"sms_server_port": 9040}`
 
 An empty value counts as not set. An unknown key or an invalid value is refused at the start with a message that says
-what to do; `python start_all_servers.py --check` shows it without starting anything. Changes take effect at the next
+what to do; `make doctor` shows it without starting anything. Changes take effect at the next
 start; only the LLM server picks up changes in `.env` and `config.json` within two seconds, so a new model or key needs
 no restart.
 
