@@ -9,12 +9,10 @@ import itertools
 import re
 from typing import Any
 
-from telegram.constants import MessageEntityType
-
 from relay.simulator.provider_api import utf16_units
+from relay.simulator.telegram_constants import ENTITY_TYPES
 from relay.simulator.telegram_params import bad_request
 
-_TYPES = tuple(MessageEntityType)
 _FOUND = re.compile(
     r"(?P<bot_command>(?<![\w/])/[A-Za-z0-9_]{1,32}(?:@\w{3,32})?)|(?P<url>https?://[^\s<>\"]+)|(?P<mention>(?<!\w)@\w{3,32})"
 )
@@ -35,7 +33,7 @@ def checked(text: str, raw: Any) -> list[Entity]:
 
 def _checked_one(raw: Entity, allowed: set[int], end: int) -> Entity:
     kind, offset, length = raw.get("type"), raw.get("offset"), raw.get("length")
-    if kind not in _TYPES:
+    if kind not in ENTITY_TYPES:
         raise bad_request(f"can't parse MessageEntity: unsupported type {str(kind)[:40]!r}")
     if type(offset) is not int or type(length) is not int:
         raise bad_request("can't parse MessageEntity: offset and length must be integers")

@@ -6,11 +6,10 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from telegram.constants import ChatAction, MessageLimit
-
 from relay.channels.telegram.spec import TELEGRAM
 from relay.simulator.flood_limits import Family, FloodLimits
 from relay.simulator.telegram_chats import BOT_NAME, Chats, TelegramMessage
+from relay.simulator.telegram_constants import CHAT_ACTIONS, MAX_CAPTION, MAX_ENTITIES, MAX_TEXT
 from relay.simulator.telegram_entities import Entity, checked, trimmed
 from relay.simulator.telegram_inline import InlineMessages
 from relay.simulator.telegram_params import Params, bad_request, too_many_requests
@@ -99,7 +98,7 @@ class BotApi:
             raise bad_request("file must be non-empty")
         caption = params.text("caption")
         entities = checked(caption, params.structure("caption_entities"))
-        if len(caption) > MessageLimit.CAPTION_LENGTH:
+        if len(caption) > MAX_CAPTION:
             raise bad_request("message caption is too long")
         markup, reply_to = _checked_markup(params), self._reply_target(chat_id, params)
         thread = self._thread(chat_id, params)
@@ -186,7 +185,7 @@ class BotApi:
     def send_chat_action(self, params: Params) -> Result:
         chat_id = params.chat_id()
         self._chats.writable(chat_id)
-        if params.text("action") not in tuple(ChatAction):
+        if params.text("action") not in CHAT_ACTIONS:
             raise bad_request("wrong parameter action in request")
         self._within_limits(chat_id, Family.COSMETIC)
         self._world.transcripts.show_typing(TELEGRAM, str(chat_id))
@@ -275,9 +274,9 @@ def formatted(params: Params, *, empty_allowed: bool = False) -> tuple[str, list
     text, entities = trimmed(source, checked(source, params.structure("entities")))
     if not text and not empty_allowed:
         raise bad_request("message text is empty")
-    if len(text) > MessageLimit.MAX_TEXT_LENGTH:
+    if len(text) > MAX_TEXT:
         raise bad_request("message is too long")
-    return text, entities[: MessageLimit.MESSAGE_ENTITIES]
+    return text, entities[:MAX_ENTITIES]
 
 
 def _checked_markup(params: Params) -> dict[str, Any] | None:

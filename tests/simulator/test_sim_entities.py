@@ -6,7 +6,9 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from telegram.constants import ChatAction, MessageEntityType, MessageLimit
 
+from relay.simulator import telegram_constants
 from relay.simulator.provider_api import utf16_units
 from relay.simulator.telegram_entities import found_in, trimmed
 
@@ -36,3 +38,11 @@ def test_commands_links_and_mentions_are_found_in_peoples_texts() -> None:
         ("url", 18, 15),
         ("mention", 41, 8),
     ]
+
+
+def test_the_values_are_those_of_python_telegram_bot() -> None:
+    """The simulator does not load that package."""
+    assert set(MessageEntityType) == set(telegram_constants.ENTITY_TYPES)
+    assert set(ChatAction) == set(telegram_constants.CHAT_ACTIONS)
+    limits = (MessageLimit.MAX_TEXT_LENGTH, MessageLimit.CAPTION_LENGTH, MessageLimit.MESSAGE_ENTITIES)
+    assert limits == (telegram_constants.MAX_TEXT, telegram_constants.MAX_CAPTION, telegram_constants.MAX_ENTITIES)
