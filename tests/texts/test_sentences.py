@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,6 @@ from relay.channels.telegram.entities import plan
 from relay.core.text import folded
 from relay.texts import ENGLISH, sentences
 from relay.texts.sentences import localize, offered_languages
-from tests.repository.test_imports import modules
 
 FOLDER = Path(sentences.__file__).parent
 LANGUAGES = ("en", "ar", "de", "es", "fr", "hi", "pt", "ru", "uk", "zh")
@@ -77,13 +74,6 @@ def as_sms(text: str) -> str:
     return without_invitations(affordable(clean_sms(to_plain_text(text))))
 
 
-def calls_of_localize() -> Iterator[ast.Call]:
-    for tree in modules().values():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "localize":
-                yield node
-
-
 def test_ten_languages_are_offered() -> None:
     """English first, for every script of which nothing more is known."""
     assert offered_languages() == LANGUAGES
@@ -96,32 +86,6 @@ def test_a_language_has_the_keys_and_the_variables_of_english(language: str) -> 
     assert ours.keys() - {LETTERS} == english.keys()
     differing = {key for key in english if ours[key].variables != english[key].variables}
     assert differing == set()
-
-
-def test_every_key_is_used_and_every_used_key_exists() -> None:
-    """Keys may also stand in tables; a sentence may refer to another one."""
-    written = {
-        node.value
-        for tree in modules().values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-    referred = {key for one in references(ENGLISH).values() for key in one.messages}
-    assert references(ENGLISH).keys() - written - referred == set()
-    asked = {call.args[0].value for call in calls_of_localize() if isinstance(call.args[0], ast.Constant)}
-    assert asked - references(ENGLISH).keys() == {LETTERS}
-    assert len(asked) > 40
-
-
-def test_every_call_gives_the_variables_of_its_sentence() -> None:
-    """Neither fewer nor more; read from the code, because some sentences are rare."""
-    wrong = {}
-    for call in calls_of_localize():
-        if isinstance(call.args[0], ast.Constant) and call.args[0].value != LETTERS:
-            key, given = str(call.args[0].value), {keyword.arg for keyword in call.keywords}
-            if given != references(ENGLISH)[key].variables:
-                wrong[key] = given
-    assert wrong == {}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
