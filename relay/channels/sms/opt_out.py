@@ -35,8 +35,11 @@ uk: відписатися|відписка|відпишіть мене|не п�
     |не надсилайте мені повідомлення
 ar: إيقاف|أوقف|توقف|قف|توقفوا|أوقفوا الرسائل|أوقف الرسائل|إلغاء الاشتراك|ألغ اشتراكي|إلغاء اشتراكي
     |لا ترسلوا لي رسائل|لا ترسل لي رسائل|لا أريد رسائل|لا أريد المزيد من الرسائل
+    |لا ترسل لي المزيد من الرسائل|لا ترسلوا لي أي رسائل|لا تراسلني|لا تراسلوني|لا أريد تلقي رسائل
+    |لا أريد استلام رسائل
 hi: बंद करो|बंद करें|बंद कीजिए|रोको|रोकें|संदेश बंद करो|संदेश बंद करें|मैसेज बंद करो|मैसेज बंद करें
     |मैसेज मत भेजो|संदेश मत भेजो|मुझे मैसेज मत भेजो|मुझे संदेश मत भेजो|सदस्यता रद्द करें
+    |मैसेज न भेजें|मुझे मैसेज न भेजें|मुझे मैसेज मत भेजिए|मुझे संदेश न भेजें|मुझे एसएमएस मत भेजो|मुझे और मैसेज नहीं चाहिए
 zh: 停止|退订|退訂|取消|取消订阅|取消訂閱|td|停止发送|停止發送|不要再发了|不要再發了|别发了|別發了|别再发了|別再發了
     |不要再发短信了|别再发短信了|不要给我发短信|不要再给我发短信
 it: cancella|cancellami|disiscrivi|disiscrivimi|basta messaggi|non scrivetemi più|non scrivermi più
@@ -63,7 +66,8 @@ _TEXTS = r"(?:texts?|texting|messages?|messaging|msgs?|sms|alerts|updates|notifi
 _TAIL = (
     r"(?: (?:me|us|it|this|that|these|those|all|any|the|your|my|more|of|from|to|on|off|out|up|at|here|now|pls|plz|"
     r"please|thanks|thank you|immediately|already|again|anymore|everything|texting|texts?|messaging|messages?|"
-    r"msgs?|sms|contacting|calling|sending|receiving|getting|writing|bothering|spamming|spam|number|list|service|updates|"
+    r"msgs?|sms|contacting|calling|sending|receiving|getting|"
+    r"writing|bothering|spamming|spam|number|list|service|updates|"
     r"alerts|notifications|promotional|marketing|automated|ads?))*"
 )
 _AFTERWARDS = r"(?: (?:please|pls|plz|thanks|thank you|now|immediately|anymore|any more|again|from you))*"
@@ -81,6 +85,42 @@ _STOP_PHRASE = re.compile(
     rf"leave me alone{_AFTERWARDS})"
 )
 
+# In folded letters, as "й" is "и" there.
+_OTHER_LANGUAGES = re.compile(
+    r"hor(?:en sie|t)? (?:bitte |endlich )?(?:damit )?auf(?: (?:mir |"
+    r"uns )?(?:zu schreiben|(?:sms|nachrichten) zu (?:schicken|senden)))?|"
+    r"(?:schick|send|schreib)\w*(?: sie)? (?:mir|"
+    r"uns) (?:bitte )?(?:keine (?:weiteren )?(?:sms|nachrichten)(?: mehr)?|nicht mehr|"
+    r"nichts mehr)|ich (?:mochte|will|wunsche) keine (?:weiteren )?(?:sms|"
+    r"nachrichten)(?: mehr)?(?: (?:bekommen|erhalten|haben))?|"
+    r"nehm\w*(?: sie)? mich (?:bitte )?(?:aus|von) (?:der|ihrer|eurer|deiner) liste|"
+    r"(?:dej|par)(?:a|e|en) de (?:escribir|mandar|enviar)me(?: (?:mas )?(?:mensajes|sms|textos))?(?: mas)?|"
+    r"(?:ya )?no me (?:escrib|mand|envi)\w+ (?:mas(?: (?:mensajes|sms|textos))?|(?:mensajes|sms|textos)(?: mas)?)|"
+    r"(?:ya )?no quiero (?:recibir )?(?:mas )?(?:mensajes|sms|textos)|(?:borr|quit|elimin)\w+me de (?:la|su|tu) lista|"
+    r"(?:arret|cess)\w+ de m (?:ecrire|envoyer (?:des|vos|tes) (?:messages|sms|textos))|"
+    r"ne m (?:ecri|envo)\w+ plus(?: (?:rien|(?:de )?(?:messages|sms|textos)))?|"
+    r"je ne (?:veux|souhaite) plus (?:recevoir )?(?:de|vos) (?:messages|sms|textos)|"
+    r"(?:retir|enlev|supprim)\w+ moi de (?:la|votre|ta) liste|"
+    r"smett\w+ di (?:scriver|mandar|inviar)\w+(?: (?:messaggi|sms))?|"
+    r"non (?:voglio|desidero) (?:piu )?(?:ricevere )?(?:piu )?(?:messaggi|sms)|"
+    r"non (?:mand|invi)\w+ piu(?: (?:messaggi|sms|niente))?|(?:togli|rimuov|cancell)\w+ dalla (?:vostra |tua )?lista|"
+    r"par(?:a|e|em) de me (?:escrever|mandar|enviar)(?: (?:mensagens|sms|textos))?|"
+    r"nao me (?:mand|envi|escrev)\w+ (?:mais(?: (?:mensagens|sms|textos))?|(?:mensagens|sms|textos)(?: mais)?)|"
+    r"nao quero (?:mais )?(?:receber )?(?:mais )?(?:mensagens|sms|textos)|(?:tir|remov)\w+ me da (?:sua )?lista|"
+    r"(?:больше )?(?:мне )?(?:больше )?не (?:пиши(?:те)?|"
+    r"присылаи(?:те)?|шли(?:те)?|отправляи(?:те)?)(?: мне)?(?: больше)?"
+    r"(?: (?:смс|sms|сообщени[яи]))?|(?:прекратите|перестаньте|хватит) (?:мне )?(?:писать|слать|присылать)(?: мне)?"
+    r"(?: (?:смс|sms|сообщения))?|я? ?не хочу (?:больше )?получать (?:больше )?(?:ваши |"
+    r"от вас )?(?:смс|sms|сообщени[яи])|"
+    r"(?:удалите|уберите) (?:меня из (?:списка|рассылки)|мои номер)|"
+    r"(?:більше )?(?:мені )?(?:більше )?не (?:пиши|пишіть|надсилаи(?:те)?|"
+    r"шліть)(?: мені)?(?: більше)?(?: (?:смс|sms|повідомлен\w+))?|"
+    r"(?:припиніть|перестаньте|досить) (?:мені )?(?:писати|слати|надсилати)(?: мені)?(?: (?:смс|sms|повідомлення))?|"
+    r"я? ?не хочу (?:більше )?отримувати (?:більше )?(?:ваші )?(?:смс|sms|повідомлен\w+)|"
+    r"(?:不要|别|別|勿)再?(?:给我|給我)?(?:发送|發送|发|發|传|傳)(?:短信|信息|消息|简讯|簡訊)?(?:给我|給我)?了?|"
+    r"我?不(?:想|要)再?(?:收到|接收|收)(?:你们的|你們的)?(?:短信|信息|消息|简讯|簡訊)了?"
+)
+
 
 def asks_to_stop(words: str) -> bool:
     """Whether folded words are, as a whole, the wish to get no more texts."""
@@ -88,7 +128,7 @@ def asks_to_stop(words: str) -> bool:
     bare = words
     while (shorter := _COURTEOUS.sub("", bare)) != bare:
         bare = shorter.strip()
-    return bare in _PHRASE_SET or _STOP_PHRASE.fullmatch(bare) is not None
+    return bare in _PHRASE_SET or any(phrase.fullmatch(bare) for phrase in (_STOP_PHRASE, _OTHER_LANGUAGES))
 
 
 _MISSPELLED_STOP = re.compile(r"s+t+o{2,}p{2,}|s+t+o{3,}p+|s+t+op{2,}|s{2,}t+op+|st0p|sotp|stpo|tsop")
