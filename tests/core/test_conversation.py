@@ -9,7 +9,7 @@ import pytest
 from relay.channels.sms.spec import SMS
 from relay.core.conversation import MAX_ATTEMPTS, SENTENCES
 from relay.core.errors import ModelError, ModelFailure, SendError, SendFailure, UnusableAnswers
-from relay.core.messages import Answer, InboundMessage, Kind, Outcome
+from relay.core.messages import Answer, InboundMessage, Kind, Outcome, UserState
 from relay.core.parts import PlannedPart
 from relay.storage import queries
 from relay.storage.schema import conversations, inbound, outbound
@@ -97,6 +97,23 @@ async def test_silence_is_a_decision_too(relay: RelayHarness) -> None:
     await relay.idle()
     assert await relay.rows(inbound, "state", "outcome", "reason") == [("done", Outcome.SILENT, "passed over")] * 2
     assert relay.channel.sent == []
+
+
+async def test_a_message_that_the_channel_ignores_is_done_with_its_reason(
+    relay: RelayHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model is not asked, and what the message changes about the user is changed."""
+    await relay.receive("hello")
+    await relay.idle()
+    monkeypatch.setattr(relay.channel, "why_ignored", lambda _message, _history: "written by a machine")
+    await relay.receive("state=stopped")
+    await relay.idle()
+    kept = (await relay.rows(inbound, "state", "outcome", "reason"))[1]
+    assert kept == ("done", Outcome.SILENT, "written by a machine")
+    assert relay.channel.to(ANN) == ["re: hello"]
+    user = await relay.database.find_user(relay.platform, ANN)
+    assert user is not None
+    assert user.state is UserState.STOPPED
 
 
 async def test_what_an_answer_took_is_kept_with_it(relay: RelayHarness) -> None:
