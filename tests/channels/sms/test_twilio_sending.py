@@ -25,7 +25,7 @@ from relay.core.messages import PartId, UserId
 from relay.core.parts import Part, PartState
 from sms_service import SmsService
 from tests.channels.scripted_server import CUT, GARBAGE, HANG, Reply, ScriptedServer, listening
-from tests.channels.sms.scripted_twilio import created, listed, message, refused, scripted_twilio
+from tests.channels.sms.scripted_twilio import CALLBACK, created, listed, message, refused, scripted_twilio
 from tests.config.test_logs import ENCODINGS
 from tests.settings import Settings
 
@@ -189,6 +189,15 @@ async def test_a_message_that_is_created_as_failed_is_refused_with_its_code(
         await service.send(PART)
     assert (raised.value.kind, raised.value.code) == (SendFailure.COUNTRY, "30034")
     assert "A2P" in raised.value.message
+
+
+async def test_a_refusal_in_a_callback_names_its_person(service: SmsService) -> None:
+    """By whose country others are held up or not; a fetched status has the person too."""
+    fields = {**CALLBACK, "To": "+14165550123", "MessageStatus": "undelivered", "ErrorCode": "30032"}
+    event = service.parse_delivery(Form(tuple(fields.items())), None)
+    assert (event.failure, event.user_id) == (SendFailure.COUNTRY, "+14165550123")
+    assert service.country(UserId("+14165550123")) == "CA"
+    assert service.country(UserId("+12125550123")) == "US"
 
 
 async def test_an_unknown_code_without_words_gets_a_link() -> None:

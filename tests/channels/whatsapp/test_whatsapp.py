@@ -13,9 +13,9 @@ from relay.channels.whatsapp.by_hand import MESSAGE_LIMIT
 from relay.channels.whatsapp.formatting import to_whatsapp
 from relay.channels.whatsapp.service import WhatsAppService
 from relay.channels.whatsapp.spec import WHATSAPP
-from relay.core.errors import PayloadError
+from relay.core.errors import PayloadError, SendFailure
 from relay.core.messages import User, UserId, UserState
-from tests.channels.sms.scripted_twilio import ACCOUNT, NUMBER, USER
+from tests.channels.sms.scripted_twilio import ACCOUNT, CALLBACK, NUMBER, USER
 from tests.channels.whatsapp.contract import recorded
 from tests.english import english
 from tests.settings import Settings
@@ -158,3 +158,20 @@ def test_an_answer_fits_into_its_messages(length: int) -> None:
 def test_an_empty_answer_becomes_a_sentence(markdown: str) -> None:
     """A message is never empty."""
     assert [part.text for part in SERVICE.plan(markdown)] == [english("sms-empty-answer")]
+
+
+@pytest.mark.parametrize(
+    ("to", "user_id", "country"),
+    [
+        ("whatsapp:+14155550123", "+14155550123", "US"),
+        ("whatsapp:+447700900123", "+447700900123", "GB"),
+        ("whatsapp:US.13491208655302741918", None, None),
+        ("", None, None),
+    ],
+)
+def test_a_refusal_names_its_person_and_their_country(to: str, user_id: str | None, country: str | None) -> None:
+    """So that a registration which one country demands holds up no other; an identifier has no country."""
+    fields = {**CALLBACK, "To": to, "MessageStatus": "undelivered", "ErrorCode": "30034"}
+    event = SERVICE.parse_delivery(Form(tuple(fields.items())), None)
+    assert (event.failure, event.user_id) == (SendFailure.COUNTRY, user_id)
+    assert SERVICE.country(event.user_id or UserId(to)) == country
