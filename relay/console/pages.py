@@ -175,13 +175,13 @@ class Pages:
 
     def _way_in(self, request: Request, problem: ErrorPage) -> Response | None:
         settings: Settings = request.app.state.settings
+        if not origin_is_ours(request):
+            title, hint = "this form was sent from another site", "nothing was done: open the console itself"
+            return self.show("error.html", status=403, problem=replace(problem, title=title, hint=hint), sign_in="")
         if settings.admin_token is None:
             if settings.public_url is None:
                 return None
             return self.show("closed.html", status=403, token=secrets.token_urlsafe(32))
-        if not origin_is_ours(request):
-            title, hint = "this form was sent from another site", "nothing was done: open the console itself"
-            return self.show("error.html", status=403, problem=replace(problem, title=title, hint=hint), sign_in="")
         if request.method != "GET":
             hint = "nothing was done. Sign in again in another tab, then go back here: the form is as you left it"
             signed_out = replace(problem, title="you are signed out", hint=hint)

@@ -20,12 +20,13 @@ from sqlalchemy import (
     select,
 )
 
-from relay.core.messages import Platform, ReplyId, User, UserId
+from relay.core.messages import Platform, ReplyId, User, UserId, UserState
 from relay.core.parts import Origin, PartState
 from relay.core.person_settings import PersonSettings
 from relay.core.text import timestamp
 from relay.storage.queries import UNSENT, plain, stored_attachments
 from relay.storage.schema import (
+    NOT_ACTIVE,
     conversations,
     in_states,
     inbound,
@@ -57,6 +58,8 @@ def list_all_users(
             chosen = chosen.where(found_by)
         if state:
             chosen = chosen.where(users.c.state == state)
+        if state not in {"", UserState.ACTIVE}:
+            chosen = chosen.where(NOT_ACTIVE)  # or SQLite does not see that the index of these users will do
         newest = users.c.last_message_at.desc().nulls_last()
         found += connection.execute(chosen.order_by(newest, users.c.user_id).limit(offset + limit)).all()
     found.sort(key=lambda row: -(row.last_message_at or 0))

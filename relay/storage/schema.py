@@ -110,6 +110,9 @@ users = Table(
     PrimaryKeyConstraint("platform", "user_id", name="users_pk"),
 )
 Index("users_recent", users.c.platform, users.c.last_message_at)
+# Those of a state are few, but for the active ones, whom users_recent finds.
+NOT_ACTIVE = text("state <> 'active'")
+Index("users_state", users.c.platform, users.c.state, users.c.last_message_at, sqlite_where=NOT_ACTIVE)
 Index("users_human", users.c.platform, users.c.human_until, sqlite_where=text("human_until IS NOT NULL"))
 
 conversations = Table(

@@ -19,8 +19,8 @@ from relay.console import overview
 from relay.console.daily import read_user_days
 from relay.console.overview import Search
 from relay.console.person import Address, read_person
-from relay.core.messages import UserId
-from relay.storage import audit, failures, queries
+from relay.core.messages import UserId, UserState
+from relay.storage import audit, failures, listings, queries
 from relay.storage.charges import SpendingReports
 from relay.storage.daily_totals import Rows, day_totals, messages_between, parts_between
 from relay.storage.history import clear_messages
@@ -71,6 +71,7 @@ def _pages(now: float, people: int) -> Reads:
         "codes": lambda c: failures.codes(c, "failed", PLATFORMS),
         "a story": lambda c: read_trace(c, PLATFORMS, f"old{1_000_000_000 + 2 * people}"),
         "export of a person": lambda c: export_user(c, SMS, RARE),
+        "people of a rare state": lambda c: listings.list_all_users(c, PLATFORMS, "", ROWS, 0, UserState.BLOCKED),
         "audit": lambda c: audit.newest(c, ROWS),
         "clearing of a history": partial(_rolled_back, work=lambda tx: clear_messages(tx, SMS, RARE)),
         "forgetting of a person": partial(_rolled_back, work=lambda tx: forget_user(tx, SMS, RARE)),
