@@ -24,6 +24,7 @@ from relay.core.model_choice import DEFAULT_MODEL
 from relay.core.progress import Progress
 from relay.core.prompt import Embed
 from relay.core.text import is_blank
+from relay.llm.answer_tags import may_be_wrapped, unwrapped
 from relay.llm.chat import ProviderError, RequestTiming
 from relay.llm.html_answers import as_markdown
 from relay.llm.providers.json_values import as_amount, as_dict, as_int, as_text, as_vectors
@@ -200,20 +201,25 @@ class _Growing:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._filter = AnswerFilter()
+        self._text = ""
 
     def add(self, text: str) -> None:
         known = self._filter.found_unopened
         shown, _ = self._filter.feed(text)
         if self._filter.found_unopened and not known:
             self._progress.restart()
-            shown = shown.partition("\n")[2]  # the line before it is the tag that ended the reasoning
+            self._text, shown = "", shown.partition("\n")[2]  # the line before it is the tag that ended the reasoning
+        self._text += shown
+        if may_be_wrapped(self._text):
+            self._progress.restart()
+            shown = unwrapped(self._text, whole=False)
         self._progress.add(shown)
 
 
 def _answer(text: str, last: Mapping[str, Any], timing: RequestTiming) -> Answer:
     ours = as_dict(last.get("x_relay"))
     cost, unusable = as_amount(ours.get("cost_usd")), _unusable(ours)
-    text = as_markdown(without_loop(cleaned(text))).strip()
+    text = as_markdown(unwrapped(without_loop(cleaned(text)))).strip()
     stopped = ours.get("stopped") is True
     if is_blank(text) and not stopped:
         error = ModelError(ModelFailure.EMPTY, "the model gave an empty answer")

@@ -23,6 +23,14 @@ _CODE_BLOCK = re.compile(
 )
 _CUT_LIST = re.compile(r"</?(?:ul|ol)>|<li>", re.IGNORECASE)
 """What is left of a list when the answer was cut at its limit."""
+_BLOCK = r"p|div|section|article|main|header|footer|body|html|h[1-6]"
+_OPEN_BLOCK, _CLOSE_BLOCK = rf"<(?:{_BLOCK})(?:\s[^<>]{{0,200}})?>", rf"</(?:{_BLOCK})\s{{0,5}}>"
+_UNPAIRED = re.compile(
+    rf"(?:^[ \t]{{0,9}}|(?<=[.!?:])[ \t]{{0,9}})(?:{_OPEN_BLOCK}\s{{0,9}}){{0,9}}{_OPEN_BLOCK}[ \t]{{0,9}}(?=[^\s<])"
+    rf"|(?<=[^\s<>])[ \t]{{0,9}}(?:{_CLOSE_BLOCK}[ \t]{{0,9}}){{1,9}}$|\n\s{{0,9}}(?:{_CLOSE_BLOCK}\s{{0,9}}){{1,9}}\Z",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Tags of paragraphs without their partners, before the text of a line or at its end."""
 _RULE = re.compile(r"<hr\s{0,5}/?>", re.IGNORECASE)
 _HREF = re.compile(r"""href\s{0,5}=\s{0,5}["']?([^"'\s>]+)""", re.IGNORECASE)
 _EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
@@ -90,15 +98,21 @@ _PAIRS: list[tuple[re.Pattern[str], Replace]] = [
     _pair("ul", _bulleted),
     *(_pair(f"h{level}", _block("#" * level + " ")) for level in range(1, 7)),
     _pair("blockquote", _block("> ")),
-    _pair("p|div|section|article|main|header|footer|body|html", _block("")),
+    _pair("summary", _within("**")),
+    _pair(f"details|{_BLOCK.removesuffix('|h[1-6]')}", _block("")),
 ]
 _ROUNDS = 3
 """How deeply tags of one kind may be nested."""
 
 
+def is_about_markup(text: str) -> bool:
+    """Whether a text speaks of HTML or XML, or is the source of a page."""
+    return _ABOUT_HTML.search(_CODE.sub("", text)) is not None
+
+
 def as_markdown(text: str) -> str:
     """The text with Markdown in place of its HTML."""
-    if "<" not in text or _ABOUT_HTML.search(_CODE.sub("", text)):
+    if "<" not in text or is_about_markup(text):
         return text
     pieces = _CODE.split(text)
     changed = [piece if number % 2 else _converted(piece) for number, piece in enumerate(pieces)]
@@ -117,7 +131,7 @@ def _converted(text: str) -> str:
             text = pattern.sub(partial(_replaced, replace), text)
         if text == before:
             break
-    return text
+    return _UNPAIRED.sub("\n\n", text)
 
 
 def _replaced(replace: Replace, tag: re.Match[str]) -> str:

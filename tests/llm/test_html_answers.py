@@ -28,6 +28,13 @@ CONVERTED = [
     ("Cut off: <ul><li>One</li><li>Tw", "Cut off: \n\n- One\n\n- Tw"),
     ("`<b>code</b>` and <b>bold</b>", "`<b>code</b>` and **bold**"),
     ("<strong> </strong>x", " x".strip()),
+    ("<p>Paris.\n<p>Second.", "Paris.\n\nSecond."),
+    ("<p>One.<p>Two.", "One.\n\nTwo."),
+    ("<html><body>\n<p>Paris.", "Paris."),
+    ("<h2>Answer</h2>\n<p>Paris.", "## Answer\n\nParis."),
+    ("Paris.</p></div>", "Paris."),
+    ("Paris.\n</p>", "Paris."),
+    ("<details><summary>More</summary>\ntext</details>", "**More**\ntext"),
 ]
 KEPT = [
     "Use <b> for bold.",
@@ -42,6 +49,11 @@ KEPT = [
     "A vector<int> and a map<string, b>",
     "Mail me at <bob@example.com>, see <https://example.com/b>",
     "<b>not closed",
+    "Use:\n<p>\nfor it",
+    "a <p> b",
+    "x <p and q>",
+    "It ends.</p> Next",
+    "<paul> hi",
     "closed only</b>",
     "**Markdown** stays\n\n    as it is",
 ]

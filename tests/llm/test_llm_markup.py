@@ -72,6 +72,24 @@ CUT: list[tuple[str, str]] = [
     ("<|begin_of_thought|>\nhm\n<|end_of_thought|>\n\n<|begin_of_solution|>\nHello!\n<|end_of_solution|>", "Hello!\n"),
     ("Look. <|tool_calls_section_begin|><|tool_call_begin|>f:0{}<|tool_call_end|><|tool_calls_section_end|>", "Look. "),
     ("it's `fun\nok<|im_end|>", "it's `fun\nok"),
+    ("<think/>Hello", "Hello"),
+    ("<thinking />\n\nHello", "Hello"),
+    ("<think>hm</think >Hello", "Hello"),
+    ("<longcat_think>hm</longcat_think>Hello", "Hello"),
+    ("<|channel>thought\nhm<channel|>Hello<turn|>\n<|turn>user\nMore", "Hello"),
+    ("<|tool_call>call:x{}<tool_call|>Hello", "Hello"),
+    ('<minimax:tool_call><invoke name="x"></invoke></minimax:tool_call>Hello', "Hello"),
+    ('<xai:function_call name="x">y</xai:function_call>Hello', "Hello"),
+    ('<tool_code>print("x")</tool_code>Hello', "Hello"),
+    ('[TOOL_REQUEST]{"name":"x"}[END_TOOL_REQUEST]Hello', "Hello"),
+    ("<|tool▁calls▁begin|>x<|tool▁calls▁end|>Hello", "Hello"),
+    ("Hello<\uff5cbegin▁of▁sentence\uff5c>", "Hello"),
+    ("[BOS]Hello.[EOS]", "Hello."),
+    ("Hello.<pad><pad><pad>", "Hello."),
+    ("<unk>Hello.<EOT>", "Hello."),
+    ("Hello. [end of text]", "Hello. [end of text]"),
+    ("Hello.[end of text]", "Hello."),
+    ("Hello.[/ASSISTANT]", "Hello."),
 ]
 KEPT = [
     "The closing tag is `</think>` and the text after it is the answer.",
@@ -94,6 +112,10 @@ KEPT = [
     "if a<b: print(`x`)",
     "Open with <tool_call> and a name.",
     "    indented",
+    "My [EOS] R5 is a camera of Canon's [EOS] series",
+    "A <pad> under the chair, an <unk> word",
+    "Call <invoke> or <tooltip>x</tooltip>, see [end of page]",
+    "A turn is written <turn|> there.",
 ]
 OF_BOTH = [*CUT, *((text, text) for text in KEPT)]
 

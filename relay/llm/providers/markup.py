@@ -8,39 +8,46 @@ from __future__ import annotations
 
 import re
 
-_THINK = r"(?:[a-z]+:)?think(?:ing)?"
+_THINK = r"(?:[a-z]+[:_])?think(?:ing)?"
 _XML = "thought|reasoning|reflection"
+_TOOL = r"(?:[a-z]+[:_])?(?:tool|function)_?(?:calls?|use|code|response|results?)"
+_EDGE = r"\[(?:EOS|BOS|PAD|EOT|END_OF_TURN|/?ASSISTANT|/?ASST)\]|<(?:EOT|eos_token|pad|unk)>|\[end of text\]"
+"""What other tokenizers, and command lines, print at the end of an answer or before it; elsewhere it is text."""
 _SPECIAL = r"(?!(?:start|channel|message|constrain)\|)\w{2,40}"
 """Of any family of models, but for those of harmony, which stand in an answer too."""
-_THOUGHT_BEGINS = r"<\|(?:start_thinking|begin_of_thought|think(?:ing)?)\|>"
-_THOUGHT_ENDS = r"<\|(?:end_thinking|end_of_thought|/think(?:ing)?)\|>"
+_THOUGHT_BEGINS = r"<\|(?:start_thinking|begin_of_thought|think(?:ing)?)\|>|<\|channel>\s*thought\b"
+_THOUGHT_ENDS = r"<\|(?:end_thinking|end_of_thought|/think(?:ing)?)\|>|<channel\|>"
 _MARK = re.compile(
-    rf"(?P<code>`+)"
-    rf"|(?P<open><{_THINK}(?:\s[^<>]{{0,80}})?>|◁think▷|\[THINK\]|{_THOUGHT_BEGINS})"
-    rf"|(?P<close></{_THINK}>|◁/think▷|\[/THINK\]|{_THOUGHT_ENDS})"
+    rf"(?P<code>`+)|(?P<edge>(?:{_EDGE})(?:\s{{0,9}}(?:{_EDGE}))*)"
+    rf"|(?P<empty><{_THINK}\s?/>)|(?P<open><{_THINK}(?:\s[^<>]{{0,80}})?>|◁think▷|\[THINK\]|{_THOUGHT_BEGINS})"
+    rf"|(?P<close></{_THINK}\s?>|◁/think▷|\[/THINK\]|{_THOUGHT_ENDS})"
     rf"|<(?P<xml>{_XML})>|(?P<close_xml></(?:{_XML})>)"
     rf"|(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*(?P<channel>\w+)[^<]{{0,80}}"
     rf"(?:<\|constrain\|>[^<]{{0,40}})?<\|message\|>"
     rf"|(?P<echo>\[INST\]|<<SYS>>)"
     rf"|(?P<role><\|start\|>\s*assistant(?=<)|<\|assistant\|>|<s>|<</SYS>>)"
-    rf"|(?P<tool><tool_call>|<function_calls?>|<function=[\w.]+>|<\|tool_calls?(?:_section)?(?:_begin)?\|>|<\uff5ctool▁calls▁begin\uff5c>"
-    rf"|\[TOOL_CALLS\]|<\|python_tag\|>)"
-    rf"|(?P<turn><\|{_SPECIAL}\|>|\[\|\w{{2,40}}\|\]|<end_of_utterance>|<bos>|<\|start\|>\s*(?:user|system|developer)|</s>|<eos>|<(?:start|end)_of_turn>"
-    rf"|<\uff5c(?:end▁of▁sentence|User|Assistant)\uff5c>|\[/INST\])",
+    rf"|(?P<tool><{_TOOL}(?:\s[^<>]{{0,80}})?>|<invoke\s[^<>]{{0,80}}>|<function=[\w.]+>|<\|tool_(?:call|response)>|<\|tool_calls?(?:_section)?(?:_begin)?\|>|<[|\uff5c]tool▁calls▁begin[|\uff5c]>"
+    rf"|\[TOOL_CALLS\]|\[TOOL_REQUEST\]|<\|python_tag\|>)"
+    rf"|(?P<turn><\|{_SPECIAL}\|>|\[\|\w{{2,40}}\|\]|<end_of_utterance>|<bos>|<\|start\|>\s*(?:user|system|developer)|</s>|<eos>|<(?:start|end)_of_turn>|<\|?turn\|?>"
+    rf"|<\uff5c(?:(?:begin|end)▁of▁sentence|User|Assistant)\uff5c>|\[/INST\])",
     re.IGNORECASE,
 )
 _PARTIAL = re.compile(
-    r"(?:<\|(?:start|channel)\|>[^<]*(?:<\|constrain\|>[^<]*)?(?:<\|?[a-z]*\|?)?|<</?[a-z]{0,3}>?|<[^<>\s]{0,40}|<[a-z:]{5,20}\s[^<>]{0,80}"
+    r"(?:\[end[a-z ]{0,8}|<\|channel>\s*\w{0,8}"
+    r"|<\|(?:start|channel)\|>[^<]*(?:<\|constrain\|>[^<]*)?(?:<\|?[a-z]*\|?)?|<</?[a-z]{0,3}>?"
+    r"|<[^<>\s]{0,40}|<[a-z:_]{5,24}\s[^<>]{0,80}"
     r"|\[/?[A-Z_]{0,12}|\[\|\w{0,40}\|?|◁/?\w{0,6}|`+)\Z",
     re.IGNORECASE,
 )
 """What may be the beginning of a mark, at the end of a chunk."""
-_THOUGHT_END = re.compile(rf"</(?:{_THINK}|{_XML})>|◁/think▷|\[/THINK\]|{_THOUGHT_ENDS}", re.IGNORECASE)
+_THOUGHT_END = re.compile(rf"</(?:{_THINK}|{_XML})\s?>|◁/think▷|\[/THINK\]|{_THOUGHT_ENDS}", re.IGNORECASE)
 _CHANNEL_END = re.compile(r"<\|(?:end|call|return)\|>|(?=<\|(?:start|channel)\|>)")
 _TOOL_END = re.compile(
-    r"</(?:tool_call|function_calls?|function)>|<\|tool_calls?(?:_section)?_end\|>|<\uff5ctool▁calls▁end\uff5c>",
+    r"</(?:tool_call|function_calls?|function)>|<\|tool_calls?(?:_section)?_end\|>|<[|\uff5c]tool▁calls▁end[|\uff5c]>"
+    r"|<tool_(?:call|response)\|>|\[END_TOOL_REQUEST\]",
     re.IGNORECASE,
 )
+_TAG_NAME = re.compile(r"<([a-z:_]+)(?=[\s>])", re.IGNORECASE)
 _ECHO_ENDS = {"[inst]": re.compile(r"\[/INST\]", re.IGNORECASE), "<<sys>>": re.compile("<</SYS>>", re.IGNORECASE)}
 """Parts of Llama 2's template, which models trained on it write before their answer."""
 _ROLE_ENDS = ("<|end_header_id|>", "<|header_end|>", "<|end_of_role|>", "<|im_sep|>", "")
@@ -160,6 +167,9 @@ class AnswerFilter:
         if not final and not self._held[mark.end() :].strip(" \t"):
             self._emit(texts, self._take(mark.start()))
             return False  # what follows decides
+        if mark.lastgroup == "edge" and not final and self._held[mark.end() :].lstrip()[:1] in ("<", "["):
+            self._emit(texts, self._take(mark.start()))
+            return False  # another one may follow
         self._emit(texts, self._take(mark.start()))
         self._begin(mark, self._take(mark.end() - mark.start()), texts)
         return True
@@ -194,14 +204,12 @@ class AnswerFilter:
             self._opened = self._opened or kind in {"open", "xml"}
             self._struck = token.lower() == "<s>"
             self._emit(texts, token)
-        elif kind in {"open", "xml"}:
-            self._hide(_THOUGHT_END, thinks=True)
+        elif (end := _hidden_until(kind, token, at_start=at_start)) is not None:
+            self._hide(end, thinks=kind != "tool")
         elif kind in {"close", "close_xml"}:
             self._end_unopened(token, texts)
-        elif kind == "echo" and at_start:
-            self._hide(_ECHO_ENDS[token.lower()], thinks=True)
-        elif kind == "tool":
-            self._hide(_TOOL_END, thinks=False)
+        elif kind in {"empty", "edge"}:
+            self._skip_space = at_start
         elif kind == "role" or at_start:
             self._skip_role = True
         else:
@@ -223,6 +231,8 @@ class AnswerFilter:
         follows, text = self._held[:40], text.lower()
         if text == "<s>":  # the first token of some models, or HTML's strike-through
             return not at_start or not follows[:1].isspace()
+        if kind == "edge":  # dropped at the beginning, and directly behind the text at its end
+            return not at_start and (bool(self._held.strip()) or self._last.isspace())
         if kind == "close_xml":
             return self._opened or not re.match(r"[ \t]*(\n|\Z)", follows)
         if (kind == "tool" and self._tools) or (kind == "close" and self._opened) or (text == "</s>" and self._struck):
@@ -234,6 +244,18 @@ class AnswerFilter:
         if self._last in _QUOTES and follows[:1] in (*_QUOTES, *").,;:!?"):
             return True
         return self._last.isspace() and re.match(r"[ \t]+[a-z]|[.,;:)]", follows) is not None
+
+
+def _hidden_until(kind: str | None, token: str, *, at_start: bool) -> re.Pattern[str] | None:
+    """The end of what a mark hides; None for a mark that hides nothing."""
+    if kind in {"open", "xml"}:
+        return _THOUGHT_END
+    if kind == "echo" and at_start:
+        return _ECHO_ENDS[token.lower()]
+    if kind != "tool":
+        return None
+    name = _TAG_NAME.match(token)
+    return re.compile(rf"</{name[1]}\s?>", re.IGNORECASE) if name else _TOOL_END
 
 
 def cleaned(text: str) -> str:
