@@ -53,7 +53,8 @@ class ChatRequest:
     options uses Ollama's names (temperature, num_predict ...). format is "json", or a schema as OpenAI's json_schema
     has it: {"name", "schema", "strict" ...}. Without messages the model is only to be loaded, or unloaded. `user` is
     opaque and stable: slots of a queue are shared fairly between users. name and channel are empty for callers other
-    than our channels. unusable: how many answers to the same question were paid for before and could not be used.
+    than our channels. language: in which our channels write to the user, "" when unknown. unusable: how many answers to
+    the same question were paid for before and could not be used.
     request_id: the caller's id of the request, as it came.
     id: the name under which the client may stop the answer, "" for none.
     """
@@ -69,6 +70,7 @@ class ChatRequest:
     user: str = ""
     name: str = ""
     channel: str = ""
+    language: str = ""
     unusable: int = 0
     request_id: str = ""
     id: str = ""

@@ -77,14 +77,16 @@ class LlmClient:
         platform: Platform,
         user: str,
         name: str | None,
+        language: str = "",
         unusable: int = 0,
         progress: Progress | None = None,
         model: str = DEFAULT_MODEL,
     ) -> Answer:
         """The whole answer to a conversation (`role` and `content` of each message, oldest first; `images` as base64).
 
-        `user` is any stable id, different for each user. unusable: answers to this question that were paid for before
-        and could not be used. progress: gets the answer while it comes, and may end it, with what it cost until then.
+        `user` is any stable id, different for each user. language: of the demo's own sentences. unusable:
+        answers to this question that were paid for before and could not be used. progress: gets the answer while it
+        comes, and may end it, with what it cost until then.
         Raises ModelError; cancelling it stops the model's work.
         """
         progress = progress or Progress()
@@ -100,6 +102,7 @@ class LlmClient:
                 "name": name,
                 "person": user,
                 "id": name_of_answer,
+                **({"language": language} if language else {}),
                 **({"unusable": unusable} if unusable else {}),
                 **_named(),
             },

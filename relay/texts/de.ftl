@@ -179,6 +179,25 @@ whatsapp-cleared = Erledigt: Ich habe vergessen, was wir schrieben. Mit { word-f
 whatsapp-empty-text = Ihre Nachricht kam leer an. Bitte senden Sie sie noch einmal.
 whatsapp-cut = Hier gekürzt: zu lang für Nachrichten. Bitten Sie mich weiterzumachen.
 
+## The demo, which answers while no AI is connected. Markdown; names of settings stay as they are
+
+demo-hello = Hallo!
+demo-hello-name = Hallo { $name }!
+demo-introduction =
+    Ich bin die Demo dieses Relays: **keine KI**, nur eine kurze FAQ, die ohne Internet auskommt. Probieren Sie:
+
+    - „Was kannst du?“
+    - „Was habe ich gesagt?“
+    - „Wie verbinde ich eine KI?“
+demo-abilities = Ohne KI kann ich wenige Fragen beantworten: was das hier ist, was es kostet, wie man eine echte KI verbindet.
+demo-how-to-connect = Ich bin **keine KI**, nur eine Demo, die aus einer kurzen FAQ antwortet. Für eine echte KI setzen Sie `OPENROUTER_API_KEY` in der Datei `.env`, oder starten Sie Ollama auf diesem Rechner.
+demo-nothing-earlier = Dies ist die erste Nachricht, die ich von Ihnen sehe. Fragen Sie später noch einmal: „Was habe ich gesagt?“
+demo-unseen = Was Sie mitgeschickt haben, kann ich weder sehen noch hören: Ich bin **keine KI**, nur eine Demo.
+demo-no-answer = Das kann ich nicht beantworten: Ich bin nur eine Demo mit einer kurzen FAQ, keine KI. Fragen Sie „Was kannst du?“ oder „Wie verbinde ich eine KI?“
+demo-quoted = Aus *{ $title }*:
+demo-thanks = Gern geschehen!
+demo-goodbye = Auf Wiedersehen! Schreiben Sie jederzeit wieder.
+
 ## The menu of Telegram
 
 menu-start = Hallo sagen

@@ -182,6 +182,26 @@ whatsapp-cleared = Done: I have forgotten what we wrote. Write { word-forget } a
 whatsapp-empty-text = Your message arrived empty. Please send it again.
 whatsapp-cut = Cut here: too long for messages. Ask me to go on.
 
+## The demo, which answers while no AI is connected. Markdown; names of settings stay as they are
+
+demo-hello = Hello!
+demo-hello-name = Hello { $name }!
+demo-introduction =
+    I am the demo of this relay: **not an AI**, only a short FAQ that works without the internet. Try:
+
+    - "What can you do?"
+    - "What did I say before?"
+    - "Tell me something long"
+    - "How do I connect a real AI?"
+demo-abilities = Without an AI I can answer a few questions: what this is, what it costs, how to change your name, how to connect a real AI.
+demo-how-to-connect = I am **not an AI**, only a demo that answers from a short FAQ. To connect a real one, set `OPENROUTER_API_KEY` in the file `.env`, or start Ollama on this machine.
+demo-nothing-earlier = This is the first message from you that I can see. Ask me "What did I say before?" again later.
+demo-unseen = I cannot see or hear what you sent with it: I am **not an AI**, only a demo.
+demo-no-answer = I cannot answer that: I am only a demo with a short FAQ, no AI. Ask "What can you do?" or "How do I connect a real AI?"
+demo-quoted = From *{ $title }*:
+demo-thanks = You are welcome!
+demo-goodbye = Goodbye! Write again whenever you like.
+
 ## The menu of Telegram
 
 menu-start = Say hello

@@ -179,6 +179,25 @@ whatsapp-cleared = Hecho: he olvidado lo que escribimos. Escribe { word-forget }
 whatsapp-empty-text = Tu mensaje llegó vacío. Envíalo otra vez, por favor.
 whatsapp-cut = Cortado aquí: demasiado largo para mensajes. Pídeme que siga.
 
+## The demo, which answers while no AI is connected. Markdown; names of settings stay as they are
+
+demo-hello = ¡Hola!
+demo-hello-name = ¡Hola, { $name }!
+demo-introduction =
+    Soy la demostración de este servicio: **no una IA**, solo unas preguntas frecuentes que funcionan sin internet. Prueba:
+
+    - «¿Qué puedes hacer?»
+    - «¿Qué dije antes?»
+    - «¿Cómo puedo conectar una IA?»
+demo-abilities = Sin una IA puedo responder a pocas preguntas: qué es esto, cuánto cuesta, cómo conectar una IA de verdad.
+demo-how-to-connect = **No soy una IA**, solo una demostración que responde con unas preguntas frecuentes. Para conectar una de verdad, pon `OPENROUTER_API_KEY` en el archivo `.env` o inicia Ollama en este equipo.
+demo-nothing-earlier = Este es el primer mensaje tuyo que veo. Pregúntame más tarde otra vez: «¿Qué dije antes?»
+demo-unseen = No puedo ver ni oír lo que has enviado: **no soy una IA**, solo una demostración.
+demo-no-answer = No sé responder a eso: solo soy una demostración con unas preguntas frecuentes, no una IA. Pregunta «¿Qué puedes hacer?» o «¿Cómo puedo conectar una IA?»
+demo-quoted = De *{ $title }*:
+demo-thanks = ¡De nada!
+demo-goodbye = ¡Adiós! Escríbeme cuando quieras.
+
 ## The menu of Telegram
 
 menu-start = Saludar

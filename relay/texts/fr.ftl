@@ -179,6 +179,25 @@ whatsapp-cleared = C'est fait : j'ai oublié nos messages. Écrivez { word-forge
 whatsapp-empty-text = Votre message est arrivé vide. Veuillez le renvoyer.
 whatsapp-cut = Coupé ici : trop long pour des messages. Demandez-moi de continuer.
 
+## The demo, which answers while no AI is connected. Markdown; names of settings stay as they are
+
+demo-hello = Bonjour !
+demo-hello-name = Bonjour { $name } !
+demo-introduction =
+    Je suis la démo de ce service : **pas une IA**, seulement une courte FAQ qui fonctionne sans internet. Essayez :
+
+    - « Que sais-tu faire ? »
+    - « Qu'ai-je dit ? »
+    - « Comment connecter une IA ? »
+demo-abilities = Sans IA, je peux répondre à quelques questions : ce que c'est, ce que cela coûte, comment connecter une vraie IA.
+demo-how-to-connect = Je ne suis **pas une IA**, seulement une démo qui répond à partir d'une courte FAQ. Pour en connecter une vraie, indiquez `OPENROUTER_API_KEY` dans le fichier `.env`, ou démarrez Ollama sur cette machine.
+demo-nothing-earlier = C'est le premier message de vous que je vois. Redemandez-moi plus tard : « Qu'ai-je dit ? »
+demo-unseen = Je ne peux ni voir ni entendre ce que vous avez joint : je ne suis **pas une IA**, seulement une démo.
+demo-no-answer = Je ne peux pas répondre à cela : je ne suis qu'une démo avec une courte FAQ, pas une IA. Demandez « Que sais-tu faire ? » ou « Comment connecter une IA ? »
+demo-quoted = Extrait de *{ $title }* :
+demo-thanks = Je vous en prie !
+demo-goodbye = Au revoir ! Écrivez-moi quand vous voulez.
+
 ## The menu of Telegram
 
 menu-start = Dire bonjour

@@ -179,6 +179,25 @@ whatsapp-cleared = Pronto: esqueci o que escrevemos. Escreva { word-forget } e e
 whatsapp-empty-text = A sua mensagem chegou vazia. Envie de novo, por favor.
 whatsapp-cut = Cortado aqui: longo demais para mensagens. Peça que eu continue.
 
+## The demo, which answers while no AI is connected. Markdown; names of settings stay as they are
+
+demo-hello = Olá!
+demo-hello-name = Olá, { $name }!
+demo-introduction =
+    Sou a demonstração deste serviço: **não uma IA**, só algumas perguntas frequentes que funcionam sem internet. Experimente:
+
+    - “O que você sabe fazer?”
+    - “O que eu disse antes?”
+    - “Como conectar uma IA?”
+demo-abilities = Sem uma IA, respondo a poucas perguntas: o que é isto, quanto custa, como conectar uma IA de verdade.
+demo-how-to-connect = **Não sou uma IA**, só uma demonstração que responde com algumas perguntas frequentes. Para conectar uma de verdade, defina `OPENROUTER_API_KEY` no arquivo `.env` ou inicie o Ollama nesta máquina.
+demo-nothing-earlier = Esta é a primeira mensagem sua que eu vejo. Pergunte de novo mais tarde: “O que eu disse antes?”
+demo-unseen = Não consigo ver nem ouvir o que você enviou: **não sou uma IA**, só uma demonstração.
+demo-no-answer = Não sei responder a isso: sou só uma demonstração com algumas perguntas frequentes, não uma IA. Pergunte “O que você sabe fazer?” ou “Como conectar uma IA?”
+demo-quoted = De *{ $title }*:
+demo-thanks = De nada!
+demo-goodbye = Até logo! Escreva quando quiser.
+
 ## The menu of Telegram
 
 menu-start = Dizer olá

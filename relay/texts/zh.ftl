@@ -166,6 +166,25 @@ whatsapp-cleared = 好的：我已忘记我们的对话。发送 { word-forget }
 whatsapp-empty-text = 收到的消息是空的。请再发一次。
 whatsapp-cut = 到此截断：消息太长。可以让我继续。
 
+## The demo, which answers while no AI is connected. Markdown; names of settings stay as they are
+
+demo-hello = 您好！
+demo-hello-name = 您好，{ $name }！
+demo-introduction =
+    我是这个程序的演示：**不是 AI**，只有一份不用联网的简短问答。您可以试试：
+
+    - “你能做什么？”
+    - “我刚才说了什么？”
+    - “怎么接入 AI？”
+demo-abilities = 没有 AI 时我只能回答几个问题：这是什么、费用多少、怎么接入真正的 AI。
+demo-how-to-connect = 我**不是 AI**，只是一个按简短问答回复的演示。要接入真正的 AI，请在 `.env` 文件中设置 `OPENROUTER_API_KEY`，或在本机启动 Ollama。
+demo-nothing-earlier = 这是我能看到的您的第一条消息。请稍后再问我：“我刚才说了什么？”
+demo-unseen = 我看不到也听不到您附带的内容：我**不是 AI**，只是一个演示。
+demo-no-answer = 这个问题我答不上来：我只是一个带简短问答的演示，不是 AI。您可以问“你能做什么？”或“怎么接入 AI？”
+demo-quoted = 摘自*{ $title }*：
+demo-thanks = 不客气！
+demo-goodbye = 再见！欢迎随时再来。
+
 ## The menu of Telegram
 
 menu-start = 打个招呼

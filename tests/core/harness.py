@@ -119,6 +119,7 @@ class ScriptedModel:
         platform: Platform,
         user: str,
         name: str | None,
+        language: str = "en",
         unusable: int = 0,
         progress: Progress | None = None,
         model: str = "default",

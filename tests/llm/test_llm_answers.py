@@ -13,6 +13,7 @@ import pytest
 from relay.llm.chat import ChatMessage, ChatRequest
 from relay.llm.providers import demo
 from relay.llm.providers.faq import Faq
+from relay.texts.sentences import localize, offered_languages
 from tests.llm.running_llm_server import nothing_configured, ollama, openai, openrouter, running
 from tests.llm.scripted_upstream import (
     DONE,
@@ -214,6 +215,26 @@ def test_the_demo_answers_what_the_simulator_suggests(asked: str) -> None:
     """The chips of an empty chat lead to an answer."""
     assert asked in (Path(demo.__file__).parents[2] / "simulator" / "page" / "phones.js").read_text()
     assert FAQ.find(asked) is not None
+
+
+@pytest.mark.parametrize("language", offered_languages())
+def test_the_demo_answers_in_the_language_of_the_person(language: str) -> None:
+    """Its own sentences, and the questions that they suggest lead to an answer."""
+    unknown = demo.reply(FAQ, ChatRequest((ChatMessage("user", "xyzzy plugh"),), name="Nora", language=language))
+    hello = demo.reply(FAQ, ChatRequest((ChatMessage("user", "hola"),), language=language))
+    assert unknown == f"{localize('demo-hello-name', language, name='Nora')} {localize('demo-no-answer', language)}"
+    assert hello == f"{localize('demo-hello', language)} {localize('demo-introduction', language)}"
+    suggested = re.findall(r'["„“«]\s?([^"“”»]+?[?\uff1f\u061f])\s?["“”»]', f"{unknown} {hello}")
+    assert len(suggested) >= 5
+    assert [asked for asked in suggested if FAQ.find(asked) is None] == []
+
+
+async def test_a_channel_names_the_language_of_the_demo(tmp_path: Path) -> None:
+    """In the extension of the request; a language that is not offered is English."""
+    async with running(nothing_configured(tmp_path, simulated=True)) as server:
+        for language, thanks in (("de", "Gern geschehen!"), ("xx", "You are welcome!")):
+            answer = await server.chat("danke", x_relay={"language": language})
+            assert answer.json()["message"]["content"] == thanks
 
 
 async def test_without_anything_the_error_is_honest(tmp_path: Path) -> None:

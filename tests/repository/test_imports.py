@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "relay.core": {"relay.config", "relay.texts"},
     "relay.storage": {"relay.core", "relay.config"},
     "relay.web": {"relay.core", "relay.config"},
-    "relay.llm": {"relay.core", "relay.config"},
+    "relay.llm": {"relay.core", "relay.config", "relay.texts"},
     "relay.channels": {
         "relay.core",
         "relay.config",

@@ -121,6 +121,7 @@ class Echo:
         platform: Platform,
         user: str,
         name: str | None,
+        language: str = "en",
         unusable: int = 0,
         progress: Progress | None = None,
         model: str = "default",

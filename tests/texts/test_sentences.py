@@ -28,6 +28,7 @@ LETTERS = "language-letters"
 
 VALUES: dict[str, Any] = {"limit": 4000, "count": 5, "exchanges": 5, "since": "2026-11-27", "chat": "700000001"}
 VALUES |= {
+    "title": "Opening hours",
     "number": "+12345678900",
     "name": "Anna",
     "program": "Bakery",
@@ -167,7 +168,9 @@ BY_SMS = [
     if not key.startswith(("telegram-", "whatsapp-", "menu-", "language-in", "language-name"))
 ]
 LATIN = ("en", "de", "es", "fr", "pt")
-SEGMENTS = {"sms-ask-name": (1, 3), "sms-help": (2, 4), "looks-like-a-machine": (2, 2)}
+SEGMENTS = dict.fromkeys(("demo-introduction", "demo-how-to-connect", "demo-no-answer"), (3, 3))
+SEGMENTS |= dict.fromkeys(("demo-abilities", "demo-nothing-earlier", "demo-unseen"), (2, 2))
+SEGMENTS |= {"sms-ask-name": (1, 3), "sms-help": (2, 4), "looks-like-a-machine": (2, 2)}
 """The most segments in a language with Latin letters, and in any other, where a segment holds 67 characters."""
 
 

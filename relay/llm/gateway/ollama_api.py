@@ -55,6 +55,7 @@ class _RelayExtension(BaseModel):
     channel: str | None = Field(default=None, max_length=40)
     name: str | None = Field(default=None, max_length=200)
     person: str | None = Field(default=None, max_length=200)
+    language: str | None = Field(default=None, max_length=40)
     unusable: int = Field(default=0, ge=0)
     request_id: str | None = None
     id: str | None = Field(default=None, max_length=64)
@@ -115,6 +116,7 @@ def read_chat(content: bytes) -> tuple[ChatRequest, bool]:
         user=who.person or "",
         name=who.name or "",
         channel=who.channel or "",
+        language=who.language or "",
         unusable=who.unusable,
         request_id=who.request_id or "",
         id=who.id or "",

@@ -1,5 +1,7 @@
 """The demo provider: answers offline from the FAQ file, streamed by words, and states that it is not an AI.
 
+Its own sentences are in the language of the person; those of the file and of documents in that of their author.
+
 Deterministic: the same conversation always gets the same answer. It costs nothing and needs nothing.
 """
 
@@ -25,17 +27,22 @@ from relay.llm.chat import (
     StreamEvents,
 )
 from relay.llm.providers.faq import Faq, closest
+from relay.texts.sentences import localize
 
 MODEL = "demo"
 _STREAM_SECONDS = 0.4
 _WORD_SECONDS = 0.008
 """The least time of a word: a long answer is to be watched while it is written."""
-_HOW_TO_CONNECT = (
-    "I am **not an AI**, only a demo that answers from a short FAQ. To connect a real one, set `OPENROUTER_API_KEY` in "
-    "the file `.env`, or start Ollama on this machine."
-)
-_NOTHING_EARLIER = 'This is the first message from you that I can see. Ask me "What did I say before?" again later.'
-_UNSEEN = "I cannot see or hear what you sent with it: I am **not an AI**, only a demo."
+_SENTENCES = {
+    "introduction": "demo-introduction",
+    "abilities": "demo-abilities",
+    "how_to_connect": "demo-how-to-connect",
+    "nothing_earlier": "demo-nothing-earlier",
+    "no_answer": "demo-no-answer",
+    "thanks": "demo-thanks",
+    "goodbye": "demo-goodbye",
+}
+"""Placeholders of the FAQ that are sentences of ours, in the language of the person."""
 _PASSAGE = re.compile(r'<passage source="([^\n]*?)" title="([^\n]*?)">\n(.*?)\n</passage>', re.DOTALL)
 _TOKEN = re.compile(r"\s*\S+\s*")
 
@@ -80,18 +87,18 @@ def reply(faq: Faq, request: ChatRequest) -> str:
     """The whole answer to the last message."""
     asked, unseen = without_unseen(request.messages[-1].content)
     if unseen:
-        last = replace(request.messages[-1], content=asked)
-        return f"{_UNSEEN}\n\n{reply(faq, replace(request, messages=(*request.messages[:-1], last)))}"
+        seen = (*request.messages[:-1], replace(request.messages[-1], content=asked))
+        return f"{localize('demo-unseen', request.language)}\n\n{reply(faq, replace(request, messages=seen))}"
     earlier = [message.content for message in request.messages[:-1] if message.role == "user"]
     found = faq.find(asked)
     if (found is None or found.yields) and (quoted := _quoted(request)):
         return quoted
+    answer = found.answer if found else faq.default or "{greeting}{how_to_connect}"
     if faq.problem:
-        return f"{_greeting(request.name)}{_HOW_TO_CONNECT}\n\nMy answers are missing, too: {faq.problem}"
-    answer = found.answer if found else faq.default or f"{{greeting}}{_HOW_TO_CONNECT}"
-    if "{earlier}" in answer and not earlier:
-        return f"{_greeting(request.name)}{_NOTHING_EARLIER}"
-    return _filled(answer, request.name, earlier)
+        answer = f"{{greeting}}{{how_to_connect}}\n\nMy answers are missing, too: {faq.problem}"
+    elif "{earlier}" in answer and not earlier:
+        answer = "{greeting}{nothing_earlier}"
+    return _filled(answer, request, earlier)
 
 
 def _quoted(request: ChatRequest) -> str | None:
@@ -103,22 +110,28 @@ def _quoted(request: ChatRequest) -> str | None:
     if best is None:
         return None
     source, title, text = passages[best]
-    return f"From *{title or source}*:\n\n{text}"
+    return f"{localize('demo-quoted', request.language, title=title or source)}\n\n{text}"
 
 
-def _filled(text: str, name: str, earlier: list[str]) -> str:
+def _filled(text: str, request: ChatRequest, earlier: list[str]) -> str:
     """Fill the placeholders of an answer; user text is inserted, never interpreted."""
     numbers = {0: "no earlier message", 1: "1 earlier message"}
     lines = (f"{number}. {one_line(line, 200)}" for number, line in enumerate(earlier, 1))
     values = {
-        "greeting": _greeting(name),
-        "name": name or "nameless friend",
+        "greeting": _greeting(request),
+        "name": request.name or "nameless friend",
         "count": numbers.get(len(earlier), f"{len(earlier)} earlier messages"),
-        "earlier": "\n".join(lines) or _NOTHING_EARLIER,
-        "how_to_connect": _HOW_TO_CONNECT,
+        "earlier": "\n".join(lines),
     }
-    return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), text)
+
+    def value(placeholder: re.Match[str]) -> str:
+        key = _SENTENCES.get(placeholder[1])
+        return localize(key, request.language) if key else values.get(placeholder[1], placeholder[0])
+
+    return re.sub(r"\{(\w+)\}", value, text)
 
 
-def _greeting(name: str) -> str:
-    return f"Hello {name}! " if name else "Hello! "
+def _greeting(request: ChatRequest) -> str:
+    if not request.name:
+        return f"{localize('demo-hello', request.language)} "
+    return f"{localize('demo-hello-name', request.language, name=request.name)} "
