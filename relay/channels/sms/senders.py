@@ -133,6 +133,17 @@ def region_of(number: UserId) -> str | None:
     return region if region and region.isalpha() else None  # "001": no region, such as satellites
 
 
+def country_of(number: UserId) -> str | None:
+    """The same, by its calling code where the number is of no known range; None for what is no telephone number."""
+    if (region := region_of(number)) is not None:
+        return region
+    try:
+        called = phonenumbers.region_code_for_country_code(parsed_number(number).country_code or 0)
+    except phonenumbers.NumberParseException:
+        return None
+    return called if called.isalpha() and called != "ZZ" else None
+
+
 @lru_cache(maxsize=KNOWN_NUMBERS)
 def _is_premium(number: UserId) -> bool:
     try:

@@ -15,7 +15,7 @@ from relay.channels.sms import reconciliation
 from relay.channels.sms.media import MediaStore, read_media
 from relay.channels.sms.reconciliation import Record
 from relay.channels.sms.segments import segments
-from relay.channels.sms.senders import region_of
+from relay.channels.sms.senders import country_of, region_of
 from relay.channels.sms.settings import SmsSettings
 from relay.channels.sms.throughput import Throughput
 from relay.channels.sms.twilio_messages import Origination, TwilioMessages
@@ -100,7 +100,7 @@ class TwilioChannel:
         return language_of(user, message, region_of(known.user_id) if known else None)
 
     def country(self, user_id: UserId) -> str | None:
-        return region_of(user_id)
+        return country_of(user_id)
 
     def continues(self, earlier: InboundMessage, later: InboundMessage) -> bool:  # noqa: ARG002 (no message does)
         return False
