@@ -57,7 +57,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _Figure:
     id: str
     title: str
     kind: str
@@ -74,10 +74,10 @@ def _seconds(value: float) -> str:
 
 
 _KINDS = (
-    _Kind("messages", "Messages", "messages", lambda one: one["messages"], _count),
-    _Kind("failed", "Parts that failed", "failed", lambda one: one["failed"], _count),
-    _Kind("segments", "Segments and messages sent", "sent", lambda one: one["segments"], _count),
-    _Kind("money", "Money: models and sending", "messages", lambda one: one["model_usd"] + one["sent_usd"], money),
+    _Figure("messages", "Messages", "messages", lambda one: one["messages"], _count),
+    _Figure("failed", "Parts that failed", "failed", lambda one: one["failed"], _count),
+    _Figure("segments", "Segments and messages sent", "sent", lambda one: one["segments"], _count),
+    _Figure("money", "Money: models and sending", "messages", lambda one: one["model_usd"] + one["sent_usd"], money),
 )
 
 
@@ -102,13 +102,13 @@ def _answer_times(platform: str, title: str, by_day: ByDay) -> Chart:
     """Half of the answers, and on top of it what 95 of 100 took longer; the table has both from the beginning."""
     times = {day["date"]: day["platforms"][platform] for day in by_day}
     pairs = {date: (one["median_seconds"] or 0.0, one["slow_seconds"] or 0.0) for date, one in times.items()}
-    kind = _Kind(f"times-{platform}", f"Time to an answer, {title}", "sent", lambda _: 0.0, _seconds)
+    kind = _Figure(f"times-{platform}", f"Time to an answer, {title}", "sent", lambda _: 0.0, _seconds)
     heights = {date: [median, slow - median] for date, (median, slow) in pairs.items()}
     rows = [(date, [_seconds(value) for value in pair]) for date, pair in pairs.items()]
     return _chart(kind, {"half within": platform, "95 of 100 within": platform}, heights, rows)
 
 
-def _stacked(kind: _Kind, titles: Mapping[Platform, str], values: Mapping[str, Sequence[float]]) -> Chart:
+def _stacked(kind: _Figure, titles: Mapping[Platform, str], values: Mapping[str, Sequence[float]]) -> Chart:
     several = len(titles) > 1
     rows = [
         (date, [*map(kind.shown, parts), *([kind.shown(sum(parts))] if several else [])])
@@ -119,7 +119,7 @@ def _stacked(kind: _Kind, titles: Mapping[Platform, str], values: Mapping[str, S
 
 
 def _chart(
-    kind: _Kind,
+    kind: _Figure,
     series_of: Mapping[str, str],
     values: Mapping[str, Sequence[float]],
     rows: Sequence[tuple[str, Sequence[str]]],

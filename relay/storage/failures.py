@@ -17,7 +17,7 @@ MAX_CODES = 500
 MAX_PEOPLE = 20
 
 
-class _Kind(NamedTuple):
+class _FailureKind(NamedTuple):
     """One list: its rows, the form in which they are shown, and their order."""
 
     table: Table
@@ -27,10 +27,10 @@ class _Kind(NamedTuple):
 
 
 KINDS = {
-    "waiting": _Kind(inbound, is_open(inbound), listings.message, newest_first=False),
-    "unsent": _Kind(outbound, UNSENT, listings.part, newest_first=False),
-    "failed": _Kind(outbound, listings.in_trouble(outbound), listings.part, newest_first=True),
-    "dead": _Kind(inbound, in_states(inbound, "dead"), listings.message, newest_first=True),
+    "waiting": _FailureKind(inbound, is_open(inbound), listings.message, newest_first=False),
+    "unsent": _FailureKind(outbound, UNSENT, listings.part, newest_first=False),
+    "failed": _FailureKind(outbound, listings.in_trouble(outbound), listings.part, newest_first=True),
+    "dead": _FailureKind(inbound, in_states(inbound, "dead"), listings.message, newest_first=True),
 }
 """The lists by their name."""
 

@@ -27,7 +27,7 @@ class _OpenAiBody(BaseModel):
     dimensions: int | None = Field(default=None, ge=1)
 
 
-class _RelayExtension(BaseModel):
+class _EmbeddingExtension(BaseModel):
     """request_id: the id of the question that the texts are searched for."""
 
     request_id: str = ""
@@ -36,7 +36,7 @@ class _RelayExtension(BaseModel):
 class _OllamaBody(BaseModel):
     model: str = ""
     input: Texts = ""
-    x_relay: _RelayExtension = _RelayExtension()
+    x_relay: _EmbeddingExtension = _EmbeddingExtension()
     truncate: bool | None = None
     dimensions: int | None = Field(default=None, ge=1)
 
