@@ -150,7 +150,7 @@ def _steps() -> Iterator[Step]:
     yield Step(
         "password",
         "Password",
-        "It opens the console and the status pages from elsewhere. On this machine none is needed until the relay has "
+        "It opens the console and the status pages. Without one, they open on this machine alone, until the relay has "
         "an address on the internet.",
         (SetupField("admin_token", "Password"),),
         _check_password,
@@ -235,6 +235,11 @@ class Submission:
     offered: Mapping[str, Sequence[str]]
     saved: bool = False
     reloaded: Mapping[str, Any] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the next step may follow: the form is in .env, or the provider did what a button asked for."""
+        return self.saved or (bool(self.findings) and all(one.severity is Severity.FINE for one in self.findings))
 
     @property
     def restarts_console(self) -> bool:
@@ -327,6 +332,10 @@ class SetupFiles:
 
     def _facts(self, settings: Settings) -> Path:
         return self.folder / settings.knowledge_folder / FACTS_FILE
+
+
+def secrets_of(step: Step) -> list[str]:
+    return [entry.key for entry in step.entries if entry.kind == "secret"]
 
 
 def shown_value(settings: Settings, key: str) -> str:

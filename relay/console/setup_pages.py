@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from relay.config.settings import Settings
 from relay.console.login import log_in
 from relay.console.pages import HEADERS, Pages
 from relay.console.services import Here
-from relay.console.setup import STEPS, SetupFiles, Step, Submission, connected, shown_value, step_after
+from relay.console.setup import STEPS, SetupFiles, Step, Submission, connected, secrets_of, shown_value, step_after
 from relay.console.trial import ask_as_channel
 from relay.core.errors import SendError
 from relay.web.access import ADMIN, PUBLIC, Logins
@@ -39,6 +39,8 @@ class SetupPages:
     pages: Pages
     http: httpx.AsyncClient
     logins: Logins
+    held: dict[str, str] = field(default_factory=dict)
+    """Secrets that a provider accepted, by setting, until the rest of their step is entered; no page shows them."""
 
     @property
     def files(self) -> SetupFiles:
@@ -55,7 +57,7 @@ class SetupPages:
             "done": {name: one.is_done(settings) for name, one in STEPS.items()},
             "shown": shown,
             "fixed": {entry.key for entry in step.entries if self.files.is_fixed(entry.key)},
-            "has": {entry.key for entry in step.entries if getattr(settings, entry.key)},
+            "has": {entry.key for entry in step.entries if getattr(settings, entry.key) or entry.key in self.held},
             "outcome": outcome,
             "trouble": trouble,
             "facts": self.files.read_facts(settings),
@@ -69,6 +71,17 @@ class SetupPages:
         }
         refused = any(finding.severity is Severity.PROBLEM for finding in outcome.findings)
         return self.pages.show("setup.html", status=422 if refused else 200, **context)
+
+    async def submit(self, step: Step, form: dict[str, str]) -> Submission:
+        """Check and save a form; a secret that was entered just before counts when its field is left empty."""
+        for key in secrets_of(step):
+            form[key] = form.get(key, "").strip() or self.held.get(key, "")
+        outcome = await self.files.submit(step, form)
+        if outcome.offered:
+            self.held.update({key: form[key] for key in secrets_of(step) if form[key]})
+        elif outcome.saved:
+            self.held.clear()
+        return outcome
 
 
 def _setup(request: Request) -> SetupPages:
@@ -103,7 +116,7 @@ async def step_page(request: Request, name: str) -> Response:
 async def submit(request: Request, console: Here, name: str) -> Response:
     setup, step = _setup(request), _step(name)
     form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
-    outcome = await setup.files.submit(step, form)
+    outcome = await setup.submit(step, form)
     visible = {entry.key: form.get(entry.key, "") for entry in step.entries if entry.kind != "secret"}
     entered = {} if outcome.saved else visible
     response = setup.show(step, outcome, entered=entered)

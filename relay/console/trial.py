@@ -17,7 +17,7 @@ from relay.core.messages import Platform
 from relay.llm.client import LlmClient
 
 PROGRAM_FOLDER = Path(__file__).resolve().parents[2]
-_PROMPT_SECONDS = 30.0
+_PROMPT_SECONDS = 60.0
 _ANSWER_SECONDS = 60.0
 _NAME = Platform("console")
 

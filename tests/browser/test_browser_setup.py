@@ -15,7 +15,9 @@ from playwright.sync_api import Page, expect
 
 from relay.channels.sms.settings import SIMULATED_ACCOUNT_SID, SIMULATED_AUTH_TOKEN, SIMULATED_PHONE_NUMBER
 from relay.channels.telegram.settings import SIMULATED_BOT_TOKEN
+from relay.channels.whatsapp.checks import SANDBOX
 from tests.browser.pictures import WANTED, take
+from tests.launcher.provider_stand_in import provider_stand_in
 from tests.ports import Ports
 from tests.product.running_product import ROOT, RunningProduct
 from tests.product.scripted_model import ScriptedModel
@@ -95,6 +97,7 @@ class SetupSteps:
             take(self.page, f"setup-{name}", whole=True)
 
 
+@pytest.mark.timeout(900)  # it passes a dozen restarts
 def test_from_the_try_out_to_a_number_that_answers_by_the_browser_alone(
     page: Page, fresh: FreshFolder, model: ScriptedModel, outside: str
 ) -> None:
@@ -125,16 +128,21 @@ def test_from_the_try_out_to_a_number_that_answers_by_the_browser_alone(
     account = {"twilio_account_sid": SIMULATED_ACCOUNT_SID, "twilio_auth_token": SIMULATED_AUTH_TOKEN}
     steps.submit("sms", "still needed: Number", **account)
     page.select_option("#twilio_phone_number", SIMULATED_PHONE_NUMBER)
-    steps.submit("sms", "can do SMS", twilio_auth_token=SIMULATED_AUTH_TOKEN)
+    steps.submit("sms", "can do SMS")
     steps.go_on()
-    steps.picture("whatsapp")
-    page.get_by_role("link", name="Skip: Public address").click()
+    steps.submit("whatsapp", "Twilio's sandbox", whatsapp_number=SANDBOX)
+    steps.go_on()
     steps.submit("address", "leads to", public_url=fresh.url("sms_server"))
     expect(page.locator("[data-wait]")).to_have_count(0)
     page.get_by_role("button", name="Have SMS come here").click()
     if "/login" in page.url:
         pytest.fail("the login did not survive a restart with the same database")
     expect(page.get_by_role("status").first).to_contain_text("/sms/webhook#rc=3&rp=all now")
+    steps.go_on()
+    with provider_stand_in({"POST /alert": (200, {})}) as called:
+        steps.submit("alerts", "took a test message", alert_urls=called.url.replace("http://", "json://") + "/alert")
+    steps.go_on()
+    expect(page.get_by_role("heading", name="Servers")).to_be_visible()
     fresh.await_ready("sms_server")
     page.goto(outside)
     answers = page.locator("#sms-log .bubble[data-direction=out]")

@@ -143,11 +143,25 @@ async def test_what_would_not_work_is_not_written(
 
 
 async def test_the_numbers_of_the_account_are_offered(folder: Path) -> None:
-    """With SID and token alone nothing is written yet: one of them is chosen first."""
+    """With SID and token alone nothing is written yet: one of them is chosen first, the token is not entered again."""
     async with set_up(folder) as newcomer:
         page = await newcomer.submit("sms", twilio_account_sid=SID, twilio_auth_token=AUTH_TOKEN)
         assert f"<option>{NUMBER}</option>" in page.text
+        assert "set; leave empty to keep it" in page.text
         assert newcomer.env == ""
+        wrong = await newcomer.submit("sms", twilio_account_sid=SID, twilio_phone_number="+12025550199")
+        assert (wrong.status_code, newcomer.env) == (422, "")
+        await newcomer.submit("sms", twilio_account_sid=SID, twilio_phone_number=NUMBER)
+        assert f"TWILIO_AUTH_TOKEN={AUTH_TOKEN}\n" in newcomer.env
+
+
+async def test_a_token_that_the_provider_refused_is_not_kept_for_the_next_try(folder: Path) -> None:
+    """Nor is one of another channel: an empty field then means that none is entered."""
+    async with set_up(folder) as newcomer:
+        newcomer.providers.answers[NUMBERS] = (401, {"code": 20003, "message": "Authenticate"})
+        await newcomer.submit("sms", twilio_account_sid=SID, twilio_auth_token=AUTH_TOKEN)
+        page = await newcomer.submit("sms", twilio_account_sid=SID, twilio_phone_number=NUMBER)
+    assert "still needed: Auth token" in page.text
 
 
 async def test_the_public_address_and_the_webhook(folder: Path) -> None:
@@ -164,6 +178,8 @@ async def test_the_public_address_and_the_webhook(folder: Path) -> None:
         connected = await newcomer.browser.post("/setup-connect", data={"platform": "sms"})
         assert f"go to {here}/sms/webhook#rc=3&amp;rp=all now" in connected.text
         assert any(f"/IncomingPhoneNumbers/{NUMBER_SID}.json" in line for line in newcomer.providers.requests)
+        assert "Next: Alerts" in connected.text
+        assert "Skip: to the console" in (await newcomer.browser.get("/setup/alerts")).text
         refused = await newcomer.browser.post("/setup-connect", data={"platform": "telegram"})
         assert refused.status_code == 422
 
@@ -211,7 +227,7 @@ async def test_the_launcher_is_asked_to_put_it_into_force(folder: Path) -> None:
     """The page names what restarts, awaits the console's own restart, or shows why the launcher refuses."""
     responses: list[dict[str, Any]] = [
         {"restarted": ["telegram"]},
-        {"restarted": ["admin"]},
+        {"restarted": ["admin"], "stopped": ["simulator"]},
         {"error": "ports are <taken>"},
     ]
     close = serve_control(folder, lambda: responses.pop(0))
@@ -223,6 +239,7 @@ async def test_the_launcher_is_asked_to_put_it_into_force(folder: Path) -> None:
         close()
     assert "Restarted: telegram." in pages[0]
     assert f'data-wait="{current}"' in pages[1]
+    assert [("the simulator has stopped" in page) for page in pages] == [False, True, False]
     assert "ports are &lt;taken&gt;" in pages[2]
 
 
