@@ -223,6 +223,19 @@ def test_every_command_that_is_shown_can_be_run(page: Path) -> None:
     assert wrong == set()
 
 
+GUIDES = [page for page in PAGES if "decisions" not in page.parts]
+PASTED = re.compile(r"^ *(?:[$] +)?python3? +(?:-m +)?(\w+)(?:\.py)?\b", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=[str(page.relative_to(ROOT)) for page in GUIDES])
+def test_a_command_that_is_pasted_runs_in_the_environment_that_make_created(page: Path) -> None:
+    """Of our programs, none is started by a bare `python`: Debian has none, and the system's has no packages."""
+    programs = {path.stem for path in ROOT.glob("*.py")} | {"relay", "tests", "benchmarks", "evals"}
+    indented = re.findall(r"^ {4}\S.*$", text_of(page), re.MULTILINE)
+    shown = "\n".join([*code_spans(text_of(page)), *code_blocks(text_of(page)), *indented])
+    assert [name for name in PASTED.findall(shown) if name in programs] == []
+
+
 @cache
 def launcher_help() -> str:
     command = [sys.executable, "start_all_servers.py", "--help"]
