@@ -31,9 +31,9 @@ async def test_the_ai_is_silent_after_a_takeover_and_reads_it_later(relay: Relay
     await relay.idle()
     assert relay.channel.to(ANN) == ["re: where is it?", "I am looking"]
     assert len(relay.model.prompts) == 1
-    assert await relay.rows(inbound, "state", "outcome") == [
-        ("done", Outcome.ANSWERED),
-        *[("done", Outcome.LEFT_TO_PERSON)] * 2,
+    assert await relay.rows(inbound, "state", "outcome", "reason") == [
+        ("done", Outcome.ANSWERED, None),
+        *[("done", Outcome.LEFT_TO_PERSON, "a person answers")] * 2,
     ]
     await by_hand(relay, "found it")
     assert await relay.database.hand_back(SMS, ANN)
