@@ -35,11 +35,21 @@ function morph(old, fresh) {
   morphChildren(old, [...fresh.childNodes]);
 }
 
+// The next element, if it has no id and is of the same kind; texts between are passed over.
+function unnamedTwin(next, node) {
+  let one = next;
+  while (one && one.nodeName !== node.nodeName && one.nodeType !== Node.ELEMENT_NODE) one = one.nextSibling;
+  return one && !one.id && one.nodeName === node.nodeName ? one : null;
+}
+
 function morphChildren(parent, fresh) {
+  const wanted = new Set(fresh.map((node) => node.id));
+  // What is gone goes first, or all that has no id behind it would be taken for new, with what was chosen there.
+  for (const child of [...parent.children]) if (child.id && !wanted.has(child.id)) child.remove();
   const named = new Map([...parent.children].filter((child) => child.id).map((child) => [child.id, child]));
   let next = parent.firstChild;
   for (const node of fresh) {
-    const twin = node.id ? named.get(node.id) : next && !next.id && next.nodeName === node.nodeName ? next : null;
+    const twin = node.id ? named.get(node.id) : unnamedTwin(next, node);
     if (twin) {
       if (twin !== next) parent.insertBefore(twin, next);
       next = twin.nextSibling;
