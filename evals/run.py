@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relay.channels.registry import AllSettings
+from relay.channels.registry import settings_as
 from relay.channels.sms import texts
+from relay.channels.sms.settings import SmsSettings
 from relay.channels.sms.spec import SMS
 from relay.config.loading import load_or_exit
 from relay.core.errors import ModelError
@@ -103,11 +104,11 @@ async def main() -> int:
     options = parser.parse_args()
     rows = json.loads(options.questions.read_text(encoding="utf-8"))
     own = {"knowledge_folder": str(options.knowledge.resolve()), "demo_faq_file": "there-is-none.json"}
-    settings = load_or_exit(AllSettings).model_copy(update=own)
+    settings = load_or_exit(settings_as(SmsSettings)).model_copy(update=own)
     with tempfile.TemporaryDirectory() as nothing:
         async with open_http_client() as http:
             assistant = Assistant(settings, SMS, folder=Path(nothing))
-            results = await ask_all(rows, assistant, LlmClient(http, settings))
+            results = await ask_all(rows, assistant, LlmClient(http, settings, max_tokens=settings.sms_answer_tokens))
     print(report(results))
     return 0 if sum(one.passed for one in results) >= options.least else 1
 

@@ -29,8 +29,13 @@ _BARE = re.compile(r"\s*analysis(?=[A-Z])(?:.*?assistantfinal\s*)?", re.DOTALL)
 _ORPHAN = re.compile(rf"\A((?:(?!<\w).)*)(?:(?<=\S)|\n\s{{0,9}})</(?:{_WRAPPER})\s*>\s*\Z", re.IGNORECASE | re.DOTALL)
 
 
+_PASSAGE = re.compile(r'<passage source="[^\n<>]{0,400}" title="[^\n]{0,400}?">\n?|\n?</passage>')
+"""What documents stand in for the model (relay.knowledge.assistant), which small models copy."""
+
+
 def unwrapped(text: str, *, whole: bool = True) -> str:
     """The answer without tags around it. whole: no more of it will come; without that "" until the answer begins."""
+    text = _PASSAGE.sub("", text)
     if (bare := _BARE.match(text)) is not None and "assistantfinal" in bare[0]:
         text = text[bare.end() :]
     elif bare is not None and not whole:

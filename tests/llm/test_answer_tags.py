@@ -21,6 +21,7 @@ CUT = [
     ("<final>Paris.", "Paris."),
     ("The capital? Let me see.\n<answer>Paris.</answer>", "The capital? Let me see.\nParis."),
     ("Paris.</answer>", "Paris."),
+    ('<passage source="a.md" title="A > B">\nParis.\n</passage>', "Paris."),
     ("analysisThe user asks for it.assistantfinalParis.", "Paris."),
 ]
 KEPT = [
@@ -30,6 +31,7 @@ KEPT = [
     "Put it in <answer>42</answer> tags.",
     "Use a tag like this: <answer>42</answer>",
     "Close it with </answer>",
+    "a <passage> of a book",
     "<answers>1</answers>",
     "```\n<answer>x</answer>\n```",
     "analysis of Paris: assistantfinal is no word",
