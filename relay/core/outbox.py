@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from relay.config.logs import REQUEST_ID
 from relay.config.settings import Settings
@@ -27,7 +27,8 @@ from relay.core.messages import USER_STATE_AFTER, PartId, UserId, request_id_of
 from relay.core.metrics import Metrics
 from relay.core.parts import DeliveryEvent, Part, PlannedPart, Receipt
 from relay.core.retry import SEND_BACKOFF, next_delay
-from relay.core.store import PAUSED, Store
+from relay.core.send_pause import SendPause
+from relay.core.store import Store
 from relay.core.user_workers import UserWorkers
 from relay.texts.sentences import localize
 
@@ -83,9 +84,7 @@ class Outbox:
         self.circuit = SendCircuit(self._platform, monotonic)
         self.holds = Holds(store, channel, clock)
         self._accepted_at = 0.0
-        self._paused_until = 0.0
-        self.paused_reason: str | None = None
-        self._pause_is_noted = True  # perhaps by an earlier process: the first success removes it
+        self.pause = SendPause(store, self._platform, clock, monotonic)
         self.workers = UserWorkers(
             f"{self._platform}-outbox",
             self._step,
@@ -100,12 +99,11 @@ class Outbox:
     @property
     def works(self) -> bool:
         """Whether parts are sent as far as is known: sending is not paused, and there is no outage."""
-        return self.paused_reason is None and self.circuit.state is CircuitState.CLOSED
+        return self.pause.reason is None and self.circuit.state is CircuitState.CLOSED
 
     def is_ready_for(self, user_id: UserId) -> bool:
         """Whether a part of this user would be sent at once."""
-        paused = self._monotonic() < self._paused_until
-        return not paused and self.circuit.admits(user_id) and self.workers.has_free_slot
+        return not self.pause.is_on and self.circuit.admits(user_id) and self.workers.has_free_slot
 
     def notify(self, user_id: UserId, part: Part | None = None) -> None:
         """Parts of this user were planned; `part`, the first of them, may be claimed already. Never waits."""
@@ -120,7 +118,7 @@ class Outbox:
         While there is none, and trying another would only risk its resend, a probe checks whether anything changed.
         When nothing waits at all, no trial will come, so a probe closes the circuit.
         """
-        if self._monotonic() < self._paused_until or self.circuit.state is CircuitState.OPEN:
+        if self.pause.is_on or self.circuit.state is CircuitState.OPEN:
             return []
         half_open = self.circuit.state is CircuitState.HALF_OPEN
         users = await self._store.users_with_parts(self._platform, unsent=half_open)
@@ -155,7 +153,7 @@ class Outbox:
         return more
 
     async def _admits(self, user_id: UserId) -> bool:
-        if self._monotonic() < self._paused_until:
+        if self.pause.is_on:
             return False
         return self.circuit.admits(user_id) or await self._is_trial(user_id)
 
@@ -241,8 +239,7 @@ class Outbox:
         self._metrics.sent_cost.labels(self._platform).inc(receipt.cost_usd)
         self._metrics.answer_times.accepted(self._platform, part.reply_id, self._accepted_at)
         more = await self._record(lambda: self._store.record_accepted(part, receipt))
-        if self._pause_is_noted:
-            await self._resume()
+        await self.pause.end()
         if receipt.pause and part.number < part.count:
             self.workers.notify_later(receipt.pause, part.user_id)
         return more
@@ -349,7 +346,7 @@ class Outbox:
         else:
             await self._record(lambda: self._store.record_retry(part, due, error))
         if error.kind is SendFailure.CONFIG:
-            await self._pause(error, pause)  # the next sweep begins with those who have waited longest
+            await self.pause.begin(error, pause)  # the next sweep begins with those who have waited longest
         else:
             self.workers.notify_later(pause, part.user_id)
         return False
@@ -381,7 +378,7 @@ class Outbox:
             self._metrics.provider_errors.labels(self._platform, event.error_code).inc()
         if fresh and event.failure is SendFailure.CONFIG:
             error = SendError(event.failure, event.error_code or "", event.error or "")
-            await self._pause(error, self._next_try(event.failure, None, 1, 0.0) or 0.0)
+            await self.pause.begin(error, self._next_try(event.failure, None, 1, 0.0) or 0.0)
         return fresh
 
     def _next_try(
@@ -399,30 +396,6 @@ class Outbox:
             retry_after=retry_after,
             rng=self._rng,
         )
-
-    async def _pause(self, error: SendError, seconds: float) -> None:
-        """Stop sending for a while, because the error concerns our account and every part would fail alike."""
-        if self.paused_reason is None:
-            log.error("sending on %s is PAUSED: %s (%s). Nothing is lost.", self._platform, error.message, error.code)
-        self._paused_until = self._monotonic() + seconds
-        self.paused_reason = f"{error.message} ({error.code})"
-        self._pause_is_noted = True
-        await self._note({"reason": self.paused_reason, "until": self._clock() + seconds})
-
-    async def _resume(self) -> None:
-        if self.paused_reason is not None:
-            log.info("sending on %s works again", self._platform)
-        self.paused_reason, self._paused_until = None, 0.0
-        self._pause_is_noted = not await self._note(None)
-
-    async def _note(self, value: dict[str, Any] | None) -> bool:
-        """Store the pause for the console; errors are logged only, so that no part depends on it."""
-        try:
-            await self._store.set_state(self._platform, PAUSED, value)
-        except StorageError as error:
-            log.warning("the pause of %s cannot be noted now: %s", self._platform, error)
-            return False
-        return True
 
     async def _record(self, verb: Callable[[], Awaitable[T]]) -> T:
         """Record the outcome of a send; while the database is unavailable, retry until it is back or the server stops.

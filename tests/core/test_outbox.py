@@ -105,7 +105,7 @@ async def test_a_wrong_account_pauses_the_channel_and_burns_nothing(relay: Relay
     relay.channel.always = WRONG_TOKEN
     await relay.receive("/a", from_=ANN)
     await relay.idle()
-    assert relay.outbox.paused_reason == "authenticate (20003)"
+    assert relay.outbox.pause.reason == "authenticate (20003)"
     note = await relay.database.read_state(SMS, PAUSED)
     assert note["reason"] == "authenticate (20003)"
     await relay.receive("/b", from_=BOB)
@@ -114,7 +114,7 @@ async def test_a_wrong_account_pauses_the_channel_and_burns_nothing(relay: Relay
     relay.channel.always = None
     await relay.advance(61)
     assert sorted(relay.channel.sent) == [(ANN, "did /a"), (BOB, "did /b")]
-    assert relay.outbox.paused_reason is None
+    assert relay.outbox.pause.reason is None
     assert await relay.database.read_state(SMS, PAUSED) is None
 
 
@@ -593,7 +593,7 @@ async def test_a_sender_that_carriers_refuse_pauses_the_channel_and_burns_nothin
     await relay.receive("/a")
     await relay.idle()
     await _reported(relay, SendFailure.CONFIG, "P1")
-    assert relay.outbox.paused_reason == "the phone is off (30003)"
+    assert relay.outbox.pause.reason == "the phone is off (30003)"
     await relay.receive("/b", from_=BOB)
     await relay.idle()
     assert await relay.part_states() == ["planned", "planned"]
@@ -615,7 +615,7 @@ async def test_a_refused_destination_holds_up_nobody_else(relay: RelayHarness) -
         await relay.idle()
         relay.channel.script.append(NO_ROUTE)
         await relay.advance(1200)
-    assert relay.outbox.paused_reason is None
+    assert relay.outbox.pause.reason is None
     assert relay.channel.to(BOB) == [f"did /{number}" for number in range(5)]
     assert await relay.rows(outbound, "state", "error_code", "attempts") == [
         ("failed", "21606", 5),
@@ -669,9 +669,9 @@ async def test_a_repeated_delivery_status_does_not_pause_the_channel_again(relay
     )
     assert await relay.outbox.record_status(event)
     await relay.advance(100)
-    assert (relay.channel.to(ANN), relay.outbox.paused_reason) == (["did /a"] * 2, None)
+    assert (relay.channel.to(ANN), relay.outbox.pause.reason) == (["did /a"] * 2, None)
     assert not await relay.outbox.record_status(event)
-    assert relay.outbox.paused_reason is None
+    assert relay.outbox.pause.reason is None
     await relay.receive("/b")
     await relay.idle()
     assert relay.channel.to(ANN) == ["did /a", "did /a", "did /b"]

@@ -89,7 +89,7 @@ async def test_other_users_do_not_wait(relay: RelayHarness) -> None:
     await relay.receive("/b", from_=BOB)
     await relay.idle()
     assert relay.channel.to(BOB) == ["did /b"]
-    assert (relay.outbox.paused_reason, relay.channel.to(ANN)) == (None, ["did /hello"])
+    assert (relay.outbox.pause.reason, relay.channel.to(ANN)) == (None, ["did /hello"])
 
 
 async def test_who_opts_out_meanwhile_gets_nothing(relay: RelayHarness) -> None:
