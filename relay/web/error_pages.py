@@ -17,13 +17,12 @@ from fastapi.responses import HTMLResponse, Response
 from relay.config.logs import REQUEST_ID
 from relay.config.settings import Settings
 from relay.web.access import why_not_direct
-from relay.web.errors import ensure_request_id
+from relay.web.errors import MAX_SHOWN_PATH, ensure_request_id
 from relay.web.plain_page import plain_page
 
 log = logging.getLogger("relay.web.app")
 
 SERVER_ERROR = 500
-MAX_LOGGED_PATH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def show_error(render: RenderError, request: Request, status: int, title: str, h
     """
     if status < SERVER_ERROR and why_not_direct(request) is None:
         ensure_request_id()
-        log.info("%s %s: %d, %s", request.method, request.url.path[:MAX_LOGGED_PATH], status, title)
+        log.info("%s %s: %d, %s", request.method, request.url.path[:MAX_SHOWN_PATH], status, title)
     return render(request, ErrorPage(status, title, hint, REQUEST_ID.get(), _came_from(request)))
 
 

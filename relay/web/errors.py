@@ -21,6 +21,9 @@ ErrorForm = Callable[[str, dict[str, Any]], dict[str, Any]]
 """Takes a path and the body of an error; returns the body in the form that the protocol of the path requires."""
 
 
+MAX_SHOWN_PATH = 200
+"""Characters of a path that are logged."""
+
 LIVE_HEADER = "x-live"
 """Sent by the script of a page, which asks for a part of it; it gets errors as JSON."""
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from relay.config.logs import REFUSALS
 from relay.core.metrics import Metrics
-from relay.web.errors import BodyLimit, PageWords, ensure_request_id, error_response, too_large
+from relay.web.errors import MAX_SHOWN_PATH, BodyLimit, PageWords, ensure_request_id, error_response, too_large
 
 log = logging.getLogger("relay.web.app")
 refusals = logging.getLogger(REFUSALS)
@@ -23,7 +23,6 @@ refusals = logging.getLogger(REFUSALS)
 CLIENT_LEFT = 499
 """The status that the metrics count, as nginx does, when a client left before it was answered."""
 
-MAX_SHOWN_PATH = 200
 _DRAIN_SECONDS = 5.0
 _DRAIN_BYTES = 64_000_000
 
