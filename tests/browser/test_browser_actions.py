@@ -23,7 +23,8 @@ from relay.channels.sms.spec import SMS
 from relay.core.errors import SendError, SendFailure
 from relay.core.messages import UserId
 from relay.core.parts import PlannedPart
-from tests.console.sample_data import ALICE, SampleData, fill
+from tests.console.running_sample import product_with_sample_data
+from tests.console.sample_data import ALICE, SampleData
 from tests.product.running_product import Phone, RunningProduct
 from tests.settings import Settings
 
@@ -79,9 +80,8 @@ def happen(product: RunningProduct, story: Callable[[MessagingDatabase], Awaitab
         other_thread.submit(asyncio.run, run()).result()
 
 
-async def what_was_before(database: MessagingDatabase) -> None:
-    """The sample data, and two people to whom something is sent in an hour."""
-    await fill(database)
+async def two_wait(database: MessagingDatabase) -> None:
+    """Two people to whom something is sent in an hour."""
     sample = SampleData(database)
     for name, number in WAITING.items():
         await sample.register(SMS, number, name)
@@ -102,11 +102,9 @@ def receiver() -> Iterator[Receiver]:
 def product(browser: Browser, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[RunningProduct]:
     """With an operator on Telegram, somebody to call, and a night in which nothing is sent to many."""
     settings = {"OPERATORS": f"telegram:{OPERATOR}", "ALERT_URLS": receiver.url, "TIMEZONE": zone_at_night()}
-    running = RunningProduct(tmp_path_factory.mktemp("actions"), **settings)
-    happen(running, what_was_before)
-    running.start()
-    yield running
-    running.close()
+    folder = tmp_path_factory.mktemp("actions")
+    with product_with_sample_data(folder, lambda running: happen(running, two_wait), **settings) as running:
+        yield running
 
 
 @pytest.fixture
