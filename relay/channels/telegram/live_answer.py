@@ -96,10 +96,13 @@ class LiveAnswer(Progress):
             self._grown.clear()
             text = self.text.strip()
             text = closed(text) if len(text) <= MAX_CHARS else ""
-            if not is_blank(text) and self._budget.try_acquire(self._chat, self._view.kind):
-                calls += 1
-                if not await self._call(text):
-                    return
+            if not is_blank(text):
+                if self._budget.try_acquire(self._chat, self._view.kind):
+                    calls += 1
+                    if not await self._call(text):
+                        return
+                else:
+                    self._grown.set()  # shown after the interval, even if the text has not grown further by then
             if not self._over:
                 await self._pause(self._view.interval(calls))
 
@@ -112,6 +115,7 @@ class LiveAnswer(Progress):
         except SendError as error:
             log.debug("an answer is not shown while it grows: %s", error)
             self._budget.pause_cosmetics(self._chat, error.retry_after or 0.0)
+            self._grown.set()
             return error.retry_after is not None
         finally:
             self._sending = False

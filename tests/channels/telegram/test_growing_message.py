@@ -241,6 +241,24 @@ async def test_an_edit_of_unknown_outcome_is_followed_by_the_next(
         assert (await api.until("editMessageText", 2))[-1]["text"] == "Some words"
 
 
+@pytest.mark.parametrize("flood_wait", [None, 2])
+async def test_what_could_not_be_shown_is_shown_when_the_budget_has_room(
+    service: TelegramService, api: ScriptedBotApi, pace: Pace, flood_wait: int | None
+) -> None:
+    """After a message of the last second, or a flood wait, even if the model writes no more."""
+    if flood_wait is None:
+        service._budget.acquire_message(PERSON)
+    else:
+        api.scripts["editMessageText"].append(refused(429, "Too Many Requests: retry after 2", retry_after=flood_wait))
+    async with service.typing(asked(PERSON, "12/", kind=Kind.EDITED)) as progress:
+        progress.shown_as = "55"
+        progress.add("Some words")
+        for _ in range(10):
+            await pace.step()
+        edits = await api.until("editMessageText", 1 if flood_wait is None else 2)
+    assert [edit["text"] for edit in edits] == ["Some words"] * len(edits)
+
+
 async def test_an_edit_under_way_arrives_before_the_answer(
     service: TelegramService, api: ScriptedBotApi, pace: Pace
 ) -> None:
