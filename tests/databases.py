@@ -10,8 +10,9 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from relay.storage.engine import SqliteFile, open_transactions
+from relay.storage.engine import open_transactions
 from relay.storage.schema import metadata
+from relay.storage.sqlite_file import SqliteFile
 
 
 @cache

@@ -1,41 +1,28 @@
-"""Opens the database of a URL: settings of connections, migrations under a lock, a file that may be replaced.
+"""Opens the database of a URL: a file of SQLite, or the connections of PostgreSQL and its migrations under a lock.
 
-This module has the differences of SQLite and PostgreSQL in opening, `relay.storage.transactions` those in use.
+`relay.storage.transactions` has the differences between the two in use.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import InvalidatePoolError, SQLAlchemyError
 
 from relay.core.errors import StorageError
 from relay.storage.executors import Pooled, Transactions
 from relay.storage.group_commit import GroupCommit
-from relay.storage.prepared import run_text
 from relay.storage.revisions import migrate
+from relay.storage.sqlite_file import SqliteFile
 from relay.storage.transactions import storage_error
-
-log = logging.getLogger("relay.storage.engine")
 
 _MIN_IDLE_SECONDS = 3  # pauses amid our transactions take milliseconds, except on a busy machine
 _UNUSED_SECONDS = 1.0  # after which a connection may be one of a server that was restarted
 _MIGRATION_IDLE_SECONDS = 60  # Alembic is imported amid the transaction
-
-MAX_WAL_BYTES = 32_000_000
-"""Size to which SQLite cuts its write-ahead log when no reader needs it."""
-
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"journal_size_limit={MAX_WAL_BYTES}")
-
-WAL_WARNING_BYTES = 100_000_000
-"""Size from which the log is reported: a reader that never ends keeps SQLite from reusing it."""
 
 _GRACE_SECONDS = 1.0
 """How much longer than the database's own timeouts a caller waits: their errors are more precise."""
@@ -52,99 +39,6 @@ def open_transactions(url: str, timeout: float, *, limited: bool = True) -> Tran
         return GroupCommit(SqliteFile(Path(url.removeprefix("sqlite:///")), timeout), limit)
     engine = _postgresql_engine(url, timeout, limited=limited)
     return Pooled(engine, lambda: _prepare_postgresql(engine), limit)
-
-
-class SqliteFile:
-    """One SQLite file with WAL and full sync; only `prepare` creates it, and `check` detects that it was replaced."""
-
-    def __init__(self, path: Path, timeout: float) -> None:
-        self._path = path.absolute()
-        self._timeout = timeout
-        self._inode: tuple[int, int] | None = None
-        self._engines: list[Engine] = []
-        self._warned = False
-
-    def engine(self, begin: str, mode: str = "rw") -> Engine:
-        """Connections to the existing file: with mode=rw a missing file is an error, not a new, empty database."""
-
-        def connect() -> sqlite3.Connection:
-            name = f"file:{quote(str(self._path))}?mode={mode}"
-            connection = sqlite3.connect(
-                name, uri=True, timeout=self._timeout, check_same_thread=False, isolation_level=None
-            )
-            for pragma in _PRAGMAS:
-                connection.execute(f"PRAGMA {pragma}")
-            return connection
-
-        # A QueuePool, because its dispose does not close connections in use by other threads.
-        engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
-        event.listen(engine, "begin", lambda connection: run_text(connection, begin))
-        self._engines.append(engine)
-        return engine
-
-    def prepare(self) -> None:
-        """Create or migrate the tables. Raises StorageError when the file cannot be used."""
-        engine = self.engine("BEGIN EXCLUSIVE", mode="rwc")
-        try:
-            with engine.begin() as connection:
-                migrate(connection)
-            self._inode = self._identity()
-        except (SQLAlchemyError, OSError, StorageError) as error:
-            raise StorageError(f"the database file {self._path} cannot be used: {storage_error(error)}") from error
-        finally:
-            engine.dispose()
-            self._engines.remove(engine)
-
-    def is_unchanged(self) -> bool:
-        """Whether the path still leads to the file that was prepared."""
-        try:
-            return self._identity() == self._inode
-        except OSError:
-            return False
-
-    def begin_patiently(self, connection: Connection) -> None:
-        """Begin a transaction, and wait for a lock of another process."""
-        driver: Any = connection.connection.dbapi_connection
-        driver.execute(f"PRAGMA busy_timeout={self._timeout * 1000:.0f}")
-        try:
-            connection.begin()
-        finally:
-            driver.execute("PRAGMA busy_timeout=0")
-
-    def check(self) -> None:
-        """Raise StorageError when the file was deleted: writes to it would be lost with the last open handle.
-
-        Another file in its place (a restored backup) is migrated and used from now on.
-        """
-        try:
-            identity = self._identity()
-        except OSError as error:
-            raise StorageError(
-                f"the database file {self._path} is gone: put it back, or restart the servers"
-            ) from error
-        if identity != self._inode:
-            for engine in self._engines:
-                engine.dispose()
-            self.prepare()
-
-    def wal_warning(self) -> str | None:
-        """A warning when the write-ahead log has grown large."""
-        try:
-            size = self._path.with_name(self._path.name + "-wal").stat().st_size
-        except FileNotFoundError:
-            size = 0
-        if size < WAL_WARNING_BYTES:
-            self._warned = False
-            return None
-        warning = f"the write-ahead log has {size // 1_000_000} MB: a program has been reading the database for long"
-        if not self._warned:
-            log.warning("%s; end it (a forgotten sqlite3 shell?), and the log shrinks by itself", warning)
-        self._warned = True
-        return warning
-
-    def _identity(self) -> tuple[int, int]:
-        status = self._path.stat()
-        return status.st_dev, status.st_ino
 
 
 def _postgresql_engine(url: str, timeout: float, *, limited: bool) -> Engine:

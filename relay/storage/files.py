@@ -17,9 +17,9 @@ import phonenumbers
 
 from relay.core.errors import StorageError
 from relay.core.messages import UserId, db_safe
-from relay.storage.engine import SqliteFile
 from relay.storage.maintenance import OldUser, missing
 from relay.storage.revisions import revisions
+from relay.storage.sqlite_file import SqliteFile
 
 _YEAR_5138 = 1e11
 """A larger number is one of milliseconds."""

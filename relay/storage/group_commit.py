@@ -16,29 +16,19 @@ from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from relay.storage.executors import Threads, Transactions
+from relay.storage.sqlite_file import SqliteFile
 from relay.storage.transactions import Tx, Work, storage_error
 
 T = TypeVar("T")
 
 BATCH = 64
 """Verbs that are committed together at most; together they hold up the event loop for some milliseconds."""
-
-
-class DatabaseFile(Protocol):
-    """The file, whose connections wait for no lock but where it is said."""
-
-    def engine(self, begin: str) -> Engine: ...
-    def prepare(self) -> None: ...
-    def is_unchanged(self) -> bool: ...
-    def check(self) -> None: ...
-    def wal_warning(self) -> str | None: ...
-    def begin_patiently(self, connection: Connection) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +74,7 @@ class _Batch:
 class GroupCommit(Transactions):
     """One commit for all waiting transactions."""
 
-    def __init__(self, file: DatabaseFile, limit: float | None) -> None:
+    def __init__(self, file: SqliteFile, limit: float | None) -> None:
         super().__init__(file.engine("BEGIN"), 2, file.prepare, limit)
         self._file = file
         self._writer_engine = file.engine("BEGIN IMMEDIATE")

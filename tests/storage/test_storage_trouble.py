@@ -20,7 +20,7 @@ from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.core.decisions import Decision
 from relay.core.errors import StorageError
-from relay.storage import engine
+from relay.storage import sqlite_file
 from relay.storage.database import REFUSAL_SECONDS
 from relay.storage.engine import open_transactions
 from relay.storage.schema import inbound
@@ -122,7 +122,7 @@ async def test_a_write_ahead_log_that_grows_is_reported_and_shrinks_again(
     sqlite_url: str, opener: Opener, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A reader that never ends keeps SQLite from reusing it; the log says so once, the status as long as it lasts."""
-    monkeypatch.setattr(engine, "WAL_WARNING_BYTES", 3_000_000)
+    monkeypatch.setattr(sqlite_file, "WAL_WARNING_BYTES", 3_000_000)
     db, wal = await opener(sqlite_url), _path(sqlite_url).with_name("messages.db-wal")
 
     async def store(megabytes: int) -> None:
@@ -134,13 +134,13 @@ async def test_a_write_ahead_log_that_grows_is_reported_and_shrinks_again(
     with closing(sqlite3.connect(_path(sqlite_url), isolation_level=None)) as forgotten:
         forgotten.execute("BEGIN")
         forgotten.execute("SELECT count(*) FROM inbound").fetchone()
-        await store(5 + engine.MAX_WAL_BYTES // 1_000_000)
+        await store(5 + sqlite_file.MAX_WAL_BYTES // 1_000_000)
         assert "write-ahead log" in (db.warning or "")
-        assert wal.stat().st_size > engine.MAX_WAL_BYTES
+        assert wal.stat().st_size > sqlite_file.MAX_WAL_BYTES
     await store(3)
     await db.store_inbound(message(), "")
-    assert wal.stat().st_size <= engine.MAX_WAL_BYTES
-    monkeypatch.setattr(engine, "WAL_WARNING_BYTES", engine.MAX_WAL_BYTES + 1)
+    assert wal.stat().st_size <= sqlite_file.MAX_WAL_BYTES
+    monkeypatch.setattr(sqlite_file, "WAL_WARNING_BYTES", sqlite_file.MAX_WAL_BYTES + 1)
     await db.store_inbound(message(), "")
     assert db.warning is None
     assert [record.levelname for record in caplog.records if "write-ahead" in record.message] == ["WARNING"]
@@ -271,7 +271,7 @@ async def test_a_read_only_file_says_so(tmp_path: Path) -> None:
 
 def test_a_commit_is_flushed_to_the_disk(sqlite_url: str) -> None:
     """On every connection: synchronous=FULL, without which a power cut takes the newest commits of a WAL."""
-    with engine.SqliteFile(_path(sqlite_url), 1).engine("BEGIN IMMEDIATE").connect() as connection:
+    with sqlite_file.SqliteFile(_path(sqlite_url), 1).engine("BEGIN IMMEDIATE").connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from relay.channels.sms.settings import SIMULATED_AUTH_TOKEN
 from relay.config.errors import SettingsError
-from relay.storage import engine
+from relay.storage import sqlite_file
 from sms_server import EMPTY_TWIML, create_app
 from tests.channels.harness import model_reply
 from tests.channels.scripted_server import HANG, Reply
@@ -362,7 +362,7 @@ async def test_a_danger_to_the_database_is_in_status_and_readiness(
 ) -> None:
     """The server goes on working, so it is ready all the same."""
     assert "database_warning" not in (await sms.client.get("/ready")).json()
-    monkeypatch.setattr(engine, "WAL_WARNING_BYTES", 1)
+    monkeypatch.setattr(sqlite_file, "WAL_WARNING_BYTES", 1)
     await sms.text("name=John")
     await sms.twilio.wait_for_requests(1)  # by then a transaction began after the first that wrote the log
     ready, status = [(await sms.client.get(path)).json() for path in ("/ready", "/sms/status")]
