@@ -104,10 +104,12 @@ class TelegramServer(ChannelServer[TelegramSettings, TelegramService]):
             allowed_updates=service.allowed_updates,
         )
         self.webhook = Webhook(
-            service,
+            service.calls,
             database,
             _webhook_url(settings),
             webhook_secret(settings),
+            learn_identity=service.learn_identity,
+            allowed_updates=service.allowed_updates,
             former_url=_public_webhook_url(settings),
         )
         self._background: set[asyncio.Task[None]] = set()

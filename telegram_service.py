@@ -118,20 +118,20 @@ class TelegramService:
         self._sleep = sleep
         self._name_usable_until = 0.0
         self._budget = CallBudget(settings.telegram_messages_per_second, monotonic)
-        self._calls = bot_calls(settings, client)
+        self.calls = bot_calls(settings, client)
         self._http = client
-        self._bot = typed_bot(self._calls)
+        self._bot = typed_bot(self.calls)
         self._typing = TypingIndicator(self._bot, self._budget, sleep)
-        self._buttons = Buttons(self._calls, enabled=settings.telegram_buttons)
-        self._streaming = Streaming(settings, self._calls, self._budget, self._typing, self._buttons, self.plan, sleep)
+        self._buttons = Buttons(self.calls, enabled=settings.telegram_buttons)
+        self._streaming = Streaming(settings, self.calls, self._budget, self._typing, self._buttons, self.plan, sleep)
         paid = {"allow_paid_broadcast": True} if settings.telegram_messages_per_second > FREE_PER_SECOND else {}
         self._personal = PersonalCommands(settings, client)
-        self._stop_rights = StopRights(self._calls, monotonic)
+        self._stop_rights = StopRights(self.calls, monotonic)
         self._albums = GroupAlbums(monotonic)
-        self._inline = InlineQueries(self._calls, monotonic, sleep)
-        self._delivery = Delivery(self._calls, self._budget, self._buttons, self._inline, **paid)
+        self._inline = InlineQueries(self.calls, monotonic, sleep)
+        self._delivery = Delivery(self.calls, self._budget, self._buttons, self._inline, **paid)
         self.left_out, self.flood_waits = self._delivery.left_out, self._budget.flood_waits
-        bot_id, triggers = int(self._calls.token.partition(":")[0]), Triggers.of(settings.telegram_triggers)
+        bot_id, triggers = int(self.calls.token.partition(":")[0]), Triggers.of(settings.telegram_triggers)
         self.me = Identity(bot_id, "", frozenset(COMMANDS), triggers)
 
     @property
@@ -217,7 +217,7 @@ class TelegramService:
         if INLINE in message.options:
             return self._decide_query(message, Decision(name=name))
         if GUEST in message.options:
-            return guests.decide(self._calls, message, Decision(name=name))
+            return guests.decide(self.calls, message, Decision(name=name))
         command = COMMAND.match(message.text)
         if command is not None:
             argument = message.text[command.end() :].strip()
@@ -282,7 +282,7 @@ class TelegramService:
         """The decision, or a refusal when the sender is no administrator of the group; never raises."""
         try:
             async with asyncio.timeout(ADMIN_SECONDS):
-                reply = None if await is_admin(self._calls, message) else localize("telegram-admins-only", language)
+                reply = None if await is_admin(self.calls, message) else localize("telegram-admins-only", language)
         except (SendError, TimeoutError) as error:
             log.warning("the administrators of a group could not be read: %s", error)
             reply = localize("telegram-admins-unknown", language)
@@ -328,7 +328,7 @@ class TelegramService:
         return texts.system_prompt(user.name if user else None, chosen_language(user), group=group)
 
     async def download_attachment(self, attachment: Attachment, write: Write, max_bytes: int) -> None:
-        await download_file(self._calls, self._http, attachment, write, max_bytes)
+        await download_file(self.calls, self._http, attachment, write, max_bytes)
 
     def plan(self, markdown: str, language: str = ENGLISH) -> list[PlannedPart]:
         """Cut and format a whole reply into messages of Telegram and files; the style is a JSON list of entities."""
@@ -364,7 +364,7 @@ class TelegramService:
     async def probe(self) -> None:
         """Call sendMessage without a text: Telegram refuses that and sends nothing. Raises SendError in an outage."""
         try:
-            await self._calls.call("sendMessage", {"chat_id": self.me.id, "text": ""}, seconds=PROBE_SECONDS)
+            await self.calls.call("sendMessage", {"chat_id": self.me.id, "text": ""}, seconds=PROBE_SECONDS)
         except SendError as error:
             if error.kind in OUTAGES:
                 raise
@@ -373,22 +373,7 @@ class TelegramService:
 
     async def register_commands(self) -> None:
         """Put our commands into Telegram's menus. Raises SendError."""
-        await register_menus(self._calls, self._settings.telegram_admins)
-
-    async def set_webhook(self, url: str, secret: str) -> None:
-        """Have updates pushed to `url`. Raises SendError."""
-        with bot_errors():
-            await self._bot.set_webhook(url, secret_token=secret, allowed_updates=list(self.allowed_updates))
-
-    async def delete_webhook(self) -> None:
-        """Remove the webhook, so that polling is allowed; pending updates are kept. Raises SendError."""
-        with bot_errors():
-            await self._bot.delete_webhook()
-
-    async def webhook_info(self) -> dict[str, Any]:
-        """The webhook as Telegram has registered it, and how many updates wait there. Raises SendError."""
-        info = await self._calls.call("getWebhookInfo", {}, seconds=3.0)
-        return info if isinstance(info, dict) else {}
+        await register_menus(self.calls, self._settings.telegram_admins)
 
     async def stop(self) -> None:
         """End every typing indicator."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from relay.channels.telegram.bot_api import BotCalls
 from relay.channels.telegram.json_fields import is_integer, text_at
 from relay.channels.telegram.spec import TELEGRAM
 from relay.core.errors import RelayError, SendError, SendFailure
@@ -29,6 +30,7 @@ FAILING_SECONDS: Final = 300.0
 """Telegram names the last failed delivery for ever; one that is older than this is past."""
 ABANDONED_SECONDS: Final = 600.0
 """A foreign webhook behind which updates have waited for so long serves no copy of the bot."""
+LOOK_SECONDS: Final = 3.0
 PENDING_SECONDS: Final = 15.0
 STATUS_TIMEOUT_SECONDS: Final = 1.5
 STATE: Final = "webhook"
@@ -43,36 +45,32 @@ class WebhookState(StrEnum):
     CONFLICT = "conflict"  # another copy of the bot holds it
 
 
-class WebhookMethods(Protocol):
-    """The methods of the Bot API that concern the webhook; they raise SendError."""
-
-    async def learn_identity(self) -> None: ...
-    async def set_webhook(self, url: str, secret: str) -> None: ...
-    async def delete_webhook(self) -> None: ...
-    async def webhook_info(self) -> dict[str, Any]: ...
-
-
 class Webhook:
     """The webhook of one bot.
 
-    url: ours; None in polling mode, where there must be no webhook. former_url: where we would have been in the other
-    mode; None when that is unknown.
+    learn_identity: called before updates are asked for; raises SendError. allowed_updates: the kinds that Telegram
+    pushes; it remembers the last list when none is given. url: ours; None in polling mode, where there must be no
+    webhook. former_url: where we would have been in the other mode; None when that is unknown.
     """
 
     def __init__(
         self,
-        bot: WebhookMethods,
+        calls: BotCalls,
         store: Store,
         url: str | None,
         secret: str,
         *,
+        learn_identity: Callable[[], Awaitable[None]],
+        allowed_updates: Sequence[str],
         former_url: str | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._bot = bot
+        self._calls = calls
         self._store = store
         self._secret = secret
+        self._learn_identity = learn_identity
+        self._allowed_updates = list(allowed_updates)
         self._former_url = former_url
         self._clock = clock
         self._sleep = sleep
@@ -126,14 +124,16 @@ class Webhook:
     async def _register(self) -> None:
         if self.url is None:
             raise ValueError("there is no webhook in polling mode")
-        await self._bot.learn_identity()
-        await self._bot.set_webhook(self.url, self._secret)
+        await self._learn_identity()
+        parameters = {"url": self.url, "secret_token": self._secret, "allowed_updates": self._allowed_updates}
+        await self._calls.call("setWebhook", parameters)
         await self._store.set_state(TELEGRAM, STATE, {"url": self.url})
         self.state, self.error = WebhookState.REGISTERED, None
         log.info("Telegram pushes updates to %s", self.url)
 
     async def _look_up(self) -> dict[str, Any]:
-        self._info = await self._bot.webhook_info()
+        info = await self._calls.call("getWebhookInfo", {}, seconds=LOOK_SECONDS)
+        self._info = info if isinstance(info, dict) else {}
         self._info_at = self._clock()
         return self._info
 
@@ -175,7 +175,7 @@ class Webhook:
                 "more, POST /telegram/polling/start removes it"
             )
             raise SendError(SendFailure.BUSY, "409", why)
-        await self._bot.delete_webhook()
+        await self._calls.call("deleteWebhook", {})  # pending updates are kept
         self._claimed = False
 
     async def _is_own(self, url: str) -> bool:

@@ -103,7 +103,7 @@ class Scene:
 
         async def prepare() -> None:
             await self._service.learn_identity()
-            await self._service.delete_webhook()
+            await self._service.calls.call("deleteWebhook", {})
 
         return Poller(
             ingest,

@@ -431,18 +431,6 @@ async def test_operators_alone_are_offered_their_command(api: ScriptedBotApi) ->
     assert len(api.made("setMyCommands")) == 3 * len(offered_languages()) + len(offered)
 
 
-async def test_the_webhook_is_set_with_its_secret_and_removed_without_losing_updates(
-    service: TelegramService, api: ScriptedBotApi
-) -> None:
-    """drop_pending_updates would throw messages away."""
-    await service.set_webhook("https://a.b/telegram/webhook", "s3cret")
-    await service.delete_webhook()
-    [asked] = api.made("setWebhook")
-    assert (asked["url"], asked["secret_token"]) == ("https://a.b/telegram/webhook", "s3cret")
-    assert "message" in asked["allowed_updates"]
-    assert not api.made("deleteWebhook")[0].get("drop_pending_updates")
-
-
 async def test_the_bot_learns_its_name(service: TelegramService) -> None:
     """Without it no mention in a group can be recognised."""
     await service.learn_identity()
