@@ -158,7 +158,7 @@ def create_app(settings: Settings | None = None, *, probe_seconds: float = PROBE
             MediaFiles(Path.cwd() / settings.media_folder),
             daily,
         )
-        app.state.logins = database
+        app.state.use_login = database.use_login
         app.state.setup = setup_pages.SetupPages(settings, pages, http, database)
         await database.start()
         counting = Periodic(

@@ -10,11 +10,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from relay.alerts.conditions import AlertCondition
 from relay.core.errors import StorageError
 from relay.core.messages import Platform
+from relay.core.store import Store
 
 log = logging.getLogger("relay.alerts")
 
@@ -28,20 +29,10 @@ Send = Callable[[str, str], Awaitable[bool]]
 Observe = Callable[[], Awaitable[Iterable[AlertCondition]]]
 
 
-class AlertStore(Protocol):
-    """Where the state is kept. Every method raises StorageError when the database cannot be used."""
-
-    @property
-    def owner(self) -> str: ...
-    async def read_state(self, platform: Platform, name: str) -> Any: ...
-    async def set_state(self, platform: Platform, name: str, value: Any) -> None: ...
-    async def hold_lease(self, platform: Platform, name: str, seconds: float) -> str: ...
-
-
 class AlertWatcher:
     """Watches round by round. One console on a database watches, the others stand by."""
 
-    def __init__(self, store: AlertStore, observe: Observe, send: Send, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, observe: Observe, send: Send, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._observe = observe
         self._send = send

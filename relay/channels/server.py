@@ -25,7 +25,7 @@ from relay.channels.spec import ChannelSpec
 from relay.config.settings import Settings
 from relay.core import shutdown
 from relay.core.attachments import AttachmentReader, no_attachments
-from relay.core.broadcast import Broadcaster
+from relay.core.broadcaster import Broadcaster
 from relay.core.channel import Channel
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
@@ -314,7 +314,7 @@ def create_channel_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_http_client(max_connections=connections_for(settings), proxied=settings.proxied) as http:
             database = open_database(settings, f"{kind.channel.platform}_server")
-            app.state.logins = database
+            app.state.use_login = database.use_login
             attachments = open_attachments(settings, http)
             service = open_service(settings, http)
             host = kind(settings, database, service, http, app.state.metrics, build_prompt, attachments)

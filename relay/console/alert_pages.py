@@ -31,10 +31,10 @@ from relay.config.settings import Settings
 from relay.console.pages import Pages
 from relay.console.servers import MODEL_SERVER, known_servers, probe_servers, ready_body
 from relay.console.servers import Condition as ServerCondition
-from relay.console.services import ConsoleDatabase
 from relay.console.setup import TEST_ALERT
 from relay.core.errors import StorageError
 from relay.core.periodic import Periodic
+from relay.core.store import Store
 from relay.core.text import timestamp
 from relay.web.access import ADMIN
 
@@ -54,7 +54,7 @@ class Observer:
     def __init__(
         self,
         settings: Settings,
-        database: ConsoleDatabase,
+        database: Store,
         http: httpx.AsyncClient,
         probe_seconds: float,
         clock: Callable[[], float] = time.time,
@@ -109,7 +109,7 @@ async def _findings(check: Callable[[Any], Awaitable[list[Finding]]], settings: 
 
 @asynccontextmanager
 async def watching(
-    app: FastAPI, settings: Settings, database: ConsoleDatabase, http: httpx.AsyncClient, probe_seconds: float
+    app: FastAPI, settings: Settings, database: Store, http: httpx.AsyncClient, probe_seconds: float
 ) -> AsyncIterator[None]:
     """Watch while the console runs; `app.state.alerts` is the watcher. Without alert_urls nothing is watched."""
 

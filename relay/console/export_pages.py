@@ -12,8 +12,9 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
-from relay.console.services import ConsoleDatabase, Here
+from relay.console.services import Here
 from relay.storage.export import EXPORTS, Export, next_rows
+from relay.storage.operators_database import OperatorsDatabase
 from relay.web.access import ADMIN
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ async def export(
     return StreamingResponse(lines, media_type=media_type, headers=headers)
 
 
-async def _batches(database: ConsoleDatabase, chosen: Export) -> Rows:
+async def _batches(database: OperatorsDatabase, chosen: Export) -> Rows:
     """The rows in batches, each read in a transaction of its own, until one is empty."""
     after: list[Any] | None = None
     while rows := await database.query(lambda c, after=after: next_rows(c, chosen, after)):  # type: ignore[misc]

@@ -8,32 +8,33 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from fastapi.responses import Response
 
-from relay.web.access import COOKIE, COOKIE_SECONDS, Logins, login_id
+from relay.storage.operators_database import OperatorsDatabase
+from relay.web.access import COOKIE, COOKIE_SECONDS, login_id
 
 MAX_PATH_LENGTH = 2000
 
 
-async def log_in(request: Request, response: Response, logins: Logins, admin_token: str) -> None:
+async def log_in(request: Request, response: Response, database: OperatorsDatabase, admin_token: str) -> None:
     """Create a login, committed, in place of the browser's earlier one, and set its cookie.
 
     The cookie is Secure when the browser uses https, also in front of a proxy.
     """
-    await _end(request, logins, admin_token)
+    await _end(request, database, admin_token)
     cookie = secrets.token_urlsafe(32)
-    await logins.create_login(login_id(cookie, admin_token), COOKIE_SECONDS)
+    await database.create_login(login_id(cookie, admin_token), COOKIE_SECONDS)
     secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
     response.set_cookie(COOKIE, cookie, max_age=COOKIE_SECONDS, httponly=True, samesite="strict", secure=secure)
 
 
-async def log_out(request: Request, response: Response, logins: Logins, admin_token: str) -> None:
+async def log_out(request: Request, response: Response, database: OperatorsDatabase, admin_token: str) -> None:
     """End the browser's login, committed: its cookie and every copy of it open no server any more."""
-    await _end(request, logins, admin_token)
+    await _end(request, database, admin_token)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
 
-async def _end(request: Request, logins: Logins, admin_token: str) -> None:
+async def _end(request: Request, database: OperatorsDatabase, admin_token: str) -> None:
     if cookie := request.cookies.get(COOKIE):
-        await logins.end_login(login_id(cookie, admin_token))
+        await database.end_login(login_id(cookie, admin_token))
 
 
 def operator_of(request: Request, admin_token: str | None) -> str:

@@ -14,6 +14,7 @@ from relay.console.person import Address
 from relay.console.services import ConsoleServices, Here
 from relay.core.messages import BARRED, LANGUAGE
 from relay.core.person_settings import MAX_NOTE, NOTE, PAUSED_UNTIL, PER_DAY, PER_MINUTE
+from relay.storage import queries
 from relay.texts.sentences import localize, offered_languages
 from relay.web.access import ADMIN
 from relay.web.errors import ApiError
@@ -33,7 +34,7 @@ def languages() -> dict[str, str]:
 async def _set(
     request: Request, console: ConsoleServices, address: Address, changes: Mapping[str, Any], action: str, detail: str
 ) -> None:
-    if await console.database.find_user(*address.key) is None:
+    if await console.database.query(lambda c: queries.find_user(c, *address.key)) is None:
         raise unknown_person()
     await console.database.set_for_person(*address.key, changes, console.operator(request), action, detail)
 

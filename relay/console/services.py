@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.responses import Response
-from sqlalchemy import Connection
 
-from relay.alerts.watcher import AlertStore
 from relay.config.settings import Settings
 from relay.console.kept import Kept
 from relay.console.live import LiveStreams, wants_stream
 from relay.console.login import operator_of
 from relay.console.pages import HEADERS, Pages
-from relay.core.messages import Platform, User, UserId
-from relay.web.access import Logins
+from relay.storage.operators_database import OperatorsDatabase
 from relay.web.token_guard import TokenGuard
 
 T = TypeVar("T")
-
-
-class ConsoleDatabase(AlertStore, Logins, Protocol):
-    """The verbs of the database that the pages use; all of them raise StorageError."""
-
-    async def query(self, query: Callable[[Connection], T]) -> T: ...
-    async def record_action(
-        self, who: str, action: str, platform: Platform | None, user_id: UserId | None, detail: str = ""
-    ) -> None: ...
-    async def find_user(self, platform: Platform, user_id: UserId) -> User | None: ...
-    async def set_for_person(
-        self, platform: Platform, user_id: UserId, changes: Mapping[str, Any], who: str, action: str, detail: str = ""
-    ) -> bool: ...
-    async def start_broadcasts(self, form: str, who: str, chosen: Sequence[Mapping[str, Any]]) -> list[int]: ...
-    async def stop_broadcast(self, broadcast_id: int, reason: str, who: str = "") -> bool: ...
-    async def resume_broadcast(self, broadcast_id: int, who: str, *, beyond_caps: bool = False) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +26,7 @@ class ConsoleServices:
 
     settings: Settings
     pages: Pages
-    database: ConsoleDatabase
+    database: OperatorsDatabase
     guard: TokenGuard | None
     streams: LiveStreams
     deliveries: Kept[dict[str, Any]] = field(default_factory=Kept, kw_only=True)

@@ -22,7 +22,8 @@ from relay.console.services import Here
 from relay.console.setup import STEPS, SetupFiles, Step, Submission, connected, secrets_of, shown_value, step_after
 from relay.console.trial import ask_as_channel
 from relay.core.errors import SendError
-from relay.web.access import ADMIN, PUBLIC, Logins
+from relay.storage.operators_database import OperatorsDatabase
+from relay.web.access import ADMIN, PUBLIC
 from relay.web.errors import ApiError
 
 INSTANCE = secrets.token_hex(8)
@@ -38,7 +39,7 @@ class SetupPages:
     settings: Settings
     pages: Pages
     http: httpx.AsyncClient
-    logins: Logins
+    database: OperatorsDatabase
     held: dict[str, str] = field(default_factory=dict)
     """Secrets that a provider accepted, by setting, until the rest of their step is entered; no page shows them."""
 
@@ -123,7 +124,7 @@ async def submit(request: Request, console: Here, name: str) -> Response:
     if outcome.saved:
         await console.database.record_action(console.operator(request), "set up", None, None, step.title)
         if step.name == "password" and form.get("admin_token", "").strip():
-            await log_in(request, response, setup.logins, form["admin_token"].strip())
+            await log_in(request, response, setup.database, form["admin_token"].strip())
     return response
 
 

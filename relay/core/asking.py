@@ -27,7 +27,7 @@ SHORT_QUESTION = 60
 
 
 class Model(Protocol):
-    """The LLM server, as far as a conversation needs it."""
+    """The LLM server, as far as a conversation needs it: relay.llm.client, which the core does not import."""
 
     async def ask(
         self,

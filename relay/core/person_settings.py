@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from relay.config.settings import Settings
 from relay.core.messages import BARRED, LANGUAGE, User
 
 PAUSED_UNTIL: Final = "quiet_until"
@@ -19,15 +20,6 @@ NOTE: Final = "operator_note"
 MAX_NOTE: Final = 4000
 SAFEGUARDS: Final = frozenset((BARRED, PAUSED_UNTIL, PER_MINUTE, PER_DAY))
 """What stays when a person has everything about them deleted: they could lift it by that."""
-
-
-class MessageLimits(Protocol):
-    """How many messages of one writer are answered; the settings of the product are the usual ones."""
-
-    @property
-    def messages_per_minute(self) -> int: ...
-    @property
-    def messages_per_day(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +51,16 @@ class PersonSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Limits:
+class MessageLimits:
+    """How many messages of one writer are answered."""
+
     messages_per_minute: int
     messages_per_day: int
 
 
-def limits_of(user: User | None, usual: MessageLimits) -> MessageLimits:
-    """The limits for messages of this user."""
+def limits_of(user: User | None, settings: Settings) -> MessageLimits:
+    """The limits for messages of this user: their own, or those of the settings."""
     own = PersonSettings.of(user.settings if user else None)
-    return _Limits(own.messages_per_minute or usual.messages_per_minute, own.messages_per_day or usual.messages_per_day)
+    return MessageLimits(
+        own.messages_per_minute or settings.messages_per_minute, own.messages_per_day or settings.messages_per_day
+    )

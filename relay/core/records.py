@@ -38,7 +38,10 @@ class UsageToday:
 
 
 class Records(Protocol):
-    """Reads of the message store. All of them raise StorageError."""
+    """Reads of the message store. All of them raise StorageError.
+
+    A channel that resolves a decision gets the store as this, because it reads rows then and writes none.
+    """
 
     async def find_reply(
         self, platform: Platform, user_id: UserId, *, message_id: str | None = None, answers: str | None = None

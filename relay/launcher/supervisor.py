@@ -12,27 +12,18 @@ import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from relay.core.retry import Backoff
 from relay.launcher.events import Event, Exited, Health, Outage, PlanChanged, Ready, StopRequested
 from relay.launcher.plan import Program
+from relay.launcher.processes import ServerProcess
 
 BAD_SETTINGS = 2
 """Exit status of a server whose settings are refused: only their correction would change anything."""
 
 
-class Process(Protocol):
-    """One running process."""
-
-    pid: int
-
-    def request_stop(self) -> None: ...
-
-    def kill(self) -> None: ...
-
-
-Start = Callable[[Program, int], Process]
+Start = Callable[[Program, int], ServerProcess]
 Notify = Callable[[str, str], None]
 """Called with the name of a server and a sentence for the operator."""
 Announce = Callable[[frozenset[str], frozenset[str]], None]
@@ -87,7 +78,7 @@ class SupervisedServer:
 
     run: int = 0
     started_at: float = 0.0
-    process: Process | None = None
+    process: ServerProcess | None = None
     healthy: bool = False
     ready: bool = False
     health_changed_at: float = 0.0
@@ -103,7 +94,7 @@ class SupervisedServer:
     def name(self) -> str:
         return self.program.name
 
-    def started(self, process: Process, now: float) -> None:
+    def started(self, process: ServerProcess, now: float) -> None:
         self.process, self.state, self.health_changed_at = process, State.RUNNING, now
         self.healthy = self.ready = self.healthy_in_run = self.reported = self.hung = False
         self.stop_requested = self.killed = False

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection
 
 from fastapi import Depends, Request
 
@@ -42,6 +41,9 @@ _LOCAL_PREFIXES = ("sec-", "x-stainless-")
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d*)?")
 """A name or an address, and a port; other programs may see another host in a@b, a/b or a#b."""
 _SHOWN_HEADER = 80
+
+UseLogin = Callable[[str], Awaitable[bool]]
+"""Whether a login of the console is valid, by its stored name; its use is recorded. Raises StorageError."""
 
 
 def why_not_direct(request: Request, allowed_origins: Collection[str] = ()) -> str | None:
@@ -79,25 +81,17 @@ def bearer(request: Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-class Logins(Protocol):
-    """Where the logins of the console are kept, shared by all servers that accept its cookie."""
-
-    async def create_login(self, login_id: str, seconds: float) -> None: ...
-    async def use_login(self, login_id: str) -> bool: ...
-    async def end_login(self, login_id: str) -> None: ...
-
-
 def login_id(cookie: str, admin_token: str) -> str:
     """Under which name a login is stored: a hash that opens nothing, and changes with the admin token."""
     return hmac.new(admin_token.encode(), cookie.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
 
 
 async def _is_logged_in(request: Request, admin_token: str) -> bool:
-    logins: Logins | None = request.app.state.logins
+    use_login: UseLogin | None = request.app.state.use_login
     cookie = request.cookies.get(COOKIE)
-    if not cookie or logins is None or not origin_is_ours(request):
+    if not cookie or use_login is None or not origin_is_ours(request):
         return False
-    return await logins.use_login(login_id(cookie, admin_token))
+    return await use_login(login_id(cookie, admin_token))
 
 
 async def public(request: Request) -> None:

@@ -40,7 +40,7 @@ def build_app(
 ) -> FastAPI:
     """Build an app without routes; `app.state` has `settings`, `metrics` and `token_guard` (None without admin_token).
 
-    `app.state.logins` is None: a server with the database sets it at start, others do not accept the console's cookie.
+    `app.state.use_login` is None: a server with the database sets it at start, others accept no cookie of the console.
 
     body_limits: paths whose limit differs from max_body_bytes. error_form: changes the body of an error on paths whose
     protocol requires another one. error_page: renders an error for a browser. allowed_origins: sites whose pages may
@@ -60,7 +60,7 @@ def build_app(
     app.state.settings = settings
     app.state.metrics = Metrics()
     app.state.token_guard = TokenGuard(settings.admin_token.get_secret_value()) if settings.admin_token else None
-    app.state.logins = None
+    app.state.use_login = None
     app.state.error_form = error_form
     app.state.error_page = partial(show_error, error_page)
     default = BodyLimit(settings.max_body_bytes, "max_body_bytes")

@@ -65,7 +65,7 @@ class World:
         self.restart()
 
     def restart(self) -> None:
-        self.watcher = AlertWatcher(self.store, self.observe, self.send, lambda: self.now)
+        self.watcher = AlertWatcher(self.store, self.observe, self.send, lambda: self.now)  # type: ignore[arg-type]
 
     async def observe(self) -> list[AlertCondition]:
         return self.wrong
@@ -158,7 +158,7 @@ async def test_a_database_that_is_away_is_called_for_and_kept_later(world: World
 async def test_only_one_of_two_consoles_calls(world: World) -> None:
     """The other takes over with what was sent, when the first is gone."""
     await world.rounds(3, AWAY)
-    other = AlertWatcher(world.store, world.observe, world.send, lambda: world.now)
+    other = AlertWatcher(world.store, world.observe, world.send, lambda: world.now)  # type: ignore[arg-type]
     world.store.holder = "elsewhere"
     world.watcher = other
     assert await world.rounds(5, AWAY, FULL) == []

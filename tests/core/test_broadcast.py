@@ -15,7 +15,8 @@ from sqlalchemy import insert, select, update
 from relay.channels.sms.spec import SMS
 from relay.config import weekly_times
 from relay.config.settings import SpendingCaps
-from relay.core.broadcast import MAX_DUE, Audience, Broadcaster, BroadcastState, Terms
+from relay.core.broadcast import Audience, BroadcastState, Terms
+from relay.core.broadcaster import MAX_DUE, Broadcaster
 from relay.core.errors import SendError, SendFailure
 from relay.core.messages import UserId, UserState
 from relay.core.parts import PlannedPart, Receipt

@@ -13,6 +13,7 @@ from relay.core.conversation import SENTENCES
 from relay.core.errors import ModelError, ModelFailure
 from relay.core.guards import SAME_TEXT_SECONDS, SAME_TEXTS, SAME_WORDS, looks_like_a_loop, not_invited, over_limit
 from relay.core.messages import Attachment, HistoryMessage, Kind, Limit, Outcome, Usage, UserId, UserState
+from relay.core.person_settings import MessageLimits
 from relay.storage.schema import inbound
 from tests.core.conftest import EmptyDatabase
 from tests.core.harness import ANN, BOB, NewRelay, RelayHarness
@@ -26,7 +27,7 @@ def empty_database(sqlite_database: EmptyDatabase) -> EmptyDatabase:
     return sqlite_database
 
 
-LIMITS = Settings(messages_per_minute=3, messages_per_day=10)
+LIMITS = MessageLimits(messages_per_minute=3, messages_per_day=10)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from relay.launcher.events import Event, Exited, Health, Outage, PlanChanged, Ready, StopRequested
 from relay.launcher.plan import Program
+from relay.launcher.processes import ServerProcess
 from relay.launcher.supervisor import BAD_SETTINGS, Supervisor, Timeouts, in_words, stop_waves
 
 ALL = (
@@ -21,7 +22,7 @@ ALL = (
 LLM_ALONE = ALL[:1]
 
 
-class FakeProcess:
+class FakeProcess(ServerProcess):
     """Records what the supervisor does with it."""
 
     def __init__(self, name: str, done: list[str]) -> None:

@@ -64,6 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "relay.storage.queries",
         "relay.storage.search",
         "relay.storage.broadcasts",
+        "relay.storage.operators_database",
         "relay.storage.charges",
         "relay.storage.daily_totals",
         "relay.storage.trace",

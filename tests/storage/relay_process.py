@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.config.settings import SpendingCaps
-from relay.core.broadcast import Audience, Broadcaster, Terms
+from relay.core.broadcast import Audience, Terms
+from relay.core.broadcaster import Broadcaster
 from relay.core.conversation import Conversation
 from relay.core.decisions import Decision
 from relay.core.download import Write

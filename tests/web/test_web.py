@@ -24,7 +24,7 @@ from pydantic import BaseModel, SecretStr
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.launcher.supervisor import Timeouts
-from relay.web.access import ADMIN, COOKIE, INTERNAL, PUBLIC, is_trusted, login_id
+from relay.web.access import ADMIN, COOKIE, INTERNAL, PUBLIC, UseLogin, is_trusted, login_id
 from relay.web.app import add_common_routes, build_app
 from relay.web.errors import ApiError
 from relay.web.serve import NOT_STARTED
@@ -194,7 +194,7 @@ async def test_too_many_wrong_bearer_tokens_lock_out_every_other_machine() -> No
     assert 0 < int(refused.headers["retry-after"]) <= 31
     assert await status(app, "/admin", Authorization="Bearer right", X_Forwarded_For="192.0.2.7") == 429
     assert await status(app, "/admin", Authorization="Bearer right") == 200
-    app.state.logins = StoredLogins(login_id("cookie", "right"))
+    app.state.use_login = stored(login_id("cookie", "right"))
     assert await status(app, "/admin", Cookie=f"{COOKIE}=cookie", peer="192.0.2.8") == 200
 
 
@@ -291,26 +291,19 @@ async def test_with_an_internal_token_only_that_token_opens(authorization: str, 
     assert await status(app, "/internal", peer="203.0.113.9", Authorization=authorization) == expected
 
 
-class StoredLogins:
-    """The logins that a database would have."""
+def stored(login: str) -> UseLogin:
+    """The check of a database that has this login alone."""
 
-    def __init__(self, *ids: str) -> None:
-        self.ids = set(ids)
+    async def use_login(login_id: str) -> bool:
+        return login_id == login
 
-    async def create_login(self, login_id: str, _: float) -> None:
-        self.ids.add(login_id)
-
-    async def use_login(self, login_id: str) -> bool:
-        return login_id in self.ids
-
-    async def end_login(self, login_id: str) -> None:
-        self.ids.discard(login_id)
+    return use_login
 
 
 async def test_the_consoles_cookie_opens_from_our_own_pages_only() -> None:
     """A foreign page cannot use a login that the browser keeps."""
     app = small_app(Settings(admin_token=TOKEN))
-    app.state.logins = StoredLogins(login_id("cookie", "the-admin-token"))
+    app.state.use_login = stored(login_id("cookie", "the-admin-token"))
     cookie = f"{COOKIE}=cookie"
     assert await status(app, "/admin", Cookie=cookie) == 200
     assert await status(app, "/admin", Cookie=cookie, Host="127.0.0.1:8040", Origin=OWN) == 200
@@ -333,7 +326,7 @@ async def test_the_consoles_cookie_opens_from_our_own_pages_only() -> None:
 async def test_no_other_cookie_opens(cookie: bytes) -> None:
     """Not the stored hash either, should the database be read."""
     app = small_app(Settings(admin_token=TOKEN))
-    app.state.logins = StoredLogins(login_id("cookie", "the-admin-token"))
+    app.state.use_login = stored(login_id("cookie", "the-admin-token"))
     async with client(app) as http:
         refused = await http.get("/admin", headers={b"Cookie": COOKIE.encode() + b"=" + cookie})
     assert refused.status_code == 403
@@ -342,7 +335,7 @@ async def test_no_other_cookie_opens(cookie: bytes) -> None:
 async def test_another_admin_token_ends_all_logins() -> None:
     """Whoever changes it wants to be the only one who is signed in."""
     app = small_app(Settings(admin_token=SecretStr("a-new-token")))
-    app.state.logins = StoredLogins(login_id("cookie", "the-admin-token"))
+    app.state.use_login = stored(login_id("cookie", "the-admin-token"))
     assert await status(app, "/admin", Cookie=f"{COOKIE}=cookie") == 403
 
 
@@ -354,12 +347,11 @@ async def test_a_server_without_the_database_accepts_no_cookie() -> None:
 async def test_the_token_opens_while_the_database_is_away() -> None:
     """A cookie cannot be looked up then, which is said as such; a public route takes its sender for a stranger."""
 
-    class Away(StoredLogins):
-        async def use_login(self, _: str) -> bool:
-            raise StorageError("away")
+    async def away(_: str) -> bool:
+        raise StorageError("away")
 
     app = small_app(Settings(admin_token=TOKEN))
-    app.state.logins = Away()
+    app.state.use_login = away
     assert await status(app, "/admin", Cookie=f"{COOKIE}=cookie") == 503
     assert await status(app, "/admin", Authorization="Bearer the-admin-token") == 200
     proxied = {"x-forwarded-for": "192.0.2.1"}
