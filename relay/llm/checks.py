@@ -77,23 +77,26 @@ async def _mistake(target: Target, backend: Backend) -> ModelError | None:
 
 
 async def _answer(gateway: Gateway) -> Finding:
-    chunks: list[str] = []
+    """What the model says. It is stopped when it writes more than is shown: a small model may not find an end."""
+    timing, text = RequestTiming(time.perf_counter()), ""
 
     async def on_chunk(chunk: Chunk) -> None:
-        chunks.append(chunk.text)
+        nonlocal text
+        text += chunk.text
+        if timing.stop is not None and len(text) > _MAX_SHOWN:
+            timing.stop()
 
-    began = time.perf_counter()
     request = ChatRequest((ChatMessage("user", QUESTION),), user="operator")
     try:
         async with asyncio.timeout(_SECONDS):
-            summary = await gateway.ask(request, on_chunk, RequestTiming(began))
+            summary = await gateway.ask(request, on_chunk, timing)
     except TimeoutError:
         return Finding(Severity.PROBLEM, WHAT, f"no answer to a one-word question within {_SECONDS:g} s")
     except ModelError as error:
         return _problem(error)
-    text = " ".join("".join(chunks).split())[:_MAX_SHOWN]
-    seconds = time.perf_counter() - began
-    return Finding(Severity.FINE, WHAT, f'{summary.provider}, {summary.model}: answered "{text}" in {seconds:.1f} s')
+    shown = " ".join(text.split())[:_MAX_SHOWN]
+    seconds = time.perf_counter() - timing.started
+    return Finding(Severity.FINE, WHAT, f'{summary.provider}, {summary.model}: answered "{shown}" in {seconds:.1f} s')
 
 
 def _problem(error: ModelError) -> Finding:
