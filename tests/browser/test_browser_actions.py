@@ -426,6 +426,16 @@ def test_among_many_people_one_is_found_and_an_opt_out_is_seen(page: Page, produ
     page.fill("#sms-input", "STOP")
     page.click("#sms-send")
     expect(page.locator("#sms-stopped")).to_contain_text("Opted out by STOP")
-    expect(page.locator("#console-link")).to_have_attribute("href", product.url("admin_server"))
     page.click("#open-connect")
     expect(page.get_by_role("link", name="Open the set-up")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_the_simulator_leads_to_the_console_by_the_name_of_this_machine_that_was_entered(
+    page: Page, product: RunningProduct, name: str
+) -> None:
+    """A login counts for one name alone, so a person who changes it would have to sign in again."""
+    page.goto(product.url("simulator").replace("127.0.0.1", name))
+    console = product.url("admin_server").replace("127.0.0.1", name)
+    expect(page.locator("#console-link")).to_have_attribute("href", re.compile(f"{console}/?$"))
+    expect(page.locator("#setup-link")).to_have_attribute("href", f"{console}/setup")

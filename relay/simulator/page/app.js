@@ -97,8 +97,10 @@ async function loadPeople() {
   if (first) showDrafts();
   const link = byId("console-link");
   link.href = data.console_url;
+  // A login belongs to one name of this machine: whoever came by localhost goes on by localhost.
+  if (location.hostname === "localhost") link.hostname = "localhost";
   link.hidden = false;
-  byId("setup-link").href = `${data.console_url}/setup`;
+  byId("setup-link").href = new URL("/setup", link.href).href;
   const chats = [state.person.chat_id, ...state.groups.map((group) => group.chat_id)];
   if (!chats.includes(state.chat)) state.chat = state.person.chat_id;
   drawPeople();
