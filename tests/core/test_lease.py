@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from relay.channels.sms.spec import SMS
 from relay.core.errors import StorageError
 from relay.core.lease import Lease
@@ -90,15 +92,16 @@ async def test_it_counts_from_before_the_question() -> None:
 
 
 async def test_what_another_server_holds_is_not_ours() -> None:
-    """It says who has it."""
+    """It says who has it, which before the first attempt is not known."""
     harness = LeaseHarness()
+    assert (harness.lease.held, harness.lease.holder) == (False, None)
     harness.table.holder = THEM
     assert not await harness.lease.take()
     assert (harness.lease.held, harness.lease.holder) == (False, THEM)
 
 
-async def test_it_is_lost_as_soon_as_a_renewal_says_so() -> None:
-    """And nothing is given back that is not ours."""
+async def test_it_is_lost_as_soon_as_a_renewal_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """And nothing is given back that is not ours; the log says whose it is."""
     harness = LeaseHarness()
     await harness.taken()
     harness.table.holder = THEM
@@ -106,6 +109,7 @@ async def test_it_is_lost_as_soon_as_a_renewal_says_so() -> None:
     assert not harness.lease.held
     await harness.lease.release()
     assert harness.table.released == 0
+    assert caplog.messages == ["the lease polling is held by them now"]
 
 
 async def test_a_short_absence_of_the_database_loses_nothing() -> None:
@@ -123,7 +127,7 @@ async def test_a_short_absence_of_the_database_loses_nothing() -> None:
     await harness.lease.release()
 
 
-async def test_without_a_renewal_it_ends_by_our_own_clock() -> None:
+async def test_without_a_renewal_it_ends_by_our_own_clock(caplog: pytest.LogCaptureFixture) -> None:
     """Another server may have it by now; it is taken anew and not renewed, even if no other server wanted it."""
     harness = LeaseHarness()
     await harness.taken()
@@ -134,6 +138,8 @@ async def test_without_a_renewal_it_ends_by_our_own_clock() -> None:
     harness.clock.advance(SECONDS / 4)
     assert not harness.lease.held
     await asyncio.sleep(0)
+    failed, expired = "the lease polling cannot be renewed now: away", "expired: it could not be renewed in time"
+    assert caplog.messages == [failed, failed, failed, f"the lease polling {expired}"]
     harness.table.away = False
     harness.clock.advance(10 * SECONDS)
     await asyncio.sleep(0)
@@ -143,10 +149,26 @@ async def test_without_a_renewal_it_ends_by_our_own_clock() -> None:
     await harness.lease.release()
 
 
-async def test_given_back_while_the_database_is_away_it_is_no_longer_ours() -> None:
-    """It ends by itself there."""
+async def test_given_back_while_the_database_is_away_it_is_no_longer_ours(caplog: pytest.LogCaptureFixture) -> None:
+    """It ends by itself there, and can be taken anew."""
     harness = LeaseHarness()
     await harness.taken()
     harness.table.away = True
     await harness.lease.release()
     assert not harness.lease.held
+    assert caplog.messages == ["the lease polling will expire, it could not be released: away"]
+    harness.table.away = False
+    await harness.taken()
+    await harness.lease.release()
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(5.0, 1.0), (SECONDS, 2.0)])
+async def test_a_server_on_standby_asks_several_times_within_a_lease(seconds: float, pause: float) -> None:
+    """So that it takes over soon after the end."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    await Lease(FakeLeaseTable(), SMS, NAME, seconds, sleep=sleep).wait_to_retry()
+    assert pauses == [pause]

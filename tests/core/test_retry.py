@@ -123,7 +123,7 @@ def test_without_a_request_of_the_provider_the_backoff_alone_decides() -> None:
     assert delay == pytest.approx(0.1)
 
 
-async def test_a_call_is_repeated_until_it_succeeds() -> None:
+async def test_a_call_is_repeated_until_it_succeeds(caplog: pytest.LogCaptureFixture) -> None:
     """Pauses double, never shorter than the provider asks for; each error is passed on; then nothing more is called."""
     outcomes: list[RelayError | None] = [
         StorageError("locked"),
@@ -144,3 +144,20 @@ async def test_a_call_is_repeated_until_it_succeeds() -> None:
     await retry_forever("the call", call, on_failure=errors.append, sleep=sleep)
     assert (outcomes, errors) == ([], ["locked", "slow down", "once more"])
     assert pauses == [1.0, 7.0, 4.0]
+    assert caplog.messages[0] == "the call failed: locked; next try in 1 s"
+
+
+async def test_refused_credentials_are_tried_again_seldom() -> None:
+    """Only their correction helps; a provider may lock an account that asks every second."""
+    refusals = [SendError(SendFailure.CONFIG, "401", "no such token")] * 3
+    pauses: list[float] = []
+
+    async def call() -> None:
+        if refusals:
+            raise refusals.pop()
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    await retry_forever("the call", call, sleep=sleep)
+    assert pauses == [60.0, 120.0, 240.0]
