@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import Engine, create_engine
 
-from tests.databases import empty, migrated, share_compiled_statements, sqlite_in
+from tests.databases import commit_without_the_disk, empty, migrated, share_compiled_statements, sqlite_in
 from tests.ports import Ports
 from tests.running_postgresql import Postgresql, running_postgresql
 from tests.settings import Settings
@@ -88,6 +88,7 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+commit_without_the_disk()
 share_compiled_statements()
 
 PORT_KEYS = tuple(key for key in Settings.model_fields if key.endswith("_port"))

@@ -10,16 +10,16 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
+from relay.storage import sqlite_file
 from relay.storage.engine import open_transactions
 from relay.storage.schema import metadata
-from relay.storage.sqlite_file import SqliteFile
 
 
 @cache
 def _migrated_file() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.db"
-        SqliteFile(path, 60).prepare()
+        sqlite_file.SqliteFile(path, 60).prepare()
         return path.read_bytes()
 
 
@@ -65,3 +65,12 @@ def share_compiled_statements() -> None:
     """Have all engines of this process share what they compile: each test has engines of its own."""
     compiled = CompiledStatements()
     event.listen(Engine, "engine_connect", lambda connection: connection.execution_options(compiled_cache=compiled))
+
+
+DURABLE = sqlite_file._PRAGMAS
+"""How the product opens SQLite: each commit waits for the disk."""
+
+
+def commit_without_the_disk() -> None:
+    """Have SQLite in this process commit without waiting for the disk: no test cuts the power of its machine."""
+    sqlite_file._PRAGMAS = (*DURABLE, "synchronous=OFF")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
 from tests.channels.scripted_server import PATIENCE, Reply
+from tests.serving import serving
 
 
 def model_reply(text: str) -> Reply:
@@ -22,19 +21,9 @@ def model_reply(text: str) -> Reply:
 
 @asynccontextmanager
 async def running_app(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve the app with uvicorn on a free port, started and stopped as in production; yields a client of it."""
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, server_header=False, proxy_headers=False)
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve())
-    while not server.started:
-        if running.done():
-            running.result()
-            raise AssertionError("the server did not start")
-        await asyncio.sleep(0.005)  # uvicorn gives no event for this
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    try:
-        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as client:  # noqa: S501 (no TLS here)
-            yield client
-    finally:
-        server.should_exit = True
-        await running
+    """Serve the app, and yield a client of it."""
+    async with (
+        serving(app, server_header=False, proxy_headers=False) as url,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE, verify=False) as client,  # noqa: S501 (no TLS here)
+    ):
+        yield client

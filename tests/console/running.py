@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -14,50 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from admin_server import create_app
 from messaging_database import MessagingDatabase, open_database
 from tests.databases import sqlite_in
 from tests.ports import Ports
+from tests.serving import serving
 from tests.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
-class _Announced(uvicorn.Server):
-    """A server that tells when it listens, stops when it is told, and leaves the signals to the test runner."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-        self.leave = asyncio.Event()
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        await self._serve(sockets)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    async def main_loop(self) -> None:
-        await self.leave.wait()  # instead of looking at the clock ten times a second
-
-
 @asynccontextmanager
 async def listening(app: Any) -> AsyncIterator[str]:
     """The address of the app while it runs."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        server = _Announced(uvicorn.Config(app, log_config=None, proxy_headers=False, timeout_graceful_shutdown=1))
-        task = asyncio.create_task(server.serve([listener]))
-        await server.up.wait()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.leave.set()
-            await task
+    async with serving(app, proxy_headers=False, timeout_graceful_shutdown=1) as url:
+        yield url
 
 
 @cache

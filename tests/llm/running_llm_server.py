@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
 
 from llm_server import create_app
 from relay.llm.gateway.environment import Environment
 from tests.llm.scripted_upstream import Upstream
+from tests.serving import serving
 from tests.settings import Settings
 
 
@@ -61,24 +60,12 @@ async def running(settings: Settings, *, local_ports: tuple[int, ...] = (), **mo
     clock = Clock()
     environment = Environment(clock.sleep, clock, clock, random.Random(1), local_ports)
     app = create_app(settings, environment=environment, **more)
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none")
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup(sockets=[listener])  # not serve(): it takes over signals, and looks around every 0.1 s only
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    try:
-        # Plain HTTP on loopback; loading certificates would take longer than most of the tests.
-        async with httpx.AsyncClient(base_url=url, timeout=60, verify=False) as http:  # noqa: S501 (see above)
-            yield Running(url, app, http, clock)
-    finally:
-        for _ in range(50):  # a connection that was just closed is noticed a moment later
-            if server.server_state.connections:
-                await asyncio.sleep(0.001)
-        await server.shutdown(sockets=[listener])
-        listener.close()
+    # Plain HTTP on loopback; loading certificates would take longer than most of the tests.
+    async with (
+        serving(app, lifespan="on") as url,
+        httpx.AsyncClient(base_url=url, timeout=60, verify=False) as http,  # noqa: S501 (see above)
+    ):
+        yield Running(url, app, http, clock)
 
 
 def made(tmp_path: Any, **values: Any) -> Settings:

@@ -25,7 +25,7 @@ from relay.storage.database import REFUSAL_SECONDS
 from relay.storage.engine import open_transactions
 from relay.storage.schema import inbound
 from tests.conftest import ROOT
-from tests.databases import sqlite_in
+from tests.databases import DURABLE, sqlite_in
 from tests.storage.fixtures import (
     ANN,
     ANSWER,
@@ -269,8 +269,9 @@ async def test_a_read_only_file_says_so(tmp_path: Path) -> None:
     assert result.endswith("\n0\n")
 
 
-def test_a_commit_is_flushed_to_the_disk(sqlite_url: str) -> None:
+def test_a_commit_is_flushed_to_the_disk(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On every connection: synchronous=FULL, without which a power cut takes the newest commits of a WAL."""
+    monkeypatch.setattr(sqlite_file, "_PRAGMAS", DURABLE)
     with sqlite_file.SqliteFile(_path(sqlite_url), 1).engine("BEGIN IMMEDIATE").connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"

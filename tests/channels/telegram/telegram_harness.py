@@ -13,7 +13,10 @@ from unittest.mock import AsyncMock, patch
 
 import httpx
 
+from relay.channels.telegram import call_budget
+from relay.channels.telegram.live_answer import DraftView
 from relay.channels.telegram.settings import webhook_secret
+from relay.core.rate_limit import RateLimit
 from telegram_server import SECRET_HEADER, create_app
 from telegram_service import TelegramService
 from tests.channels.harness import model_reply, running_app
@@ -21,6 +24,8 @@ from tests.channels.scripted_server import PATIENCE, ScriptedServer, Step, liste
 from tests.channels.telegram.scripted_bot_api import TOKEN, ScriptedBotApi
 from tests.databases import sqlite_in
 from tests.settings import Settings
+
+QUICK_SECONDS = 0.05
 
 
 @dataclass
@@ -62,6 +67,16 @@ def without_menus() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def quick_pace() -> Iterator[None]:
+    """Twenty messages a second in a chat and as many drafts, instead of one: the pace has tests with a fake clock."""
+    with (
+        patch.object(call_budget, "PRIVATE", (RateLimit(1, QUICK_SECONDS),)),
+        patch.object(DraftView, "interval", lambda _view, _calls: QUICK_SECONDS),
+    ):
+        yield
+
+
 @asynccontextmanager
 async def running_telegram_server(
     folder: Path, script: Mapping[str, Sequence[Step]] | None = None, **changes: Any
@@ -92,5 +107,6 @@ async def running_with_menus(
             **changes,
         }
         settings = Settings(**values)
-        async with running_app(create_app(settings)) as client:
-            yield TelegramHarness(client, api, model, webhook_secret(settings))
+        with quick_pace():
+            async with running_app(create_app(settings)) as client:
+                yield TelegramHarness(client, api, model, webhook_secret(settings))
