@@ -73,4 +73,4 @@ DURABLE = sqlite_file._PRAGMAS
 
 def commit_without_the_disk() -> None:
     """Have SQLite in this process commit without waiting for the disk: no test cuts the power of its machine."""
-    sqlite_file._PRAGMAS = (*DURABLE, "synchronous=OFF")
+    sqlite_file._PRAGMAS = (*DURABLE, "synchronous=OFF")  # type: ignore[assignment]  # (one more than there are)

@@ -474,8 +474,10 @@ async def test_a_text_that_the_provider_always_fails_on_ends_alone(new_relay: Ne
 
     relay.channel.send = send  # type: ignore[method-assign]
     await relay.receive("/poison", from_=ANN)
+    await relay.idle()
     for number in range(12):
         await relay.receive(f"/{number}", from_=BOB)
+        await relay.idle()  # or the clock moves in the middle of a send
         await relay.advance(2)
     assert relay.channel.to(BOB) == [f"did /{number}" for number in range(12)]
     assert relay.channel.to(ANN) == [english("perhaps-lost")]

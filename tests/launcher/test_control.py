@@ -66,6 +66,8 @@ Launch = Callable[..., RunningLauncher]
 def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launch:
     for key in [key for key in os.environ if key.lower() in AllSettings.model_fields]:
         monkeypatch.delenv(key)
+    # What listens on this machine is no subject here.
+    monkeypatch.setattr("relay.launcher.running_plan.port_problems", lambda _programs: [])
     return lambda env, *servers, demo=False: RunningLauncher(tmp_path, env, Selection(frozenset(servers), demo))
 
 

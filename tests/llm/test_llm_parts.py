@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
 from pathlib import Path
@@ -486,16 +487,18 @@ def test_the_wait_is_found_wherever_it_is_written(
 
 
 @pytest.mark.parametrize(
-    ("headers", "metadata"),
+    "written",
     [
-        ({"retry-after": formatdate(time.time() + 1000, usegmt=True)}, {}),
-        ({}, {"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time() + 1000) * 1000)}}),
-        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time() + 1000))}, {}),
-        ({}, {"resets_at": datetime.fromtimestamp(time.time() + 1000, UTC).isoformat()}),
+        lambda end: ({"retry-after": formatdate(end, usegmt=True)}, {}),
+        lambda end: ({}, {"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(end) * 1000)}}),
+        lambda end: ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(end))}, {}),
+        lambda end: ({}, {"resets_at": datetime.fromtimestamp(end, UTC).isoformat()}),
     ],
+    ids=["an HTTP date", "milliseconds", "seconds", "an ISO date"],
 )
-def test_a_moment_in_the_future_is_a_wait(headers: dict[str, str], metadata: dict[str, Any]) -> None:
+def test_a_moment_in_the_future_is_a_wait(written: Callable[[float], tuple[dict[str, str], dict[str, Any]]]) -> None:
     """An HTTP date, an ISO date, or Unix time in seconds or milliseconds."""
+    headers, metadata = written(time.time() + 1000)
     wait = failure_of("x", 429, {"error": {"metadata": metadata}}, headers).retry_after
     assert wait is not None
     assert 500 < wait < 1001
