@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,38 @@ def read_sources(folder: Path, environ: Mapping[str, str], known: Collection[str
 def _read(path: Path, parse: Callable[[Path], Values]) -> Values:
     """The values of a file; none when it does not exist."""
     try:
-        return parse(path) if path.exists() else {}
+        return parse(path) if path.exists() or path.is_symlink() else {}
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{path.name} cannot be read: {error}. Make it a readable UTF-8 file, or remove it."
+        message = f"{path.name} cannot be read: {_unreadable(error)}. Make it a readable UTF-8 file, or remove it."
         raise SettingsError(message) from None
+
+
+def _unreadable(error: OSError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        number = error.object[: error.start].count(b"\n") + 1
+        return f"line {number} has characters of another encoding than UTF-8"
+    return (error.strerror or str(error)).lower()
+
+
+def odd_files(folder: Path) -> Iterator[str]:
+    """A sentence for each thing in the folder that is read otherwise than its owner may think."""
+    if (folder / ".env").exists():
+        for name, lines in _set_again(folder / ".env").items():
+            yield f".env sets {name} in the lines {', '.join(map(str, lines))}; the last of them counts"
+        return
+    for name in (".env.txt", "env", "env.txt", ".env.env"):
+        if (folder / name).is_file():
+            yield f"there is a file {name}, which is not read: the settings belong into one called .env"
+
+
+def _set_again(path: Path) -> dict[str, list[int]]:
+    """The lines of each name that has more than one value."""
+    values: dict[str, dict[str, int]] = {}
+    with path.open(encoding="utf-8-sig") as lines:
+        for line in parse_stream(lines):
+            if line.key and line.value:
+                values.setdefault(line.key.upper(), {})[line.value] = _number(line)
+    return {name: sorted(found.values()) for name, found in values.items() if len(found) > 1}
 
 
 def _parse_json(path: Path) -> Values:
@@ -49,8 +77,8 @@ def _parse_json(path: Path) -> Values:
         values = json.loads(path.read_text(encoding="utf-8-sig") or "{}")
     except json.JSONDecodeError as error:
         raise SettingsError(
-            f"{path.name} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}. "
-            "Look for a missing comma, a missing quote or a comma after the last entry."
+            f"{path.name} is not valid JSON in line {error.lineno}, column {error.colno}. Look for a missing comma, "
+            'a missing ", a comma after the last entry, or a remark, which JSON does not have.'
         ) from None
     if not isinstance(values, dict):
         raise SettingsError(f'{path.name} must be one JSON object, such as {{"llm_source": "ollama"}}.')
@@ -72,9 +100,7 @@ def _has_no_value(line: Binding) -> bool:
 def _line_mistake(line: Binding, known: Collection[str]) -> str:
     """A sentence about a line that is no NAME=value; the line itself is not repeated, it may hold a secret."""
     text = line.original.string
-    number = line.original.line + text[: len(text) - len(text.lstrip())].count(
-        "\n"
-    )  # blank lines before it belong to it
+    number = _number(line)
     if "=" in text:
         return f".env, line {number} cannot be read. Look for a quote that is not closed, or a space in the name."
     name = re.split(r"\W", text.strip().removeprefix("export ").lstrip(), maxsplit=1)[0]
@@ -82,13 +108,22 @@ def _line_mistake(line: Binding, known: Collection[str]) -> str:
     return f".env, line {number} has no =. Write {example}=value, or put a # before it if it is a remark."
 
 
+def _number(line: Binding) -> int:
+    """The number of a line; blank lines before it belong to it."""
+    text = line.original.string
+    return line.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+
+
 def _refuse_unknown_keys(values: Values, source: str, known: Collection[str], shown: Callable[[str], str]) -> None:
-    """Raise SettingsError for an unknown key, with the most similar known one, both as `shown` makes them."""
+    """Raise SettingsError for unknown keys, each with the most similar known one, both as `shown` makes them."""
+    mistakes = []
     for key in values:
         if key not in known and not _file_key(key, known):
             near = difflib.get_close_matches(key.lower(), known, n=1, cutoff=0.6)
             advice = f"Did you mean {shown(near[0])}?" if near else "The known settings are in docs/SETTINGS.md."
-            raise SettingsError(f"{source}: there is no setting called {shown(key)}. {advice}")
+            mistakes.append(f"{source}: there is no setting called {shown(key)}. {advice}")
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
 
 
 def _file_key(key: str, known: Collection[str]) -> str | None:
@@ -106,5 +141,7 @@ def _with_files(values: Values, source: str, known: Collection[str]) -> Values:
             try:
                 plain[name] = Path(str(value)).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                raise SettingsError(f"{source}: {key.upper()} names a file that cannot be read: {error}.") from None
+                why = _unreadable(error)
+                message = f"{source}: {key.upper()} names a file that cannot be read: {value}: {why}."
+                raise SettingsError(message) from None
     return {key: value for key, value in plain.items() if value not in ("", None)}

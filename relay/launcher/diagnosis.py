@@ -24,6 +24,7 @@ from relay.config.checks import Finding, Severity, connection
 from relay.config.errors import SettingsError
 from relay.config.loading import load_settings
 from relay.config.settings import Settings
+from relay.config.sources import odd_files
 from relay.launcher.addresses import CONSOLE_CLOSED, console_is_closed
 from relay.launcher.outages import read_launcher
 from relay.launcher.plan import Plan, Selection, make_plan
@@ -68,6 +69,7 @@ def examine(folder: Path, selection: Selection, environ: Mapping[str, str]) -> I
         return
     files = "".join(f", {name}" for name in (".env", "config.json") if (folder / name).exists())
     yield Finding(Severity.FINE, "settings", f"valid; read from the environment{files}")
+    yield from (Finding(Severity.NOTE, "settings", sentence) for sentence in odd_files(folder))
     found = [*_this_machine(plan, folder), *_tunnel(plan, settings, folder), *asyncio.run(_providers(plan, folder))]
     yield from found
     yield from _summary(plan, found)

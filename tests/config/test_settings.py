@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,8 @@ def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """Fails loudly instead of running without a secret."""
-    assert "ADMIN_TOKEN_FILE names a file that cannot be read" in refusal(tmp_path, ADMIN_TOKEN_FILE="/no/such/file")
+    sentence = "ADMIN_TOKEN_FILE names a file that cannot be read: /no/such/file: no such file or directory."
+    assert sentence in refusal(tmp_path, ADMIN_TOKEN_FILE="/no/such/file")
 
 
 def test_foreign_variables_of_the_environment_are_none_of_our_business(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_a_demo_faq_file_is_a_setting_and_no_file_with_a_value(tmp_path: Path) -
 SECRETS = [key for key, info in Settings.model_fields.items() if info.annotation == SecretStr | None]
 
 REFUSALS: list[tuple[str, dict[str, Any], list[str]]] = [
-    ("broken JSON", {"config": '{"a": 1,}'}, ["config.json is not valid JSON", "line 1, column"]),
+    ("broken JSON", {"config": '{"a": 1,}'}, ["config.json is not valid JSON", "line 1, column", "the last entry"]),
     ("JSON that is no object", {"config": "[]"}, ["config.json must be one JSON object"]),
     ("an unknown key", {"config": {"sms_port": 1}}, ["config.json: there is no setting called sms_port",
                                                     "Did you mean sms_server_port?"]),
@@ -162,7 +164,9 @@ def test_a_mistake_is_refused_with_words_that_help(
 @pytest.mark.parametrize("sources", [row[1] for row in REFUSALS], ids=[row[0] for row in REFUSALS])
 def test_no_refusal_has_the_words_of_a_library(tmp_path: Path, sources: dict[str, Any]) -> None:
     """Such as pydantic's "Input should be a valid integer, unable to parse string as an integer"."""
-    assert not re.search(r"[Ii]nput|unable to|Field required|python-dotenv|parse", refusal(tmp_path, **sources))
+    assert not re.search(
+        r"[Ii]nput|unable to|Field required|python-dotenv|parse|Expecting|codec|Errno", refusal(tmp_path, **sources)
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,10 +223,27 @@ def test_no_refusal_repeats_a_secret(tmp_path: Path, key: str) -> None:
     assert hidden not in message
 
 
-def test_a_config_file_that_is_no_text_is_named(tmp_path: Path) -> None:
-    """UTF-16 from an old editor."""
-    (tmp_path / "config.json").write_bytes("{}".encode("utf-16"))
-    assert "config.json cannot be read" in refusal(tmp_path)
+def test_every_unknown_key_is_named_at_once(tmp_path: Path) -> None:
+    """A line each, so that a file is corrected in one go."""
+    message = refusal(tmp_path, dotenv="OPENROUTER_APIKEY=a\nTWILO_AUTH_TOKEN=b\n")
+    assert [line.split("mean ")[1] for line in message.splitlines()] == ["OPENROUTER_API_KEY?", "TWILIO_AUTH_TOKEN?"]
+
+
+@pytest.mark.parametrize("name", [".env", "config.json"])
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: path.write_bytes(b"\n# Caf\xe9\n"), "line 2 has characters of another encoding than UTF-8"),
+        (lambda path: path.write_bytes("{}".encode("utf-16")), "line 1 has characters of another encoding than UTF-8"),
+        (lambda path: path.mkdir(), "is a directory"),
+        (lambda path: path.symlink_to("not-mounted"), "no such file or directory"),
+    ],
+    ids=["another encoding", "UTF-16", "a folder", "a link that leads nowhere"],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, make: Callable[[Path], Any], why: str) -> None:
+    """In words of ours; a start without its settings would be another product."""
+    make(tmp_path / name)
+    assert refusal(tmp_path) == f"{name} cannot be read: {why}. Make it a readable UTF-8 file, or remove it."
 
 
 def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:

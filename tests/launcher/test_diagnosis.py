@@ -58,6 +58,25 @@ def test_refused_settings_are_the_last_finding(tmp_path: Path, environ: dict[str
     assert "Did you mean sms_server_port?" in found["settings"].text
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        (".env", "LOG_LEVEL=info\n# later\n\nlog_level=debug\n", [".env sets LOG_LEVEL in the lines 1, 4; the last"]),
+        (".env", "LOG_LEVEL=info\nLOG_LEVEL=\nLOG_FORMAT=json\nLOG_FORMAT=json\n", []),
+        (".env.txt", "LOG_LEVEL=info\n", ["there is a file .env.txt, which is not read"]),
+    ],
+    ids=["two values", "the same value, and an empty one", "a name of an editor's making"],
+)
+def test_a_setting_that_does_not_count_is_noted(
+    tmp_path: Path, environ: dict[str, str], name: str, text: str, expected: list[str]
+) -> None:
+    """It is no mistake, but perhaps not what its owner thinks."""
+    (tmp_path / name).write_text(text)
+    found = [one for one in examine(tmp_path, Selection(), environ) if one.what == "settings"]
+    notes = [one.text for one in found if one.severity is Severity.NOTE]
+    assert [note[: len(start)] for note, start in zip(notes, expected, strict=True)] == expected
+
+
 def test_installed_requirements_are_compared_with_the_lock(
     tmp_path: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
