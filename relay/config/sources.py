@@ -40,11 +40,12 @@ def _read(path: Path, parse: Callable[[Path], Values]) -> Values:
     try:
         return parse(path) if path.exists() or path.is_symlink() else {}
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{path.name} cannot be read: {_unreadable(error)}. Make it a readable UTF-8 file, or remove it."
+        message = f"{path.name} cannot be read: {why_unreadable(error)}. Make it a readable UTF-8 file, or remove it."
         raise SettingsError(message) from None
 
 
-def _unreadable(error: OSError | UnicodeDecodeError) -> str:
+def why_unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """The reason in words that fit behind a colon."""
     if isinstance(error, UnicodeDecodeError):
         number = error.object[: error.start].count(b"\n") + 1
         return f"line {number} has characters of another encoding than UTF-8"
@@ -141,7 +142,7 @@ def _with_files(values: Values, source: str, known: Collection[str]) -> Values:
             try:
                 plain[name] = Path(str(value)).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                why = _unreadable(error)
+                why = why_unreadable(error)
                 message = f"{source}: {key.upper()} names a file that cannot be read: {value}: {why}."
                 raise SettingsError(message) from None
     return {key: value for key, value in plain.items() if value not in ("", None)}

@@ -23,6 +23,7 @@ from relay.config.env_file import read_env, with_values, write_env
 from relay.config.errors import SettingsError
 from relay.config.loading import descriptions, load_settings
 from relay.config.settings import Settings
+from relay.config.sources import why_unreadable
 from relay.config.types import BUILT_IN_SOURCES, weakness
 from relay.core.errors import SendError
 from relay.launcher.control import NoLauncherError, request_reload
@@ -269,22 +270,25 @@ class SetupFiles:
         except SettingsError as error:
             return AllSettings(), str(error)
 
-    def with_changes(self, changes: Mapping[str, str | None]) -> tuple[str, Settings]:
-        """The .env with these changes and the settings that it makes; nothing is written. Raises SettingsError."""
-        try:
-            text = with_values(read_env(self.folder), changes)
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f".env cannot be read: {error}.") from None
+    def with_changes(self, changes: Mapping[str, str | None]) -> Settings:
+        """The settings that .env makes with these changes; nothing is written. Raises SettingsError."""
         with TemporaryDirectory() as beside:
-            (Path(beside) / ".env").write_text(text, encoding="utf-8", newline="")
+            (Path(beside) / ".env").write_text(self._env_with(changes), encoding="utf-8", newline="")
             if (self.folder / "config.json").exists():
                 shutil.copy(self.folder / "config.json", beside)
-            return text, load_settings(AllSettings, Path(beside), self._environ)
+            return load_settings(AllSettings, Path(beside), self._environ)
+
+    def _env_with(self, changes: Mapping[str, str | None]) -> str:
+        try:
+            return with_values(read_env(self.folder), changes)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f".env cannot be read: {why_unreadable(error)}.") from None
 
     async def submit(self, step: Step, form: Mapping[str, str]) -> Submission:
         """Check what was entered; without a problem it is written into .env and put into force."""
         try:
-            text, settings = self.with_changes(_changes(step, form, self.current_or_defaults()[0]))
+            changes = _changes(step, form, self.current_or_defaults()[0])
+            settings = self.with_changes(changes)
             offered = await _offered(step, settings)
             findings = await step.check(settings)
         except SettingsError as error:
@@ -295,9 +299,11 @@ class SetupFiles:
         if any(finding.severity is Severity.PROBLEM for finding in findings):
             return Submission(findings, offered)
         try:
-            write_env(self.folder, text)
+            write_env(self.folder, self._env_with(changes))  # as it is now: others may have written during the check
             if "facts" in form:
                 self.write_facts(settings, form["facts"])
+        except SettingsError as error:
+            return Submission([Finding(Severity.PROBLEM, step.title, str(error))], offered)
         except OSError as error:
             return Submission([Finding(Severity.PROBLEM, ".env", f"cannot be written: {error.strerror}")], offered)
         return Submission(findings, {}, saved=True, reloaded=self.reload())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -196,6 +197,17 @@ async def test_secrets_stay_and_other_values_are_emptied(folder: Path) -> None:
         await newcomer.submit("assistant", timezone="UTC")
         assert "BUSINESS_NAME" not in newcomer.env
         assert "KNOWLEDGE_ONLY=false" in newcomer.env
+
+
+async def test_what_others_write_during_a_check_stays(folder: Path) -> None:
+    """Two steps in two browsers at once; both are in .env afterwards."""
+    async with set_up(folder) as newcomer:
+        await asyncio.gather(
+            newcomer.submit("telegram", telegram_bot_token=BOT_TOKEN),
+            newcomer.submit("model", llm_source="openai", openai_api_key="sk-secret-1"),
+        )
+    assert f"TELEGRAM_BOT_TOKEN={BOT_TOKEN}\n" in newcomer.env
+    assert "OPENAI_API_KEY=sk-secret-1\n" in newcomer.env
 
 
 async def test_facts_become_a_document(folder: Path) -> None:
