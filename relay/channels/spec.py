@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -14,7 +13,7 @@ from relay.config import weekly_times
 from relay.config.checks import Finding
 from relay.config.settings import Settings, SpendingCaps
 from relay.core.broadcast import Audience, Terms
-from relay.core.messages import Platform
+from relay.core.messages import Platform, UserId
 from relay.core.parts import PlannedPart
 from relay.core.placeholders import with_name
 
@@ -121,6 +120,7 @@ class ChannelSpec:
     text_usd: the estimated price of one segment to an address. caps: on what is spent for messages.
     broadcast_per_second: how many segments a second a message to many may take. reply_seconds: how long after their
     last message people may be written to; None: without end. group_prefix: how addresses of groups begin, if any.
+    time_zones: in which a person with this address may be, as far as it tells.
     max_answer_tokens: the most tokens that the model may answer with; None for no limit.
     receipt_keys: what /send shows of each part. address_type: of an address in the body of /send; topic_key: what it
     calls a topic within a chat, empty when there are none. media_key: likewise the URLs of pictures to send along.
@@ -155,6 +155,7 @@ class ChannelSpec:
     broadcast_per_second: Callable[[Any], float] = lambda _: 1.0
     reply_seconds: float | None = None
     group_prefix: str = ""
+    time_zones: Callable[[str], tuple[ZoneInfo, ...]] = lambda _: ()
     max_answer_tokens: Callable[[Any], int | None] = lambda _: None
     address_type: Any = str
     topic_key: str = ""
@@ -180,8 +181,20 @@ class ChannelSpec:
             partial(self.audience, settings),
             self.broadcast_per_second(settings),
             self.caps(settings),
-            lambda hours: weekly_times.is_open(hours, datetime.now(ZoneInfo(settings.timezone))),
+            partial(self.hours_begin, settings),
         )
+
+    def hours_begin(self, settings: Settings, hours: str, user_id: UserId, now: float) -> float:
+        """When these hours begin for a person, as Unix time; `now` while they last.
+
+        They count in every zone in which the person may be, or in `timezone` when none is known, or when the hours of
+        these zones never meet.
+        """
+        zones = self.time_zones(user_id)
+        begin = weekly_times.opens_everywhere_at(hours, now, zones) if zones else None
+        if begin is None:
+            begin = weekly_times.opens_everywhere_at(hours, now, (ZoneInfo(settings.timezone),))
+        return now if begin is None else begin
 
     def plan_for(self, settings: Settings, text: str, name: str | None) -> list[PlannedPart]:
         """The parts of a text to many for a person of this name, if any. Raises ValueError."""

@@ -1,11 +1,12 @@
-"""Business hours: "Mon-Fri 9:00-17:30, Sat 10-14" as spans of a week, and when they begin next."""
+"""Hours of a week, such as "Mon-Fri 9:00-17:30, Sat 10-14": as spans, and when they begin next."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from datetime import datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
+from zoneinfo import ZoneInfo
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ENTRY = re.compile(
@@ -13,6 +14,7 @@ _ENTRY = re.compile(
     r"(?P<opens>\d{1,2}(?:[:.]\d{2})?)\s*-\s*(?P<closes>\d{1,2}(?:[:.]\d{2})?)"
 )
 _DAY_MINUTES = 24 * 60
+_WEEK_SECONDS = 7 * 86_400.0
 
 Span = tuple[int, int, int]
 """A weekday (Monday is 0), and the minutes since its midnight at which the hours begin and end."""
@@ -38,7 +40,8 @@ def spans(text: str) -> tuple[Span, ...]:
 def is_open(text: str, now: datetime) -> bool:
     """Whether `now`, in the zone of the hours, is within them; without hours it always is."""
     minute = now.hour * 60 + now.minute
-    return not text or any(day == now.weekday() and opens <= minute < closes for day, opens, closes in spans(text))
+    week = spans(text)
+    return not week or any(day == now.weekday() and opens <= minute < closes for day, opens, closes in week)
 
 
 def opens_at(text: str, now: datetime) -> datetime | None:
@@ -49,6 +52,20 @@ def opens_at(text: str, now: datetime) -> datetime | None:
             begin = datetime.combine(date, time(opens // 60, opens % 60), now.tzinfo)
             if day == date.weekday() and begin > now:
                 return begin
+    return None
+
+
+@lru_cache(maxsize=1000)
+def opens_everywhere_at(text: str, now: float, zones: tuple[ZoneInfo, ...]) -> float | None:
+    """When they are first open in all these zones at once, as Unix time: `now` if they are; None if never in a week."""
+    moment = now
+    while moment <= now + _WEEK_SECONDS:
+        local = [datetime.fromtimestamp(moment, zone) for zone in zones]
+        begins = [opens_at(text, one) for one in local if not is_open(text, one)]
+        if not begins:
+            return moment
+        # When the clock is set back, a time of the day comes twice, and the first one may be over.
+        moment = max(moment + 60, *(begin.timestamp() for begin in begins if begin))
     return None
 
 

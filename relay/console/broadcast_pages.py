@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from statistics import mean
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi import Path as PathParameter
@@ -66,7 +65,7 @@ routes = APIRouter()
 class BroadcastDraft:
     """What an operator wants to send: the text, the channels, and within how many days its people must have written.
 
-    hours: when it is sent, in the form of relay.config.weekly_times; at any time when empty.
+    hours: when each person may get it, in the form of relay.config.weekly_times; at any time when empty.
     """
 
     text: str
@@ -83,7 +82,9 @@ class ChannelPreview:
     """What a draft would do on one channel. seconds: how long it takes. problem: why it cannot be sent there.
 
     excluded: how many people do not get it, by the reason. over: the caps that it would exceed. segments: of one
-    person's text, on average. parts: what a person reads; nameless_parts: one without a name, where that differs.
+    person's text, on average. waiting: for about how many people the hours have not begun, which they do for the first
+    at `first` and for the last at `last`. parts: what a person reads; nameless_parts: one without a name, where that
+    differs.
     """
 
     platform: Platform
@@ -95,6 +96,9 @@ class ChannelPreview:
     nameless_parts: Sequence[PlannedPart] = ()
     usd: float = 0.0
     seconds: float = 0.0
+    waiting: int = 0
+    first: str | None = None
+    last: str | None = None
     over: Sequence[str] = ()
     sent_lately: bool = False
     problem: str = ""
@@ -113,6 +117,7 @@ def preview(
     people, segments = counted.pop(None, 0), mean(sum(part.segments for part in parts) for _, parts in texts)
     prefixes = broadcasts.numbers_by_prefix(connection, audience, now)
     usd = segments * sum(count * channel.text_usd(settings, address) for address, count in prefixes)
+    waiting = _waiting(channel, settings, draft.hours, prefixes, now)
     spent = charges.spending(connection, channel.platform, UserId(""), now)
     return ChannelPreview(
         channel.platform,
@@ -124,9 +129,23 @@ def preview(
         next((parts for name, parts in texts if name is None and texts[0][0] is not None), ()),
         usd,
         people * segments / channel.broadcast_per_second(settings),
+        sum(waiting.values()),
+        timestamp(min(waiting, default=None)),
+        timestamp(max(waiting, default=None)),
         [reason for reason, sofar, cap in caps_of(channel.caps(settings), spent) if sofar + usd > cap],
         broadcasts.sent_lately(connection, channel.platform, draft.text, now - LATELY_SECONDS),
     )
+
+
+def _waiting(
+    channel: ChannelSpec, settings: Settings, hours: str, people: Iterable[tuple[str, int]], now: float
+) -> Counter[float]:
+    """How many people wait for these hours, by when these begin. people: addresses, and how many are like each."""
+    begin: Counter[float] = Counter()
+    for address, count in people:
+        begin[channel.hours_begin(settings, hours, UserId(address), now)] += count
+    del begin[now]
+    return begin
 
 
 def _texts_read(
@@ -181,26 +200,17 @@ async def _newest(console: ConsoleServices) -> dict[str, Any]:
         return console.deliveries.put(key, broadcasts.deliveries(connection, row), now, row.planned, final)
 
     rows = await console.database.query(lambda c: broadcasts.newest(c, PLATFORMS, SHOWN, count))
-    shown = [{**row, "waits_until": waits_until(row["hours"], console.settings, now)} for row in rows]
-    return {"broadcasts": shown, "time": timestamp(now)}
+    return {"broadcasts": rows, "most_counted": broadcasts.MAX_COUNTED, "time": timestamp(now)}
 
 
 def offered_hours(settings: Settings) -> dict[str, str]:
     """The hours that the form offers, with their words."""
     zone = settings.timezone
-    offered = {DAYTIME: f"from 8:00 to 21:00, {zone}"}
+    offered = {DAYTIME: "from 8:00 to 21:00"}
     if settings.business_hours:
-        offered[settings.business_hours] = f"in business hours: {settings.business_hours}, {zone}"
-    return {**offered, "": "at any time"}
-
-
-def waits_until(hours: str, settings: Settings, now: float) -> str | None:
-    """When these hours begin, as RFC 3339; None while they last."""
-    moment = datetime.fromtimestamp(now, ZoneInfo(settings.timezone))
-    if weekly_times.is_open(hours, moment):
-        return None
-    begin = weekly_times.opens_at(hours, moment)
-    return begin.isoformat() if begin else None
+        offered[settings.business_hours] = f"in business hours: {settings.business_hours}"
+    theirs = f"each person's own time, or {zone}"
+    return {**{hours: f"{words}, {theirs}" for hours, words in offered.items()}, "": "at any time"}
 
 
 @routes.get("/broadcasts", dependencies=[ADMIN], summary="Messages to many people: a form, and how far they are.")
@@ -224,7 +234,7 @@ def _shown(
 ) -> Response:
     now = time.time()
     about: dict[str, Any] = {"within": WITHIN_DAYS, "problem": problem, "time": timestamp(now)}
-    about["waits_until"] = waits_until(draft.hours, console.settings, now)
+    about["zone"] = console.settings.timezone
     about["unknown"] = unknown_placeholders(draft.text)
     return console.pages.show(
         "broadcast_preview.html", status=409 if problem else 200, draft=draft, previews=previews, form=form, **about

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from relay.config.settings import SpendingCaps
-from relay.core.messages import Platform, Spending
+from relay.core.messages import Platform, Spending, UserId
 from relay.core.parts import PlannedPart
 
 
@@ -39,7 +39,7 @@ class Audience:
 class Broadcast:
     """A broadcast on one channel. beyond_caps: the operator wants it sent even if a cap on spending is reached.
 
-    hours: when it is sent, in the form of relay.config.weekly_times; always when empty.
+    hours: when each person may get it, in the form of relay.config.weekly_times; always when empty.
     """
 
     id: int
@@ -53,20 +53,28 @@ class Broadcast:
 PlanForName = Callable[[str | None], Sequence[PlannedPart]]
 """The parts of a text for a person of this name, if any."""
 
+HoursBegin = Callable[[UserId, float], float]
+"""When the hours in which a person may get a broadcast begin, as Unix time; the given time while they last."""
+
+
+def at_any_time(_: UserId, now: float) -> float:
+    """The HoursBegin of a broadcast without hours."""
+    return now
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a channel gives to broadcasts. per_second: segments, or messages where there are none.
 
     plan: the parts of a text for a name, if any; raises ValueError. audience: by the time since when its people must
-    have written. is_time: whether it is within these hours now.
+    have written. begin: when these hours begin for a person, as HoursBegin.
     """
 
     plan: Callable[[str, str | None], list[PlannedPart]]
     audience: Callable[[float | None], Audience]
     per_second: float
     caps: SpendingCaps
-    is_time: Callable[[str], bool] = lambda hours: not hours
+    begin: Callable[[str, UserId, float], float] = lambda _hours, _user, now: now
 
 
 def plan_for(plan: Callable[[str, str | None], list[PlannedPart]], text: str, name: str | None) -> list[PlannedPart]:

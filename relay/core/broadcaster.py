@@ -3,7 +3,7 @@
 A broadcast is a row; its parts are planned a few people at a time, at the pace of the channel, and only while fewer
 than MAX_DUE parts wait to be sent. So an answer never waits behind more than these, whatever the number of people, and
 a stop or a kill at any moment leaves at most these to be sent. Each person is recorded in the transaction that plans
-the parts, under a unique key.
+the parts, under a unique key. Outside the hours of a person they are recorded as waiting, and planned when these begin.
 """
 
 from __future__ import annotations
@@ -69,8 +69,6 @@ class Broadcaster:
         broadcast = await self._store.running_broadcast(self._platform)
         if broadcast is None or await self._store.hold_lease(self._platform, LEASE, LEASE_SECONDS) != self._store.owner:
             return None
-        if not self._terms.is_time(broadcast.hours):
-            return None
         try:
             parts = self._terms.plan(broadcast.text, None)
         except ValueError as error:
@@ -87,10 +85,11 @@ class Broadcaster:
         return 0 if planned is None else planned * segments / self._terms.per_second
 
     async def _plan(self, broadcast: Broadcast, parts: list[PlannedPart], most: int) -> int | None:
-        """Plan for at most `most` people; for how many, None when it is done or was stopped."""
+        """Plan for at most `most` people; for how many, None when no more may be planned now."""
         audience = self._terms.audience(broadcast.wrote_after)
         plan = partial(plan_for, self._terms.plan, broadcast.text) if has_name(broadcast.text) else lambda _: parts
-        users = await self._store.plan_broadcast(broadcast.id, audience, plan, most)
+        begin = partial(self._terms.begin, broadcast.hours)
+        users = await self._store.plan_broadcast(broadcast.id, audience, plan, most, begin)
         for user_id in users or ():
             self._outbox.notify(user_id)
         return None if users is None else len(users)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from relay.core.broadcast import Audience, Broadcast, PlanForName
+from relay.core.broadcast import Audience, Broadcast, HoursBegin, PlanForName, at_any_time
 from relay.core.decisions import Decision, Forward
 from relay.core.errors import SendError, UnusableAnswers
 from relay.core.messages import (
@@ -154,7 +154,7 @@ class Store(Records, Protocol):
     async def count_due_parts(self, platform: Platform, most: int) -> int: ...
     async def has_open_parts(self, platform: Platform) -> bool: ...
     async def plan_broadcast(
-        self, broadcast_id: int, audience: Audience, plan: PlanForName, most: int
+        self, broadcast_id: int, audience: Audience, plan: PlanForName, most: int, begin: HoursBegin = at_any_time
     ) -> list[UserId] | None: ...
     async def stop_broadcast(self, broadcast_id: int, reason: str, who: str = "") -> bool: ...
 

@@ -1,7 +1,8 @@
 """The rows of broadcasts: who may get one and why others do not, who has got it, and how far it is.
 
 A person is added by a row with a unique key, in the transaction that plans the parts, so whatever is killed when, no
-person gets a broadcast twice.
+person gets a broadcast twice. A person whose hours have not begun is added with the time at which they do, and planned
+then; so the broadcast goes through its people once, whatever their time zones.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, delete, func, literal, select, update
 
-from relay.core.broadcast import Audience, Broadcast, BroadcastState, PlanForName
+from relay.core.broadcast import Audience, Broadcast, BroadcastState, HoursBegin, PlanForName
 from relay.core.messages import BARRED, SILENT_STATES, Platform, ReplyId, UserId, UserState
 from relay.core.parts import Origin, PartState
 from relay.core.person_settings import PAUSED_UNTIL
+from relay.core.text import timestamp
 from relay.storage import audit
 from relay.storage.parts import cancel_parts
 from relay.storage.planning import plan_parts
@@ -26,12 +28,23 @@ from relay.storage.transactions import Tx, of_user
 MAX_COUNTED: Final = 20_000
 """People of a broadcast whose deliveries are counted for its page; beyond, counting would take too long."""
 
-PREFIX: Final = 5
-"""Characters of a number by which its price is known: + and country code, with the area code for North America."""
+MAX_LOOKED_AT: Final = 100
+"""People who are planned, or whose hours are looked up, in one transaction."""
 
+PREFIX: Final = 5
+"""Characters of a number by which its price and time zone are known: + and country code, with the area code for North
+America."""
+
+_WAITS = broadcast_people.c.due.is_not(None)
 _ADD_PERSON = Upsert(
-    broadcast_people, lambda row: row.on_conflict_do_nothing().returning(broadcast_people.c.broadcast_id)
+    broadcast_people,
+    lambda row: row.on_conflict_do_update(
+        index_elements=["broadcast_id", "user_id"],
+        set_={"due": row.excluded.due, "planned_at": row.excluded.planned_at},
+        where=_WAITS,
+    ).returning(broadcast_people.c.broadcast_id),
 )
+"""Adds a person, or changes one who waits; no row when they were planned already."""
 _ADD = Upsert(broadcasts, lambda row: row.on_conflict_do_nothing().returning(broadcasts.c.id))
 
 
@@ -72,7 +85,7 @@ def count_audience(connection: Connection, audience: Audience, now: float) -> di
 
 
 def numbers_by_prefix(connection: Connection, audience: Audience, now: float) -> list[tuple[str, int]]:
-    """One address for each beginning of those who get it, and how many have that: enough to know the prices."""
+    """One address for each beginning of those who get it, and how many have that: enough for prices and time zones."""
     beginning = func.substr(users.c.user_id, 1, PREFIX)
     theirs = (users.c.platform == audience.platform) & why_not(audience, now).is_(None)
     found = select(func.min(users.c.user_id), func.count()).where(theirs).group_by(beginning)
@@ -102,10 +115,11 @@ def start(tx: Tx, who: str, platform: Platform, **values: Any) -> int | None:
     return int(added.id)
 
 
-def running(connection: Connection, platform: Platform) -> Broadcast | None:
-    """The oldest running broadcast of a channel."""
+def running(connection: Connection, platform: Platform, now: float) -> Broadcast | None:
+    """The oldest running broadcast of a channel of which not everybody who is left waits for their hours."""
     theirs = (broadcasts.c.platform == platform) & in_states(broadcasts, BroadcastState.RUNNING)
-    row = connection.execute(select(broadcasts).where(theirs).order_by(broadcasts.c.id).limit(1)).first()
+    chosen = select(broadcasts).where(theirs, broadcasts.c.due <= now).order_by(broadcasts.c.id)
+    row = connection.execute(chosen.limit(1)).first()
     if row is None:
         return None
     return Broadcast(row.id, Platform(row.platform), row.text, row.wrote_after, row.beyond_caps, row.hours)
@@ -118,41 +132,96 @@ def count_due_parts(connection: Connection, platform: Platform, now: float, most
     return int(connection.execute(select(func.count()).select_from(found)).scalar_one())
 
 
-def plan_next(tx: Tx, broadcast_id: int, audience: Audience, plan: PlanForName, most: int) -> list[UserId] | None:
-    """Plan a broadcast for at most `most` more people, and record them; these people.
+def plan_next(
+    tx: Tx, broadcast_id: int, audience: Audience, plan: PlanForName, most: int, begin: HoursBegin
+) -> list[UserId] | None:
+    """Plan a broadcast for at most `most` more people whose hours have begun, and record them; these people.
 
-    None when it does not run, or no person is left: then it is done.
+    None when it does not run, when all who are left wait for their hours, or when no person is left: then it is done.
     """
     row = _locked(tx, broadcast_id)
     if row is None or row.state != BroadcastState.RUNNING:
         return None
+    waited = _whose_hours_began(tx, row, audience)
+    found = waited or _next_people(tx, row, audience)
+    if not found:
+        due = tx.run(_waiting(broadcast_id).with_only_columns(func.min(broadcast_people.c.due))).scalar()
+        state = BroadcastState.DONE if due is None else BroadcastState.RUNNING
+        _change(tx, broadcast_id, state=state, due=due or 0.0)
+        return None
+    planned, last = _plan_in_their_hours(tx, row, found, plan, most, begin)
+    cursor = {} if waited else {"last_user": last}
+    _change(tx, broadcast_id, planned=row.planned + len(planned), **cursor)
+    return planned
+
+
+def _waiting(broadcast_id: int) -> Select[Any]:
+    """The people of a broadcast who wait for their hours."""
+    return select(broadcast_people).where(broadcast_people.c.broadcast_id == broadcast_id, _WAITS)
+
+
+def _whose_hours_began(tx: Tx, row: Row[Any], audience: Audience) -> Sequence[str]:
+    """Some of those who waited for their hours until now; who may not get it any more is deleted."""
+    theirs = (users.c.platform == audience.platform) & (users.c.user_id == broadcast_people.c.user_id)
+    may_get_it = select(users.c.user_id).where(theirs, why_not(audience, tx.now).is_(None)).exists().label("may_get_it")
+    began = _waiting(row.id).where(broadcast_people.c.due <= tx.now).order_by(broadcast_people.c.due)
+    chosen = began.with_only_columns(broadcast_people.c.user_id, may_get_it).limit(MAX_LOOKED_AT)
+    while found := tx.run(chosen).all():
+        gone = [user_id for user_id, may in found if not may]
+        mine = broadcast_people.c.broadcast_id == row.id
+        tx.run(delete(broadcast_people).where(mine, broadcast_people.c.user_id.in_(gone)))
+        if left := [user_id for user_id, may in found if may]:
+            return left
+    return ()
+
+
+def _next_people(tx: Tx, row: Row[Any], audience: Audience) -> Sequence[str]:
+    """The next of those who may get it, in the order of their addresses."""
     has_it = select(broadcast_people.c.user_id).where(
-        broadcast_people.c.broadcast_id == broadcast_id, broadcast_people.c.user_id == users.c.user_id
+        broadcast_people.c.broadcast_id == row.id, broadcast_people.c.user_id == users.c.user_id
     )
     left = (users.c.platform == audience.platform) & (users.c.user_id > row.last_user) & ~has_it.exists()
     known = users.c.created_at <= row.created_at
     chosen = select(users.c.user_id).where(left, known, why_not(audience, tx.now).is_(None))
-    found = tx.run(chosen.order_by(users.c.user_id).limit(most)).scalars().all()
-    planned = [UserId(user_id) for user_id in found if _plan_for(tx, row, UserId(user_id), plan)]
-    changes = {"last_user": found[-1], "planned": row.planned + len(planned)} if found else {}
-    state = BroadcastState.RUNNING if found else BroadcastState.DONE
-    _change(tx, broadcast_id, state=state, **changes)
-    return planned if found else None
+    found: Sequence[str] = tx.run(chosen.order_by(users.c.user_id).limit(MAX_LOOKED_AT)).scalars().all()
+    return found
+
+
+def _plan_in_their_hours(
+    tx: Tx, row: Row[Any], found: Sequence[str], plan: PlanForName, most: int, begin: HoursBegin
+) -> tuple[list[UserId], str]:
+    """Plan for at most `most` of these people, and let those wait whose hours have not begun.
+
+    For whom, and up to which of these people: the others are not decided yet.
+    """
+    planned: list[UserId] = []
+    for user_id in map(UserId, found):
+        due = begin(user_id, tx.now)
+        if due > tx.now:
+            tx.run(_ADD_PERSON, {**_key(row, user_id), "planned_at": tx.now, "due": due})
+        elif _plan_for(tx, row, user_id, plan):
+            planned.append(user_id)
+        if len(planned) == most:
+            break
+    return planned, user_id
 
 
 def _plan_for(tx: Tx, row: Row[Any], user_id: UserId, plan: PlanForName) -> bool:
-    """Plan the parts for one person, unless they have opted out or been added meanwhile."""
+    """Plan the parts for one person, unless they have opted out or were planned meanwhile."""
     platform = Platform(row.platform)
     user = tx.locked_user(platform, user_id)
     if user is None or user.state in SILENT_STATES:
         return False
-    key = {"broadcast_id": row.id, "platform": platform, "user_id": user_id}
-    if tx.run(_ADD_PERSON, {**key, "planned_at": tx.now}).first() is None:
+    if tx.run(_ADD_PERSON, {**_key(row, user_id), "planned_at": tx.now, "due": None}).first() is None:
         return False
     reply_id = plan_parts(tx, platform, user_id, plan(user.name), Origin.BROADCAST, None).reply_id
     mine = (broadcast_people.c.broadcast_id == row.id) & (broadcast_people.c.user_id == user_id)
     tx.run(update(broadcast_people).where(mine).values(reply_id=reply_id))
     return True
+
+
+def _key(row: Row[Any], user_id: UserId) -> dict[str, Any]:
+    return {"broadcast_id": row.id, "platform": row.platform, "user_id": user_id}
 
 
 def stop(tx: Tx, broadcast_id: int, reason: str, who: str = "") -> bool:
@@ -164,7 +233,7 @@ def stop(tx: Tx, broadcast_id: int, reason: str, who: str = "") -> bool:
     if row is None or row.state != BroadcastState.RUNNING:
         return False
     unsent = _cancel(tx, row)
-    changes = {"last_user": "", "planned": row.planned - unsent} if unsent else {}
+    changes = {"last_user": "", "due": 0.0, "planned": row.planned - unsent} if unsent else {}
     _change(tx, broadcast_id, state=BroadcastState.STOPPED, reason=reason, **changes)
     audit.record(tx, who, "stop the broadcast", Platform(row.platform), None, f"number {broadcast_id}")
     return True
@@ -218,9 +287,15 @@ def _change(tx: Tx, broadcast_id: int, **values: Any) -> None:
 
 
 def deliveries(connection: Connection, row: Row[Any]) -> dict[str, Any]:
-    """How many people of a broadcast there are by the state of their first part, and the cost; reads all of them."""
+    """How many people of a broadcast there are by the state of their first part, and the cost; reads all of them.
+
+    waiting: how many wait for their hours, at most MAX_COUNTED, and waits_until: when these begin for the first.
+    """
+    waiting = _waiting(row.id).order_by(broadcast_people.c.due).limit(MAX_COUNTED).subquery()
+    count, first = connection.execute(select(func.count(), func.min(waiting.c.due)).select_from(waiting)).one()
+    waits = {"waiting": count, "waits_until": timestamp(first)}
     if row.planned > MAX_COUNTED:
-        return {"states": {}, "spent_usd": None}
+        return {**waits, "states": {}, "spent_usd": None}
     theirs = broadcast_people.c.reply_id == outbound.c.reply_id
     found = (
         select(outbound.c.state, func.sum(case((outbound.c.number == 1, 1), else_=0)), func.sum(outbound.c.cost_usd))
@@ -230,7 +305,7 @@ def deliveries(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     )
     counted = connection.execute(found).all()
     states = {state: int(people) for state, people, _ in counted if people}
-    return {"states": states, "spent_usd": sum(usd or 0.0 for _, _, usd in counted)}
+    return {**waits, "states": states, "spent_usd": sum(usd or 0.0 for _, _, usd in counted)}
 
 
 def newest(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from relay.core.broadcast import Audience, Broadcast, PlanForName
+from relay.core.broadcast import Audience, Broadcast, HoursBegin, PlanForName, at_any_time
 from relay.core.decisions import Decision
 from relay.core.messages import REST, Platform, Spending, UserId
 from relay.core.parts import PlannedPart
@@ -164,17 +164,18 @@ class OperatorsDatabase(Database):
         return await self._write(work)
 
     async def running_broadcast(self, platform: Platform) -> Broadcast | None:
-        """The oldest running broadcast of a channel."""
-        return await self.query(lambda c: broadcasts.running(c, platform))
+        """The oldest running broadcast of a channel of which not everybody who is left waits for their hours."""
+        return await self.query(lambda c: broadcasts.running(c, platform, self._transactions.now(c)))
 
     async def plan_broadcast(
-        self, broadcast_id: int, audience: Audience, plan: PlanForName, most: int
+        self, broadcast_id: int, audience: Audience, plan: PlanForName, most: int, begin: HoursBegin = at_any_time
     ) -> list[UserId] | None:
-        """Plan a broadcast for at most `most` more people, and record them, committed together; these people.
+        """Plan a broadcast for at most `most` more people whose hours have begun, and record them, committed together.
 
-        None when it does not run, or no person was left, by which it is done.
+        These people; None when it does not run, when all who are left wait for their hours, or when no person is left,
+        by which it is done.
         """
-        return await self._write(lambda tx: broadcasts.plan_next(tx, broadcast_id, audience, plan, most))
+        return await self._write(lambda tx: broadcasts.plan_next(tx, broadcast_id, audience, plan, most, begin))
 
     async def stop_broadcast(self, broadcast_id: int, reason: str, who: str = "") -> bool:
         """Stop a running broadcast and cancel what of it is not sent, committed; False when it does not run."""

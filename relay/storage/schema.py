@@ -344,11 +344,12 @@ broadcasts = Table(
     Column("reason", Text),
     Column("wrote_after", Double),
     Column("beyond_caps", Boolean, nullable=False),
-    Column("hours", Text, nullable=False, server_default=""),  # when it is sent: relay.config.weekly_times
+    Column("hours", Text, nullable=False, server_default=""),  # when people may get it: relay.config.weekly_times
     Column("people", Integer, nullable=False),
     Column("planned", Integer, nullable=False, server_default="0"),
     Column("usd", Double, nullable=False),
     Column("last_user", Text, nullable=False, server_default=""),  # the people up to this one were added or passed over
+    Column("due", Double, nullable=False, server_default="0"),  # until then all who are left wait for their hours
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     UniqueConstraint("form", "platform", name="broadcasts_once"),
@@ -364,7 +365,14 @@ broadcast_people = Table(
     Column("user_id", Text, nullable=False),
     Column("reply_id", Text),
     Column("planned_at", Double, nullable=False),
+    Column("due", Double),  # when the hours of a person begin who waits for them
     PrimaryKeyConstraint("broadcast_id", "user_id", name="broadcast_people_pk"),
+)
+Index(
+    "broadcast_people_waiting",
+    broadcast_people.c.broadcast_id,
+    broadcast_people.c.due,
+    sqlite_where=broadcast_people.c.due.is_not(None),
 )
 Index("broadcast_people_person", broadcast_people.c.platform, broadcast_people.c.user_id)
 

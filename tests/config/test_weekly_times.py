@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ import pytest
 
 from relay.config.errors import SettingsError
 from relay.config.loading import load_settings
-from relay.config.weekly_times import is_open, opens_at
+from relay.config.weekly_times import is_open, opens_at, opens_everywhere_at
 from tests.settings import Settings
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -41,6 +41,32 @@ def test_when_somebody_is_there(hours: str, now: str, is_there: bool, back: str 
     found = opens_at(hours, moment)
     assert is_open(hours, moment) is is_there
     assert (found and f"{found:%Y-%m-%d %H:%M}") == back
+
+
+DAYTIME = "Mon-Sun 8:00-21:00"
+
+
+@pytest.mark.parametrize(
+    ("hours", "now", "zones", "opens"),
+    [
+        (DAYTIME, "2026-11-27 12:00", ("Europe/Berlin",), "2026-11-27 12:00"),
+        (DAYTIME, "2026-11-27 12:00", ("Europe/Berlin", "America/Los_Angeles"), "2026-11-27 16:00"),
+        (DAYTIME, "2026-11-27 19:30", ("Atlantic/Canary", "Europe/Madrid"), "2026-11-27 19:30"),
+        (DAYTIME, "2026-11-27 20:30", ("Atlantic/Canary", "Europe/Madrid"), "2026-11-28 08:00"),
+        (DAYTIME, "2026-11-27 12:00", ("Asia/Anadyr", "Europe/Moscow"), "2026-11-28 05:00"),
+        ("Mon-Fri 9-17", "2026-11-27 12:00", ("Pacific/Guam", "America/New_York"), None),
+        ("Mon-Fri 9-17", "2026-11-28 12:00", ("Asia/Tokyo",), "2026-11-30 00:00"),
+        ("Sun 2:45-2:50", "2026-10-25 01:46", ("Europe/Berlin",), "2026-10-25 01:46"),
+        ("Sun 2:45-2:50", "2026-10-25 01:30", ("Europe/Berlin",), "2026-10-25 01:45"),
+        ("", "2026-11-27 12:00", ("Asia/Tokyo",), "2026-11-27 12:00"),
+        (",", "2026-11-27 12:00", ("Asia/Tokyo",), "2026-11-27 12:00"),
+    ],
+)
+def test_when_hours_are_open_in_all_zones(hours: str, now: str, zones: tuple[str, ...], opens: str | None) -> None:
+    """All times of the test are in UTC; the hour that the clock repeats in autumn counts each time."""
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC).timestamp()
+    found = opens_everywhere_at(hours, moment, tuple(map(ZoneInfo, zones)))
+    assert (found and f"{datetime.fromtimestamp(found, UTC):%Y-%m-%d %H:%M}") == opens
 
 
 @pytest.mark.parametrize("text", ["9-17", "Mo 9-17", "Mon 9-25", "Mon 9:60-17", "Mon", "Mon nine-five", "Mon-Fri"])

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from messaging_database import MessagingDatabase
-from relay.channels.sms.spec import SMS
+from relay.channels.registry import CHANNELS
+from relay.channels.sms.spec import CHANNEL, SMS
 from relay.channels.telegram.spec import TELEGRAM
+from relay.console.broadcast_pages import DAYTIME, BroadcastDraft, preview
 from relay.core.broadcast import Audience
 from relay.core.messages import UserId, UserState
 from relay.core.parts import PlannedPart, Receipt
@@ -140,19 +144,52 @@ async def test_the_preview_shows_what_each_reads_and_when_it_begins(tmp_path: Pa
         page = (await browser.post("/broadcasts/preview", data=values)).text
         await browser.post("/broadcasts", data={**values, "form": form_of(page)})
         begun = await database.running_broadcast(SMS)
+        assert begun is not None
+        begin = partial(CHANNEL.hours_begin, settings, begun.hours)
+        assert await database.plan_broadcast(begun.id, Audience(SMS), lambda _: [], 9, begin) == []
         listed = (await browser.get("/broadcasts")).text
     for expected in (
         "1.5 segments each on average",
         "Hello Maximiliane, xx",
         "Hello you, xx",
-        "so it begins",
+        "Everybody waits for it to begin: ",
         "{day}</b",
     ):
         assert expected in page
-    assert begun is not None
     assert begun.hours == closed
-    assert "so it goes on" in listed
-    assert "from 8:00 to 21:00, UTC" in listed
+    assert f"2 people wait until it is {closed} where they are; for the first" in listed
+    assert "from 8:00 to 21:00, each person&#39;s own time, or UTC" in listed
+
+
+async def around_the_world(database: MessagingDatabase) -> None:
+    """Two in New York, one in Tokyo, one of whom nothing is known, and one on Telegram."""
+    sample = SampleData(database)
+    for number in ("+12125550147", "+12125550148", "+81312345678", "+15555550147"):
+        await sample.register(SMS, number, "Max")
+    await sample.receive(TELEGRAM, "70001", "hello")
+
+
+@pytest.mark.parametrize(
+    ("hour", "platform", "expected"),
+    [
+        (3, "sms", (4, 3, "2026-11-27T08:00:00.000Z", "2026-11-27T13:00:00.000Z")),
+        (9, "sms", (4, 2, "2026-11-27T13:00:00.000Z", "2026-11-27T13:00:00.000Z")),
+        (20, "sms", (4, 1, "2026-11-27T23:00:00.000Z", "2026-11-27T23:00:00.000Z")),
+        (9, "telegram", (1, 0, None, None)),
+        (3, "telegram", (1, 1, "2026-11-27T08:00:00.000Z", "2026-11-27T08:00:00.000Z")),
+    ],
+)
+async def test_the_preview_says_for_how_many_it_is_night(
+    tmp_path: Path, hour: int, platform: str, expected: tuple[Any, ...]
+) -> None:
+    """In each person's zone; in `timezone` where the number tells none, and on Telegram."""
+    settings = await settings_after(around_the_world, tmp_path)
+    channel = next(one for one in CHANNELS if one.platform == platform)
+    draft = BroadcastDraft("Hello", (channel.platform,), 0, DAYTIME)
+    now = datetime(2026, 11, 27, hour, tzinfo=UTC).timestamp()
+    async with opened(settings) as database:
+        found = await database.query(lambda c: preview(c, channel, settings, draft, now))
+    assert (found.people, found.waiting, found.first, found.last) == expected
 
 
 @pytest.mark.parametrize(

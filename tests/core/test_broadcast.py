@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -61,10 +63,11 @@ def broadcaster(
             raise ValueError(text)
         return [PlannedPart(text, text)]
 
-    def is_time(hours: str) -> bool:
-        return weekly_times.is_open(hours, datetime.fromtimestamp(relay.clock.now, UTC))
+    def begin(hours: str, user_id: UserId, now: float) -> float:
+        zone = ZoneInfo("Asia/Tokyo" if "+81" in user_id else "UTC")
+        return weekly_times.opens_everywhere_at(hours, now, (zone,)) or now
 
-    terms = Terms(plan, lambda after: replace(who, wrote_after=after), per_second, caps or SpendingCaps(), is_time)
+    terms = Terms(plan, lambda after: replace(who, wrote_after=after), per_second, caps or SpendingCaps(), begin)
     return Broadcaster(relay.database, SMS, terms, relay.outbox, sleep=relay.clock.sleep)
 
 
@@ -112,18 +115,118 @@ async def test_each_person_reads_their_own_name(relay: RelayHarness) -> None:
     assert sorted(relay.channel.sent) == [("a", "Hello Ann, we are closed on {day}"), ("b", without), ("c", without)]
 
 
-async def test_it_waits_for_its_hours(relay: RelayHarness) -> None:
-    """Nothing is added before they begin, and it goes on by itself then."""
-    await people(relay, "a", "b")
-    opens = datetime.fromtimestamp(relay.clock.now, UTC).replace(minute=0) + timedelta(hours=1)
-    await started(relay, hours=f"Mon-Sun {opens:%H:%M}-{opens + timedelta(hours=1):%H:%M}")
+HOUR = 3600.0
+NIGHT = ("+8101", "+8102", "+8103")
+"""In Tokyo, where it is 9 hours later than in UTC."""
+
+
+def next_hour(relay: RelayHarness, ahead: int = 0) -> str:
+    """The hours of a broadcast: in UTC the full hour that begins within an hour, or `ahead` hours later."""
+    opens = datetime.fromtimestamp(relay.clock.now, UTC).replace(minute=0) + timedelta(hours=1 + ahead)
+    return f"Mon-Sun {opens:%H:%M}-{opens + timedelta(hours=1):%H:%M}"
+
+
+async def waiting(relay: RelayHarness) -> list[str]:
+    chosen = select(broadcast_people.c.user_id).where(broadcast_people.c.due.is_not(None))
+    found = await relay.database.query(lambda c: c.execute(chosen).scalars().all())
+    return sorted(found)
+
+
+async def test_it_waits_for_the_hours_of_each_person(relay: RelayHarness) -> None:
+    """Whose hours have begun get it, the others when theirs do; meanwhile nothing is done for it."""
+    await people(relay, "a", "b", *NIGHT)
+    await started(relay, hours=next_hour(relay, 9))
     one = broadcaster(relay)
-    await one.once()
+    await run(relay, one)
     assert relay.channel.sent == []
     assert await state_of(relay) == [(BroadcastState.RUNNING, None, 0)]
-    relay.clock.advance(3600)
+    assert await waiting(relay) == [*NIGHT, "a", "b"]
+    relay.clock.advance(HOUR)
     await run(relay, one)
-    assert len(relay.channel.sent) == 2
+    assert [user for user, _ in relay.channel.sent] == list(NIGHT)
+    assert await relay.database.running_broadcast(SMS) is None
+    assert await state_of(relay) == [(BroadcastState.RUNNING, None, 3)]
+    relay.clock.advance(9 * HOUR)
+    await run(relay, one)
+    assert [user for user, _ in relay.channel.sent] == [*NIGHT, "a", "b"]
+    assert await state_of(relay) == [(BroadcastState.DONE, None, 5)]
+
+
+async def test_hours_that_end_before_all_have_got_it_leave_the_others_to_the_next(relay: RelayHarness) -> None:
+    """Two are planned in the hours, the others wait for those of the next day."""
+    await people(relay, *(f"p{n}" for n in range(5)))
+    hours = next_hour(relay)
+    broadcast_id = await started(relay, hours=hours)
+    one = broadcaster(relay)
+    await run(relay, one)
+    relay.clock.advance(HOUR)
+    begin, parts = partial(one._terms.begin, hours), [PlannedPart(TEXT, TEXT)]
+    assert await relay.database.plan_broadcast(broadcast_id, Audience(SMS), lambda _: parts, 2, begin) == ["p0", "p1"]
+    relay.clock.advance(HOUR)
+    await run(relay, one)
+    assert await waiting(relay) == ["p2", "p3", "p4"]
+    assert await relay.database.running_broadcast(SMS) is None
+    relay.clock.advance(DAY - HOUR)
+    await run(relay, one)
+    assert await waiting(relay) == []
+    assert await state_of(relay) == [(BroadcastState.DONE, None, 5)]
+
+
+async def test_who_waits_does_not_delay_another_broadcast(relay: RelayHarness) -> None:
+    """An older one that waits for the morning."""
+    await people(relay, "a", "b")
+    await started(relay, hours=next_hour(relay))
+    await started(relay, "another form", text="Now")
+    await run(relay, broadcaster(relay))
+    assert sorted(relay.channel.sent) == [("a", "Now"), ("b", "Now")]
+
+
+async def test_who_may_not_get_it_any_more_in_the_morning_gets_nothing(relay: RelayHarness) -> None:
+    """They opted out, were forgotten, or have another number; who moved to it gets it once, in the hours there."""
+    moving, zoe = UserId("+8104"), UserId("zoe")
+    await people(relay, "a", "b", "c", *NIGHT, moving)
+    await started(relay, hours=next_hour(relay, 9))
+    one = broadcaster(relay)
+    await run(relay, one)
+    await relay.database.move_user(SMS, moving, zoe)
+    await relay.database.forget_user(SMS, UserId("a"))
+    stopped = update(users).where(users.c.user_id.in_(["b", NIGHT[1]])).values(state=UserState.STOPPED)
+    await relay.database._write(lambda tx: tx.run(stopped))
+    relay.clock.advance(HOUR)
+    await run(relay, one)
+    assert [user for user, _ in relay.channel.sent] == [NIGHT[0], NIGHT[2]]
+    relay.clock.advance(9 * HOUR)
+    await run(relay, one)
+    assert sorted(user for user, _ in relay.channel.sent[2:]) == ["c", "zoe"]
+    assert await state_of(relay) == [(BroadcastState.DONE, None, 4)]
+
+
+async def test_stopped_at_night_it_goes_on_in_the_morning_of_each(relay: RelayHarness) -> None:
+    """Who waits goes on waiting; whose part was cancelled is added anew; each gets it once."""
+    await people(relay, "a", "b", "c", *NIGHT)
+    broadcast_id = await started(relay, hours=next_hour(relay, 9))
+    one = broadcaster(relay)
+    await run(relay, one)
+    relay.clock.advance(HOUR)
+    await relay.outbox.workers.stop(0)
+    begin = partial(one._terms.begin, next_hour(relay, 8))
+    parts = [PlannedPart(TEXT, TEXT)]
+    assert await relay.database.plan_broadcast(broadcast_id, Audience(SMS), lambda _: parts, 2, begin) == [*NIGHT[:2]]
+    assert await relay.database.stop_broadcast(broadcast_id, "stopped by you")
+    assert await waiting(relay) == [NIGHT[2], "a", "b", "c"]
+    relay.rebuild()
+    one = broadcaster(relay)
+    relay.clock.advance(2 * HOUR)
+    await run(relay, one)
+    assert await relay.database.resume_broadcast(broadcast_id, "")
+    await run(relay, one)
+    assert relay.channel.sent == []
+    assert await waiting(relay) == [*NIGHT, "a", "b", "c"]
+    for hours in (7, 15):
+        relay.clock.advance(hours * HOUR)
+        await run(relay, one)
+    assert sorted(user for user, _ in relay.channel.sent) == [*NIGHT, "a", "b", "c"]
+    assert await state_of(relay) == [(BroadcastState.DONE, None, 6)]
 
 
 async def test_only_those_get_it_who_wrote_and_may_be_written_to(relay: RelayHarness) -> None:

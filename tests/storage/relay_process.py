@@ -138,6 +138,11 @@ async def _sleep(seconds: float) -> None:
     await asyncio.sleep(seconds * PACE)
 
 
+def _begin(hours: str, user_id: UserId, now: float) -> float:
+    """The hours of a broadcast here: a Unix time before which nobody with an odd number gets it."""
+    return max(now, float(hours)) if hours and int(user_id[-1]) % 2 else now
+
+
 def _plan(text: str, _name: str | None) -> list[PlannedPart]:
     return [PlannedPart(text, text)]
 
@@ -148,7 +153,7 @@ async def main(url: str, owner: str, transcript: str) -> None:
     channel, settings, metrics = FileChannel(Path(transcript)), UNMERGED, Metrics()
     outbox = Outbox(database, channel, settings, metrics, sleep=_sleep)
     conversation = Conversation(database, channel, Echo(), settings, metrics, outbox=outbox, sleep=_sleep)
-    terms = Terms(_plan, lambda _: Audience(SMS), BROADCAST_PER_SECOND, SpendingCaps())
+    terms = Terms(_plan, lambda _: Audience(SMS), BROADCAST_PER_SECOND, SpendingCaps(), _begin)
     broadcaster = Broadcaster(database, SMS, terms, outbox, sleep=_sleep)
     await database.release_leases(SMS)
     outbox.workers.start()

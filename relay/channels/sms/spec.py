@@ -69,6 +69,7 @@ CHANNEL = ChannelSpec(
     text_usd=function_in("relay.channels.sms.prices", "text_usd"),
     caps=lambda settings: settings.spending_caps,
     broadcast_per_second=function_in("relay.channels.sms.throughput", "broadcasts_per_second"),
+    time_zones=function_in("relay.channels.sms.time_zones", "time_zones"),
     max_answer_tokens=lambda settings: settings.sms_answer_tokens,
     media_key="media_urls",
 )

@@ -42,6 +42,7 @@ CHANNEL = ChannelSpec(
     text_usd=lambda settings, _: settings.whatsapp_message_usd,
     broadcast_per_second=lambda _: BROADCAST_PER_SECOND,
     reply_seconds=REPLY_SECONDS,
+    time_zones=SMS.time_zones,
     plan_by_hand=planned_by("relay.channels.whatsapp.by_hand"),
     quote=function_in("relay.core.markdown_source", "escape_markdown"),
     max_answer_tokens=lambda settings: settings.whatsapp_answer_tokens,

@@ -23,6 +23,7 @@ from relay.channels.sms.prices import price_for, read_prices
 from relay.channels.sms.segments import segments
 from relay.channels.sms.senders import Sender, SenderKind, normal_number, sender_of
 from relay.channels.sms.spec import SMS
+from relay.channels.sms.time_zones import time_zones
 from relay.channels.sms.twilio_messages import callback_base
 from relay.channels.sms.webhook import Form, Signatures, is_delivery, read_form, sign
 from relay.config.errors import SettingsError
@@ -822,6 +823,23 @@ def test_an_operators_text_is_sent_as_it_stands() -> None:
 def test_a_segment_has_the_price_of_its_country(number: str, price: float) -> None:
     """That of the settings at home, that of the table elsewhere, and a high one for countries it does not have."""
     assert price_for(number, 0.5).text == price
+
+
+@pytest.mark.parametrize(
+    ("number", "zones"),
+    [
+        ("+12025550100", {"America/New_York"}),
+        ("+14155550100", {"America/Los_Angeles"}),
+        ("+491701234567", {"Europe/Berlin"}),
+        ("+34612345678", {"Europe/Madrid", "Atlantic/Canary"}),
+        ("+15555550100", set()),
+        ("68849", set()),
+        ("US.1234567890", set()),
+    ],
+)
+def test_a_number_tells_the_time_zones_of_a_person(number: str, zones: set[str]) -> None:
+    """All that are possible, none when it tells nothing."""
+    assert {zone.key for zone in time_zones(number)} == zones
 
 
 OWN = (("DE", 0.04), ("UZ", 0.2), ("AU", 0.03), ("CA", 0.01))
