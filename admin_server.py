@@ -272,18 +272,18 @@ async def media_file(
 
 
 @routes.get("/failures", dependencies=[ADMIN], summary="What waits and what failed: filtered, in pages.")
-async def failures_page(console: Here, chosen: Filtered, done: Annotated[str, Query(max_length=300)] = "") -> Response:
-    rows = await console.failures(chosen, ROWS_PER_PAGE + 1)
-    names = await console.database.query(lambda connection: names_in(connection, rows))
+async def failures_page(
+    request: Request, console: Here, chosen: Filtered, done: Annotated[str, Query(max_length=300)] = ""
+) -> Response:
     codes = await console.database.failure_codes(chosen.kind, PLATFORMS)
-    now = timestamp(time.time())
-    shown: dict[str, Any] = {
-        "rows": rows[:ROWS_PER_PAGE],
-        "more": len(rows) > ROWS_PER_PAGE,
-        "names": names,
-        "codes": codes,
-    }
-    return console.pages.show("failures.html", chosen=chosen, done=done, time=now, **shown, **FAILURE_PAGE)
+
+    async def read() -> dict[str, Any]:
+        rows = await console.failures(chosen, ROWS_PER_PAGE + 1)
+        names = await console.database.query(lambda connection: names_in(connection, rows))
+        shown: dict[str, Any] = {"rows": rows[:ROWS_PER_PAGE], "more": len(rows) > ROWS_PER_PAGE, "names": names}
+        return {**shown, **FAILURE_PAGE, "chosen": chosen, "codes": codes, "done": done, "time": timestamp(time.time())}
+
+    return await console.show_live(request, "failures", read, HOME_SECONDS)
 
 
 @routes.get("/audit", dependencies=[ADMIN], summary="What operators did, when, and by which login.")

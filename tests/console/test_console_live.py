@@ -97,7 +97,31 @@ async def test_a_message_appears_in_the_stream_of_its_page(tmp_path: Path) -> No
     assert "&lt;b&gt;anything new?" in later
 
 
-@pytest.mark.parametrize(("path", "status"), [("/person?platform=sms&id=%2B1999", 404), ("/", 200)])
+async def test_a_dead_letter_appears_in_the_stream_of_its_list_alone(tmp_path: Path) -> None:
+    """With the filter of the page; the form around it, with what is being typed there, is not sent anew."""
+    settings = await settings_after(nothing, tmp_path)
+    async with opened(settings) as database, browsing(settings, **STREAM) as browser:
+        data = SampleData(database)
+        await data.register(SMS, ANN, "Ann")
+        async with (
+            browser.stream("GET", "/failures?kind=dead&person=ann") as response,
+            browser.stream("GET", "/failures?kind=dead&person=bob") as other,
+        ):
+            lines, others = response.aiter_lines(), other.aiter_lines()
+            first = [await next_event(lines), await next_event(others)]
+            await data.receive(SMS, ANN, "lost for good")
+            await database.dead_letter_inbound(await data.claim(SMS, ANN), "no answer from the model", ())
+            async with asyncio.timeout(60):
+                found = await next_event(lines)
+    assert all("Nothing here that matches" in one for one in first)
+    assert "lost for good" in found
+    assert "<html" not in found
+    assert 'name="person"' not in found
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/person?platform=sms&id=%2B1999", 404), ("/", 200), ("/failures?kind=odd", 422)]
+)
 async def test_a_stream_has_the_status_of_its_page(tmp_path: Path, path: str, status: int) -> None:
     """Whom nobody knows is not watched."""
     async with (

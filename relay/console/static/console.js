@@ -124,9 +124,13 @@ async function refresh() {
   connected(true);
 }
 
+function isUnsent(field) {
+  return field.type !== "hidden" && field.value && (field === message || field.value !== field.defaultValue);
+}
+
 // The reload shows why; what somebody has begun to write is not thrown away for it.
 function leave() {
-  if (!message?.value) return location.reload();
+  if (![...document.querySelectorAll("textarea, input")].some(isUnsent)) return location.reload();
   const link = document.createElement("a");
   link.href = location.href;
   link.target = "_blank";
