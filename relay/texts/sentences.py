@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from babel import Locale
+from babel import Locale, localedata
 from fluent.runtime import FluentBundle
 from fluent.runtime.types import fluent_number
 from fluent.syntax import FluentParser
@@ -20,6 +20,12 @@ from relay.texts import ENGLISH
 _FOLDER = Path(__file__).parent
 _BEGINNING = re.compile(r"^(?=[a-zA-Z][\w-]* *=)", re.MULTILINE)
 _REFERENCE = re.compile(r"{\s*([a-zA-Z][\w-]*)\s*}")
+_UNUSED = (
+    *("unit_patterns", "unit_display_names", "compound_unit_patterns", "territories", "languages", "scripts"),
+    *("currency_names", "currency_names_plural", "currency_symbols", "time_zones", "meta_zones", "date_fields"),
+    *("interval_formats", "datetime_skeletons"),
+)
+"""What our sentences need nothing of in babel's data of a language: most of its megabyte."""
 
 
 @cache
@@ -71,7 +77,10 @@ def _left_to_right(text: Any) -> Any:
 
 @cache
 def _bundle(language: str) -> FluentBundle:
-    """The sentences of one language, as far as they are loaded; its data of babel takes about a megabyte."""
+    """The sentences of one language, as far as they are loaded."""
+    data = localedata.load(language)  # kept by babel as long as the process runs
+    for unused in _UNUSED:
+        data.pop(unused, None)
     is_right_to_left = Locale(language).text_direction == "rtl"
     return FluentBundle([language], functions={"LTR": _left_to_right}, use_isolating=is_right_to_left)
 
