@@ -45,6 +45,13 @@ def test_a_part_has_content_keeps_its_limit_and_cuts_no_grapheme(text: str, star
     assert end in borders or end - start < max(map(len, graphemes))
 
 
+@pytest.mark.parametrize(("text", "units"), [("", 0), ("a\uffff", 2), ("a😀b", 4), ("\ud83d", 1)])
+def test_a_length_is_that_of_the_providers(text: str, units: int) -> None:
+    """UTF-16: a character beyond U+FFFF counts two."""
+    assert utf16_length(text) == units
+    assert utf16_offsets(text)[-1] == units
+
+
 @given(st.text(alphabet="ab😀é\u0301", min_size=1), st.integers(0, 50), st.integers(1, 30))
 def test_the_reach_is_the_longest_part_within_the_limit(text: str, start: int, limit: int) -> None:
     """At least one character; else not longer than the limit, and one character more would be."""
@@ -79,3 +86,20 @@ def test_what_is_to_stay_whole_is_cut_only_where_the_part_begins_with_it() -> No
     assert best_cut(text, 0, 15) == len("aaaa (bb bb bb ")
     assert best_cut(text, 0, 15, [(5, 21)]) == len("aaaa ")
     assert best_cut(text, 5, 15, [(5, 21)]) == 15
+    assert best_cut("aaaa (bb bb) cc dd", 0, 14, [(5, 12)]) == len("aaaa (bb bb) ")
+
+
+@pytest.mark.parametrize(
+    ("unbroken", "end"),
+    [
+        ((15, 22), 15),
+        ((12, 22), 12),  # as long as a part
+        ((12, 40), 20),  # longer, and it would leave less than three tenths of the part
+        ((13, 40), 13),
+        ((3, 8), 20),  # before the part
+        ((15, 20), 20),  # within it
+    ],
+)
+def test_a_part_without_a_pause_ends_before_what_is_to_stay_whole(unbroken: tuple[int, int], end: int) -> None:
+    """Unless no part can hold that, and what is left of this one were a few characters."""
+    assert best_cut("a" * 50, 10, 20, [unbroken]) == end

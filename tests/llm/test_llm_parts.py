@@ -166,6 +166,36 @@ def test_each_failed_trial_doubles_the_cooldown(kind: ModelFailure, cooldowns: t
         breaker.record_failure(model_error(kind))
 
 
+def test_failures_of_one_asker_hold_off_this_asker_alone() -> None:
+    """Until a second one met a failure too: then the fault is the provider's."""
+    clock = Clock()
+    breaker = Breaker(clock)
+    for _ in range(4):
+        breaker.record_failure(model_error(ModelFailure.TIMEOUT), "a")
+    clock.now += 4.5
+    with pytest.raises(ModelError) as refused:
+        breaker.check("x", "a")
+    assert refused.value.retry_after == 1.0
+    breaker.check("x", "b")
+    assert (breaker.admit("x", "b"), breaker.concerns_all) == (False, False)
+    breaker.record_failure(model_error(ModelFailure.TIMEOUT), "b")
+    assert breaker.concerns_all
+    with pytest.raises(ModelError):
+        breaker.check("x", "c")
+
+
+def test_a_refusal_counts_as_an_outage_when_it_met_two_askers() -> None:
+    """A 403 for one question may be the filter of what it says."""
+    breaker = Breaker(Clock())
+    for _ in range(5):
+        breaker.record_failure(model_error(ModelFailure.FORBIDDEN), "a")
+    assert breaker.state is CircuitState.CLOSED
+    breaker.record_failure(model_error(ModelFailure.FORBIDDEN), "b")
+    assert (breaker.state, breaker.open_seconds) == (CircuitState.OPEN, 5)
+    assert breaker.cause is not None
+    assert (breaker.cause.kind, breaker.cause.message) == (ModelFailure.UNAVAILABLE, "why")
+
+
 def test_a_cancelled_trial_leaves_room_for_the_next_one() -> None:
     """A client that disconnects during the trial does not keep the circuit open."""
     clock = Clock()

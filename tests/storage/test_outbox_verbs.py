@@ -49,6 +49,19 @@ async def test_a_part_is_marked_before_it_is_sent(db: MessagingDatabase, databas
     assert await states(other) == ["sending"]
 
 
+async def test_a_part_that_waited_for_its_turn_counts_from_its_send(db: MessagingDatabase) -> None:
+    """A lookup of an unknown outcome begins some time after it."""
+    await answered(db, "x")
+    part = await db.claim_next_part(SMS, ANN, mark=False)
+    assert part is not None
+    assert part.attempted_at is None
+    began = time.time()
+    begun = await db.begin_send(part)
+    assert await states(db) == ["sending"]
+    assert begun.attempted_at is not None
+    assert began - 60 < begun.attempted_at
+
+
 async def test_the_next_part_waits_for_the_one_before(db: MessagingDatabase) -> None:
     """Parts go out in the order of the reply, replies in the order in which they were planned."""
     await answered(db, "a1", "a2")
@@ -356,7 +369,7 @@ async def _sending(db: MessagingDatabase, *texts: str) -> Part:
 
 
 def _lost(provider_id: str, part: Part) -> DeliveryEvent:
-    return report(PartState.UNDELIVERED, provider_id, part_id=part.id, error_code="30003")
+    return report(PartState.UNDELIVERED, provider_id, part_id=part.id, error_code="30003", error="unreachable")
 
 
 @pytest.mark.parametrize("early", [False, True])
@@ -371,6 +384,7 @@ async def test_a_part_that_was_lost_on_its_way_is_planned_again(db: MessagingDat
     await db.record_delivery(report(PartState.SENT, "P1", part_id=part.id), _in_a_minute)
     await db.record_delivery(report(PartState.FAILED, "P1", part_id=part.id, error_code="1"), _in_a_minute)
     assert await states(db) == ["planned"]
+    assert await rows(db, outbound, "error_code", "error") == [("30003", "unreachable")]
     assert await db.claim_next_part(SMS, ANN) is None
     assert await db.problems() == []
 
@@ -477,6 +491,20 @@ async def test_the_next_part_waits_until_the_one_before_is_reported_as_sent(db: 
     await db.record_delivery(report(PartState.DELIVERED, "P2", part_id=second.id))
     await db.record_accepted(second, Receipt("P2", pause=600.0))
     assert (await claimed_part(db)).text == "three"
+
+
+async def test_a_report_does_not_hasten_a_part_that_was_refused(db: MessagingDatabase) -> None:
+    """The provider said when to try it again, while the part before it was being sent anew."""
+    first = await _sending(db, "one ", "two")
+    await db.record_accepted(first, Receipt("P1"))
+    second = await claimed_part(db)
+    await db.record_retry(second, time.time() + 600, SendError(SendFailure.BUSY, "429", "slow"))
+    await db.record_delivery(_lost("P1", first), _at_once)
+    again = await claimed_part(db)
+    assert again.id == first.id
+    await db.record_accepted(again, Receipt("P2", pause=1200.0))
+    await db.record_delivery(report(PartState.SENT, "P2", part_id=first.id))
+    assert await db.claim_next_part(SMS, ANN) is None
 
 
 async def test_another_reply_does_not_wait_for_a_report(db: MessagingDatabase) -> None:

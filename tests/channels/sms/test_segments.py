@@ -207,6 +207,8 @@ def test_a_short_text_is_one_piece_without_a_number() -> None:
     """Nothing is added to what fits."""
     [piece] = split("Hello", 20)
     assert (piece.text, piece.history_text) == ("Hello", "Hello")
+    [piece] = split("Hello".ljust(30), 20)
+    assert (piece.text, piece.history_text) == ("Hello", "Hello".ljust(30))
 
 
 def test_a_long_text_is_numbered_and_the_numbers_count_within_the_limit() -> None:
@@ -262,6 +264,25 @@ def test_indentation_of_code_survives_a_cut() -> None:
     """The next part begins with the spaces its first line of code has."""
     _, second, *_ = split("\n".join(["def f():"] + ["    return 1 + 1"] * 12), 100)
     assert second.text.split(") ", 1)[1].startswith("    return")
+
+
+@pytest.mark.parametrize(
+    ("length", "count"),
+    [
+        (20, 1),
+        (21, 2),
+        (2 * 14, 2),  # "(1/2) " takes six characters
+        (9 * 14, 9),
+        (9 * 14 + 1, 11),  # "(10/11) " takes eight
+        (20 * 12, 20),
+    ],
+)
+def test_a_text_without_a_pause_takes_as_few_parts_as_there_can_be(length: int, count: int) -> None:
+    """Each is full, with a number no wider than their count needs."""
+    pieces = split("x" * length, 20)
+    assert len(pieces) == count
+    assert max(len(piece.text) for piece in pieces) <= 20
+    assert len({len(piece.history_text) for piece in pieces[:-1]}) <= 1
 
 
 def test_more_than_nine_parts_leave_room_for_wider_numbers() -> None:

@@ -25,7 +25,7 @@ from relay.channels.sms.senders import Sender, SenderKind, normal_number, sender
 from relay.channels.sms.spec import SMS
 from relay.channels.sms.time_zones import time_zones
 from relay.channels.sms.twilio_messages import callback_base
-from relay.channels.sms.webhook import Form, Signatures, is_delivery, read_form, sign
+from relay.channels.sms.webhook import Form, Signatures, external_id, is_delivery, read_form, sign
 from relay.config.errors import SettingsError
 from relay.core.channel import history_text
 from relay.core.errors import PayloadError
@@ -126,6 +126,36 @@ def test_what_holds_no_message_is_a_payload_error(body: bytes, content_type: str
     """Empty, ambiguous, of another type, endless, or a status callback."""
     with pytest.raises(PayloadError):
         SERVICE.parse_inbound(read_form(body, content_type))
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "why"),
+    [
+        (b"From=1", "multipart/form-data; boundary=x", r"expected a form .*, got multipart/form-data"),
+        (b"{}", "application/json", r"expected a form .*, got application/json"),
+        (b"&".join([b"a=1"] * 2000), "", "the form cannot be read: "),
+    ],
+)
+def test_a_body_that_is_no_form_is_refused_with_the_reason(body: bytes, content_type: str, why: str) -> None:
+    """The dead letter shows it."""
+    with pytest.raises(PayloadError, match=why):
+        read_form(body, content_type)
+
+
+def test_a_field_is_read_by_the_first_of_its_names_that_is_there() -> None:
+    """An empty field is there; two different values of one are not guessed about."""
+    form = read_form(b"Body=&SmsSid=SM2&SmsMessageSid=SM3&To=1&To=1&From=1&From=2&From=%ff")
+    assert form.one("Body", "SmsSid") == ""
+    assert (form.one("MessageSid", "Missing", "SmsSid"), form.one("To"), form.one("Missing")) == ("SM2", "1", "")
+    with pytest.raises(PayloadError, match="the field From came with 3 different values"):
+        form.one("From")
+    assert form.getlist("From")[2] == "\ufffd"
+
+
+@pytest.mark.parametrize("name", ["MessageSid", "SmsSid", "SmsMessageSid"])
+def test_the_id_of_a_message_is_read_by_any_of_its_names(name: str) -> None:
+    """Cut to the length of its column."""
+    assert external_id(read_form(f"{name}={'S' * 70}".encode())) == "S" * 64
 
 
 @given(st.binary(max_size=300))
