@@ -111,12 +111,12 @@ def add_common_routes(app: FastAPI, ready: Readiness) -> None:
 
     @routes.get("/docs", dependencies=[ADMIN], include_in_schema=False)
     async def docs() -> Response:
-        return Response(_docs_page(app), media_type="text/html")
+        return _docs_page(app)
 
     add_routes(app, routes)
 
 
-def _docs_page(app: FastAPI) -> str:
+def _docs_page(app: FastAPI) -> Response:
     """The routes of this server as one HTML page; Swagger's own page would load its script from the internet."""
     rows = []
     for path, verbs in app.openapi()["paths"].items():

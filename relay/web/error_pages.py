@@ -12,7 +12,7 @@ from html import escape
 from urllib.parse import urlsplit
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
 
 from relay.config.logs import REQUEST_ID
 from relay.config.settings import Settings
@@ -70,7 +70,7 @@ def plain_error_page(request: Request, problem: ErrorPage) -> Response:
     if problem.request_id:
         lines.append(f"<small>In the log of this server it is <code>{escape(problem.request_id)}</code>.</small>")
     content = "".join(f"<p>{line}</p>" for line in lines if line)
-    return HTMLResponse(plain_page(sentence(problem.title, end=""), request.app.title, content), problem.status)
+    return plain_page(sentence(problem.title, end=""), request.app.title, content, problem.status)
 
 
 def _ways(request: Request, problem: ErrorPage) -> list[str]:

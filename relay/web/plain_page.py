@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from html import escape
 
+from fastapi.responses import HTMLResponse
 
-def plain_page(title: str, server: str, content: str) -> str:
+_HEADERS = {
+    # It has no script, so none can be smuggled into it, and no other page may show it in a frame.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def plain_page(title: str, server: str, content: str, status: int = 200) -> HTMLResponse:
     """A whole page: title and server as text, content as HTML."""
-    return _PAGE.format(title=escape(title), server=escape(server), content=content)
+    page = _PAGE.format(title=escape(title), server=escape(server), content=content)
+    return HTMLResponse(page, status, headers=_HEADERS)
 
 
 _PAGE = """<!doctype html>

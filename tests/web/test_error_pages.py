@@ -81,6 +81,7 @@ async def test_a_browser_gets_a_page(method: str, path: str, content: bytes, sta
         program = await http.request(method, path, content=content, headers={"Accept": "application/json"})
     assert page.status_code == status
     assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert words.lower() in page.text.lower()
     assert "Test &lt;server&gt;" in page.text
     assert '<a href="/docs?a=%3Cb%3E&amp;c">' in page.text
@@ -88,6 +89,14 @@ async def test_a_browser_gets_a_page(method: str, path: str, content: bytes, sta
     assert "internals" not in page.text
     for answer in (script, program):
         assert (answer.status_code, set(answer.json())) == (status, {"error", "hint"})
+
+
+async def test_the_page_of_the_routes_may_run_nothing() -> None:
+    """It is of the origin whose cookie opens the console."""
+    async with client(failing_app()) as http:
+        page = await http.get("/docs")
+    assert (page.status_code, page.headers["x-content-type-options"]) == (200, "nosniff")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 @pytest.mark.parametrize("path", ["/bug", "/storage", "/no"])
