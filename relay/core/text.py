@@ -23,6 +23,8 @@ def strip_controls(text: str) -> str:
 
     Line breaks become a newline and tabs stay; half characters (lone surrogates) become U+FFFD.
     """
+    if text.isprintable():
+        return text
     return _HALF_CHARACTERS.sub("\ufffd", _CONTROLS.sub("", _LINE_BREAKS.sub("\n", text)))
 
 

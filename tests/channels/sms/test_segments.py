@@ -41,6 +41,13 @@ def test_controls_and_half_characters_go_and_scripts_stay(raw: str, clean: str) 
     assert strip_controls(raw) == clean
 
 
+def test_every_printable_character_stays() -> None:
+    """Text of them alone is taken as it is; between two line breaks it is read character by character."""
+    text = "".join(filter(str.isprintable, map(chr, range(0x110000))))
+    assert strip_controls(text) == text
+    assert strip_controls(f"\r{text}\r") == f"\n{text}\n"
+
+
 @given(ANY_TEXT)
 def test_whatever_comes_in_can_be_stored_and_sent(text: str) -> None:
     """Any text at all, once cleaned, is valid UTF-8 without NUL."""
