@@ -17,6 +17,7 @@ from relay.core.errors import StorageError
 from relay.storage.executors import Pooled, Transactions
 from relay.storage.group_commit import GroupCommit
 from relay.storage.revisions import migrate
+from relay.storage.schema import to_json
 from relay.storage.sqlite_file import SqliteFile
 from relay.storage.transactions import storage_error
 
@@ -45,6 +46,7 @@ def _postgresql_engine(url: str, timeout: float, *, limited: bool) -> Engine:
     seconds = max(1, int(timeout))
     engine = create_engine(
         url,
+        json_serializer=to_json,
         pool_size=8,
         max_overflow=2,
         pool_timeout=timeout,

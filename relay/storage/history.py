@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import delete
 
-from relay.core.messages import Answer, Attachment, Platform, ReplyId, UserId, db_safe_value
+from relay.core.messages import Answer, Attachment, Platform, ReplyId, UserId
 from relay.storage.prepared import Prepared
 from relay.storage.schema import as_columns, conversations
 from relay.storage.transactions import Tx, of_user
@@ -40,7 +40,7 @@ def add_message(
         "timestamp": tx.now if moment is None else moment,
         "in_context": in_context,
         "reply_id": reply_id,
-        "attachments": db_safe_value([asdict(one) for one in attachments]) or None,
+        "attachments": [asdict(one) for one in attachments] or None,
     }
     if answer is not None:
         row |= as_columns(conversations, answer)

@@ -22,7 +22,6 @@ from relay.core.messages import (
     Platform,
     UserId,
     UserState,
-    db_safe_value,
 )
 from relay.core.parts import CompletedMessage, Origin, PlannedPart
 from relay.storage.charges import charge
@@ -180,8 +179,8 @@ def claim_head(tx: Tx, platform: Platform, user_id: UserId, owner: str, lease: f
 
 def _body_of(message: InboundMessage) -> dict[str, Any]:
     """A message as the JSON of its row."""
-    body = {name: db_safe_value(getattr(message, name)) for name in _MESSAGE_FIELDS if name != "attachments"}
-    return {**body, "attachments": [db_safe_value(asdict(one)) for one in message.attachments]}
+    body = {name: getattr(message, name) for name in _MESSAGE_FIELDS}
+    return {**body, "attachments": [asdict(one) for one in message.attachments]}
 
 
 def _message(body: dict[str, Any], user_id: UserId) -> InboundMessage:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Row, delete, select, update
 
 from relay.core.errors import NotRepaired
-from relay.core.messages import SILENT_STATES, Outcome, Platform, UserId, db_safe_value
+from relay.core.messages import SILENT_STATES, Outcome, Platform, UserId
 from relay.core.parts import Origin, PartState, PlannedPart
 from relay.storage import audit
 from relay.storage.handover import leave_open_messages
@@ -95,7 +95,7 @@ def answer_again(tx: Tx, inbound_id: str) -> Row[Any]:
         raise NotRepaired("what came in could not be read, so it cannot be answered")
     platform, user_id = Platform(row.platform), UserId(row.user_id)
     tx.locked_user(platform, user_id)
-    body = db_safe_value({**row.body, "received_at": tx.now})
+    body = {**row.body, "received_at": tx.now}
     again = {"state": "received", "body": body, "due": tx.now, "tries": 0, "failures": 0, "unusable": 0}
     cleared = {"outcome": None, "reason": None, "error": None, "finished_at": None, "noticed_at": None, "owner": None}
     tx.run(update(inbound).where(inbound.c.id == row.id).values(**again, **cleared, updated_at=tx.now))

@@ -8,10 +8,12 @@ into every server.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -34,7 +36,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as _AnyText
 
-from relay.core.messages import db_safe
+from relay.core.messages import db_safe, db_safe_value
 from relay.core.parts import OPEN_PART_STATES, PartState
 
 metadata = MetaData()
@@ -54,7 +56,18 @@ class Text(TypeDecorator[str]):
 
 
 def _db_safe_or_none(value: str | None) -> str | None:
-    return None if value is None else db_safe(str(value))
+    if value is None or (type(value) is str and value.isascii() and "\x00" not in value):
+        return value
+    return db_safe(str(value))
+
+
+def to_json(value: Any) -> str:
+    """A value as JSON, without the characters that no database accepts."""
+    try:
+        written = orjson.dumps(value)
+    except TypeError:  # half characters, or keys that are no text
+        return json.dumps(db_safe_value(value))
+    return json.dumps(db_safe_value(value)) if b"\\u0000" in written else written.decode()
 
 
 def constant(value: str) -> ColumnElement[str]:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from relay.core.errors import StorageError
 from relay.storage.prepared import run_text
 from relay.storage.revisions import migrate
+from relay.storage.schema import to_json
 from relay.storage.transactions import storage_error
 
 log = logging.getLogger("relay.storage.sqlite_file")
@@ -50,7 +51,7 @@ class SqliteFile:
             return connection
 
         # A QueuePool, because its dispose does not close connections in use by other threads.
-        engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool)
+        engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, json_serializer=to_json)
         event.listen(engine, "begin", lambda connection: run_text(connection, begin))
         self._engines.append(engine)
         return engine

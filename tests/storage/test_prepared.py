@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from relay.channels.sms.spec import SMS
 from relay.core.errors import StorageError
-from relay.core.messages import UserId
+from relay.core.messages import UserId, db_safe_value
 from relay.storage.prepared import Prepared, Upsert
-from relay.storage.schema import inbound, users
+from relay.storage.schema import inbound, to_json, users
 from relay.storage.transactions import Tx
+from tests.core.test_messages import JSON_VALUES
 from tests.storage.fixtures import Opener
 
 ANN, BOB = UserId("ann"), UserId("bob")
@@ -42,6 +45,13 @@ async def test_values_are_converted_as_by_sqlalchemy(database_url: str, opener: 
     prepared, usual = await db.query(both)
     assert prepared == usual
     assert [row[inbound.c.keys().index("sender")] for row in prepared] == ["xy", "�z"]
+
+
+@given(JSON_VALUES)
+def test_json_is_written_as_cleaned_values_are(value: object) -> None:
+    """Numbers of any size, halves of characters, and texts that look like an escaped NUL."""
+    assert json.loads(to_json(value)) == db_safe_value(value)
+    assert json.loads(to_json([value, r"\u0000", "\x00"])) == [db_safe_value(value), r"\u0000", ""]
 
 
 async def test_a_change_gives_its_rows_and_their_number(database_url: str, opener: Opener) -> None:
