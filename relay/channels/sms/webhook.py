@@ -6,7 +6,7 @@ import hmac
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, RequestValidator, get_signature_algorithm
 
@@ -53,12 +53,17 @@ def read_form(body: bytes, content_type: str = "") -> Form:
     if kind.startswith("multipart/") or kind.endswith("json"):
         msg = f"expected a form (application/x-www-form-urlencoded), got {kind}"
         raise PayloadError(msg)
-    try:
-        text = body.decode("utf-8", "replace")
-        return Form(tuple(parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS)))
-    except ValueError as error:
-        msg = f"the form cannot be read: {error}"
-        raise PayloadError(msg) from None
+    text = body.decode("utf-8", "replace")
+    if text.count("&") >= MAX_FIELDS:
+        msg = f"the form has more than {MAX_FIELDS} fields"
+        raise PayloadError(msg)
+    # As urllib's parse_qsl, which takes three times as long: a tenth of a webhook with the twenty fields of Twilio's.
+    pairs = (pair.partition("=") for pair in text.replace("+", " ").split("&") if pair)
+    return Form(tuple([(_unquoted(name), _unquoted(value)) for name, _, value in pairs]))
+
+
+def _unquoted(text: str) -> str:
+    return unquote(text, errors="replace") if "%" in text else text
 
 
 def external_id(form: Form) -> str:

@@ -9,6 +9,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from urllib.parse import parse_qsl
 
 import phonenumbers
 import pytest
@@ -163,6 +164,16 @@ def test_no_body_at_all_breaks_the_reader(body: bytes) -> None:
     """Whatever bytes arrive: a message or a PayloadError."""
     with contextlib.suppress(PayloadError):
         SERVICE.parse_inbound(read_form(body))
+
+
+@given(
+    st.text(st.sampled_from("aé&=+%;\x00 ") | st.characters(codec="utf-8"), max_size=60)
+    | st.lists(st.sampled_from(["%41", "%C3%A9", "%FF", "%zz", "%2", "&", "=", "+", "a"])).map("".join)
+)
+def test_a_form_is_read_as_urllib_reads_it(text: str) -> None:
+    """Blank fields and names, several signs, and escapes that are none."""
+    usual = parse_qsl(text, keep_blank_values=True, errors="replace")
+    assert list(read_form(text.encode()).pairs) == usual
 
 
 def test_a_plus_that_was_not_escaped_is_still_a_plus() -> None:
