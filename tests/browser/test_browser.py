@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import check_output
 
 import pytest
 from playwright.sync_api import APIResponse, Browser, Page, Route, expect
@@ -253,6 +254,15 @@ def test_the_picture_of_the_readme(page: Page, product: RunningProduct) -> None:
     """Take the README's screenshot anew: `make pictures`."""
     page.emulate_media(reduced_motion="reduce")  # no bubble that is still fading in
     page.goto(product.url("simulator"))
+    for phone, text, answered in (
+        ("sms", "name=Ada", "Nice to meet you, Ada"),
+        ("sms", "How do I connect an AI?", "Ollama"),
+        ("telegram", "Tell me something long", "And now?"),
+    ):
+        page.fill(f"#{phone}-input", text)
+        page.click(f"#{phone}-send")
+        expect(page.locator(f"#{phone}-log .bubble[data-direction=out]").last).to_contain_text(answered)
+    expect(page.locator("#sms-log .bubble[data-direction=out]").last).to_contain_text("delivered")
     expect(page.locator("#connection")).to_have_text("live")
     page.screenshot(path=SCREENSHOT)
     assert SCREENSHOT.stat().st_size > 10_000
@@ -266,11 +276,15 @@ UNROLL = """() => {
   }
 }"""
 ANSWERS_A_PICTURE = 20
+WRITINGS = ("zh-cn", "ja", "ko", "ar", "und-zsye")
+"""Whose letters, and emojis, the answers have, as fontconfig calls them."""
 
 
 @pytest.mark.skipif("MAKE_SCREENSHOT" not in os.environ, reason="only for renewing the pictures of the gallery")
 def test_the_pictures_of_the_gallery(page: Page, product: RunningProduct) -> None:
     """Show the gallery of answers on a telephone, 390 pixels wide: `make pictures`."""
+    lacking = [lang for lang in WRITINGS if not check_output(["fc-list", f":lang={lang}"])]
+    assert not lacking, "boxes would stand for letters (Debian: apt install fonts-noto-cjk fonts-noto-color-emoji)"
     phone = Phone(product, "telegram", "Gallery")
     phone.send("/start")
     phone.next_reply()
