@@ -20,8 +20,13 @@ from relay.web.access import ADMIN
 T = TypeVar("T")
 Rows = AsyncIterator[list[dict[str, Any]]]
 
-_FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d+\Z)")
-"""What a spreadsheet would take for a formula: people choose their names and write what they like."""
+_FORMULA = re.compile(r"""(?:\A|(?<=[^\s;"]))([\s;"]*+)([=@\uff1d\uff0b\uff0d\uff20]|[+-](?!\d+(?:[\s;"]|\Z)))""")
+"""What may be a formula, with what stands before it; a number, as of a telephone, is none.
+
+People choose their names and write what they like: https://owasp.org/www-community/attacks/CSV_Injection
+"""
+_BREAKS = frozenset(";\t\r\n")
+"""Where a cell ends in spreadsheets that take these for separators, inside quotation marks as well."""
 
 routes = APIRouter()
 
@@ -65,7 +70,13 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    return _FORMULA.sub(_quoted, value) if isinstance(value, str) else value
+
+
+def _quoted(found: re.Match[str]) -> str:
+    """The same as text for a spreadsheet, where a cell would begin with it."""
+    begins = found.start() == 0 or not _BREAKS.isdisjoint(found[1])
+    return f"{found[1]}'{found[2]}" if begins else found[0]
 
 
 async def _json(batches: Rows) -> AsyncIterator[bytes]:

@@ -11,6 +11,7 @@ import pytest
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
+from relay.console.export_pages import _cell
 from relay.storage import export
 from tests.console.running import browsing, nothing, settings_after
 from tests.console.sample_data import ALICE, SampleData, alice_asks
@@ -54,6 +55,36 @@ async def test_a_spreadsheet_runs_nothing_that_people_wrote(tmp_path: Path) -> N
         assert (people[ALICE]["name"], people["7002"]["name"]) == ("Alice", "Person, 7002")
         in_json = {row["user_id"]: row for row in (await browser.get("/export/people.json")).json()}
         assert in_json["7001"]["name"] == FORMULA
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("\uff0d1", "'\uff0d1"),
+        ("\uff0b1", "'\uff0b1"),
+        ("\uff20SUM(1)", "'\uff20SUM(1)"),
+        (" =1+1", " '=1+1"),
+        ("\t=1+1", "\t'=1+1"),
+        ('"=1+1', "\"'=1+1"),
+        ("hello;=1+1", "hello;'=1+1"),
+        ('hello;"=1+1', "hello;\"'=1+1"),
+        ("hello\t@SUM(1)", "hello\t'@SUM(1)"),
+        ("hello\r\n-1+cmd|' /C calc'!A0", "hello\r\n'-1+cmd|' /C calc'!A0"),
+        ("+1555+2", "'+1555+2"),
+        ("+12025550147", "+12025550147"),
+        ("-100200", "-100200"),
+        ("+12025550147;-5", "+12025550147;-5"),
+        ("a=b; c - d", "a=b; c - d"),
+        ("Closed on Monday. 5 + 3 = 8", "Closed on Monday. 5 + 3 = 8"),
+        ("\n" * 100_000 + "x", "\n" * 100_000 + "x"),
+    ],
+)
+def test_where_a_cell_would_begin_with_a_formula_it_becomes_text(text: str, shown: str) -> None:
+    """Also in spreadsheets that split by semicolons or tabs; telephone numbers and usual sentences stay as they are."""
+    assert _cell(text) == shown
 
 
 async def test_costs_and_an_empty_database(tmp_path: Path) -> None:
