@@ -14,6 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from relay.channels.sms.settings import SIMULATED_PHONE_NUMBER
 from relay.channels.sms.spec import SMS
 from relay.channels.telegram.spec import TELEGRAM
+from relay.channels.whatsapp.settings import WhatsAppSettings
 from relay.channels.whatsapp.spec import WHATSAPP
 from relay.core.messages import Platform
 from relay.simulator.control_bodies import (
@@ -66,6 +67,7 @@ def _add_people(routes: APIRouter, simulator: Simulator) -> None:
         return {
             "simulated": True,
             "number": SIMULATED_PHONE_NUMBER,
+            "whatsapp_number": world.settings.group(WhatsAppSettings).whatsapp_number,
             "bot": simulator.bot.about(),
             "console_url": world.settings.console_url,
             "people": [asdict(person) for person in world.people.all],

@@ -25,7 +25,7 @@ class WhatsAppSettings(SmsSettings):
     """Twilio's price of one message, in either direction; answers within 24 hours cost nothing else."""
 
     def simulated_values(self) -> dict[str, Any]:
-        """The simulator plays WhatsApp where a number is set; it shows no telephone with it."""
+        """The simulator plays WhatsApp where a number is set."""
         number = SIMULATED_WHATSAPP_NUMBER if self.whatsapp_number else None
         return {**super().simulated_values(), "whatsapp_number": number}
 

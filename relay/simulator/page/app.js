@@ -6,7 +6,7 @@ import { Phone, setUpComposer } from "/page/phones.js";
 import { element } from "/page/render.js";
 
 const byId = (id) => document.getElementById(id);
-const state = { people: [], groups: [], number: "", bot: {}, person: null, chat: null, editing: null, unread: new Map(), bubbles: 0 };
+const state = { people: [], groups: [], number: "", bot: {}, person: null, chat: null, texting: "sms", about: null, unread: new Map(), bubbles: 0 };
 const SHOWN_PEOPLE = 10;
 
 // The chosen person and the unfinished texts of each survive a reload of this tab.
@@ -39,7 +39,11 @@ const telegram = new Phone("telegram", {
   ask: (text) => sendTelegram({ text }),
   press: (bubble, data) => post("telegram/press", { chat_id: state.chat, message_id: bubble.message_id, data, ...(state.chat < 0 ? { from: state.person.chat_id } : {}) }).catch(report),
   stop: () => post("telegram/stop", { chat_id: state.chat }).catch(report),
-  edit: (bubble) => startEditing(bubble),
+  edit: (bubble) => {
+    writeAbout({ edit_of: bubble.message_id }, "Editing your message");
+    byId("telegram-input").value = bubble.text;
+  },
+  reply: (bubble) => writeAbout({ reply_to: bubble.message_id }, `Replying to: ${bubble.text.slice(0, 60) || bubble.kind}`),
 });
 
 // -- people --------------------------------------------------------------------------------------------------------
@@ -77,20 +81,24 @@ function drawChats() {
 
 function drawAbout() {
   const { person } = state;
-  byId("sms-about").textContent = `${person.name}, ${person.phone_number} → ${state.number}`;
+  const byWhatsApp = state.texting === "whatsapp";
+  byId("sms-title").textContent = byWhatsApp ? "WhatsApp" : "Text messages";
+  byId("sms-about").textContent = `${person.name}, ${person.phone_number} → ${byWhatsApp ? state.whatsappNumber : state.number}`;
   byId("telegram-about").textContent = `${person.name} → @${state.bot.username || "bot"}`;
   byId("telegram-title").textContent = state.bot.name || "Telegram";
   const block = byId("telegram-block");
   block.textContent = person.blocked ? "Unblock" : "Block";
   block.setAttribute("aria-pressed", String(person.blocked));
   byId("telegram-start-row").hidden = person.started || state.chat !== person.chat_id;
-  byId("sms-stopped").hidden = !person.opted_out;
+  byId("sms-stopped").hidden = byWhatsApp || !person.opted_out;
   byId("telegram-stopped").hidden = !person.blocked;
 }
 
 async function loadPeople() {
   const data = await get("people");
   Object.assign(state, { people: data.people, groups: data.groups, number: data.number, bot: data.bot });
+  state.whatsappNumber = data.whatsapp_number;
+  byId("sms-channel").hidden = !data.whatsapp_number;
   const first = !state.person;
   const wanted = first ? memory.get("person") : state.person.id;
   state.person = state.people.find((one) => one.id === wanted) || state.people[0];
@@ -110,12 +118,12 @@ async function loadPeople() {
 
 // A bubble that arrives while the transcripts are fetched may be missing in the response, which must not replace it.
 async function loadTranscripts() {
-  const { person, chat: chatId, bubbles } = state;
+  const { person, chat: chatId, texting, bubbles } = state;
   const [texts, chat] = await Promise.all([
-    get(`transcript?platform=sms&person=${encodeURIComponent(person.phone_number)}`),
+    get(`transcript?platform=${texting}&person=${encodeURIComponent(person.phone_number)}`),
     get(`transcript?platform=telegram&person=${chatId}`),
   ]);
-  const isCurrent = person.id === state.person.id && chatId === state.chat && bubbles === state.bubbles;
+  const isCurrent = person.id === state.person.id && chatId === state.chat && texting === state.texting && bubbles === state.bubbles;
   if (!isCurrent) return loadTranscripts();
   sms.show(texts);
   telegram.show(chat);
@@ -163,7 +171,7 @@ function setUpPeople() {
 
 async function sendSms(body, files = []) {
   try {
-    const result = await post("sms/send", { from: state.person.phone_number, body, files });
+    const result = await post("sms/send", { from: state.person.phone_number, channel: state.texting, body, files });
     if (result.error) report(new Error(`The text was not taken: ${result.error}. Is the SMS server running?`));
     else if (result.webhook_status >= 400) report(new Error(`The webhook answered ${result.webhook_status}.`));
     await loadPeople();  // a STOP or START has changed what may be sent
@@ -173,9 +181,9 @@ async function sendSms(body, files = []) {
 }
 
 async function sendTelegram(fields) {
-  const editing = state.editing;
+  const about = state.about || {};
   stopEditing();
-  const extra = editing ? { edit_of: editing } : state.chat < 0 ? { from: state.person.chat_id } : {};
+  const extra = { ...about, ...(state.chat < 0 && !about.edit_of ? { from: state.person.chat_id } : {}) };
   try {
     await post("telegram/send", { chat_id: state.chat, ...extra, ...fields });
     if (!state.person.started) await loadPeople();
@@ -184,15 +192,16 @@ async function sendTelegram(fields) {
   }
 }
 
-function startEditing(bubble) {
-  state.editing = bubble.message_id;
+// What is written next replaces a message of one's own, or replies to a message.
+function writeAbout(about, words) {
+  state.about = about;
+  byId("telegram-about-message").textContent = words;
   byId("telegram-editing").hidden = false;
-  byId("telegram-input").value = bubble.text;
   byId("telegram-input").focus();
 }
 
 function stopEditing() {
-  state.editing = null;
+  state.about = null;
   byId("telegram-editing").hidden = true;
 }
 
@@ -263,7 +272,10 @@ function setUpWriting() {
   byId("telegram-file").addEventListener("change", (event) =>
     sendChosen(event.target, (files) => sendTelegramFiles(event.target.dataset.kind, files)));
   byId("telegram-start").addEventListener("click", () => sendTelegram({ text: "/start" }));
-  byId("telegram-edit-cancel").addEventListener("click", () => { stopEditing(); byId("telegram-input").value = ""; });
+  byId("telegram-edit-cancel").addEventListener("click", () => {
+    if (state.about?.edit_of) byId("telegram-input").value = "";
+    stopEditing();
+  });
   byId("telegram-menu").addEventListener("click", () => toggleMenu(byId("telegram-commands").hidden));
   byId("telegram-commands").addEventListener("keydown", (event) => {
     if (event.key === "Escape") { toggleMenu(false); byId("telegram-menu").focus(); }
@@ -273,6 +285,12 @@ function setUpWriting() {
   });
   byId("telegram-block").addEventListener("click", () =>
     post(`telegram/${state.person.blocked ? "unblock" : "block"}`, { chat_id: state.person.chat_id }).catch(report));
+  byId("sms-channel").addEventListener("change", (event) => {
+    state.texting = event.target.value;
+    sms.platform = state.texting;
+    drawAbout();
+    loadTranscripts().catch(report);
+  });
   byId("telegram-chat").addEventListener("change", (event) => {
     state.chat = Number(event.target.value);
     stopEditing();
@@ -320,8 +338,9 @@ function showBubble(phone, bubble) {
 }
 
 function take(event) {
-  const phone = event.platform === "sms" ? sms : telegram;
-  const shown = event.platform === "sms" ? state.person.phone_number : String(state.chat);
+  const byNumber = event.platform !== "telegram";
+  const phone = byNumber ? sms : telegram;
+  const shown = !byNumber ? String(state.chat) : event.platform === state.texting ? state.person.phone_number : null;
   if (event.type === "bubble" && event.key === shown) showBubble(phone, event.bubble);
   else if (event.type === "bubble") countUnread(event);
   else if (event.type === "typing" && event.key === shown) phone.showLive(true, null, event.seconds);

@@ -105,7 +105,7 @@ const WORDS = {
 function state(bubble) {
   const telegramOut = bubble.platform === "telegram" && bubble.direction === "out";
   if (telegramOut) return null;
-  const done = bubble.status === "delivered" || bubble.status === "received";
+  const done = ["delivered", "received", "read"].includes(bubble.status);
   const bad = bubble.status === "failed" || bubble.status === "undelivered";
   const mark = bad ? "!" : done ? "✓✓" : bubble.status === "sent" ? "✓" : "·";
   const code = bubble.error_code ? ` ${bubble.error_code}` : "";
@@ -160,7 +160,7 @@ function quoted(bubble, others) {
 
 export function bubbleElement(bubble, others, actions) {
   const time = new Date(bubble.at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const entities = bubble.platform === "sms" ? linked(bubble.text) : bubble.entities;
+  const entities = bubble.platform === "telegram" ? bubble.entities : linked(bubble.text);
   const who = bubble.direction === "in" ? "You" : bubble.sender === "twilio" ? "Twilio" : "Bot";
   const meta = element("p", { class: "meta" },
     bubble.sender === "twilio" ? element("span", { class: "by" }, "Twilio itself") : "",
@@ -170,6 +170,9 @@ export function bubbleElement(bubble, others, actions) {
   const canEdit = bubble.platform === "telegram" && bubble.direction === "in" && bubble.kind === "text";
   if (canEdit) {
     meta.prepend(element("button", { type: "button", class: "edit", onclick: () => actions.edit(bubble) }, "edit"));
+  }
+  if (bubble.platform === "telegram" && bubble.direction === "out") {
+    meta.append(element("button", { type: "button", class: "edit", onclick: () => actions.reply(bubble) }, "reply"));
   }
   return element("article", {
     class: "bubble", "data-direction": bubble.direction, "data-status": bubble.status, "data-id": bubble.id,
