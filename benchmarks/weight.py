@@ -1,8 +1,8 @@
-"""How heavy the house is: how long until each server is healthy, the CPU that took, and the memory of each at rest.
+"""How long each server takes until it is healthy, the CPU time of that, and its memory at rest.
 
     .venv/bin/python benchmarks/weight.py [--runs 5] [--rest 3]
 
-Starts the whole house with its launcher, in try-out mode on free ports, with a database that is removed at the end;
+Starts all servers with their launcher, in try-out mode on free ports, with a database that is removed at the end;
 then the LLM server alone. One start before the measured ones makes the database and the bytecode, so that all is warm.
 Medians are shown. Seconds on the clock depend on what else the machine does; CPU seconds depend on it less.
 """
@@ -36,7 +36,7 @@ MEGABYTE = 1e6
 
 @dataclass(frozen=True)
 class Weight:
-    """One process: seconds from the start of the house until it was healthy, its CPU seconds by then, bytes at rest."""
+    """One process: seconds from the first start until it was healthy, its CPU seconds by then, bytes at rest."""
 
     healthy: float
     cpu: float
@@ -64,7 +64,7 @@ def settings(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
     return {
         **clean,
         **{f"{server.upper()}_PORT": str(port) for server, port in ports.items()},
-        "DATABASE_URL": f"sqlite:///{folder / 'house.db'}",
+        "DATABASE_URL": f"sqlite:///{folder / 'weight.db'}",
         "LLM_SPENDING_FILE": str(folder / "spending.json"),
         "LLM_SOURCE": "demo",
     }
@@ -138,7 +138,7 @@ def weigh(process: psutil.Process, ports: Mapping[str, int], began: float, rest:
     return weights
 
 
-def weigh_house(folder: Path, rest: float) -> Weights:
+def weigh_all(folder: Path, rest: float) -> Weights:
     """The launcher counts as healthy when all servers are."""
     ports = dict(zip(SERVERS, free_ports(len(SERVERS)), strict=True))
     began = time.perf_counter()
@@ -177,10 +177,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        weigh_house(folder, 0)
-        houses = [weigh_house(folder, arguments.rest) for _ in range(arguments.runs)]
+        weigh_all(folder, 0)
+        runs_of_all = [weigh_all(folder, arguments.rest) for _ in range(arguments.runs)]
         alone = [weigh_llm_server(folder, arguments.rest) for _ in range(arguments.runs)]
-    print(table("the whole house", houses), table("the LLM server alone", alone), sep="\n")
+    print(table("all servers", runs_of_all), table("the LLM server alone", alone), sep="\n")
 
 
 if __name__ == "__main__":

@@ -187,18 +187,18 @@ class GroupCommit(Transactions):
         A lock that was waited for is not kept until the event loop comes to it.
         """
         if not batch.begun:
-            self._begin_patiently()
+            self._begin_after_lock()
             self._fill(batch)
         if not batch.finished:
             batch.run(Tx(self._open_connection, self.clock()))
         self._open_connection.commit()
         self.warning = self._file.wal_warning()
 
-    def _begin_patiently(self) -> None:
+    def _begin_after_lock(self) -> None:
         self._drop_writer()
         self._file.check()
         self._connection = self._writer_engine.connect()
-        self._file.begin_patiently(self._connection)
+        self._file.begin_after_lock(self._connection)
 
     @property
     def _open_connection(self) -> Connection:

@@ -76,7 +76,7 @@ class SqliteFile:
         except OSError:
             return False
 
-    def begin_patiently(self, connection: Connection) -> None:
+    def begin_after_lock(self, connection: Connection) -> None:
         """Begin a transaction, and wait for a lock of another process."""
         driver: Any = connection.connection.dbapi_connection
         driver.execute(f"PRAGMA busy_timeout={self._timeout * 1000:.0f}")

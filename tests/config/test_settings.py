@@ -422,7 +422,7 @@ def test_a_webhook_pasted_as_public_url_is_cut_to_its_host(tmp_path: Path, paste
 @pytest.mark.parametrize("key", CHOSEN)
 @pytest.mark.parametrize("token", [*WEAK, *(one or other for one, other in PUBLISHED)])
 def test_a_weak_token_is_refused_while_public_url_is_set(tmp_path: Path, key: str, token: str) -> None:
-    """Whoever reads our guides would know it, or could guess it; the sentence says how to make one."""
+    """A reader of our guides knows it; the sentence says how to make one."""
     sentence = refusal(tmp_path, config={key: token, "public_url": "https://relay.example.com"})
     assert key in sentence
     assert "secrets.token_urlsafe" in sentence

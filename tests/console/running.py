@@ -33,7 +33,7 @@ async def listening(app: Any) -> AsyncIterator[str]:
 
 @cache
 def silent_ports() -> dict[str, int]:
-    """The settings of a house in which no server runs, as long as this process lives."""
+    """The settings of a product of which no server runs, as long as this process does."""
     ports = Ports()
     atexit.register(ports.give_back)
     return {f"{server}_port": ports.take() for server in ("llm_server", "sms_server", "telegram_server", "simulator")}

@@ -167,7 +167,7 @@ async def test_every_figure_of_the_pictures_leads_to_its_rows(tmp_path: Path) ->
 
 
 async def test_the_figures_of_one_person_lead_to_their_rows_alone(tmp_path: Path) -> None:
-    """Whoever else wrote on the day; another person has none."""
+    """Other people wrote on that day too; another person has none."""
     async with browsing(await settings_after(story, tmp_path)) as browser:
         page = (await browser.get(f"/person/days?platform=sms&id=%2B{ANN[1:]}")).text
         links = {unescape(one) for one in re.findall(r'href="(/day\?[^"]*kind=failed[^"]*)"', page)}

@@ -335,7 +335,7 @@ async def test_a_question_that_is_too_long_never_reaches_the_model(new_relay: Ne
 
 @pytest.mark.parametrize("trouble", [RuntimeError("a bug of ours"), "bug"])
 async def test_a_bug_holds_up_no_other_user_and_not_for_ever(relay: RelayHarness, trouble: Exception | str) -> None:
-    """The message is tried after each lease, and buried with an apology in the end; others are served meanwhile."""
+    """The message is tried after each lease, then it is a dead letter with an apology; others are served meanwhile."""
     relay.model.always = trouble if isinstance(trouble, Exception) else None
     await relay.receive("bug" if trouble == "bug" else "hello")
     await relay.receive("/fine", from_=BOB)

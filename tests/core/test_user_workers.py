@@ -177,7 +177,7 @@ async def test_a_sweep_that_fails_is_followed_by_another(harness: WorkerHarness)
 async def test_an_outage_of_the_database_is_logged_once_and_so_is_its_end(
     harness: WorkerHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An hour without it must not bury the rest of the log."""
+    """An hour without it must not hide the rest of the log."""
     caplog.set_level("INFO", "relay.core.user_workers")
     failures: list[Exception] = [StorageError("locked")] * 3
     sweeps: list[int] = []

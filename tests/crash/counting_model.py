@@ -86,6 +86,6 @@ class CountingModel:
                     self.end_headers()
                     self.wfile.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
                 except (BrokenPipeError, ConnectionResetError):
-                    pass  # whoever asked was killed meanwhile
+                    pass  # the client was killed meanwhile
 
         return Handler

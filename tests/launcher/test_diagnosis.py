@@ -166,7 +166,7 @@ def test_a_postgresql_that_does_not_answer_is_a_problem_and_its_password_stays_u
 def test_a_model_that_does_not_answer_is_a_problem_although_the_demo_would(
     tmp_path: Path, environ: dict[str, str], free_port: Callable[[], int]
 ) -> None:
-    """Whoever names a server wants its answers."""
+    """Naming a server is asking for its answers."""
     environ["OLLAMA_HOST"] = f"http://127.0.0.1:{free_port()}"
     found = findings(tmp_path, environ)["model"]
     assert found.severity is Severity.PROBLEM

@@ -417,7 +417,7 @@ def test_a_broken_note_of_the_spending_stops_nothing(content: str, tmp_path: Pat
 
 
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The sum lives on in memory, and the log says it."""
+    """The sum is kept in memory, and the log says it."""
     spend = SpendTracker(tmp_path / "missing" / "spending.json", time.time)
     spend.add(1.0)
     spend.save()

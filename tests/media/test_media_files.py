@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_content_is_kept_once_and_for_its_owner_alone(folder: Path) -> None:
-    """By its hash, whoever sent it."""
+    """By its hash, for any sender."""
     files = MediaFiles(folder)
     first, second = keep(files, b"cat"), keep(files, b"cat")
     assert first == second == hashlib.sha256(b"cat").hexdigest()

@@ -186,7 +186,7 @@ NEVER: dict[str, tuple[set[str], str]] = {
     "twilio": ({"telegram_service", "telegram_server", "llm_server"}, "that is the other channel's"),
     "telegram": ({"sms_service", "sms_server", "llm_server"}, "that is the other channel's"),
 }
-"""A package, the rooms that never load it (not even through others), and why."""
+"""A package, the modules that never load it (not even through others), and why."""
 
 INSIDE_FUNCTIONS: dict[str, str] = {
     "messaging_database": "its commands need a parser and telephone numbers, 8 MB that no server needs",
@@ -308,10 +308,10 @@ def test_no_folder_holds_more_than_a_quarter_of_the_product() -> None:
 
 @pytest.mark.parametrize(
     ("package", "importer"),
-    [(package, importer) for package, (rooms, _) in NEVER.items() for importer in sorted(rooms)],
+    [(package, importer) for package, (modules_without, _) in NEVER.items() for importer in sorted(modules_without)],
 )
-def test_a_room_never_loads_what_is_not_its_business(package: str, importer: str) -> None:
-    """Not even through a module of another room."""
+def test_a_module_never_loads_what_is_not_its_business(package: str, importer: str) -> None:
+    """Not even through another module."""
     loaders = {
         module
         for module in loaded_by(importer)
@@ -362,13 +362,13 @@ def test_no_module_only_passes_on_what_others_define() -> None:
 
 
 def test_every_module_opens_with_what_it_is() -> None:
-    """What this room does; a word or two would not say it."""
+    """What it does; a word or two would not say it."""
     silent = {module for module, tree in modules().items() if len((ast.get_docstring(tree) or "").split()) < 5}
     assert silent == set()
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
-    """Names are words of the story."""
+    """A name says what the module does."""
     assert {module for module in modules() if VAGUE.intersection(module.split(".")[-1].split("_"))} == set()
 
 

@@ -37,7 +37,7 @@ def test_both_pages_name_every_setting_once() -> None:
 
 
 def test_the_example_of_dotenv_with_every_line_taken_in_is_the_default(tmp_path: Path) -> None:
-    """Whoever removes every # changes nothing."""
+    """Removing every # changes nothing."""
     taken_in = re.sub(r"^#([A-Z_]+=)", r"\1", EXAMPLE, flags=re.MULTILINE)
     (tmp_path / ".env").write_text(taken_in, encoding="utf-8")
     assert load_settings(AllSettings, tmp_path, {}) == AllSettings()

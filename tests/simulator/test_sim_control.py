@@ -146,7 +146,7 @@ def test_waiting_for_certain_words_passes_over_others(sim: RunningSimulator) -> 
 
 
 def test_events_tell_of_every_bubble(sim: RunningSimulator) -> None:
-    """The page lives on them."""
+    """The page shows nothing else."""
     with sim.http.stream("GET", "/sim/events") as stream:
         lines = (line for line in stream.iter_lines() if line.startswith("data: "))
         assert json.loads(next(lines).removeprefix("data: ")) == {"simulated": True}

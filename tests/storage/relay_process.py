@@ -101,7 +101,7 @@ class FileChannel:
 
     async def send(self, part: Part) -> Receipt:
         with self._transcript.open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # the counter: one at a time, and whoever asks about a part waits
+            fcntl.flock(file, fcntl.LOCK_EX)  # the counter: one at a time, and a lookup of a part waits
             if time.time() >= part.lease_until:
                 raise OutcomeUnknown("late", "waited at the counter for longer than the lease")
             file.write(f"{part.id} {part.user_id} {part.text}\n")

@@ -131,7 +131,7 @@ def test_commands_are_typed_where_the_database_is(cli: CommandRunner) -> None:
 
 
 def test_a_backup_is_whole_and_can_be_put_back(cli: CommandRunner) -> None:
-    """Whoever was forgotten after the backup is there again, and what was there before the restore is kept."""
+    """A user who was forgotten after the backup is there again, and what was there before the restore is kept."""
     status, text = cli.run("backup", "safe.db")
     assert (status, "checked" in text) == (0, True)
     assert cli.run("forget-user", "sms", ANN, "--yes")[0] == 0
@@ -291,7 +291,7 @@ def test_no_backup_is_made_that_cannot_be_kept_as_asked(cli: CommandRunner, keep
 def test_a_missing_database_is_looked_for_among_those_of_try_out_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    """Whoever tried the product out finds its data by the sentence."""
+    """The sentence leads to the data of the try-out."""
     monkeypatch.chdir(tmp_path)
     runner = CommandRunner(tmp_path)
     runner.settings = Settings()

@@ -41,7 +41,7 @@ GONE = OutcomeUnknown("timeout", "no answer in time")
 
 
 async def test_a_part_is_marked_before_it_is_sent(db: MessagingDatabase, database_url: str, opener: Opener) -> None:
-    """Whoever dies now leaves a trace that another process sees."""
+    """A process that is killed now leaves a state that another one sees."""
     await answered(db, "x")
     part = await claimed_part(db)
     assert (part.text, part.number, part.count, part.attempts, part.outcome_unknown) == ("x", 1, 1, 1, False)
@@ -139,7 +139,7 @@ async def test_what_a_dead_process_was_sending_is_to_be_looked_up(database_url: 
 
 
 async def test_the_fence_holds_for_parts(database_url: str, opener: Opener) -> None:
-    """Whoever lost the lease records no failure and starts no repetition over the head of the new owner."""
+    """A process that lost the lease records no failure and plans no repetition beside the new owner."""
     slow = await opener(database_url, owner="sms@slow", lease=PAST_LEASE)
     await answered(slow, "x")
     stale = await claimed_part(slow)

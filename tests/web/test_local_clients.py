@@ -106,7 +106,7 @@ async def test_a_refusal_names_the_header(name: str) -> None:
 
 @pytest.mark.parametrize(("version", "is_local"), [("1.1", True), ("1.0", False)])
 def test_http_1_0_is_what_a_proxy_speaks(version: str, *, is_local: bool) -> None:
-    """Nginx by default: it names the local address as Host and adds no header, whoever calls it."""
+    """Nginx by default: it names the local address as Host and adds no header for any client."""
     headers = [(b"host", b"127.0.0.1:8042"), (b"connection", b"close")]
     scope = {"type": "http", "http_version": version, "client": ("127.0.0.1", 40_000), "headers": headers}
     assert (why_not_direct(Request(scope)) is None) == is_local

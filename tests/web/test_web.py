@@ -333,7 +333,7 @@ async def test_no_other_cookie_opens(cookie: bytes) -> None:
 
 
 async def test_another_admin_token_ends_all_logins() -> None:
-    """Whoever changes it wants to be the only one who is signed in."""
+    """An operator who changes it wants to be the only one who is signed in."""
     app = small_app(Settings(admin_token=SecretStr("a-new-token")))
     app.state.use_login = stored(login_id("cookie", "the-admin-token"))
     assert await status(app, "/admin", Cookie=f"{COOKIE}=cookie") == 403

@@ -73,7 +73,7 @@ async def test_clearing_the_history_of_nobody_is_404(number: str, sms: SmsHarnes
     ],
 )
 async def test_the_operators_routes_are_closed_to_strangers(method: str, path: str, sms: SmsHarness) -> None:
-    """Whoever comes through a tunnel is not the operator."""
+    """A request through a tunnel is not the operator's."""
     response = await sms.client.request(method, path, headers={"X-Forwarded-For": "1.2.3.4"})
     assert response.status_code == 403
 

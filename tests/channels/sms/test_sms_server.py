@@ -297,7 +297,7 @@ async def test_a_refusal_is_short_whatever_was_asked_for(path: str, query: str, 
 
 
 async def test_in_try_out_mode_a_signature_that_is_there_must_fit(sms: SmsHarness) -> None:
-    """The simulator signs; whoever signs otherwise is not the simulator."""
+    """The simulator signs; another signature is not the simulator's."""
     right = await sms.signed("/sms/webhook", FIELDS, token=SIMULATED_AUTH_TOKEN)
     wrong = await sms.signed("/sms/webhook", FIELDS, token="other")
     assert (right.status_code, wrong.status_code) == (200, 403)

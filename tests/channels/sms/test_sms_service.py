@@ -385,7 +385,7 @@ def test_the_number_that_was_texted_answers_if_it_is_ours(
 @pytest.mark.parametrize("word", ["STOP", "stopall", " Cancel ", "END\n", "quit", "revoke", "optout", "help", "Info"])
 @pytest.mark.parametrize("user", [None, person(None, UserState.NEW), person(), person(state=UserState.STOPPED)])
 def test_a_keyword_that_twilio_answers_is_met_with_silence(word: str, user: User | None) -> None:
-    """No registration, no model, no reply beside Twilio's, whoever sends them."""
+    """No registration, no model, no reply beside Twilio's, to any sender."""
     decision = SERVICE.decide(text_from(word), user)
     assert (decision.reply, decision.prompt, decision.name) == (None, None, None)
     assert decision.reason

@@ -20,7 +20,7 @@ def mention(update_id: int, text: str = "@relay_test_bot what is a fox?", **more
 
 
 async def test_a_guest_is_answered_in_the_message_that_opened_at_once(tmp_path: Path) -> None:
-    """The query lives for seconds, so a short message comes first; the chat itself is never written to."""
+    """The query is valid for seconds, so a short message comes first; the chat itself is never written to."""
     async with running_telegram_server(tmp_path, {"answerGuestQuery": [OPENED]}) as telegram:
         await telegram.api.bring(mention(1))
         [opened] = await telegram.api.until("answerGuestQuery")
