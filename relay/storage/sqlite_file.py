@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +24,8 @@ MAX_WAL_BYTES = 32_000_000
 """Size to which SQLite cuts its write-ahead log when no reader needs it."""
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"journal_size_limit={MAX_WAL_BYTES}")
+
+_SWITCH_SECONDS = 0.02
 
 WAL_WARNING_BYTES = 100_000_000
 """Size from which the log is reported: a reader that never ends keeps SQLite from reusing it."""
@@ -46,6 +49,8 @@ class SqliteFile:
             connection = sqlite3.connect(
                 name, uri=True, timeout=self._timeout, check_same_thread=False, isolation_level=None
             )
+            if mode == "rwc":
+                _switch_to_wal(connection, self._timeout)
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             return connection
@@ -119,3 +124,17 @@ class SqliteFile:
     def _identity(self) -> tuple[int, int]:
         status = self._path.stat()
         return status.st_dev, status.st_ino
+
+
+def _switch_to_wal(connection: sqlite3.Connection, seconds: float) -> None:
+    """Set the journal mode; when another process sets it at the same moment, SQLite fails without waiting for it."""
+    ends = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= ends:
+                raise
+            time.sleep(_SWITCH_SECONDS)
+        else:
+            return
