@@ -557,6 +557,10 @@ async def test_parts_are_sent_from_the_address_that_was_written_to(db: Messaging
         sent.append(part.sender)
         await db.record_accepted(part, Receipt(f"P{number}"))
     assert sent == ["+15005550099", None, None]
+    await db.plan_message(SMS, ANN, parts("by hand again"))
+    again = await claimed_part(db)
+    assert again.sender is None
+    await db.record_accepted(again, Receipt("P3"))
     await db.store_opt_out(message(text="Stop!", to="+15005550099"), "opted out", parts("Bye"))
     assert (await claimed_part(db)).sender == "+15005550099"
 
