@@ -28,7 +28,7 @@ from tests.console.sample_data import ALICE, SampleData
 from tests.product.running_product import Phone, RunningProduct
 from tests.settings import Settings
 
-pytestmark = [pytest.mark.browser, pytest.mark.processes]
+pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.campaign]
 
 OPERATOR = 700_900_001
 HOUR = 3600.0
