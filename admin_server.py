@@ -317,6 +317,7 @@ async def send(
         try:
             await send_manual_message(console.http, console.settings, address, message)
         except NotSent as problem:
+            console.forms.forget(form[:64])
             values = await console.person(address)
             return console.pages.show("person.html", status=502, **values, done="", written=message, problem=problem)
         await console.database.record_action(console.operator(request), "send and take over", *address.key)

@@ -35,6 +35,10 @@ class SubmittedForms:
             del self._seen[next(iter(self._seen))]
         return True
 
+    def forget(self, form: str) -> None:
+        """Take this key as new again: what was submitted with it failed, and may be submitted from the page before."""
+        self._seen.pop(form, None)
+
 
 async def send_manual_message(http: httpx.AsyncClient, settings: Settings, address: Address, message: str) -> None:
     """Send a message to a user and take over from the AI; it is in the outbox when this returns. Raises NotSent."""

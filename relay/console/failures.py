@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from relay.core.errors import NotRepaired
+from relay.core.errors import NotRepaired, StorageError
 from relay.core.messages import Platform
 
 ROWS_PER_PAGE = 50
@@ -76,15 +76,21 @@ Repair = Callable[[str], Awaitable[Any]]
 
 
 async def repair_all(repair: Repair, row_ids: Iterable[str]) -> str:
-    """Do one act on several rows, each in a transaction of its own; what became of them, as a sentence."""
-    rows, refused = list(row_ids), list[str]()
+    """Do one act on several rows, each in a transaction of its own; what became of them, as a sentence.
+
+    It ends when the database cannot be used: what was done until then stays done, and a repetition does the rest.
+    """
+    rows, done, reasons = list(row_ids), 0, list[str]()
     if not rows:
         return NOTHING_CHOSEN
     for first in range(0, len(rows), TOGETHER):  # several at a time share one write to the disk
-        for result in await asyncio.gather(*map(repair, rows[first : first + TOGETHER]), return_exceptions=True):
-            if isinstance(result, NotRepaired):
-                refused.append(str(result))
-            elif isinstance(result, BaseException):
-                raise result
-    sentence = f"Done: {len(rows) - len(refused)}."
-    return f"{sentence} Not done: {len(refused)} ({refused[0]})." if refused else sentence
+        results = await asyncio.gather(*map(repair, rows[first : first + TOGETHER]), return_exceptions=True)
+        failed = [result for result in results if isinstance(result, BaseException)]
+        done += len(results) - len(failed)
+        reasons += map(str, failed)
+        if others := [error for error in failed if not isinstance(error, NotRepaired | StorageError)]:
+            raise others[0]
+        if any(isinstance(error, StorageError) for error in failed):
+            reasons.insert(0, "the database could not be used; try again in a moment")
+            break
+    return f"Done: {done}. Not done: {len(rows) - done} ({reasons[0]})." if reasons else f"Done: {done}."

@@ -12,7 +12,8 @@ from messaging_database import MessagingDatabase
 from relay.channels.registry import PLATFORMS
 from relay.channels.sms.spec import SMS
 from relay.channels.whatsapp.spec import WHATSAPP
-from relay.core.errors import SendError, SendFailure
+from relay.console.failures import TOGETHER, repair_all
+from relay.core.errors import NotRepaired, SendError, SendFailure, StorageError
 from relay.core.messages import UserId
 from relay.core.parts import PlannedPart
 from relay.core.retry import LONGEST_DELAY
@@ -53,6 +54,23 @@ async def test_figures_lead_to_their_rows_with_filters_and_pages(tmp_path: Path)
         assert "Nothing here that matches" in (await browser.get("/failures?platform=telegram")).text
         assert "lost for good" in (await browser.get("/failures?kind=dead")).text
         assert (await browser.get("/failures?kind=nonsense")).status_code == 422
+
+
+async def test_an_act_that_the_database_ends_says_how_far_it_came() -> None:
+    """What was done stays done; the rest is not tried while the database is away, and the operator can repeat it."""
+    tried: list[str] = []
+
+    async def repair(row_id: str) -> None:
+        tried.append(row_id)
+        if row_id == "3":
+            raise NotRepaired("it did not fail")
+        if int(row_id) >= TOGETHER:
+            raise StorageError("the disk is full")
+
+    done = await repair_all(repair, map(str, range(5 * TOGETHER)))
+    left = 4 * TOGETHER + 1
+    assert done == f"Done: {TOGETHER - 1}. Not done: {left} (the database could not be used; try again in a moment)."
+    assert len(tried) == 2 * TOGETHER
 
 
 async def test_chosen_rows_are_dealt_with_and_the_log_has_it(tmp_path: Path) -> None:
