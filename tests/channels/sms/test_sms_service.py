@@ -1011,6 +1011,12 @@ def test_a_body_that_was_hashed_is_checked_against_its_hash() -> None:
     assert not TOKEN.valid(url, Form(()), "a9nBmqA0ju/hNViExpshrM61xv4=", body=body + b" ")
 
 
+def test_a_path_that_names_the_hash_is_no_hashed_body() -> None:
+    """Only the parameter of the query says that a body was hashed."""
+    url = "https://relay.example/bodySHA256"
+    assert TOKEN.valid(url, TWILIOS_EXAMPLE, sign("12345", url, TWILIOS_EXAMPLE), body=b"{}")
+
+
 def test_a_shared_key_signs_with_sha256() -> None:
     """An independently computed HMAC-SHA256 of the documented example."""
     assert SHARED.valid(TWILIOS_URL, TWILIOS_EXAMPLE, "033hgUJA9M/hXIZsYjwkerEP/DBm35nEri5FhCYjA5s=", SHA256_HEADER)
