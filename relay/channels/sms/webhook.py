@@ -55,7 +55,7 @@ def read_form(body: bytes, content_type: str = "") -> Form:
         raise PayloadError(msg)
     text = body.decode("utf-8", "replace")
     if text.count("&") >= MAX_FIELDS:
-        msg = f"the form has more than {MAX_FIELDS} fields"
+        msg = f"the form cannot be read: it has more than {MAX_FIELDS} fields"
         raise PayloadError(msg)
     # As urllib's parse_qsl, which takes three times as long: a tenth of a webhook with the twenty fields of Twilio's.
     pairs = (pair.partition("=") for pair in text.replace("+", " ").split("&") if pair)
