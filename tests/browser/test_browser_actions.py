@@ -183,10 +183,10 @@ def test_failures_are_filtered_and_dealt_with_one_by_one_and_together(
     expect(rows).to_have_count(1)
     expect(rows.first).to_contain_text("Landline or unreachable carrier")
     page.get_by_role("button", name="Dismiss").click()
-    expect(page.get_by_role("status")).to_contain_text("Nothing was chosen")
+    expect(page.locator("#main").get_by_role("status")).to_contain_text("Nothing was chosen")
     rows.first.get_by_role("checkbox").check()
     page.get_by_role("button", name="Send again").click()
-    expect(page.get_by_role("status")).to_contain_text("Done: 1.")
+    expect(page.locator("#main").get_by_role("status")).to_contain_text("Done: 1.")
     expect(rows).to_have_count(0)
     page.get_by_role("link", name="Parts that failed").click()
     page.get_by_label("Channel").select_option("Telegram")
@@ -194,10 +194,12 @@ def test_failures_are_filtered_and_dealt_with_one_by_one_and_together(
     expect(rows.first).to_contain_text("this person never started the bot")
     page.get_by_label("everything that matches").check()
     page.get_by_role("button", name="Send again").click()
-    expect(page.get_by_role("status")).to_contain_text(re.compile(r"Done: 0\. Not done: \d \(nothing may be sent"))
+    expect(page.locator("#main").get_by_role("status")).to_contain_text(
+        re.compile(r"Done: 0\. Not done: \d \(nothing may be sent")
+    )
     page.get_by_label("everything that matches").check()
     page.get_by_role("button", name="Dismiss").click()
-    expect(page.get_by_role("status")).to_contain_text(re.compile(r"Done: [12]\."))
+    expect(page.locator("#main").get_by_role("status")).to_contain_text(re.compile(r"Done: [12]\."))
     expect(rows).to_have_count(0)
     page.get_by_role("link", name="Dead letters").click()
     page.get_by_label("Channel").select_option("all")
@@ -206,7 +208,7 @@ def test_failures_are_filtered_and_dealt_with_one_by_one_and_together(
     expect(rows).to_have_count(1)
     rows.first.get_by_role("checkbox").check()
     page.get_by_role("button", name="Answer again").click()
-    expect(page.get_by_role("status")).to_contain_text("Done: 1.")
+    expect(page.locator("#main").get_by_role("status")).to_contain_text("Done: 1.")
     page.get_by_role("link", name="What was done about it, and by whom").click()
     for act in ("Dismiss (parts that failed)", "Send again", "Answer again"):
         expect(page.locator("main .items > li", has_text=act).first).to_contain_text("by this machine")
@@ -235,7 +237,7 @@ def test_what_waits_is_sent_now_cancelled_answered_or_left(page: Page, product: 
         for name, act in acts.items():
             rows.filter(has_text=name).get_by_role("checkbox").check()
             page.get_by_role("button", name=act).click()
-            expect(page.get_by_role("status")).to_contain_text("Done: 1.")
+            expect(page.locator("#main").get_by_role("status")).to_contain_text("Done: 1.")
     assert jo.next_reply() == "Written to Jo"
     assert "I" in jo.next_reply()
     assert pat.received() == []
