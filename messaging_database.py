@@ -288,6 +288,10 @@ class MessagingDatabase(OperatorsDatabase):
         """
         return await self._write(lambda tx: delivery.record_status(tx, event, next_try), urgent=True, brief=True)
 
+    async def cause_of(self, event: DeliveryEvent) -> InboundId | None:
+        """The inbound message that caused the part of a status; None when there is none, or the part is not known."""
+        return await self.query(lambda connection: delivery.cause_of(connection, event))
+
     # -- leases --------------------------------------------------------------------------------------------------------
 
     async def renew_leases(self, inbound_ids: Sequence[InboundId], part_ids: Sequence[PartId]) -> Sequence[InboundId]:

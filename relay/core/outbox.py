@@ -379,7 +379,16 @@ class Outbox:
         if fresh and event.failure is SendFailure.CONFIG:
             error = SendError(event.failure, event.error_code or "", event.error or "")
             await self.pause.begin(error, self._next_try(event.failure, None, 1, 0.0) or 0.0)
+        if fresh and event.error_code:
+            await self._log_refusal(event)
         return fresh
+
+    async def _log_refusal(self, event: DeliveryEvent) -> None:
+        """Log why a part did not arrive, under the id of the inbound message that caused it, if any."""
+        token = REQUEST_ID.set(request_id_of(self._platform, await self._store.cause_of(event)))
+        reason = event.error or "without words"
+        log.warning("%s was reported as %s: %s (%s)", event.provider_id, event.state, reason, event.error_code)
+        REQUEST_ID.reset(token)
 
     def _next_try(
         self, failure: SendFailure | None, retry_after: float | None, attempts: int, age: float

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, select
 
 from relay.core.errors import SendFailure
-from relay.core.messages import PartId, Platform, UserId
+from relay.core.messages import InboundId, PartId, Platform, UserId
 from relay.core.parts import OPEN_PART_STATES, DeliveryEvent, NextTry, PartState, advance
 from relay.storage.parts import (
     LOST,
@@ -57,6 +57,14 @@ def record_status(tx: Tx, event: DeliveryEvent, next_try: NextTry) -> bool:
         if not (event.state in LOST and _plan_again(tx, row, event, next_try)):
             apply_status(tx, row, event.state, event.error_code, event.error, event.user_state)
     return True
+
+
+def cause_of(connection: Connection, event: DeliveryEvent) -> InboundId | None:
+    """The inbound message that caused the part of this status; None when there is none, or the part is not known."""
+    its_provider = (outbound.c.platform == event.platform) & (outbound.c.provider_id == event.provider_id)
+    its_part = outbound.c.part_id == event.part_id if event.part_id else its_provider
+    found = connection.execute(select(outbound.c.inbound_id).where(its_part)).scalar()
+    return None if found is None else InboundId(found)
 
 
 def _settles(row: Row[Any], event: DeliveryEvent, next_try: NextTry) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import logging
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from messaging_database import MessagingDatabase
 from relay.channels.sms.spec import SMS
+from relay.config.logs import TextLines
 from relay.core.circuit import SEND_PAUSES, CircuitState
 from relay.core.errors import OutcomeUnknown, SendError, SendFailure
 from relay.core.messages import UserId
@@ -588,6 +591,24 @@ async def test_a_phone_that_was_off_gets_one_more_try_later(relay: RelayHarness)
     assert relay.channel.to(ANN) == ["did /a"] * 2
     assert await relay.part_states() == ["undelivered"]
     assert await relay.history() == [("user", "/a")]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_report_of_a_loss_is_logged_under_the_id_of_the_message(relay: RelayHarness, *, known: bool) -> None:
+    """So that a search for the id tells the whole story; the provider may know the part by its own id alone."""
+    lines = io.StringIO()
+    handler = logging.StreamHandler(lines)
+    handler.setFormatter(TextLines("%H:%M:%S"))
+    logging.getLogger("relay.core.outbox").addHandler(handler)
+    await relay.receive("/a")
+    await relay.idle()
+    ((part_id, inbound_id),) = await relay.rows(outbound, "part_id", "inbound_id")
+    lost = (PartState.UNDELIVERED, relay.clock.now, part_id if known else None, "30003", "the phone is off")
+    assert await relay.outbox.record_status(DeliveryEvent(SMS, "P1", *lost, failure=SendFailure.LATER))
+    logging.getLogger("relay.core.outbox").removeHandler(handler)
+    [line] = [line for line in lines.getvalue().splitlines() if "reported" in line]
+    assert f"[sms-{inbound_id}]" in line
+    assert line.endswith("P1 was reported as undelivered: the phone is off (30003)")
 
 
 async def test_a_sender_that_carriers_refuse_pauses_the_channel_and_burns_nothing(relay: RelayHarness) -> None:
