@@ -134,7 +134,7 @@ def test_what_holds_no_message_is_a_payload_error(body: bytes, content_type: str
     [
         (b"From=1", "multipart/form-data; boundary=x", r"expected a form .*, got multipart/form-data"),
         (b"{}", "application/json", r"expected a form .*, got application/json"),
-        (b"&".join([b"a=1"] * 2000), "", "the form has more than 500 fields"),
+        (b"&".join([b"a=1"] * 2000), "", "the form cannot be read: it has more than 500 fields"),
     ],
 )
 def test_a_body_that_is_no_form_is_refused_with_the_reason(body: bytes, content_type: str, why: str) -> None:
