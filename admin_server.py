@@ -40,6 +40,7 @@ from relay.console.addresses import InForm, InQuery, redirect, to_person, unknow
 from relay.console.channels import NotSent, SubmittedForms, send_manual_message
 from relay.console.charts import charts
 from relay.console.daily import ROUND_SECONDS, DailyTotals, read_user_days
+from relay.console.drafts import MAX_OPEN, NoDraft, draft_message
 from relay.console.failures import (
     ACT_TITLES,
     ACTS,
@@ -322,6 +323,19 @@ async def send(
             return console.pages.show("person.html", status=502, **values, done="", written=message, problem=problem)
         await console.database.record_action(console.operator(request), "send and take over", *address.key)
     return to_person(address, "sent", "#newest")
+
+
+@routes.post("/person/draft", dependencies=[ADMIN], summary="Have the AI draft a message by hand; nothing is sent.")
+async def draft(console: Here, address: InForm, message: Annotated[str, Form()] = "") -> Response:
+    values, status, problem = await console.person(address), 200, None
+    exchanges = console.settings.history_exchanges + MAX_OPEN
+    _, history = await console.database.query(lambda c: queries.recent_messages(c, *address.key, exchanges))
+    try:
+        drafted = await draft_message(console.http, console.settings, address, history)
+        message = f"{message.rstrip()}\n\n{drafted}".lstrip()
+    except NoDraft as error:
+        status, problem = 502, error
+    return console.pages.show("person.html", status=status, **values, done="", written=message, problem=problem)
 
 
 @routes.post("/person/takeover", dependencies=[ADMIN], summary="Answer by hand: the AI is silent from now on.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,17 @@ class Trial:
     problem: str = ""
 
 
-async def ask_as_channel(http: httpx.AsyncClient, settings: Settings, channel: ChannelSpec, question: str) -> Trial:
-    """Ask as an unnamed user of the channel would; never raises. Costs what one question costs."""
+async def ask_as_channel(
+    http: httpx.AsyncClient,
+    settings: Settings,
+    channel: ChannelSpec,
+    question: str,
+    before: Sequence[dict[str, str]] = (),
+) -> Trial:
+    """Ask as an unnamed user of the channel would; never raises. Costs what one question costs.
+
+    before: the messages of the conversation until then, as the model gets them.
+    """
     module = (channel.host or channel).module
     try:
         async with asyncio.timeout(_PROMPT_SECONDS):
@@ -42,7 +52,7 @@ async def ask_as_channel(http: httpx.AsyncClient, settings: Settings, channel: C
         return Trial(channel.title, problem=f"the prompt was not ready within {_PROMPT_SECONDS:g} s")
     if error:
         return Trial(channel.title, problem=error)
-    messages = [{"role": "system", "content": prompt}, {"role": "user", "content": question}]
+    messages = [{"role": "system", "content": prompt}, *before, {"role": "user", "content": question}]
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             answer = await LlmClient(http, settings).ask(messages, platform=_NAME, user="operator", name=None)

@@ -4,6 +4,7 @@
 
 const live = document.querySelector("[data-live]");
 const state = document.getElementById("live-state");
+const liveFrom = live?.dataset.from ?? location.pathname + location.search; // a page that answers a form has another
 let tag = null;
 
 function localTimes(root) {
@@ -91,7 +92,7 @@ function connected(yes) {
 function listen() {
   let source = null;
   function open() {
-    source = new EventSource(location.pathname + location.search);
+    source = new EventSource(liveFrom);
     source.onmessage = (event) => {
       show(event.data);
       connected(true);
@@ -114,7 +115,7 @@ function listen() {
 async function refresh() {
   const headers = { "X-Live": "1", Accept: "text/html" };
   if (tag) headers["If-None-Match"] = tag;
-  const answer = await fetch(location.pathname + location.search, { headers, cache: "no-store", redirect: "error" });
+  const answer = await fetch(liveFrom, { headers, cache: "no-store", redirect: "error" });
   if (answer.status === 403 || answer.status === 404) return leave();
   if (answer.status !== 304) {
     if (!answer.ok) throw new Error(answer.statusText);
