@@ -84,6 +84,23 @@ def test_what_the_documents_do_not_answer_is_answered_by_a_reply_on_the_operator
     assert phone.ask("Thanks") == "You said: Thanks"
 
 
+def test_the_ai_drafts_and_the_operator_sends(page: Page, product: RunningProduct) -> None:
+    """The draft waits in the form, and the page stays live beside it; what is sent is what the operator made of it."""
+    home, phone = product.url("admin_server"), Phone(product, "sms", "Dora")
+    phone.ask("name=Dora")
+    open_person(page, home, phone)
+    page.get_by_role("button", name="Take over").click()
+    phone.send("Are you there?")
+    expect(page.locator("#log")).to_contain_text("Are you there?")
+    page.get_by_role("button", name="Draft by the AI").click()
+    expect(page.locator("#message")).to_have_value("You said: Are you there?")
+    phone.send("Hello?")
+    expect(page.locator("#log")).to_contain_text("Hello?")
+    page.locator("#message").fill("Yes, I am Olga.")
+    page.get_by_role("button", name="Send").click()
+    assert phone.next_reply() == "Yes, I am Olga."
+
+
 def test_after_failures_in_a_row_a_person_is_left_to_the_operators_until_the_time_is_over(
     page: Page, product: RunningProduct
 ) -> None:

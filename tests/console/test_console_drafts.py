@@ -50,8 +50,12 @@ async def alice_waits(database: MessagingDatabase) -> None:
 async def stored(settings: Settings) -> list[int]:
     """How many messages the history has, and how many parts were planned."""
     async with opened(settings) as database:
-        counts = [select(func.count()).select_from(table) for table in (conversations, outbound)]
-        return [await database.query(lambda c, count=count: c.execute(count).scalar_one()) for count in counts]
+        return await database.query(
+            lambda connection: [
+                connection.execute(select(func.count()).select_from(table)).scalar_one()
+                for table in (conversations, outbound)
+            ]
+        )
 
 
 @pytest.fixture(autouse=True)
