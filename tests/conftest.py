@@ -51,7 +51,7 @@ SLOW_FOLDERS = tuple(
     )
 )
 """Their tests start processes or browsers, use large packages, read the whole product, or fill large tables."""
-SERVERS_IN_TESTS = frozenset({"running", "running_sms_server", "running_telegram_server"})
+SERVERS_IN_TESTS = frozenset({"running", "running_sms_server", "running_telegram_server", "writing"})
 """What runs a whole server inside a test; the tests of a module that imports it are slow as well."""
 
 
