@@ -156,8 +156,8 @@ _UNSAFE = {
 }
 
 
-def fill(url: str, count: int, seconds: float = YEARS_SECONDS) -> None:
-    """Replace everything in this database by a past of `count` answered messages, which took so long."""
+def fill(url: str, count: int, seconds: float = YEARS_SECONDS, *, now: float | None = None) -> None:
+    """Replace everything in this database by a past of `count` answered messages, which took so long until `now`."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         dialect = engine.dialect.name
@@ -167,7 +167,12 @@ def fill(url: str, count: int, seconds: float = YEARS_SECONDS) -> None:
         _run(connection, _EMPTIED[dialect])
         _add_sentences(connection)
         people = max(5, count // MESSAGES_EACH)
-        values = {"count": count, "people": people, "heavy": max(1, people // 50), "now": time.time()}
+        values = {
+            "count": count,
+            "people": people,
+            "heavy": max(1, people // 50),
+            "now": time.time() if now is None else now,
+        }
         values |= {"years": seconds, "gap": seconds / max(1, count)}
         _run(connection, [_PEOPLE], values)
         # Rows are added in the order of time, as their ids are in a running relay.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,9 @@ FEW, MANY = 1500, 6000
 ROWS = 5
 
 GAP_SECONDS = 600.0
+NOW = datetime(2026, 11, 20, 2, tzinfo=UTC).timestamp()
+"""A time of the day at which both have as many people of today, of whom the costs of today have a row each."""
+
 WRITER, RARE = UserId("+4915110000000"), UserId("+4915110000010")
 COMMON, RARER = past.vocabulary()[0], past.vocabulary()[200]
 
@@ -81,7 +84,7 @@ def _pages(now: float, people: int) -> Reads:
 def _rolled_back(connection: Connection, work: Callable[[Tx], Any]) -> None:
     """Run what changes rows, which are there again afterwards."""
     with connection.begin_nested() as changes:
-        Tx(connection, time.time()).do(work)
+        Tx(connection, NOW).do(work)
         changes.rollback()
 
 
@@ -132,7 +135,7 @@ def _work(engine: Engine, reads: Reads) -> dict[str, int]:
 
 async def _filled(opener: Opener, url: str, size: int) -> MessagingDatabase:
     db = await opener(url)
-    past.fill(url, size, size * GAP_SECONDS)
+    past.fill(url, size, size * GAP_SECONDS, now=NOW)
     return db
 
 
@@ -146,7 +149,7 @@ async def test_pages_take_as_many_steps_with_many_messages_of_the_past(
     for size in (FEW, MANY):
         url = sqlite_in(tmp_path, f"{size}.db")
         await _filled(opener, url, size)
-        work.append(_work(engines(url), _pages(time.time(), size // past.MESSAGES_EACH - 1)))
+        work.append(_work(engines(url), _pages(NOW, size // past.MESSAGES_EACH - 1)))
     few, many = work
     people = (MANY - FEW) // past.MESSAGES_EACH
     allowed = {name: 60 * people if "search" in name or name == "failures of a person" else 150 for name in few}
