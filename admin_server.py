@@ -37,10 +37,10 @@ from relay.console import (
     setup_pages,
 )
 from relay.console.addresses import InForm, InQuery, redirect, to_person, unknown_person
-from relay.console.channels import NotSent, SubmittedForms, send_manual_message
+from relay.console.channels import SubmittedForms, send_manual_message
 from relay.console.charts import charts
 from relay.console.daily import ROUND_SECONDS, DailyTotals, read_user_days
-from relay.console.drafts import MAX_OPEN, NoDraft, draft_message
+from relay.console.drafts import MAX_OPEN, draft_message
 from relay.console.failures import (
     ACT_TITLES,
     ACTS,
@@ -59,7 +59,7 @@ from relay.console.overview import USERS_PER_PAGE, Search, read_overview
 from relay.console.pages import Pages
 from relay.console.person import Address, read_person
 from relay.console.servers import known_servers, probe_servers
-from relay.console.services import ConsoleServices
+from relay.console.services import ConsoleServices, NotDone
 from relay.core import shutdown
 from relay.core.errors import StorageError
 from relay.core.http_client import open_http_client
@@ -317,25 +317,28 @@ async def send(
     if console.forms.is_new(form[:64]):
         try:
             await send_manual_message(console.http, console.settings, address, message)
-        except NotSent as problem:
+        except NotDone as problem:
             console.forms.forget(form[:64])
-            values = await console.person(address)
-            return console.pages.show("person.html", status=502, **values, done="", written=message, problem=problem)
+            return await _with_written(console, address, message, problem)
         await console.database.record_action(console.operator(request), "send and take over", *address.key)
     return to_person(address, "sent", "#newest")
 
 
 @routes.post("/person/draft", dependencies=[ADMIN], summary="Have the AI draft a message by hand; nothing is sent.")
 async def draft(console: Here, address: InForm, message: Annotated[str, Form()] = "") -> Response:
-    values, status, problem = await console.person(address), 200, None
     exchanges = console.settings.history_exchanges + MAX_OPEN
     _, history = await console.database.query(lambda c: queries.recent_messages(c, *address.key, exchanges))
     try:
         drafted = await draft_message(console.http, console.settings, address, history)
-        message = f"{message.rstrip()}\n\n{drafted}".lstrip()
-    except NoDraft as error:
-        status, problem = 502, error
-    return console.pages.show("person.html", status=status, **values, done="", written=message, problem=problem)
+    except NotDone as problem:
+        return await _with_written(console, address, message, problem)
+    return await _with_written(console, address, f"{message.rstrip()}\n\n{drafted}".lstrip())
+
+
+async def _with_written(console: Console, address: Address, written: str, problem: NotDone | None = None) -> Response:
+    """A person's page with this text in its form, and why it was not sent or drafted, if so."""
+    values, status = await console.person(address), 502 if problem else 200
+    return console.pages.show("person.html", status=status, **values, done="", written=written, problem=problem)
 
 
 @routes.post("/person/takeover", dependencies=[ADMIN], summary="Answer by hand: the AI is silent from now on.")

@@ -7,15 +7,8 @@ import httpx
 from relay.channels.registry import BY_PLATFORM
 from relay.config.settings import Settings
 from relay.console.person import Address
+from relay.console.services import NotDone
 from relay.core.http_client import json_object, never_left
-
-
-class NotSent(Exception):
-    """The channel's server did not accept the message. The text is a sentence for the operator, `hint` the advice."""
-
-    def __init__(self, error: str, hint: str = "") -> None:
-        super().__init__(error)
-        self.hint = hint
 
 
 class SubmittedForms:
@@ -41,7 +34,7 @@ class SubmittedForms:
 
 
 async def send_manual_message(http: httpx.AsyncClient, settings: Settings, address: Address, message: str) -> None:
-    """Send a message to a user and take over from the AI; it is in the outbox when this returns. Raises NotSent."""
+    """Send a message to a user and take over from the AI; it is in the outbox when this returns. Raises NotDone."""
     channel, token = BY_PLATFORM[address.platform], settings.admin_token
     name, url = channel.title, f"{channel.url(settings)}/{channel.platform}/send"
     body = {channel.address_key: address.user_id, "message": message, "takeover": True}
@@ -51,14 +44,14 @@ async def send_manual_message(http: httpx.AsyncClient, settings: Settings, addre
     except httpx.HTTPError as error:
         if never_left(error):
             sentence = f"The {name} server is not running, nothing was sent."
-            raise NotSent(sentence, "Start it, then send again.") from None
-        raise NotSent(
+            raise NotDone(sentence, "Start it, then send again.") from None
+        raise NotDone(
             f"The {name} server did not say whether it took the message.",
             "Look at the conversation before you send it again.",
         ) from None
     if not response.is_success:
         refusal = json_object(response.content) or {}
         if refusal.get("error"):
-            raise NotSent(f"Not sent: {refusal['error']}.", str(refusal.get("hint", "")))
+            raise NotDone(f"Not sent: {refusal['error']}.", str(refusal.get("hint", "")))
         sentence = f"Not sent: the {name} server answered with status {response.status_code}."
-        raise NotSent(sentence, "Its log may say more.")
+        raise NotDone(sentence, "Its log may say more.")

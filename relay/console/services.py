@@ -20,6 +20,14 @@ from relay.web.token_guard import TokenGuard
 T = TypeVar("T")
 
 
+class NotDone(Exception):
+    """What an operator wanted was not done. The text is a sentence for them, `hint` the reason or the advice."""
+
+    def __init__(self, error: str, hint: str = "") -> None:
+        super().__init__(error)
+        self.hint = hint
+
+
 @dataclass(frozen=True, slots=True)
 class ConsoleServices:
     """The services that the program opens at start, in `app.state.console`, as far as every page uses them."""

@@ -10,6 +10,11 @@ NO_ANSWER = "NO_ANSWER"
 """What the model is told to answer when the documents have no answer and the user is then left to a person."""
 
 
+def states_no_answer(answer: str) -> bool:
+    """Whether the model answers that the documents have no answer, with whatever signs around it."""
+    return answer.strip(" .*_`\n") == NO_ANSWER
+
+
 @dataclass(frozen=True, slots=True)
 class SystemPrompt:
     """sources: the passages in it that fit the question, the best first, as `file: heading`."""

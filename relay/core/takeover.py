@@ -18,7 +18,7 @@ from relay.core.decisions import REPLIES_TO, Decision, Forward
 from relay.core.messages import SILENT_STATES, InboundMessage, Kind, Platform, User, UserId
 from relay.core.parts import PlannedPart
 from relay.core.periodic import Periodic
-from relay.core.prompt import NO_ANSWER
+from relay.core.prompt import states_no_answer
 from relay.core.store import Store
 from relay.core.user_language import language_of
 from relay.texts.sentences import localize
@@ -74,7 +74,7 @@ class Takeover:
 
     def is_without_answer(self, answer: str) -> bool:
         """Whether the model states that its documents have no answer."""
-        return self._settings.takeover_without_answer and answer.strip(" .*_`\n") == NO_ANSWER
+        return self._settings.takeover_without_answer and states_no_answer(answer)
 
     def decision(self, decision: Decision) -> Decision:
         """Leave the user to a person; outside business hours reply when operators are back, and the AI goes on."""
